@@ -1,0 +1,18 @@
+/// Instruction set of the vector kernels in force; results are bit-identical on every level.
+package enum KernelLevel: Int32, CaseIterable, Sendable {
+    /// Portable C.
+    case scalar = 0
+    /// AVX2, FMA, F16C, BMI2.
+    case avx2 = 1
+    /// AVX-512 F, BW, DQ, VL, VBMI, VNNI.
+    case avx512 = 2
+
+    /// Name as the environment variable `MIEN_KERNEL_LEVEL` takes it.
+    package var name: String {
+        switch self {
+        case .scalar: "scalar"
+        case .avx2: "avx2"
+        case .avx512: "avx512"
+        }
+    }
+}

@@ -1,0 +1,40 @@
+internal import CVectorKernels
+
+/// The vector kernels of this machine, one call per block of rows.
+///
+/// Shapes are preconditions, nothing is copied, no call allocates. Code layout, sum order and rounding are stated in
+/// `vector_kernels.h`; here shapes are named only.
+package enum VectorKernels {
+    /// Rows of one group of a group-major plane.
+    package static let groupRows = 16
+    /// Bytes of one plane of one code.
+    package static let planeByteCount = 16
+    /// Bytes of one group of one plane.
+    package static let groupByteCount = 256
+    /// Bytes of one plane of a look-up table.
+    package static let lutPlaneByteCount = 512
+    /// Most planes of one code.
+    package static let maximumPlaneCount = 8
+    /// Most groups of one scan call.
+    package static let maximumScanGroups = 64
+    /// Most probes of one scan call.
+    package static let maximumScanProbes = 4
+
+    /// Level in force: the best of this CPU, lowered by the environment variable `MIEN_KERNEL_LEVEL`.
+    package static var level: KernelLevel {
+        KernelLevel(rawValue: vk_level())!
+    }
+
+    /// Takes `level`, or the best one below it that this CPU has, for the whole process; returns the level in force.
+    @discardableResult
+    package static func setLevel(_ level: KernelLevel) -> KernelLevel {
+        KernelLevel(rawValue: vk_set_level(level.rawValue))!
+    }
+
+    /// Planes of a code of `dimension` components at `bits` (1 or 2) bits each.
+    package static func planeCount(dimension: Int, bits: Int) -> Int {
+        precondition(bits == 1 || bits == 2, "codes have 1 or 2 bits per component")
+        precondition(dimension.isMultiple(of: 128 / bits), "dimension must fill whole planes")
+        return dimension * bits / 128
+    }
+}

@@ -1,0 +1,110 @@
+// Kernels for inner products, codes and list scans; one file per instruction set, one level chosen at start-up.
+//
+// Every level gives bit-identical results: integers are exact, float sums follow one stated order.
+//
+// Order of float sums ("lane sum"): 16 accumulators start at +0; accumulator l takes the products of dimensions
+// 16 i + l for i = 0, 1, ... by fused multiply-add, absent dimensions of the last step count as 0 * 0; then
+// accumulator l += accumulator l + h for h = 8, 4, 2, 1. Accumulator 0 is the result.
+//
+// Code layout. A code is plane_count planes of 16 bytes. A plane holds 32 positions of 4 bits: byte 4 z + j
+// (z, j in 0..3) has position 8 z + j in its low and position 8 z + 4 + j in its high nibble.
+//   row-major    plane p of a code is bytes 16 p ..< 16 p + 16.
+//   group-major  each plane has its own array; 16 rows form a group of 256 bytes, group g starts at 256 g;
+//                byte 64 z + 4 v + j of a group is byte 4 z + j of that plane of row v of the group.
+// 2-bit codes: position i of plane p holds dimension 64 p + 2 i in its low and the next one in its high 2 bits.
+//   Levels 0...3 stand for -1.5104, -0.4528, +0.4528, +1.5104 times scale[d] (Lloyd-Max quantizer of N(0, 1)).
+// 1-bit codes: position i of plane p holds dimensions 128 p + 4 i + t as bit t, set when y[d] > 0; it stands for
+//   +-0.7979 scale[d] (sqrt(2 / pi)).
+//
+// Pointers need no alignment beyond their type's (byte pointers: none); 64 bytes is fastest. Counts may be 0, and
+// a pointer with no element behind it may be null. No function allocates, blocks or keeps a pointer.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VK_LEVEL_SCALAR = 0, VK_LEVEL_AVX2 = 1, VK_LEVEL_AVX512 = 2 };
+
+enum {
+    VK_GROUP_ROWS = 16,        // rows of one group
+    VK_PLANE_BYTES = 16,       // bytes of one plane of one code
+    VK_GROUP_BYTES = 256,      // bytes of one group of one plane
+    VK_LUT_PLANE_BYTES = 512,  // bytes of one plane of a look-up table
+    VK_MAX_PLANES = 8,
+    VK_MAX_SCAN_GROUPS = 64,
+    VK_MAX_SCAN_PROBES = 4
+};
+
+enum { VK_ROW_OK = 0, VK_ROW_NOT_FINITE = 1, VK_ROW_BAD_NORM = 2 };
+
+// Level in force: chosen from the CPU at start-up, lowered by MIEN_KERNEL_LEVEL=scalar|avx2|avx512.
+int vk_level(void);
+
+// Takes the given level, or the best one below it that the CPU has; returns the level in force. Process-wide.
+int vk_set_level(int level);
+
+// Encodes rows of rotated embeddings. `bits` is 2 (dims % 64 == 0) or 1 (dims % 128 == 0).
+//   y          [rows x dims]
+//   scale      [dims], > 0
+//   codes      [rows x dims * bits / 8], row-major codes
+//   self_dot   [rows], lane sum of y * y
+//   code_dot   [rows], lane sum of y * reconstruction of y
+// 2-bit: the sign is y > 0, the outer level is taken when |y| > 0.9816f * scale, rounded once.
+void vk_encode(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
+               float *self_dot, float *code_dot);
+
+// Writes row-major codes into group-major planes; `planes[p]` takes ceil(rows / 16) groups, absent rows are zero.
+void vk_pack_codes(const uint8_t *const *row_codes, size_t rows, size_t plane_count, uint8_t *const *planes);
+
+// Reads one row of group-major planes back as a row-major code of 16 plane_count bytes.
+void vk_unpack_code(const uint8_t *const *planes, size_t plane_count, size_t row, uint8_t *code);
+
+// Builds the look-up table of one probe: plane_count x 512 bytes; the 16 entries of (z, half h: 0 low 1 high, j)
+// start at byte ((z * 2 + h) * 4 + j) * 16 of their plane.
+//   y          [dims], rotated probe
+//   step, bias estimate of <y, reconstruction> = step * (sum of entries) + bias
+// Entries are rounded to nearest of (value - least value of its table) / step; step is the widest range of one
+// table / 255, or 1 when every range is zero.
+void vk_build_lut(const float *y, size_t dims, int bits, const float *scale, uint8_t *lut, float *step, float *bias);
+
+// Scans group-major codes for 1...4 probes at once and appends the rows above threshold.
+//   planes      [plane_count], each at the first group of the scan; plane_count 1...8
+//   group_count 0...64
+//   row_count   rows of these groups that exist; later ones never survive
+//   luts        [probe_count], as written by vk_build_lut
+//   thresholds  [probe_count x plane_count], -1 = none
+//   rows_out, scores_out  [probe_count] buffers of 16 * group_count; row in the scan, sum of all planes (fits 16
+//               bits: 8 * 32 * 255); entries at and behind the count are scratch
+//   counts_out  [probe_count], rows appended
+// A row survives when its sum > thresholds[probe][plane_count - 1]; rows are appended in order. After plane
+// p < plane_count - 1 a probe leaves a group when none of the group's 16 sums so far (absent rows included)
+// > thresholds[probe][p].
+void vk_scan_codes(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
+                   const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
+                   uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
+
+// Inner products of every probe with every row, as lane sums. dim % 8 == 0.
+//   probes [probe_count x dim], rows [row_count x dim] (float16 bits or float), out [probe_count x row_count]
+void vk_dot_f16(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
+                float *out);
+void vk_dot_f32(const float *probes, size_t probe_count, const float *rows, size_t row_count, size_t dim,
+                float *out);
+
+// Inner products of one probe with scattered rows, as lane sums. dim % 8 == 0.
+//   rows [n] pointers to dim components, out [n]
+void vk_dot_f16_gather(const float *probe, const uint16_t *const *rows, size_t n, size_t dim, float *out);
+void vk_dot_f32_gather(const float *probe, const float *const *rows, size_t n, size_t dim, float *out);
+
+// Inner products of int8 vectors, exact. dim % 8 == 0, dim <= 65536.
+void vk_dot_i8(const int8_t *probes, size_t probe_count, const int8_t *rows, size_t row_count, size_t dim,
+               int32_t *out);
+
+// Converts between float and float16 bits: round to nearest even, overflow to infinity, NaN quietened, its sign
+// and leading payload bits kept.
+void vk_f32_to_f16(const float *in, size_t count, uint16_t *out);
+void vk_f16_to_f32(const uint16_t *in, size_t count, float *out);
+
+// Scales rows to unit length in place; a rejected row keeps its values.
+//   status [row_count]: VK_ROW_OK, VK_ROW_NOT_FINITE, or VK_ROW_BAD_NORM (norm < 1e-6 or > 1e6)
+// The sum of squares is a lane sum in double (squares of floats are exact there); x becomes (float)(x * (1 / norm)).
+void vk_normalise(float *rows, size_t row_count, size_t dim, uint8_t *status);

@@ -1,0 +1,52 @@
+// The table of kernels of one level, and what the levels share. Shapes are in include/vector_kernels.h.
+#pragma once
+
+#include "vector_kernels.h"
+
+// Reconstruction levels and decision threshold of include/vector_kernels.h.
+#define VK_INNER_LEVEL 0.4528f
+#define VK_OUTER_LEVEL 1.5104f
+#define VK_OUTER_DECISION 0.9816f
+#define VK_SIGN_LEVEL 0.7979f
+
+// For bodies that are compiled once per number of probes.
+#define VK_INLINE static inline __attribute__((always_inline))
+
+// Rows fetched ahead of a gather.
+enum { VK_GATHER_AHEAD = 4 };
+
+struct vk_kernels {
+    int level;
+    void (*encode)(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
+                   float *self_dot, float *code_dot);
+    void (*scan_codes)(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
+                       const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
+                       uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
+    // Blocks of 1...4 probes; row r of probe p goes to out[p * out_stride + r].
+    void (*dot_f16)(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
+                    float *out, size_t out_stride);
+    void (*dot_f32)(const float *probes, size_t probe_count, const float *rows, size_t row_count, size_t dim,
+                    float *out, size_t out_stride);
+    void (*dot_i8)(const int8_t *probes, size_t probe_count, const int8_t *rows, size_t row_count, size_t dim,
+                   int32_t *out, size_t out_stride);
+    void (*dot_f16_gather)(const float *probe, const uint16_t *const *rows, size_t n, size_t dim, float *out);
+    void (*dot_f32_gather)(const float *probe, const float *const *rows, size_t n, size_t dim, float *out);
+    void (*f32_to_f16)(const float *in, size_t count, uint16_t *out);
+    void (*f16_to_f32)(const uint16_t *in, size_t count, float *out);
+};
+
+extern const struct vk_kernels vk_kernels_scalar;
+#if defined(__x86_64__)
+extern const struct vk_kernels vk_kernels_avx2;
+extern const struct vk_kernels vk_kernels_avx512;
+#endif
+
+// One value in scalar code, for the portable level and for the tails of the others.
+float vk_scalar_f16_to_f32(uint16_t half);
+uint16_t vk_scalar_f32_to_f16(float value);
+
+// Prefetches `bytes` from `offset` bytes behind `base`, line by line; the range need not exist.
+VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
+    const uintptr_t first = (uintptr_t)base + offset;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 3);
+}

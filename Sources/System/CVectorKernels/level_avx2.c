@@ -1,0 +1,18 @@
+#if defined(__x86_64__)
+
+#include "kernels_avx2.h"
+
+const struct vk_kernels vk_kernels_avx2 = {
+    .level = VK_LEVEL_AVX2,
+    .encode = vk_encode_avx2,
+    .scan_codes = vk_scan_codes_avx2,
+    .dot_f16 = vk_dot_f16_avx2,
+    .dot_f32 = vk_dot_f32_avx2,
+    .dot_i8 = vk_dot_i8_avx2,
+    .dot_f16_gather = vk_dot_f16_gather_avx2,
+    .dot_f32_gather = vk_dot_f32_gather_avx2,
+    .f32_to_f16 = vk_f32_to_f16_avx2,
+    .f16_to_f32 = vk_f16_to_f32_avx2,
+};
+
+#endif

@@ -1,0 +1,73 @@
+import Glibc
+import Testing
+import VectorMath
+
+/// Seed of all random cases; `MIEN_TEST_SEED` repeats a failure or varies them.
+let testSeed: UInt64 = getenv("MIEN_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_261_123
+
+/// Every kernel on every level the CPU has, against independent definitions in Swift.
+///
+/// Serialized: the level is process-wide.
+@Suite(.serialized)
+struct VectorKernelsTests {
+    /// Levels this CPU has, scalar first.
+    static let levels: [KernelLevel] = {
+        let inForce = VectorKernels.level
+        defer { VectorKernels.setLevel(inForce) }
+        return KernelLevel.allCases.filter { VectorKernels.setLevel($0) == $0 }
+    }()
+
+    /// Runs `body` on every level, and puts the level back.
+    static func onEveryLevel(_ body: (KernelLevel) throws -> Void) rethrows {
+        let inForce = VectorKernels.level
+        defer { VectorKernels.setLevel(inForce) }
+        for level in levels {
+            VectorKernels.setLevel(level)
+            try body(level)
+        }
+    }
+
+    @Test func scalarIsAlwaysThereAndTheBestLevelIsTheDefault() {
+        #expect(Self.levels.first == .scalar)
+        if getenv("MIEN_KERNEL_LEVEL") == nil { #expect(VectorKernels.level == Self.levels.last) }
+    }
+
+    @Test func aLevelTheCPULacksFallsBack() {
+        let inForce = VectorKernels.level
+        defer { VectorKernels.setLevel(inForce) }
+        for level in KernelLevel.allCases {
+            let best = Self.levels.last { $0.rawValue <= level.rawValue }
+            #expect(VectorKernels.setLevel(level) == best)
+            #expect(VectorKernels.level == best)
+        }
+    }
+
+    @Test func planeCountFollowsDimensionAndBits() {
+        #expect(VectorKernels.planeCount(dimension: 256, bits: 2) == 4)
+        #expect(VectorKernels.planeCount(dimension: 512, bits: 1) == 4)
+        #expect(VectorKernels.planeCount(dimension: 64, bits: 2) == 1)
+    }
+}
+
+/// The order of sums that `vector_kernels.h` states, written out.
+func laneSum(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Float {
+    var lanes = [Float](repeating: 0, count: 16)
+    for (i, (x, y)) in zip(a, b).enumerated() { lanes[i % 16] = lanes[i % 16].addingProduct(x, y) }
+    for half in [8, 4, 2, 1] {
+        for l in 0..<half { lanes[l] += lanes[l + half] }
+    }
+    return lanes[0]
+}
+
+extension SplitMix64 {
+    /// Gaussian floats.
+    mutating func gaussians(_ count: Int, scale: Float = 1) -> [Float] {
+        var source = GaussianSource()
+        return (0..<count).map { _ in Float(source.next(using: &self)) * scale }
+    }
+}
+
+/// Bits, so that comparisons see the sign of zero.
+func bits(_ values: some Sequence<Float>) -> [UInt32] {
+    values.map(\.bitPattern)
+}
