@@ -1,0 +1,151 @@
+import CLMDB
+import Glibc
+import Synchronization
+
+/// One LMDB environment: a folder with a memory-mapped file of ordered tables, read and written in transactions.
+///
+/// ```swift
+/// let environment = try Environment(path: "/var/lib/example")
+/// let table = try environment.openTable(named: "counts", create: true)
+/// try environment.write { transaction in
+///     try transaction.put(table, key: UInt64(7), value: [1, 2, 3])
+/// }
+/// let byteCount = try environment.read { transaction in
+///     try transaction.withValue(of: table, key: UInt64(7)) { $0.byteCount }
+/// }
+/// ```
+///
+/// Reads run in parallel on any thread and never wait; writes wait for each other and for the disk: keep them off event
+/// loops and tasks. A process has an environment open once, and one process at a time has it open for writing.
+///
+/// After a commit whose outcome is unknown the environment is *fenced*: it can still be read, but every write throws
+/// `fenced` until its owner has closed, reopened and verified it.
+@safe
+package final class Environment: @unchecked Sendable {
+    // Sendable: LMDB's environment handle is made to be shared between threads; the rest is immutable or locked.
+
+    /// The folder, as it was given.
+    package let path: String
+    package let options: EnvironmentOptions
+
+    let handle: OpaquePointer
+    /// Tells the openings of this process apart, so that tables of one are not used with another.
+    let number: UInt64
+    let gate = TransactionGate()
+    let fence = Mutex<LMDBError?>(nil)
+    /// LMDB opens tables in one transaction at a time.
+    let tableOpening = Mutex<Void>(())
+    /// The thread that is in ``write(_:)``, else 0: a second write on it would wait for itself.
+    let writingThread = Atomic<UInt>(0)
+
+    private let folder: EnvironmentRegistry.Folder
+    private let lock: Mutex<DirectoryLock?>
+
+    private static let openings = Atomic<UInt64>(0)
+
+    /// Opens the environment in the folder `path`; makes a new one if the folder has none.
+    ///
+    /// - Throws: `notFound`, `notADirectory`, `permissionDenied`, `alreadyOpen`, `lockedByAnotherProcess`,
+    ///   `notAnEnvironment`, `versionMismatch`, `truncated`, `mapUnavailable`, or a disk error; nothing stays open.
+    package init(path: String, options: EnvironmentOptions = EnvironmentOptions()) throws(LMDBError) {
+        precondition(options.mapByteCount > 0 && options.maxTables > 0 && options.maxReaders > 0)
+        if options.createDirectory && !options.readOnly { try Directory.create(path) }
+        let folder = try EnvironmentRegistry.register(path)
+        do throws(LMDBError) {
+            lock = Mutex(try Self.lockFolder(path, options))
+            unsafe handle = try Self.open(path, options)
+        } catch {
+            EnvironmentRegistry.remove(folder)
+            throw error
+        }
+        self.path = path
+        self.options = options
+        self.folder = folder
+        number = Self.openings.add(1, ordering: .relaxed).newValue
+    }
+
+    deinit {
+        close()
+    }
+
+    /// Waits for the transactions in progress, then closes the files and frees the folder; later calls throw `closed`.
+    ///
+    /// Does nothing if it was called before. Must not be called inside a transaction of the same thread.
+    package func close() {
+        guard gate.close() else { return }
+        unsafe mdb_env_close(handle)
+        lock.withLock { $0 = nil }
+        EnvironmentRegistry.remove(folder)
+    }
+
+    private static func lockFolder(_ path: String, _ options: EnvironmentOptions) throws(LMDBError) -> DirectoryLock? {
+        do throws(LMDBError) {
+            return try DirectoryLock(directory: path, shared: options.readOnly)
+        } catch .permissionDenied(_, errno: EROFS) where options.readOnly {
+            // Nobody writes to a read-only file system, and LMDB itself goes without locks there.
+            return nil
+        }
+    }
+
+    private static func open(_ path: String, _ options: EnvironmentOptions) throws(LMDBError) -> OpaquePointer {
+        let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
+        let (roundedUp, overflow) = options.mapByteCount.addingReportingOverflow(pageByteCount - 1)
+        let mapByteCount = overflow ? options.mapByteCount : roundedUp / pageByteCount * pageByteCount
+        var created: OpaquePointer?
+        var code = unsafe mdb_env_create(&created)
+        guard code == MDB_SUCCESS, let handle = unsafe created else { throw .io(path: path, errno: code) }
+        if code == MDB_SUCCESS { code = unsafe mdb_env_set_mapsize(handle, mapByteCount) }
+        if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxdbs(handle, UInt32(clamping: options.maxTables)) }
+        if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.maxReaders)) }
+        if code == MDB_SUCCESS {
+            // Without thread-local readers a read transaction belongs to its value, not to a thread. No other flag is
+            // ever set: MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP, MDB_NOMEMINIT and MDB_NOLOCK give up safety.
+            let flags = MDB_NOTLS | (options.readOnly ? MDB_RDONLY : 0)
+            code = unsafe mdb_env_open(handle, path, UInt32(flags), 0o600)
+        }
+        do throws(LMDBError) {
+            guard code != ENOMEM else { throw .mapUnavailable(path: path, mapByteCount: mapByteCount) }
+            guard code == MDB_SUCCESS else {
+                throw LMDBError(
+                    code: code,
+                    path: path,
+                    mapByteCount: mapByteCount,
+                    maxReaders: options.maxReaders
+                )
+            }
+            try unsafe coverUsedPages(handle, path, options)
+            if !options.readOnly { try Directory.sync(path) }
+        } catch {
+            unsafe mdb_env_close(handle)
+            throw error
+        }
+        return unsafe handle
+    }
+
+    /// Makes the file as long as its header says, so that reading a page never ends the process by `SIGBUS`.
+    ///
+    /// A file can be short because it was cut (its lost pages then read as zeros, which are reported as damage), or
+    /// because the last commit freed the last pages before they were ever written.
+    private static func coverUsedPages(
+        _ handle: OpaquePointer,
+        _ path: String,
+        _ options: EnvironmentOptions
+    ) throws(LMDBError) {
+        var information = unsafe MDB_envinfo()
+        var statistics = MDB_stat()
+        var file = stat()
+        var descriptor: Int32 = -1
+        _ = unsafe mdb_env_info(handle, &information)
+        _ = unsafe mdb_env_stat(handle, &statistics)
+        _ = unsafe mdb_env_get_fd(handle, &descriptor)
+        guard unsafe fstat(descriptor, &file) == 0 else { throw LMDBError(errno: errno, path: path) }
+        let (pageCount, pageOverflow) = unsafe information.me_last_pgno.addingReportingOverflow(1)
+        let (byteCount, byteOverflow) = pageCount.multipliedReportingOverflow(by: Int(statistics.ms_psize))
+        guard !pageOverflow, !byteOverflow, byteCount >= 0 else { throw .corrupted(path: path) }
+        guard byteCount > file.st_size else { return }
+        guard !options.readOnly else {
+            throw .truncated(path: path, expectedByteCount: byteCount, byteCount: file.st_size)
+        }
+        guard ftruncate(descriptor, byteCount) == 0 else { throw LMDBError(errno: errno, path: path) }
+    }
+}

@@ -1,0 +1,16 @@
+/// How an environment is opened. Durability is no option: every commit is synced.
+package struct EnvironmentOptions: Sendable {
+    /// Address space for the data file, which is its largest size; costs neither memory nor disk until used. Rounded up
+    /// to whole pages.
+    package var mapByteCount = 1 << 40
+    /// Most tables open at once.
+    package var maxTables = 32
+    /// Most read transactions at once.
+    package var maxReaders = 510
+    /// Nothing is written; shared with other processes that open it so. The data file must exist.
+    package var readOnly = false
+    /// Makes the folder and its missing parents, for this user only.
+    package var createDirectory = false
+
+    package init() {}
+}
