@@ -1,0 +1,92 @@
+/// What a reader met in bytes that do not hold what they should.
+package enum BinaryCodingError: Error, Hashable, Sendable {
+    /// A field of `wanted` bytes at `offset` where only `available` are left.
+    case truncated(offset: Int, wanted: Int, available: Int)
+    case invalidText(offset: Int)
+    /// Bytes behind the last field.
+    case trailingBytes(count: Int)
+    /// A field holds a value that the format does not know.
+    case invalidValue(field: String, offset: Int)
+}
+
+extension BinaryCodingError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .truncated(let offset, let wanted, let available):
+            "\(wanted) bytes are wanted at offset \(offset) and \(available) are there"
+        case .invalidText(let offset): "the text at offset \(offset) is not UTF-8"
+        case .trailingBytes(let count): "\(count) bytes follow the last field"
+        case .invalidValue(let field, let offset): "the \(field) at offset \(offset) has a value that is not known"
+        }
+    }
+}
+
+/// Reads little-endian fields in order; never past the end, whatever the bytes say.
+@safe
+package struct ByteReader: ~Copyable {
+    private let bytes: UnsafeRawBufferPointer
+    package private(set) var offset = 0
+
+    /// - Parameter bytes: valid for as long as the reader is used.
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        unsafe self.bytes = unsafe bytes
+    }
+
+    package var remainingByteCount: Int { unsafe bytes.count - offset }
+
+    package mutating func read<Value: FixedWidthInteger>(
+        _ type: Value.Type = Value.self
+    ) throws(BinaryCodingError) -> Value {
+        let byteCount = MemoryLayout<Value>.size
+        try require(byteCount)
+        defer { offset += byteCount }
+        return Value(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
+    }
+
+    package mutating func readFloat() throws(BinaryCodingError) -> Float {
+        Float(bitPattern: try read(UInt32.self))
+    }
+
+    package mutating func readDouble() throws(BinaryCodingError) -> Double {
+        Double(bitPattern: try read(UInt64.self))
+    }
+
+    /// `count` floats; the count is checked against the bytes that are there before anything is allocated.
+    package mutating func readFloats(count: Int) throws(BinaryCodingError) -> [Float] {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: 4)
+        try require(overflow || count < 0 ? Int.max : byteCount)
+        var values: [Float] = []
+        values.reserveCapacity(count)
+        for _ in 0..<count { values.append(try readFloat()) }
+        return values
+    }
+
+    package mutating func readBytes(count: Int) throws(BinaryCodingError) -> [UInt8] {
+        try require(count)
+        defer { offset += count }
+        return unsafe Array(bytes[offset..<offset + count])
+    }
+
+    /// A count of 16 bits, then UTF-8.
+    package mutating func readString() throws(BinaryCodingError) -> String {
+        let byteCount = Int(try read(UInt16.self))
+        let start = offset
+        try require(byteCount)
+        defer { offset += byteCount }
+        guard let text = unsafe String(validating: bytes[offset..<offset + byteCount], as: UTF8.self) else {
+            throw .invalidText(offset: start)
+        }
+        return text
+    }
+
+    /// Ends reading; bytes that are left are an error.
+    package consuming func finish() throws(BinaryCodingError) {
+        if remainingByteCount > 0 { throw .trailingBytes(count: remainingByteCount) }
+    }
+
+    private func require(_ byteCount: Int) throws(BinaryCodingError) {
+        guard byteCount >= 0, byteCount <= remainingByteCount else {
+            throw .truncated(offset: offset, wanted: byteCount, available: remainingByteCount)
+        }
+    }
+}

@@ -1,0 +1,75 @@
+package import FaceModel
+
+/// A closed range of the 64-bit hash ring.
+package struct HashRange: Hashable, Sendable {
+    package let first: UInt64
+    package let last: UInt64
+
+    package init(first: UInt64, last: UInt64) {
+        precondition(first <= last, "a hash range does not wrap")
+        self.first = first
+        self.last = last
+    }
+
+    package static let all = HashRange(first: 0, last: .max)
+
+    package func contains(_ hash: UInt64) -> Bool { first <= hash && hash <= last }
+
+    /// The whole ring cut into `count` ranges that differ by at most one in width.
+    package static func divisions(_ count: Int) -> [HashRange] {
+        precondition(count > 0)
+        var ranges: [HashRange] = []
+        var first: UInt64 = 0
+        for index in 1...count {
+            // Upper bound of part `index`: floor(2^64 * index / count) - 1, in 128 bits.
+            let last =
+                index == count
+                ? UInt64.max : UInt64(count).dividingFullWidth((UInt64(index), 0)).quotient - 1
+            ranges.append(HashRange(first: first, last: last))
+            first = last &+ 1
+        }
+        return ranges
+    }
+}
+
+/// Places face ids on the hash ring: SipHash-2-4 keyed by the collection's id, over the 16 id bytes, big-endian.
+///
+/// Stable for ever: the placement of every stored face depends on it.
+/// - SeeAlso: Aumasson, Bernstein, "SipHash: a fast short-input PRF" (2012). The key words are the collection id's
+///   high and low words; the message words are the id's high and low words in little-endian reading of their
+///   big-endian bytes.
+package enum FaceIDHash {
+    package static func hash(_ id: FaceID, in collection: CollectionID) -> UInt64 {
+        sipHash(key: (collection.high, collection.low), id.high.byteSwapped, id.low.byteSwapped)
+    }
+
+    /// SipHash-2-4 of a 16-byte message given as two little-endian words.
+    package static func sipHash(key: (UInt64, UInt64), _ first: UInt64, _ second: UInt64) -> UInt64 {
+        var v0 = key.0 ^ 0x736f_6d65_7073_6575
+        var v1 = key.1 ^ 0x646f_7261_6e64_6f6d
+        var v2 = key.0 ^ 0x6c79_6765_6e65_7261
+        var v3 = key.1 ^ 0x7465_6462_7974_6573
+        func rotate(_ value: UInt64, _ count: UInt64) -> UInt64 { value << count | value >> (64 - count) }
+        func round() {
+            v0 &+= v1
+            v1 = rotate(v1, 13) ^ v0
+            v0 = rotate(v0, 32)
+            v2 &+= v3
+            v3 = rotate(v3, 16) ^ v2
+            v0 &+= v3
+            v3 = rotate(v3, 21) ^ v0
+            v2 &+= v1
+            v1 = rotate(v1, 17) ^ v2
+            v2 = rotate(v2, 32)
+        }
+        for word in [first, second, 16 << 56] {
+            v3 ^= word
+            round()
+            round()
+            v0 ^= word
+        }
+        v2 ^= 0xff
+        for _ in 0..<4 { round() }
+        return v0 ^ v1 ^ v2 ^ v3
+    }
+}

@@ -1,0 +1,91 @@
+package import FaceModel
+
+/// A process's identity, kept in its data folder for life; addresses are mutable metadata.
+package struct NodeID: Hashable, Comparable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package init?(_ text: some StringProtocol) {
+        guard let value = UUIDText.parse(text) else { return nil }
+        self.init(high: value.high, low: value.low)
+    }
+
+    package static func random() -> NodeID {
+        let value = UUIDText.random()
+        return NodeID(high: value.high, low: value.low)
+    }
+
+    package static func < (left: NodeID, right: NodeID) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension NodeID: CustomStringConvertible {
+    package var description: String { UUIDText.format(high: high, low: low) }
+}
+
+/// One shard: a hash range of one collection.
+package struct ShardID: Hashable, Comparable, Sendable {
+    package let collection: CollectionID
+    /// Number of the shard in its collection; never used again within it.
+    package let index: UInt32
+
+    package init(collection: CollectionID, index: UInt32) {
+        self.collection = collection
+        self.index = index
+    }
+
+    package static func < (left: ShardID, right: ShardID) -> Bool {
+        (left.collection, left.index) < (right.collection, right.index)
+    }
+}
+
+extension ShardID: CustomStringConvertible {
+    package var description: String { "\(collection)/\(index)" }
+}
+
+/// Version of the shard map, only ever rising.
+package struct Epoch: Hashable, Comparable, Sendable {
+    package let number: UInt64
+
+    package init(_ number: UInt64) {
+        self.number = number
+    }
+
+    package static func < (left: Epoch, right: Epoch) -> Bool { left.number < right.number }
+}
+
+/// Where a node listens.
+package struct NodeAddress: Hashable, Sendable {
+    package let host: String
+    package let port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+}
+
+extension NodeAddress: CustomStringConvertible {
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Reads `host:port` or `[ipv6]:port`; nil for anything else.
+    package init?(_ text: some StringProtocol) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { return nil }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty else { return nil }
+        self.init(host: host, port: port)
+    }
+}

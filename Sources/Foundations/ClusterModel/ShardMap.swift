@@ -1,0 +1,60 @@
+package import FaceModel
+
+/// One shard's place in the cluster.
+package struct ShardPlacement: Hashable, Sendable {
+    package let shard: ShardID
+    package let range: HashRange
+    /// Worker that orders the shard's writes; nil while none is chosen.
+    package let primary: NodeID?
+    /// Epoch of the map in which this placement last changed; requests to the replica carry it.
+    package let epoch: Epoch
+
+    package init(shard: ShardID, range: HashRange, primary: NodeID?, epoch: Epoch) {
+        self.shard = shard
+        self.range = range
+        self.primary = primary
+        self.epoch = epoch
+    }
+}
+
+/// Which worker holds which shard: an immutable value; routers work from the copy they hold.
+package struct ShardMap: Sendable {
+    package let epoch: Epoch
+    package let collections: [CollectionID: Collection]
+    /// Per collection, ordered by range; the ranges cover the ring without gap or overlap.
+    package let placements: [CollectionID: [ShardPlacement]]
+    package let addresses: [NodeID: NodeAddress]
+    private let idsByName: [String: CollectionID]
+
+    package init(
+        epoch: Epoch,
+        collections: [Collection],
+        placements: [CollectionID: [ShardPlacement]],
+        addresses: [NodeID: NodeAddress]
+    ) {
+        self.epoch = epoch
+        self.collections = Dictionary(collections.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        self.idsByName = Dictionary(collections.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
+        self.placements = placements.mapValues { $0.sorted { $0.range.first < $1.range.first } }
+        self.addresses = addresses
+    }
+
+    package static let empty = ShardMap(epoch: Epoch(0), collections: [], placements: [:], addresses: [:])
+
+    package func collection(named name: String) -> Collection? {
+        idsByName[name].flatMap { collections[$0] }
+    }
+
+    /// Position in `placements[collection]` of the shard that a face id belongs to; nil for an unknown collection.
+    package func placementIndex(of face: FaceID, in collection: CollectionID) -> Int? {
+        guard let shards = placements[collection], !shards.isEmpty else { return nil }
+        let hash = FaceIDHash.hash(face, in: collection)
+        var low = 0
+        var high = shards.count - 1
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if shards[middle].range.first <= hash { low = middle } else { high = middle - 1 }
+        }
+        return low
+    }
+}

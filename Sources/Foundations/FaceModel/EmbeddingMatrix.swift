@@ -1,0 +1,31 @@
+/// Embeddings or probes, one per row: `[rowCount × dimension]` of float32, row-major.
+package struct EmbeddingMatrix: Sendable {
+    package let dimension: Int
+    package let rowCount: Int
+    package private(set) var values: [Float]
+
+    /// - Precondition: `values.count` is a multiple of `dimension`, and `dimension` is positive.
+    package init(dimension: Int, values: [Float]) {
+        precondition(dimension > 0 && values.count % dimension == 0, "values must fill whole rows")
+        self.dimension = dimension
+        self.rowCount = values.count / dimension
+        self.values = values
+    }
+
+    package func row(_ index: Int) -> ArraySlice<Float> {
+        values[index * dimension..<(index + 1) * dimension]
+    }
+
+    /// The chosen rows, in the order given.
+    package func rows(_ indices: some Swift.Collection<Int>) -> EmbeddingMatrix {
+        var chosen: [Float] = []
+        chosen.reserveCapacity(indices.count * dimension)
+        for index in indices { chosen.append(contentsOf: row(index)) }
+        return EmbeddingMatrix(dimension: dimension, values: chosen)
+    }
+
+    /// Gives the values for change in place, for normalisation.
+    package mutating func withMutableValues<R>(_ body: (inout [Float]) -> R) -> R {
+        body(&values)
+    }
+}
