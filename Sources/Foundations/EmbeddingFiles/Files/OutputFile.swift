@@ -1,0 +1,79 @@
+import Glibc
+
+/// A file being written in order, with a buffer, and made durable when it is finished.
+///
+/// Nothing is promised about the file before ``finish()`` has returned; callers write under a temporary name and
+/// rename.
+package final class OutputFile {
+    package let path: String
+    private var descriptor: Int32
+    private var buffer: [UInt8] = []
+    private static let bufferBytes = 1 << 18
+
+    /// Creates the file, replacing one of the same name.
+    package init(path: String) throws(EmbeddingFileError) {
+        self.path = path
+        descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .writeFailed(path: path, errno: errno) }
+        buffer.reserveCapacity(Self.bufferBytes)
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(EmbeddingFileError) {
+        if buffer.count + bytes.count > Self.bufferBytes { try flush() }
+        if bytes.count > Self.bufferBytes {
+            try unsafe write(bytes)
+        } else {
+            unsafe buffer.append(contentsOf: bytes)
+        }
+    }
+
+    package func append(_ text: String) throws(EmbeddingFileError) {
+        if buffer.count + text.utf8.count > Self.bufferBytes { try flush() }
+        buffer.append(contentsOf: text.utf8)
+    }
+
+    package func append(_ bytes: [UInt8]) throws(EmbeddingFileError) {
+        try unsafe bytes.withUnsafeBufferPointer { bytes throws(EmbeddingFileError) in
+            try unsafe append(UnsafeRawBufferPointer(bytes))
+        }
+    }
+
+    /// Replaces bytes at the start of the file, as headers with a count need.
+    package func rewriteStart(_ bytes: [UInt8]) throws(EmbeddingFileError) {
+        try flush()
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .writeFailed(path: path, errno: errno) }
+        try append(bytes)
+        try flush()
+        guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw .writeFailed(path: path, errno: errno) }
+    }
+
+    /// Writes what is buffered, makes the file durable and closes it; no other call may follow.
+    package func finish() throws(EmbeddingFileError) {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw .writeFailed(path: path, errno: errno) }
+        let closed = close(descriptor)
+        descriptor = -1
+        guard closed == 0 else { throw .writeFailed(path: path, errno: errno) }
+    }
+
+    private func flush() throws(EmbeddingFileError) {
+        try unsafe buffer.withUnsafeBufferPointer { bytes throws(EmbeddingFileError) in
+            try unsafe write(UnsafeRawBufferPointer(bytes))
+        }
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(EmbeddingFileError) {
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .writeFailed(path: path, errno: errno)
+            }
+            done += count
+        }
+    }
+}
