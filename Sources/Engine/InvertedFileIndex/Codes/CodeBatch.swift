@@ -1,0 +1,50 @@
+internal import VectorMath
+
+/// The codes of some rows, row-major, with what estimation needs beside them.
+package struct CodeBatch: Sendable {
+    package let rowCount: Int
+    /// `[rowCount × codeByteCount]`.
+    package let codes: [UInt8]
+    /// `[rowCount]`: `|y|² / ⟨y, code(y)⟩`, float16 bits.
+    package let factors: [UInt16]
+    /// `[rowCount]`: nearest inverted list.
+    package let lists: [UInt32]
+}
+
+extension Codebook {
+    /// Codes embeddings and finds their lists.
+    ///
+    /// - Parameter embeddings: `[rowCount × dimension]`, as stored (after rounding to the stored precision), so that
+    ///   coding again gives the same codes.
+    package func encode(embeddings: [Float]) -> CodeBatch {
+        let rowCount = embeddings.count / dimension
+        let rotated = rotate(embeddings: embeddings)
+        var codes = [UInt8](repeating: 0, count: rowCount * plan.codeByteCount)
+        var selfDot = [Float](repeating: 0, count: rowCount)
+        var codeDot = [Float](repeating: 0, count: rowCount)
+        unsafe rotated.withUnsafeBufferPointer { rows in
+            unsafe scale.withUnsafeBufferPointer { scale in
+                unsafe codes.withUnsafeMutableBufferPointer { codes in
+                    unsafe selfDot.withUnsafeMutableBufferPointer { selfDot in
+                        unsafe codeDot.withUnsafeMutableBufferPointer { codeDot in
+                            unsafe VectorKernels.encode(
+                                rows: rows, rowCount: rowCount, bits: plan.bitsPerComponent, scale: scale,
+                                codes: codes, selfDot: selfDot, codeDot: codeDot)
+                        }
+                    }
+                }
+            }
+        }
+        // A row at the mean has no direction; any finite factor serves it.
+        let factors = zip(selfDot, codeDot).map { $1 > 0 ? min($0 / $1, 60_000) : 1 }
+        var halves = [UInt16](repeating: 0, count: rowCount)
+        unsafe factors.withUnsafeBufferPointer { factors in
+            unsafe halves.withUnsafeMutableBufferPointer { halves in
+                unsafe VectorKernels.convertToFloat16(factors, into: halves)
+            }
+        }
+        return CodeBatch(
+            rowCount: rowCount, codes: codes, factors: halves,
+            lists: quantizer.assign(rotated: rotated, rowStride: plan.codedDimension))
+    }
+}

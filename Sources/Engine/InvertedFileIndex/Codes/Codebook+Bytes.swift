@@ -1,0 +1,121 @@
+internal import BinaryCoding
+internal import Checksum
+
+/// The stored form. All fields little-endian:
+///
+/// | offset | bytes | field |
+/// |---|---|---|
+/// | 0 | 4 | magic `MCBK` |
+/// | 4 | 2 | format version, 1 |
+/// | 6 | 2 | bits per component |
+/// | 8 | 4 | generation |
+/// | 12 | 4 | dimension D |
+/// | 16 | 4 | coded dimension P |
+/// | 20 | 4 | list count L |
+/// | 24 | 4 | sample count |
+/// | 28 | 4 | energy share, float32 |
+/// | 32 | 4 | calibration point count N |
+/// | 36 | 4 | calibration probe count |
+/// | 40 | 16 N | calibration points: recall, visited share, float64 each |
+/// | … | 4 D | mean |
+/// | … | 4 P D | projection, row-major |
+/// | … | 4 P | scale |
+/// | … | 4 L | list weights |
+/// | … | L min(P, 256) | centroids, int8, row-major |
+/// | … | 4 | CRC-32C of everything before |
+extension Codebook {
+    private static let magic: UInt32 = 0x4b42_434d
+    private static let newestFormat: UInt16 = 1
+
+    /// The bytes that every partition stores.
+    package func encoded() -> [UInt8] {
+        var writer = ByteWriter(reservingByteCount: 4 * projection.count + quantizer.centroids.count + 65_536)
+        writer.write(Self.magic)
+        writer.write(Self.newestFormat)
+        writer.write(UInt16(plan.bitsPerComponent))
+        writer.write(generation)
+        writer.write(UInt32(dimension))
+        writer.write(UInt32(plan.codedDimension))
+        writer.write(UInt32(listCount))
+        writer.write(UInt32(sampleCount))
+        writer.write(energyShare)
+        writer.write(UInt32(calibration.points.count))
+        writer.write(UInt32(calibration.probeCount))
+        for point in calibration.points {
+            writer.write(point.recall)
+            writer.write(point.visitedShare)
+        }
+        writer.write(floats: mean)
+        writer.write(floats: projection)
+        writer.write(floats: scale)
+        writer.write(floats: quantizer.weights)
+        writer.write(bytes: quantizer.centroids.lazy.map { UInt8(bitPattern: $0) })
+        let checksum = unsafe writer.bytes.withUnsafeBytes { unsafe CRC32C.checksum($0) }
+        writer.write(checksum)
+        return writer.bytes
+    }
+
+    /// Reads what ``encoded()`` wrote; anything else is an error.
+    package init(bytes: [UInt8]) throws(CodebookError) {
+        do {
+            self = try unsafe bytes.withUnsafeBytes { try unsafe Self.decode($0) }
+        } catch let error as CodebookError {
+            throw error
+        } catch {
+            throw .malformed(reason: "\(error)")
+        }
+    }
+
+    /// - Throws: ``CodebookError`` or `BinaryCodingError`.
+    private static func decode(_ bytes: UnsafeRawBufferPointer) throws -> Codebook {
+        var reader = unsafe ByteReader(bytes)
+        guard try reader.read(UInt32.self) == magic else {
+            throw CodebookError.malformed(reason: "it does not begin with MCBK")
+        }
+        let format = try reader.read(UInt16.self)
+        guard format <= newestFormat else {
+            throw CodebookError.newerFormat(version: format, newest: newestFormat)
+        }
+        let body = bytes.count - 4
+        let checksum = unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: body, as: UInt32.self))
+        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<body])) == checksum else {
+            throw CodebookError.checksumMismatch
+        }
+        let bits = Int(try reader.read(UInt16.self))
+        let generation = try reader.read(UInt32.self)
+        let dimension = Int(try reader.read(UInt32.self))
+        let coded = Int(try reader.read(UInt32.self))
+        let listCount = Int(try reader.read(UInt32.self))
+        let sampleCount = Int(try reader.read(UInt32.self))
+        let energyShare = try reader.readFloat()
+        let pointCount = Int(try reader.read(UInt32.self))
+        let probeCount = Int(try reader.read(UInt32.self))
+        guard (1...2).contains(bits), (64...2048).contains(dimension), dimension % 8 == 0,
+            (64...2048).contains(coded), coded <= dimension, coded % (128 / bits) == 0, coded * bits / 128 <= 8,
+            (1...1_000_000).contains(listCount), (1...1000).contains(pointCount)
+        else { throw CodebookError.malformed(reason: "its shape is out of range") }
+        var points: [RecallCalibration.Point] = []
+        for _ in 0..<pointCount {
+            points.append(
+                RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble()))
+        }
+        let mean = try reader.readFloats(count: dimension)
+        let projection = try reader.readFloats(count: coded * dimension)
+        let scale = try reader.readFloats(count: coded)
+        let weights = try reader.readFloats(count: listCount)
+        let plan = CodePlan(codedDimension: coded, bitsPerComponent: bits)
+        let centroids = try reader.readBytes(count: listCount * plan.centroidDimension)
+        _ = try reader.read(UInt32.self)
+        try reader.finish()
+        guard scale.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+            throw CodebookError.malformed(reason: "a scale is not positive")
+        }
+        return Codebook(
+            generation: generation, dimension: dimension, plan: plan, mean: mean, projection: projection, scale: scale,
+            quantizer: CoarseQuantizer(
+                dimension: plan.centroidDimension, centroids: centroids.map { Int8(bitPattern: $0) },
+                weights: weights),
+            energyShare: energyShare, sampleCount: sampleCount,
+            calibration: RecallCalibration(points: points, probeCount: probeCount))
+    }
+}

@@ -1,0 +1,93 @@
+package import VectorMath
+
+/// Finds, for every probe of a batch, the rows whose codes promise the greatest similarity.
+///
+/// List-major: a list's block is loaded once and scored against every probe that visits it, four at a time. A first
+/// round visits each probe's nearest lists, so that its threshold is high before the bulk is scanned.
+package struct ListScanner {
+    /// What a scan found and saw.
+    package struct Outcome: Sendable {
+        /// Per probe: the best rows by estimated similarity.
+        package var candidates: [BoundedTopK]
+        /// Rows scored, summed over probes.
+        package var rowsVisited: UInt64
+        /// Lists visited, summed over probes.
+        package var listsVisited: UInt64
+        /// Share of the planned visits that were made before `shouldStop` ended the scan, 0…1.
+        package var completedShare: Double
+    }
+
+    /// Share of each probe's lists that its first round takes.
+    private static let firstRoundShare = 0.1
+
+    private let codebook: Codebook
+
+    package init(codebook: Codebook) {
+        self.codebook = codebook
+    }
+
+    /// - Parameters:
+    ///   - selections: the lists each probe visits, one per probe.
+    ///   - candidateLimit: rows wanted per probe.
+    ///   - shouldStop: asked before every list; ends the scan with what was found.
+    package func scan<Lists: InvertedLists>(
+        probes: PreparedProbes,
+        selections: [ListSelection],
+        lists: Lists,
+        candidateLimit: Int,
+        shouldStop: () -> Bool
+    ) throws(Lists.Failure) -> Outcome {
+        var outcome = Outcome(
+            candidates: (0..<probes.probeCount).map { _ in BoundedTopK(capacity: candidateLimit) }, rowsVisited: 0,
+            listsVisited: 0, completedShare: 1)
+        let visits = Self.visits(selections, probes: probes)
+        let scratch = ScanScratch(planeCount: codebook.plan.planeCount)
+        var next = 0
+        while next < visits.count {
+            if shouldStop() {
+                outcome.completedShare = Double(next) / Double(visits.count)
+                break
+            }
+            let list = visits[next].list
+            var end = next + 1
+            while end < visits.count, visits[end].list == list, visits[end].round == visits[next].round { end += 1 }
+            let visiting = visits[next..<end]
+            try lists.forEachBlock(ofList: list) { block in
+                var first = visiting.startIndex
+                while first < visiting.endIndex {
+                    let group = visiting[first..<min(first + VectorKernels.maximumScanProbes, visiting.endIndex)]
+                    scratch.scan(block, probes: probes, visits: group, lists: lists, into: &outcome.candidates)
+                    first = group.endIndex
+                }
+                outcome.rowsVisited += UInt64(block.rowCount * visiting.count)
+            }
+            outcome.listsVisited += UInt64(end - next)
+            next = end
+        }
+        return outcome
+    }
+
+    /// Every (list, probe) pair, in the order of scanning: by round, then list, then probe.
+    private static func visits(_ selections: [ListSelection], probes: PreparedProbes) -> [Visit] {
+        var visits: [Visit] = []
+        visits.reserveCapacity(selections.reduce(0) { $0 + $1.lists.count })
+        for (probe, selection) in selections.enumerated() {
+            let firstRound = max(1, Int(Double(selection.lists.count) * firstRoundShare))
+            let nearest = Set(probes.lists(ofProbe: probe, count: firstRound).lists)
+            for list in selection.lists {
+                visits.append(Visit(round: nearest.contains(list) ? 0 : 1, list: list, probe: UInt32(probe)))
+            }
+        }
+        visits.sort { $0.order < $1.order }
+        return visits
+    }
+
+    struct Visit {
+        let round: UInt32
+        let list: UInt32
+        let probe: UInt32
+
+        /// Lists are fewer than 2^20 and probes fewer than 2^32.
+        var order: UInt64 { UInt64(round) << 60 | UInt64(list) << 32 | UInt64(probe) }
+    }
+}

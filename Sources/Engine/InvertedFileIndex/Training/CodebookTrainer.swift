@@ -1,0 +1,124 @@
+package import FaceModel
+internal import VectorMath
+
+/// Makes a codebook from a sample of a collection's embeddings.
+package enum CodebookTrainer {
+    /// Fewer rows than this say nothing of a spectrum.
+    package static let minimumSampleCount = 1024
+    /// Most lists that are chosen by themselves.
+    private static let automaticListLimit = 1024
+    /// Sample rows per list below which centroids follow noise.
+    private static let rowsPerList = 39
+
+    /// - Parameters:
+    ///   - sample: unit rows drawn at random from all shards.
+    ///   - listCount: inverted lists; 0 chooses the greatest power of two up to 1024 with 39 training rows a list.
+    ///   - seed: the same sample and seed give the same codebook on the same machine.
+    ///   - shouldStop: asked every few milliseconds.
+    package static func train(
+        sample: EmbeddingMatrix,
+        generation: UInt32,
+        listCount: Int,
+        seed: UInt64,
+        shouldStop: () -> Bool
+    ) throws(CodebookError) -> Codebook {
+        let rowCount = sample.rowCount
+        let dimension = sample.dimension
+        guard rowCount >= minimumSampleCount else {
+            throw .sampleTooSmall(rowCount: rowCount, minimum: minimumSampleCount)
+        }
+        var generator = SplitMix64(seed: seed)
+        let spectrum = PrincipalComponents(rows: sample.values, dimension: dimension)
+        if shouldStop() { throw .stopped }
+        let plan = CodePlan.forSpectrum(spectrum.energies)
+        let projection = projection(spectrum: spectrum, plan: plan, generator: &generator)
+        let scale = scale(spectrum: spectrum, plan: plan)
+        let rotated = rotate(sample.values, spectrum: spectrum, projection: projection, dimension: dimension)
+        if shouldStop() { throw .stopped }
+
+        let leading = plan.centroidDimension
+        var vectors: [Float] = []
+        vectors.reserveCapacity(rowCount * leading)
+        for row in 0..<rowCount {
+            let first = row * plan.codedDimension
+            vectors.append(contentsOf: rotated[first..<first + leading])
+        }
+        // Rows that made the centroids lie nearer to them than others do: calibration needs rows of its own.
+        let heldOutCount = min(MateSimulation.probeLimit, rowCount / 8)
+        let trainingCount = rowCount - heldOutCount
+        let lists = listCount > 0 ? min(listCount, trainingCount) : automaticListCount(rowCount: trainingCount)
+        guard
+            let centroids = SphericalKMeans.train(
+                vectors: Array(vectors[..<(trainingCount * leading)]), dimension: leading, listCount: lists, generator: &generator, shouldStop: shouldStop)
+        else { throw .stopped }
+        let quantized = CoarseQuantizer.quantize(centroids)
+        let unweighted = CoarseQuantizer(
+            dimension: leading, centroids: quantized, weights: [Float](repeating: 0, count: lists))
+        let assignment = unweighted.assign(rotated: vectors, rowStride: leading)
+        var counts = [Float](repeating: 0, count: lists)
+        for list in assignment { counts[Int(list)] += 1 }
+        let quantizer = CoarseQuantizer(
+            dimension: leading, centroids: quantized, weights: counts.map { $0 / Float(rowCount) })
+        if shouldStop() { throw .stopped }
+
+        var mates = MateSimulation(spectrum: spectrum, generator: generator)
+        let shares = mates.mateShares(
+            sample: sample, rows: trainingCount..<rowCount, assignment: assignment, quantizer: quantizer,
+            projection: projection)
+        let total = spectrum.energies.reduce(0, +)
+        return Codebook(
+            generation: generation, dimension: dimension, plan: plan, mean: spectrum.mean,
+            projection: projection.storage, scale: scale, quantizer: quantizer,
+            energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
+            sampleCount: rowCount, calibration: RecallCalibration(mateShares: shares))
+    }
+
+    private static func automaticListCount(rowCount: Int) -> Int {
+        var count = 16
+        while count * 2 <= automaticListLimit, count * 2 * rowsPerList <= rowCount { count *= 2 }
+        return count
+    }
+
+    /// Principal components, turned at random within each segment so that a segment's components are alike.
+    private static func projection(
+        spectrum: PrincipalComponents, plan: CodePlan, generator: inout SplitMix64
+    ) -> Matrix {
+        let dimension = spectrum.dimension
+        var rows: [Float] = []
+        for segment in 0..<plan.planeCount {
+            let turn = Matrix.randomOrthogonal(order: plan.segmentDimension, generator: &generator)
+            let first = segment * plan.segmentDimension * dimension
+            let components = Matrix(
+                rows: plan.segmentDimension, columns: dimension,
+                storage: Array(spectrum.components[first..<first + plan.segmentDimension * dimension]))
+            rows.append(contentsOf: turn.multiplied(by: components).storage)
+        }
+        return Matrix(rows: plan.codedDimension, columns: dimension, storage: rows)
+    }
+
+    /// The root mean square of each segment's components, repeated for each of them.
+    private static func scale(spectrum: PrincipalComponents, plan: CodePlan) -> [Float] {
+        (0..<plan.planeCount).flatMap { segment in
+            let first = segment * plan.segmentDimension
+            let energy = spectrum.energies[first..<first + plan.segmentDimension].reduce(0, +)
+            let deviation = (energy / Float(plan.segmentDimension)).squareRoot()
+            return [Float](repeating: max(deviation, 1e-6), count: plan.segmentDimension)
+        }
+    }
+
+    private static func rotate(
+        _ values: [Float], spectrum: PrincipalComponents, projection: Matrix, dimension: Int
+    ) -> [Float] {
+        var rotated = Matrix(rows: values.count / dimension, columns: dimension, storage: values)
+            .multiplied(by: projection, transposingOther: true)
+        let offset = Matrix(rows: 1, columns: dimension, storage: spectrum.mean)
+            .multiplied(by: projection, transposingOther: true).storage
+        let coded = projection.rows
+        unsafe rotated.withMutableStorage { storage in
+            for row in 0..<storage.count / coded {
+                for component in 0..<coded { unsafe storage[row * coded + component] -= offset[component] }
+            }
+        }
+        return rotated.storage
+    }
+}

@@ -1,0 +1,47 @@
+/// How much of a collection must be visited to find a share of the mates.
+package struct RecallCalibration: Sendable, Hashable {
+    package struct Point: Sendable, Hashable {
+        /// Share of the mates found, 0…1.
+        package let recall: Double
+        /// Share of the collection visited, 0…1.
+        package let visitedShare: Double
+
+        package init(recall: Double, visitedShare: Double) {
+            self.recall = recall
+            self.visitedShare = visitedShare
+        }
+    }
+
+    /// Ascending in both fields; the last visits everything.
+    package let points: [Point]
+    /// Calibration probes behind the points.
+    package let probeCount: Int
+
+    package init(points: [Point], probeCount: Int) {
+        self.points = points
+        self.probeCount = probeCount
+    }
+
+    /// The visited share for a recall target: of the first point that reaches it, never an interpolation below one.
+    package func visitedShare(forRecall recall: Double) -> Double {
+        points.first { $0.recall >= recall }?.visitedShare ?? 1
+    }
+
+    /// The recall targets that are tabulated.
+    package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
+
+    /// Points from what was measured: the visited share at which each calibration probe met its mate's list.
+    ///
+    /// A target's share is that of rank `⌈(n + 1) · target⌉`, the split-conformal quantile, whose expected recall is at
+    /// least the target for exchangeable probes; a rank beyond `n` visits everything.
+    package init(mateShares: [Double]) {
+        let sorted = mateShares.sorted()
+        var points: [Point] = []
+        for target in Self.targets {
+            let rank = Int((Double(sorted.count + 1) * target).rounded(.up))
+            points.append(Point(recall: target, visitedShare: rank <= sorted.count ? min(1, sorted[rank - 1]) : 1))
+        }
+        points.append(Point(recall: 1, visitedShare: 1))
+        self.init(points: points, probeCount: sorted.count)
+    }
+}

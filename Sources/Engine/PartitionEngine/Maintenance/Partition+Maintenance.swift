@@ -1,0 +1,151 @@
+package import FaceModel
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import Synchronization
+
+extension Partition {
+    /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
+    /// merges runs, rewrites a run with many dead rows, overwrites dead embeddings.
+    ///
+    /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
+    /// - Returns: whether another step may be worth while.
+    package func maintain(now: Timestamp) throws(PartitionError) -> Bool {
+        do {
+            if try removeExpired(now: now) { return true }
+            if let codebook = installedCodebook.withLock({ $0 }) {
+                if try fold(codebook) { return true }
+                if try mergeRuns(codebook) { return true }
+            }
+            return try scrub()
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Stores the codebook that later folds and searches use; the same one again changes nothing.
+    ///
+    /// Call from the write lane only.
+    package func install(codebook bytes: [UInt8]) throws(PartitionError) {
+        do {
+            let codebook = try Codebook(bytes: bytes)
+            guard codebook.dimension == shape.dimension else {
+                throw PartitionError.codebook(
+                    .malformed(reason: "dimension \(codebook.dimension) in a collection of \(shape.dimension)"))
+            }
+            try environment.write { transaction in
+                var state = try state(transaction.reading)
+                if state.generation == codebook.generation { return }
+                guard state.generation == 0 else {
+                    throw PartitionError.generationConflict(
+                        installed: state.generation, offered: codebook.generation)
+                }
+                state.generation = codebook.generation
+                try transaction.put(tables.meta, key: MetaKey.codebook, value: bytes)
+                try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            }
+            installedCodebook.withLock { $0 = codebook }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func removeExpired(now: Timestamp) throws -> Bool {
+        let rows = try environment.read { transaction in
+            var rows: [UInt32] = []
+            try unsafe transaction.forEach(in: tables.byExpiry) { entry in
+                guard let key = unsafe ExpiryKey(keyBytes: entry.key) else {
+                    throw PartitionStoreError.malformed(table: "byExpiry", reason: "a key of another size")
+                }
+                guard key.expires <= now, rows.count < 1024 else { return .stop }
+                rows.append(key.row)
+                return .next
+            }
+            return rows
+        }
+        if rows.isEmpty { return false }
+        let state = try environment.write { transaction in
+            var pass = try WritePass(self, epoch: 0, transaction)
+            pass.beginInternalChange()
+            for row in rows {
+                guard let bytes = try unsafe transaction.reading.value(of: tables.rowFaces, key: row),
+                    let face = unsafe FaceID(keyBytes: bytes), try pass.remove(face, transaction)
+                else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
+            }
+            return try pass.finish(transaction)
+        }
+        noteCommit(state)
+        return true
+    }
+
+    /// Turns the oldest fresh rows of full chunks into a run.
+    private func fold(_ codebook: Codebook) throws -> Bool {
+        try environment.read { reading in
+            let before = try state(reading)
+            var rows = RowReader(partition: self, state: before)
+            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) >= UInt32(options.foldRowCount) else {
+                return false
+            }
+            let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))
+            let end = min(rows.sealedRow, before.foldedRow + limit)
+            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
+            let coded = try code(before.foldedRow..<end, codebook, &rows, liveness, reading)
+            try checkFreeDisk()
+            try environment.write { transaction in
+                var state = before
+                var writer = RunWriter(
+                    run: state.nextRun, generation: codebook.generation, planeCount: codebook.plan.planeCount,
+                    listCount: codebook.listCount, tables: tables)
+                for entry in coded.order {
+                    try writer.add(
+                        list: entry.list, row: entry.row,
+                        code: coded.codes[entry.position * coded.codeByteCount..<(entry.position + 1) * coded.codeByteCount],
+                        factor: coded.factors[entry.position], transaction)
+                }
+                let written = try writer.finish(firstRow: before.foldedRow, endRow: end, transaction)
+                state.tombstoneCount -= UInt64(end - before.foldedRow - written)
+                state.foldedRow = end
+                state.nextRun += 1
+                try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            }
+            return true
+        }
+    }
+
+    private struct CodedRows {
+        struct Place {
+            let list: UInt32
+            let row: UInt32
+            let position: Int
+        }
+
+        var codes: [UInt8] = []
+        let codeByteCount: Int
+        var factors: [UInt16] = []
+        /// By list, then row.
+        var order: [Place] = []
+    }
+
+    private func code(
+        _ range: Range<UInt32>, _ codebook: Codebook, _ rows: inout RowReader, _ liveness: RowLiveness,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> CodedRows {
+        var coded = CodedRows(codeByteCount: codebook.plan.codeByteCount)
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        for chunk in range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk {
+            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
+            let batch = codebook.encode(embeddings: unsafe rows.floats(bytes, count: RowChunk.rowCount))
+            for offset in 0..<RowChunk.rowCount {
+                let row = chunk * rowsPerChunk + UInt32(offset)
+                guard liveness.isLive(row) else { continue }
+                coded.order.append(
+                    CodedRows.Place(list: batch.lists[offset], row: row, position: coded.factors.count))
+                let first = offset * coded.codeByteCount
+                coded.codes.append(contentsOf: batch.codes[first..<first + coded.codeByteCount])
+                coded.factors.append(batch.factors[offset])
+            }
+        }
+        coded.order.sort { ($0.list, $0.row) < ($1.list, $1.row) }
+        return coded
+    }
+}

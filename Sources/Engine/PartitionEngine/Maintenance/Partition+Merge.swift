@@ -1,0 +1,97 @@
+internal import FaceModel
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+extension Partition {
+    /// Rewrites neighbouring runs into one, or one run without its dead rows; whether there was anything to do.
+    ///
+    /// The old runs are read on the commit before, so their chunks stay where they are while the new one is written.
+    func mergeRuns(_ codebook: Codebook) throws -> Bool {
+        try environment.read { reading in
+            let before = try state(reading)
+            let snapshot = try snapshot(reading)
+            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
+            let planner = MergePlanner(
+                fanIn: options.mergeFanIn, smallestRowCount: options.foldRowCount,
+                deadShare: options.compactionDeadShare)
+            let plan = planner.plan(
+                snapshot.runs.map { run in
+                    let manifest = run.manifest
+                    let live =
+                        before.tombstoneCount == 0
+                        ? Int(manifest.rowCount)
+                        : (manifest.firstRow..<manifest.endRow).reduce(0) { $0 + (liveness.isLive($1) ? 1 : 0) }
+                    return MergePlanner.Run(
+                        run: manifest.run, firstRow: manifest.firstRow, rowCount: Int(manifest.rowCount),
+                        deadCount: Int(manifest.rowCount) - live)
+                })
+            if plan.isEmpty { return false }
+            let numbers = plan.map(\.run)
+            let inputs = snapshot.runs.filter { numbers.contains($0.manifest.run) }
+                .sorted { $0.manifest.firstRow < $1.manifest.firstRow }
+            try checkFreeDisk()
+            try environment.write { transaction in
+                var state = before
+                let written = try rewrite(
+                    inputs, as: state.nextRun, codebook: codebook, liveness: liveness, transaction)
+                let read = inputs.reduce(UInt64(0)) { $0 + UInt64($1.manifest.rowCount) }
+                state.tombstoneCount -= read - UInt64(written)
+                state.nextRun += 1
+                for input in inputs {
+                    let run = input.manifest.run
+                    try transaction.delete(tables.runs, key: run)
+                    try transaction.removeAll(tables.codes, in: .prefix(run))
+                }
+                try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            }
+            return true
+        }
+    }
+
+    /// Copies live rows of `inputs` list by list into a new run; the rows written.
+    private func rewrite(
+        _ inputs: [CodeSnapshot.Run], as run: UInt32, codebook: Codebook, liveness: RowLiveness,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        let planeCount = codebook.plan.planeCount
+        var writer = RunWriter(
+            run: run, generation: codebook.generation, planeCount: planeCount, listCount: codebook.listCount,
+            tables: tables)
+        var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
+        for list in 0..<codebook.listCount {
+            for input in inputs {
+                let manifest = input.manifest
+                let first = Int(manifest.firstSlots[list])
+                for slot in first..<first + Int(manifest.listRowCounts[list]) {
+                    let number = slot / CodeChunk.slotCount
+                    let key = CodeChunkKey(run: manifest.run, chunk: UInt32(number))
+                    let view = try unsafe CodeChunk(input.chunks[number], planeCount: planeCount, key: key)
+                    if !input.marks.isMarked(number) {
+                        try view.verify(key)
+                        input.marks.mark(number)
+                    }
+                    let place = slot % CodeChunk.slotCount
+                    let row = unsafe view.rowIDs[place]
+                    guard liveness.isLive(row) else { continue }
+                    unpack(view, planeCount: planeCount, slot: place, into: &code)
+                    try writer.add(
+                        list: UInt32(list), row: row, code: code[...], factor: unsafe view.factors[place], transaction)
+                }
+            }
+        }
+        return try writer.finish(
+            firstRow: inputs[0].manifest.firstRow, endRow: inputs[inputs.count - 1].manifest.endRow,
+            transaction)
+    }
+
+    private func unpack(_ chunk: CodeChunk, planeCount: Int, slot: Int, into code: inout [UInt8]) {
+        let planes = unsafe (0..<planeCount).map { unsafe Optional(chunk.planes + $0 * CodeChunk.planeByteCount) }
+        unsafe planes.withUnsafeBufferPointer { planes in
+            unsafe code.withUnsafeMutableBufferPointer { code in
+                unsafe VectorKernels.unpackCode(planes: planes, row: slot, code: code)
+            }
+        }
+    }
+}

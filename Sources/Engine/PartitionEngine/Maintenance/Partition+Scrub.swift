@@ -1,0 +1,72 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import Synchronization
+
+extension Partition {
+    /// Dead rows of a chunk from which their bytes are overwritten.
+    private static let scrubDeadCount = RowChunk.rowCount / 8
+    /// Chunks looked at in one step.
+    private static let scrubChunkLimit = 64
+
+    /// Overwrites embeddings of deleted faces with zeros in chunks where an eighth of the rows is dead, and removes
+    /// chunks that are dead as a whole; whether there was anything to do.
+    func scrub() throws -> Bool {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        return try environment.read { reading in
+            let before = try state(reading)
+            // Nothing was deleted since the last round that found nothing.
+            guard scrubbedSequence.load(ordering: .relaxed) != before.sequence else { return false }
+            var rows = RowReader(partition: self, state: before)
+            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
+            var scrubs: [(chunk: UInt32, dead: [Int])] = []
+            for chunk in 0..<rows.sealedRow / rowsPerChunk {
+                let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
+                guard dead.count >= Self.scrubDeadCount, let bytes = try unsafe rows.chunk(chunk, reading),
+                    unsafe isWorthScrubbing(bytes, dead: dead)
+                else { continue }
+                scrubs.append((chunk, dead))
+                if scrubs.count == Self.scrubChunkLimit { break }
+            }
+            if scrubs.isEmpty {
+                scrubbedSequence.store(before.sequence, ordering: .relaxed)
+                return false
+            }
+            try checkFreeDisk()
+            try environment.write { transaction in
+                for scrub in scrubs {
+                    if scrub.dead.count == RowChunk.rowCount {
+                        try transaction.delete(tables.rows, key: scrub.chunk)
+                        continue
+                    }
+                    guard let old = try unsafe reading.value(of: tables.rows, key: scrub.chunk) else {
+                        throw PartitionStoreError.missing(table: "rows", key: UInt64(scrub.chunk))
+                    }
+                    let value = try unsafe transaction.reserve(
+                        tables.rows, key: scrub.chunk, byteCount: shape.chunkByteCount)
+                    unsafe value.copyMemory(from: old)
+                    for row in scrub.dead {
+                        let first = RowChunk.headerByteCount + row * shape.rowByteCount
+                        let bytes = unsafe UnsafeMutableRawBufferPointer(
+                            rebasing: value[first..<first + shape.rowByteCount])
+                        unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
+                    }
+                    unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
+                }
+            }
+            return true
+        }
+    }
+
+    private func isWorthScrubbing(_ rows: UnsafeRawPointer, dead: [Int]) -> Bool {
+        if dead.count == RowChunk.rowCount { return true }
+        for row in dead where unsafe !isZero(rows, row: row) { return true }
+        return false
+    }
+
+    private func isZero(_ rows: UnsafeRawPointer, row: Int) -> Bool {
+        let bytes = unsafe UnsafeRawBufferPointer(
+            start: rows + row * shape.rowByteCount, count: shape.rowByteCount)
+        return unsafe bytes.allSatisfy { $0 == 0 }
+    }
+}

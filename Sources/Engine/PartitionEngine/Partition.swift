@@ -1,0 +1,154 @@
+package import FaceModel
+internal import Glibc
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import Synchronization
+
+/// One replica on disk: an LMDB environment of faces and the inverted-file index over them.
+///
+/// All state is in the environment; what is kept in memory can be made again from it. Opening maps the file and reads a
+/// few records: nothing is replayed or built.
+///
+/// Reads (``search(_:shouldStop:)``, ``faces(_:includesEmbeddings:)`` and the like) may run in parallel on any thread,
+/// each on the commit it began with. Writes and maintenance come from one thread, the partition's write lane.
+package final class Partition: Sendable {
+    package let identity: PartitionIdentity
+    let environment: Environment
+    let tables: PartitionTables
+    let options: PartitionOptions
+    let shape: RowChunk.Shape
+    let installedCodebook: Mutex<Codebook?>
+    let snapshots = Mutex<CodeSnapshot?>(nil)
+    let verifiedBlocks = VerifiedBlocks()
+    /// Sequence at which ``scrub()`` last found nothing to do.
+    let scrubbedSequence = Atomic<UInt64>(.max)
+    private let sequence: Atomic<UInt64>
+
+    /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
+    package static func create(
+        at directory: String, identity: PartitionIdentity, options: PartitionOptions
+    ) throws(PartitionError) -> Partition {
+        do {
+            let environment = try openEnvironment(directory, options: options, create: true)
+            let tables = try PartitionTables(environment, create: true)
+            try environment.write { transaction in
+                guard try !transaction.reading.contains(tables.meta, key: MetaKey.state) else {
+                    throw PartitionError.alreadyExists(path: directory)
+                }
+                try transaction.put(tables.meta, key: MetaKey.identity, value: IdentityRecord.encode(identity))
+                try transaction.put(tables.meta, key: MetaKey.state, value: PartitionState().encoded())
+            }
+            return try Partition(environment: environment, tables: tables, options: options)
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Opens a partition; serves at once.
+    package static func open(at directory: String, options: PartitionOptions) throws(PartitionError) -> Partition {
+        do {
+            let environment = try openEnvironment(directory, options: options, create: false)
+            let tables: PartitionTables
+            do {
+                tables = try PartitionTables(environment, create: false)
+            } catch .tableNotFound {
+                throw PartitionStoreError.notAPartition(path: directory)
+            }
+            return try Partition(environment: environment, tables: tables, options: options)
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Removes a closed partition's files and its folder; does nothing when the folder is absent.
+    package static func remove(at directory: String) throws(PartitionError) {
+        for file in ["data.mdb", "lock.mdb", "mien.lock"] {
+            let path = "\(directory)/\(file)"
+            if unsafe unlink(path) != 0, errno != ENOENT {
+                throw .store(.environment(.io(path: path, errno: errno)))
+            }
+        }
+        if unsafe rmdir(directory) != 0, errno != ENOENT {
+            throw .store(.environment(.io(path: directory, errno: errno)))
+        }
+    }
+
+    private init(environment: Environment, tables: PartitionTables, options: PartitionOptions) throws {
+        self.environment = environment
+        self.tables = tables
+        self.options = options
+        let loaded = try environment.read { transaction in
+            guard let identity = try unsafe transaction.value(of: tables.meta, key: MetaKey.identity),
+                let state = try unsafe transaction.value(of: tables.meta, key: MetaKey.state)
+            else { throw PartitionStoreError.notAPartition(path: environment.path) }
+            let codebook = try unsafe transaction.value(of: tables.meta, key: MetaKey.codebook)
+            return try unsafe (
+                // The state first: it holds the format version.
+                state: PartitionState(bytes: state), identity: IdentityRecord.decode(identity),
+                codebook: codebook.map { try unsafe Codebook(bytes: Array($0)) }
+            )
+        }
+        identity = loaded.identity
+        let configuration = loaded.identity.collection.configuration
+        shape = RowChunk.Shape(dimension: configuration.dimension, precision: configuration.storedPrecision)
+        sequence = Atomic(loaded.state.sequence)
+        guard loaded.codebook?.generation ?? 0 == loaded.state.generation,
+            loaded.codebook.map({ $0.dimension == configuration.dimension }) ?? true
+        else { throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's") }
+        installedCodebook = Mutex(loaded.codebook)
+    }
+
+    private static func openEnvironment(
+        _ directory: String, options: PartitionOptions, create: Bool
+    ) throws(LMDBError) -> Environment {
+        var environmentOptions = EnvironmentOptions()
+        environmentOptions.mapByteCount = options.mapByteCount
+        environmentOptions.createDirectory = create
+        return try Environment(path: directory, options: environmentOptions)
+    }
+
+    /// Sequence of the last durable write.
+    package var committedSequence: UInt64 { sequence.load(ordering: .acquiring) }
+
+    func noteCommit(_ state: PartitionState) {
+        sequence.store(state.sequence, ordering: .releasing)
+    }
+
+    /// Waits for transactions in progress and closes the files; later calls throw.
+    package func close() {
+        environment.close()
+    }
+
+    package func statistics() throws(PartitionError) -> PartitionStatistics {
+        do {
+            return try environment.read { transaction in
+                let state = try state(transaction)
+                let runs = try transaction.statistics(of: tables.runs)
+                let codes = try transaction.statistics(of: tables.codes)
+                let rows = try transaction.statistics(of: tables.rows)
+                return PartitionStatistics(
+                    faceCount: state.faceCount, freshCount: UInt64(state.nextRow - state.foldedRow),
+                    tombstoneCount: state.tombstoneCount, sequence: state.sequence,
+                    diskByteCount: fileByteCount(), generation: state.generation, runCount: runs.entryCount,
+                    codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
+                    rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount))
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func fileByteCount() -> UInt64 {
+        var status = stat()
+        guard unsafe stat("\(environment.path)/data.mdb", &status) == 0 else { return 0 }
+        return UInt64(status.st_blocks) * 512
+    }
+
+    func state(_ transaction: borrowing ReadTransaction) throws -> PartitionState {
+        guard let bytes = try unsafe transaction.value(of: tables.meta, key: MetaKey.state) else {
+            throw PartitionStoreError.missing(table: "meta", key: 0)
+        }
+        return try unsafe PartitionState(bytes: bytes)
+    }
+}

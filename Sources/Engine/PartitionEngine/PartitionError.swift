@@ -1,0 +1,74 @@
+package import InvertedFileIndex
+internal import LMDB
+package import PartitionStore
+
+/// Why a partition could not do what it was asked.
+package enum PartitionError: Error, Sendable {
+    case store(PartitionStoreError)
+    case codebook(CodebookError)
+    /// The folder holds a partition already.
+    case alreadyExists(path: String)
+    /// Fewer bytes are free on the disk than the partition's reserve.
+    case storageFull(path: String, freeByteCount: UInt64, minimumByteCount: UInt64)
+    /// The write does not fit the collection.
+    case invalidWrite(reason: String)
+    /// Another generation is installed and no rollout is under way.
+    case generationConflict(installed: UInt32, offered: UInt32)
+    /// Every row id of 32 bits was used.
+    case rowIDsExhausted
+
+    init(_ error: any Error) {
+        switch error {
+        case let error as PartitionError: self = error
+        case let error as PartitionStoreError: self = .store(error)
+        case let error as LMDBError: self = .store(.environment(error))
+        case let error as CodebookError: self = .codebook(error)
+        default: preconditionFailure("the engine throws its own errors only: \(error)")
+        }
+    }
+}
+
+extension PartitionError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .store(let error): "\(error)"
+        case .codebook(let error): "\(error)"
+        case .alreadyExists(let path): "\(path) holds a partition already"
+        case .storageFull(let path, let free, let minimum):
+            "the disk of \(path) has \(free >> 20) MiB free and \(minimum >> 20) MiB are kept in reserve; free some space, then write again"
+        case .invalidWrite(let reason): reason
+        case .generationConflict(let installed, let offered):
+            "codebook generation \(installed) is installed and generation \(offered) cannot take its place"
+        case .rowIDsExhausted: "the partition has used all of its 2^32 row ids; its shard must be split"
+        }
+    }
+
+    /// Whether the files are damaged: the partition must not answer any more.
+    package var isCorruption: Bool {
+        switch self {
+        case .store(let error): error.isCorruption
+        case .codebook(.malformed), .codebook(.checksumMismatch): true
+        default: false
+        }
+    }
+
+    /// Whether there is no room on the disk.
+    package var isStorageFull: Bool {
+        switch self {
+        case .storageFull, .store(.environment(.noSpace)), .store(.environment(.mapFull)): true
+        default: false
+        }
+    }
+
+    /// Whether a commit failed, so that the partition takes no writes until it is closed and opened again.
+    package var requiresReopen: Bool {
+        switch self {
+        case .store(.environment(let error)):
+            switch error {
+            case .fenced, .io, .noSpace, .corrupted, .closed, .other: true
+            default: false
+            }
+        default: false
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// How a partition is run. The defaults suit a worker; tests make them small.
+package struct PartitionOptions: Sendable {
+    /// Rows outside any run from which a fold begins, once a codebook is installed.
+    package var foldRowCount = 4096
+    /// Most rows of one fold.
+    package var foldRowLimit = 32_768
+    /// Neighbouring runs of one size class that are merged into one.
+    package var mergeFanIn = 8
+    /// Share of dead rows from which a run is rewritten without them.
+    package var compactionDeadShare = 0.2
+    /// Candidates per probe whose stored embeddings are compared: this many, and a multiple of k.
+    package var candidateFloor = 256
+    package var candidatesPerMatch = 4
+    /// Receipts kept for writes sent again.
+    package var receiptLimit = 65_536
+    /// Writes are refused while less than this is free on the disk.
+    package var minimumFreeByteCount: UInt64 = 64 << 20
+    /// Address space of the environment: the partition's largest size.
+    package var mapByteCount = 1 << 40
+
+    package init() {}
+}

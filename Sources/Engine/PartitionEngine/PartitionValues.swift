@@ -1,0 +1,110 @@
+package import FaceModel
+package import PartitionStore
+
+/// One write: all of it becomes durable in one commit, or none.
+package struct WriteBatch: Sendable {
+    package enum Operation: Sendable {
+        /// As many rows as embeddings; unit vectors.
+        case enrol(rows: [EnrolRow], embeddings: EmbeddingMatrix)
+        case delete([FaceID])
+    }
+
+    package var key: IdempotencyKey
+    package var operation: Operation
+
+    package init(key: IdempotencyKey, operation: Operation) {
+        self.key = key
+        self.operation = operation
+    }
+}
+
+/// What a write did.
+package struct WriteReceipt: Hashable, Sendable {
+    package typealias Outcome = ReceiptRecord.Outcome
+
+    package var outcome: Outcome
+    /// Sequence of the write in its partition.
+    package var sequence: UInt64
+
+    package init(outcome: Outcome, sequence: UInt64) {
+        self.outcome = outcome
+        self.sequence = sequence
+    }
+}
+
+/// A search of one partition.
+package struct PartitionSearch: Sendable {
+    package var parameters: SearchParameters
+    /// A face that must not be found: the probe's own.
+    package var excludedFace: FaceID?
+    /// Unit vectors of the collection's dimension.
+    package var probes: EmbeddingMatrix
+    /// Faces that expire at or before this moment are not found.
+    package var now: Timestamp
+
+    package init(parameters: SearchParameters, excludedFace: FaceID?, probes: EmbeddingMatrix, now: Timestamp) {
+        self.parameters = parameters
+        self.excludedFace = excludedFace
+        self.probes = probes
+        self.now = now
+    }
+}
+
+package struct PartitionSearchAnswer: Sendable {
+    /// Per probe, best first.
+    package var matches: [[Match]]
+    package var faceCount: UInt64
+    /// Faces that the visited part stands for: `faceCount` unless the search was stopped.
+    package var facesAnswered: UInt64
+    /// Rows compared, by code or in full, summed over probes.
+    package var rowsVisited: UInt64
+    /// Lists visited, summed over probes.
+    package var listsVisited: UInt64
+    /// Codebook generation used; 0 when every embedding was compared.
+    package var generation: UInt32
+
+    package init(
+        matches: [[Match]], faceCount: UInt64, facesAnswered: UInt64, rowsVisited: UInt64, listsVisited: UInt64,
+        generation: UInt32
+    ) {
+        self.matches = matches
+        self.faceCount = faceCount
+        self.facesAnswered = facesAnswered
+        self.rowsVisited = rowsVisited
+        self.listsVisited = listsVisited
+        self.generation = generation
+    }
+}
+
+/// A partition in numbers.
+package struct PartitionStatistics: Hashable, Sendable {
+    package var faceCount: UInt64
+    /// Rows not yet in a run of codes, dead ones among them.
+    package var freshCount: UInt64
+    /// Dead rows that are still in a run or fresh.
+    package var tombstoneCount: UInt64
+    package var sequence: UInt64
+    /// Bytes of the environment's file that were ever used.
+    package var diskByteCount: UInt64
+    package var generation: UInt32
+    package var runCount: Int
+    /// Bytes of the codes that a full scan reads.
+    package var codeByteCount: UInt64
+    /// Bytes of the stored embeddings.
+    package var rowByteCount: UInt64
+
+    package init(
+        faceCount: UInt64, freshCount: UInt64, tombstoneCount: UInt64, sequence: UInt64, diskByteCount: UInt64,
+        generation: UInt32, runCount: Int, codeByteCount: UInt64, rowByteCount: UInt64
+    ) {
+        self.faceCount = faceCount
+        self.freshCount = freshCount
+        self.tombstoneCount = tombstoneCount
+        self.sequence = sequence
+        self.diskByteCount = diskByteCount
+        self.generation = generation
+        self.runCount = runCount
+        self.codeByteCount = codeByteCount
+        self.rowByteCount = rowByteCount
+    }
+}

@@ -1,0 +1,94 @@
+package import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+extension Partition {
+    /// The faces found among those asked for, in that order; expired faces that are still stored are among them.
+    package func faces(_ ids: [FaceID], includesEmbeddings: Bool) throws(PartitionError) -> [StoredFace] {
+        do {
+            return try environment.read { transaction in
+                var rows = RowReader(partition: self, state: try state(transaction))
+                var faces: [StoredFace] = []
+                for id in ids {
+                    guard let bytes = try unsafe transaction.value(of: tables.faces, key: id) else { continue }
+                    faces.append(
+                        try unsafe storedFace(id, bytes, rows: &rows, includesEmbeddings, transaction))
+                }
+                return faces
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// The faces that follow `after` in order of id: up to `limit`, and fewer when they would take more than `byteLimit`
+    /// bytes (one at least).
+    package func page(
+        after: FaceID?, limit: Int, byteLimit: Int, includesEmbeddings: Bool
+    ) throws(PartitionError) -> [StoredFace] {
+        do {
+            return try environment.read { transaction in
+                var rows = RowReader(partition: self, state: try state(transaction))
+                var faces: [StoredFace] = []
+                var byteCount = 0
+                let range = after.map { KeyRange.from($0) } ?? .all
+                try unsafe transaction.forEach(in: tables.faces, range) { entry in
+                    guard let id = unsafe FaceID(keyBytes: entry.key) else {
+                        throw PartitionStoreError.malformed(table: "faces", reason: "a key that is no face id")
+                    }
+                    if id == after { return .next }
+                    byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
+                    if !faces.isEmpty, faces.count >= limit || byteCount > byteLimit { return .stop }
+                    faces.append(
+                        try unsafe storedFace(id, entry.value, rows: &rows, includesEmbeddings, transaction))
+                    return .next
+                }
+                return faces
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Embeddings of live faces drawn at random, with repetition only where rows are few: up to `count` rows.
+    package func sample(count: Int, seed: UInt64) throws(PartitionError) -> EmbeddingMatrix {
+        do {
+            return try environment.read { transaction in
+                let state = try state(transaction)
+                let liveness = try RowLiveness(
+                    transaction, tables: tables, rowCount: state.nextRow, hidden: [])
+                var rows = RowReader(partition: self, state: state)
+                var generator = SplitMix64(seed: seed)
+                var values: [Float] = []
+                values.reserveCapacity(count * shape.dimension)
+                var attempts = 0
+                while state.faceCount > 0, values.count < count * shape.dimension, attempts < 16 * count {
+                    attempts += 1
+                    let row = UInt32.random(in: 0..<state.nextRow, using: &generator)
+                    if liveness.isLive(row), let floats = try rows.floats(row, transaction) {
+                        values.append(contentsOf: floats)
+                    }
+                }
+                return EmbeddingMatrix(dimension: shape.dimension, values: values)
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func storedFace(
+        _ id: FaceID, _ bytes: UnsafeRawBufferPointer, rows: inout RowReader, _ includesEmbeddings: Bool,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> StoredFace {
+        let record = try unsafe FaceRecord(bytes: bytes, face: id)
+        var face = StoredFace(id: id, metadata: record.metadata, version: record.version)
+        if includesEmbeddings {
+            guard let embedding = try rows.floats(record.row, transaction) else {
+                throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
+            }
+            face.embedding = embedding
+        }
+        return face
+    }
+}

@@ -1,0 +1,91 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+/// Stored embeddings in place, within one read transaction; every chunk is verified on its first touch.
+@safe
+struct RowReader {
+    let shape: RowChunk.Shape
+    /// Rows of full chunks are below, tail rows from here on.
+    let sealedRow: UInt32
+    private let tables: PartitionTables
+    private let marks: VerifiedBlocks.Marks
+    /// Rows of each chunk that was looked up; valid during the transaction.
+    private var chunks: [UnsafeRawPointer?]
+
+    init(partition: Partition, state: PartitionState) {
+        shape = partition.shape
+        tables = partition.tables
+        sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+        let chunkCount = Int(sealedRow) / RowChunk.rowCount
+        marks = partition.verifiedBlocks.rows(chunkCount: chunkCount)
+        unsafe chunks = [UnsafeRawPointer?](repeating: nil, count: chunkCount)
+    }
+
+    /// The 128 rows of a chunk; nil when all of them are dead and the chunk is gone.
+    mutating func chunk(
+        _ chunk: UInt32, _ transaction: borrowing ReadTransaction
+    ) throws -> UnsafeRawPointer? {
+        if let known = unsafe chunks[Int(chunk)] { return unsafe known }
+        guard let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) else { return nil }
+        let view = try unsafe RowChunk(bytes, shape: shape)
+        if !marks.isMarked(Int(chunk)) {
+            try view.verify(chunk: chunk)
+            marks.mark(Int(chunk))
+        }
+        unsafe chunks[Int(chunk)] = view.rows.baseAddress
+        return unsafe view.rows.baseAddress
+    }
+
+    /// One row's bytes; nil when its chunk is gone.
+    mutating func row(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawPointer? {
+        if row < sealedRow {
+            let rowsPerChunk = UInt32(RowChunk.rowCount)
+            return try unsafe chunk(row / rowsPerChunk, transaction).map {
+                unsafe $0 + Int(row % rowsPerChunk) * shape.rowByteCount
+            }
+        }
+        guard let bytes = try unsafe transaction.value(of: tables.tailRows, key: row) else {
+            throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
+        }
+        let body = try unsafe RecordSeal.open(bytes, table: "tailRows", key: UInt64(row))
+        guard body.count == shape.rowByteCount else {
+            throw PartitionStoreError.malformed(table: "tailRows", reason: "a row of \(bytes.count) bytes")
+        }
+        return body.baseAddress
+    }
+
+    /// The row as float32: `[dimension]`; nil when its chunk is gone.
+    mutating func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
+        guard let bytes = try unsafe self.row(row, transaction) else { return nil }
+        return unsafe floats(bytes, count: 1)
+    }
+
+    /// `[count × dimension]` float32 from consecutive stored rows.
+    func floats(_ rows: UnsafeRawPointer, count: Int) -> [Float] {
+        let componentCount = count * shape.dimension
+        return unsafe [Float](unsafeUninitializedCapacity: componentCount) { out, initialized in
+            switch shape.precision {
+            case .float16:
+                // Tail rows may lie at odd places: components are read one by one where they are not aligned.
+                if Int(bitPattern: rows) % 2 == 0 {
+                    unsafe VectorKernels.convertToFloat32(
+                        UnsafeBufferPointer(
+                            start: rows.assumingMemoryBound(to: UInt16.self), count: componentCount),
+                        into: UnsafeMutableBufferPointer(rebasing: out[0..<componentCount]))
+                } else {
+                    for index in 0..<componentCount {
+                        unsafe out[index] = Float(
+                            Float16(bitPattern: rows.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)))
+                    }
+                }
+            case .float32:
+                for index in 0..<componentCount {
+                    unsafe out[index] = rows.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+                }
+            }
+            initialized = componentCount
+        }
+    }
+}

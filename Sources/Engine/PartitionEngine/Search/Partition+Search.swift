@@ -1,0 +1,233 @@
+internal import FaceModel
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+internal import Synchronization
+
+extension Partition {
+    /// Finds the best matches of every probe on the commit that is newest when it begins.
+    ///
+    /// Runs on its caller's thread; any number of searches may run at once. Similarities are inner products of the probe
+    /// and the stored embedding, one order of summation whatever the effort; equal ones rank by face id.
+    ///
+    /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
+    ///   `facesAnswered` says how much that was.
+    package func search(
+        _ search: PartitionSearch, shouldStop: () -> Bool
+    ) throws(PartitionError) -> PartitionSearchAnswer {
+        precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
+        do {
+            // Equal similarities at the end of the list are ranked by face id, so all of them must be kept: try again
+            // with more room in the rare case that they were not.
+            var room = search.parameters.matchLimit + 32
+            while true {
+                let answer = try environment.read { transaction in
+                    var pass = try SearchPass(self, search: search, room: room, transaction)
+                    return try pass.run(transaction, shouldStop: shouldStop)
+                }
+                if let answer { return answer }
+                room *= 4
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+}
+
+/// One attempt at a search, within one read transaction.
+private struct SearchPass {
+    private let partition: Partition
+    private let search: PartitionSearch
+    private let room: Int
+    private let state: PartitionState
+    private let liveness: RowLiveness
+    private var rows: RowReader
+    private var best: [BoundedTopK]
+    private var rowsVisited: UInt64 = 0
+    private var listsVisited: UInt64 = 0
+
+    init(
+        _ partition: Partition, search: PartitionSearch, room: Int, _ transaction: borrowing ReadTransaction
+    ) throws {
+        self.partition = partition
+        self.search = search
+        self.room = room
+        state = try partition.state(transaction)
+        rows = RowReader(partition: partition, state: state)
+        liveness = try RowLiveness(
+            transaction, tables: partition.tables, rowCount: state.nextRow,
+            hidden: Self.hiddenRows(partition, search, transaction))
+        best = [BoundedTopK](repeating: BoundedTopK(capacity: room), count: search.probes.rowCount)
+    }
+
+    /// Nil when equal similarities did not fit `room`.
+    mutating func run(
+        _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+    ) throws -> PartitionSearchAnswer? {
+        var firstFlatRow: UInt32 = 0
+        var plannedShare = 1.0
+        var generation: UInt32 = 0
+        if search.parameters.effort != .exact, state.foldedRow > 0,
+            let codebook = partition.installedCodebook.withLock({ $0 })
+        {
+            firstFlatRow = state.foldedRow
+            generation = codebook.generation
+            plannedShare = try scanLists(codebook, transaction, shouldStop: shouldStop)
+        }
+        let flatShare = try scanRows(from: firstFlatRow, transaction, shouldStop: shouldStop)
+        var matches: [[Match]] = []
+        for kept in best {
+            guard let resolved = try resolve(kept, transaction) else { return nil }
+            matches.append(resolved)
+        }
+        return PartitionSearchAnswer(
+            matches: matches, faceCount: state.faceCount,
+            facesAnswered: facesAnswered(listShare: plannedShare, flatShare: flatShare, firstFlatRow: firstFlatRow),
+            rowsVisited: rowsVisited, listsVisited: listsVisited, generation: generation)
+    }
+
+    /// Rows that live in the tables but must not be found.
+    private static func hiddenRows(
+        _ partition: Partition, _ search: PartitionSearch, _ transaction: borrowing ReadTransaction
+    ) throws -> Set<UInt32> {
+        var hidden: Set<UInt32> = []
+        try unsafe transaction.forEach(in: partition.tables.byExpiry) { entry in
+            guard let key = unsafe ExpiryKey(keyBytes: entry.key) else {
+                throw PartitionStoreError.malformed(table: "byExpiry", reason: "a key of another size")
+            }
+            guard key.expires <= search.now else { return .stop }
+            hidden.insert(key.row)
+            return .next
+        }
+        if let excluded = search.excludedFace,
+            let bytes = try unsafe transaction.value(of: partition.tables.faces, key: excluded)
+        {
+            hidden.insert(try unsafe FaceRecord(bytes: bytes, face: excluded).row)
+        }
+        return hidden
+    }
+
+    /// Scans codes and compares the stored embeddings of the best of them; the share of the plan that was done.
+    private mutating func scanLists(
+        _ codebook: Codebook, _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+    ) throws -> Double {
+        let probes = PreparedProbes(probes: search.probes.values, codebook: codebook)
+        let selections = (0..<probes.probeCount).map { probe in
+            switch search.parameters.effort {
+            case .exact: preconditionFailure("exact searches scan no lists")
+            case .full: probes.lists(ofProbe: probe, count: codebook.listCount)
+            case .lists(let count): probes.lists(ofProbe: probe, count: count)
+            case .recall(let target):
+                probes.lists(ofProbe: probe, share: codebook.calibration.visitedShare(forRecall: target))
+            }
+        }
+        let limit =
+            partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
+        let outcome = try ListScanner(codebook: codebook).scan(
+            probes: probes, selections: selections,
+            lists: StoredInvertedLists(
+                snapshot: try partition.snapshot(transaction), liveness: liveness,
+                planeCount: codebook.plan.planeCount),
+            candidateLimit: max(limit, room), shouldStop: shouldStop)
+        rowsVisited += outcome.rowsVisited
+        listsVisited += outcome.listsVisited
+        for (probe, candidates) in outcome.candidates.enumerated() {
+            try compare(candidates.sorted().map { UInt32($0.id) }.sorted(), withProbe: probe, transaction)
+        }
+        return outcome.completedShare
+    }
+
+    /// Compares one probe with scattered live rows.
+    private mutating func compare(
+        _ rowIDs: [UInt32], withProbe probe: Int, _ transaction: borrowing ReadTransaction
+    ) throws {
+        var pointers: [UnsafeRawPointer] = unsafe []
+        unsafe pointers.reserveCapacity(rowIDs.count)
+        for row in rowIDs {
+            guard let pointer = try unsafe rows.row(row, transaction) else {
+                throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+            }
+            unsafe pointers.append(pointer)
+        }
+        let similarities = unsafe RowKernel.similarities(
+            probe: search.probes.row(probe), rows: pointers, shape: rows.shape)
+        for (row, similarity) in zip(rowIDs, similarities) { offer(row, similarity, probe: probe) }
+    }
+
+    /// Compares every probe with every live row from `first` on; the share of them that was done.
+    private mutating func scanRows(
+        from first: UInt32, _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+    ) throws -> Double {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        let planned = Double(state.nextRow - first)
+        var similarities = [Float](repeating: 0, count: search.probes.rowCount * RowChunk.rowCount)
+        for chunk in first / rowsPerChunk..<max(first, rows.sealedRow) / rowsPerChunk {
+            if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
+            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
+            unsafe RowKernel.similarities(
+                probes: search.probes, chunk: bytes, shape: rows.shape, into: &similarities)
+            for probe in 0..<search.probes.rowCount {
+                offer(similarities, firstRow: chunk * rowsPerChunk, probe: probe)
+            }
+            rowsVisited += UInt64(RowChunk.rowCount * search.probes.rowCount)
+        }
+        let tail = (max(first, rows.sealedRow)..<state.nextRow).filter { liveness.isLive($0) }
+        for probe in 0..<search.probes.rowCount { try compare(tail, withProbe: probe, transaction) }
+        rowsVisited += UInt64(tail.count * search.probes.rowCount)
+        return 1
+    }
+
+    /// Offers the rows of one chunk to one probe.
+    private mutating func offer(_ similarities: [Float], firstRow: UInt32, probe: Int) {
+        let floor = search.parameters.threshold ?? -.infinity
+        unsafe similarities.withUnsafeBufferPointer { similarities in
+            for offset in 0..<RowChunk.rowCount {
+                let similarity = unsafe similarities[probe * RowChunk.rowCount + offset]
+                guard similarity >= best[probe].threshold, similarity >= floor else { continue }
+                let row = firstRow + UInt32(offset)
+                if liveness.isLive(row) { offer(row, similarity, probe: probe) }
+            }
+        }
+    }
+
+    private mutating func offer(_ row: UInt32, _ similarity: Float, probe: Int) {
+        guard similarity >= search.parameters.threshold ?? -.infinity else { return }
+        best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
+    }
+
+    /// The matches of one probe; nil when more rows are as similar as the last match than were kept.
+    private func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match]? {
+        let limit = search.parameters.matchLimit
+        var entries = kept.sorted()
+        if entries.count > limit {
+            let last = entries[limit - 1].score
+            if entries.count == room, entries[room - 1].score == last { return nil }
+            entries.removeAll { $0.score < last }
+        }
+        var matches: [Match] = []
+        for entry in entries {
+            let row = UInt32(entry.id)
+            guard let key = try unsafe transaction.value(of: partition.tables.rowFaces, key: row),
+                let face = unsafe FaceID(keyBytes: key)
+            else { throw PartitionStoreError.missing(table: "rowFaces", key: entry.id) }
+            matches.append(Match(faceID: face, similarity: entry.score, metadata: FaceMetadata()))
+        }
+        matches.sort(by: Match.ranksBefore)
+        matches.removeLast(max(0, matches.count - limit))
+        for index in matches.indices {
+            let face = matches[index].faceID
+            guard let bytes = try unsafe transaction.value(of: partition.tables.faces, key: face) else {
+                throw PartitionStoreError.missing(table: "faces", key: face.high)
+            }
+            matches[index].metadata = try unsafe FaceRecord(bytes: bytes, face: face).metadata
+        }
+        return matches
+    }
+
+    private func facesAnswered(listShare: Double, flatShare: Double, firstFlatRow: UInt32) -> UInt64 {
+        if listShare >= 1, flatShare >= 1 { return state.faceCount }
+        let done = listShare * Double(firstFlatRow) + flatShare * Double(state.nextRow - firstFlatRow)
+        return UInt64(Double(state.faceCount) * done / Double(max(1, state.nextRow)))
+    }
+}

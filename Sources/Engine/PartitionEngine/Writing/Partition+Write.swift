@@ -1,0 +1,49 @@
+internal import FaceModel
+internal import Glibc
+internal import LMDB
+internal import PartitionStore
+
+extension Partition {
+    /// Makes all batches durable in one commit (group commit) and says what each did.
+    ///
+    /// Call from the partition's write lane only. Blocks until the disk has it. A batch whose key was seen before changes
+    /// nothing and answers as it did then.
+    ///
+    /// - Parameter epoch: of the shard map under which the writes were ordered.
+    /// - Throws: nothing was written, unless ``PartitionError/requiresReopen``: then reopening shows whether it was.
+    package func write(_ batches: [WriteBatch], epoch: UInt64) throws(PartitionError) -> [WriteReceipt] {
+        do {
+            for batch in batches { try check(batch) }
+            try checkFreeDisk()
+            let (receipts, state) = try environment.write { transaction in
+                var writer = try WritePass(self, epoch: epoch, transaction)
+                var receipts: [WriteReceipt] = []
+                for batch in batches { receipts.append(try writer.apply(batch, transaction)) }
+                return (receipts, try writer.finish(transaction))
+            }
+            noteCommit(state)
+            return receipts
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func check(_ batch: WriteBatch) throws(PartitionError) {
+        guard case .enrol(let rows, let embeddings) = batch.operation else { return }
+        guard embeddings.dimension == shape.dimension, embeddings.rowCount == rows.count else {
+            throw .invalidWrite(
+                reason: "\(embeddings.rowCount) embeddings of dimension \(embeddings.dimension) for \(rows.count) "
+                    + "faces of dimension \(shape.dimension)")
+        }
+    }
+
+    func checkFreeDisk() throws(PartitionError) {
+        var status = statvfs()
+        guard unsafe statvfs(environment.path, &status) == 0 else { return }
+        let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+        guard free >= options.minimumFreeByteCount else {
+            throw .storageFull(
+                path: environment.path, freeByteCount: free, minimumByteCount: options.minimumFreeByteCount)
+        }
+    }
+}

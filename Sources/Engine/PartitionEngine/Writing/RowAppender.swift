@@ -1,0 +1,74 @@
+internal import BinaryCoding
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+/// Appends stored embeddings: full chunks go to `rows`, the rest to `tailRows` until their chunk is full.
+struct RowAppender {
+    private let shape: RowChunk.Shape
+    /// Row id of the first pending row.
+    private var firstPendingRow: UInt32
+    private var pending: [UInt8] = []
+
+    init(shape: RowChunk.Shape, firstRow: UInt32) {
+        self.shape = shape
+        firstPendingRow = firstRow
+    }
+
+    /// - Parameter embedding: `[dimension]`, rounded here to the stored precision.
+    mutating func append(
+        _ embedding: ArraySlice<Float>, _ tables: PartitionTables, _ transaction: borrowing WriteTransaction
+    ) throws {
+        let start = pending.count
+        pending.append(contentsOf: repeatElement(0, count: shape.rowByteCount))
+        unsafe embedding.withUnsafeBufferPointer { embedding in
+            unsafe pending.withUnsafeMutableBytes { pending in
+                let row = unsafe UnsafeMutableRawBufferPointer(rebasing: pending[start...])
+                switch shape.precision {
+                case .float16:
+                    unsafe VectorKernels.convertToFloat16(embedding, into: row.bindMemory(to: UInt16.self))
+                case .float32: unsafe row.copyMemory(from: UnsafeRawBufferPointer(embedding))
+                }
+            }
+        }
+        if (Int(firstPendingRow) % RowChunk.rowCount) + pending.count / shape.rowByteCount == RowChunk.rowCount {
+            try writeChunk(tables, transaction)
+        }
+    }
+
+    /// Writes the rows of the last, unfinished chunk.
+    mutating func finish(_ tables: PartitionTables, _ transaction: borrowing WriteTransaction) throws {
+        for offset in 0..<pending.count / shape.rowByteCount {
+            var writer = ByteWriter(reservingByteCount: shape.rowByteCount + 4)
+            writer.write(bytes: pending[offset * shape.rowByteCount..<(offset + 1) * shape.rowByteCount])
+            try transaction.put(
+                tables.tailRows, key: firstPendingRow + UInt32(offset), value: RecordSeal.seal(writer),
+                options: .append)
+        }
+        firstPendingRow += UInt32(pending.count / shape.rowByteCount)
+        pending.removeAll()
+    }
+
+    /// Joins the tail rows of the chunk, if any, with the pending ones.
+    private mutating func writeChunk(_ tables: PartitionTables, _ transaction: borrowing WriteTransaction) throws {
+        let chunk = firstPendingRow / UInt32(RowChunk.rowCount)
+        var rows: [UInt8] = []
+        rows.reserveCapacity(RowChunk.rowCount * shape.rowByteCount)
+        for row in chunk * UInt32(RowChunk.rowCount)..<firstPendingRow {
+            guard let bytes = try unsafe transaction.reading.value(of: tables.tailRows, key: row) else {
+                throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
+            }
+            unsafe rows.append(
+                contentsOf: try RecordSeal.open(bytes, table: "tailRows", key: UInt64(row)))
+            try transaction.delete(tables.tailRows, key: row)
+        }
+        rows.append(contentsOf: pending)
+        let value = try unsafe transaction.reserve(
+            tables.rows, key: chunk, byteCount: shape.chunkByteCount, options: .append)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: value[RowChunk.headerByteCount...]).copyBytes(from: rows)
+        unsafe RowChunk.seal(value, shape: shape, chunk: chunk)
+        firstPendingRow = (chunk + 1) * UInt32(RowChunk.rowCount)
+        pending.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,117 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+
+/// The changes of one write transaction, gathered so that rows, tombstones and state are written once.
+struct WritePass {
+    private let partition: Partition
+    private let tables: PartitionTables
+    private var state: PartitionState
+    private var rows: RowAppender
+    private var dead: [UInt32: [Int]] = [:]
+
+    init(_ partition: Partition, epoch: UInt64, _ transaction: borrowing WriteTransaction) throws {
+        self.partition = partition
+        tables = partition.tables
+        state = try partition.state(transaction.reading)
+        state.epoch = max(state.epoch, epoch)
+        rows = RowAppender(shape: partition.shape, firstRow: state.nextRow)
+    }
+
+    mutating func apply(_ batch: WriteBatch, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
+        if let bytes = try unsafe transaction.reading.value(of: tables.receipts, key: batch.key) {
+            let known = try unsafe ReceiptRecord(bytes: bytes)
+            return WriteReceipt(outcome: known.outcome, sequence: known.sequence)
+        }
+        state.sequence += 1
+        let outcome: ReceiptRecord.Outcome =
+            switch batch.operation {
+            case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
+            case .delete(let ids):
+                .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
+            }
+        try keepReceipt(batch.key, ReceiptRecord(sequence: state.sequence, outcome: outcome), transaction)
+        return WriteReceipt(outcome: outcome, sequence: state.sequence)
+    }
+
+    /// Writes what was gathered; returns the state as it will be committed.
+    mutating func finish(_ transaction: borrowing WriteTransaction) throws -> PartitionState {
+        try rows.finish(tables, transaction)
+        for (piece, rows) in dead {
+            let known = try unsafe transaction.reading.value(of: tables.tombstones, key: piece)
+            let marked = unsafe TombstonePiece.marking(rows, in: known)
+            try transaction.put(tables.tombstones, key: piece, value: marked)
+        }
+        try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+        return state
+    }
+
+    private mutating func enrol(
+        _ faces: [EnrolRow], _ embeddings: EmbeddingMatrix, _ transaction: borrowing WriteTransaction
+    ) throws -> [EnrolOutcome] {
+        var lastPositions: [FaceID: Int] = [:]
+        for (position, face) in faces.enumerated() { lastPositions[face.id] = position }
+        var outcomes: [EnrolOutcome] = []
+        for (position, face) in faces.enumerated() {
+            guard lastPositions[face.id] == position else {
+                outcomes.append(.superseded)
+                continue
+            }
+            outcomes.append(try remove(face.id, transaction) ? .replaced : .accepted)
+            let row = state.nextRow
+            guard row < .max - UInt32(RowChunk.rowCount) else { throw PartitionError.rowIDsExhausted }
+            state.nextRow += 1
+            state.faceCount += 1
+            try rows.append(embeddings.row(position), tables, transaction)
+            let record = FaceRecord(
+                row: row, version: FaceVersion(epoch: state.epoch, sequence: state.sequence), metadata: face.metadata)
+            try transaction.put(tables.faces, key: face.id, value: record.encoded())
+            try unsafe face.id.withKeyBytes { bytes in
+                try unsafe transaction.put(tables.rowFaces, key: row, value: bytes, options: .append)
+            }
+            if let expires = face.metadata.expires {
+                try transaction.put(tables.byExpiry, key: ExpiryKey(expires: expires, row: row), value: [])
+            }
+        }
+        return outcomes
+    }
+
+    /// Removes a face; whether it was there.
+    mutating func remove(_ id: FaceID, _ transaction: borrowing WriteTransaction) throws -> Bool {
+        guard let bytes = try unsafe transaction.reading.value(of: tables.faces, key: id) else { return false }
+        let record = try unsafe FaceRecord(bytes: bytes, face: id)
+        try transaction.delete(tables.faces, key: id)
+        try transaction.delete(tables.rowFaces, key: record.row)
+        if let expires = record.metadata.expires {
+            try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
+        }
+        let rowsPerPiece = UInt32(TombstonePiece.rowCount)
+        dead[record.row / rowsPerPiece, default: []].append(Int(record.row % rowsPerPiece))
+        state.faceCount -= 1
+        state.tombstoneCount += 1
+        return true
+    }
+
+    /// Counts a change that no client asked for, such as expiry.
+    mutating func beginInternalChange() {
+        state.sequence += 1
+    }
+
+    private mutating func keepReceipt(
+        _ key: IdempotencyKey, _ receipt: ReceiptRecord, _ transaction: borrowing WriteTransaction
+    ) throws {
+        try transaction.put(tables.receipts, key: key, value: receipt.encoded())
+        try unsafe key.withKeyBytes { bytes in
+            try unsafe transaction.put(tables.receiptOrder, key: state.nextReceipt, value: bytes, options: .append)
+        }
+        state.nextReceipt += 1
+        while state.nextReceipt - state.oldestReceipt > UInt64(partition.options.receiptLimit) {
+            guard let oldest = try unsafe transaction.reading.value(of: tables.receiptOrder, key: state.oldestReceipt)
+            else { throw PartitionStoreError.missing(table: "receiptOrder", key: state.oldestReceipt) }
+            let oldestKey = unsafe Array(oldest)
+            try transaction.delete(tables.receipts, key: oldestKey)
+            try transaction.delete(tables.receiptOrder, key: state.oldestReceipt)
+            state.oldestReceipt += 1
+        }
+    }
+}

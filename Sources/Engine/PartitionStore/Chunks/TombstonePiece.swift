@@ -1,0 +1,38 @@
+internal import Checksum
+
+/// One value of the `tombstones` table: a bitmap of dead rows over 16 384 consecutive row ids.
+///
+/// CRC-32C of the bitmap (4), zero (4), bitmap (2048): bit `row % 8` of byte `row / 8` is set for a dead row.
+package enum TombstonePiece {
+    package static let rowCount = 16_384
+    package static let byteCount = 8 + rowCount / 8
+
+    /// Checks size and checksum.
+    package static func verify(_ bytes: UnsafeRawBufferPointer, piece: UInt32) throws(PartitionStoreError) {
+        guard bytes.count == byteCount else {
+            throw .malformed(table: "tombstones", reason: "a piece of \(bytes.count) bytes")
+        }
+        let stored = unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
+        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[8...])) == stored else {
+            throw .checksumMismatch(table: "tombstones", key: UInt64(piece))
+        }
+    }
+
+    /// Whether row `row` of the piece (0 ..< 16 384) is dead.
+    package static func isDead(_ bytes: UnsafeRawBufferPointer, row: Int) -> Bool {
+        unsafe bytes[8 + row / 8] & 1 << UInt8(row % 8) != 0
+    }
+
+    /// The piece with more dead rows.
+    ///
+    /// - Parameter bytes: the stored piece; nil for one without dead rows.
+    package static func marking(_ rows: some Sequence<Int>, in bytes: UnsafeRawBufferPointer?) -> [UInt8] {
+        var piece = unsafe bytes.map { unsafe Array($0) } ?? [UInt8](repeating: 0, count: byteCount)
+        for row in rows { piece[8 + row / 8] |= 1 << UInt8(row % 8) }
+        let checksum = unsafe piece.withUnsafeBytes {
+            unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...]))
+        }
+        for byte in 0..<4 { piece[byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
+        return piece
+    }
+}

@@ -1,0 +1,75 @@
+package import FaceModel
+internal import LMDB
+
+/// Keys of the `meta` table.
+package enum MetaKey {
+    package static let identity: StaticString = "identity"
+    package static let state: StaticString = "state"
+    package static let codebook: StaticString = "codebook"
+}
+
+/// The 16 bytes of an id, most significant first.
+extension FaceID: Key {
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try unsafe withUnsafeBytes(of: (high.bigEndian, low.bigEndian), body)
+    }
+
+    /// Reads the 16 bytes; nil for another count.
+    package init?(keyBytes bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 16 else { return nil }
+        self.init(
+            high: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+            low: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+}
+
+/// The 16 bytes of a write's key, most significant first.
+extension IdempotencyKey: Key {
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try unsafe withUnsafeBytes(of: (high.bigEndian, low.bigEndian), body)
+    }
+}
+
+/// Run and chunk, each 4 bytes, big-endian.
+package struct CodeChunkKey: Key, Hashable, Sendable {
+    package let run: UInt32
+    package let chunk: UInt32
+
+    package init(run: UInt32, chunk: UInt32) {
+        self.run = run
+        self.chunk = chunk
+    }
+
+    package var number: UInt64 { UInt64(run) << 32 | UInt64(chunk) }
+
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try unsafe number.withKeyBytes(body)
+    }
+}
+
+/// Moment (8 bytes, sign bit flipped so that bytes sort as time) and row id (4 bytes), big-endian.
+package struct ExpiryKey: Key, Hashable, Sendable {
+    package let expires: Timestamp
+    package let row: UInt32
+
+    package init(expires: Timestamp, row: UInt32) {
+        self.expires = expires
+        self.row = row
+    }
+
+    /// Reads the 12 bytes; nil for another count.
+    package init?(keyBytes bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 12 else { return nil }
+        let moment = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self))
+        expires = Timestamp(milliseconds: Int64(bitPattern: moment ^ 1 << 63))
+        row = unsafe UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+    }
+
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        let moment = UInt64(bitPattern: expires.milliseconds) ^ 1 << 63
+        var bytes: [UInt8] = []
+        unsafe withUnsafeBytes(of: moment.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+        unsafe withUnsafeBytes(of: row.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+        return try unsafe bytes.withKeyBytes(body)
+    }
+}

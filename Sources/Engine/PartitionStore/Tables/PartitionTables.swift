@@ -1,0 +1,41 @@
+package import LMDB
+
+/// The tables of one partition's environment. Byte tables are in `docs/storage-format.md`.
+package struct PartitionTables: Sendable {
+    /// Names → identity, state and codebook.
+    package let meta: Table
+    /// Face id → ``FaceRecord``.
+    package let faces: Table
+    /// Row id → face id.
+    package let rowFaces: Table
+    /// Chunk of row ids → stored embeddings.
+    package let rows: Table
+    /// Row id → stored embedding, for rows whose chunk is not full yet.
+    package let tailRows: Table
+    /// (run, chunk) → codes.
+    package let codes: Table
+    /// Run → ``RunManifest``.
+    package let runs: Table
+    /// Piece of row ids → bitmap of dead rows.
+    package let tombstones: Table
+    /// (moment, row id) → nothing.
+    package let byExpiry: Table
+    /// Idempotency key → ``ReceiptRecord``.
+    package let receipts: Table
+    /// Order of arrival → idempotency key.
+    package let receiptOrder: Table
+
+    package init(_ environment: Environment, create: Bool) throws(LMDBError) {
+        meta = try environment.openTable(named: "meta", create: create)
+        faces = try environment.openTable(named: "faces", create: create)
+        rowFaces = try environment.openTable(named: "rowFaces", create: create)
+        rows = try environment.openTable(named: "rows", create: create)
+        tailRows = try environment.openTable(named: "tailRows", create: create)
+        codes = try environment.openTable(named: "codes", create: create)
+        runs = try environment.openTable(named: "runs", create: create)
+        tombstones = try environment.openTable(named: "tombstones", create: create)
+        byExpiry = try environment.openTable(named: "byExpiry", create: create)
+        receipts = try environment.openTable(named: "receipts", create: create)
+        receiptOrder = try environment.openTable(named: "receiptOrder", create: create)
+    }
+}
