@@ -1,0 +1,74 @@
+import Logging
+
+/// Every option there is, with its default and range. `config/*.yaml` explain each one to operators.
+enum KeyCatalogue {
+    private typealias Key = ConfigurationKey<Never>
+
+    // Shared by all roles.
+    static let tokenFile = Key.optionalPath("token_file")
+    static let tlsCertificate = Key.optionalPath("tls.certificate")
+    static let tlsPrivateKey = Key.optionalPath("tls.private_key")
+    static let tlsTrustRoots = Key.optionalPath("tls.trust_roots")
+    static let logLevel = Key.choice("log.level", default: Logger.Level.info)
+    static let logFormat = Key.choice("log.format", default: LogFormat.text)
+    static let maxFrame = Key.bytes("limits.max_frame", default: 16 << 20, in: 64 << 10...1 << 30)
+    static let maxStreams = Key.count("limits.max_streams", default: 256, in: 1...65536)
+    static let maxK = Key.count("limits.max_k", default: 10000, in: 1...1_000_000)
+    static let maxBatch = Key.count("limits.max_batch", default: 4096, in: 1...65536)
+    static let maxProbes = Key.count("limits.max_probes", default: 1024, in: 1...65536)
+    static let unauthenticatedBytes = Key.bytes("limits.unauthenticated_bytes", default: 4 << 10, in: 1 << 10...1 << 20)
+    static let unauthenticatedTime = Key.duration("limits.unauthenticated_time", default: 5000, in: 100...300_000)
+
+    // Coordinator.
+    static let coordinatorListen = Key.listenAddress("coordinator.listen", default: "127.0.0.1:7400")
+    static let coordinatorAdvertise = Key.optionalPeerAddress("coordinator.advertise")
+    static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
+    static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
+    static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
+    static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1000...10_000_000)
+    static let trainingSample = Key.count("coordinator.training.sample", default: 65536, in: 1000...1_000_000)
+    static let trainingLists = Key.automaticCount("coordinator.training.lists", in: 1...65536)
+
+    // Worker.
+    static let workerListen = Key.listenAddress("worker.listen", default: "127.0.0.1:7401")
+    static let workerAdvertise = Key.optionalPeerAddress("worker.advertise")
+    static let workerData = Key.path("worker.data", default: "data/worker")
+    static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
+    static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
+    static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
+    static let memoryQueuedWrites = Key.bytes(
+        "worker.memory.queued_writes",
+        default: 256 << 20,
+        in: 16 << 20...64 << 30
+    )
+    static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 1000, in: 50...60000)
+
+    // Development cluster.
+    static let devListen = Key.listenAddress("dev.listen", default: "127.0.0.1:7400")
+    static let devData = Key.path("dev.data", default: "data/dev")
+    static let devWorkers = Key.count("dev.workers", default: 3, in: 1...64)
+
+    static let shared: [AnyConfigurationKey] = [
+        .init(tokenFile), .init(tlsCertificate), .init(tlsPrivateKey), .init(tlsTrustRoots), .init(logLevel),
+        .init(logFormat), .init(maxFrame), .init(maxStreams), .init(maxK), .init(maxBatch), .init(maxProbes),
+        .init(unauthenticatedBytes), .init(unauthenticatedTime),
+    ]
+    /// Where a coordinator or worker is placed; `mien dev` chooses these itself.
+    static let coordinatorPlacement: [AnyConfigurationKey] = [
+        .init(coordinatorListen), .init(coordinatorAdvertise), .init(coordinatorData),
+    ]
+    static let coordinatorTuning: [AnyConfigurationKey] = [
+        .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),
+        .init(trainingLists),
+    ]
+    static let workerPlacement: [AnyConfigurationKey] = [
+        .init(workerListen), .init(workerAdvertise), .init(workerData), .init(workerCoordinators),
+    ]
+    static let workerTuning: [AnyConfigurationKey] = [
+        .init(searchThreads), .init(memoryPartitionMap), .init(memoryQueuedWrites),
+        .init(heartbeatInterval),
+    ]
+    static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devData), .init(devWorkers)]
+
+    static let all = shared + dev + coordinatorPlacement + coordinatorTuning + workerPlacement + workerTuning
+}

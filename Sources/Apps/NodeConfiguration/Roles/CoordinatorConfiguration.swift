@@ -1,0 +1,72 @@
+/// The options of a coordinator.
+package struct CoordinatorConfiguration: Sendable, Equatable {
+    package var listen: NetworkAddress
+    /// The address that others connect to; nil for the one listened on.
+    package var advertise: NetworkAddress?
+    /// Folder of the metadata store; relative to the working directory unless it starts with `/`.
+    package var data: String
+    /// How long a worker may be silent before it counts as lost.
+    package var workerTimeout: Duration
+    /// Deadline of a request that names none.
+    package var defaultDeadline: Duration
+    package var training: TrainingConfiguration
+    package var limits: RequestLimits
+    package var token: AccessToken?
+    package var tls: TLSFiles?
+    package var log: LogConfiguration
+
+    /// - Throws: every problem of the sources at once.
+    package init(from sources: ConfigurationSources) throws(NodeConfigurationError) {
+        var configuration = LayeredConfiguration(role: .coordinator, sources: sources)
+        let keys = KeyCatalogue.self
+        self.init(
+            listen: configuration.value(keys.coordinatorListen),
+            advertise: configuration.value(keys.coordinatorAdvertise),
+            data: configuration.value(keys.coordinatorData),
+            shared: SharedConfiguration(reading: &configuration),
+            reading: &configuration
+        )
+        ListenerPolicy.check(
+            listen: listen,
+            key: keys.coordinatorListen.path,
+            advertise: advertise,
+            advertiseKey: keys.coordinatorAdvertise.path,
+            isProtectedBy: (tls, token),
+            &configuration
+        )
+        configuration.checkPortClash()
+        try configuration.finish()
+    }
+
+    init(
+        listen: NetworkAddress,
+        advertise: NetworkAddress?,
+        data: String,
+        shared: SharedConfiguration,
+        reading configuration: inout LayeredConfiguration
+    ) {
+        self.listen = listen
+        self.advertise = advertise
+        self.data = data
+        workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
+        defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
+        training = TrainingConfiguration(reading: &configuration)
+        limits = shared.limits
+        token = shared.token
+        tls = shared.tls
+        log = shared.log
+    }
+}
+
+extension LayeredConfiguration {
+    /// One file may describe a machine that runs both roles; they must not want the same port.
+    mutating func checkPortClash() {
+        let coordinatorKey = KeyCatalogue.coordinatorListen
+        let workerKey = KeyCatalogue.workerListen
+        guard let coordinator = fileValue(coordinatorKey), let worker = fileValue(workerKey),
+            coordinator.clashes(with: worker)
+        else { return }
+        let place = filePlace(of: workerKey.path)
+        note(.portClash(place, key: workerKey.path, otherKey: coordinatorKey.path, address: "\(coordinator)"))
+    }
+}

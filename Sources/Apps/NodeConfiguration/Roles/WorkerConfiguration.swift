@@ -1,0 +1,85 @@
+import Glibc
+
+/// The options of a worker.
+package struct WorkerConfiguration: Sendable, Equatable {
+    package var listen: NetworkAddress
+    /// The address that others connect to; nil for the one listened on.
+    package var advertise: NetworkAddress?
+    /// Folder of the partitions; relative to the working directory unless it starts with `/`.
+    package var data: String
+    /// Coordinators to register with; at least one, all different.
+    package var coordinators: [NetworkAddress]
+    /// Threads of the search executor, at least one.
+    package var searchThreads: Int
+    package var memory: WorkerMemory
+    /// How often the worker reports to its coordinators.
+    package var heartbeatInterval: Duration
+    package var limits: RequestLimits
+    package var token: AccessToken?
+    package var tls: TLSFiles?
+    package var log: LogConfiguration
+
+    /// - Throws: every problem of the sources at once.
+    package init(from sources: ConfigurationSources) throws(NodeConfigurationError) {
+        var configuration = LayeredConfiguration(role: .worker, sources: sources)
+        let keys = KeyCatalogue.self
+        self.init(
+            listen: configuration.value(keys.workerListen),
+            advertise: configuration.value(keys.workerAdvertise),
+            data: configuration.value(keys.workerData),
+            coordinators: configuration.value(keys.workerCoordinators),
+            automaticThreads: Self.coreCount,
+            shared: SharedConfiguration(reading: &configuration),
+            reading: &configuration
+        )
+        ListenerPolicy.check(
+            listen: listen,
+            key: keys.workerListen.path,
+            advertise: advertise,
+            advertiseKey: keys.workerAdvertise.path,
+            isProtectedBy: (tls, token),
+            &configuration
+        )
+        configuration.checkPortClash()
+        try configuration.finish()
+    }
+
+    init(
+        listen: NetworkAddress,
+        advertise: NetworkAddress?,
+        data: String,
+        coordinators: [NetworkAddress],
+        automaticThreads: Int,
+        shared: SharedConfiguration,
+        reading configuration: inout LayeredConfiguration
+    ) {
+        self.listen = listen
+        self.advertise = advertise
+        self.data = data
+        self.coordinators = coordinators
+        searchThreads = configuration.value(KeyCatalogue.searchThreads) ?? automaticThreads
+        memory = WorkerMemory(reading: &configuration)
+        heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
+        limits = shared.limits
+        token = shared.token
+        tls = shared.tls
+        log = shared.log
+    }
+
+    /// Processors online, at least 1.
+    static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+}
+
+/// How much memory a worker gives to what can grow.
+package struct WorkerMemory: Sendable, Equatable {
+    /// Address space of one partition, the most that it can ever store. It is reserved, not used: resident memory and
+    /// disk follow the data.
+    package var partitionMapBytes: Int
+    /// Writes received and not yet committed, over all partitions; more are refused with `retryAfter`.
+    package var queuedWritesBytes: Int
+
+    init(reading configuration: inout LayeredConfiguration) {
+        partitionMapBytes = configuration.value(KeyCatalogue.memoryPartitionMap)
+        queuedWritesBytes = configuration.value(KeyCatalogue.memoryQueuedWrites)
+    }
+}

@@ -1,0 +1,50 @@
+import Logging
+import NodeConfiguration
+import Testing
+
+struct CoordinatorConfigurationTests {
+    @Test func everyKeyReachesItsProperty() throws {
+        let coordinator = try CoordinatorConfiguration(
+            from: ConfigurationSources(flags: [
+                "coordinator.listen": "[::1]:0", "coordinator.advertise": "c1.internal:7400",
+                "coordinator.data": "/srv/c",
+                "coordinator.worker_timeout": "3s", "coordinator.default_deadline": "700ms",
+                "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
+                "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
+                "limits.max_frame": "1MiB", "limits.max_streams": "2", "limits.max_k": "3", "limits.max_batch": "4",
+                "limits.max_probes": "5", "limits.unauthenticated_bytes": "2KiB", "limits.unauthenticated_time": "1s",
+            ])
+        )
+        #expect(coordinator.listen == NetworkAddress(host: "::1", port: 0))
+        #expect(coordinator.advertise == NetworkAddress(host: "c1.internal", port: 7400))
+        #expect(coordinator.data == "/srv/c")
+        #expect(coordinator.workerTimeout == .seconds(3))
+        #expect(coordinator.defaultDeadline == .milliseconds(700))
+        #expect(coordinator.training.minFaces == 2000)
+        #expect(coordinator.training.sample == 3000)
+        #expect(coordinator.training.lists == 64)
+        #expect(coordinator.log.level == .debug)
+        #expect(coordinator.log.format == .json)
+        let limits = coordinator.limits
+        #expect([limits.maxFrameBytes, limits.maxStreams, limits.maxK] == [1 << 20, 2, 3])
+        #expect([limits.maxBatch, limits.maxProbes, limits.unauthenticatedBytes] == [4, 5, 2048])
+        #expect(limits.unauthenticatedTime == .seconds(1))
+        #expect(coordinator.token == nil)
+        #expect(coordinator.tls == nil)
+    }
+
+    @Test func moreListsThanTrainingFacesAreRefused() {
+        let sources = ConfigurationSources(flags: [
+            "coordinator.training.sample": "1000", "coordinator.training.lists": "1001",
+        ])
+        let error = #expect(throws: NodeConfigurationError.self) { try CoordinatorConfiguration(from: sources) }
+        #expect(error?.description.contains("(1001) must not be more than") == true)
+    }
+
+    @Test func sectionsOfOtherRolesMayStandInOneFile() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file("all.yaml", "coordinator: {data: c}\nworker: {data: w}\ndev: {workers: 2}\n")
+        #expect(try CoordinatorConfiguration(from: ConfigurationSources(file: file)).data == "c")
+        #expect(try WorkerConfiguration(from: ConfigurationSources(file: file)).data == "w")
+    }
+}
