@@ -1,0 +1,157 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import Logging
+import NIOCore
+import NodeConfiguration
+import QueryRouter
+import ServiceLifecycle
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// A coordinator: the controller and the router behind one listening address.
+final class Coordinator: Service {
+    /// Where it listens, with its real port.
+    let address: NodeAddress
+    private let controller: ClusterController
+    private let clients: WorkerClients
+    private let store: EmbeddedMetadataStore
+    private let server: WireServer
+    private let logger: Logger
+    private let isShutDown = Mutex(false)
+
+    private init(
+        controller: ClusterController, clients: WorkerClients, store: EmbeddedMetadataStore, server: WireServer,
+        logger: Logger
+    ) {
+        self.controller = controller
+        self.clients = clients
+        self.store = store
+        self.server = server
+        self.logger = logger
+        address = server.address
+    }
+
+    /// Opens the data folder, then listens.
+    ///
+    /// - Throws: ``NodeStartError``; then nothing is left open.
+    static func start(
+        _ configuration: CoordinatorConfiguration, logger: Logger, group: any EventLoopGroup
+    ) async throws -> Coordinator {
+        let tls = try NodeTLS.load(configuration.tls)
+        let folder: CoordinatorFolder
+        do throws(MetadataError) {
+            folder = try await CoordinatorFolder.open(at: configuration.data)
+        } catch {
+            throw NodeStartError.metadata(error)
+        }
+        do {
+            return try await start(configuration, folder: folder, tls: tls, logger: logger, group: group)
+        } catch {
+            await folder.store.close()
+            switch error {
+            case let error as MetadataError: throw NodeStartError.metadata(error)
+            case let error as WireStatus: throw NodeStartError.listen(error)
+            default: throw error
+            }
+        }
+    }
+
+    private static func start(
+        _ configuration: CoordinatorConfiguration, folder: CoordinatorFolder, tls: NodeTLS?, logger: Logger,
+        group: any EventLoopGroup
+    ) async throws -> Coordinator {
+        let token = configuration.token?.text
+        let controller = try await ClusterController(
+            node: folder.store.node, store: folder.store, codebooks: folder.codebooks,
+            connections: WorkerConnections(
+                group: group, token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
+            options: ControllerOptions(
+                silenceLimit: configuration.workerTimeout,
+                training: TrainingPolicy(
+                    minimumFaceCount: UInt64(configuration.training.minFaces),
+                    sampleCount: UInt32(configuration.training.sample),
+                    listCount: UInt32(configuration.training.lists ?? 0)),
+                version: NodeServer.version),
+            logger: logger)
+        let clients = WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent)
+        let router = QueryRouter(
+            source: ControllerShardMapSource(controller: controller), clients: clients,
+            options: RouterOptions(defaultDeadline: configuration.defaultDeadline))
+        var listening = WireServerConfiguration(
+            listen: NodeAddress(configuration.listen), token: token, tls: tls?.server,
+            limits: WireLimits(configuration.limits), role: .coordinator, node: folder.store.node,
+            agent: NodeServer.agent, logger: logger)
+        listening.helloTimeout = configuration.limits.unauthenticatedTime
+        listening.unauthenticatedByteLimit = UInt32(configuration.limits.unauthenticatedBytes)
+        let server = try await WireServer.start(
+            listening, handler: CoordinatorHandler(controller: controller, router: router), group: group)
+        logger.info(
+            "coordinator listens",
+            metadata: [
+                "address": "\(server.address)", "node": "\(folder.store.node)",
+                "cluster": "\(controller.clusterID)", "data": "\(configuration.data)",
+            ])
+        return Coordinator(
+            controller: controller, clients: clients, store: folder.store, server: server, logger: logger)
+    }
+
+    /// Serves until a graceful shutdown or cancellation, then shuts down.
+    func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.controller.run() }
+            group.addTask { try? await gracefulShutdown() }
+            await group.next()
+            await server.shutdown(gracePeriod: .seconds(10))
+            group.cancelAll()
+        }
+        await shutdown()
+    }
+
+    /// Stops listening and closes the data folder. Safe to call again.
+    func shutdown() async {
+        let isFirst = isShutDown.withLock { isShutDown in
+            defer { isShutDown = true }
+            return !isShutDown
+        }
+        guard isFirst else { return }
+        await server.shutdown(gracePeriod: .zero)
+        await clients.close()
+        await store.close()
+        logger.info("coordinator stopped")
+    }
+}
+
+/// Gives each request to the service that it is for.
+private struct CoordinatorHandler: RequestHandler {
+    let control: ControlHandler
+    let query: QueryHandler
+
+    init(controller: ClusterController, router: QueryRouter) {
+        control = ControlHandler(controller: controller)
+        query = QueryHandler(router: router)
+    }
+
+    func handle(_ request: Request, call: ServerCall) {
+        if query.handle(request, call: call) || control.handle(request, call: call) { return }
+        call.fail(
+            WireStatus(.invalidRequest, "A coordinator does not take this request; it is for workers."))
+    }
+}
+
+/// The router's view of the controller: what joins the two planes.
+private struct ControllerShardMapSource: ShardMapSource {
+    let controller: ClusterController
+
+    var current: ShardMap { controller.shardMap }
+
+    func refresh() async { await controller.refresh() }
+
+    func presence(of worker: NodeID) -> WorkerPresence {
+        let liveness = controller.liveness(of: worker)
+        return WorkerPresence(isLive: liveness.isLive, silence: liveness.silence)
+    }
+
+    func faceCount(of shard: ShardID) -> UInt64? { controller.faceCount(of: shard) }
+}

@@ -1,0 +1,132 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+
+/// Codebooks travel worker → coordinator → every replica. The bytes are on the coordinator's disk before the metadata names
+/// them, and stay until nothing names them: a restart at any moment goes on where it was.
+extension ClusterController {
+    /// Brings a trained codebook here and records it as the collection's.
+    func fetchCodebook(
+        of collection: CollectionID, generation: UInt32, from worker: NodeID
+    ) async throws(WireStatus) {
+        let (bytes, summary) = try await downloadCodebook(of: collection, generation: generation, from: worker)
+        let digest = try await storeCodebook(bytes)
+        let codebook = CodebookRecord(
+            generation: generation, digest: digest, byteCount: UInt64(bytes.count),
+            codedDimension: summary.codedDimension, bitsPerComponent: summary.bitsPerComponent,
+            listCount: summary.listCount, energyShare: summary.energyShare, sampleCount: summary.sampleCount,
+            calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) })
+        try await commit { records throws(WireStatus) in
+            guard var record = records.metadata.collections[collection], record.nextGeneration == generation
+            else { return nil }
+            record.codebook = codebook
+            return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
+        }
+        logger.info(
+            "codebook recorded",
+            metadata: [
+                "collection": "\(collection)", "generation": "\(generation)", "bytes": "\(bytes.count)",
+                "lists": "\(summary.listCount)",
+            ])
+    }
+
+    /// Sends the collection's codebook to a replica, slice by slice; from the first slice again after a failure.
+    func installCodebook(
+        _ generation: UInt32, in placement: ShardPlacement, on worker: NodeID
+    ) async throws(WireStatus) {
+        let collection = placement.shard.collection
+        guard let codebook = state.withLock({ $0.records.metadata.collections[collection]?.codebook }),
+            codebook.generation == generation
+        else { return }
+        try await ensureCodebookFile(codebook, of: collection)
+        var offset: UInt64 = 0
+        repeat {
+            let start = offset
+            let bytes = try await onDisk { files throws(CodebookFileError) in
+                try files.slice(of: codebook.digest, offset: start, byteCount: self.options.sliceByteCount)
+            }
+            guard !bytes.isEmpty else {
+                throw WireStatus(.internalError, "Codebook \(generation) of \(collection) became shorter while it was sent.")
+            }
+            let request = InstallCodebook(
+                shard: placement.shard, epoch: placement.epoch, generation: generation, digest: codebook.digest,
+                slice: CodebookSlice(totalByteCount: codebook.byteCount, offset: offset, bytes: bytes))
+            _ = try await call(request, on: worker, timeout: options.installTimeout)
+            offset += UInt64(bytes.count)
+        } while offset < codebook.byteCount
+        let now = now
+        state.withLock { $0.reports.installed(generation, in: placement.shard, on: worker, now: now) }
+        logger.info(
+            "codebook installed",
+            metadata: ["shard": "\(placement.shard)", "worker": "\(worker)", "generation": "\(generation)"])
+    }
+
+    /// Checks the file before it is sent; a missing or damaged one is fetched from a worker that still has it.
+    private func ensureCodebookFile(_ codebook: CodebookRecord, of collection: CollectionID) async throws(WireStatus) {
+        let damage: CodebookFileError
+        do throws(CodebookFileError) {
+            return try await disk.run { () throws(CodebookFileError) in
+                try self.codebooks.verify(codebook.digest, byteCount: codebook.byteCount)
+            }
+        } catch .io(let path, let errno) {
+            throw CodebookFileError.io(path: path, errno: errno).wireStatus
+        } catch {
+            damage = error
+        }
+        logger.error("\(damage)")
+        let now = now
+        let view = state.withLock { $0.view(now: now) }
+        for worker in view.liveWorkers.sorted()
+        where view.observations[worker]?.training(of: collection, generation: codebook.generation) == .finished {
+            let (bytes, _) = try await downloadCodebook(of: collection, generation: codebook.generation, from: worker)
+            guard CodebookFiles.digest(of: bytes) == codebook.digest else { continue }
+            _ = try await storeCodebook(bytes)
+            return
+        }
+        throw WireStatus(
+            .unavailable,
+            "Codebook \(codebook.generation) of collection \(collection) is lost here and no live worker has it; "
+                + "start the worker that trained it.")
+    }
+
+    /// All slices of a worker's codebook, at most ``CodebookFiles/byteLimit`` bytes.
+    private func downloadCodebook(
+        of collection: CollectionID, generation: UInt32, from worker: NodeID
+    ) async throws(WireStatus) -> (bytes: [UInt8], summary: CollectionDescription.Codebook) {
+        var bytes: [UInt8] = []
+        while true {
+            let request = FetchCodebook(collection: collection, generation: generation, offset: UInt64(bytes.count))
+            let fetched = try await call(request, on: worker, timeout: options.installTimeout)
+            let slice = fetched.slice
+            guard slice.totalByteCount <= CodebookFiles.byteLimit else {
+                throw WireStatus(
+                    .limitExceeded,
+                    "Worker \(worker) offers a codebook of \(slice.totalByteCount) bytes; the limit is "
+                        + "\(CodebookFiles.byteLimit).")
+            }
+            let end = UInt64(bytes.count) + UInt64(slice.bytes.count)
+            guard slice.offset == UInt64(bytes.count), !slice.bytes.isEmpty, end <= slice.totalByteCount else {
+                throw WireStatus(.internalError, "Worker \(worker) sent a slice of a codebook that does not fit.")
+            }
+            bytes += slice.bytes
+            if end == slice.totalByteCount { return (bytes, fetched.summary) }
+        }
+    }
+
+    private func storeCodebook(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
+        try await onDisk { files throws(CodebookFileError) in try files.store(bytes) }
+    }
+
+    private func onDisk<T: Sendable>(
+        _ body: @escaping @Sendable (CodebookFiles) throws(CodebookFileError) -> T
+    ) async throws(WireStatus) -> T {
+        do throws(CodebookFileError) {
+            return try await disk.run { () throws(CodebookFileError) in try body(self.codebooks) }
+        } catch {
+            throw error.wireStatus
+        }
+    }
+}

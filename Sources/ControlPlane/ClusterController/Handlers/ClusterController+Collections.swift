@@ -1,0 +1,116 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Glibc
+import Logging
+import WireProtocol
+import WireTransport
+
+extension ClusterController {
+    /// Records a new collection, then waits until its shards are hosted.
+    ///
+    /// When the wait ends too early the collection exists all the same, and its shards are hosted as workers come.
+    func create(_ request: CreateCollection, deadline: WireDeadline) async throws(WireStatus) -> CollectionDescription {
+        let configuration = request.configuration
+        if let problem = configuration.problem { throw WireStatus(.invalidRequest, "The \(problem).") }
+        guard configuration.replicationFactor == 1 else {
+            throw WireStatus(
+                .invalidRequest,
+                "Replication factor \(configuration.replicationFactor) is not offered by this version, which keeps one "
+                    + "copy of every shard; ask for 1.")
+        }
+        let collection = Collection(id: .random(), configuration: configuration, created: Self.wallClock())
+        try await commit { records throws(WireStatus) in try self.creation(of: collection, in: records) }
+        logger.info(
+            "collection created",
+            metadata: [
+                "collection": "\(collection.id)", "name": "\(collection.name)",
+                "shards": "\(configuration.shardCount)",
+            ])
+        return try await hostedDescription(of: collection, deadline: deadline)
+    }
+
+    /// Removes the collection from the metadata; its replicas are dropped afterwards, on absent workers when they return.
+    func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
+        var faceCount: UInt64 = 0
+        try await commit { records throws(WireStatus) in
+            guard let record = records.metadata.collection(named: request.name) else {
+                throw Self.notFound(request.name)
+            }
+            let view = self.currentView
+            faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+            let id = record.collection.id
+            return (
+                [
+                    records.unchanged(ClusterRecords.epochKey), records.unchanged(ClusterRecords.collectionKey(id)),
+                    records.unchanged(ClusterRecords.nameKey(record.collection.name)),
+                ],
+                [
+                    .remove(key: ClusterRecords.collectionKey(id)),
+                    .remove(key: ClusterRecords.nameKey(record.collection.name)),
+                    ClusterRecords.put(deletion: id, records.nextEpoch), ClusterRecords.put(records.nextEpoch),
+                ]
+            )
+        }
+        logger.info("collection deleted", metadata: ["name": "\(request.name)", "faces": "\(faceCount)"])
+        return CollectionDeleted(faceCount: faceCount)
+    }
+
+    private func creation(
+        of collection: Collection, in records: ClusterRecords
+    ) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
+        let metadata = records.metadata
+        guard metadata.collection(named: collection.name) == nil else {
+            throw WireStatus(.alreadyExists, "The collection '\(collection.name)' exists already.")
+        }
+        let placements = PlacementPlanner.place(
+            collection, on: currentView.liveWorkers.sorted(),
+            existing: metadata.collections.values.flatMap(\.placements), epoch: records.nextEpoch)
+        guard let placements else {
+            throw WireStatus(
+                .unavailable,
+                "No worker is live, so that the shards of '\(collection.name)' have no place; start a worker, "
+                    + "then create the collection again.",
+                retryAfterMilliseconds: 1000)
+        }
+        return (
+            [
+                .absent(key: ClusterRecords.nameKey(collection.name)), records.unchanged(ClusterRecords.epochKey),
+            ],
+            [
+                ClusterRecords.put(CollectionRecord(collection: collection, placements: placements)),
+                ClusterRecords.put(name: collection.name, collection.id), ClusterRecords.put(records.nextEpoch),
+            ]
+        )
+    }
+
+    private func hostedDescription(
+        of collection: Collection, deadline: WireDeadline
+    ) async throws(WireStatus) -> CollectionDescription {
+        // The answer has to be written before the caller's deadline.
+        let end = WireDeadline.after(deadline.isNone ? options.createTimeout : deadline.remaining * 0.95)
+        while true {
+            let seen = changes.count
+            let view = currentView
+            guard let record = view.metadata.collections[collection.id] else {
+                throw WireStatus(.notFound, "The collection '\(collection.name)' was deleted while it was created.")
+            }
+            let missing = record.placements.filter { !view.isHosted($0) }
+            if missing.isEmpty { return description(of: record, in: view) }
+            guard !end.hasPassed, !Task.isCancelled else {
+                throw WireStatus(
+                    .unavailable,
+                    "The collection '\(collection.name)' was created, but \(missing.count) of its "
+                        + "\(record.placements.count) shards are not hosted yet; they will be as soon as their workers "
+                        + "answer ('mien collection describe \(collection.name)' tells).")
+            }
+            await changes.wait(after: seen, atMost: end.remaining)
+        }
+    }
+
+    private static func wallClock() -> Timestamp {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+}

@@ -1,0 +1,80 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+
+extension ClusterController {
+    /// Takes a worker's report.
+    ///
+    /// - Returns: the reply; nil when the worker is new or has moved, so that ``join(_:)`` has to record it first; or
+    ///   why the worker is refused.
+    func hear(_ heartbeat: Heartbeat) -> Result<HeartbeatReply?, WireStatus> {
+        let observation = WorkerObservation(heartbeat.report)
+        let worker = heartbeat.worker
+        let now = now
+        var returns = false
+        var failures: [(collection: CollectionID, reason: String)] = []
+        let result = state.withLock { state -> Result<HeartbeatReply?, WireStatus> in
+            let metadata = state.records.metadata
+            if let status = Self.refusal(of: heartbeat, by: metadata.clusterID) { return .failure(status) }
+            guard metadata.workers[worker] == heartbeat.address else { return .success(nil) }
+            returns = state.membership.heard(from: worker, now: now)
+            failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
+            state.reports.report(observation, by: worker, now: now)
+            return .success(HeartbeatReply(clusterID: metadata.clusterID, epoch: metadata.epoch))
+        }
+        if returns {
+            logger.info(
+                "worker is live", metadata: ["worker": "\(worker)", "address": "\(heartbeat.address)"])
+        }
+        for failure in failures {
+            logger.warning(
+                "codebook training failed",
+                metadata: [
+                    "collection": "\(failure.collection)", "worker": "\(worker)", "reason": "\(failure.reason)",
+                ])
+        }
+        changes.raise()
+        return result
+    }
+
+    /// Records a new worker, or the new address of a known one, then takes its report.
+    func join(_ heartbeat: Heartbeat) async throws(WireStatus) -> HeartbeatReply {
+        try await commit { records throws(WireStatus) in
+            if let status = Self.refusal(of: heartbeat, by: records.metadata.clusterID) { throw status }
+            guard records.metadata.workers[heartbeat.worker] != heartbeat.address else { return nil }
+            return (
+                [records.unchanged(ClusterRecords.workerKey(heartbeat.worker))],
+                [ClusterRecords.put(heartbeat.worker, heartbeat.address)]
+            )
+        }
+        logger.info(
+            "worker address recorded",
+            metadata: ["worker": "\(heartbeat.worker)", "address": "\(heartbeat.address)"])
+        guard let reply = try hear(heartbeat).get() else {
+            throw WireStatus(
+                .unavailable,
+                "Worker \(heartbeat.worker) is reported from two addresses at once; do two workers use copies of one data folder?")
+        }
+        return reply
+    }
+
+    private static func refusal(of heartbeat: Heartbeat, by cluster: NodeID) -> WireStatus? {
+        if let theirs = heartbeat.clusterID, theirs != cluster {
+            return WireStatus(
+                .invalidRequest,
+                "Worker \(heartbeat.worker) at \(heartbeat.address) holds data of cluster \(theirs), and this is "
+                    + "cluster \(cluster); point it to its own coordinator, or give it an empty data folder.")
+        }
+        if !(1...65535).contains(heartbeat.address.port) || heartbeat.address.host.isEmpty
+            || heartbeat.address.host.utf8.count > 255
+        {
+            return WireStatus(
+                .invalidRequest,
+                "Worker \(heartbeat.worker) must advertise an address that can be called, not \(heartbeat.address).")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,47 @@
+import ClusterModel
+import FaceModel
+package import WireProtocol
+package import WireTransport
+
+/// Answers what clients ask about collections and the cluster, and the workers' heartbeats.
+package struct ControlHandler: Sendable {
+    let controller: ClusterController
+
+    package init(controller: ClusterController) {
+        self.controller = controller
+    }
+
+    /// Takes the request when it is of this service; false otherwise, and nothing was done.
+    package func handle(_ request: Request, call: ServerCall) -> Bool {
+        switch request {
+        case .createCollection(let request):
+            call.run { try await controller.create(request, deadline: call.deadline) }
+        case .describeCollection(let request):
+            answer(call) { () throws(WireStatus) in try controller.describe(request) }
+        case .listCollections: call.reply(CollectionList(collections: controller.descriptions()))
+        case .deleteCollection(let request): call.run { try await controller.delete(request) }
+        case .getClusterStatus: call.reply(controller.status())
+        case .heartbeat(let request):
+            guard call.peerRole == .worker else {
+                call.fail(WireStatus(.invalidRequest, "Heartbeats are taken from workers only."))
+                return true
+            }
+            // Nearly every heartbeat needs no commit, and is answered on the spot.
+            switch controller.hear(request) {
+            case .success(let reply?): call.reply(reply)
+            case .success(nil): call.run { try await controller.join(request) }
+            case .failure(let status): call.fail(status)
+            }
+        default: return false
+        }
+        return true
+    }
+
+    private func answer(_ call: ServerCall, _ body: () throws(WireStatus) -> some WireMessage) {
+        do throws(WireStatus) {
+            call.reply(try body())
+        } catch {
+            call.fail(error)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import ClusterModel
+import ClusterState
+import WireProtocol
+
+extension WorkerObservation {
+    init(_ report: WorkerReport) {
+        self.init(
+            replicas: Dictionary(
+                report.replicas.map { ($0.shard, ReplicaObservation($0)) }, uniquingKeysWith: { _, last in last }),
+            trainings: report.trainings.map(TrainingObservation.init),
+            residentByteCount: report.residentByteCount,
+            freeDiskByteCount: report.freeDiskByteCount,
+            kernelLevel: report.kernelLevel)
+    }
+}
+
+extension WorkerReport {
+    init(_ observation: WorkerObservation) {
+        self.init(
+            replicas: observation.replicas.sorted { $0.key < $1.key }.map { Replica($0.key, $0.value) },
+            trainings: observation.trainings.map(Training.init),
+            residentByteCount: observation.residentByteCount,
+            freeDiskByteCount: observation.freeDiskByteCount,
+            kernelLevel: observation.kernelLevel)
+    }
+}
+
+extension ReplicaObservation {
+    fileprivate init(_ replica: WorkerReport.Replica) {
+        let state: State =
+            switch replica.state {
+            case .opening: .opening
+            case .serving: .serving
+            case .failed: .failed
+            }
+        self.init(
+            epoch: replica.epoch, state: state, faceCount: replica.faceCount, freshCount: replica.freshCount,
+            tombstoneCount: replica.tombstoneCount, sequence: replica.sequence, diskByteCount: replica.diskByteCount,
+            generation: replica.generation)
+    }
+}
+
+extension WorkerReport.Replica {
+    fileprivate init(_ shard: ShardID, _ replica: ReplicaObservation) {
+        let state: WorkerReport.ReplicaState =
+            switch replica.state {
+            case .opening: .opening
+            case .serving: .serving
+            case .failed: .failed
+            }
+        self.init(
+            shard: shard, epoch: replica.epoch, state: state, faceCount: replica.faceCount,
+            freshCount: replica.freshCount, tombstoneCount: replica.tombstoneCount, sequence: replica.sequence,
+            diskByteCount: replica.diskByteCount, generation: replica.generation)
+    }
+}
+
+extension TrainingObservation {
+    fileprivate init(_ training: WorkerReport.Training) {
+        let state: State =
+            if let failure = training.failure { .failed(failure) } else if training.isFinished { .finished } else { .running }
+        self.init(collection: training.collection, generation: training.generation, state: state)
+    }
+}
+
+extension WorkerReport.Training {
+    fileprivate init(_ training: TrainingObservation) {
+        var failure: String?
+        if case .failed(let reason) = training.state { failure = reason }
+        self.init(
+            collection: training.collection, generation: training.generation, isFinished: training.state == .finished,
+            failure: failure)
+    }
+}

@@ -1,0 +1,144 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+import WireTransport
+
+extension ClusterController {
+    /// Compares the agreed with the reported and marks the actions that begin now as under way.
+    func beginActions() -> [ReconcileAction] {
+        let now = now
+        let (view, trainings) = state.withLock { ($0.view(now: now), $0.trainings) }
+        var plan = ReconcilePlanner.plan(view)
+        for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
+            switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
+            case .none, .wait: break
+            case .train(let order): plan.actions.append(.train(order))
+            case .fetch(let generation, let worker):
+                plan.actions.append(.fetch(record.collection.id, generation: generation, worker: worker))
+            }
+        }
+        let problems = Set(plan.problems)
+        let (actions, news) = state.withLock { state in
+            let news = plan.problems.filter { !state.problems.contains($0) }
+            state.problems = problems
+            return (state.actions.admit(plan.actions, now: now), news)
+        }
+        for problem in news { logger.error("\(problem)") }
+        return actions
+    }
+
+    /// Does one action to its end; a failure is logged, and the action planned again after a pause.
+    func perform(_ action: ReconcileAction) async {
+        var failure: WireStatus?
+        do throws(WireStatus) {
+            switch action {
+            case .host(let placement, let worker): try await host(placement, on: worker)
+            case .drop(let shard, let epoch, let worker): try await drop(shard, epoch: epoch, on: worker)
+            case .establish(let collection): try await establish(collection)
+            case .train(let order): try await train(order)
+            case .fetch(let collection, let generation, let worker):
+                try await fetchCodebook(of: collection, generation: generation, from: worker)
+            case .install(let placement, let generation, let worker):
+                try await installCodebook(generation, in: placement, on: worker)
+            }
+        } catch {
+            failure = error
+        }
+        let now = now
+        state.withLock { state in
+            state.actions.finished(action, succeeded: failure == nil, now: now)
+            guard failure != nil else { return }
+            switch action {
+            case .train(let order):
+                state.trainings.failed(order.collection, on: order.worker, policy: options.training, now: now)
+            case .fetch(let collection, _, let worker):
+                state.trainings.failed(collection, on: worker, policy: options.training, now: now)
+            case .host, .drop, .establish, .install: break
+            }
+        }
+        if let failure, !Task.isCancelled {
+            logger.warning("cluster action failed", metadata: ["action": "\(action.name)", "reason": "\(failure)"])
+        }
+        changes.raise()
+    }
+
+    func call<R: WireRequest>(
+        _ request: R, on worker: NodeID, timeout: Duration
+    ) async throws(WireStatus) -> R.Reply {
+        guard let address = state.withLock({ $0.records.metadata.workers[worker] }) else {
+            throw WireStatus(.unavailable, "No address is known of worker \(worker).")
+        }
+        return try await connections.client(for: worker, at: address).call(request, deadline: .after(timeout))
+    }
+
+    private func host(_ placement: ShardPlacement, on worker: NodeID) async throws(WireStatus) {
+        guard let record = state.withLock({ $0.records.metadata.collections[placement.shard.collection] }) else {
+            return
+        }
+        let request = HostReplica(
+            shard: placement.shard, epoch: placement.epoch, range: placement.range, collection: record.collection)
+        _ = try await call(request, on: worker, timeout: options.callTimeout)
+        let now = now
+        state.withLock { $0.reports.hosted(placement.shard, epoch: placement.epoch, on: worker, now: now) }
+        logger.info(
+            "replica hosted",
+            metadata: [
+                "shard": "\(placement.shard)", "worker": "\(worker)", "epoch": "\(placement.epoch.number)",
+            ])
+    }
+
+    private func drop(_ shard: ShardID, epoch: Epoch, on worker: NodeID) async throws(WireStatus) {
+        _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
+        state.withLock { $0.reports.dropped(shard, on: worker) }
+        logger.info("replica of a deleted collection dropped", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
+    }
+
+    private func establish(_ collection: CollectionID) async throws(WireStatus) {
+        try await commit { records throws(WireStatus) in
+            guard var record = records.metadata.collections[collection], !record.isEstablished else { return nil }
+            record.isEstablished = true
+            return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
+        }
+    }
+
+    private func train(_ order: TrainingOrder) async throws(WireStatus) {
+        let metadata = state.withLock { $0.records.metadata }
+        guard let record = metadata.collections[order.collection] else { return }
+        let sources = order.sources.compactMap { source in
+            metadata.workers[source.worker].map {
+                TrainCodebook.Source(
+                    shard: source.placement.shard, epoch: source.placement.epoch, address: $0,
+                    sampleCount: source.sampleCount)
+            }
+        }
+        let request = TrainCodebook(
+            collection: record.collection, generation: order.generation, listCount: order.listCount, sources: sources)
+        _ = try await call(request, on: order.worker, timeout: options.callTimeout)
+        let now = now
+        state.withLock { $0.trainings.began(order, now: now) }
+        logger.info(
+            "codebook training ordered",
+            metadata: [
+                "collection": "\(order.collection)", "generation": "\(order.generation)", "worker": "\(order.worker)",
+            ])
+    }
+}
+
+extension ReconcileAction {
+    /// For logs.
+    var name: String {
+        switch self {
+        case .host(let placement, let worker): "host \(placement.shard) on \(worker)"
+        case .drop(let shard, _, let worker): "drop \(shard) on \(worker)"
+        case .establish(let collection): "establish \(collection)"
+        case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
+        case .fetch(let collection, let generation, let worker):
+            "fetch codebook \(generation) of \(collection) from \(worker)"
+        case .install(let placement, let generation, let worker):
+            "install codebook \(generation) in \(placement.shard) on \(worker)"
+        }
+    }
+}

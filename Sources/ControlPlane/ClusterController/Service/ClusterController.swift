@@ -1,0 +1,173 @@
+package import ClusterModel
+package import ClusterState
+import FaceModel
+package import Logging
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// Holds the cluster together: keeps what was agreed on, hears the workers, and makes them do what is missing.
+///
+/// The agreed state lies in the metadata store; memory holds a copy that is read anew after every commit. What workers
+/// report is only in memory: after a restart it comes back with their heartbeats. Any number of threads may call it.
+package final class ClusterController: Sendable {
+    struct State: Sendable {
+        var records: ClusterRecords
+        var membership: Membership
+        var reports: ReportBook
+        var actions: ActionLedger
+        var trainings = TrainingLedger()
+        var problems: Set<ReconcileProblem> = []
+
+        func view(now: Duration) -> ClusterView {
+            ClusterView(
+                metadata: records.metadata, observations: reports.observations,
+                liveWorkers: Set(membership.liveWorkers(now: now)))
+        }
+    }
+
+    let node: NodeID
+    let options: ControllerOptions
+    let logger: Logger
+    let store: any MetadataStore
+    let codebooks: CodebookFiles
+    let disk = DiskLane(label: "mien.codebooks")
+    let connections: WorkerConnections
+    let state: Mutex<State>
+    let changes = ChangeSignal()
+    /// Apart from the state, so that routers never wait for planning.
+    private let currentShardMap: Mutex<ShardMap>
+    private let start = ContinuousClock.now
+
+    /// Loads the cluster's records; a new store gets an identity first.
+    package init(
+        node: NodeID, store: any MetadataStore, codebooks: CodebookFiles, connections: WorkerConnections,
+        options: ControllerOptions, logger: Logger
+    ) async throws(MetadataError) {
+        let records = try await ClusterRecords.load(from: store)
+        self.node = node
+        self.store = store
+        self.codebooks = codebooks
+        self.connections = connections
+        self.options = options
+        self.logger = logger
+        currentShardMap = Mutex(records.metadata.shardMap)
+        state = Mutex(
+            State(
+                records: records, membership: Membership(silenceLimit: options.silenceLimit),
+                reports: ReportBook(overlap: options.silenceLimit), actions: ActionLedger(limits: options.actions)))
+        await removeUnnamedCodebooks(records.metadata)
+    }
+
+    /// Works until its task is cancelled; then the connections to the workers are closed.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.followStore() }
+            group.addTask { await self.tick() }
+            while !Task.isCancelled {
+                let seen = changes.count
+                for action in beginActions() {
+                    group.addTask { await self.perform(action) }
+                }
+                await changes.wait(after: seen)
+            }
+            group.cancelAll()
+        }
+        await connections.close()
+    }
+
+    // MARK: What others may know
+
+    /// The newest shard map this coordinator knows.
+    package var shardMap: ShardMap { currentShardMap.withLock { $0 } }
+
+    package var clusterID: NodeID { state.withLock { $0.records.metadata.clusterID } }
+
+    package func liveness(of worker: NodeID) -> WorkerLiveness {
+        let now = now
+        return state.withLock { $0.membership.liveness(of: worker, now: now) }
+    }
+
+    /// Faces of a shard as its worker last reported them; nil when it has not since this coordinator started.
+    package func faceCount(of shard: ShardID) -> UInt64? {
+        state.withLock { state in
+            state.records.metadata.collections[shard.collection]?.placements
+                .first { $0.shard == shard }?.primary
+                .flatMap { state.reports.observations[$0]?.replicas[shard]?.faceCount }
+        }
+    }
+
+    /// Reads the metadata store again when its records are newer than the known ones.
+    package func refresh() async {
+        do throws(MetadataError) {
+            try await reload()
+        } catch {
+            logger.error("metadata not readable", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    // MARK: Shared by the aspects
+
+    /// Time since the controller's start, by a clock that only rises.
+    var now: Duration { ContinuousClock.now - start }
+
+    func reload() async throws(MetadataError) {
+        let loaded = try await ClusterRecords.load(from: store)
+        let isNewer = state.withLock { state in
+            guard loaded.revision > state.records.revision else { return false }
+            state.records = loaded
+            for (collection, record) in loaded.metadata.collections where record.codebook != nil {
+                state.trainings.forget(collection)
+            }
+            for collection in loaded.metadata.deletions.keys { state.trainings.forget(collection) }
+            currentShardMap.withLock { $0 = loaded.metadata.shardMap }
+            return true
+        }
+        if isNewer { changes.raise() }
+    }
+
+    /// Commits what the plan makes of the current records, made again after every conflict.
+    ///
+    /// - Parameter plan: conditions and changes; nil when nothing has to change. May throw to give up.
+    func commit(
+        _ plan: (ClusterRecords) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange])?
+    ) async throws(WireStatus) {
+        for _ in 0..<16 {
+            let records = state.withLock { $0.records }
+            guard let commit = try plan(records) else { return }
+            do throws(MetadataError) {
+                do throws(MetadataError) {
+                    try await store.commit(commit.conditions, commit.changes)
+                    return try await reload()
+                } catch .conflict {
+                    try await reload()
+                }
+            } catch {
+                throw error.wireStatus
+            }
+        }
+        throw WireStatus(.unavailable, "The cluster's metadata is being changed by others all the time; try again.")
+    }
+
+    private func followStore() async {
+        for await revision in store.revisions() where revision > state.withLock({ $0.records.revision }) {
+            await refresh()
+        }
+    }
+
+    private func tick() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: options.tick)
+            changes.raise()
+        }
+    }
+
+    private func removeUnnamedCodebooks(_ metadata: ClusterMetadata) async {
+        let named = Set(metadata.collections.values.compactMap(\.codebook?.digest))
+        do throws(CodebookFileError) {
+            try await disk.run { () throws(CodebookFileError) in try self.codebooks.removeAll(except: named) }
+        } catch {
+            logger.warning("old codebooks not removed", metadata: ["reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,43 @@
+package import ClusterState
+
+/// How a cluster controller behaves; the defaults suit a cluster on one fast network.
+package struct ControllerOptions: Sendable {
+    /// A worker that is silent for longer counts as absent.
+    package var silenceLimit: Duration
+    /// Longest time between two looks at what has to be done.
+    package var tick: Duration
+    /// Deadline of one control call to a worker.
+    package var callTimeout: Duration
+    /// Deadline of one slice of a codebook, whose last one includes its installation.
+    package var installTimeout: Duration
+    /// Time a new collection may take to be hosted when the caller names none.
+    package var createTimeout: Duration
+    /// Bytes of a codebook sent at once: 1–4 MiB.
+    package var sliceByteCount: Int
+    package var training: TrainingPolicy
+    package var actions: ActionLedger.Limits
+    /// Version of the program, for people.
+    package var version: String
+
+    package init(
+        silenceLimit: Duration = .seconds(3),
+        tick: Duration = .milliseconds(250),
+        callTimeout: Duration = .seconds(5),
+        installTimeout: Duration = .seconds(120),
+        createTimeout: Duration = .seconds(10),
+        sliceByteCount: Int = 4 << 20,
+        training: TrainingPolicy = TrainingPolicy(),
+        actions: ActionLedger.Limits = ActionLedger.Limits(),
+        version: String = "unknown"
+    ) {
+        self.silenceLimit = silenceLimit
+        self.tick = tick
+        self.callTimeout = callTimeout
+        self.installTimeout = installTimeout
+        self.createTimeout = createTimeout
+        self.sliceByteCount = sliceByteCount
+        self.training = training
+        self.actions = actions
+        self.version = version
+    }
+}

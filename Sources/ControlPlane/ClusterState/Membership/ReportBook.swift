@@ -1,0 +1,68 @@
+package import ClusterModel
+
+/// What every worker last reported, corrected by what this coordinator has done since.
+///
+/// A report that was on its way while a replica was hosted or a codebook installed does not know of it yet; for a short
+/// time such a step counts although the report is behind it. After that the report alone counts.
+package struct ReportBook: Sendable {
+    private struct Note {
+        var epoch: Epoch
+        var generation: UInt32
+        var made: Duration
+    }
+
+    /// How long a note outweighs reports that are behind it.
+    package let overlap: Duration
+    package private(set) var observations: [NodeID: WorkerObservation] = [:]
+    private var notes: [NodeID: [ShardID: Note]] = [:]
+
+    package init(overlap: Duration) {
+        self.overlap = overlap
+    }
+
+    package mutating func report(_ observation: WorkerObservation, by worker: NodeID, now: Duration) {
+        var observation = observation
+        var current = notes[worker] ?? [:]
+        for (shard, note) in current {
+            let reported = observation.replicas[shard]
+            let isBehind = reported.map { $0.epoch < note.epoch || $0.generation < note.generation } ?? true
+            guard isBehind, now - note.made <= overlap else {
+                current[shard] = nil
+                continue
+            }
+            var replica = reported ?? ReplicaObservation(epoch: note.epoch, state: .serving)
+            replica.epoch = max(replica.epoch, note.epoch)
+            replica.generation = max(replica.generation, note.generation)
+            observation.replicas[shard] = replica
+        }
+        notes[worker] = current.isEmpty ? nil : current
+        observations[worker] = observation
+    }
+
+    /// The worker has acknowledged that it hosts the shard under this epoch.
+    package mutating func hosted(_ shard: ShardID, epoch: Epoch, on worker: NodeID, now: Duration) {
+        note(shard, on: worker, now: now) { $0.epoch = max($0.epoch, epoch) }
+    }
+
+    /// The worker has acknowledged the last slice of this codebook.
+    package mutating func installed(_ generation: UInt32, in shard: ShardID, on worker: NodeID, now: Duration) {
+        note(shard, on: worker, now: now) { $0.generation = max($0.generation, generation) }
+    }
+
+    /// The worker has acknowledged that the replica is gone.
+    package mutating func dropped(_ shard: ShardID, on worker: NodeID) {
+        notes[worker]?[shard] = nil
+        observations[worker]?.replicas[shard] = nil
+    }
+
+    private mutating func note(_ shard: ShardID, on worker: NodeID, now: Duration, _ change: (inout Note) -> Void) {
+        let known = observations[worker]?.replicas[shard]
+        var note = Note(epoch: known?.epoch ?? Epoch(0), generation: known?.generation ?? 0, made: now)
+        change(&note)
+        notes[worker, default: [:]][shard] = note
+        var replica = known ?? ReplicaObservation(epoch: note.epoch, state: .serving)
+        replica.epoch = note.epoch
+        replica.generation = note.generation
+        observations[worker, default: WorkerObservation()].replicas[shard] = replica
+    }
+}

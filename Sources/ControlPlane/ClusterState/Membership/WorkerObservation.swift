@@ -1,0 +1,109 @@
+package import ClusterModel
+package import FaceModel
+
+/// One replica as its worker last reported it.
+package struct ReplicaObservation: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
+        /// Can move to: `serving`, `failed`.
+        case opening
+        /// Can move to: `failed`.
+        case serving
+        /// Out of service; its worker tries to open it again. Can move to: `opening`.
+        case failed
+    }
+
+    package var epoch: Epoch
+    package var state: State
+    package var faceCount: UInt64
+    package var freshCount: UInt64
+    package var tombstoneCount: UInt64
+    package var sequence: UInt64
+    package var diskByteCount: UInt64
+    /// Newest codebook generation installed; 0 for none.
+    package var generation: UInt32
+
+    package init(
+        epoch: Epoch, state: State, faceCount: UInt64 = 0, freshCount: UInt64 = 0, tombstoneCount: UInt64 = 0,
+        sequence: UInt64 = 0, diskByteCount: UInt64 = 0, generation: UInt32 = 0
+    ) {
+        self.epoch = epoch
+        self.state = state
+        self.faceCount = faceCount
+        self.freshCount = freshCount
+        self.tombstoneCount = tombstoneCount
+        self.sequence = sequence
+        self.diskByteCount = diskByteCount
+        self.generation = generation
+    }
+}
+
+/// A codebook training as its worker last reported it.
+package struct TrainingObservation: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
+        /// Can move to: `finished`, `failed`.
+        case running
+        case finished
+        /// With the reason, as a sentence. Can move to: `running`, by a new order.
+        case failed(String)
+    }
+
+    package var collection: CollectionID
+    package var generation: UInt32
+    package var state: State
+
+    package init(collection: CollectionID, generation: UInt32, state: State) {
+        self.collection = collection
+        self.generation = generation
+        self.state = state
+    }
+}
+
+/// What a worker last said of itself.
+package struct WorkerObservation: Hashable, Sendable {
+    package var replicas: [ShardID: ReplicaObservation]
+    package var trainings: [TrainingObservation]
+    package var residentByteCount: UInt64
+    package var freeDiskByteCount: UInt64
+    package var kernelLevel: String
+
+    package init(
+        replicas: [ShardID: ReplicaObservation] = [:], trainings: [TrainingObservation] = [],
+        residentByteCount: UInt64 = 0, freeDiskByteCount: UInt64 = 0, kernelLevel: String = ""
+    ) {
+        self.replicas = replicas
+        self.trainings = trainings
+        self.residentByteCount = residentByteCount
+        self.freeDiskByteCount = freeDiskByteCount
+        self.kernelLevel = kernelLevel
+    }
+
+    package func training(of collection: CollectionID, generation: UInt32) -> TrainingObservation.State? {
+        trainings.last { $0.collection == collection && $0.generation == generation }?.state
+    }
+}
+
+/// The agreed and the reported side by side: what planners decide from.
+package struct ClusterView: Sendable {
+    package var metadata: ClusterMetadata
+    package var observations: [NodeID: WorkerObservation]
+    /// Workers heard of within the silence limit.
+    package var liveWorkers: Set<NodeID>
+
+    package init(metadata: ClusterMetadata, observations: [NodeID: WorkerObservation], liveWorkers: Set<NodeID>) {
+        self.metadata = metadata
+        self.observations = observations
+        self.liveWorkers = liveWorkers
+    }
+
+    /// The replica of a placement as its worker last reported it, be the worker live or not.
+    package func replica(of placement: ShardPlacement) -> ReplicaObservation? {
+        placement.primary.flatMap { observations[$0]?.replicas[placement.shard] }
+    }
+
+    /// Whether the placement's worker is live and holds it under the agreed epoch.
+    package func isHosted(_ placement: ShardPlacement) -> Bool {
+        guard let primary = placement.primary, liveWorkers.contains(primary), let replica = replica(of: placement)
+        else { return false }
+        return replica.epoch >= placement.epoch && replica.state == .serving
+    }
+}

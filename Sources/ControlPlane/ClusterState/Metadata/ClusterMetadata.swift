@@ -1,0 +1,46 @@
+package import ClusterModel
+package import FaceModel
+
+/// Everything the cluster has agreed on, as one value: what the metadata store holds, decoded.
+package struct ClusterMetadata: Hashable, Sendable {
+    package var clusterID: NodeID
+    package var epoch: Epoch
+    /// Every worker that ever joined, with the address it was last heard from.
+    package var workers: [NodeID: NodeAddress]
+    package var collections: [CollectionID: CollectionRecord]
+    /// Collections that were deleted, with the epoch of the deletion. Kept for ever: a worker that was away drops
+    /// its replicas when it returns, however late that is.
+    package var deletions: [CollectionID: Epoch]
+
+    package init(
+        clusterID: NodeID,
+        epoch: Epoch = Epoch(0),
+        workers: [NodeID: NodeAddress] = [:],
+        collections: [CollectionID: CollectionRecord] = [:],
+        deletions: [CollectionID: Epoch] = [:]
+    ) {
+        self.clusterID = clusterID
+        self.epoch = epoch
+        self.workers = workers
+        self.collections = collections
+        self.deletions = deletions
+    }
+
+    package func collection(named name: String) -> CollectionRecord? {
+        collections.values.first { $0.collection.name == name }
+    }
+
+    /// Its collections in order of name, as people list them.
+    package var collectionsByName: [CollectionRecord] {
+        collections.values.sorted { $0.collection.name < $1.collection.name }
+    }
+
+    /// The part that routers need.
+    package var shardMap: ShardMap {
+        ShardMap(
+            epoch: epoch,
+            collections: collections.values.map(\.collection),
+            placements: collections.mapValues(\.placements),
+            addresses: workers)
+    }
+}

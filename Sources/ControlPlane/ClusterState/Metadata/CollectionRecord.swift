@@ -1,0 +1,70 @@
+package import ClusterModel
+package import FaceModel
+
+/// What the cluster has agreed on about one collection.
+package struct CollectionRecord: Hashable, Sendable {
+    package var collection: Collection
+    /// In order of shard index.
+    package var placements: [ShardPlacement]
+    /// Whether every shard has been hosted once. From then on a replica that its worker does not know is lost data:
+    /// it is reported, and never replaced by an empty one.
+    package var isEstablished: Bool
+    /// The codebook its shards use; nil until one has been trained.
+    package var codebook: CodebookRecord?
+
+    package init(
+        collection: Collection, placements: [ShardPlacement], isEstablished: Bool = false,
+        codebook: CodebookRecord? = nil
+    ) {
+        self.collection = collection
+        self.placements = placements
+        self.isEstablished = isEstablished
+        self.codebook = codebook
+    }
+
+    /// Generation that the next training makes.
+    package var nextGeneration: UInt32 { (codebook?.generation ?? 0) + 1 }
+}
+
+/// A codebook that shards install: which bytes, and what people may know of it.
+package struct CodebookRecord: Hashable, Sendable {
+    package struct CalibrationPoint: Hashable, Sendable {
+        package var recall: Double
+        package var visitedShare: Double
+
+        package init(recall: Double, visitedShare: Double) {
+            self.recall = recall
+            self.visitedShare = visitedShare
+        }
+    }
+
+    package static let digestByteCount = 32
+
+    package var generation: UInt32
+    /// SHA-256 of its bytes, by which they are found.
+    package var digest: [UInt8]
+    package var byteCount: UInt64
+    package var codedDimension: Int
+    package var bitsPerComponent: Int
+    package var listCount: Int
+    /// Share of the sample's energy that the coded components hold, 0…1.
+    package var energyShare: Float
+    package var sampleCount: UInt32
+    package var calibration: [CalibrationPoint]
+
+    package init(
+        generation: UInt32, digest: [UInt8], byteCount: UInt64, codedDimension: Int, bitsPerComponent: Int,
+        listCount: Int, energyShare: Float, sampleCount: UInt32, calibration: [CalibrationPoint]
+    ) {
+        precondition(digest.count == Self.digestByteCount, "a SHA-256 digest has 32 bytes")
+        self.generation = generation
+        self.digest = digest
+        self.byteCount = byteCount
+        self.codedDimension = codedDimension
+        self.bitsPerComponent = bitsPerComponent
+        self.listCount = listCount
+        self.energyShare = energyShare
+        self.sampleCount = sampleCount
+        self.calibration = calibration
+    }
+}

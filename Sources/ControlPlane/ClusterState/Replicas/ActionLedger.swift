@@ -1,0 +1,72 @@
+import ClusterModel
+
+/// Which actions are under way, and which have to wait after a failure.
+///
+/// An action is admitted when nothing of its subject is under way, its pause after failures is over, and its worker
+/// has room.
+package struct ActionLedger: Sendable {
+    package struct Limits: Hashable, Sendable {
+        /// Actions under way at once on one worker.
+        package var actionsPerWorker: Int
+        /// Pause after the first failure; doubled by each further one.
+        package var firstPause: Duration
+        package var longestPause: Duration
+
+        package init(
+            actionsPerWorker: Int = 8, firstPause: Duration = .milliseconds(250), longestPause: Duration = .seconds(30)
+        ) {
+            self.actionsPerWorker = actionsPerWorker
+            self.firstPause = firstPause
+            self.longestPause = longestPause
+        }
+    }
+
+    private struct Pause {
+        var failureCount: Int
+        var until: Duration
+    }
+
+    package let limits: Limits
+    private var underWay: [ReconcileAction.Subject: NodeID?] = [:]
+    private var pauses: [ReconcileAction.Subject: Pause] = [:]
+
+    package init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// The actions of the plan to begin now, in the plan's order; they count as under way until ``finished(_:succeeded:now:)``.
+    package mutating func admit(_ actions: [ReconcileAction], now: Duration) -> [ReconcileAction] {
+        forgetPauses(except: actions)
+        var load: [NodeID: Int] = [:]
+        for case let worker? in underWay.values { load[worker, default: 0] += 1 }
+        return actions.filter { action in
+            let subject = action.subject
+            guard underWay[subject] == nil, pauses[subject].map({ $0.until <= now }) ?? true else { return false }
+            if let worker = action.worker {
+                guard load[worker, default: 0] < limits.actionsPerWorker else { return false }
+                load[worker, default: 0] += 1
+            }
+            underWay[subject] = .some(action.worker)
+            return true
+        }
+    }
+
+    package mutating func finished(_ action: ReconcileAction, succeeded: Bool, now: Duration) {
+        let subject = action.subject
+        precondition(underWay.removeValue(forKey: subject) != nil, "the action was not under way")
+        guard !succeeded else {
+            pauses[subject] = nil
+            return
+        }
+        let failureCount = min((pauses[subject]?.failureCount ?? 0) + 1, 30)
+        let pause = min(limits.firstPause * (1 << (failureCount - 1)), limits.longestPause)
+        pauses[subject] = Pause(failureCount: failureCount, until: now + pause)
+    }
+
+    /// A pause ends with its need: a worker that was away and returns is asked at once.
+    private mutating func forgetPauses(except actions: [ReconcileAction]) {
+        guard !pauses.isEmpty else { return }
+        let wanted = Set(actions.map(\.subject))
+        pauses = pauses.filter { wanted.contains($0.key) || underWay[$0.key] != nil }
+    }
+}

@@ -1,0 +1,70 @@
+package import ClusterModel
+package import FaceModel
+
+/// One step that brings a worker nearer to what the metadata says. Every step is idempotent.
+package enum ReconcileAction: Hashable, Sendable {
+    /// Host the placement's replica on its primary.
+    case host(ShardPlacement, worker: NodeID)
+    /// Remove a replica of a deleted collection.
+    case drop(ShardID, epoch: Epoch, worker: NodeID)
+    /// Record that every shard of the collection has been hosted.
+    case establish(CollectionID)
+    case train(TrainingOrder)
+    /// Bring a trained codebook to the coordinator and record it.
+    case fetch(CollectionID, generation: UInt32, worker: NodeID)
+    /// Install the collection's recorded codebook in a replica.
+    case install(ShardPlacement, generation: UInt32, worker: NodeID)
+
+    /// What an action is about: two actions of one subject are never under way at once.
+    package enum Subject: Hashable, Sendable {
+        case replica(ShardID, NodeID)
+        case establishment(CollectionID)
+        case training(CollectionID)
+    }
+
+    package var subject: Subject {
+        switch self {
+        case .host(let placement, let worker), .install(let placement, _, let worker):
+            .replica(placement.shard, worker)
+        case .drop(let shard, _, let worker): .replica(shard, worker)
+        case .establish(let collection): .establishment(collection)
+        case .train(let order): .training(order.collection)
+        case .fetch(let collection, _, _): .training(collection)
+        }
+    }
+
+    /// Worker that has to do it; nil for a step of the coordinator alone.
+    package var worker: NodeID? {
+        switch self {
+        case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, let worker), .install(_, _, let worker):
+            worker
+        case .train(let order): order.worker
+        case .establish: nil
+        }
+    }
+}
+
+/// Something that no action may mend: people have to know.
+package enum ReconcileProblem: Hashable, Sendable {
+    /// The worker is live but does not know a replica that it held.
+    case lostReplica(ShardID, worker: NodeID)
+    /// A replica that neither a collection nor a deletion names; it is left alone.
+    case unnamedReplica(ShardID, worker: NodeID)
+    /// The replica is out of service on its worker.
+    case failedReplica(ShardID, worker: NodeID)
+}
+
+extension ReconcileProblem: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .lostReplica(let shard, let worker):
+            "Worker \(worker) does not hold shard \(shard) any more. Its faces are missing until the worker's data "
+                + "folder is restored; no empty replica is put in its place."
+        case .unnamedReplica(let shard, let worker):
+            "Worker \(worker) holds shard \(shard), which this cluster has no record of. It is left alone; "
+                + "was the coordinator's data folder restored from an old copy?"
+        case .failedReplica(let shard, let worker):
+            "Shard \(shard) is out of service on worker \(worker): the worker's log says why."
+        }
+    }
+}

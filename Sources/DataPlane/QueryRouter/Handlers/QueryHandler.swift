@@ -1,0 +1,28 @@
+package import WireProtocol
+package import WireTransport
+
+/// Answers clients' requests about faces: each runs as a task on its connection's event loop.
+package struct QueryHandler: Sendable {
+    let router: QueryRouter
+
+    package init(router: QueryRouter) {
+        self.router = router
+    }
+
+    /// Takes the request when it is of this service; false otherwise, and nothing was done.
+    package func handle(_ request: Request, call: ServerCall) -> Bool {
+        let router = router
+        let deadline = call.deadline
+        let eventLoop = call.eventLoop
+        switch request {
+        case .enrolFaces(let request): call.run { try await router.enrol(request, deadline: deadline, on: eventLoop) }
+        case .deleteFaces(let request): call.run { try await router.delete(request, deadline: deadline, on: eventLoop) }
+        case .getFaces(let request): call.run { try await router.faces(request, deadline: deadline, on: eventLoop) }
+        case .listFaces(let request): call.run { try await router.list(request, deadline: deadline, on: eventLoop) }
+        case .searchFaces(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+        case .searchByFace(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+        default: return false
+        }
+        return true
+    }
+}

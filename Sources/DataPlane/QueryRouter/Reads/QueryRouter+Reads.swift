@@ -1,0 +1,130 @@
+import ClusterModel
+import FaceModel
+package import NIOCore
+package import WireProtocol
+package import WireTransport
+
+extension QueryRouter {
+    package static let listLimitRange = 1...10_000
+
+    /// Embedding and metadata bytes after which a page ends, as in the shards' own pages.
+    private static let pageByteLimit = 8 << 20
+
+    /// The faces found among those asked for, in the order asked. All shards concerned have to answer.
+    package func faces(
+        _ request: GetFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> FaceList {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        guard !request.ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
+        return FaceList(
+            faces: try await faces(
+                request.ids, includesEmbeddings: request.includesEmbeddings,
+                minimumSequences: try minimumSequences(request.token, context), context))
+    }
+
+    func faces(
+        _ ids: [FaceID], includesEmbeddings: Bool, minimumSequences: [UInt32: UInt64], _ context: Context
+    ) async throws(WireStatus) -> [StoredFace] {
+        let parts = context.divide(ids.count) { ids[$0] }
+        let results = await fanOut(parts.count) { number -> Result<FaceList, ShardFailure> in
+            let part = parts[number]
+            let asked = part.positions.map { ids[$0] }
+            let minimumSequence = minimumSequences[part.placement.shard.index] ?? 0
+            do throws(ShardFailure) {
+                return .success(
+                    try await self.ask(part.placement, context) { route in
+                        ShardGet(
+                            route: route, ids: asked, includesEmbeddings: includesEmbeddings,
+                            minimumSequence: minimumSequence)
+                    })
+            } catch {
+                return .failure(error)
+            }
+        }
+        var found: [FaceID: StoredFace] = [:]
+        var failures: [ShardFailure] = []
+        for result in results {
+            switch result {
+            case .success(let list): for face in list.faces { found[face.id] = face }
+            case .failure(let failure): failures.append(failure)
+            }
+        }
+        guard failures.isEmpty else { throw readStatus(failures, context) }
+        return ids.compactMap { found[$0] }
+    }
+
+    /// One page of the collection, shard after shard in order of range, each in order of face id.
+    package func list(
+        _ request: ListFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> FacePage {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        guard Self.listLimitRange.contains(request.limit) else {
+            throw WireStatus(.invalidRequest, "A page holds from 1 to 10000 faces, not \(request.limit).")
+        }
+        var number = 0
+        if let after = request.after {
+            guard let found = context.placements.firstIndex(where: { $0.shard.index == after.shardIndex }) else {
+                throw WireStatus(
+                    .invalidRequest,
+                    "Collection '\(context.name)' has no shard \(after.shardIndex); begin the listing anew.")
+            }
+            number = found
+        }
+        var after = request.after?.face
+        var page: [StoredFace] = []
+        var byteCount = 0
+        while number < context.placements.count {
+            guard page.count < request.limit, byteCount < Self.pageByteLimit else { break }
+            let start = after
+            let wanted = UInt32(request.limit - page.count)
+            let list: FaceList
+            do throws(ShardFailure) {
+                list = try await ask(context.placements[number], context) { route in
+                    ShardList(
+                        route: route, after: start, limit: wanted, includesEmbeddings: request.includesEmbeddings)
+                }
+            } catch {
+                throw readStatus([error], context)
+            }
+            page += list.faces
+            byteCount += list.faces.reduce(0) { $0 + $1.approximateByteCount }
+            if let last = list.faces.last {
+                after = last.id
+            } else {
+                number += 1
+                after = nil
+            }
+        }
+        let next =
+            number < context.placements.count
+            ? ListPosition(shardIndex: context.placements[number].shard.index, face: after) : nil
+        return FacePage(faces: page, next: next)
+    }
+
+    /// A read that cannot be whole is no read: the first fault of the request itself, else what is missing.
+    private func readStatus(_ failures: [ShardFailure], _ context: Context) -> WireStatus {
+        if let fault = failures.first(where: { $0.missingReason == nil }) { return fault.status }
+        return WireStatus(
+            StatusCode.ofAll(failures.map(\.status.code)),
+            "Collection '\(context.name)': \(ShardFailureText.missing(failures)). Try again when every shard is there.",
+            retryAfterMilliseconds: failures.map(\.status.retryAfterMilliseconds).max() ?? 0)
+    }
+}
+
+extension StatusCode {
+    /// What the failures of several shards are together, for a caller that knows nothing of shards: what no retry helps
+    /// against comes first.
+    static func ofAll(_ codes: [StatusCode]) -> StatusCode {
+        if let permanent = codes.first(where: { $0.retry == .doNotRetry }) { return permanent }
+        if codes.contains(.deadlineExceeded) { return .deadlineExceeded }
+        return codes.allSatisfy { $0 == .overloaded } ? .overloaded : .unavailable
+    }
+}
+
+extension StoredFace {
+    fileprivate var approximateByteCount: Int {
+        let texts = [metadata.personID, metadata.externalImageID, metadata.imageID]
+        let attributes = metadata.attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+        return 96 + texts.reduce(0) { $0 + ($1?.utf8.count ?? 0) } + attributes + (embedding?.count ?? 0) * 4
+    }
+}

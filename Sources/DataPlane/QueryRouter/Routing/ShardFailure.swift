@@ -1,0 +1,57 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+
+/// A shard that did not do what was asked, with what people need to know of it.
+struct ShardFailure: Error, Sendable {
+    var placement: ShardPlacement
+    var address: NodeAddress?
+    var presence: WorkerPresence?
+    var status: WireStatus
+
+    /// Why the shard is missing from an answer; nil when the request itself is at fault.
+    var missingReason: Coverage.MissingShard.Reason? {
+        switch status.code {
+        case .unavailable, .staleEpoch, .unknownReplica, .unauthenticated, .incompatibleVersion, .internalError,
+            .malformedFrame, .storageFull:
+            .unavailable
+        case .deadlineExceeded: .deadlineExceeded
+        case .corruptPartition: .corrupt
+        case .overloaded: .overloaded
+        case .notYet, .cancelled, .invalidRequest, .notFound, .alreadyExists, .limitExceeded, .modelMismatch,
+            .dimensionMismatch, .incompleteCoverage:
+            nil
+        }
+    }
+
+    /// What is wrong, without a full stop.
+    var explanation: String {
+        guard let worker = placement.primary else { return "no worker holds it" }
+        let name = "worker \(worker)" + (address.map { " at \($0)" } ?? "")
+        guard status.code == .unavailable, let presence, !presence.isLive else {
+            return "\(name) answered: \(status.code), \(status.message.trimmingFullStop)"
+        }
+        guard let silence = presence.silence else {
+            return "no live worker: \(name) has not been heard of since this coordinator started"
+        }
+        return "no live worker: \(name) was last heard of \(silence.components.seconds) s ago"
+    }
+}
+
+/// Sentences about shards that failed.
+enum ShardFailureText {
+    private static let listedFailures = 4
+
+    /// "shard 1 is missing (why)" of the first failures, and how many more there are.
+    static func missing(_ failures: [ShardFailure]) -> String {
+        let parts = failures.prefix(listedFailures).map {
+            "shard \($0.placement.shard.index) is missing (\($0.explanation))"
+        }
+        let rest = failures.count - parts.count
+        return parts.joined(separator: ", ") + (rest > 0 ? ", and \(rest) more" : "")
+    }
+}
+
+extension String {
+    var trimmingFullStop: String { hasSuffix(".") ? String(dropLast()) : self }
+}

@@ -1,0 +1,30 @@
+package import ClusterModel
+
+/// Where a router gets its picture of the cluster from. Called on event loops: nothing but ``refresh()`` may wait.
+package protocol ShardMapSource: Sendable {
+    /// The newest shard map known here.
+    var current: ShardMap { get }
+
+    /// Looks for a newer shard map, after a worker has said that it knows one.
+    func refresh() async
+
+    func presence(of worker: NodeID) -> WorkerPresence
+
+    /// Faces of a shard as last reported; nil when unknown.
+    func faceCount(of shard: ShardID) -> UInt64?
+}
+
+/// What heartbeats tell of a worker. Explains absences and shortens waiting; a worker that answers counts as there.
+package struct WorkerPresence: Hashable, Sendable {
+    package var isLive: Bool
+    /// Time since it was last heard of; nil when it has not been since this coordinator started.
+    package var silence: Duration?
+
+    package init(isLive: Bool, silence: Duration?) {
+        self.isLive = isLive
+        self.silence = silence
+    }
+
+    /// Whether it has been heard of, and then fallen silent.
+    var isKnownAbsent: Bool { !isLive && silence != nil }
+}

@@ -1,0 +1,91 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+
+/// Adds up what part of a collection the shards' answers cover.
+struct CoverageAssembly {
+    private(set) var coverage: Coverage
+    private(set) var failures: [ShardFailure] = []
+    /// Ring width of the shards that answered, as a share of the whole.
+    private var answeredWidth = 0.0
+
+    init(shardCount: Int) {
+        coverage = Coverage(shardsAsked: shardCount)
+    }
+
+    mutating func add(_ answer: ShardSearchAnswer, of placement: ShardPlacement) {
+        coverage.shardsAnswered += 1
+        coverage.facesTotal += answer.faceCount
+        coverage.facesAnswered += min(answer.facesAnswered, answer.faceCount)
+        coverage.rowsVisited += answer.rowsVisited
+        coverage.listsVisited += answer.listsVisited
+        coverage.generation = max(coverage.generation, answer.generation)
+        answeredWidth += placement.range.share
+    }
+
+    /// - Parameter faceCount: of the missing shard as last reported; without one it is taken to hold as many faces per
+    ///   ring width as the shards that answered, since ids are spread evenly.
+    mutating func add(_ failure: ShardFailure, reason: Coverage.MissingShard.Reason) {
+        failures.append(failure)
+        coverage.missing.append(.init(shardIndex: failure.placement.shard.index, reason: reason))
+    }
+
+    /// Counts the faces of the missing shards. Once, after all answers.
+    mutating func countMissingFaces(_ faceCount: (ShardID) -> UInt64?) {
+        let answered = Double(coverage.facesTotal)
+        for failure in failures {
+            let placement = failure.placement
+            if let count = faceCount(placement.shard) {
+                coverage.facesTotal += count
+            } else if answeredWidth > 0 {
+                coverage.facesTotal += UInt64((answered / answeredWidth * placement.range.share).rounded())
+            }
+        }
+    }
+
+    /// Why the coverage is less than required; nil when it is enough.
+    func shortfall(of requirement: CoverageRequirement, collection: String) -> WireStatus? {
+        switch requirement {
+        case .full where coverage.isFull: return nil
+        case .minimum(let share) where coverage.share >= share: return nil
+        case .full, .minimum: break
+        }
+        // Waiting helps against overload, and nothing else does.
+        let isOverload = !failures.isEmpty && failures.allSatisfy { $0.status.code == .overloaded }
+        let required =
+            if case .minimum(let share) = requirement { " \(percentage(share)) of the faces are required." } else { "" }
+        return WireStatus(
+            isOverload ? .overloaded : .incompleteCoverage,
+            "Collection '\(collection)': \(coverage.shardsAnswered) of \(coverage.shardsAsked) shards answered, covering "
+                + "\(percentage(coverage.share)) of the faces; \(gap). \(advice)\(required)",
+            retryAfterMilliseconds: isOverload ? failures.map(\.status.retryAfterMilliseconds).max()! : 0)
+    }
+
+    private var gap: String {
+        failures.isEmpty ? "the deadline stopped them before the end" : ShardFailureText.missing(failures)
+    }
+
+    private var advice: String {
+        let reasons = Set(coverage.missing.map(\.reason))
+        if reasons.isEmpty || reasons == [.deadlineExceeded] {
+            return "Give a longer deadline, or pass a minimum coverage."
+        }
+        if reasons == [.overloaded] { return "Try again later, or pass a minimum coverage." }
+        if reasons.contains(.unavailable) {
+            return failures.count == 1
+                ? "Start that worker, or pass a minimum coverage." : "Start those workers, or pass a minimum coverage."
+        }
+        return "See the worker's log, or pass a minimum coverage."
+    }
+
+    /// Rounded down, so that a gap never shows as 100 %.
+    private func percentage(_ share: Double) -> String {
+        let permille = Int((share * 1000).rounded(.down))
+        return permille % 10 == 0 ? "\(permille / 10) %" : "\(permille / 10).\(permille % 10) %"
+    }
+}
+
+extension HashRange {
+    /// Its width as a share of the ring.
+    var share: Double { (Double(last - first) + 1) / 0x1p64 }
+}

@@ -1,0 +1,116 @@
+import ClusterModel
+import FaceModel
+package import NIOCore
+package import WireProtocol
+package import WireTransport
+
+extension QueryRouter {
+    /// Searches all shards for the probes.
+    ///
+    /// - Throws: `notFound`, `modelMismatch`, `dimensionMismatch`, `invalidRequest`; `incompleteCoverage` with the missing
+    ///   shards; `notYet` when a shard has not reached the token inside the deadline.
+    package func search(
+        _ request: SearchFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> SearchAnswer {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
+        try check(request.parameters, request.coverage)
+        guard request.probes.rowCount > 0 else {
+            throw WireStatus(.invalidRequest, "A search needs at least one probe.")
+        }
+        var probes = request.probes
+        let rejections = probes.normalise()
+        let accepted = rejections.indices.filter { rejections[$0] == nil }
+        if accepted.count < probes.rowCount { probes = probes.rows(accepted) }
+        return try await search(
+            probes, outcomesOf: rejections, parameters: request.parameters, coverage: request.coverage,
+            minimumSequences: try minimumSequences(request.token, context), excluding: nil, context)
+    }
+
+    /// Searches with a stored face's embedding; the face itself is not among the matches.
+    package func search(
+        _ request: SearchByFace, deadline: WireDeadline, on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> SearchAnswer {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        try check(request.parameters, request.coverage)
+        let sequences = try minimumSequences(request.token, context)
+        let faces = try await faces(
+            [request.faceID], includesEmbeddings: true, minimumSequences: sequences, context)
+        guard let embedding = faces.first?.embedding else {
+            throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id.")
+        }
+        guard embedding.count == context.collection.configuration.dimension else {
+            throw WireStatus(.internalError, "A shard of '\(context.name)' sent an embedding of another dimension.")
+        }
+        var probes = EmbeddingMatrix(dimension: embedding.count, values: embedding)
+        let rejections = probes.normalise()
+        guard rejections == [nil] else {
+            throw WireStatus(.corruptPartition, "The stored embedding of that face in '\(context.name)' has no direction.")
+        }
+        return try await search(
+            probes, outcomesOf: rejections, parameters: request.parameters, coverage: request.coverage,
+            minimumSequences: sequences, excluding: request.faceID, context)
+    }
+
+    /// - Parameters:
+    ///   - probes: unit vectors of the accepted probes.
+    ///   - rejections: one entry per probe sent; the accepted ones, nil here, are in `probes` in the same order.
+    private func search(
+        _ probes: EmbeddingMatrix, outcomesOf rejections: [RowRejection?], parameters: SearchParameters,
+        coverage requirement: CoverageRequirement, minimumSequences: [UInt32: UInt64], excluding excluded: FaceID?,
+        _ context: Context
+    ) async throws(WireStatus) -> SearchAnswer {
+        // Without an acceptable probe there is nothing to ask.
+        let placements = probes.rowCount == 0 ? [] : context.placements
+        let results = await fanOut(placements.count) { number -> Result<ShardSearchAnswer, ShardFailure> in
+            let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
+            do throws(ShardFailure) {
+                return .success(
+                    try await self.ask(placements[number], context) { route in
+                        ShardSearch(
+                            route: route, parameters: parameters, minimumSequence: minimumSequence,
+                            excludedFace: excluded, probes: probes)
+                    })
+            } catch {
+                return .failure(error)
+            }
+        }
+        var assembly = CoverageAssembly(shardCount: placements.count)
+        var answers: [[[Match]]] = []
+        for (placement, result) in zip(placements, results) {
+            switch result {
+            case .success(let answer):
+                guard answer.matches.count == probes.rowCount else {
+                    throw WireStatus(
+                        .internalError,
+                        "Shard \(placement.shard.index) of '\(context.name)' answered \(answer.matches.count) probes "
+                            + "of \(probes.rowCount).")
+                }
+                assembly.add(answer, of: placement)
+                answers.append(answer.matches)
+            case .failure(let failure):
+                guard let reason = failure.missingReason else { throw failure.status }
+                assembly.add(failure, reason: reason)
+            }
+        }
+        assembly.countMissingFaces(source.faceCount)
+        if let shortfall = assembly.shortfall(of: requirement, collection: context.name) { throw shortfall }
+
+        var next = 0
+        let outcomes = rejections.map { rejection -> ProbeOutcome in
+            if let rejection { return .rejected(rejection) }
+            defer { next += 1 }
+            return .matches(MatchMerger.merge(answers.map { $0[next] }, limit: parameters.matchLimit))
+        }
+        return SearchAnswer(
+            outcomes: outcomes, coverage: assembly.coverage,
+            elapsedMicroseconds: UInt64((NIODeadline.now() - context.began).nanoseconds / 1000))
+    }
+
+    private func check(_ parameters: SearchParameters, _ coverage: CoverageRequirement) throws(WireStatus) {
+        if let problem = parameters.problem { throw WireStatus(.invalidRequest, "The search is not valid: \(problem).") }
+        if case .minimum(let share) = coverage, !(share >= 0 && share <= 1) {
+            throw WireStatus(.invalidRequest, "A minimum coverage is a share from 0 to 1.")
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import ClusterModel
+import FaceModel
+import InvertedFileIndex
+import Logging
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// Trains codebooks, one after another: gathers a sample from the shards over the wire, then computes on a thread of
+/// low priority.
+///
+/// Cancelling ``run()`` stops the training under way; orders not finished are forgotten and come again from the
+/// coordinator.
+final class TrainingService: Sendable {
+    /// Rows asked of a shard in one call.
+    private static let pageRowCount: UInt32 = 4096
+    private static let pageTimeout = Duration.seconds(30)
+    private static let attemptsPerPage = 4
+    private static let pauseBetweenAttempts = Duration.milliseconds(250)
+
+    private let shelf: CodebookShelf
+    private let limits: WorkerLimits
+    private let makePeer: @Sendable (NodeAddress) -> PeerClient
+    private let reportChanged: @Sendable () -> Void
+    private let logger: Logger
+    private let orders: AsyncStream<TrainCodebook>
+    private let orderInput: AsyncStream<TrainCodebook>.Continuation
+
+    init(
+        shelf: CodebookShelf, limits: WorkerLimits, makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
+        reportChanged: @escaping @Sendable () -> Void, logger: Logger
+    ) {
+        self.shelf = shelf
+        self.limits = limits
+        self.makePeer = makePeer
+        self.reportChanged = reportChanged
+        self.logger = logger
+        (orders, orderInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.trainingQueueCount))
+    }
+
+    /// Takes an order to train; one that is under way or finished is taken as a repetition.
+    func order(_ request: TrainCodebook) throws(WireStatus) {
+        let rowCount = request.sources.reduce(UInt64(0)) { $0 + UInt64($1.sampleCount) }
+        let dimension = request.collection.configuration.dimension
+        guard CollectionConfiguration.dimensionRange.contains(dimension), rowCount > 0 else {
+            throw Refusal.invalid("a training needs shards to sample from and a dimension from 64 to 2048")
+        }
+        guard rowCount <= UInt64(limits.trainingSampleBytes / 4 / dimension) else {
+            throw WireStatus(
+                code: .limitExceeded,
+                message: """
+                    a sample of \(rowCount) rows of dimension \(dimension) passes this worker's limit of \
+                    \(limits.trainingSampleBytes >> 20) MiB
+                    """)
+        }
+        let collection = request.collection.id
+        guard try shelf.begin(collection, generation: request.generation) else { return }
+        guard case .enqueued = orderInput.yield(request) else {
+            shelf.update(collection, generation: request.generation, to: .failed("the worker's training queue is full"))
+            throw WireStatus(
+                code: .overloaded, message: "the worker's training queue is full (\(limits.trainingQueueCount) wait)",
+                retryAfterMilliseconds: 5000)
+        }
+    }
+
+    /// Serves orders until cancelled.
+    func run() async {
+        let executor = BoundedExecutor(name: "train", threadCount: 1, queueLimit: 1, priority: .background)
+        for await order in orders { await serve(order, on: executor) }
+        await WorkerThread.run(name: "train-end") { executor.stop() }
+    }
+
+    private func serve(_ order: TrainCodebook, on executor: BoundedExecutor) async {
+        let collection = order.collection.id
+        let generation = order.generation
+        var metadata: Logger.Metadata = ["collection": "\(collection)", "generation": "\(generation)"]
+        shelf.update(collection, generation: generation, to: .running)
+        logger.info("training begins", metadata: metadata)
+        let start = ContinuousClock.now
+        do {
+            let sample = try await gatherSample(for: order)
+            try await train(order, on: sample, executor: executor)
+            metadata["rows"] = "\(sample.rowCount)"
+            metadata["duration"] = "\(ContinuousClock.now - start)"
+            logger.info("training finished", metadata: metadata)
+        } catch {
+            shelf.update(collection, generation: generation, to: .failed("\(error)"))
+            metadata["error"] = "\(error)"
+            logger.warning("training failed", metadata: metadata)
+        }
+        reportChanged()
+    }
+
+    private func train(
+        _ order: TrainCodebook, on sample: EmbeddingMatrix, executor: BoundedExecutor
+    ) async throws {
+        let isCancelled = CancellationFlag()
+        let (shelf, collection, generation) = (shelf, order.collection.id, order.generation)
+        let outcome: Result<Void, any Error>? = await withTaskCancellationHandler {
+            await executor.run {
+                Result {
+                    let codebook = try CodebookTrainer.train(
+                        sample: sample, generation: generation, listCount: Int(order.listCount),
+                        seed: Self.seed(of: order), shouldStop: { isCancelled.isRaised })
+                    try shelf.keep(codebook.encoded(), of: collection, generation: generation)
+                }
+            }
+        } onCancel: {
+            isCancelled.raise()
+        }
+        guard let outcome else { throw CancellationError() }
+        try outcome.get()
+    }
+
+    // MARK: Sample
+
+    /// Rows from every source, as many as it was asked for or has.
+    private func gatherSample(for order: TrainCodebook) async throws -> EmbeddingMatrix {
+        let dimension = order.collection.configuration.dimension
+        var values: [Float] = []
+        values.reserveCapacity(order.sources.reduce(0) { $0 + Int($1.sampleCount) } * dimension)
+        var peers: [NodeAddress: PeerClient] = [:]
+        let outcome: Result<Void, any Error>
+        do {
+            // In the order given: the same order of rows trains the same codebook.
+            for source in order.sources {
+                let peer = peers[source.address] ?? makePeer(source.address)
+                peers[source.address] = peer
+                try await append(source, from: peer, dimension: dimension, seed: Self.seed(of: order), to: &values)
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        for peer in peers.values { await peer.close() }
+        try outcome.get()
+        return EmbeddingMatrix(dimension: dimension, values: values)
+    }
+
+    /// Appends one source's rows, page by page. Pages are drawn independently, so a row may come twice.
+    private func append(
+        _ source: TrainCodebook.Source, from peer: PeerClient, dimension: Int, seed: UInt64, to values: inout [Float]
+    ) async throws {
+        var remaining = source.sampleCount
+        var page: UInt64 = 0
+        while remaining > 0 {
+            let request = SampleEmbeddings(
+                route: ShardRoute(shard: source.shard, epoch: source.epoch), count: min(remaining, Self.pageRowCount),
+                seed: seed &+ UInt64(source.shard.index) << 32 &+ page)
+            let sample = try await call(request, on: peer).embeddings
+            guard sample.dimension == dimension, sample.rowCount <= Int(request.count) else {
+                throw Refusal.wrongDimension(source.shard, sent: sample.dimension, held: dimension)
+            }
+            values.append(contentsOf: sample.values)
+            // A shard with fewer rows than asked for has given all it has.
+            if sample.rowCount < Int(request.count) { return }
+            remaining -= request.count
+            page += 1
+        }
+    }
+
+    private func call(_ request: SampleEmbeddings, on peer: PeerClient) async throws -> EmbeddingSample {
+        for _ in 1..<Self.attemptsPerPage {
+            do throws(WireStatus) {
+                return try await peer.call(request, deadline: .after(Self.pageTimeout))
+            } catch {
+                guard error.code.retry == .retryThisCall else { throw error }
+                try await Task.sleep(
+                    for: max(.milliseconds(Int(error.retryAfterMilliseconds)), Self.pauseBetweenAttempts))
+            }
+        }
+        return try await peer.call(request, deadline: .after(Self.pageTimeout))
+    }
+
+    /// The same order draws the same sample from the same data, on any worker.
+    private static func seed(of order: TrainCodebook) -> UInt64 {
+        order.collection.id.low ^ UInt64(order.generation) &* 0x9e37_79b9_7f4a_7c15
+    }
+}
+
+/// Tells a thread that the task waiting for it was cancelled.
+private final class CancellationFlag: Sendable {
+    private let flag = Atomic(false)
+
+    var isRaised: Bool { flag.load(ordering: .relaxed) }
+
+    func raise() {
+        flag.store(true, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,146 @@
+import Glibc
+
+/// Small files that are replaced whole: a reader sees the old content or the new, also after a power cut.
+enum DurableFile {
+    /// Replaces `path` by `bytes`, and returns once both the content and the name are on the disk.
+    static func write(_ bytes: [UInt8], to path: String) throws(WorkerError) {
+        let staging = path + ".new"
+        let file = unsafe open(staging, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw .folderUnusable(path: staging, operation: "create", code: errno) }
+        var written = 0
+        var failure: Int32 = 0
+        while written < bytes.count, failure == 0 {
+            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written) }
+            if count > 0 { written += count } else if errno != EINTR { failure = errno }
+        }
+        if failure == 0, fsync(file) != 0 { failure = errno }
+        close(file)
+        guard failure == 0 else {
+            unsafe unlink(staging)
+            throw .folderUnusable(path: staging, operation: "write", code: failure)
+        }
+        guard unsafe rename(staging, path) == 0 else {
+            throw .folderUnusable(path: path, operation: "replace", code: errno)
+        }
+        try syncDirectory(Self.parent(of: path))
+    }
+
+    /// The file's bytes; nil when it does not exist.
+    ///
+    /// - Parameter limit: a longer file is refused unread.
+    static func read(_ path: String, limit: Int) throws(WorkerError) -> [UInt8]? {
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            if errno == ENOENT { return nil }
+            throw .folderUnusable(path: path, operation: "open", code: errno)
+        }
+        defer { close(file) }
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else {
+            throw .folderUnusable(path: path, operation: "read", code: errno)
+        }
+        guard status.st_size <= limit else {
+            throw .corruptFile(path: path, reason: "it has \(status.st_size) bytes, more than the \(limit) it may have")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        var count = 0
+        while count < bytes.count {
+            let step = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
+            if step > 0 { count += step } else if step == 0 { break } else if errno != EINTR {
+                throw .folderUnusable(path: path, operation: "read", code: errno)
+            }
+        }
+        return Array(bytes.prefix(count))
+    }
+
+    /// At most `limit` bytes of the file from `offset`, and how many it has in all; no bytes from its end on.
+    static func slice(of path: String, at offset: UInt64, limit: Int) throws(WorkerError) -> ([UInt8], total: UInt64) {
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw .folderUnusable(path: path, operation: "open", code: errno) }
+        defer { close(file) }
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else {
+            throw .folderUnusable(path: path, operation: "read", code: errno)
+        }
+        let total = UInt64(status.st_size)
+        guard offset < total else { return ([], total) }
+        var bytes = [UInt8](repeating: 0, count: Int(min(UInt64(limit), total - offset)))
+        let start = off_t(offset)
+        var count = 0
+        while count < bytes.count {
+            let step = unsafe bytes.withUnsafeMutableBytes {
+                unsafe pread(file, $0.baseAddress! + count, $0.count - count, start + off_t(count))
+            }
+            if step > 0 { count += step } else if step == 0 || errno != EINTR {
+                throw .folderUnusable(path: path, operation: "read", code: step == 0 ? EIO : errno)
+            }
+        }
+        return (bytes, total)
+    }
+
+    /// Removes a file and makes that last; no error when there is none.
+    static func remove(_ path: String) throws(WorkerError) {
+        guard unsafe unlink(path) == 0 else {
+            if errno == ENOENT { return }
+            throw .folderUnusable(path: path, operation: "remove", code: errno)
+        }
+        try syncDirectory(parent(of: path))
+    }
+
+    /// Removes an empty directory and makes that last.
+    static func removeDirectory(_ path: String) throws(WorkerError) {
+        guard unsafe rmdir(path) == 0 else {
+            throw .folderUnusable(path: path, operation: "remove the folder", code: errno)
+        }
+        try syncDirectory(parent(of: path))
+    }
+
+    /// Makes the directory and those above it that are missing, each lastingly.
+    static func makeDirectory(_ path: String) throws(WorkerError) {
+        if unsafe mkdir(path, 0o700) == 0 { return try syncDirectory(parent(of: path)) }
+        switch errno {
+        case EEXIST: return
+        case ENOENT where parent(of: path) != path:
+            try makeDirectory(parent(of: path))
+            try makeDirectory(path)
+        default: throw .folderUnusable(path: path, operation: "create the folder", code: errno)
+        }
+    }
+
+    /// Names in the directory, without those that begin with a dot; none when it does not exist.
+    static func names(in path: String) throws(WorkerError) -> [String] {
+        guard let directory = unsafe opendir(path) else {
+            if errno == ENOENT { return [] }
+            throw .folderUnusable(path: path, operation: "list the folder", code: errno)
+        }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    static func exists(_ path: String) -> Bool {
+        unsafe access(path, F_OK) == 0
+    }
+
+    private static func syncDirectory(_ path: String) throws(WorkerError) {
+        let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw .folderUnusable(path: path, operation: "open", code: errno) }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw .folderUnusable(path: path, operation: "sync", code: errno) }
+    }
+
+    /// `a/b` → `a`, `/a` → `/`, `a` → `.`.
+    private static func parent(of path: String) -> String {
+        var trimmed = Substring(path)
+        while trimmed.count > 1, trimmed.last == "/" { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        let parent = trimmed[..<slash]
+        return parent.isEmpty ? "/" : String(parent)
+    }
+}

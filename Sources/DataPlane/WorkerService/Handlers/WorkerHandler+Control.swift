@@ -1,0 +1,68 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+import WireTransport
+
+extension WorkerHandler {
+    func host(_ request: HostReplica, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try replicas.host(request)
+            return Acknowledgement()
+        }
+    }
+
+    func drop(_ request: DropReplica, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try replicas.drop(request)
+            installations.drop(request.shard)
+            let collection = request.shard.collection
+            if !replicas.holdsAny(of: collection) {
+                do throws(WorkerError) {
+                    try shelf.drop(collection)
+                } catch {
+                    throw Refusal.folder(error)
+                }
+            }
+            return Acknowledgement()
+        }
+    }
+
+    func train(_ request: TrainCodebook, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try training.order(request)
+            return Acknowledgement()
+        }
+    }
+
+    func fetch(_ request: FetchCodebook, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try shelf.fetch(request, byteLimit: limits.stagedCodebookBytes)
+        }
+    }
+
+    /// Stages a slice; the last one is answered by the replica's lane, once the codebook is installed.
+    func install(_ request: InstallCodebook, _ call: ServerCall) {
+        let isQueued = control.submit(
+            BoundedExecutor.Job(
+                byteCount: request.slice.bytes.count,
+                run: {
+                    refusing(call) { () throws(WireStatus) in
+                        let replica = try replicas.replica(request.shard)
+                        _ = try replica.admit(request.epoch)
+                        guard let bytes = try installations.add(request, to: replica) else {
+                            return call.reply(Acknowledgement())
+                        }
+                        try replica.enqueue(
+                            PendingInstallation(
+                                bytes: bytes,
+                                finish: { result in
+                                    switch result {
+                                    case .success: call.reply(Acknowledgement())
+                                    case .failure(let status): call.fail(status)
+                                    }
+                                }), under: request.epoch)
+                    }
+                }, abandon: { call.fail(Refusal.stopping) }))
+        if !isQueued { call.fail(Refusal.controlQueueFull(limit: control.queueLimit)) }
+    }
+}

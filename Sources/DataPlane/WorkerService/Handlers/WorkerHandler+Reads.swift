@@ -1,0 +1,146 @@
+import ClusterModel
+import FaceModel
+import PartitionEngine
+import WireProtocol
+import WireTransport
+
+extension WorkerHandler {
+    /// Time kept of a deadline for the answer's way back: a scan stops that much earlier and says what it covered.
+    private static let answerMargin = Duration.milliseconds(2)
+    /// Largest page of a listing, in bytes.
+    private static let pageByteLimit = 8 << 20
+    private static let pageRowRange: ClosedRange<UInt32> = 1...10_000
+    private static let sampleRowRange: ClosedRange<UInt32> = 1...4096
+
+    func search(_ request: ShardSearch, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, terms) = try admit(request.route)
+            if let problem = request.parameters.problem { throw Refusal.invalid(problem) }
+            try check(request.probes.dimension, against: terms, request.route.shard)
+            guard request.probes.rowCount > 0 else { throw Refusal.invalid("a search needs at least one probe") }
+            onSearchThread(call, byteCount: request.probes.values.count * 4) { () throws(WireStatus) in
+                let answer = try Self.search(request, in: replica, call)
+                try checkAnswer(
+                    byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } })
+                return answer
+            }
+        }
+    }
+
+    private static func search(
+        _ request: ShardSearch, in replica: Replica, _ call: ServerCall
+    ) throws(WireStatus) -> ShardSearchAnswer {
+        let search = PartitionSearch(
+            parameters: request.parameters, excludedFace: request.excludedFace, probes: request.probes, now: .now)
+        let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
+            if let refusal = refusal(of: request, by: partition) {
+                return Result<PartitionSearchAnswer, WireStatus>.failure(refusal)
+            }
+            let answer = try partition.search(search) {
+                isFenced() || call.isCancelled || call.deadline.remaining < answerMargin
+            }
+            // A scan cut short by the replica's leaving is no answer; another try finds it open again, or elsewhere.
+            return isFenced() ? .failure(Refusal.opening(request.route.shard)) : .success(answer)
+        }
+        let answer = try outcome.get()
+        return ShardSearchAnswer(
+            matches: answer.matches, faceCount: answer.faceCount, facesAnswered: answer.facesAnswered,
+            rowsVisited: answer.rowsVisited, listsVisited: answer.listsVisited, generation: answer.generation)
+    }
+
+    private static func refusal(of request: ShardSearch, by partition: Partition) -> WireStatus? {
+        if !request.probes.values.allSatisfy(\.isFinite) {
+            return Refusal.invalid("a probe holds NaN or infinity")
+        }
+        return refusal(minimumSequence: request.minimumSequence, shard: request.route.shard, by: partition)
+    }
+
+    private static func refusal(minimumSequence: UInt64, shard: ShardID, by partition: Partition) -> WireStatus? {
+        let committed = partition.committedSequence
+        return committed < minimumSequence ? Refusal.notYet(shard, wanted: minimumSequence, committed: committed) : nil
+    }
+
+    func get(_ request: ShardGet, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, terms) = try admit(request.route)
+            try checkAnswer(byteCount: request.ids.count * (request.includesEmbeddings ? terms.dimension * 4 : 32))
+            onSearchThread(call, byteCount: request.ids.count * 16) { () throws(WireStatus) in
+                let outcome = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                    let shard = request.route.shard
+                    if let refusal = Self.refusal(minimumSequence: request.minimumSequence, shard: shard, by: partition) {
+                        return Result<[StoredFace], WireStatus>.failure(refusal)
+                    }
+                    return .success(try partition.faces(request.ids, includesEmbeddings: request.includesEmbeddings))
+                }
+                let faces = try outcome.get()
+                try checkAnswer(byteCount: faces.reduce(0) { $0 + $1.wireByteCount })
+                return FaceList(faces: faces)
+            }
+        }
+    }
+
+    func list(_ request: ShardList, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, _) = try admit(request.route)
+            guard Self.pageRowRange.contains(request.limit) else {
+                throw Refusal.invalid("a page may have from 1 to 10000 faces, not \(request.limit)")
+            }
+            onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
+                let faces = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                    try partition.page(
+                        after: request.after, limit: Int(request.limit), byteLimit: Self.pageByteLimit,
+                        includesEmbeddings: request.includesEmbeddings)
+                }
+                return FaceList(faces: faces)
+            }
+        }
+    }
+
+    func sample(_ request: SampleEmbeddings, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, _) = try admit(request.route)
+            guard Self.sampleRowRange.contains(request.count) else {
+                throw Refusal.invalid("a sample may have from 1 to 4096 rows, not \(request.count)")
+            }
+            onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
+                let sample = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                    try partition.sample(count: Int(request.count), seed: request.seed)
+                }
+                return EmbeddingSample(embeddings: sample)
+            }
+        }
+    }
+
+    /// Runs the part of a request that happens on the event loop; what it throws is the answer.
+    func refusing(_ call: ServerCall, _ body: () throws(WireStatus) -> Void) {
+        do throws(WireStatus) {
+            try body()
+        } catch {
+            call.fail(error)
+        }
+    }
+
+    private func checkAnswer(byteCount: Int) throws(WireStatus) {
+        guard byteCount <= answerByteLimit else {
+            throw WireStatus(
+                code: .limitExceeded,
+                message: """
+                    the answer would have about \(byteCount >> 20) MiB, more than the \(answerByteLimit >> 20) MiB of a \
+                    frame; ask for fewer faces or probes at once
+                    """)
+        }
+    }
+}
+
+extension StoredFace {
+    /// About the bytes the face takes in an answer.
+    fileprivate var wireByteCount: Int { 40 + metadata.wireByteCount + (embedding?.count ?? 0) * 4 }
+}
+
+extension FaceMetadata {
+    /// About the bytes the metadata takes on the wire.
+    var wireByteCount: Int {
+        let names = [personID, externalImageID, imageID].reduce(0) { $0 + ($1?.utf8.count ?? 0) }
+        return names + 64 + attributes.reduce(0) { $0 + 4 + $1.key.utf8.count + $1.value.utf8.count }
+    }
+}

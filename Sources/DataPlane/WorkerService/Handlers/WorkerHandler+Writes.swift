@@ -1,0 +1,77 @@
+import ClusterModel
+import FaceModel
+import PartitionEngine
+import PartitionStore
+import WireProtocol
+import WireTransport
+
+extension WorkerHandler {
+    func enrol(_ request: ShardEnrol, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, terms) = try admit(request.route)
+            guard !request.rows.isEmpty, request.rows.count == request.embeddings.rowCount else {
+                throw Refusal.invalid(
+                    "an enrol batch needs one embedding per row, not \(request.embeddings.rowCount) for \(request.rows.count)")
+            }
+            try check(request.embeddings.dimension, against: terms, request.route.shard)
+            try check(request.rows.lazy.map(\.id), belongTo: request.route.shard, terms.range)
+            let metadataBytes = request.rows.reduce(0) { $0 + $1.metadata.wireByteCount }
+            let batch = WriteBatch(
+                key: request.key, operation: .enrol(rows: request.rows, embeddings: request.embeddings))
+            try enqueue(
+                batch, on: replica, epoch: request.route.epoch, rowCount: request.rows.count,
+                byteCount: metadataBytes + request.embeddings.values.count * 4, call
+            ) { receipt -> ShardEnrolled? in
+                guard case .enrolled(let outcomes) = receipt.outcome else { return nil }
+                return ShardEnrolled(outcomes: outcomes, sequence: receipt.sequence)
+            }
+        }
+    }
+
+    func delete(_ request: ShardDelete, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, terms) = try admit(request.route)
+            guard !request.ids.isEmpty else { throw Refusal.invalid("a delete batch needs at least one id") }
+            try check(request.ids, belongTo: request.route.shard, terms.range)
+            try enqueue(
+                WriteBatch(key: request.key, operation: .delete(request.ids)), on: replica, epoch: request.route.epoch,
+                rowCount: request.ids.count, byteCount: request.ids.count * 16, call
+            ) { receipt -> ShardDeleted? in
+                guard case .deleted(let outcomes) = receipt.outcome else { return nil }
+                return ShardDeleted(outcomes: outcomes, sequence: receipt.sequence)
+            }
+        }
+    }
+
+    /// - Parameter reply: the answer to a receipt; nil when it is a receipt of another kind, which happens when the same
+    ///   idempotency key was used for another kind of write.
+    private func enqueue<Reply: WireMessage>(
+        _ batch: WriteBatch, on replica: Replica, epoch: Epoch, rowCount: Int, byteCount: Int, _ call: ServerCall,
+        reply: @escaping @Sendable (WriteReceipt) -> Reply?
+    ) throws(WireStatus) {
+        try replica.enqueue(
+            PendingWrite(
+                batch: batch, epoch: epoch, rowCount: rowCount, byteCount: byteCount,
+                isAbandoned: { call.isCancelled || call.deadline.hasPassed },
+                finish: { result in
+                    switch result {
+                    case .failure(let status): call.fail(status)
+                    case .success(let receipt):
+                        guard let message = reply(receipt) else {
+                            return call.fail(
+                                Refusal.invalid("this idempotency key was used before, for another kind of write"))
+                        }
+                        call.reply(message)
+                    }
+                }))
+    }
+
+    /// A face in the wrong shard would never be found again.
+    private func check(
+        _ ids: some Sequence<FaceID>, belongTo shard: ShardID, _ range: HashRange
+    ) throws(WireStatus) {
+        for id in ids where !range.contains(FaceIDHash.hash(id, in: shard.collection)) {
+            throw Refusal.outsideRange(shard)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import ClusterModel
+import Logging
+import WireProtocol
+import WireTransport
+
+/// Tells one coordinator of this worker at every interval, and at once when something changed.
+///
+/// The first answer makes the worker a member of that cluster for good; an answer of another cluster ends the worker.
+final class HeartbeatService: Sendable {
+    /// A beat that takes longer counts as missed.
+    private static let timeout = Duration.seconds(5)
+
+    private let coordinator: NodeAddress
+    private let interval: Duration
+    private let folder: DataFolder
+    private let address: NodeAddress
+    private let peer: PeerClient
+    private let report: @Sendable () async -> WorkerReport?
+    private let logger: Logger
+    private let beats: AsyncStream<Void>
+    private let beatInput: AsyncStream<Void>.Continuation
+
+    /// - Parameter report: what to say of the worker now; nil once it is stopping.
+    init(
+        coordinator: NodeAddress, interval: Duration, folder: DataFolder, address: NodeAddress, peer: PeerClient,
+        report: @escaping @Sendable () async -> WorkerReport?, logger: Logger
+    ) {
+        self.coordinator = coordinator
+        self.interval = interval
+        self.folder = folder
+        self.address = address
+        self.peer = peer
+        self.report = report
+        self.logger = logger
+        (beats, beatInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Asks for a beat now, without waiting for it; beats that are not sent yet count as one.
+    func beatSoon() {
+        beatInput.yield()
+    }
+
+    /// Beats until cancelled.
+    ///
+    /// - Throws: `otherCluster`, or what keeps the data folder from remembering the cluster.
+    func run() async throws(WorkerError) {
+        let outcome = await withTaskGroup(of: Result<Void, WorkerError>.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    self.beatSoon()
+                    try? await Task.sleep(for: self.interval)
+                }
+                return .success(())
+            }
+            group.addTask { await self.serve() }
+            let first = await group.next()!
+            group.cancelAll()
+            return first
+        }
+        await peer.close()
+        try outcome.get()
+    }
+
+    private func serve() async -> Result<Void, WorkerError> {
+        var isHeard: Bool?
+        for await _ in beats {
+            guard let report = await report() else { break }
+            let heartbeat = Heartbeat(worker: folder.node, address: address, clusterID: folder.cluster, report: report)
+            let reply: HeartbeatReply
+            do throws(WireStatus) {
+                reply = try await peer.call(heartbeat, deadline: .after(Self.timeout))
+            } catch {
+                if isHeard != false, !Task.isCancelled {
+                    logger.warning(
+                        "the coordinator does not take heartbeats; trying on",
+                        metadata: ["coordinator": "\(coordinator)", "status": "\(error)"])
+                }
+                isHeard = false
+                continue
+            }
+            let joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
+                Result { () throws(WorkerError) in try folder.join(reply.clusterID, toldBy: coordinator) }
+            }
+            if case .failure = joined { return joined }
+            if isHeard != true {
+                logger.info(
+                    "the coordinator takes heartbeats",
+                    metadata: ["coordinator": "\(coordinator)", "cluster": "\(reply.clusterID)"])
+            }
+            isHeard = true
+        }
+        return .success(())
+    }
+}

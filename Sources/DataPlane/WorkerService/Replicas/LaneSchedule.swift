@@ -1,0 +1,48 @@
+/// Decides what a write lane does next: commit what is queued, do a step of maintenance, or rest.
+///
+/// While both wait, they get equal time: after a step that took a while, commits go on for as long before the next
+/// step. So a fold neither delays writes by more than one step, nor starves under a steady import.
+package struct LaneSchedule: Sendable {
+    package enum Step: Equatable, Sendable {
+        case commit
+        case maintain
+        /// Nothing to do before this moment, unless a write arrives.
+        case rest(until: ContinuousClock.Instant)
+    }
+
+    /// Rows committed since the last step that make one due.
+    package let rowsPerStep: Int
+    /// Rest after which a step is due without writes, for faces that expire.
+    package let idleInterval: Duration
+
+    private var rowsSinceStep = 0
+    private var hasMore = true
+    private var nextIdleStep: ContinuousClock.Instant
+    /// Time that commits may still use before a step that is due.
+    private var commitAllowance: Duration = .zero
+
+    package init(rowsPerStep: Int, idleInterval: Duration, now: ContinuousClock.Instant) {
+        self.rowsPerStep = rowsPerStep
+        self.idleInterval = idleInterval
+        nextIdleStep = now + idleInterval
+    }
+
+    package func next(hasWrites: Bool, now: ContinuousClock.Instant) -> Step {
+        let isDue = hasMore || rowsSinceStep >= rowsPerStep || now >= nextIdleStep
+        if hasWrites && !(isDue && commitAllowance <= .zero) { return .commit }
+        return isDue ? .maintain : .rest(until: nextIdleStep)
+    }
+
+    package mutating func committed(rowCount: Int, took duration: Duration) {
+        rowsSinceStep += rowCount
+        commitAllowance = max(.zero, commitAllowance - duration)
+    }
+
+    /// - Parameter hasMore: whether another step has work at once.
+    package mutating func maintained(hasMore: Bool, took duration: Duration, now: ContinuousClock.Instant) {
+        self.hasMore = hasMore
+        rowsSinceStep = 0
+        commitAllowance = duration
+        nextIdleStep = now + idleInterval
+    }
+}

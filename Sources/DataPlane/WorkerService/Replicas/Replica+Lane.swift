@@ -1,0 +1,246 @@
+import ClusterModel
+import FaceModel
+import Glibc
+import Logging
+import PartitionEngine
+import PartitionStore
+import Synchronization
+import WireProtocol
+
+/// The write lane: the one thread that opens the partition, commits, installs codebooks, maintains and closes.
+///
+/// Group commit: whatever waited while a commit ran is the next commit. An error that leaves the disk's state unknown
+/// ends the session: readers are asked to leave, the partition is closed, opened again and checked, with growing pauses.
+extension Replica {
+    private enum LaneStep {
+        case stop
+        case leave(PartitionError)
+        case turn(WriteQueue.Turn)
+        case maintain
+    }
+
+    private static let firstPause = Duration.milliseconds(100)
+    private static let longestPause = Duration.seconds(10)
+    private static let idleInterval = Duration.seconds(5)
+    private static let rowsPerStep = 4096
+
+    /// The thread's body: sessions of serving, with attempts to open between them.
+    func runLane() {
+        var pause = Self.firstPause
+        while true {
+            do throws(PartitionError) {
+                guard let partition = try openAndCheck() else { return refuseUntilStopped() }
+                pause = Self.firstPause
+                let end = serve(partition)
+                retire(partition, because: end)
+                guard let end else { return }
+                if end.isCorruption { return refuseUntilStopped() }
+            } catch {
+                setFailed(error, isFirst: pause == Self.firstPause)
+                if error.isCorruption { return refuseUntilStopped() }
+            }
+            let isStopping = monitor.wait(atMost: pause) { state in state.isStopping ? true : nil } ?? false
+            if isStopping { return refuseQueue(Refusal.stopping(shard)) }
+            pause = min(pause * 2, Self.longestPause)
+            monitor.withLock { $0.phase = .opening }
+        }
+    }
+
+    /// Opens the partition and begins to serve it; nil when it is another shard's, which no second attempt cures.
+    private func openAndCheck() throws(PartitionError) -> Partition? {
+        let partition = try Partition.open(at: partitionPath, options: options.partition)
+        let statistics: PartitionStatistics
+        do throws(PartitionError) {
+            statistics = try partition.statistics()
+        } catch {
+            partition.close()
+            throw error
+        }
+        let identity = partition.identity
+        let isOurs = monitor.withLock(waking: .all) { state in
+            let range = state.record.range
+            guard identity.collection.id == self.shard.collection, identity.shardIndex == self.shard.index,
+                identity.firstHash == range.first, identity.lastHash == range.last
+            else {
+                state.phase = .failed(Refusal.foreignPartition(self.shard))
+                return false
+            }
+            state.statistics = statistics
+            self.isFenced.store(state.isStopping, ordering: .releasing)
+            state.phase = .serving(partition)
+            return true
+        }
+        options.reportChanged()
+        if isOurs { return partition }
+        logger.error("the partition in this replica's folder is another shard's", metadata: logMetadata)
+        partition.close()
+        return nil
+    }
+
+    /// Serves until told to stop (nil) or until an error asks for the partition to be closed.
+    private func serve(_ partition: Partition) -> PartitionError? {
+        var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
+        while true {
+            switch nextStep(schedule) {
+            case .stop: return nil
+            case .leave(let error): return error
+            case .turn(.writes(let writes)):
+                let start = ContinuousClock.now
+                if let error = commit(writes, to: partition) { return error }
+                schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: .now - start)
+            case .turn(.install(let installation)):
+                if let error = install(installation, in: partition) { return error }
+            case .maintain:
+                let start = ContinuousClock.now
+                do throws(PartitionError) {
+                    let hasMore = try partition.maintain(now: .now)
+                    schedule.maintained(hasMore: hasMore, took: .now - start, now: .now)
+                } catch {
+                    logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
+                    if error.requiresReopen || error.isCorruption { return error }
+                    schedule.maintained(hasMore: false, took: .now - start, now: .now)
+                }
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    private func nextStep(_ schedule: LaneSchedule) -> LaneStep {
+        var rest = Duration.zero
+        while true {
+            let step = monitor.wait(atMost: rest) { state -> LaneStep? in
+                if state.isStopping { return .stop }
+                if let error = state.readError { return .leave(error) }
+                switch schedule.next(hasWrites: !state.queue.isEmpty, now: .now) {
+                case .commit:
+                    return state.queue.popTurn(
+                        commitRowLimit: self.options.limits.commitRowCount,
+                        commitByteLimit: self.options.limits.commitBytes
+                    ).map { .turn($0) }
+                case .maintain: return .maintain
+                case .rest(let end):
+                    rest = end - .now
+                    return nil
+                }
+            }
+            if let step { return step }
+        }
+    }
+
+    // MARK: Commit
+
+    /// Commits what is still wanted of `writes` together and tells each its outcome.
+    ///
+    /// - Returns: the error when it asks for the partition to be closed.
+    private func commit(_ writes: [PendingWrite], to partition: Partition) -> PartitionError? {
+        let epoch = record.epoch
+        let group = writes.filter { write in
+            guard let refusal = refusal(of: write, under: epoch) else { return true }
+            write.finish(.failure(refusal))
+            return false
+        }
+        guard !group.isEmpty else { return nil }
+        do throws(PartitionError) {
+            let receipts = try partition.write(group.map(\.batch), epoch: epoch.number)
+            precondition(receipts.count == group.count, "one receipt per batch")
+            for (write, receipt) in zip(group, receipts) { write.finish(.success(receipt)) }
+            return nil
+        } catch {
+            return settle(group, after: error, in: partition)
+        }
+    }
+
+    private func refusal(of write: PendingWrite, under epoch: Epoch) -> WireStatus? {
+        if write.epoch != epoch { return Refusal.staleEpoch(shard, sent: write.epoch, held: epoch) }
+        if write.isAbandoned() { return Refusal.deadlineExceeded }
+        if case .enrol(_, let embeddings) = write.batch.operation, !embeddings.values.allSatisfy(\.isFinite) {
+            return Refusal.notFinite(shard)
+        }
+        return nil
+    }
+
+    private func settle(_ group: [PendingWrite], after error: PartitionError, in partition: Partition) -> PartitionError? {
+        logger.error("a commit failed", metadata: logMetadata(error))
+        if error.requiresReopen || error.isCorruption {
+            let status = error.isCorruption ? Refusal.failed(shard, error) : Refusal.unknownOutcome(shard, error)
+            for write in group { write.finish(.failure(status)) }
+            return error
+        }
+        if group.count > 1, !error.isStorageFull {
+            // One bad write must not refuse its neighbours: each gets a commit of its own.
+            for (index, write) in group.enumerated() {
+                if let fatal = commit([write], to: partition) {
+                    for later in group[(index + 1)...] { later.finish(.failure(Refusal.failed(shard, fatal))) }
+                    return fatal
+                }
+            }
+            return nil
+        }
+        for write in group { write.finish(.failure(Refusal.failed(shard, error))) }
+        return nil
+    }
+
+    private func install(_ installation: PendingInstallation, in partition: Partition) -> PartitionError? {
+        do throws(PartitionError) {
+            try partition.install(codebook: installation.bytes)
+            installation.finish(.success(()))
+            logger.info("codebook installed", metadata: logMetadata)
+            options.reportChanged()
+            return nil
+        } catch {
+            logger.error("a codebook could not be installed", metadata: logMetadata(error))
+            installation.finish(.failure(Refusal.failed(shard, error)))
+            return error.requiresReopen || error.isCorruption ? error : nil
+        }
+    }
+
+    // MARK: Leaving service
+
+    /// Takes the partition out of service: refuses what waits, waits for readers to leave, closes.
+    private func retire(_ partition: Partition, because error: PartitionError?) {
+        isFenced.store(true, ordering: .releasing)
+        let refused = monitor.withLock(waking: .all) { state in
+            state.readError = nil
+            state.phase =
+                switch error {
+                case nil: .stopped
+                case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
+                case _?: .opening
+                }
+            return state.queue.removeAll()
+        }
+        let status = error.map { Refusal.failed(shard, $0) } ?? Refusal.stopping(shard)
+        for job in refused { job.fail(status) }
+        monitor.wait { state in state.readerCount == 0 ? () : nil }
+        partition.close()
+        if let error {
+            logger.error("replica left service", metadata: logMetadata(error))
+            options.reportChanged()
+        }
+    }
+
+    private func setFailed(_ error: PartitionError, isFirst: Bool) {
+        logger.log(
+            level: isFirst ? .error : .debug, "replica cannot be opened; trying on", metadata: logMetadata(error))
+        monitor.withLock(waking: .all) { $0.phase = .failed(Refusal.failed(self.shard, error)) }
+        options.reportChanged()
+    }
+
+    /// What a lane does once opening again cannot help.
+    private func refuseUntilStopped() {
+        monitor.wait { state in state.isStopping ? () : nil }
+        refuseQueue(Refusal.stopping(shard))
+    }
+
+    private func refuseQueue(_ status: WireStatus) {
+        for job in monitor.withLock({ $0.queue.removeAll() }) { job.fail(status) }
+    }
+
+    private var logMetadata: Logger.Metadata {
+        ["collection": "\(shard.collection)", "shard": "\(shard.index)"]
+    }
+
+    private func logMetadata(_ error: PartitionError) -> Logger.Metadata {
+        logMetadata.merging(["error": "\(error)"]) { $1 }
+    }
+}

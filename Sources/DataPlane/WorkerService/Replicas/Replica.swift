@@ -1,0 +1,253 @@
+import ClusterModel
+import FaceModel
+import Logging
+import PartitionEngine
+import Synchronization
+import WireProtocol
+
+/// One replica hosted by this worker: its partition, the epoch that fences it, and its write lane.
+///
+/// Threads: everything that changes the partition runs on the lane, a thread of the replica's own, which also opens and
+/// closes it (`Replica+Lane.swift`). Reads run on any other thread, in parallel. The partition is closed only after
+/// readers have left it.
+final class Replica: Sendable {
+    /// Where a replica is in its life. The lane alone changes it.
+    enum Phase {
+        /// Can move to: `serving`, `failed`, `stopped`.
+        case opening
+        /// Can move to: `opening` (after a disk error), `failed`, `stopped`.
+        case serving(Partition)
+        /// Out of service for the stated reason. Can move to: `opening` when opening it again may help, `stopped`.
+        case failed(WireStatus)
+        case stopped
+    }
+
+    /// Everything the lane and the other threads share.
+    struct State {
+        var record: ReplicaRecord
+        var phase = Phase.opening
+        var queue: WriteQueue
+        /// Reads inside the partition now.
+        var readerCount = 0
+        /// An error met by a reader, for the lane to act on.
+        var readError: PartitionError?
+        var isStopping = false
+        /// As last read: what reports show while the partition is away; nil before it was first opened.
+        var statistics: PartitionStatistics?
+    }
+
+    let shard: ShardID
+    let directory: String
+    let options: ReplicaOptions
+    let logger: Logger
+    let monitor: Monitor<State>
+    /// Set while readers should leave: a scan that sees it stops early.
+    let isFenced = Atomic(false)
+    private let thread = Monitor<WorkerThread?>(nil)
+
+    var partitionPath: String { "\(directory)/partition" }
+    static func recordPath(in directory: String) -> String { "\(directory)/record" }
+
+    private init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
+        self.shard = record.shard
+        self.directory = directory
+        self.options = options
+        self.logger = logger
+        monitor = Monitor(
+            State(
+                record: record,
+                queue: WriteQueue(
+                    rowLimit: options.limits.writeQueueRowCount, byteLimit: options.limits.writeQueueBytes)))
+    }
+
+    /// Begins to open the replica whose record is on disk. Returns at once; ``waitUntilOpened()`` waits for the outcome.
+    ///
+    /// - Important: ``stop()`` must be called before the last reference goes away.
+    static func start(
+        record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger
+    ) -> Replica {
+        let replica = Replica(record: record, directory: directory, options: options, logger: logger)
+        replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
+        return replica
+    }
+
+    /// A replica whose record or partition cannot even be tried; it only reports that it failed.
+    static func failed(
+        shard: ShardID, directory: String, reason: WireStatus, options: ReplicaOptions, logger: Logger
+    ) -> Replica {
+        let record = ReplicaRecord(shard: shard, epoch: Epoch(0), range: .all)
+        let replica = Replica(record: record, directory: directory, options: options, logger: logger)
+        replica.monitor.withLock { $0.phase = .failed(reason) }
+        return replica
+    }
+
+    /// Blocks until the first attempt to open has ended; nil when the replica serves, else why it does not.
+    func waitUntilOpened() -> WireStatus? {
+        monitor.wait { state -> WireStatus?? in
+            switch state.phase {
+            case .opening: nil
+            case .serving: .some(nil)
+            case .failed(let status): .some(status)
+            case .stopped: .some(Refusal.stopping(self.shard))
+            }
+        }
+    }
+
+    /// Tells the lane and the readers to end, without waiting for them.
+    func beginStopping() {
+        monitor.withLock(waking: .all) { $0.isStopping = true }
+        isFenced.store(true, ordering: .releasing)
+    }
+
+    /// Ends the lane after the commit under way, refuses what waits, and closes the partition. Blocks.
+    func stop() {
+        beginStopping()
+        let lane = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        lane?.join()
+        monitor.withLock(waking: .all) { $0.phase = .stopped }
+    }
+
+    /// Why the replica is out of service; nil while it serves or is being opened.
+    var failure: WireStatus? {
+        monitor.withLock { state in
+            guard case .failed(let status) = state.phase else { return nil }
+            return status
+        }
+    }
+
+    // MARK: Epoch
+
+    var record: ReplicaRecord { monitor.withLock(\.record) }
+
+    /// Raises the epoch durably; a lower or equal one changes nothing. Control thread only.
+    func raiseEpoch(to epoch: Epoch) throws(WorkerError) {
+        var record = record
+        guard epoch > record.epoch else { return }
+        record.epoch = epoch
+        try record.write(to: Self.recordPath(in: directory))
+        monitor.withLock { $0.record.epoch = epoch }
+    }
+
+    /// What a request must fit to be served here.
+    struct Terms {
+        let range: HashRange
+        let dimension: Int
+    }
+
+    /// Checks that a request routed under `epoch` may be served here now.
+    func admit(_ epoch: Epoch) throws(WireStatus) -> Terms {
+        try monitor.withLock { (state) throws(WireStatus) in
+            let partition = try self.check(epoch, against: state)
+            return Terms(
+                range: state.record.range, dimension: partition.identity.collection.configuration.dimension)
+        }
+    }
+
+    private func check(_ epoch: Epoch, against state: State) throws(WireStatus) -> Partition {
+        if epoch < state.record.epoch {
+            throw Refusal.staleEpoch(shard, sent: epoch, held: state.record.epoch)
+        }
+        if epoch > state.record.epoch {
+            throw Refusal.epochNotHeard(shard, sent: epoch, held: state.record.epoch)
+        }
+        switch state.phase {
+        case .opening: throw Refusal.opening(shard)
+        case .serving(let partition):
+            guard !state.isStopping else { throw Refusal.stopping(shard) }
+            return partition
+        case .failed(let status): throw status
+        case .stopped: throw Refusal.unknownReplica(shard)
+        }
+    }
+
+    // MARK: Reads
+
+    /// Runs `body` in the partition, which stays open until it returns.
+    ///
+    /// - Parameter body: gets the partition and a check that turns true when it should leave early.
+    /// - Throws: the partition's error as a status; one that asks for it also takes the replica out of service.
+    func read<R>(
+        under epoch: Epoch, _ body: (Partition, () -> Bool) throws(PartitionError) -> R
+    ) throws(WireStatus) -> R {
+        let partition = try monitor.withLock { (state) throws(WireStatus) in
+            let partition = try self.check(epoch, against: state)
+            state.readerCount += 1
+            return partition
+        }
+        do throws(PartitionError) {
+            let result = try body(partition) { isFenced.load(ordering: .relaxed) }
+            leave(after: nil)
+            return result
+        } catch {
+            leave(after: error)
+            throw Refusal.failed(shard, error)
+        }
+    }
+
+    /// Ends a read. The lane is woken only when it has to do something about it: a wake-up costs as much as a short read.
+    private func leave(after error: PartitionError?) {
+        let needsLane = monitor.withLock { state in
+            state.readerCount -= 1
+            if let error, error.requiresReopen || error.isCorruption {
+                state.readError = state.readError ?? error
+                return true
+            }
+            if case .serving = state.phase { return false }
+            return state.readerCount == 0
+        }
+        if needsLane { monitor.wakeAll() }
+    }
+
+    // MARK: Writes
+
+    /// Queues a write on the lane; its `finish` is called exactly once unless this throws.
+    func enqueue(_ write: PendingWrite) throws(WireStatus) {
+        try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
+            _ = try self.check(write.epoch, against: state)
+            guard state.queue.append(write) else {
+                throw Refusal.writeQueueFull(self.shard, rowCount: state.queue.rowCount)
+            }
+        }
+    }
+
+    /// Queues the installation of a codebook on the lane.
+    func enqueue(_ installation: PendingInstallation, under epoch: Epoch) throws(WireStatus) {
+        try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
+            _ = try self.check(epoch, against: state)
+            state.queue.append(installation)
+        }
+    }
+
+    // MARK: Report
+
+    /// What the heartbeat says of the replica. Reads the partition: not for event loops.
+    func report() -> WorkerReport.Replica {
+        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in try partition.statistics() }
+        return monitor.withLock { state in
+            if let fresh { state.statistics = fresh }
+            let statistics = state.statistics
+            let phase: WorkerReport.ReplicaState =
+                switch state.phase {
+                case .opening: .opening
+                case .serving: .serving
+                case .failed, .stopped: .failed
+                }
+            return WorkerReport.Replica(
+                shard: self.shard, epoch: state.record.epoch, state: phase, 
+                faceCount: statistics?.faceCount ?? 0, freshCount: statistics?.freshCount ?? 0,
+                tombstoneCount: statistics?.tombstoneCount ?? 0, sequence: statistics?.sequence ?? 0,
+                diskByteCount: statistics?.diskByteCount ?? 0, generation: statistics?.generation ?? 0)
+        }
+    }
+}
+
+/// What every replica of a worker is opened with.
+struct ReplicaOptions: Sendable {
+    var limits: WorkerLimits
+    var partition: PartitionOptions
+    /// Called from a lane when what the next heartbeat should say has changed.
+    var reportChanged: @Sendable () -> Void
+}

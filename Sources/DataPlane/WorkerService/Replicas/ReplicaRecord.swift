@@ -1,0 +1,42 @@
+import ClusterModel
+import FaceModel
+
+/// What a worker promises to remember of a replica besides its faces: the epoch that fences it, and its range.
+///
+/// Written after the partition is complete and removed before it goes, so a folder without a record holds nothing that
+/// was ever acknowledged.
+struct ReplicaRecord: Equatable {
+    static let kind = "mien-replica"
+    static let format: UInt32 = 1
+
+    var shard: ShardID
+    var epoch: Epoch
+    var range: HashRange
+
+    func write(to path: String) throws(WorkerError) {
+        let fields = [
+            "collection": shard.collection.description, "shard": "\(shard.index)", "epoch": "\(epoch.number)",
+            "first": "\(range.first)", "last": "\(range.last)",
+        ]
+        try DurableFile.write(RecordText(kind: Self.kind, format: Self.format, fields: fields).encoded, to: path)
+    }
+
+    /// The record at `path`; nil when there is none.
+    static func read(from path: String, of shard: ShardID) throws(WorkerError) -> ReplicaRecord? {
+        guard let bytes = try DurableFile.read(path, limit: RecordText.byteLimit) else { return nil }
+        let text = try RecordText(decoding: bytes, kind: kind, supportedFormat: format, path: path)
+        func number(_ key: String) throws(WorkerError) -> UInt64 {
+            guard let value = text.fields[key].flatMap({ UInt64($0) }) else {
+                throw .corruptFile(path: path, reason: "its \(key) is not a number")
+            }
+            return value
+        }
+        let (epoch, first, last, index) = (
+            try number("epoch"), try number("first"), try number("last"), try number("shard")
+        )
+        guard text.fields["collection"] == shard.collection.description, index == shard.index, first <= last else {
+            throw .corruptFile(path: path, reason: "it describes another replica than its folder")
+        }
+        return ReplicaRecord(shard: shard, epoch: Epoch(epoch), range: HashRange(first: first, last: last))
+    }
+}

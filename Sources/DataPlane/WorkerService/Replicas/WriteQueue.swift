@@ -1,0 +1,100 @@
+import ClusterModel
+import PartitionEngine
+import WireProtocol
+
+/// One write that waits for its commit.
+struct PendingWrite: Sendable {
+    let batch: WriteBatch
+    /// Epoch it was routed by; checked again when its turn comes.
+    let epoch: Epoch
+    let rowCount: Int
+    let byteCount: Int
+    /// True when nobody waits for the outcome any more; then the write is not begun.
+    let isAbandoned: @Sendable () -> Bool
+    /// Called once, from the lane's thread or from the one that stops it.
+    let finish: @Sendable (Result<WriteReceipt, WireStatus>) -> Void
+}
+
+/// One codebook that waits for its installation.
+struct PendingInstallation: Sendable {
+    let bytes: [UInt8]
+    let finish: @Sendable (Result<Void, WireStatus>) -> Void
+}
+
+/// What waits on a write lane, in order of arrival, within bounds on rows and bytes.
+struct WriteQueue {
+    enum Job {
+        case write(PendingWrite)
+        case install(PendingInstallation)
+    }
+
+    /// What the lane takes in one turn.
+    enum Turn {
+        /// Writes for one commit, in order.
+        case writes([PendingWrite])
+        case install(PendingInstallation)
+    }
+
+    let rowLimit: Int
+    let byteLimit: Int
+    private var jobs = JobQueue<Job>()
+    private(set) var rowCount = 0
+    private(set) var byteCount = 0
+
+    init(rowLimit: Int, byteLimit: Int) {
+        self.rowLimit = rowLimit
+        self.byteLimit = byteLimit
+    }
+
+    var isEmpty: Bool { jobs.isEmpty }
+
+    /// Queues a write; false when that would pass a bound. A write alone larger than a bound waits only while the queue is empty.
+    mutating func append(_ write: PendingWrite) -> Bool {
+        guard isEmpty || (rowCount + write.rowCount <= rowLimit && byteCount + write.byteCount <= byteLimit) else {
+            return false
+        }
+        rowCount += write.rowCount
+        byteCount += write.byteCount
+        jobs.append(.write(write))
+        return true
+    }
+
+    mutating func append(_ installation: PendingInstallation) {
+        jobs.append(.install(installation))
+    }
+
+    /// Takes the writes at the front that one commit may hold (at least one), or the installation at the front.
+    mutating func popTurn(commitRowLimit: Int, commitByteLimit: Int) -> Turn? {
+        var group: [PendingWrite] = []
+        var rows = 0
+        var bytes = 0
+        while let job = jobs.first {
+            guard case .write(let write) = job else { break }
+            rows += write.rowCount
+            bytes += write.byteCount
+            guard group.isEmpty || (rows <= commitRowLimit && bytes <= commitByteLimit) else { break }
+            _ = jobs.popFirst()
+            rowCount -= write.rowCount
+            byteCount -= write.byteCount
+            group.append(write)
+        }
+        if !group.isEmpty { return .writes(group) }
+        guard case .install(let installation) = jobs.popFirst() else { return nil }
+        return .install(installation)
+    }
+
+    mutating func removeAll() -> [Job] {
+        rowCount = 0
+        byteCount = 0
+        return jobs.removeAll()
+    }
+}
+
+extension WriteQueue.Job {
+    func fail(_ status: WireStatus) {
+        switch self {
+        case .write(let write): write.finish(.failure(status))
+        case .install(let installation): installation.finish(.failure(status))
+        }
+    }
+}

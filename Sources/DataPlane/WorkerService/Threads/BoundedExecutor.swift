@@ -1,0 +1,101 @@
+/// A fixed number of threads that run synchronous work from one bounded queue, in order of arrival.
+///
+/// When the queue is full the work is turned away at once: waiting longer would only spend the caller's deadline.
+package final class BoundedExecutor: Sendable {
+    /// Work in hand: run by a thread, or given up when the executor stops before its turn.
+    package struct Job: Sendable {
+        /// What the job keeps in memory while it waits.
+        package let byteCount: Int
+        package let run: @Sendable () -> Void
+        package let abandon: @Sendable () -> Void
+
+        package init(
+            byteCount: Int = 0, run: @escaping @Sendable () -> Void, abandon: @escaping @Sendable () -> Void
+        ) {
+            self.byteCount = byteCount
+            self.run = run
+            self.abandon = abandon
+        }
+    }
+
+    private struct State {
+        var queue = JobQueue<Job>()
+        var queuedByteCount = 0
+        var isStopped = false
+    }
+
+    package let queueLimit: Int
+    package let queueByteLimit: Int
+    private let monitor = Monitor(State())
+    private let threads: Monitor<[WorkerThread]>
+
+    /// - Parameters:
+    ///   - name: at most 12 bytes; the thread's number is added.
+    ///   - queueLimit: jobs that may wait; those being run do not count.
+    ///   - queueByteLimit: bytes they may keep in memory; a job alone larger waits only in an empty queue.
+    package init(
+        name: String, threadCount: Int, queueLimit: Int, queueByteLimit: Int = .max,
+        priority: WorkerThread.Priority = .normal
+    ) {
+        precondition(threadCount > 0 && queueLimit > 0)
+        self.queueLimit = queueLimit
+        self.queueByteLimit = queueByteLimit
+        let monitor = monitor
+        threads = Monitor(
+            (0..<threadCount).map { index in
+                WorkerThread(name: "\(name)-\(index)", priority: priority) {
+                    while let job = monitor.wait(Self.next) { job.run() }
+                }
+            })
+    }
+
+    /// The job whose turn it is; an inner nil when the thread should end, an outer one while there is nothing to do.
+    private static func next(_ state: inout State) -> Job?? {
+        if let job = state.queue.popFirst() {
+            state.queuedByteCount -= job.byteCount
+            return .some(job)
+        }
+        return state.isStopped ? .some(nil) : nil
+    }
+
+    /// Queues a job; false when the queue is full or the executor has stopped, and then neither closure is called.
+    package func submit(_ job: Job) -> Bool {
+        monitor.withLock(waking: .one) { state in
+            guard !state.isStopped, state.queue.count < queueLimit,
+                state.queue.isEmpty || state.queuedByteCount + job.byteCount <= queueByteLimit
+            else { return false }
+            state.queue.append(job)
+            state.queuedByteCount += job.byteCount
+            return true
+        }
+    }
+
+    /// Runs `body` on one of the threads, for Swift tasks; waits in the queue beyond its bound, as there are few of them.
+    /// Nil when the executor stops first. Cancellation does not shorten the wait.
+    package func run<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R? {
+        await withCheckedContinuation { (continuation: CheckedContinuation<R?, Never>) in
+            let isQueued = monitor.withLock(waking: .one) { state in
+                guard !state.isStopped else { return false }
+                state.queue.append(
+                    Job(run: { continuation.resume(returning: body()) }, abandon: { continuation.resume(returning: nil) }))
+                return true
+            }
+            if !isQueued { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// Lets the jobs under way finish, abandons the ones that wait, and ends the threads. Blocks; safe to call again.
+    package func stop() {
+        let abandoned = monitor.withLock(waking: .all) { state in
+            state.isStopped = true
+            state.queuedByteCount = 0
+            return state.queue.removeAll()
+        }
+        for job in abandoned { job.abandon() }
+        let ending = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in ending { thread.join() }
+    }
+}

@@ -1,0 +1,76 @@
+import Glibc
+
+/// One of the worker's own threads, for work that blocks or computes for long.
+///
+/// - Precondition: ``join()`` is called once, from another thread.
+@safe package final class WorkerThread: @unchecked Sendable {
+    // Unchecked: the handle is written once, before the object is handed out.
+    private let handle: pthread_t
+
+    /// How the scheduler should treat the thread.
+    package enum Priority: Sendable {
+        case normal
+        /// Yields to searches and writes: nice 15.
+        case background
+    }
+
+    /// Starts a thread that runs `body` once.
+    ///
+    /// - Parameter name: at most 15 bytes, as shown by `top -H`.
+    init(name: String, priority: Priority = .normal, _ body: @escaping @Sendable () -> Void) {
+        precondition(name.utf8.count <= 15, "the kernel keeps 15 bytes of a thread's name")
+        let box = unsafe Unmanaged.passRetained(
+            Body {
+                Self.nameCurrentThread(name)
+                // On Linux a nice value belongs to a thread, and 0 is the calling one.
+                if priority == .background { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 15) }
+                body()
+            })
+        var handle = pthread_t()
+        let failure = unsafe pthread_create(
+            &handle, nil,
+            { argument in
+                unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, box.toOpaque())
+        precondition(failure == 0, "the system refused a thread (error \(failure)); raise the limit on processes")
+        self.handle = handle
+    }
+
+    /// Waits for the thread's end.
+    func join() {
+        pthread_join(handle, nil)
+    }
+
+    /// Runs blocking work on a thread made for it, and waits for its result without blocking the task.
+    ///
+    /// Cancellation does not shorten the wait.
+    static func run<R: Sendable>(name: String, _ body: @escaping @Sendable () -> R) async -> R {
+        await withCheckedContinuation { continuation in
+            let thread = WorkerThread(name: name) { continuation.resume(returning: body()) }
+            thread.detach()
+        }
+    }
+
+    /// Lets the thread clean up after itself, instead of ``join()``.
+    private func detach() {
+        pthread_detach(handle)
+    }
+
+    /// Only for people: without `/proc` the thread keeps the process's name.
+    private static func nameCurrentThread(_ name: String) {
+        let file = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        let bytes = Array(name.utf8)
+        _ = unsafe bytes.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
+        close(file)
+    }
+
+    private final class Body {
+        let run: () -> Void
+
+        init(_ run: @escaping () -> Void) {
+            self.run = run
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/// The bound of every queue of a worker. When one is full the request is answered `overloaded` with a time to wait.
+package struct WorkerLimits: Sendable {
+    /// Searches and reads that wait for a thread.
+    package var searchQueueCount = 512
+    /// Bytes of probes and ids that wait with them.
+    package var searchQueueBytes = 256 << 20
+    /// Control requests that wait.
+    package var controlQueueCount = 1024
+    /// Rows that wait on one replica's write lane.
+    package var writeQueueRowCount = 65_536
+    /// Bytes that wait on one replica's write lane.
+    package var writeQueueBytes = 256 << 20
+    /// Rows of one commit; a larger batch is a commit of its own.
+    package var commitRowCount = 8192
+    /// Bytes of one commit.
+    package var commitBytes = 64 << 20
+    /// Codebook bytes that may be staged at once, over all replicas.
+    package var stagedCodebookBytes = 256 << 20
+    /// Bytes of the sample that one training may gather.
+    package var trainingSampleBytes = 1 << 30
+    /// Trainings that wait for the one under way.
+    package var trainingQueueCount = 64
+
+    package init() {}
+}

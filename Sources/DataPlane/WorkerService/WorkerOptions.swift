@@ -1,0 +1,67 @@
+package import ClusterModel
+package import PartitionEngine
+package import WireProtocol
+package import WireTransport
+
+/// What a worker is started with.
+package struct WorkerOptions: Sendable {
+    /// Folder of everything the worker keeps; made when it is missing.
+    package var dataDirectory: String
+    /// Where to listen; port 0 takes any free one.
+    package var listen: NodeAddress
+    /// Where other nodes reach this worker; nil for where it listens.
+    package var advertise: NodeAddress?
+    /// Every coordinator that should hear of this worker.
+    package var coordinators: [NodeAddress]
+    /// The cluster's shared secret; nil when the cluster has none.
+    package var token: String?
+    package var serverTLS: ServerTLS?
+    /// For calls to coordinators and other workers.
+    package var clientTLS: ClientTLS?
+    /// Threads for searches and reads: at least 1.
+    package var searchThreadCount: Int
+    package var heartbeatInterval: Duration
+    /// Time that requests under way get to finish when the worker stops.
+    package var gracePeriod: Duration
+    package var wireLimits: WireLimits
+    /// Connections open at once.
+    package var connectionLimit: Int
+    package var limits: WorkerLimits
+    package var partition: PartitionOptions
+    /// Name and version of the program, for the logs of its peers.
+    package var agent: String
+
+    package init(
+        dataDirectory: String,
+        listen: NodeAddress,
+        advertise: NodeAddress? = nil,
+        coordinators: [NodeAddress],
+        token: String? = nil,
+        serverTLS: ServerTLS? = nil,
+        clientTLS: ClientTLS? = nil,
+        searchThreadCount: Int,
+        heartbeatInterval: Duration = .seconds(1),
+        gracePeriod: Duration = .seconds(10),
+        wireLimits: WireLimits = WireLimits(),
+        connectionLimit: Int = 4096,
+        limits: WorkerLimits = WorkerLimits(),
+        partition: PartitionOptions = PartitionOptions(),
+        agent: String
+    ) {
+        self.dataDirectory = dataDirectory
+        self.listen = listen
+        self.advertise = advertise
+        self.coordinators = coordinators
+        self.token = token
+        self.serverTLS = serverTLS
+        self.clientTLS = clientTLS
+        self.searchThreadCount = searchThreadCount
+        self.heartbeatInterval = heartbeatInterval
+        self.gracePeriod = gracePeriod
+        self.wireLimits = wireLimits
+        self.connectionLimit = connectionLimit
+        self.limits = limits
+        self.partition = partition
+        self.agent = agent
+    }
+}

@@ -1,0 +1,57 @@
+package import ClusterModel
+import FaceModel
+
+extension NodeID: WireValue {
+    package static var leastByteCount: Int { 16 }
+    package func encode(into writer: inout PayloadWriter) { writer.identity(high: high, low: low) }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let value = try reader.identity("node id")
+        self.init(high: value.high, low: value.low)
+    }
+}
+
+extension ShardID: WireValue {
+    package static var leastByteCount: Int { 20 }
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(index)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(collection: try CollectionID(decoding: &reader), index: try reader.integer("shard index"))
+    }
+}
+
+extension Epoch: WireValue {
+    package static var leastByteCount: Int { 8 }
+    package func encode(into writer: inout PayloadWriter) { writer.integer(number) }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(try reader.integer("epoch"))
+    }
+}
+
+extension HashRange: WireValue {
+    package static var leastByteCount: Int { 16 }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(first)
+        writer.integer(last)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let first: UInt64 = try reader.integer("first hash")
+        let last: UInt64 = try reader.integer("last hash")
+        guard first <= last else { throw .invalid(field: "hash range", rule: "it must not wrap") }
+        self.init(first: first, last: last)
+    }
+}
+
+extension NodeAddress: WireValue {
+    package static var leastByteCount: Int { 5 }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.string(host, "host")
+        writer.integer(UInt16(clamping: port))
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let host = try reader.string("host", limit: NameLimit.host)
+        guard !host.isEmpty else { throw .invalid(field: "host", rule: "it must not be empty") }
+        self.init(host: host, port: Int(try reader.integer("port") as UInt16))
+    }
+}

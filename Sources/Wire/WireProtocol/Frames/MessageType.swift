@@ -1,0 +1,72 @@
+/// What a frame's payload is. Numbers are the wire's and are never used again for something else.
+///
+/// High byte: family (0 connection, 1 client, 2 control, 3 shard).
+package enum MessageType: UInt16, CaseIterable, Sendable {
+    case hello = 0x0001
+    case helloReply = 0x0002
+    case ping = 0x0003
+    case pong = 0x0004
+    case cancel = 0x0005
+    case status = 0x0006
+    case goAway = 0x0007
+    case acknowledgement = 0x0008
+
+    case createCollection = 0x0101
+    case describeCollection = 0x0102
+    case collectionDescription = 0x0103
+    case listCollections = 0x0104
+    case collectionList = 0x0105
+    case deleteCollection = 0x0106
+    case collectionDeleted = 0x0107
+    case enrolFaces = 0x0110
+    case facesEnrolled = 0x0111
+    case deleteFaces = 0x0112
+    case facesDeleted = 0x0113
+    case getFaces = 0x0114
+    case faceList = 0x0115
+    case listFaces = 0x0116
+    case facePage = 0x0117
+    case searchFaces = 0x0120
+    case searchByFace = 0x0121
+    case searchAnswer = 0x0122
+    case getClusterStatus = 0x0130
+    case clusterStatus = 0x0131
+
+    case heartbeat = 0x0201
+    case heartbeatReply = 0x0202
+    case hostReplica = 0x0203
+    case dropReplica = 0x0204
+    case trainCodebook = 0x0205
+    case fetchCodebook = 0x0206
+    case codebookFetched = 0x0207
+    case installCodebook = 0x0208
+    case sampleEmbeddings = 0x0209
+    case embeddingSample = 0x020a
+
+    case shardEnrol = 0x0301
+    case shardEnrolled = 0x0302
+    case shardDelete = 0x0303
+    case shardDeleted = 0x0304
+    case shardGet = 0x0305
+    case shardList = 0x0306
+    case shardSearch = 0x0307
+    case shardSearchAnswer = 0x0308
+}
+
+extension MessageType {
+    /// Whether a node's services answer it, each as a case of ``Request``.
+    package var isRequest: Bool {
+        switch self {
+        case .createCollection, .describeCollection, .listCollections, .deleteCollection, .enrolFaces, .deleteFaces,
+            .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .heartbeat, .hostReplica,
+            .dropReplica, .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .shardEnrol,
+            .shardDelete, .shardGet, .shardList, .shardSearch:
+            true
+        case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
+            .collectionList, .collectionDeleted, .facesEnrolled, .facesDeleted, .faceList, .facePage, .searchAnswer,
+            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .shardEnrolled, .shardDeleted,
+            .shardSearchAnswer:
+            false
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import ClusterModel
+import FaceModel
+
+extension CollectionDescription.Shard: WireValue {
+    package static var leastByteCount: Int { 54 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(index)
+        range.encode(into: &writer)
+        writer.optional(worker)
+        writer.flag(workerIsLive)
+        for number in [faceCount, freshCount, tombstoneCount, sequence] { writer.integer(number) }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            index: try reader.integer("shard index"),
+            range: try HashRange(decoding: &reader),
+            worker: try reader.optional("worker"),
+            workerIsLive: try reader.flag("worker is live"),
+            faceCount: try reader.integer("face count"),
+            freshCount: try reader.integer("fresh count"),
+            tombstoneCount: try reader.integer("tombstone count"),
+            sequence: try reader.integer("sequence"))
+    }
+}
+
+extension CollectionDescription.CalibrationPoint: WireValue {
+    package static var leastByteCount: Int { 16 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.double(recall)
+        writer.double(visitedShare)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            recall: try reader.double("recall", in: 0...1), visitedShare: try reader.double("visited share", in: 0...1))
+    }
+}
+
+extension CollectionDescription.Codebook: WireValue {
+    package static var leastByteCount: Int { 28 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(generation)
+        writer.count(codedDimension)
+        writer.count(bitsPerComponent)
+        writer.count(listCount)
+        writer.float(energyShare)
+        writer.integer(sampleCount)
+        writer.array(calibration)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            generation: try reader.integer("generation"),
+            codedDimension: Int(try reader.integer("coded dimension") as UInt32),
+            bitsPerComponent: Int(try reader.integer("bits per component") as UInt32),
+            listCount: Int(try reader.integer("list count") as UInt32),
+            energyShare: try reader.float("energy share"),
+            sampleCount: try reader.integer("sample count"),
+            calibration: try reader.array("calibration"))
+    }
+}
+
+extension CollectionDescription: WireMessage, WireValue {
+    package static var type: MessageType { .collectionDescription }
+    package static var leastByteCount: Int { 46 }
+    package var expectedByteCount: Int { 512 + shards.count * 72 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.array(shards)
+        writer.integer(training.rawValue)
+        writer.optional(codebook)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try Collection(decoding: &reader),
+            shards: try reader.array("shards"),
+            training: try reader.enumeration("training"),
+            codebook: try reader.optional("codebook"))
+    }
+}
+
+extension CreateCollection: WireRequest {
+    package typealias Reply = CollectionDescription
+    package static var type: MessageType { .createCollection }
+
+    package func encode(into writer: inout PayloadWriter) { configuration.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(configuration: try CollectionConfiguration(decoding: &reader))
+    }
+}
+
+extension DescribeCollection: WireRequest {
+    package typealias Reply = CollectionDescription
+    package static var type: MessageType { .describeCollection }
+
+    package func encode(into writer: inout PayloadWriter) { writer.string(name, "collection name") }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(name: try reader.string("collection name", limit: NameLimit.collection))
+    }
+}
+
+extension ListCollections: WireRequest, EmptyWireMessage {
+    package typealias Reply = CollectionList
+    package static var type: MessageType { .listCollections }
+}
+
+extension CollectionList: WireMessage {
+    package static var type: MessageType { .collectionList }
+
+    package func encode(into writer: inout PayloadWriter) { writer.array(collections) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(collections: try reader.array("collections"))
+    }
+}
+
+extension DeleteCollection: WireRequest {
+    package typealias Reply = CollectionDeleted
+    package static var type: MessageType { .deleteCollection }
+
+    package func encode(into writer: inout PayloadWriter) { writer.string(name, "collection name") }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(name: try reader.string("collection name", limit: NameLimit.collection))
+    }
+}
+
+extension CollectionDeleted: WireMessage {
+    package static var type: MessageType { .collectionDeleted }
+
+    package func encode(into writer: inout PayloadWriter) { writer.integer(faceCount) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(faceCount: try reader.integer("face count"))
+    }
+}

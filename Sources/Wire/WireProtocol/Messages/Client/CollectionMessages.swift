@@ -1,0 +1,139 @@
+package import ClusterModel
+package import FaceModel
+
+/// What is known of a collection, for people and programs.
+package struct CollectionDescription: Hashable, Sendable {
+    /// One shard of the collection as the coordinator last heard of it.
+    package struct Shard: Hashable, Sendable {
+        package var index: UInt32
+        package var range: HashRange
+        /// Worker that holds it; nil while none does.
+        package var worker: NodeID?
+        package var workerIsLive: Bool
+        package var faceCount: UInt64
+        /// Faces not yet in a run of codes.
+        package var freshCount: UInt64
+        /// Dead rows that compaction has not dropped yet.
+        package var tombstoneCount: UInt64
+        package var sequence: UInt64
+
+        package init(
+            index: UInt32, range: HashRange, worker: NodeID?, workerIsLive: Bool, faceCount: UInt64,
+            freshCount: UInt64, tombstoneCount: UInt64, sequence: UInt64
+        ) {
+            self.index = index
+            self.range = range
+            self.worker = worker
+            self.workerIsLive = workerIsLive
+            self.faceCount = faceCount
+            self.freshCount = freshCount
+            self.tombstoneCount = tombstoneCount
+            self.sequence = sequence
+        }
+    }
+
+    /// The codebook in use.
+    package struct Codebook: Hashable, Sendable {
+        package var generation: UInt32
+        /// Components that are coded, of the collection's dimension.
+        package var codedDimension: Int
+        package var bitsPerComponent: Int
+        package var listCount: Int
+        /// Share of the sample's energy that the coded components hold, 0…1.
+        package var energyShare: Float
+        package var sampleCount: UInt32
+        /// Rows to visit (share of the collection, 0…1) for each recall target, ascending.
+        package var calibration: [CalibrationPoint]
+
+        package init(
+            generation: UInt32, codedDimension: Int, bitsPerComponent: Int, listCount: Int, energyShare: Float,
+            sampleCount: UInt32, calibration: [CalibrationPoint]
+        ) {
+            self.generation = generation
+            self.codedDimension = codedDimension
+            self.bitsPerComponent = bitsPerComponent
+            self.listCount = listCount
+            self.energyShare = energyShare
+            self.sampleCount = sampleCount
+            self.calibration = calibration
+        }
+    }
+
+    /// One point of the recall curve.
+    package struct CalibrationPoint: Hashable, Sendable {
+        package var recall: Double
+        package var visitedShare: Double
+
+        package init(recall: Double, visitedShare: Double) {
+            self.recall = recall
+            self.visitedShare = visitedShare
+        }
+    }
+
+    package enum TrainingState: UInt8, CaseIterable, Sendable {
+        /// Too few faces: searches compare every embedding.
+        case notNeeded = 0
+        case running = 1
+        case trained = 2
+    }
+
+    package var collection: Collection
+    package var shards: [Shard]
+    package var training: TrainingState
+    package var codebook: Codebook?
+
+    package init(collection: Collection, shards: [Shard], training: TrainingState, codebook: Codebook?) {
+        self.collection = collection
+        self.shards = shards
+        self.training = training
+        self.codebook = codebook
+    }
+
+    /// Exact only while every shard's worker is live.
+    package var faceCount: UInt64 { shards.reduce(0) { $0 + $1.faceCount } }
+}
+
+package struct CreateCollection: Hashable, Sendable {
+    package var configuration: CollectionConfiguration
+
+    package init(configuration: CollectionConfiguration) {
+        self.configuration = configuration
+    }
+}
+
+package struct DescribeCollection: Hashable, Sendable {
+    package var name: String
+
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+package struct ListCollections: Hashable, Sendable {
+    package init() {}
+}
+
+package struct CollectionList: Hashable, Sendable {
+    package var collections: [CollectionDescription]
+
+    package init(collections: [CollectionDescription]) {
+        self.collections = collections
+    }
+}
+
+package struct DeleteCollection: Hashable, Sendable {
+    package var name: String
+
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+package struct CollectionDeleted: Hashable, Sendable {
+    /// Faces it held, as last known.
+    package var faceCount: UInt64
+
+    package init(faceCount: UInt64) {
+        self.faceCount = faceCount
+    }
+}

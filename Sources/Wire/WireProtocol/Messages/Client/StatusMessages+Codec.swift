@@ -1,0 +1,53 @@
+import ClusterModel
+
+extension GetClusterStatus: WireRequest, EmptyWireMessage {
+    package typealias Reply = ClusterStatus
+    package static var type: MessageType { .getClusterStatus }
+}
+
+extension ClusterStatus.Worker: WireValue {
+    package static var leastByteCount: Int { 56 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        id.encode(into: &writer)
+        address.encode(into: &writer)
+        writer.flag(isLive)
+        writer.integer(silentMilliseconds)
+        report.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            id: try NodeID(decoding: &reader),
+            address: try NodeAddress(decoding: &reader),
+            isLive: try reader.flag("is live"),
+            silentMilliseconds: try reader.integer("silent"),
+            report: try WorkerReport(decoding: &reader))
+    }
+}
+
+extension ClusterStatus: WireMessage {
+    package static var type: MessageType { .clusterStatus }
+    package var expectedByteCount: Int { 4096 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        clusterID.encode(into: &writer)
+        coordinatorID.encode(into: &writer)
+        writer.string(version, "version")
+        writer.integer(uptimeSeconds)
+        epoch.encode(into: &writer)
+        writer.array(workers)
+        writer.array(collections)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            clusterID: try NodeID(decoding: &reader),
+            coordinatorID: try NodeID(decoding: &reader),
+            version: try reader.string("version", limit: NameLimit.agent),
+            uptimeSeconds: try reader.integer("uptime"),
+            epoch: try Epoch(decoding: &reader),
+            workers: try reader.array("workers"),
+            collections: try reader.array("collections"))
+    }
+}

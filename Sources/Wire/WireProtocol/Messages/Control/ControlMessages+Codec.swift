@@ -1,0 +1,220 @@
+import ClusterModel
+import FaceModel
+
+extension Heartbeat: WireRequest {
+    package typealias Reply = HeartbeatReply
+    package static var type: MessageType { .heartbeat }
+    package var expectedByteCount: Int { 512 + report.replicas.count * 73 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        worker.encode(into: &writer)
+        address.encode(into: &writer)
+        writer.optional(clusterID)
+        report.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            worker: try NodeID(decoding: &reader),
+            address: try NodeAddress(decoding: &reader),
+            clusterID: try reader.optional("cluster id"),
+            report: try WorkerReport(decoding: &reader))
+    }
+}
+
+extension HeartbeatReply: WireMessage {
+    package static var type: MessageType { .heartbeatReply }
+
+    package func encode(into writer: inout PayloadWriter) {
+        clusterID.encode(into: &writer)
+        epoch.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(clusterID: try NodeID(decoding: &reader), epoch: try Epoch(decoding: &reader))
+    }
+}
+
+extension HostReplica: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .hostReplica }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+        range.encode(into: &writer)
+        collection.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            range: try HashRange(decoding: &reader),
+            collection: try Collection(decoding: &reader))
+    }
+}
+
+extension DropReplica: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .dropReplica }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), epoch: try Epoch(decoding: &reader))
+    }
+}
+
+extension TrainCodebook.Source: WireValue {
+    package static var leastByteCount: Int { 37 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+        address.encode(into: &writer)
+        writer.integer(sampleCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            address: try NodeAddress(decoding: &reader),
+            sampleCount: try reader.integer("sample count"))
+    }
+}
+
+extension TrainCodebook: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .trainCodebook }
+    package var expectedByteCount: Int { 512 + sources.count * 64 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(generation)
+        writer.integer(listCount)
+        writer.array(sources)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try Collection(decoding: &reader),
+            generation: try reader.integer("generation"),
+            listCount: try reader.integer("list count"),
+            sources: try reader.array("sources", isEmptyAllowed: false))
+    }
+}
+
+extension FetchCodebook: WireRequest {
+    package typealias Reply = CodebookFetched
+    package static var type: MessageType { .fetchCodebook }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(generation)
+        writer.integer(offset)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try CollectionID(decoding: &reader),
+            generation: try reader.integer("generation"),
+            offset: try reader.integer("offset"))
+    }
+}
+
+extension CodebookSlice {
+    package static let byteLimit = 4 << 20
+
+    func encode(into writer: inout PayloadWriter) {
+        writer.integer(totalByteCount)
+        writer.integer(offset)
+        writer.bytes(bytes)
+    }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            totalByteCount: try reader.integer("total byte count"),
+            offset: try reader.integer("offset"),
+            bytes: try reader.bytes("slice", limit: Self.byteLimit))
+        let (end, overflows) = offset.addingReportingOverflow(UInt64(bytes.count))
+        if overflows || end > totalByteCount {
+            throw .invalid(field: "slice", rule: "it must lie inside the codebook's total byte count")
+        }
+    }
+}
+
+extension CodebookFetched: WireMessage {
+    package static var type: MessageType { .codebookFetched }
+    package var expectedByteCount: Int { 512 + slice.bytes.count }
+
+    package func encode(into writer: inout PayloadWriter) {
+        slice.encode(into: &writer)
+        summary.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            slice: try CodebookSlice(decoding: &reader),
+            summary: try CollectionDescription.Codebook(decoding: &reader))
+    }
+}
+
+extension InstallCodebook: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .installCodebook }
+    package static let digestByteCount = 32
+    package var expectedByteCount: Int { 512 + slice.bytes.count }
+
+    package func encode(into writer: inout PayloadWriter) {
+        precondition(digest.count == Self.digestByteCount, "the digest is a SHA-256")
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+        writer.integer(generation)
+        writer.fixedBytes(digest)
+        slice.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            generation: try reader.integer("generation"),
+            digest: try reader.fixedBytes("digest", byteCount: Self.digestByteCount),
+            slice: try CodebookSlice(decoding: &reader))
+    }
+}
+
+extension SampleEmbeddings: WireRequest {
+    package typealias Reply = EmbeddingSample
+    package static var type: MessageType { .sampleEmbeddings }
+    package static let countRange = 1...4096
+
+    package func encode(into writer: inout PayloadWriter) {
+        route.encode(into: &writer)
+        writer.integer(count)
+        writer.integer(seed)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            route: try ShardRoute(decoding: &reader),
+            count: UInt32(try reader.count("count", in: Self.countRange)),
+            seed: try reader.integer("seed"))
+    }
+}
+
+extension EmbeddingSample: WireMessage {
+    package static var type: MessageType { .embeddingSample }
+    package var expectedByteCount: Int { 64 + embeddings.values.count * 4 }
+
+    package func encode(into writer: inout PayloadWriter) { writer.matrix(embeddings) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(embeddings: try reader.matrix("embeddings"))
+    }
+}

@@ -1,0 +1,237 @@
+package import ClusterModel
+package import FaceModel
+
+/// What a worker says of itself with every heartbeat.
+package struct WorkerReport: Hashable, Sendable {
+    package enum ReplicaState: UInt8, CaseIterable, Sendable {
+        /// Can move to: `serving`, `failed`.
+        case opening = 1
+        /// Can move to: `failed`.
+        case serving = 2
+        /// A check or the disk failed; the replica answers nothing. Can move to: `opening`.
+        case failed = 3
+    }
+
+    package struct Replica: Hashable, Sendable {
+        package var shard: ShardID
+        package var epoch: Epoch
+        package var state: ReplicaState
+        package var faceCount: UInt64
+        package var freshCount: UInt64
+        package var tombstoneCount: UInt64
+        package var sequence: UInt64
+        /// Bytes of the replica's files.
+        package var diskByteCount: UInt64
+        /// Newest codebook generation installed; 0 for none.
+        package var generation: UInt32
+
+        package init(
+            shard: ShardID, epoch: Epoch, state: ReplicaState, faceCount: UInt64, freshCount: UInt64,
+            tombstoneCount: UInt64, sequence: UInt64, diskByteCount: UInt64, generation: UInt32
+        ) {
+            self.shard = shard
+            self.epoch = epoch
+            self.state = state
+            self.faceCount = faceCount
+            self.freshCount = freshCount
+            self.tombstoneCount = tombstoneCount
+            self.sequence = sequence
+            self.diskByteCount = diskByteCount
+            self.generation = generation
+        }
+    }
+
+    /// A codebook training on this worker.
+    package struct Training: Hashable, Sendable {
+        package var collection: CollectionID
+        package var generation: UInt32
+        package var isFinished: Bool
+        /// Why it failed; nil while it has not.
+        package var failure: String?
+
+        package init(collection: CollectionID, generation: UInt32, isFinished: Bool, failure: String?) {
+            self.collection = collection
+            self.generation = generation
+            self.isFinished = isFinished
+            self.failure = failure
+        }
+    }
+
+    package var replicas: [Replica]
+    package var trainings: [Training]
+    package var residentByteCount: UInt64
+    package var freeDiskByteCount: UInt64
+    /// Kernel level in use, for people.
+    package var kernelLevel: String
+
+    package init(
+        replicas: [Replica] = [], trainings: [Training] = [], residentByteCount: UInt64 = 0,
+        freeDiskByteCount: UInt64 = 0, kernelLevel: String = ""
+    ) {
+        self.replicas = replicas
+        self.trainings = trainings
+        self.residentByteCount = residentByteCount
+        self.freeDiskByteCount = freeDiskByteCount
+        self.kernelLevel = kernelLevel
+    }
+}
+
+/// Worker → coordinator, at start and then at every heartbeat interval.
+package struct Heartbeat: Hashable, Sendable {
+    package var worker: NodeID
+    package var address: NodeAddress
+    /// The cluster the worker's data belongs to; nil for a new worker, which joins the coordinator's.
+    package var clusterID: NodeID?
+    package var report: WorkerReport
+
+    package init(worker: NodeID, address: NodeAddress, clusterID: NodeID?, report: WorkerReport) {
+        self.worker = worker
+        self.address = address
+        self.clusterID = clusterID
+        self.report = report
+    }
+}
+
+package struct HeartbeatReply: Hashable, Sendable {
+    package var clusterID: NodeID
+    package var epoch: Epoch
+
+    package init(clusterID: NodeID, epoch: Epoch) {
+        self.clusterID = clusterID
+        self.epoch = epoch
+    }
+}
+
+/// Coordinator → worker: host this replica under this epoch. Idempotent; a higher epoch replaces a lower one.
+package struct HostReplica: Hashable, Sendable {
+    package var shard: ShardID
+    package var epoch: Epoch
+    package var range: HashRange
+    package var collection: Collection
+
+    package init(shard: ShardID, epoch: Epoch, range: HashRange, collection: Collection) {
+        self.shard = shard
+        self.epoch = epoch
+        self.range = range
+        self.collection = collection
+    }
+}
+
+/// Coordinator → worker: remove the replica and its files. Idempotent.
+package struct DropReplica: Hashable, Sendable {
+    package var shard: ShardID
+    package var epoch: Epoch
+
+    package init(shard: ShardID, epoch: Epoch) {
+        self.shard = shard
+        self.epoch = epoch
+    }
+}
+
+/// Coordinator → worker: train a codebook on samples of these shards. Answered at once; ``WorkerReport/Training`` tells the rest.
+package struct TrainCodebook: Hashable, Sendable {
+    package struct Source: Hashable, Sendable {
+        package var shard: ShardID
+        package var epoch: Epoch
+        package var address: NodeAddress
+        /// Rows to sample from it.
+        package var sampleCount: UInt32
+
+        package init(shard: ShardID, epoch: Epoch, address: NodeAddress, sampleCount: UInt32) {
+            self.shard = shard
+            self.epoch = epoch
+            self.address = address
+            self.sampleCount = sampleCount
+        }
+    }
+
+    package var collection: Collection
+    package var generation: UInt32
+    /// Inverted lists wanted; 0 lets the worker choose from the sample's size.
+    package var listCount: UInt32
+    package var sources: [Source]
+
+    package init(collection: Collection, generation: UInt32, listCount: UInt32, sources: [Source]) {
+        self.collection = collection
+        self.generation = generation
+        self.listCount = listCount
+        self.sources = sources
+    }
+}
+
+/// Reads a slice of a trained codebook's bytes.
+package struct FetchCodebook: Hashable, Sendable {
+    package var collection: CollectionID
+    package var generation: UInt32
+    package var offset: UInt64
+
+    package init(collection: CollectionID, generation: UInt32, offset: UInt64) {
+        self.collection = collection
+        self.generation = generation
+        self.offset = offset
+    }
+}
+
+/// A slice of a codebook's bytes, at most 4 MiB.
+package struct CodebookSlice: Hashable, Sendable {
+    package var totalByteCount: UInt64
+    package var offset: UInt64
+    package var bytes: [UInt8]
+
+    package init(totalByteCount: UInt64, offset: UInt64, bytes: [UInt8]) {
+        self.totalByteCount = totalByteCount
+        self.offset = offset
+        self.bytes = bytes
+    }
+}
+
+/// Answer to ``FetchCodebook``: the slice, and what people may know of the codebook.
+package struct CodebookFetched: Hashable, Sendable {
+    package var slice: CodebookSlice
+    package var summary: CollectionDescription.Codebook
+
+    package init(slice: CodebookSlice, summary: CollectionDescription.Codebook) {
+        self.slice = slice
+        self.summary = summary
+    }
+}
+
+/// Coordinator → worker: store this slice; the codebook is installed in the replica when its last slice has come and its SHA-256 is right.
+package struct InstallCodebook: Hashable, Sendable {
+    package var shard: ShardID
+    package var epoch: Epoch
+    package var generation: UInt32
+    /// SHA-256 of the whole codebook: 32 bytes.
+    package var digest: [UInt8]
+    package var slice: CodebookSlice
+
+    package init(shard: ShardID, epoch: Epoch, generation: UInt32, digest: [UInt8], slice: CodebookSlice) {
+        self.shard = shard
+        self.epoch = epoch
+        self.generation = generation
+        self.digest = digest
+        self.slice = slice
+    }
+}
+
+/// Worker → worker: a random sample of a shard's embeddings, for training.
+package struct SampleEmbeddings: Hashable, Sendable {
+    package var route: ShardRoute
+    /// Rows wanted: 1–4096 a call.
+    package var count: UInt32
+    package var seed: UInt64
+
+    package init(route: ShardRoute, count: UInt32, seed: UInt64) {
+        self.route = route
+        self.count = count
+        self.seed = seed
+    }
+}
+
+package struct EmbeddingSample: Sendable {
+    package var embeddings: EmbeddingMatrix
+
+    package init(embeddings: EmbeddingMatrix) {
+        self.embeddings = embeddings
+    }
+}

@@ -1,0 +1,65 @@
+import ClusterModel
+import FaceModel
+
+extension WorkerReport.Replica: WireValue {
+    package static var leastByteCount: Int { 73 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+        writer.integer(state.rawValue)
+        for number in [faceCount, freshCount, tombstoneCount, sequence, diskByteCount] { writer.integer(number) }
+        writer.integer(generation)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            state: try reader.enumeration("replica state"),
+            faceCount: try reader.integer("face count"),
+            freshCount: try reader.integer("fresh count"),
+            tombstoneCount: try reader.integer("tombstone count"),
+            sequence: try reader.integer("sequence"),
+            diskByteCount: try reader.integer("disk bytes"),
+            generation: try reader.integer("generation"))
+    }
+}
+
+extension WorkerReport.Training: WireValue {
+    package static var leastByteCount: Int { 22 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(generation)
+        writer.flag(isFinished)
+        writer.optional(failure) { $0.string($1, "failure") }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try CollectionID(decoding: &reader),
+            generation: try reader.integer("generation"),
+            isFinished: try reader.flag("is finished"),
+            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil)
+    }
+}
+
+extension WorkerReport {
+    func encode(into writer: inout PayloadWriter) {
+        writer.array(replicas)
+        writer.array(trainings)
+        writer.integer(residentByteCount)
+        writer.integer(freeDiskByteCount)
+        writer.string(kernelLevel, "kernel level")
+    }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            replicas: try reader.array("replicas"),
+            trainings: try reader.array("trainings"),
+            residentByteCount: try reader.integer("resident bytes"),
+            freeDiskByteCount: try reader.integer("free disk bytes"),
+            kernelLevel: try reader.string("kernel level", limit: NameLimit.agent))
+    }
+}

@@ -1,0 +1,305 @@
+import NIOCore
+import Synchronization
+import WireProtocol
+
+/// Drives one connection that this side made: says hello, matches replies to calls, keeps the connection alive.
+///
+/// Lives on the channel's event loop only.
+final class ClientConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+    typealias Answer = CheckedContinuation<Result<Frame, WireStatus>, Never>
+
+    private enum State {
+        /// Can move to: `open`, `closed`.
+        case awaitingHelloReply
+        /// Can move to: `draining`, `closed`.
+        case open
+        /// The peer is stopping: calls under way finish, new ones are refused. Can move to: `closed`.
+        case draining
+        case closed(WireStatus)
+    }
+
+    private struct Call {
+        var answer: Answer
+        var deadline: WireDeadline
+    }
+
+    private let hello: ByteBuffer
+    private let helloDeadline: NIODeadline
+    private let keepAlive: TimeAmount
+    private let peerName: String
+    private let openness: ConnectionOpenness
+    let helloReply: EventLoopPromise<HelloReply>
+
+    private var state = State.awaitingHelloReply
+    private var decoder = FrameDecoder(payloadLimit: 16 << 10, isOpen: true)
+    private var calls: [UInt64: Call] = [:]
+    private var streamLimit = 0
+    private var context: ChannelHandlerContext?
+    private var helloTimer: Scheduled<Void>?
+    private var keepAliveTimer: RepeatedTask?
+    private var hasReadSinceCheck = false
+    private var isPingUnanswered = false
+    /// The next look at the deadlines: one timer serves all calls.
+    private var deadlineTimer: (at: NIODeadline, task: Scheduled<Void>)?
+
+    init(
+        hello: ByteBuffer, helloDeadline: NIODeadline, keepAlive: TimeAmount, peerName: String,
+        openness: ConnectionOpenness, helloReply: EventLoopPromise<HelloReply>
+    ) {
+        self.hello = hello
+        self.helloDeadline = helloDeadline
+        self.keepAlive = keepAlive
+        self.peerName = peerName
+        self.openness = openness
+        self.helloReply = helloReply
+    }
+
+    // MARK: Calls
+
+    func start(_ call: CallTicket, frame: ByteBuffer, answer: Answer) {
+        if call.isCancelled { return answer.resume(returning: .failure(.cancelledByCaller)) }
+        switch state {
+        case .open: break
+        case .awaitingHelloReply, .draining:
+            return answer.resume(
+                returning: .failure(WireStatus(.unavailable, "\(peerName) is stopping; call again in a moment")))
+        case .closed(let status): return answer.resume(returning: .failure(status))
+        }
+        guard calls.count < streamLimit else {
+            return answer.resume(
+                returning: .failure(
+                    WireStatus(
+                        .overloaded, "\(calls.count) calls to \(peerName) are under way, which is its limit",
+                        retryAfterMilliseconds: 20)))
+        }
+        calls[call.stream] = Call(answer: answer, deadline: call.deadline)
+        watch(call.deadline)
+        write(frame)
+    }
+
+    func cancel(stream: UInt64) {
+        abandon(stream, .cancelledByCaller)
+    }
+
+    /// Ends a call on this side and tells the peer.
+    private func abandon(_ stream: UInt64, _ status: WireStatus) {
+        guard let call = calls.removeValue(forKey: stream) else { return }
+        call.answer.resume(returning: .failure(status))
+        if let frame = try? Frame.encode(Cancel(), stream: stream, payloadLimit: .max) { write(frame) }
+        closeIfDrained()
+    }
+
+    private func watch(_ deadline: WireDeadline) {
+        guard !deadline.isNone, let context else { return }
+        if let deadlineTimer {
+            if deadlineTimer.at <= deadline.instant { return }
+            deadlineTimer.task.cancel()
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        deadlineTimer = (
+            deadline.instant,
+            context.eventLoop.scheduleTask(deadline: deadline.instant) { bound.value.expireCalls() }
+        )
+    }
+
+    private func expireCalls() {
+        deadlineTimer = nil
+        let now = WireDeadline(.now())
+        for (stream, call) in calls where call.deadline <= now {
+            abandon(
+                stream, WireStatus(.deadlineExceeded, "\(peerName) did not answer before the call's deadline"))
+        }
+        if let next = calls.values.map(\.deadline).min() { watch(next) }
+    }
+
+    private func write(_ frame: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+    }
+
+    // MARK: Life of the channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end(connectionLost)
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        helloTimer = context.eventLoop.scheduleTask(deadline: helloDeadline) { bound.value.helloTimedOut() }
+        keepAliveTimer = context.eventLoop.scheduleRepeatedTask(initialDelay: keepAlive, delay: keepAlive) { _ in
+            bound.value.checkAlive()
+        }
+        write(hello)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(connectionLost)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(TransportFailure.status(for: error, peer: peerName))
+    }
+
+    private var connectionLost: WireStatus {
+        WireStatus(
+            .unavailable,
+            "the connection to \(peerName) was lost before the answer came; a write may have been done, and may be "
+                + "sent again under the same key")
+    }
+
+    private func helloTimedOut() {
+        guard case .awaitingHelloReply = state else { return }
+        close(WireStatus(.unavailable, "\(peerName) accepted the connection but did not answer the hello in time"))
+    }
+
+    private func checkAlive() {
+        defer { hasReadSinceCheck = false }
+        if hasReadSinceCheck {
+            isPingUnanswered = false
+        } else if isPingUnanswered {
+            close(WireStatus(.unavailable, "\(peerName) gives no sign of life; the connection was given up"))
+        } else if case .open = state, let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max) {
+            isPingUnanswered = true
+            write(frame)
+        }
+    }
+
+    private func close(_ status: WireStatus) {
+        end(status)
+        context?.close(promise: nil)
+    }
+
+    private func closeIfDrained() {
+        if case .draining = state, calls.isEmpty { close(connectionLost) }
+    }
+
+    private func end(_ status: WireStatus) {
+        if case .closed = state { return }
+        state = .closed(status)
+        openness.close()
+        helloTimer?.cancel()
+        helloTimer = nil
+        keepAliveTimer?.cancel()
+        keepAliveTimer = nil
+        deadlineTimer?.task.cancel()
+        deadlineTimer = nil
+        helloReply.fail(status)
+        let ended = calls
+        calls.removeAll()
+        for call in ended.values { call.answer.resume(returning: .failure(status)) }
+    }
+
+    // MARK: Inbound
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        hasReadSinceCheck = true
+        decoder.feed(unwrapInboundIn(data))
+        do throws(FrameError) {
+            while !isClosed, let event = try decoder.next() { receive(event) }
+        } catch {
+            close(WireStatus(.malformedFrame, "\(peerName) sent bytes that are no frames: \(error)"))
+        }
+    }
+
+    private var isClosed: Bool { if case .closed = state { true } else { false } }
+
+    private func receive(_ event: FrameDecoder.Event) {
+        switch event {
+        case .unknown(let header):
+            finish(
+                header.stream,
+                .failure(
+                    WireStatus(
+                        .incompatibleVersion,
+                        "\(peerName) answered with a message of type \(header.typeNumber), which this build does not "
+                            + "know")))
+        case .frame(let frame):
+            if case .awaitingHelloReply = state { return receiveHelloReply(frame) }
+            switch frame.header.type {
+            case .goAway where frame.header.stream == 0:
+                state = .draining
+                openness.close()
+                closeIfDrained()
+            case .status where frame.header.stream == 0: close(status(in: frame))
+            case .pong: break
+            default: finish(frame.header.stream, .success(frame))
+            }
+        }
+    }
+
+    private func receiveHelloReply(_ frame: Frame) {
+        switch frame.header.type {
+        case .helloReply:
+            do throws(WireDecodingError) {
+                let reply = try frame.decode(HelloReply.self, limits: WireLimits())
+                guard WireVersion.agreed(lowest: reply.version, highest: reply.version) == reply.version else {
+                    return close(
+                        WireStatus(
+                            .incompatibleVersion,
+                            "\(peerName) chose protocol version \(reply.version), which this build does not speak"))
+                }
+                decoder.open(payloadLimit: reply.limits.payloadByteCount)
+                streamLimit = Int(reply.limits.streamCount)
+                helloTimer?.cancel()
+                state = .open
+                openness.open()
+                helloReply.succeed(reply)
+            } catch {
+                close(WireStatus(.malformedFrame, "\(peerName) sent a hello reply that cannot be read: \(error)"))
+            }
+        case .status: close(status(in: frame))
+        default: close(WireStatus(.malformedFrame, "\(peerName) did not answer the hello as a Mien node does"))
+        }
+    }
+
+    private func status(in frame: Frame) -> WireStatus {
+        do throws(WireDecodingError) {
+            return try frame.decode(WireStatus.self, limits: WireLimits())
+        } catch {
+            return WireStatus(.malformedFrame, "\(peerName) sent a status that cannot be read: \(error)")
+        }
+    }
+
+    /// An answer to a call that was given up is dropped.
+    private func finish(_ stream: UInt64, _ result: Result<Frame, WireStatus>) {
+        guard let call = calls.removeValue(forKey: stream) else { return }
+        call.answer.resume(returning: result)
+        closeIfDrained()
+    }
+}
+
+/// Names one call to the connection that carries it.
+final class CallTicket: Sendable {
+    let stream: UInt64
+    let deadline: WireDeadline
+    private let cancelled = Atomic<Bool>(false)
+
+    init(stream: UInt64, deadline: WireDeadline) {
+        self.stream = stream
+        self.deadline = deadline
+    }
+
+    var isCancelled: Bool { cancelled.load(ordering: .sequentiallyConsistent) }
+    func cancel() { cancelled.store(true, ordering: .sequentiallyConsistent) }
+}
+
+/// Whether a connection takes calls, for threads other than its own.
+final class ConnectionOpenness: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isOpen: Bool { value.load(ordering: .acquiring) }
+    func open() { value.store(true, ordering: .releasing) }
+    func close() { value.store(false, ordering: .releasing) }
+}
+
+extension WireStatus {
+    static let cancelledByCaller = WireStatus(.cancelled, "the caller cancelled the call")
+}

@@ -1,0 +1,105 @@
+package import ClusterModel
+package import NIOCore
+import Synchronization
+package import WireProtocol
+
+/// Calls to one node over a connection that is made when it is needed and again after a loss.
+package final class PeerClient: Sendable {
+    private typealias Attempt = Result<WireConnection, WireStatus>
+    private typealias Waiter = CheckedContinuation<Attempt, Never>
+
+    package let address: NodeAddress
+    private let role: PeerRole
+    private let token: String
+    private let tls: ClientTLS?
+    private let agent: String
+    private let eventLoop: any EventLoop
+    private let machine = Mutex(PeerLinkStateMachine<WireConnection, Waiter>())
+    private let nextWaiter = Atomic<UInt64>(0)
+
+    /// Longest attempt to connect and be accepted.
+    private static let connectTimeout = Duration.seconds(5)
+
+    package init(
+        address: NodeAddress, role: PeerRole, token: String, tls: ClientTLS?, group: any EventLoopGroup, agent: String
+    ) {
+        self.address = address
+        self.role = role
+        self.token = token
+        self.tls = tls
+        self.agent = agent
+        eventLoop = group.next()
+    }
+
+    /// As ``WireConnection/call(_:deadline:)``; connects first when there is no connection.
+    ///
+    /// - Throws: also why the peer cannot be reached: at once while the last attempt's failure is fresh.
+    package func call<R: WireRequest>(_ request: R, deadline: WireDeadline) async throws(WireStatus) -> R.Reply {
+        let decision = machine.withLock { $0.connectionWanted(now: .now()) { $0.isOpen } }
+        let connection: WireConnection
+        switch decision {
+        case .use(let open): connection = open
+        case .fail(let status): throw status
+        case .wait(let startsAttempt):
+            if startsAttempt { attempt() }
+            connection = try await attemptEnd(deadline).get()
+        }
+        return try await connection.call(request, deadline: deadline)
+    }
+
+    /// Closes the connection; calls under way and later ones fail with `unavailable`.
+    package func close() async {
+        let (connection, waiters) = machine.withLock { $0.close() }
+        for waiter in waiters {
+            waiter.resume(returning: .failure(PeerLinkStateMachine<WireConnection, Waiter>.closedStatus))
+        }
+        await connection?.close()
+    }
+
+    private func attempt() {
+        Task(executorPreference: EventLoopTaskExecutor(eventLoop)) { [self] in
+            var result: Attempt
+            do throws(WireStatus) {
+                result = .success(
+                    try await WireConnection.connect(
+                        to: address, as: role, token: token, tls: tls, on: eventLoop, agent: agent,
+                        timeout: Self.connectTimeout))
+            } catch {
+                result = .failure(error)
+            }
+            let ended = result
+            let (waiters, discardsConnection) = machine.withLock { $0.attemptEnded(ended, now: .now()) }
+            for waiter in waiters { waiter.resume(returning: ended) }
+            if discardsConnection, case .success(let connection) = ended { await connection.close() }
+        }
+    }
+
+    /// What came of the attempt under way, or of waiting for it.
+    private func attemptEnd(_ deadline: WireDeadline) async -> Attempt {
+        let id = nextWaiter.add(1, ordering: .relaxed).oldValue
+        let timer =
+            deadline.isNone
+            ? nil
+            : eventLoop.scheduleTask(deadline: deadline.instant) { [self] in
+                giveUp(
+                    id, WireStatus(.deadlineExceeded, "no connection to \(address) before the call's deadline"))
+            }
+        defer { timer?.cancel() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { waiter in
+                let ended = machine.withLock { $0.add(waiter, id: id, now: .now()) }
+                if let ended { return waiter.resume(returning: ended) }
+                if Task.isCancelled { giveUp(id, .cancelledByCaller) }
+                if deadline.hasPassed {
+                    giveUp(id, WireStatus(.deadlineExceeded, "the deadline passed before \(address) was called"))
+                }
+            }
+        } onCancel: {
+            giveUp(id, .cancelledByCaller)
+        }
+    }
+
+    private func giveUp(_ id: UInt64, _ status: WireStatus) {
+        machine.withLock { $0.removeWaiter(id) }?.resume(returning: .failure(status))
+    }
+}

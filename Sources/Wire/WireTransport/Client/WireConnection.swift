@@ -1,0 +1,150 @@
+package import ClusterModel
+package import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+package import WireProtocol
+
+/// One authenticated connection to a node, shared by any number of calls from any threads.
+package final class WireConnection: Sendable {
+    /// What the node said of itself.
+    package let peer: HelloReply
+    private let address: NodeAddress
+    private let channel: any Channel
+    private let handler: NIOLoopBound<ClientConnectionHandler>
+    private let openness: ConnectionOpenness
+    /// The hello had stream 1.
+    private let nextStream = Atomic<UInt64>(2)
+
+    private struct Parts: Sendable {
+        var channel: any Channel
+        var handler: NIOLoopBound<ClientConnectionHandler>
+        var helloReply: EventLoopFuture<HelloReply>
+        var openness: ConnectionOpenness
+    }
+
+    private init(peer: HelloReply, address: NodeAddress, parts: Parts) {
+        self.peer = peer
+        self.address = address
+        channel = parts.channel
+        handler = parts.handler
+        openness = parts.openness
+    }
+
+    deinit {
+        channel.close(promise: nil)
+    }
+
+    /// Connects and says hello.
+    ///
+    /// - Parameters:
+    ///   - timeout: for all of it.
+    ///   - keepAlive: a peer that is silent this long is pinged; silent as long again, it is given up.
+    /// - Throws: `unavailable` when nobody answers; what the node says when it refuses the hello.
+    package static func connect(
+        to address: NodeAddress, as role: PeerRole, token: String, tls: ClientTLS?, on eventLoop: any EventLoop,
+        agent: String, timeout: Duration, keepAlive: Duration = .seconds(15)
+    ) async throws(WireStatus) -> WireConnection {
+        let hello = try Frame.encode(
+            Hello(
+                lowestVersion: WireVersion.lowest, highestVersion: WireVersion.highest, features: 0, role: role,
+                token: token, agent: agent),
+            stream: 1, payloadLimit: 4096)
+        let deadline = WireDeadline.after(timeout)
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(TimeAmount(clamping: timeout))
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20))
+            .channelOption(.recvAllocator, value: ConnectionBuffers.receiving)
+        do {
+            let parts = try await bootstrap.connect(host: address.host, port: address.port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try addHandlers(
+                        to: channel, hello: hello, deadline: deadline, keepAlive: keepAlive, address: address, tls: tls)
+                }
+            }
+            let peer = try await parts.helloReply.get()
+            return WireConnection(peer: peer, address: address, parts: parts)
+        } catch {
+            throw TransportFailure.status(for: error, peer: "\(address)")
+        }
+    }
+
+    private static func addHandlers(
+        to channel: any Channel, hello: ByteBuffer, deadline: WireDeadline, keepAlive: Duration, address: NodeAddress,
+        tls: ClientTLS?
+    ) throws -> Parts {
+        if let tls {
+            // A certificate is checked against the host name, or against the peer's address where there is none.
+            let isAddress = (try? SocketAddress(ipAddress: address.host, port: address.port)) != nil
+            try channel.pipeline.syncOperations.addHandler(
+                NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : address.host))
+        }
+        let openness = ConnectionOpenness()
+        let promise = channel.eventLoop.makePromise(of: HelloReply.self)
+        let handler = ClientConnectionHandler(
+            hello: hello, helloDeadline: deadline.instant, keepAlive: TimeAmount(clamping: keepAlive),
+            peerName: "\(address)", openness: openness, helloReply: promise)
+        try channel.pipeline.syncOperations.addHandler(handler)
+        return Parts(
+            channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
+            helloReply: promise.futureResult, openness: openness)
+    }
+
+    /// Whether new calls are taken: the connection stands, and the node is not stopping.
+    package var isOpen: Bool { openness.isOpen }
+
+    /// Sends a request and awaits its reply.
+    ///
+    /// When the task is cancelled or the deadline passes, the node is told so and the call ends at once; a write may
+    /// have been done all the same.
+    /// - Throws: the node's status, or one of this side: `unavailable`, `deadlineExceeded`, `cancelled`, `overloaded`.
+    package func call<R: WireRequest>(
+        _ request: R, deadline: WireDeadline
+    ) async throws(WireStatus) -> R.Reply {
+        if deadline.hasPassed {
+            throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called")
+        }
+        let ticket = CallTicket(stream: nextStream.add(1, ordering: .relaxed).oldValue, deadline: deadline)
+        let frame = try Frame.encode(
+            request, stream: ticket.stream, deadlineMicroseconds: deadline.headerMicroseconds,
+            payloadLimit: peer.limits.payloadByteCount)
+        let answer = try await send(frame, ticket).get()
+        switch answer.header.type {
+        case R.Reply.type: return try read(R.Reply.self, from: answer)
+        case .status: throw try read(WireStatus.self, from: answer)
+        default:
+            throw WireStatus(
+                .malformedFrame, "\(address) answered \(R.type) with a message of type \(answer.header.typeNumber)")
+        }
+    }
+
+    private func read<M: WireMessage>(_ type: M.Type, from frame: Frame) throws(WireStatus) -> M {
+        do throws(WireDecodingError) {
+            return try frame.decode(type, limits: peer.limits)
+        } catch {
+            throw WireStatus(.malformedFrame, "\(address) sent an answer that cannot be read: \(error)")
+        }
+    }
+
+    private func send(_ frame: ByteBuffer, _ ticket: CallTicket) async -> Result<Frame, WireStatus> {
+        let handler = handler
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { answer in
+                if handler.eventLoop.inEventLoop {
+                    handler.value.start(ticket, frame: frame, answer: answer)
+                } else {
+                    handler.eventLoop.execute { handler.value.start(ticket, frame: frame, answer: answer) }
+                }
+            }
+        } onCancel: {
+            ticket.cancel()
+            handler.eventLoop.execute { handler.value.cancel(stream: ticket.stream) }
+        }
+    }
+
+    /// Ends the connection; calls under way fail with `unavailable`.
+    package func close() async {
+        try? await channel.close().get()
+    }
+}

@@ -1,0 +1,96 @@
+package import NIOCore
+import Synchronization
+package import WireProtocol
+
+/// One request under way, as its handler holds it. Every member may be used from any thread.
+package final class ServerCall: Sendable {
+    package let deadline: WireDeadline
+    package let peerRole: PeerRole
+    package let eventLoop: any EventLoop
+    private let stream: ServerStream
+    private let executor: EventLoopTaskExecutor
+    private let sender: any ReplySender
+
+    init(
+        deadline: WireDeadline, peerRole: PeerRole, stream: ServerStream, executor: EventLoopTaskExecutor,
+        sender: any ReplySender
+    ) {
+        self.deadline = deadline
+        self.peerRole = peerRole
+        self.eventLoop = executor.eventLoop
+        self.stream = stream
+        self.executor = executor
+        self.sender = sender
+    }
+
+    deinit {
+        fail(WireStatus(.internalError, "the node let the request go without an answer; this is a defect in it"))
+    }
+
+    /// Whether an answer is of no more use: the caller cancelled, its connection closed, or the deadline passed.
+    package var isCancelled: Bool { stream.isCancelled || deadline.hasPassed }
+
+    /// Answers the call. Only the first answer counts.
+    package func reply(_ message: some WireMessage) {
+        guard stream.takeAnswer() else { return }
+        sender.send(message, stream: stream.id)
+    }
+
+    /// Answers the call by a status. Only the first answer counts.
+    package func fail(_ status: WireStatus) {
+        reply(status)
+    }
+
+    /// Answers the call with what `body` returns or throws, run as a task on the connection's event loop.
+    ///
+    /// The task is cancelled when the caller cancels or its connection closes. An error that is no
+    /// ``WireStatusConvertible`` is answered as `internalError`, without its text.
+    package func run(_ body: @Sendable @escaping () async throws -> any WireMessage) {
+        let task = Task(executorPreference: executor) { [self] in
+            do {
+                reply(try await body())
+            } catch let error as any WireStatusConvertible {
+                fail(error.wireStatus)
+            } catch is CancellationError {
+                fail(WireStatus(.cancelled, "the call was cancelled"))
+            } catch {
+                fail(WireStatus(.internalError, "the node failed in an unforeseen way (\(type(of: error)))"))
+            }
+        }
+        stream.attach(task)
+    }
+}
+
+/// What carries answers to the peer.
+protocol ReplySender: Sendable {
+    func send(_ message: some WireMessage, stream: UInt64)
+}
+
+/// The state of one request, shared by its connection and its handler.
+final class ServerStream: Sendable {
+    let id: UInt64
+    private let cancelled = Atomic<Bool>(false)
+    private let answered = Atomic<Bool>(false)
+    private let task = Mutex<Task<Void, Never>?>(nil)
+
+    init(id: UInt64) {
+        self.id = id
+    }
+
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+
+    /// True for the first caller only.
+    func takeAnswer() -> Bool {
+        !answered.exchange(true, ordering: .relaxed)
+    }
+
+    func cancel() {
+        cancelled.store(true, ordering: .sequentiallyConsistent)
+        task.withLock { $0 }?.cancel()
+    }
+
+    func attach(_ task: Task<Void, Never>) {
+        self.task.withLock { $0 = task }
+        if cancelled.load(ordering: .sequentiallyConsistent) { task.cancel() }
+    }
+}

@@ -1,0 +1,310 @@
+import Crypto
+import Logging
+import NIOCore
+import WireProtocol
+
+/// Drives one accepted connection: bytes to frames, frames to the machine, the machine's actions to the channel.
+///
+/// Lives on the channel's event loop only.
+final class ServerConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let configuration: WireServerConfiguration
+    private let handler: any RequestHandler
+    private let isAboveConnectionLimit: Bool
+    private let tokenDigest: SHA256.Digest?
+    private var machine: ServerConnectionStateMachine
+    private var decoder: FrameDecoder
+    private var streams: [UInt64: ServerStream] = [:]
+
+    private var context: ChannelHandlerContext?
+    private var executor: EventLoopTaskExecutor?
+    private var helloTimer: Scheduled<Void>?
+    private var checkTimer: RepeatedTask?
+    private var watch: ConnectionWatch
+
+    private var isReading = false
+    private var hasUnflushed = false
+    private var isReadWanted = false
+    private var queuedByteCount = 0
+
+    /// Time that a refused peer has to read why, before its connection is closed.
+    private static let linger = TimeAmount.milliseconds(500)
+
+    init(
+        _ configuration: WireServerConfiguration, tokenDigest: SHA256.Digest?, handler: any RequestHandler,
+        isAboveConnectionLimit: Bool
+    ) {
+        self.configuration = configuration
+        self.tokenDigest = tokenDigest
+        self.handler = handler
+        self.isAboveConnectionLimit = isAboveConnectionLimit
+        machine = ServerConnectionStateMachine(configuration)
+        decoder = FrameDecoder(payloadLimit: configuration.unauthenticatedByteLimit, isOpen: false)
+        watch = ConnectionWatch(configuration, now: .now())
+    }
+
+    // MARK: Life of the channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        executor = EventLoopTaskExecutor(context.eventLoop)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if isAboveConnectionLimit {
+            perform(
+                machine.refuse(
+                    WireStatus(
+                        .overloaded,
+                        "this node has \(configuration.connectionLimit) connections open, which is its limit",
+                        retryAfterMilliseconds: 1000),
+                    stream: 0))
+        } else {
+            startTimers(context.eventLoop)
+        }
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(because: SystemText.reason(error))
+    }
+
+    private func startTimers(_ eventLoop: any EventLoop) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        helloTimer = eventLoop.scheduleTask(in: TimeAmount(clamping: configuration.helloTimeout)) {
+            bound.value.helloTimedOut()
+        }
+        let interval = TimeAmount(clamping: configuration.checkInterval)
+        checkTimer = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            bound.value.check()
+        }
+    }
+
+    private func end() {
+        helloTimer?.cancel()
+        helloTimer = nil
+        checkTimer?.cancel()
+        checkTimer = nil
+        for stream in streams.values { stream.cancel() }
+        streams.removeAll()
+    }
+
+    private func helloTimedOut() {
+        guard machine.isAwaitingHello else { return }
+        close(because: "no hello came within \(configuration.helloTimeout)")
+    }
+
+    private func check() {
+        guard let channel = context?.channel else { return }
+        let waiting = (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let reason = watch.check(
+            now: .now(), isWritable: channel.isWritable, takenByteCount: queuedByteCount - waiting,
+            isIdle: streams.isEmpty)
+        if let reason { close(because: reason) }
+    }
+
+    // MARK: Inbound
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if machine.isClosing { return }
+        isReading = true
+        decoder.feed(unwrapInboundIn(data))
+        var frameCount = 0
+        do throws(FrameError) {
+            while !machine.isClosing, let event = try decoder.next() {
+                frameCount += 1
+                receive(event)
+            }
+        } catch {
+            receive(error)
+        }
+        watch.bytesRead(
+            now: .now(), frameCount: frameCount, unfinishedByteCount: decoder.unfinishedByteCount)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        if hasUnflushed {
+            hasUnflushed = false
+            context.flush()
+        }
+        context.fireChannelReadComplete()
+    }
+
+    /// Bytes are asked for only while the peer takes what is sent to it.
+    func read(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            context.read()
+        } else {
+            isReadWanted = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, isReadWanted {
+            isReadWanted = false
+            context.read()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func receive(_ event: FrameDecoder.Event) {
+        switch event {
+        case .unknown(let header):
+            let status = WireStatus(
+                .invalidRequest,
+                header.flags == 0
+                    ? "this node knows no message of type \(header.typeNumber)"
+                    : "flags \(header.flags) are not defined in this protocol version")
+            perform(machine.failed(status, stream: header.stream))
+        case .frame(let frame):
+            guard let type = frame.header.type else { return }
+            switch machine.received(type, stream: frame.header.stream) {
+            case .readHello: readHello(frame)
+            case .handle(let role): handle(frame, role: role)
+            case let action: perform(action)
+            }
+        }
+    }
+
+    private func receive(_ error: FrameError) {
+        switch error {
+        case .notHello, .headerChecksum: close(because: error.description)
+        case .payloadChecksum(let stream), .payloadLimit(let stream, _, _):
+            perform(machine.refuse(error.wireStatus, stream: stream))
+        }
+    }
+
+    private func readHello(_ frame: Frame) {
+        do throws(WireDecodingError) {
+            let hello = try frame.decode(Hello.self, limits: configuration.limits)
+            let tokenIsRight = tokenDigest.map { $0 == SHA256.hash(data: Array(hello.token.utf8)) } ?? true
+            perform(machine.helloReceived(hello, tokenIsRight: tokenIsRight, stream: frame.header.stream))
+        } catch {
+            perform(machine.failed(error.wireStatus, stream: frame.header.stream))
+        }
+    }
+
+    private func handle(_ frame: Frame, role: PeerRole) {
+        guard let context, let executor else { return }
+        let id = frame.header.stream
+        let stream = ServerStream(id: id)
+        streams[id] = stream
+        let call = ServerCall(
+            deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds), peerRole: role,
+            stream: stream, executor: executor,
+            sender: ConnectionReplySender(
+                connection: NIOLoopBound(self, eventLoop: context.eventLoop),
+                payloadLimit: configuration.limits.payloadByteCount))
+        do throws(WireDecodingError) {
+            if let request = try Request(frame, limits: configuration.limits) { handler.handle(request, call: call) }
+        } catch {
+            call.fail(error.wireStatus)
+        }
+    }
+
+    // MARK: Outbound
+
+    private func perform(_ action: ServerConnectionStateMachine.Action) {
+        switch action {
+        case .ignore, .readHello, .handle: break
+        case .accept(let reply, let stream):
+            helloTimer?.cancel()
+            helloTimer = nil
+            decoder.open(payloadLimit: configuration.limits.payloadByteCount)
+            send(reply, stream: stream)
+        case .cancel(let stream): streams[stream]?.cancel()
+        case .pong(let stream): send(Pong(), stream: stream)
+        case .answer(let status, let stream): send(status, stream: stream)
+        case .refuse(let status, let stream): refuse(status, stream: stream)
+        case .close: close(because: "the node is stopping")
+        }
+    }
+
+    /// Sends a message of the connection's own, which is never above a limit.
+    private func send(_ message: some WireMessage, stream: UInt64) {
+        guard let frame = try? Frame.encode(message, stream: stream, payloadLimit: .max) else { return }
+        send(frame)
+    }
+
+    private func send(_ frame: ByteBuffer) {
+        guard let context, context.channel.isActive else { return }
+        queuedByteCount += frame.readableBytes
+        context.write(wrapOutboundOut(frame), promise: nil)
+        if isReading { hasUnflushed = true } else { context.flush() }
+    }
+
+    /// Sends the answer of a request under way.
+    func finish(_ stream: UInt64, with frame: ByteBuffer) {
+        guard streams.removeValue(forKey: stream) != nil else { return }
+        send(frame)
+        if machine.finished(stream) { closeAfterFlush() }
+    }
+
+    /// Tells the peer why, and closes when it has had time to read it: a close with unread bytes would reset the
+    /// connection and lose the status.
+    private func refuse(_ status: WireStatus, stream: UInt64) {
+        log("connection refused: \(status.message)")
+        send(status, stream: stream)
+        guard let context else { return }
+        context.flush()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.linger) { bound.value.context?.close(promise: nil) }
+    }
+
+    /// Asks the peer to go: nothing new is started, and the connection closes with its last answer.
+    func drain() {
+        send(GoAway(), stream: 0)
+        if machine.drain() { closeAfterFlush() }
+    }
+
+    private func closeAfterFlush() {
+        guard let context else { return }
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil) }
+    }
+
+    private func close(because reason: String) {
+        log("connection closed: \(reason)")
+        context?.close(promise: nil)
+    }
+
+    private func log(_ message: String) {
+        let peer = context?.remoteAddress.map(String.init(describing:)) ?? "unknown"
+        configuration.logger.notice("\(message)", metadata: ["peer": "\(peer)"])
+    }
+}
+
+/// Encodes answers where they were made, and sends them on the connection's loop.
+private struct ConnectionReplySender: ReplySender {
+    let connection: NIOLoopBound<ServerConnectionHandler>
+    let payloadLimit: UInt32
+
+    func send(_ message: some WireMessage, stream: UInt64) {
+        let frame: ByteBuffer
+        do throws(WireStatus) {
+            frame = try Frame.encode(message, stream: stream, payloadLimit: payloadLimit)
+        } catch {
+            guard let status = try? Frame.encode(error, stream: stream, payloadLimit: .max) else { return }
+            frame = status
+        }
+        if connection.eventLoop.inEventLoop {
+            connection.value.finish(stream, with: frame)
+        } else {
+            connection.eventLoop.execute { connection.value.finish(stream, with: frame) }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+package import ClusterModel
+package import Logging
+package import WireProtocol
+
+/// How a node accepts connections. Every bound of the accepting side is here.
+package struct WireServerConfiguration: Sendable {
+    /// Port 0 takes any free one.
+    package var listen: NodeAddress
+    /// The shared secret that callers must show; nil asks for none.
+    package var token: String?
+    package var tls: ServerTLS?
+    package var limits: WireLimits
+    package var role: PeerRole
+    package var node: NodeID
+    package var agent: String
+    package var logger: Logger
+
+    /// Longest time from accepting a connection to its hello.
+    package var helloTimeout: Duration = .seconds(5)
+    /// Largest payload of a hello.
+    package var unauthenticatedByteLimit: UInt32 = 4096
+    /// Connections open at once; further ones are told `overloaded` and closed.
+    package var connectionLimit: Int = 4096
+    /// Time a begun frame may take, besides 1 s per 64 KiB of it.
+    package var frameTimeout: Duration = .seconds(10)
+    /// Time without a byte from the peer and without a request under way.
+    package var idleTimeout: Duration = .seconds(300)
+    /// Time in which a peer must take in at least 1 MiB of what waits for it, or all of it.
+    package var slowReaderTimeout: Duration = .seconds(30)
+    /// How often a connection looks at its timeouts.
+    package var checkInterval: Duration = .seconds(2)
+
+    package init(
+        listen: NodeAddress, token: String?, tls: ServerTLS? = nil, limits: WireLimits = WireLimits(), role: PeerRole,
+        node: NodeID, agent: String, logger: Logger = Logger(label: "mien.wire")
+    ) {
+        self.listen = listen
+        self.token = token
+        self.tls = tls
+        self.limits = limits
+        self.role = role
+        self.node = node
+        self.agent = agent
+        self.logger = logger
+    }
+}
