@@ -9,9 +9,9 @@ import WireTransport
 
 /// One worker node: hosts replicas, serves their searches and writes, and tells the coordinators of itself.
 ///
-/// ``start(_:logger:group:)`` opens the data folder and every replica in it, then listens; ``run()`` sends heartbeats and
-/// trains codebooks until a graceful shutdown, a cancellation, or a coordinator of another cluster. A worker that was
-/// started must be run or shut down.
+/// ``start(_:logger:group:)`` opens the data folder and every replica in it, then listens; ``run()`` sends heartbeats
+/// and trains codebooks until a graceful shutdown, a cancellation, or a coordinator of another cluster. A worker that
+/// was started must be run or shut down.
 package final class Worker: Service {
     /// Where the worker listens, with its real port.
     package let address: NodeAddress
@@ -29,8 +29,12 @@ package final class Worker: Service {
     private let isShutDown = Mutex(false)
 
     private init(
-        options: WorkerOptions, parts: Parts, training: TrainingService, server: WireServer,
-        heartbeats: [HeartbeatService], logger: Logger
+        options: WorkerOptions,
+        parts: Parts,
+        training: TrainingService,
+        server: WireServer,
+        heartbeats: [HeartbeatService],
+        logger: Logger
     ) {
         self.options = options
         self.folder = parts.folder
@@ -64,7 +68,9 @@ package final class Worker: Service {
     ///
     /// - Throws: ``WorkerError``; then nothing is left open.
     package static func start(
-        _ options: WorkerOptions, logger: Logger, group: any EventLoopGroup
+        _ options: WorkerOptions,
+        logger: Logger,
+        group: any EventLoopGroup
     ) async throws(WorkerError) -> Worker {
         precondition(options.searchThreadCount > 0, "a worker needs a thread to search on")
         let changes = ReportChanges()
@@ -74,19 +80,43 @@ package final class Worker: Service {
         let token = options.token ?? ""
         let makePeer: @Sendable (NodeAddress) -> PeerClient = { address in
             PeerClient(
-                address: address, role: .worker, token: token, tls: options.clientTLS, group: group, agent: options.agent)
+                address: address,
+                role: .worker,
+                token: token,
+                tls: options.clientTLS,
+                group: group,
+                agent: options.agent
+            )
         }
         let training = TrainingService(
-            shelf: parts.shelf, limits: options.limits, makePeer: makePeer, reportChanged: changes.note, logger: logger)
+            shelf: parts.shelf,
+            limits: options.limits,
+            makePeer: makePeer,
+            reportChanged: changes.note,
+            logger: logger
+        )
         let handler = WorkerHandler(
-            replicas: parts.replicas, searches: parts.searches, control: parts.control, shelf: parts.shelf,
-            training: training, installations: CodebookInstallations(byteLimit: options.limits.stagedCodebookBytes),
-            limits: options.limits, answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096)
+            replicas: parts.replicas,
+            searches: parts.searches,
+            control: parts.control,
+            shelf: parts.shelf,
+            training: training,
+            installations: CodebookInstallations(byteLimit: options.limits.stagedCodebookBytes),
+            limits: options.limits,
+            answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
+        )
         let server: WireServer
         do throws(WireStatus) {
             var configuration = WireServerConfiguration(
-                listen: options.listen, token: options.token, tls: options.serverTLS, limits: options.wireLimits,
-                role: .worker, node: parts.folder.node, agent: options.agent, logger: logger)
+                listen: options.listen,
+                token: options.token,
+                tls: options.serverTLS,
+                limits: options.wireLimits,
+                role: .worker,
+                node: parts.folder.node,
+                agent: options.agent,
+                logger: logger
+            )
             configuration.connectionLimit = options.connectionLimit
             server = try await WireServer.start(configuration, handler: handler, group: group)
         } catch {
@@ -96,15 +126,24 @@ package final class Worker: Service {
         let report: @Sendable () async -> WorkerReport? = { [parts] in
             await parts.control.run {
                 WorkerReport(
-                    replicas: parts.replicas.all.map { $0.report() }, trainings: parts.shelf.trainings,
+                    replicas: parts.replicas.all.map { $0.report() },
+                    trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
-                    freeDiskByteCount: parts.folder.freeByteCount(), kernelLevel: VectorKernels.level.name)
+                    freeDiskByteCount: parts.folder.freeByteCount(),
+                    kernelLevel: VectorKernels.level.name
+                )
             }
         }
         let heartbeats = options.coordinators.map { coordinator in
             HeartbeatService(
-                coordinator: coordinator, interval: options.heartbeatInterval, folder: parts.folder,
-                address: options.advertise ?? server.address, peer: makePeer(coordinator), report: report, logger: logger)
+                coordinator: coordinator,
+                interval: options.heartbeatInterval,
+                folder: parts.folder,
+                address: options.advertise ?? server.address,
+                peer: makePeer(coordinator),
+                report: report,
+                logger: logger
+            )
         }
         changes.listen { for heartbeat in heartbeats { heartbeat.beatSoon() } }
         logger.info(
@@ -112,20 +151,33 @@ package final class Worker: Service {
             metadata: [
                 "address": "\(server.address)", "node": "\(parts.folder.node)", "data": "\(options.dataDirectory)",
                 "replicas": "\(parts.replicas.all.count)", "kernel": "\(VectorKernels.level.name)",
-            ])
+            ]
+        )
         return Worker(
-            options: options, parts: parts, training: training, server: server, heartbeats: heartbeats, logger: logger)
+            options: options,
+            parts: parts,
+            training: training,
+            server: server,
+            heartbeats: heartbeats,
+            logger: logger
+        )
     }
 
     private static func open(
-        _ options: WorkerOptions, changes: ReportChanges, logger: Logger
+        _ options: WorkerOptions,
+        changes: ReportChanges,
+        logger: Logger
     ) throws(WorkerError) -> Parts {
         let folder = try DataFolder(opening: options.dataDirectory)
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
-                limits: options.limits, partition: options.partition, reportChanged: changes.note),
-            logger: logger)
+                limits: options.limits,
+                partition: options.partition,
+                reportChanged: changes.note
+            ),
+            logger: logger
+        )
         let shelf = CodebookShelf(folder: folder)
         do throws(WorkerError) {
             try replicas.openAll()
@@ -136,13 +188,22 @@ package final class Worker: Service {
             throw error
         }
         return Parts(
-            folder: folder, replicas: replicas, shelf: shelf,
+            folder: folder,
+            replicas: replicas,
+            shelf: shelf,
             searches: BoundedExecutor(
-                name: "search", threadCount: options.searchThreadCount, queueLimit: options.limits.searchQueueCount,
-                queueByteLimit: options.limits.searchQueueBytes),
+                name: "search",
+                threadCount: options.searchThreadCount,
+                queueLimit: options.limits.searchQueueCount,
+                queueByteLimit: options.limits.searchQueueBytes
+            ),
             control: BoundedExecutor(
-                name: "control", threadCount: 1, queueLimit: options.limits.controlQueueCount,
-                queueByteLimit: options.limits.stagedCodebookBytes))
+                name: "control",
+                threadCount: 1,
+                queueLimit: options.limits.controlQueueCount,
+                queueByteLimit: options.limits.stagedCodebookBytes
+            )
+        )
     }
 
     /// Serves until a graceful shutdown or cancellation, then shuts down.
@@ -178,7 +239,7 @@ package final class Worker: Service {
         try outcome.get()
     }
 
-    /// Stops listening, lets requests under way finish for the grace period, and closes every replica. Safe to call again.
+    /// Stops listening, lets requests under way finish for the grace period, closes every replica. Safe to call again.
     package func shutdown() async {
         let isFirst = isShutDown.withLock { isShutDown in
             defer { isShutDown = true }

@@ -28,7 +28,7 @@ extension WorkerError: CustomStringConvertible {
         case .folderInUse(let path, nil):
             "the data folder '\(path)' is in use by another process; stop it or choose another data folder"
         case .newerFormat(let path, let found, let supported):
-            "'\(path)' has format \(found), and this program reads formats up to \(supported); start a newer program on it"
+            "'\(path)' has format \(found), and this program reads formats up to \(supported); start a newer program"
         case .corruptFile(let path, let reason):
             "'\(path)' cannot be read: \(reason); restore the file from a backup, or start with an empty data folder"
         case .partitionNotRemoved(let path, let reason):

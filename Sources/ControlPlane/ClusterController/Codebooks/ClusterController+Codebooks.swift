@@ -5,20 +5,28 @@ import Logging
 import Synchronization
 import WireProtocol
 
-/// Codebooks travel worker → coordinator → every replica. The bytes are on the coordinator's disk before the metadata names
-/// them, and stay until nothing names them: a restart at any moment goes on where it was.
+/// Codebooks travel worker → coordinator → every replica. The bytes are on the coordinator's disk before the metadata
+/// names them, and stay until nothing names them: a restart at any moment goes on where it was.
 extension ClusterController {
     /// Brings a trained codebook here and records it as the collection's.
     func fetchCodebook(
-        of collection: CollectionID, generation: UInt32, from worker: NodeID
+        of collection: CollectionID,
+        generation: UInt32,
+        from worker: NodeID
     ) async throws(WireStatus) {
         let (bytes, summary) = try await downloadCodebook(of: collection, generation: generation, from: worker)
         let digest = try await storeCodebook(bytes)
         let codebook = CodebookRecord(
-            generation: generation, digest: digest, byteCount: UInt64(bytes.count),
-            codedDimension: summary.codedDimension, bitsPerComponent: summary.bitsPerComponent,
-            listCount: summary.listCount, energyShare: summary.energyShare, sampleCount: summary.sampleCount,
-            calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) })
+            generation: generation,
+            digest: digest,
+            byteCount: UInt64(bytes.count),
+            codedDimension: summary.codedDimension,
+            bitsPerComponent: summary.bitsPerComponent,
+            listCount: summary.listCount,
+            energyShare: summary.energyShare,
+            sampleCount: summary.sampleCount,
+            calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
+        )
         try await commit { records throws(WireStatus) in
             guard var record = records.metadata.collections[collection], record.nextGeneration == generation
             else { return nil }
@@ -30,12 +38,15 @@ extension ClusterController {
             metadata: [
                 "collection": "\(collection)", "generation": "\(generation)", "bytes": "\(bytes.count)",
                 "lists": "\(summary.listCount)",
-            ])
+            ]
+        )
     }
 
     /// Sends the collection's codebook to a replica, slice by slice; from the first slice again after a failure.
     func installCodebook(
-        _ generation: UInt32, in placement: ShardPlacement, on worker: NodeID
+        _ generation: UInt32,
+        in placement: ShardPlacement,
+        on worker: NodeID
     ) async throws(WireStatus) {
         let collection = placement.shard.collection
         guard let codebook = state.withLock({ $0.records.metadata.collections[collection]?.codebook }),
@@ -49,11 +60,18 @@ extension ClusterController {
                 try files.slice(of: codebook.digest, offset: start, byteCount: self.options.sliceByteCount)
             }
             guard !bytes.isEmpty else {
-                throw WireStatus(.internalError, "Codebook \(generation) of \(collection) became shorter while it was sent.")
+                throw WireStatus(
+                    .internalError,
+                    "Codebook \(generation) of \(collection) became shorter while it was sent."
+                )
             }
             let request = InstallCodebook(
-                shard: placement.shard, epoch: placement.epoch, generation: generation, digest: codebook.digest,
-                slice: CodebookSlice(totalByteCount: codebook.byteCount, offset: offset, bytes: bytes))
+                shard: placement.shard,
+                epoch: placement.epoch,
+                generation: generation,
+                digest: codebook.digest,
+                slice: CodebookSlice(totalByteCount: codebook.byteCount, offset: offset, bytes: bytes)
+            )
             _ = try await call(request, on: worker, timeout: options.installTimeout)
             offset += UInt64(bytes.count)
         } while offset < codebook.byteCount
@@ -61,7 +79,8 @@ extension ClusterController {
         state.withLock { $0.reports.installed(generation, in: placement.shard, on: worker, now: now) }
         logger.info(
             "codebook installed",
-            metadata: ["shard": "\(placement.shard)", "worker": "\(worker)", "generation": "\(generation)"])
+            metadata: ["shard": "\(placement.shard)", "worker": "\(worker)", "generation": "\(generation)"]
+        )
     }
 
     /// Checks the file before it is sent; a missing or damaged one is fetched from a worker that still has it.
@@ -89,12 +108,15 @@ extension ClusterController {
         throw WireStatus(
             .unavailable,
             "Codebook \(codebook.generation) of collection \(collection) is lost here and no live worker has it; "
-                + "start the worker that trained it.")
+                + "start the worker that trained it."
+        )
     }
 
     /// All slices of a worker's codebook, at most ``CodebookFiles/byteLimit`` bytes.
     private func downloadCodebook(
-        of collection: CollectionID, generation: UInt32, from worker: NodeID
+        of collection: CollectionID,
+        generation: UInt32,
+        from worker: NodeID
     ) async throws(WireStatus) -> (bytes: [UInt8], summary: CollectionDescription.Codebook) {
         var bytes: [UInt8] = []
         while true {
@@ -105,7 +127,8 @@ extension ClusterController {
                 throw WireStatus(
                     .limitExceeded,
                     "Worker \(worker) offers a codebook of \(slice.totalByteCount) bytes; the limit is "
-                        + "\(CodebookFiles.byteLimit).")
+                        + "\(CodebookFiles.byteLimit)."
+                )
             }
             let end = UInt64(bytes.count) + UInt64(slice.bytes.count)
             guard slice.offset == UInt64(bytes.count), !slice.bytes.isEmpty, end <= slice.totalByteCount else {

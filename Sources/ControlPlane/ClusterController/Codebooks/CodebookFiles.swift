@@ -4,7 +4,8 @@ package import WireProtocol
 
 /// The codebooks of a coordinator: one file each, named by the SHA-256 of its bytes.
 ///
-/// A file appears whole or not at all: it is written under another name, synced, then renamed. All calls wait for the disk.
+/// A file appears whole or not at all: it is written under another name, synced, then renamed. All calls wait for the
+/// disk.
 package struct CodebookFiles: Sendable {
     /// Largest codebook taken: 256 MiB.
     package static let byteLimit: UInt64 = 256 << 20
@@ -40,7 +41,9 @@ package struct CodebookFiles: Sendable {
             defer { _ = Glibc.close(file) }
             var offset = 0
             while offset < bytes.count {
-                let written = unsafe bytes.withUnsafeBytes { unsafe write(file, $0.baseAddress! + offset, $0.count - offset) }
+                let written = unsafe bytes.withUnsafeBytes {
+                    unsafe write(file, $0.baseAddress! + offset, $0.count - offset)
+                }
                 guard written > 0 || errno == EINTR else { throw .io(path: temporary, errno: errno) }
                 offset += max(written, 0)
             }

@@ -17,7 +17,8 @@ extension ClusterController {
             throw WireStatus(
                 .invalidRequest,
                 "Replication factor \(configuration.replicationFactor) is not offered by this version, which keeps one "
-                    + "copy of every shard; ask for 1.")
+                    + "copy of every shard; ask for 1."
+            )
         }
         let collection = Collection(id: .random(), configuration: configuration, created: Self.wallClock())
         try await commit { records throws(WireStatus) in try self.creation(of: collection, in: records) }
@@ -26,11 +27,12 @@ extension ClusterController {
             metadata: [
                 "collection": "\(collection.id)", "name": "\(collection.name)",
                 "shards": "\(configuration.shardCount)",
-            ])
+            ]
+        )
         return try await hostedDescription(of: collection, deadline: deadline)
     }
 
-    /// Removes the collection from the metadata; its replicas are dropped afterwards, on absent workers when they return.
+    /// Removes the collection from the metadata; its replicas are dropped afterwards, absent workers' when they return.
     func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
         var faceCount: UInt64 = 0
         try await commit { records throws(WireStatus) in
@@ -57,21 +59,26 @@ extension ClusterController {
     }
 
     private func creation(
-        of collection: Collection, in records: ClusterRecords
+        of collection: Collection,
+        in records: ClusterRecords
     ) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
         let metadata = records.metadata
         guard metadata.collection(named: collection.name) == nil else {
             throw WireStatus(.alreadyExists, "The collection '\(collection.name)' exists already.")
         }
         let placements = PlacementPlanner.place(
-            collection, on: currentView.liveWorkers.sorted(),
-            existing: metadata.collections.values.flatMap(\.placements), epoch: records.nextEpoch)
+            collection,
+            on: currentView.liveWorkers.sorted(),
+            existing: metadata.collections.values.flatMap(\.placements),
+            epoch: records.nextEpoch
+        )
         guard let placements else {
             throw WireStatus(
                 .unavailable,
                 "No worker is live, so that the shards of '\(collection.name)' have no place; start a worker, "
                     + "then create the collection again.",
-                retryAfterMilliseconds: 1000)
+                retryAfterMilliseconds: 1000
+            )
         }
         return (
             [
@@ -85,10 +92,13 @@ extension ClusterController {
     }
 
     private func hostedDescription(
-        of collection: Collection, deadline: WireDeadline
+        of collection: Collection,
+        deadline: WireDeadline
     ) async throws(WireStatus) -> CollectionDescription {
         // The answer has to be written before the caller's deadline.
-        let end = WireDeadline.after(deadline.isNone ? options.createTimeout : deadline.remaining * 0.95)
+        let remaining = deadline.remaining
+        let kept = min(max(remaining * 0.05, .milliseconds(100)), remaining * 0.5)
+        let end = WireDeadline.after(deadline.isNone ? options.createTimeout : remaining - kept)
         while true {
             let seen = changes.count
             let view = currentView
@@ -102,7 +112,8 @@ extension ClusterController {
                     .unavailable,
                     "The collection '\(collection.name)' was created, but \(missing.count) of its "
                         + "\(record.placements.count) shards are not hosted yet; they will be as soon as their workers "
-                        + "answer ('mien collection describe \(collection.name)' tells).")
+                        + "answer ('mien collection describe \(collection.name)' tells)."
+                )
             }
             await changes.wait(after: seen, atMost: end.remaining)
         }

@@ -23,31 +23,48 @@ extension ClusterController {
         let workers = view.metadata.workers.sorted { $0.key < $1.key }.map { id, address in
             let liveness = membership.liveness(of: id, now: now)
             return ClusterStatus.Worker(
-                id: id, address: address, isLive: liveness.isLive,
+                id: id,
+                address: address,
+                isLive: liveness.isLive,
                 silentMilliseconds: liveness.silence.map(Self.milliseconds) ?? .max,
-                report: WorkerReport(view.observations[id] ?? WorkerObservation()))
+                report: WorkerReport(view.observations[id] ?? WorkerObservation())
+            )
         }
         return ClusterStatus(
-            clusterID: view.metadata.clusterID, coordinatorID: node, version: options.version,
-            uptimeSeconds: UInt64(max(now.components.seconds, 0)), epoch: view.metadata.epoch, workers: workers,
-            collections: view.metadata.collectionsByName.map { description(of: $0, in: view) })
+            clusterID: view.metadata.clusterID,
+            coordinatorID: node,
+            version: options.version,
+            uptimeSeconds: UInt64(max(now.components.seconds, 0)),
+            epoch: view.metadata.epoch,
+            workers: workers,
+            collections: view.metadata.collectionsByName.map { description(of: $0, in: view) }
+        )
     }
 
     func description(of record: CollectionRecord, in view: ClusterView) -> CollectionDescription {
         let shards = record.placements.map { placement in
             let replica = view.replica(of: placement)
             return CollectionDescription.Shard(
-                index: placement.shard.index, range: placement.range, worker: placement.primary,
+                index: placement.shard.index,
+                range: placement.range,
+                worker: placement.primary,
                 workerIsLive: placement.primary.map(view.liveWorkers.contains) ?? false,
-                faceCount: replica?.faceCount ?? 0, freshCount: replica?.freshCount ?? 0,
-                tombstoneCount: replica?.tombstoneCount ?? 0, sequence: replica?.sequence ?? 0)
+                faceCount: replica?.faceCount ?? 0,
+                freshCount: replica?.freshCount ?? 0,
+                tombstoneCount: replica?.tombstoneCount ?? 0,
+                sequence: replica?.sequence ?? 0
+            )
         }
         let codebook = record.codebook.map { codebook in
             CollectionDescription.Codebook(
-                generation: codebook.generation, codedDimension: codebook.codedDimension,
-                bitsPerComponent: codebook.bitsPerComponent, listCount: codebook.listCount,
-                energyShare: codebook.energyShare, sampleCount: codebook.sampleCount,
-                calibration: codebook.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) })
+                generation: codebook.generation,
+                codedDimension: codebook.codedDimension,
+                bitsPerComponent: codebook.bitsPerComponent,
+                listCount: codebook.listCount,
+                energyShare: codebook.energyShare,
+                sampleCount: codebook.sampleCount,
+                calibration: codebook.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
+            )
         }
         let faceCount = shards.reduce(0) { $0 + $1.faceCount }
         let training: CollectionDescription.TrainingState =
@@ -59,7 +76,11 @@ extension ClusterController {
                 .notNeeded
             }
         return CollectionDescription(
-            collection: record.collection, shards: shards, training: training, codebook: codebook)
+            collection: record.collection,
+            shards: shards,
+            training: training,
+            codebook: codebook
+        )
     }
 
     var currentView: ClusterView {
@@ -68,7 +89,10 @@ extension ClusterController {
     }
 
     static func notFound(_ name: String) -> WireStatus {
-        WireStatus(.notFound, "There is no collection '\(name.prefix(64))'; 'mien collection list' shows those there are.")
+        WireStatus(
+            .notFound,
+            "There is no collection '\(name.prefix(64))'; 'mien collection list' shows those there are."
+        )
     }
 
     private static func milliseconds(_ duration: Duration) -> UInt64 {

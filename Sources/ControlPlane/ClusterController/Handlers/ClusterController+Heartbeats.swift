@@ -27,14 +27,17 @@ extension ClusterController {
         }
         if returns {
             logger.info(
-                "worker is live", metadata: ["worker": "\(worker)", "address": "\(heartbeat.address)"])
+                "worker is live",
+                metadata: ["worker": "\(worker)", "address": "\(heartbeat.address)"]
+            )
         }
         for failure in failures {
             logger.warning(
                 "codebook training failed",
                 metadata: [
                     "collection": "\(failure.collection)", "worker": "\(worker)", "reason": "\(failure.reason)",
-                ])
+                ]
+            )
         }
         changes.raise()
         return result
@@ -52,11 +55,14 @@ extension ClusterController {
         }
         logger.info(
             "worker address recorded",
-            metadata: ["worker": "\(heartbeat.worker)", "address": "\(heartbeat.address)"])
+            metadata: ["worker": "\(heartbeat.worker)", "address": "\(heartbeat.address)"]
+        )
         guard let reply = try hear(heartbeat).get() else {
             throw WireStatus(
                 .unavailable,
-                "Worker \(heartbeat.worker) is reported from two addresses at once; do two workers use copies of one data folder?")
+                "Worker \(heartbeat.worker) is reported from two addresses at once; do two workers use copies of one "
+                    + "data folder?"
+            )
         }
         return reply
     }
@@ -66,14 +72,16 @@ extension ClusterController {
             return WireStatus(
                 .invalidRequest,
                 "Worker \(heartbeat.worker) at \(heartbeat.address) holds data of cluster \(theirs), and this is "
-                    + "cluster \(cluster); point it to its own coordinator, or give it an empty data folder.")
+                    + "cluster \(cluster); point it to its own coordinator, or give it an empty data folder."
+            )
         }
         if !(1...65535).contains(heartbeat.address.port) || heartbeat.address.host.isEmpty
             || heartbeat.address.host.utf8.count > 255
         {
             return WireStatus(
                 .invalidRequest,
-                "Worker \(heartbeat.worker) must advertise an address that can be called, not \(heartbeat.address).")
+                "Worker \(heartbeat.worker) must advertise an address that can be called, not \(heartbeat.address)."
+            )
         }
         return nil
     }

@@ -6,11 +6,14 @@ extension WorkerObservation {
     init(_ report: WorkerReport) {
         self.init(
             replicas: Dictionary(
-                report.replicas.map { ($0.shard, ReplicaObservation($0)) }, uniquingKeysWith: { _, last in last }),
+                report.replicas.map { ($0.shard, ReplicaObservation($0)) },
+                uniquingKeysWith: { _, last in last }
+            ),
             trainings: report.trainings.map(TrainingObservation.init),
             residentByteCount: report.residentByteCount,
             freeDiskByteCount: report.freeDiskByteCount,
-            kernelLevel: report.kernelLevel)
+            kernelLevel: report.kernelLevel
+        )
     }
 }
 
@@ -21,7 +24,8 @@ extension WorkerReport {
             trainings: observation.trainings.map(Training.init),
             residentByteCount: observation.residentByteCount,
             freeDiskByteCount: observation.freeDiskByteCount,
-            kernelLevel: observation.kernelLevel)
+            kernelLevel: observation.kernelLevel
+        )
     }
 }
 
@@ -34,9 +38,15 @@ extension ReplicaObservation {
             case .failed: .failed
             }
         self.init(
-            epoch: replica.epoch, state: state, faceCount: replica.faceCount, freshCount: replica.freshCount,
-            tombstoneCount: replica.tombstoneCount, sequence: replica.sequence, diskByteCount: replica.diskByteCount,
-            generation: replica.generation)
+            epoch: replica.epoch,
+            state: state,
+            faceCount: replica.faceCount,
+            freshCount: replica.freshCount,
+            tombstoneCount: replica.tombstoneCount,
+            sequence: replica.sequence,
+            diskByteCount: replica.diskByteCount,
+            generation: replica.generation
+        )
     }
 }
 
@@ -49,16 +59,25 @@ extension WorkerReport.Replica {
             case .failed: .failed
             }
         self.init(
-            shard: shard, epoch: replica.epoch, state: state, faceCount: replica.faceCount,
-            freshCount: replica.freshCount, tombstoneCount: replica.tombstoneCount, sequence: replica.sequence,
-            diskByteCount: replica.diskByteCount, generation: replica.generation)
+            shard: shard,
+            epoch: replica.epoch,
+            state: state,
+            faceCount: replica.faceCount,
+            freshCount: replica.freshCount,
+            tombstoneCount: replica.tombstoneCount,
+            sequence: replica.sequence,
+            diskByteCount: replica.diskByteCount,
+            generation: replica.generation
+        )
     }
 }
 
 extension TrainingObservation {
     fileprivate init(_ training: WorkerReport.Training) {
         let state: State =
-            if let failure = training.failure { .failed(failure) } else if training.isFinished { .finished } else { .running }
+            if let failure = training.failure { .failed(failure) } else if training.isFinished { .finished } else {
+                .running
+            }
         self.init(collection: training.collection, generation: training.generation, state: state)
     }
 }
@@ -68,7 +87,10 @@ extension WorkerReport.Training {
         var failure: String?
         if case .failed(let reason) = training.state { failure = reason }
         self.init(
-            collection: training.collection, generation: training.generation, isFinished: training.state == .finished,
-            failure: failure)
+            collection: training.collection,
+            generation: training.generation,
+            isFinished: training.state == .finished,
+            failure: failure
+        )
     }
 }

@@ -104,7 +104,8 @@ package final class EmbeddedMetadataStore: MetadataStore {
 
     @discardableResult
     package func commit(
-        _ conditions: [MetadataCondition], _ changes: [MetadataChange]
+        _ conditions: [MetadataCondition],
+        _ changes: [MetadataChange]
     ) async throws(MetadataError) -> MetadataRevision {
         precondition(Set(changes.map(\.key)).count == changes.count, "a commit changes a key once")
         for case .put(let key, let value) in changes where value.count > Self.valueByteLimit {
@@ -118,7 +119,9 @@ package final class EmbeddedMetadataStore: MetadataStore {
 
     package func revisions() -> AsyncStream<MetadataRevision> {
         let (stream, continuation) = AsyncStream.makeStream(
-            of: MetadataRevision.self, bufferingPolicy: .bufferingNewest(1))
+            of: MetadataRevision.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
         let number = watchers.withLock { watchers in
             watchers.next += 1
             watchers.continuations[watchers.next] = continuation
@@ -133,7 +136,8 @@ package final class EmbeddedMetadataStore: MetadataStore {
     // MARK: On the disk lane
 
     private func write(
-        _ conditions: [MetadataCondition], _ changes: [MetadataChange]
+        _ conditions: [MetadataCondition],
+        _ changes: [MetadataChange]
     ) throws(MetadataError) -> MetadataRevision {
         try reopenIfFenced()
         let outcome = try onDatabase { database throws(LMDBError) -> Result<MetadataRevision, MetadataError> in
@@ -225,13 +229,17 @@ package final class EmbeddedMetadataStore: MetadataStore {
         try database.environment.write { transaction throws(LMDBError) in
             try transaction.put(database.about, key: "format", value: format.littleEndianBytes)
             try transaction.put(
-                database.about, key: "node", value: node.high.bigEndianBytes + node.low.bigEndianBytes)
+                database.about,
+                key: "node",
+                value: node.high.bigEndianBytes + node.low.bigEndianBytes
+            )
         }
         return node
     }
 
     private static func revision(
-        _ transaction: borrowing ReadTransaction, _ database: Database
+        _ transaction: borrowing ReadTransaction,
+        _ database: Database
     ) throws(LMDBError) -> MetadataRevision {
         let number = try unsafe transaction.value(of: database.about, key: "revision").flatMap {
             unsafe $0.count == 8 ? UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) : nil

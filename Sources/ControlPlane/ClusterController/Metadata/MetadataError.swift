@@ -20,14 +20,15 @@ extension MetadataError: CustomStringConvertible {
         switch self {
         case .conflict(let key): "The metadata record '\(key)' was changed by somebody else meanwhile; try again."
         case .corrupt(let key, let reason):
-            "The metadata record '\(key)' cannot be read (\(reason)); restore the coordinator's data folder from a copy."
+            "The metadata record '\(key)' cannot be read (\(reason)); restore the coordinator's data folder from a "
+                + "copy."
         case .valueTooLong(let key, let byteCount, let limit):
             "The metadata record '\(key)' would have \(byteCount) bytes, more than the limit of \(limit)."
         case .newerFormat(let path, let found, let supported):
             "The data folder \(path) has format \(found), but this version reads formats up to \(supported); "
                 + "use the newer version that wrote it."
-        case .unavailable(let reason): "The metadata cannot be used now. \(reason)"
-        case .outcomeUnknown(let reason): "It is not known whether the metadata was changed. \(reason)"
+        case .unavailable(let reason): "The cluster's metadata cannot be used: \(reason)"
+        case .outcomeUnknown(let reason): "It is not known whether the cluster's metadata was changed: \(reason)"
         }
     }
 }

@@ -50,7 +50,8 @@ package enum MetadataChange: Hashable, Sendable {
 
 /// What the cluster agrees on: a small, ordered, durable map of records with compare-and-swap.
 ///
-/// Commits are atomic, durable when they return, and linearizable: every read that begins after a commit returned sees it.
+/// Commits are atomic, durable when they return, and linearizable: every read that begins after a commit returned sees
+/// it.
 /// Keys are 1–511 bytes of UTF-8 in byte order, values at most ``valueByteLimit`` bytes. No key occurs twice among a
 /// commit's changes (a precondition).
 package protocol MetadataStore: Sendable {
@@ -64,7 +65,8 @@ package protocol MetadataStore: Sendable {
     /// - Throws: `conflict` when a condition does not hold; `outcomeUnknown` when the changes may or may not be there.
     @discardableResult
     func commit(
-        _ conditions: [MetadataCondition], _ changes: [MetadataChange]
+        _ conditions: [MetadataCondition],
+        _ changes: [MetadataChange]
     ) async throws(MetadataError) -> MetadataRevision
 
     /// Revisions of commits from now on, by anyone. A slow reader sees the newest and may miss ones between.

@@ -80,7 +80,9 @@ package struct ClusterRecords: Sendable {
         if listing.records.contains(where: { $0.key == clusterKey }) { return try ClusterRecords(listing) }
         do throws(MetadataError) {
             try await store.commit(
-                [.absent(key: clusterKey), .absent(key: epochKey)], [put(cluster: .random()), put(Epoch(0))])
+                [.absent(key: clusterKey), .absent(key: epochKey)],
+                [put(cluster: .random()), put(Epoch(0))]
+            )
         } catch .conflict {
             // Another coordinator gave it one at the same moment.
         }
@@ -95,10 +97,11 @@ package struct ClusterRecords: Sendable {
             do throws(RecordReader.Problem) {
                 let parts = record.key.split(separator: "/", maxSplits: 1)
                 switch (parts.first.map(String.init), parts.dropFirst().first) {
-                case (Self.clusterKey, nil): clusterID = try Self.read(record.value) { r throws(RecordReader.Problem) in
-                    let id = try r.id()
-                    return NodeID(high: id.high, low: id.low)
-                }
+                case (Self.clusterKey, nil):
+                    clusterID = try Self.read(record.value) { r throws(RecordReader.Problem) in
+                        let id = try r.id()
+                        return NodeID(high: id.high, low: id.low)
+                    }
                 case (Self.epochKey, nil): metadata.epoch = try Self.epoch(record.value)
                 case ("worker", let name?):
                     guard let id = NodeID(name) else { throw .init(reason: "its key is no worker id") }
@@ -138,7 +141,8 @@ package struct ClusterRecords: Sendable {
     }
 
     private static func read<T>(
-        _ bytes: [UInt8], _ body: (inout RecordReader) throws(RecordReader.Problem) -> T
+        _ bytes: [UInt8],
+        _ body: (inout RecordReader) throws(RecordReader.Problem) -> T
     ) throws(RecordReader.Problem) -> T {
         var reader = try RecordReader(bytes, version: layout)
         let value = try body(&reader)

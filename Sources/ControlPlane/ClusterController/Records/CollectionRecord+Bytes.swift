@@ -64,8 +64,13 @@ extension CollectionRecord {
         }
         let created = Timestamp(milliseconds: try reader.integer())
         let configuration = CollectionConfiguration(
-            name: name, dimension: Int(dimension), embeddingModel: model, shardCount: Int(shardCount),
-            replicationFactor: Int(replicationFactor), storedPrecision: precision)
+            name: name,
+            dimension: Int(dimension),
+            embeddingModel: model,
+            shardCount: Int(shardCount),
+            replicationFactor: Int(replicationFactor),
+            storedPrecision: precision
+        )
         if let problem = configuration.problem { throw RecordReader.Problem(reason: problem) }
         let isEstablished = try reader.flag()
         var placements: [ShardPlacement] = []
@@ -76,7 +81,10 @@ extension CollectionRecord {
         try reader.end()
         self.init(
             collection: Collection(id: id, configuration: configuration, created: created),
-            placements: placements, isEstablished: isEstablished, codebook: codebook)
+            placements: placements,
+            isEstablished: isEstablished,
+            codebook: codebook
+        )
     }
 }
 
@@ -90,8 +98,11 @@ extension ShardPlacement {
         let hasPrimary = try reader.flag()
         let (high, low) = try reader.id()
         self.init(
-            shard: ShardID(collection: collection, index: index), range: HashRange(first: first, last: last),
-            primary: hasPrimary ? NodeID(high: high, low: low) : nil, epoch: epoch)
+            shard: ShardID(collection: collection, index: index),
+            range: HashRange(first: first, last: last),
+            primary: hasPrimary ? NodeID(high: high, low: low) : nil,
+            epoch: epoch
+        )
     }
 }
 
@@ -123,12 +134,20 @@ extension CodebookRecord {
         var calibration: [CalibrationPoint] = []
         for _ in 0..<(try reader.count(leastByteCount: 16)) {
             calibration.append(
-                CalibrationPoint(recall: try reader.double(), visitedShare: try reader.double()))
+                CalibrationPoint(recall: try reader.double(), visitedShare: try reader.double())
+            )
         }
         self.init(
-            generation: generation, digest: digest, byteCount: byteCount, codedDimension: Int(codedDimension),
-            bitsPerComponent: Int(bitsPerComponent), listCount: Int(listCount), energyShare: energyShare,
-            sampleCount: sampleCount, calibration: calibration)
+            generation: generation,
+            digest: digest,
+            byteCount: byteCount,
+            codedDimension: Int(codedDimension),
+            bitsPerComponent: Int(bitsPerComponent),
+            listCount: Int(listCount),
+            energyShare: energyShare,
+            sampleCount: sampleCount,
+            calibration: calibration
+        )
     }
 }
 

@@ -1,7 +1,8 @@
 import ClusterModel
 import FaceModel
 
-/// Writes the fields of a metadata record: integers little-endian, 128-bit ids big-endian, text as u16 byte count and UTF-8.
+/// Writes the fields of a metadata record: integers little-endian, 128-bit ids big-endian, text as u16 byte count and
+/// UTF-8.
 struct RecordWriter {
     private(set) var bytes: [UInt8]
 

@@ -66,7 +66,9 @@ extension ClusterController {
     }
 
     func call<R: WireRequest>(
-        _ request: R, on worker: NodeID, timeout: Duration
+        _ request: R,
+        on worker: NodeID,
+        timeout: Duration
     ) async throws(WireStatus) -> R.Reply {
         guard let address = state.withLock({ $0.records.metadata.workers[worker] }) else {
             throw WireStatus(.unavailable, "No address is known of worker \(worker).")
@@ -79,7 +81,11 @@ extension ClusterController {
             return
         }
         let request = HostReplica(
-            shard: placement.shard, epoch: placement.epoch, range: placement.range, collection: record.collection)
+            shard: placement.shard,
+            epoch: placement.epoch,
+            range: placement.range,
+            collection: record.collection
+        )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now
         state.withLock { $0.reports.hosted(placement.shard, epoch: placement.epoch, on: worker, now: now) }
@@ -87,7 +93,8 @@ extension ClusterController {
             "replica hosted",
             metadata: [
                 "shard": "\(placement.shard)", "worker": "\(worker)", "epoch": "\(placement.epoch.number)",
-            ])
+            ]
+        )
     }
 
     private func drop(_ shard: ShardID, epoch: Epoch, on worker: NodeID) async throws(WireStatus) {
@@ -110,12 +117,19 @@ extension ClusterController {
         let sources = order.sources.compactMap { source in
             metadata.workers[source.worker].map {
                 TrainCodebook.Source(
-                    shard: source.placement.shard, epoch: source.placement.epoch, address: $0,
-                    sampleCount: source.sampleCount)
+                    shard: source.placement.shard,
+                    epoch: source.placement.epoch,
+                    address: $0,
+                    sampleCount: source.sampleCount
+                )
             }
         }
         let request = TrainCodebook(
-            collection: record.collection, generation: order.generation, listCount: order.listCount, sources: sources)
+            collection: record.collection,
+            generation: order.generation,
+            listCount: order.listCount,
+            sources: sources
+        )
         _ = try await call(request, on: order.worker, timeout: options.callTimeout)
         let now = now
         state.withLock { $0.trainings.began(order, now: now) }
@@ -123,7 +137,8 @@ extension ClusterController {
             "codebook training ordered",
             metadata: [
                 "collection": "\(order.collection)", "generation": "\(order.generation)", "worker": "\(order.worker)",
-            ])
+            ]
+        )
     }
 }
 

@@ -21,8 +21,10 @@ package final class ClusterController: Sendable {
 
         func view(now: Duration) -> ClusterView {
             ClusterView(
-                metadata: records.metadata, observations: reports.observations,
-                liveWorkers: Set(membership.liveWorkers(now: now)))
+                metadata: records.metadata,
+                observations: reports.observations,
+                liveWorkers: Set(membership.liveWorkers(now: now))
+            )
         }
     }
 
@@ -41,8 +43,12 @@ package final class ClusterController: Sendable {
 
     /// Loads the cluster's records; a new store gets an identity first.
     package init(
-        node: NodeID, store: any MetadataStore, codebooks: CodebookFiles, connections: WorkerConnections,
-        options: ControllerOptions, logger: Logger
+        node: NodeID,
+        store: any MetadataStore,
+        codebooks: CodebookFiles,
+        connections: WorkerConnections,
+        options: ControllerOptions,
+        logger: Logger
     ) async throws(MetadataError) {
         let records = try await ClusterRecords.load(from: store)
         self.node = node
@@ -54,8 +60,12 @@ package final class ClusterController: Sendable {
         currentShardMap = Mutex(records.metadata.shardMap)
         state = Mutex(
             State(
-                records: records, membership: Membership(silenceLimit: options.silenceLimit),
-                reports: ReportBook(overlap: options.silenceLimit), actions: ActionLedger(limits: options.actions)))
+                records: records,
+                membership: Membership(silenceLimit: options.silenceLimit),
+                reports: ReportBook(overlap: options.silenceLimit),
+                actions: ActionLedger(limits: options.actions)
+            )
+        )
         await removeUnnamedCodebooks(records.metadata)
     }
 

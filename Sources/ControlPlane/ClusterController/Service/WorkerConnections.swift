@@ -29,7 +29,13 @@ package final class WorkerConnections: Sendable {
             let known = entries[worker]
             if let known, known.address == address { return (known.client, nil) }
             let client = PeerClient(
-                address: address, role: .coordinator, token: token, tls: tls, group: group, agent: agent)
+                address: address,
+                role: .coordinator,
+                token: token,
+                tls: tls,
+                group: group,
+                agent: agent
+            )
             entries[worker] = Entry(address: address, client: client)
             return (client, known?.client)
         }

@@ -23,8 +23,14 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var generation: UInt32
 
     package init(
-        epoch: Epoch, state: State, faceCount: UInt64 = 0, freshCount: UInt64 = 0, tombstoneCount: UInt64 = 0,
-        sequence: UInt64 = 0, diskByteCount: UInt64 = 0, generation: UInt32 = 0
+        epoch: Epoch,
+        state: State,
+        faceCount: UInt64 = 0,
+        freshCount: UInt64 = 0,
+        tombstoneCount: UInt64 = 0,
+        sequence: UInt64 = 0,
+        diskByteCount: UInt64 = 0,
+        generation: UInt32 = 0
     ) {
         self.epoch = epoch
         self.state = state
@@ -67,8 +73,11 @@ package struct WorkerObservation: Hashable, Sendable {
     package var kernelLevel: String
 
     package init(
-        replicas: [ShardID: ReplicaObservation] = [:], trainings: [TrainingObservation] = [],
-        residentByteCount: UInt64 = 0, freeDiskByteCount: UInt64 = 0, kernelLevel: String = ""
+        replicas: [ShardID: ReplicaObservation] = [:],
+        trainings: [TrainingObservation] = [],
+        residentByteCount: UInt64 = 0,
+        freeDiskByteCount: UInt64 = 0,
+        kernelLevel: String = ""
     ) {
         self.replicas = replicas
         self.trainings = trainings

@@ -41,6 +41,7 @@ package struct ClusterMetadata: Hashable, Sendable {
             epoch: epoch,
             collections: collections.values.map(\.collection),
             placements: collections.mapValues(\.placements),
-            addresses: workers)
+            addresses: workers
+        )
     }
 }

@@ -13,7 +13,9 @@ package struct CollectionRecord: Hashable, Sendable {
     package var codebook: CodebookRecord?
 
     package init(
-        collection: Collection, placements: [ShardPlacement], isEstablished: Bool = false,
+        collection: Collection,
+        placements: [ShardPlacement],
+        isEstablished: Bool = false,
         codebook: CodebookRecord? = nil
     ) {
         self.collection = collection
@@ -53,8 +55,15 @@ package struct CodebookRecord: Hashable, Sendable {
     package var calibration: [CalibrationPoint]
 
     package init(
-        generation: UInt32, digest: [UInt8], byteCount: UInt64, codedDimension: Int, bitsPerComponent: Int,
-        listCount: Int, energyShare: Float, sampleCount: UInt32, calibration: [CalibrationPoint]
+        generation: UInt32,
+        digest: [UInt8],
+        byteCount: UInt64,
+        codedDimension: Int,
+        bitsPerComponent: Int,
+        listCount: Int,
+        energyShare: Float,
+        sampleCount: UInt32,
+        calibration: [CalibrationPoint]
     ) {
         precondition(digest.count == Self.digestByteCount, "a SHA-256 digest has 32 bytes")
         self.generation = generation

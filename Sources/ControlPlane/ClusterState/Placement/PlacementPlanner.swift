@@ -11,7 +11,10 @@ package enum PlacementPlanner {
     ///   - epoch: the epoch that brings the placements into force.
     /// - Returns: one placement per shard, in order of index; nil when there is no worker.
     package static func place(
-        _ collection: Collection, on workers: [NodeID], existing: [ShardPlacement], epoch: Epoch
+        _ collection: Collection,
+        on workers: [NodeID],
+        existing: [ShardPlacement],
+        epoch: Epoch
     ) -> [ShardPlacement]? {
         guard !workers.isEmpty else { return nil }
         var shardCounts = Dictionary(workers.map { ($0, 0) }, uniquingKeysWith: { first, _ in first })
@@ -23,7 +26,10 @@ package enum PlacementPlanner {
             shardCounts[chosen]! += 1
             return ShardPlacement(
                 shard: ShardID(collection: collection.id, index: UInt32(index)),
-                range: range, primary: chosen, epoch: epoch)
+                range: range,
+                primary: chosen,
+                epoch: epoch
+            )
         }
     }
 }

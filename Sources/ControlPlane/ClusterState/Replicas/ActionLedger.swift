@@ -13,7 +13,9 @@ package struct ActionLedger: Sendable {
         package var longestPause: Duration
 
         package init(
-            actionsPerWorker: Int = 8, firstPause: Duration = .milliseconds(250), longestPause: Duration = .seconds(30)
+            actionsPerWorker: Int = 8,
+            firstPause: Duration = .milliseconds(250),
+            longestPause: Duration = .seconds(30)
         ) {
             self.actionsPerWorker = actionsPerWorker
             self.firstPause = firstPause
@@ -34,7 +36,8 @@ package struct ActionLedger: Sendable {
         self.limits = limits
     }
 
-    /// The actions of the plan to begin now, in the plan's order; they count as under way until ``finished(_:succeeded:now:)``.
+    /// The actions of the plan to begin now, in the plan's order; they count as under way until
+    /// ``finished(_:succeeded:now:)``.
     package mutating func admit(_ actions: [ReconcileAction], now: Duration) -> [ReconcileAction] {
         forgetPauses(except: actions)
         var load: [NodeID: Int] = [:]

@@ -38,7 +38,10 @@ package enum ReconcilePlanner {
     }
 
     private static func compare(
-        _ placement: ShardPlacement, of record: CollectionRecord, in view: ClusterView, into plan: inout Plan
+        _ placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView,
+        into plan: inout Plan
     ) {
         guard let worker = placement.primary, view.liveWorkers.contains(worker) else { return }
         guard let replica = view.replica(of: placement) else {

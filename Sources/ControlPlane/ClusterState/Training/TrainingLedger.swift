@@ -27,13 +27,19 @@ package struct TrainingLedger: Sendable {
     /// A worker has taken the order. What it failed before is forgotten.
     package mutating func began(_ order: TrainingOrder, now: Duration) {
         memories[order.collection, default: Memory()].attempt = Attempt(
-            generation: order.generation, worker: order.worker, began: now)
+            generation: order.generation,
+            worker: order.worker,
+            began: now
+        )
         memories[order.collection]!.failedWorkers.remove(order.worker)
     }
 
     /// A training or the fetch of its result failed; another worker is preferred next, after a pause.
     package mutating func failed(
-        _ collection: CollectionID, on worker: NodeID, policy: TrainingPolicy, now: Duration
+        _ collection: CollectionID,
+        on worker: NodeID,
+        policy: TrainingPolicy,
+        now: Duration
     ) {
         var memory = memory(of: collection)
         memory.attempt = nil
@@ -45,7 +51,10 @@ package struct TrainingLedger: Sendable {
 
     /// Takes note of a heartbeat; returns the collections whose ordered training failed, with the reason.
     package mutating func observe(
-        _ worker: NodeID, _ observation: WorkerObservation, policy: TrainingPolicy, now: Duration
+        _ worker: NodeID,
+        _ observation: WorkerObservation,
+        policy: TrainingPolicy,
+        now: Duration
     ) -> [(collection: CollectionID, reason: String)] {
         var failures: [(collection: CollectionID, reason: String)] = []
         for training in observation.trainings {

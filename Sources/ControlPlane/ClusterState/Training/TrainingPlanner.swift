@@ -16,8 +16,12 @@ package struct TrainingPolicy: Hashable, Sendable {
     package var longestPause: Duration
 
     package init(
-        minimumFaceCount: UInt64 = 50_000, sampleCount: UInt32 = 65_536, listCount: UInt32 = 0,
-        reportGrace: Duration = .seconds(15), firstPause: Duration = .seconds(2), longestPause: Duration = .seconds(300)
+        minimumFaceCount: UInt64 = 50_000,
+        sampleCount: UInt32 = 65_536,
+        listCount: UInt32 = 0,
+        reportGrace: Duration = .seconds(15),
+        firstPause: Duration = .seconds(2),
+        longestPause: Duration = .seconds(300)
     ) {
         self.minimumFaceCount = minimumFaceCount
         self.sampleCount = sampleCount
@@ -49,7 +53,11 @@ package struct TrainingOrder: Hashable, Sendable {
     package var sources: [Source]
 
     package init(
-        collection: CollectionID, generation: UInt32, worker: NodeID, listCount: UInt32, sources: [Source]
+        collection: CollectionID,
+        generation: UInt32,
+        worker: NodeID,
+        listCount: UInt32,
+        sources: [Source]
     ) {
         self.collection = collection
         self.generation = generation
@@ -71,7 +79,11 @@ package enum TrainingPlanner {
     }
 
     package static func decide(
-        _ record: CollectionRecord, in view: ClusterView, policy: TrainingPolicy, ledger: TrainingLedger, now: Duration
+        _ record: CollectionRecord,
+        in view: ClusterView,
+        policy: TrainingPolicy,
+        ledger: TrainingLedger,
+        now: Duration
     ) -> Decision {
         guard record.codebook == nil else { return .none }
         let collection = record.collection.id
@@ -100,13 +112,21 @@ package enum TrainingPlanner {
         else { return .wait }
         return .train(
             TrainingOrder(
-                collection: collection, generation: generation, worker: worker, listCount: policy.listCount,
-                sources: sources(record, in: view, sampleCount: policy.sampleCount, faceCount: faceCount)))
+                collection: collection,
+                generation: generation,
+                worker: worker,
+                listCount: policy.listCount,
+                sources: sources(record, in: view, sampleCount: policy.sampleCount, faceCount: faceCount)
+            )
+        )
     }
 
-    /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces, then by id.
+    /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces, then
+    /// by id.
     private static func trainer(
-        for record: CollectionRecord, in view: ClusterView, memory: TrainingLedger.Memory
+        for record: CollectionRecord,
+        in view: ClusterView,
+        memory: TrainingLedger.Memory
     ) -> NodeID? {
         var faceCounts: [NodeID: UInt64] = [:]
         for placement in record.placements {
@@ -123,7 +143,10 @@ package enum TrainingPlanner {
 
     /// The sample divided over the shards in proportion to their faces; the parts add up to the whole exactly.
     private static func sources(
-        _ record: CollectionRecord, in view: ClusterView, sampleCount: UInt32, faceCount: UInt64
+        _ record: CollectionRecord,
+        in view: ClusterView,
+        sampleCount: UInt32,
+        faceCount: UInt64
     ) -> [TrainingOrder.Source] {
         let wanted = min(UInt64(sampleCount), faceCount)
         func share(_ faces: UInt64) -> UInt64 {

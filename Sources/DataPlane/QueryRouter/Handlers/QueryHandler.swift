@@ -20,7 +20,8 @@ package struct QueryHandler: Sendable {
         case .getFaces(let request): call.run { try await router.faces(request, deadline: deadline, on: eventLoop) }
         case .listFaces(let request): call.run { try await router.list(request, deadline: deadline, on: eventLoop) }
         case .searchFaces(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
-        case .searchByFace(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+        case .searchByFace(let request):
+            call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
         default: return false
         }
         return true

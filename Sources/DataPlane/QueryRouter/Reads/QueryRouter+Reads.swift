@@ -12,18 +12,29 @@ extension QueryRouter {
 
     /// The faces found among those asked for, in the order asked. All shards concerned have to answer.
     package func faces(
-        _ request: GetFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: GetFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FaceList {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        guard !request.ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
+        guard !request.ids.isEmpty else {
+            throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
+        }
         return FaceList(
             faces: try await faces(
-                request.ids, includesEmbeddings: request.includesEmbeddings,
-                minimumSequences: try minimumSequences(request.token, context), context))
+                request.ids,
+                includesEmbeddings: request.includesEmbeddings,
+                minimumSequences: try minimumSequences(request.token, context),
+                context
+            )
+        )
     }
 
     func faces(
-        _ ids: [FaceID], includesEmbeddings: Bool, minimumSequences: [UInt32: UInt64], _ context: Context
+        _ ids: [FaceID],
+        includesEmbeddings: Bool,
+        minimumSequences: [UInt32: UInt64],
+        _ context: Context
     ) async throws(WireStatus) -> [StoredFace] {
         let parts = context.divide(ids.count) { ids[$0] }
         let results = await fanOut(parts.count) { number -> Result<FaceList, ShardFailure> in
@@ -34,9 +45,13 @@ extension QueryRouter {
                 return .success(
                     try await self.ask(part.placement, context) { route in
                         ShardGet(
-                            route: route, ids: asked, includesEmbeddings: includesEmbeddings,
-                            minimumSequence: minimumSequence)
-                    })
+                            route: route,
+                            ids: asked,
+                            includesEmbeddings: includesEmbeddings,
+                            minimumSequence: minimumSequence
+                        )
+                    }
+                )
             } catch {
                 return .failure(error)
             }
@@ -55,7 +70,9 @@ extension QueryRouter {
 
     /// One page of the collection, shard after shard in order of range, each in order of face id.
     package func list(
-        _ request: ListFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: ListFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacePage {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
         guard Self.listLimitRange.contains(request.limit) else {
@@ -66,7 +83,8 @@ extension QueryRouter {
             guard let found = context.placements.firstIndex(where: { $0.shard.index == after.shardIndex }) else {
                 throw WireStatus(
                     .invalidRequest,
-                    "Collection '\(context.name)' has no shard \(after.shardIndex); begin the listing anew.")
+                    "Collection '\(context.name)' has no shard \(after.shardIndex); begin the listing anew."
+                )
             }
             number = found
         }
@@ -81,7 +99,11 @@ extension QueryRouter {
             do throws(ShardFailure) {
                 list = try await ask(context.placements[number], context) { route in
                     ShardList(
-                        route: route, after: start, limit: wanted, includesEmbeddings: request.includesEmbeddings)
+                        route: route,
+                        after: start,
+                        limit: wanted,
+                        includesEmbeddings: request.includesEmbeddings
+                    )
                 }
             } catch {
                 throw readStatus([error], context)
@@ -107,7 +129,8 @@ extension QueryRouter {
         return WireStatus(
             StatusCode.ofAll(failures.map(\.status.code)),
             "Collection '\(context.name)': \(ShardFailureText.missing(failures)). Try again when every shard is there.",
-            retryAfterMilliseconds: failures.map(\.status.retryAfterMilliseconds).max() ?? 0)
+            retryAfterMilliseconds: failures.map(\.status.retryAfterMilliseconds).max() ?? 0
+        )
     }
 }
 

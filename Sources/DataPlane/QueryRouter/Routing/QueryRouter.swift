@@ -34,18 +34,27 @@ package final class QueryRouter: Sendable {
     }
 
     func context(
-        of name: String, deadline: WireDeadline, on eventLoop: any EventLoop
+        of name: String,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) throws(WireStatus) -> Context {
         let map = source.current
         guard let collection = map.collection(named: name), let placements = map.placements[collection.id] else {
             throw WireStatus(
-                .notFound, "There is no collection '\(name.prefix(64))'; 'mien collection list' shows those there are.")
+                .notFound,
+                "There is no collection '\(name.prefix(64))'; 'mien collection list' shows those there are."
+            )
         }
         let remaining = deadline.isNone ? options.defaultDeadline : deadline.remaining
         let kept = min(remaining * options.answerShare, options.longestAnswerTime)
         return Context(
-            map: map, collection: collection, placements: placements, deadline: .after(remaining - kept),
-            eventLoop: eventLoop, began: .now())
+            map: map,
+            collection: collection,
+            placements: placements,
+            deadline: .after(remaining - kept),
+            eventLoop: eventLoop,
+            began: .now()
+        )
     }
 
     /// Runs one task per number below `count` at once; results in order of number.
@@ -63,12 +72,15 @@ package final class QueryRouter: Sendable {
     ///
     /// - Parameter request: makes the request for the epoch that the shard is then placed under.
     func ask<R: WireRequest>(
-        _ first: ShardPlacement, _ context: Context, _ request: @Sendable (ShardRoute) -> R
+        _ first: ShardPlacement,
+        _ context: Context,
+        _ request: @Sendable (ShardRoute) -> R
     ) async throws(ShardFailure) -> R.Reply {
         let graceEnd = WireDeadline.after(options.absenceGrace)
         var placement = first
         var map = context.map
         var pause = options.firstPause
+        var lastRefusal: WireStatus?
         while true {
             let address = placement.primary.flatMap { map.addresses[$0] }
             let presence = placement.primary.map(source.presence)
@@ -80,13 +92,16 @@ package final class QueryRouter: Sendable {
                     // A connection attempt to a host that is gone would take all the time there is.
                     return try await client.call(
                         request(ShardRoute(shard: placement.shard, epoch: placement.epoch)),
-                        deadline: isKnownAbsent ? min(context.deadline, graceEnd) : context.deadline)
+                        deadline: isKnownAbsent ? min(context.deadline, graceEnd) : context.deadline
+                    )
                 } catch {
                     status = error
                 }
                 if isKnownAbsent, status.code == .deadlineExceeded, !context.deadline.hasPassed {
                     status.code = .unavailable
                 }
+                // What the worker said before tells more than that the time then ran out.
+                if status.code == .deadlineExceeded, let lastRefusal { status = lastRefusal }
             } else {
                 status = WireStatus(.unavailable, "No worker is known that holds the shard.")
             }
@@ -104,6 +119,7 @@ package final class QueryRouter: Sendable {
             let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
             guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
             pause = min(pause * 2, options.longestPause)
+            lastRefusal = status
 
             if status.code.retry == .refreshAndRetry { await source.refresh() }
             let newest = source.current
@@ -118,34 +134,40 @@ package final class QueryRouter: Sendable {
 
     /// Checks a consistency token and gives the sequence each shard has to have reached.
     func minimumSequences(
-        _ token: ConsistencyToken?, _ context: Context
+        _ token: ConsistencyToken?,
+        _ context: Context
     ) throws(WireStatus) -> [UInt32: UInt64] {
         guard let token else { return [:] }
         guard token.collection == context.collection.id else {
             throw WireStatus(
                 .invalidRequest,
                 "The consistency token is of another collection than '\(context.name)', or of one of this name that "
-                    + "was deleted; leave it out.")
+                    + "was deleted; leave it out."
+            )
         }
         return token.sequences
     }
 
     /// Embeddings must be of the collection's model and dimension before any of them is looked at.
     func check(
-        model: String, dimension: Int, of context: Context
+        model: String,
+        dimension: Int,
+        of context: Context
     ) throws(WireStatus) {
         let configuration = context.collection.configuration
         guard model == configuration.embeddingModel else {
             throw WireStatus(
                 .modelMismatch,
                 "Collection '\(context.name)' holds embeddings of model '\(configuration.embeddingModel)', and these "
-                    + "are of '\(model.prefix(128))'; embeddings of different models cannot be compared.")
+                    + "are of '\(model.prefix(128))'; embeddings of different models cannot be compared."
+            )
         }
         guard dimension == configuration.dimension else {
             throw WireStatus(
                 .dimensionMismatch,
                 "Collection '\(context.name)' holds embeddings of \(configuration.dimension) components, and these "
-                    + "have \(dimension).")
+                    + "have \(dimension)."
+            )
         }
     }
 }

@@ -29,7 +29,7 @@ struct ShardFailure: Error, Sendable {
         guard let worker = placement.primary else { return "no worker holds it" }
         let name = "worker \(worker)" + (address.map { " at \($0)" } ?? "")
         guard status.code == .unavailable, let presence, !presence.isLive else {
-            return "\(name) answered: \(status.code), \(status.message.trimmingFullStop)"
+            return "\(name): \(status.message.trimmingFullStop)"
         }
         guard let silence = presence.silence else {
             return "no live worker: \(name) has not been heard of since this coordinator started"

@@ -34,7 +34,13 @@ package final class WorkerClients: Sendable {
             let known = entries[place]
             if let known, known.address == address { return (known.client, nil) }
             let client = PeerClient(
-                address: address, role: .coordinator, token: token, tls: tls, group: eventLoop, agent: agent)
+                address: address,
+                role: .coordinator,
+                token: token,
+                tls: tls,
+                group: eventLoop,
+                agent: agent
+            )
             entries[place] = Entry(address: address, client: client)
             return (client, known?.client)
         }

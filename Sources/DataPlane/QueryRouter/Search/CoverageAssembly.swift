@@ -56,9 +56,10 @@ struct CoverageAssembly {
             if case .minimum(let share) = requirement { " \(percentage(share)) of the faces are required." } else { "" }
         return WireStatus(
             isOverload ? .overloaded : .incompleteCoverage,
-            "Collection '\(collection)': \(coverage.shardsAnswered) of \(coverage.shardsAsked) shards answered, covering "
-                + "\(percentage(coverage.share)) of the faces; \(gap). \(advice)\(required)",
-            retryAfterMilliseconds: isOverload ? failures.map(\.status.retryAfterMilliseconds).max()! : 0)
+            "Collection '\(collection)': \(coverage.shardsAnswered) of \(coverage.shardsAsked) shards answered, "
+                + "covering \(percentage(coverage.share)) of the faces; \(gap). \(advice)\(required)",
+            retryAfterMilliseconds: isOverload ? failures.map(\.status.retryAfterMilliseconds).max()! : 0
+        )
     }
 
     private var gap: String {

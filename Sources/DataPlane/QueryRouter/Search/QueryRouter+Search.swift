@@ -7,10 +7,12 @@ package import WireTransport
 extension QueryRouter {
     /// Searches all shards for the probes.
     ///
-    /// - Throws: `notFound`, `modelMismatch`, `dimensionMismatch`, `invalidRequest`; `incompleteCoverage` with the missing
-    ///   shards; `notYet` when a shard has not reached the token inside the deadline.
+    /// - Throws: `notFound`, `modelMismatch`, `dimensionMismatch`, `invalidRequest`; `incompleteCoverage` with the
+    ///   missing shards; `notYet` when a shard has not reached the token inside the deadline.
     package func search(
-        _ request: SearchFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: SearchFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
         try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
@@ -23,19 +25,31 @@ extension QueryRouter {
         let accepted = rejections.indices.filter { rejections[$0] == nil }
         if accepted.count < probes.rowCount { probes = probes.rows(accepted) }
         return try await search(
-            probes, outcomesOf: rejections, parameters: request.parameters, coverage: request.coverage,
-            minimumSequences: try minimumSequences(request.token, context), excluding: nil, context)
+            probes,
+            outcomesOf: rejections,
+            parameters: request.parameters,
+            coverage: request.coverage,
+            minimumSequences: try minimumSequences(request.token, context),
+            excluding: nil,
+            context
+        )
     }
 
     /// Searches with a stored face's embedding; the face itself is not among the matches.
     package func search(
-        _ request: SearchByFace, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: SearchByFace,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
         try check(request.parameters, request.coverage)
         let sequences = try minimumSequences(request.token, context)
         let faces = try await faces(
-            [request.faceID], includesEmbeddings: true, minimumSequences: sequences, context)
+            [request.faceID],
+            includesEmbeddings: true,
+            minimumSequences: sequences,
+            context
+        )
         guard let embedding = faces.first?.embedding else {
             throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id.")
         }
@@ -45,19 +59,32 @@ extension QueryRouter {
         var probes = EmbeddingMatrix(dimension: embedding.count, values: embedding)
         let rejections = probes.normalise()
         guard rejections == [nil] else {
-            throw WireStatus(.corruptPartition, "The stored embedding of that face in '\(context.name)' has no direction.")
+            throw WireStatus(
+                .corruptPartition,
+                "The stored embedding of that face in '\(context.name)' has no direction."
+            )
         }
         return try await search(
-            probes, outcomesOf: rejections, parameters: request.parameters, coverage: request.coverage,
-            minimumSequences: sequences, excluding: request.faceID, context)
+            probes,
+            outcomesOf: rejections,
+            parameters: request.parameters,
+            coverage: request.coverage,
+            minimumSequences: sequences,
+            excluding: request.faceID,
+            context
+        )
     }
 
     /// - Parameters:
     ///   - probes: unit vectors of the accepted probes.
     ///   - rejections: one entry per probe sent; the accepted ones, nil here, are in `probes` in the same order.
     private func search(
-        _ probes: EmbeddingMatrix, outcomesOf rejections: [RowRejection?], parameters: SearchParameters,
-        coverage requirement: CoverageRequirement, minimumSequences: [UInt32: UInt64], excluding excluded: FaceID?,
+        _ probes: EmbeddingMatrix,
+        outcomesOf rejections: [RowRejection?],
+        parameters: SearchParameters,
+        coverage requirement: CoverageRequirement,
+        minimumSequences: [UInt32: UInt64],
+        excluding excluded: FaceID?,
         _ context: Context
     ) async throws(WireStatus) -> SearchAnswer {
         // Without an acceptable probe there is nothing to ask.
@@ -68,9 +95,14 @@ extension QueryRouter {
                 return .success(
                     try await self.ask(placements[number], context) { route in
                         ShardSearch(
-                            route: route, parameters: parameters, minimumSequence: minimumSequence,
-                            excludedFace: excluded, probes: probes)
-                    })
+                            route: route,
+                            parameters: parameters,
+                            minimumSequence: minimumSequence,
+                            excludedFace: excluded,
+                            probes: probes
+                        )
+                    }
+                )
             } catch {
                 return .failure(error)
             }
@@ -84,7 +116,8 @@ extension QueryRouter {
                     throw WireStatus(
                         .internalError,
                         "Shard \(placement.shard.index) of '\(context.name)' answered \(answer.matches.count) probes "
-                            + "of \(probes.rowCount).")
+                            + "of \(probes.rowCount)."
+                    )
                 }
                 assembly.add(answer, of: placement)
                 answers.append(answer.matches)
@@ -103,12 +136,16 @@ extension QueryRouter {
             return .matches(MatchMerger.merge(answers.map { $0[next] }, limit: parameters.matchLimit))
         }
         return SearchAnswer(
-            outcomes: outcomes, coverage: assembly.coverage,
-            elapsedMicroseconds: UInt64((NIODeadline.now() - context.began).nanoseconds / 1000))
+            outcomes: outcomes,
+            coverage: assembly.coverage,
+            elapsedMicroseconds: UInt64((NIODeadline.now() - context.began).nanoseconds / 1000)
+        )
     }
 
     private func check(_ parameters: SearchParameters, _ coverage: CoverageRequirement) throws(WireStatus) {
-        if let problem = parameters.problem { throw WireStatus(.invalidRequest, "The search is not valid: \(problem).") }
+        if let problem = parameters.problem {
+            throw WireStatus(.invalidRequest, "The search is not valid: \(problem).")
+        }
         if case .minimum(let share) = coverage, !(share >= 0 && share <= 1) {
             throw WireStatus(.invalidRequest, "A minimum coverage is a share from 0 to 1.")
         }

@@ -10,16 +10,21 @@ extension QueryRouter {
     /// Bad rows are refused one by one. Of rows with one id the last acceptable one counts.
     /// - Throws: also when some shards did not acknowledge; the batch may then be sent again under its key.
     package func enrol(
-        _ request: EnrolFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: EnrolFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesEnrolled {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        guard !request.rows.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.") }
+        guard !request.rows.isEmpty else {
+            throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.")
+        }
         try check(model: request.embeddingModel, dimension: request.embeddings.dimension, of: context)
         guard request.rows.count == request.embeddings.rowCount else {
             throw WireStatus(
                 .invalidRequest,
                 "The batch has \(request.rows.count) faces and \(request.embeddings.rowCount) embeddings; each face "
-                    + "needs its own.")
+                    + "needs its own."
+            )
         }
         let rows = request.rows
         var embeddings = request.embeddings
@@ -36,31 +41,42 @@ extension QueryRouter {
         let parts = context.divide(rows.count) { outcomes[$0] == nil ? rows[$0].id : nil }
         let matrix = embeddings
         let (replies, token) = try await write(
-            parts, context, rowCount: rows.count,
+            parts,
+            context,
+            rowCount: rows.count,
             request: { part, route in
                 let isWhole = part.positions.count == rows.count
                 return ShardEnrol(
-                    route: route, key: request.key, rows: isWhole ? rows : part.positions.map { rows[$0] },
-                    embeddings: isWhole ? matrix : matrix.rows(part.positions))
+                    route: route,
+                    key: request.key,
+                    rows: isWhole ? rows : part.positions.map { rows[$0] },
+                    embeddings: isWhole ? matrix : matrix.rows(part.positions)
+                )
             },
-            outcome: { ($0.outcomes, $0.sequence) })
+            outcome: { ($0.outcomes, $0.sequence) }
+        )
         for (position, outcome) in replies { outcomes[position] = outcome }
         return FacesEnrolled(outcomes: outcomes.map { $0! }, token: token)
     }
 
     /// Deletes faces; answers when all shards concerned have done it durably. Absent ones are no error.
     package func delete(
-        _ request: DeleteFaces, deadline: WireDeadline, on eventLoop: any EventLoop
+        _ request: DeleteFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesDeleted {
         let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
         let ids = request.ids
         guard !ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
         let (replies, token) = try await write(
-            context.divide(ids.count) { ids[$0] }, context, rowCount: ids.count,
+            context.divide(ids.count) { ids[$0] },
+            context,
+            rowCount: ids.count,
             request: { part, route in
                 ShardDelete(route: route, key: request.key, ids: part.positions.map { ids[$0] })
             },
-            outcome: { ($0.outcomes, $0.sequence) })
+            outcome: { ($0.outcomes, $0.sequence) }
+        )
         var outcomes = [DeleteOutcome](repeating: .absent, count: ids.count)
         for (position, outcome) in replies { outcomes[position] = outcome }
         return FacesDeleted(outcomes: outcomes, token: token)
@@ -68,14 +84,17 @@ extension QueryRouter {
 
     /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged.
     private func write<R: WireRequest, Outcome: Sendable>(
-        _ parts: [BatchPart], _ context: Context, rowCount: Int,
+        _ parts: [BatchPart],
+        _ context: Context,
+        rowCount: Int,
         request: @escaping @Sendable (BatchPart, ShardRoute) -> R,
         outcome: (R.Reply) -> (outcomes: [Outcome], sequence: UInt64)
     ) async throws(WireStatus) -> (replies: [(Int, Outcome)], token: ConsistencyToken) {
         let results = await fanOut(parts.count) { number -> Result<R.Reply, ShardFailure> in
             do throws(ShardFailure) {
                 return .success(
-                    try await self.ask(parts[number].placement, context) { request(parts[number], $0) })
+                    try await self.ask(parts[number].placement, context) { request(parts[number], $0) }
+                )
             } catch {
                 return .failure(error)
             }
@@ -92,7 +111,8 @@ extension QueryRouter {
                     throw WireStatus(
                         .internalError,
                         "Shard \(part.placement.shard.index) of '\(context.name)' answered \(outcomes.count) rows of "
-                            + "\(part.positions.count).")
+                            + "\(part.positions.count)."
+                    )
                 }
                 replies += zip(part.positions, outcomes)
                 token.sequences[part.placement.shard.index] = sequence
@@ -106,14 +126,18 @@ extension QueryRouter {
     }
 
     private static func writeStatus(
-        _ failures: [(part: BatchPart, failure: ShardFailure)], shardCount: Int, rowCount: Int, _ context: Context
+        _ failures: [(part: BatchPart, failure: ShardFailure)],
+        shardCount: Int,
+        rowCount: Int,
+        _ context: Context
     ) -> WireStatus {
         if let fault = failures.first(where: { $0.failure.missingReason == nil })?.failure {
             return WireStatus(
                 fault.status.code,
                 "Collection '\(context.name)': shard \(fault.placement.shard.index) refused its rows: "
                     + "\(fault.status.message.trimmingFullStop). Other shards may have written theirs.",
-                retryAfterMilliseconds: fault.status.retryAfterMilliseconds)
+                retryAfterMilliseconds: fault.status.retryAfterMilliseconds
+            )
         }
         let positions = failures.flatMap(\.part.positions).sorted()
         let listed = positions.prefix(8).map(String.init).joined(separator: ", ")
@@ -125,6 +149,7 @@ extension QueryRouter {
                 + "\(positions.count) of \(rowCount) rows were written (counted from 0: "
                 + "\(listed)\(rest > 0 ? " and \(rest) more" : "")); send the same batch again under the same "
                 + "idempotency key, which writes nothing twice.",
-            retryAfterMilliseconds: failures.map(\.failure.status.retryAfterMilliseconds).max() ?? 0)
+            retryAfterMilliseconds: failures.map(\.failure.status.retryAfterMilliseconds).max() ?? 0
+        )
     }
 }

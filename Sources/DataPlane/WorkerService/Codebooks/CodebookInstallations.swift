@@ -14,7 +14,8 @@ final class CodebookInstallations: Sendable {
         staging = Mutex(CodebookStaging(byteLimit: byteLimit))
     }
 
-    /// Adds a slice and checks the whole; the whole codebook once it is complete, nil while more must come or when the replica has it already.
+    /// Adds a slice: the whole codebook, checked, once it is complete; nil while more must come, or when the replica
+    /// has it already.
     func add(_ request: InstallCodebook, to replica: Replica) throws(WireStatus) -> [UInt8]? {
         let (installed, dimension) = try replica.read(under: request.epoch) { (partition, _) throws(PartitionError) in
             (try partition.statistics().generation, partition.identity.collection.configuration.dimension)
@@ -33,7 +34,8 @@ final class CodebookInstallations: Sendable {
                 """
                 the codebook is of generation \(codebook.generation) and dimension \(codebook.dimension), not \
                 \(request.generation) and \(dimension)
-                """)
+                """
+            )
         }
         return bytes
     }

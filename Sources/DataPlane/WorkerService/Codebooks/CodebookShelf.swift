@@ -55,8 +55,11 @@ final class CodebookShelf: Sendable {
                 var failure: String?
                 if case .failed(let reason) = entry.state { failure = reason }
                 return WorkerReport.Training(
-                    collection: collection, generation: entry.generation, isFinished: entry.state == .finished,
-                    failure: failure)
+                    collection: collection,
+                    generation: entry.generation,
+                    isFinished: entry.state == .finished,
+                    failure: failure
+                )
             }
         }
     }
@@ -68,7 +71,9 @@ final class CodebookShelf: Sendable {
         try entries.withLock { (entries) throws(WireStatus) in
             if let entry = entries[collection] {
                 guard generation >= entry.generation else {
-                    throw Refusal.invalid("this worker has trained generation \(entry.generation), newer than \(generation)")
+                    throw Refusal.invalid(
+                        "this worker has trained generation \(entry.generation), newer than \(generation)"
+                    )
                 }
                 if generation == entry.generation {
                     guard case .failed = entry.state else { return false }
@@ -113,7 +118,8 @@ final class CodebookShelf: Sendable {
         guard let entry, entry.generation == request.generation, entry.state == .finished else {
             throw WireStatus(
                 code: .notFound,
-                message: "this worker has no finished codebook of generation \(request.generation) for that collection")
+                message: "this worker has no finished codebook of generation \(request.generation) for that collection"
+            )
         }
         let path = "\(folder.codebooksPath(request.collection))/\(request.generation)"
         let summary: CollectionDescription.Codebook
@@ -131,13 +137,16 @@ final class CodebookShelf: Sendable {
         }
         guard request.offset < slice.totalByteCount else {
             throw Refusal.invalid(
-                "the codebook has \(slice.totalByteCount) bytes, and the slice was to begin at \(request.offset)")
+                "the codebook has \(slice.totalByteCount) bytes, and the slice was to begin at \(request.offset)"
+            )
         }
         return CodebookFetched(slice: slice, summary: summary)
     }
 
     private func summarise(
-        _ path: String, collection: CollectionID, byteLimit: Int
+        _ path: String,
+        collection: CollectionID,
+        byteLimit: Int
     ) throws(WireStatus) -> CollectionDescription.Codebook {
         let codebook: Codebook
         do {
@@ -152,12 +161,16 @@ final class CodebookShelf: Sendable {
             throw WireStatus(code: .internalError, message: reason)
         }
         let summary = CollectionDescription.Codebook(
-            generation: codebook.generation, codedDimension: codebook.plan.codedDimension,
-            bitsPerComponent: codebook.plan.bitsPerComponent, listCount: codebook.listCount,
-            energyShare: codebook.energyShare, sampleCount: UInt32(clamping: codebook.sampleCount),
+            generation: codebook.generation,
+            codedDimension: codebook.plan.codedDimension,
+            bitsPerComponent: codebook.plan.bitsPerComponent,
+            listCount: codebook.listCount,
+            energyShare: codebook.energyShare,
+            sampleCount: UInt32(clamping: codebook.sampleCount),
             calibration: codebook.calibration.points.map {
                 CollectionDescription.CalibrationPoint(recall: $0.recall, visitedShare: $0.visitedShare)
-            })
+            }
+        )
         entries.withLock { $0[collection]?.summary = summary }
         return summary
     }

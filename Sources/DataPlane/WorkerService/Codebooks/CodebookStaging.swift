@@ -35,8 +35,8 @@ package struct CodebookStaging {
 
     /// Adds one slice.
     ///
-    /// - Throws: `invalidRequest`, `limitExceeded` or `overloaded`; the gathering is then as before, except that a wrong
-    ///   digest drops it.
+    /// - Throws: `invalidRequest`, `limitExceeded` or `overloaded`; the gathering is then as before, but gone after a
+    ///   wrong digest.
     package mutating func add(_ request: InstallCodebook, now: ContinuousClock.Instant) throws(WireStatus) -> Outcome {
         let slice = request.slice
         guard request.digest.count == SHA256.byteCount else {
@@ -45,7 +45,8 @@ package struct CodebookStaging {
         guard slice.totalByteCount > 0, slice.totalByteCount <= UInt64(byteLimit) else {
             throw WireStatus(
                 code: .limitExceeded,
-                message: "a codebook may have from 1 to \(byteLimit) bytes, not \(slice.totalByteCount)")
+                message: "a codebook may have from 1 to \(byteLimit) bytes, not \(slice.totalByteCount)"
+            )
         }
         let (end, overflow) = slice.offset.addingReportingOverflow(UInt64(slice.bytes.count))
         guard !overflow, end <= slice.totalByteCount, !slice.bytes.isEmpty else {
@@ -57,7 +58,8 @@ package struct CodebookStaging {
             slice.offset <= UInt64(gathering.bytes.count)
         else {
             throw Refusal.invalid(
-                "the codebook slice at \(slice.offset) does not continue what came before; send it from offset 0")
+                "the codebook slice at \(slice.offset) does not continue what came before; send it from offset 0"
+            )
         }
         // Taken out first, so that appending does not copy what is there.
         gatherings[request.shard] = nil
@@ -85,12 +87,18 @@ package struct CodebookStaging {
         gatherings = gatherings.filter { now - $0.value.lastSlice < Self.idleLimit }
         guard reservedByteCount + Int(request.slice.totalByteCount) <= byteLimit else {
             throw WireStatus(
-                code: .overloaded, message: "the worker is receiving other codebooks up to its limit of \(byteLimit) bytes",
-                retryAfterMilliseconds: 1000)
+                code: .overloaded,
+                message: "the worker is receiving other codebooks up to its limit of \(byteLimit) bytes",
+                retryAfterMilliseconds: 1000
+            )
         }
         gatherings[request.shard] = Gathering(
-            generation: request.generation, digest: request.digest, totalByteCount: Int(request.slice.totalByteCount),
-            bytes: [], lastSlice: now)
+            generation: request.generation,
+            digest: request.digest,
+            totalByteCount: Int(request.slice.totalByteCount),
+            bytes: [],
+            lastSlice: now
+        )
     }
 
     package static func digest(of bytes: [UInt8]) -> [UInt8] {

@@ -27,8 +27,11 @@ final class TrainingService: Sendable {
     private let orderInput: AsyncStream<TrainCodebook>.Continuation
 
     init(
-        shelf: CodebookShelf, limits: WorkerLimits, makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
-        reportChanged: @escaping @Sendable () -> Void, logger: Logger
+        shelf: CodebookShelf,
+        limits: WorkerLimits,
+        makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
+        reportChanged: @escaping @Sendable () -> Void,
+        logger: Logger
     ) {
         self.shelf = shelf
         self.limits = limits
@@ -51,15 +54,18 @@ final class TrainingService: Sendable {
                 message: """
                     a sample of \(rowCount) rows of dimension \(dimension) passes this worker's limit of \
                     \(limits.trainingSampleBytes >> 20) MiB
-                    """)
+                    """
+            )
         }
         let collection = request.collection.id
         guard try shelf.begin(collection, generation: request.generation) else { return }
         guard case .enqueued = orderInput.yield(request) else {
             shelf.update(collection, generation: request.generation, to: .failed("the worker's training queue is full"))
             throw WireStatus(
-                code: .overloaded, message: "the worker's training queue is full (\(limits.trainingQueueCount) wait)",
-                retryAfterMilliseconds: 5000)
+                code: .overloaded,
+                message: "the worker's training queue is full (\(limits.trainingQueueCount) wait)",
+                retryAfterMilliseconds: 5000
+            )
         }
     }
 
@@ -92,7 +98,9 @@ final class TrainingService: Sendable {
     }
 
     private func train(
-        _ order: TrainCodebook, on sample: EmbeddingMatrix, executor: BoundedExecutor
+        _ order: TrainCodebook,
+        on sample: EmbeddingMatrix,
+        executor: BoundedExecutor
     ) async throws {
         let isCancelled = CancellationFlag()
         let (shelf, collection, generation) = (shelf, order.collection.id, order.generation)
@@ -100,8 +108,12 @@ final class TrainingService: Sendable {
             await executor.run {
                 Result {
                     let codebook = try CodebookTrainer.train(
-                        sample: sample, generation: generation, listCount: Int(order.listCount),
-                        seed: Self.seed(of: order), shouldStop: { isCancelled.isRaised })
+                        sample: sample,
+                        generation: generation,
+                        listCount: Int(order.listCount),
+                        seed: Self.seed(of: order),
+                        shouldStop: { isCancelled.isRaised }
+                    )
                     try shelf.keep(codebook.encoded(), of: collection, generation: generation)
                 }
             }
@@ -139,14 +151,20 @@ final class TrainingService: Sendable {
 
     /// Appends one source's rows, page by page. Pages are drawn independently, so a row may come twice.
     private func append(
-        _ source: TrainCodebook.Source, from peer: PeerClient, dimension: Int, seed: UInt64, to values: inout [Float]
+        _ source: TrainCodebook.Source,
+        from peer: PeerClient,
+        dimension: Int,
+        seed: UInt64,
+        to values: inout [Float]
     ) async throws {
         var remaining = source.sampleCount
         var page: UInt64 = 0
         while remaining > 0 {
             let request = SampleEmbeddings(
-                route: ShardRoute(shard: source.shard, epoch: source.epoch), count: min(remaining, Self.pageRowCount),
-                seed: seed &+ UInt64(source.shard.index) << 32 &+ page)
+                route: ShardRoute(shard: source.shard, epoch: source.epoch),
+                count: min(remaining, Self.pageRowCount),
+                seed: seed &+ UInt64(source.shard.index) << 32 &+ page
+            )
             let sample = try await call(request, on: peer).embeddings
             guard sample.dimension == dimension, sample.rowCount <= Int(request.count) else {
                 throw Refusal.wrongDimension(source.shard, sent: sample.dimension, held: dimension)
@@ -166,7 +184,8 @@ final class TrainingService: Sendable {
             } catch {
                 guard error.code.retry == .retryThisCall else { throw error }
                 try await Task.sleep(
-                    for: max(.milliseconds(Int(error.retryAfterMilliseconds)), Self.pauseBetweenAttempts))
+                    for: max(.milliseconds(Int(error.retryAfterMilliseconds)), Self.pauseBetweenAttempts)
+                )
             }
         }
         return try await peer.call(request, deadline: .after(Self.pageTimeout))

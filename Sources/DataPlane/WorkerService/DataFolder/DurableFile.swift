@@ -10,7 +10,9 @@ enum DurableFile {
         var written = 0
         var failure: Int32 = 0
         while written < bytes.count, failure == 0 {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written) }
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written)
+            }
             if count > 0 { written += count } else if errno != EINTR { failure = errno }
         }
         if failure == 0, fsync(file) != 0 { failure = errno }
@@ -45,8 +47,14 @@ enum DurableFile {
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
         var count = 0
         while count < bytes.count {
-            let step = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
-            if step > 0 { count += step } else if step == 0 { break } else if errno != EINTR {
+            let step = unsafe bytes.withUnsafeMutableBytes {
+                unsafe Glibc.read(file, $0.baseAddress! + count, $0.count - count)
+            }
+            if step > 0 {
+                count += step
+            } else if step == 0 {
+                break
+            } else if errno != EINTR {
                 throw .folderUnusable(path: path, operation: "read", code: errno)
             }
         }
@@ -71,7 +79,9 @@ enum DurableFile {
             let step = unsafe bytes.withUnsafeMutableBytes {
                 unsafe pread(file, $0.baseAddress! + count, $0.count - count, start + off_t(count))
             }
-            if step > 0 { count += step } else if step == 0 || errno != EINTR {
+            if step > 0 {
+                count += step
+            } else if step == 0 || errno != EINTR {
                 throw .folderUnusable(path: path, operation: "read", code: step == 0 ? EIO : errno)
             }
         }

@@ -7,20 +7,25 @@ import WireProtocol
 enum Refusal {
     static func unknownReplica(_ shard: ShardID) -> WireStatus {
         WireStatus(
-            code: .unknownReplica, message: "this worker does not hold \(name(shard)); ask the coordinator where it is")
+            code: .unknownReplica,
+            message: "this worker does not hold \(name(shard)); ask the coordinator where it is"
+        )
     }
 
     static func staleEpoch(_ shard: ShardID, sent: Epoch, held: Epoch) -> WireStatus {
         WireStatus(
             code: .staleEpoch,
-            message: "\(name(shard)) was asked for under epoch \(sent.number), and this worker is at \(held.number)")
+            message: "\(name(shard)) was asked for under epoch \(sent.number), and this worker is at \(held.number)"
+        )
     }
 
     static func epochNotHeard(_ shard: ShardID, sent: Epoch, held: Epoch) -> WireStatus {
         WireStatus(
             code: .unavailable,
-            message: "\(name(shard)) was asked for under epoch \(sent.number), and this worker has only heard of \(held.number)",
-            retryAfterMilliseconds: 50)
+            message:
+                "\(name(shard)) was asked for under epoch \(sent.number), and this worker has heard of \(held.number)",
+            retryAfterMilliseconds: 50
+        )
     }
 
     static func opening(_ shard: ShardID) -> WireStatus {
@@ -29,56 +34,76 @@ enum Refusal {
 
     static func stopping(_ shard: ShardID) -> WireStatus {
         WireStatus(
-            code: .unavailable, message: "the worker that holds \(name(shard)) is stopping; nothing of the request was done",
-            retryAfterMilliseconds: 500)
+            code: .unavailable,
+            message: "the worker that holds \(name(shard)) is stopping; nothing of the request was done",
+            retryAfterMilliseconds: 500
+        )
     }
 
     static let stopping = WireStatus(
-        code: .unavailable, message: "the worker is stopping; nothing of the request was done", retryAfterMilliseconds: 500)
+        code: .unavailable,
+        message: "the worker is stopping; nothing of the request was done",
+        retryAfterMilliseconds: 500
+    )
 
     static func searchQueueFull(limit: Int) -> WireStatus {
         WireStatus(
-            code: .overloaded, message: "the worker's search queue is full (\(limit) requests wait)",
-            retryAfterMilliseconds: 50)
+            code: .overloaded,
+            message: "the worker's search queue is full (\(limit) requests wait)",
+            retryAfterMilliseconds: 50
+        )
     }
 
     static func writeQueueFull(_ shard: ShardID, rowCount: Int) -> WireStatus {
         WireStatus(
-            code: .overloaded, message: "the write queue of \(name(shard)) is full (\(rowCount) rows wait)",
-            retryAfterMilliseconds: 100)
+            code: .overloaded,
+            message: "the write queue of \(name(shard)) is full (\(rowCount) rows wait)",
+            retryAfterMilliseconds: 100
+        )
     }
 
     static func controlQueueFull(limit: Int) -> WireStatus {
         WireStatus(
-            code: .overloaded, message: "the worker's control queue is full (\(limit) requests wait)",
-            retryAfterMilliseconds: 200)
+            code: .overloaded,
+            message: "the worker's control queue is full (\(limit) requests wait)",
+            retryAfterMilliseconds: 200
+        )
     }
 
     static let cancelled = WireStatus(code: .cancelled, message: "the request was cancelled before it was begun")
 
     static let deadlineExceeded = WireStatus(
-        code: .deadlineExceeded, message: "the deadline passed before the request was begun; nothing of it was done")
+        code: .deadlineExceeded,
+        message: "the deadline passed before the request was begun; nothing of it was done"
+    )
 
     static func notYet(_ shard: ShardID, wanted: UInt64, committed: UInt64) -> WireStatus {
         WireStatus(
-            code: .notYet, message: "\(name(shard)) has committed sequence \(committed), and the request needs \(wanted)",
-            retryAfterMilliseconds: 10)
+            code: .notYet,
+            message: "\(name(shard)) has committed sequence \(committed), and the request needs \(wanted)",
+            retryAfterMilliseconds: 10
+        )
     }
 
     static func wrongDimension(_ shard: ShardID, sent: Int, held: Int) -> WireStatus {
         WireStatus(
             code: .dimensionMismatch,
-            message: "\(name(shard)) holds embeddings of dimension \(held), and the request brought \(sent)")
+            message: "\(name(shard)) holds embeddings of dimension \(held), and the request brought \(sent)"
+        )
     }
 
     static func outsideRange(_ shard: ShardID) -> WireStatus {
         WireStatus(
-            code: .invalidRequest, message: "the request brought a face id that does not belong to \(name(shard))")
+            code: .invalidRequest,
+            message: "the request brought a face id that does not belong to \(name(shard))"
+        )
     }
 
     static func foreignPartition(_ shard: ShardID) -> WireStatus {
         WireStatus(
-            code: .corruptPartition, message: "the partition in the folder of \(name(shard)) is another shard's")
+            code: .corruptPartition,
+            message: "the partition in the folder of \(name(shard)) is another shard's"
+        )
     }
 
     static func unreadableReplica(_ shard: ShardID, _ error: WorkerError) -> WireStatus {
@@ -92,7 +117,8 @@ enum Refusal {
     static func notFinite(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .invalidRequest,
-            message: "an embedding for \(name(shard)) holds NaN or infinity; nothing of the batch was stored")
+            message: "an embedding for \(name(shard)) holds NaN or infinity; nothing of the batch was stored"
+        )
     }
 
     /// A commit whose outcome nobody knows yet: the same write under the same key settles it.
@@ -100,10 +126,11 @@ enum Refusal {
         WireStatus(
             code: .unavailable,
             message: """
-                the commit on \(name(shard)) failed and whether it took effect is unknown (\(error)); send the same write \
-                again under the same idempotency key
+                the commit on \(name(shard)) failed and whether it took effect is unknown (\(error)); send the same \
+                write again under the same idempotency key
                 """,
-            retryAfterMilliseconds: 500)
+            retryAfterMilliseconds: 500
+        )
     }
 
     /// What a partition's error means for a request that changed nothing.
@@ -111,17 +138,21 @@ enum Refusal {
         if error.isCorruption {
             return WireStatus(
                 code: .corruptPartition,
-                message: "\(name(shard)) failed a check on this worker and is out of service: \(error)")
+                message: "\(name(shard)) failed a check on this worker and is out of service: \(error)"
+            )
         }
         if error.isStorageFull {
             return WireStatus(
                 code: .storageFull,
-                message: "no room is left for \(name(shard)) on this worker: \(error); free some space, searches go on")
+                message: "no room is left for \(name(shard)) on this worker: \(error); free some space, searches go on"
+            )
         }
         if error.requiresReopen {
             return WireStatus(
-                code: .unavailable, message: "\(name(shard)) met a disk error and is being opened again: \(error)",
-                retryAfterMilliseconds: 500)
+                code: .unavailable,
+                message: "\(name(shard)) met a disk error and is being opened again: \(error)",
+                retryAfterMilliseconds: 500
+            )
         }
         let code: StatusCode =
             switch error {

@@ -60,9 +60,15 @@ extension WorkerHandler {
                                     case .success: call.reply(Acknowledgement())
                                     case .failure(let status): call.fail(status)
                                     }
-                                }), under: request.epoch)
+                                }
+                            ),
+                            under: request.epoch
+                        )
                     }
-                }, abandon: { call.fail(Refusal.stopping) }))
+                },
+                abandon: { call.fail(Refusal.stopping) }
+            )
+        )
         if !isQueued { call.fail(Refusal.controlQueueFull(limit: control.queueLimit)) }
     }
 }

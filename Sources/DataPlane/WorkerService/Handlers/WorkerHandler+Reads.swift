@@ -21,17 +21,24 @@ extension WorkerHandler {
             onSearchThread(call, byteCount: request.probes.values.count * 4) { () throws(WireStatus) in
                 let answer = try Self.search(request, in: replica, call)
                 try checkAnswer(
-                    byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } })
+                    byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } }
+                )
                 return answer
             }
         }
     }
 
     private static func search(
-        _ request: ShardSearch, in replica: Replica, _ call: ServerCall
+        _ request: ShardSearch,
+        in replica: Replica,
+        _ call: ServerCall
     ) throws(WireStatus) -> ShardSearchAnswer {
         let search = PartitionSearch(
-            parameters: request.parameters, excludedFace: request.excludedFace, probes: request.probes, now: .now)
+            parameters: request.parameters,
+            excludedFace: request.excludedFace,
+            probes: request.probes,
+            now: .now
+        )
         let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
             if let refusal = refusal(of: request, by: partition) {
                 return Result<PartitionSearchAnswer, WireStatus>.failure(refusal)
@@ -44,8 +51,13 @@ extension WorkerHandler {
         }
         let answer = try outcome.get()
         return ShardSearchAnswer(
-            matches: answer.matches, faceCount: answer.faceCount, facesAnswered: answer.facesAnswered,
-            rowsVisited: answer.rowsVisited, listsVisited: answer.listsVisited, generation: answer.generation)
+            matches: answer.matches,
+            faceCount: answer.faceCount,
+            facesAnswered: answer.facesAnswered,
+            rowsVisited: answer.rowsVisited,
+            listsVisited: answer.listsVisited,
+            generation: answer.generation
+        )
     }
 
     private static func refusal(of request: ShardSearch, by partition: Partition) -> WireStatus? {
@@ -67,7 +79,8 @@ extension WorkerHandler {
             onSearchThread(call, byteCount: request.ids.count * 16) { () throws(WireStatus) in
                 let outcome = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
                     let shard = request.route.shard
-                    if let refusal = Self.refusal(minimumSequence: request.minimumSequence, shard: shard, by: partition) {
+                    if let refusal = Self.refusal(minimumSequence: request.minimumSequence, shard: shard, by: partition)
+                    {
                         return Result<[StoredFace], WireStatus>.failure(refusal)
                     }
                     return .success(try partition.faces(request.ids, includesEmbeddings: request.includesEmbeddings))
@@ -88,8 +101,11 @@ extension WorkerHandler {
             onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
                 let faces = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
                     try partition.page(
-                        after: request.after, limit: Int(request.limit), byteLimit: Self.pageByteLimit,
-                        includesEmbeddings: request.includesEmbeddings)
+                        after: request.after,
+                        limit: Int(request.limit),
+                        byteLimit: Self.pageByteLimit,
+                        includesEmbeddings: request.includesEmbeddings
+                    )
                 }
                 return FaceList(faces: faces)
             }
@@ -125,9 +141,10 @@ extension WorkerHandler {
             throw WireStatus(
                 code: .limitExceeded,
                 message: """
-                    the answer would have about \(byteCount >> 20) MiB, more than the \(answerByteLimit >> 20) MiB of a \
-                    frame; ask for fewer faces or probes at once
-                    """)
+                    the answer would have about \(byteCount >> 20) MiB, more than the \(answerByteLimit >> 20) MiB of \
+                    a frame; ask for fewer faces or probes at once
+                    """
+            )
         }
     }
 }

@@ -10,17 +10,23 @@ extension WorkerHandler {
         refusing(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route)
             guard !request.rows.isEmpty, request.rows.count == request.embeddings.rowCount else {
-                throw Refusal.invalid(
-                    "an enrol batch needs one embedding per row, not \(request.embeddings.rowCount) for \(request.rows.count)")
+                let (embeddingCount, rowCount) = (request.embeddings.rowCount, request.rows.count)
+                throw Refusal.invalid("an enrol batch needs one embedding a row, not \(embeddingCount) for \(rowCount)")
             }
             try check(request.embeddings.dimension, against: terms, request.route.shard)
             try check(request.rows.lazy.map(\.id), belongTo: request.route.shard, terms.range)
             let metadataBytes = request.rows.reduce(0) { $0 + $1.metadata.wireByteCount }
             let batch = WriteBatch(
-                key: request.key, operation: .enrol(rows: request.rows, embeddings: request.embeddings))
+                key: request.key,
+                operation: .enrol(rows: request.rows, embeddings: request.embeddings)
+            )
             try enqueue(
-                batch, on: replica, epoch: request.route.epoch, rowCount: request.rows.count,
-                byteCount: metadataBytes + request.embeddings.values.count * 4, call
+                batch,
+                on: replica,
+                epoch: request.route.epoch,
+                rowCount: request.rows.count,
+                byteCount: metadataBytes + request.embeddings.values.count * 4,
+                call
             ) { receipt -> ShardEnrolled? in
                 guard case .enrolled(let outcomes) = receipt.outcome else { return nil }
                 return ShardEnrolled(outcomes: outcomes, sequence: receipt.sequence)
@@ -34,8 +40,12 @@ extension WorkerHandler {
             guard !request.ids.isEmpty else { throw Refusal.invalid("a delete batch needs at least one id") }
             try check(request.ids, belongTo: request.route.shard, terms.range)
             try enqueue(
-                WriteBatch(key: request.key, operation: .delete(request.ids)), on: replica, epoch: request.route.epoch,
-                rowCount: request.ids.count, byteCount: request.ids.count * 16, call
+                WriteBatch(key: request.key, operation: .delete(request.ids)),
+                on: replica,
+                epoch: request.route.epoch,
+                rowCount: request.ids.count,
+                byteCount: request.ids.count * 16,
+                call
             ) { receipt -> ShardDeleted? in
                 guard case .deleted(let outcomes) = receipt.outcome else { return nil }
                 return ShardDeleted(outcomes: outcomes, sequence: receipt.sequence)
@@ -43,15 +53,23 @@ extension WorkerHandler {
         }
     }
 
-    /// - Parameter reply: the answer to a receipt; nil when it is a receipt of another kind, which happens when the same
-    ///   idempotency key was used for another kind of write.
+    /// - Parameter reply: the answer to a receipt; nil when it is of another kind, which happens when the idempotency
+    ///   key was used before for another kind of write.
     private func enqueue<Reply: WireMessage>(
-        _ batch: WriteBatch, on replica: Replica, epoch: Epoch, rowCount: Int, byteCount: Int, _ call: ServerCall,
+        _ batch: WriteBatch,
+        on replica: Replica,
+        epoch: Epoch,
+        rowCount: Int,
+        byteCount: Int,
+        _ call: ServerCall,
         reply: @escaping @Sendable (WriteReceipt) -> Reply?
     ) throws(WireStatus) {
         try replica.enqueue(
             PendingWrite(
-                batch: batch, epoch: epoch, rowCount: rowCount, byteCount: byteCount,
+                batch: batch,
+                epoch: epoch,
+                rowCount: rowCount,
+                byteCount: byteCount,
                 isAbandoned: { call.isCancelled || call.deadline.hasPassed },
                 finish: { result in
                     switch result {
@@ -59,16 +77,21 @@ extension WorkerHandler {
                     case .success(let receipt):
                         guard let message = reply(receipt) else {
                             return call.fail(
-                                Refusal.invalid("this idempotency key was used before, for another kind of write"))
+                                Refusal.invalid("this idempotency key was used before, for another kind of write")
+                            )
                         }
                         call.reply(message)
                     }
-                }))
+                }
+            )
+        )
     }
 
     /// A face in the wrong shard would never be found again.
     private func check(
-        _ ids: some Sequence<FaceID>, belongTo shard: ShardID, _ range: HashRange
+        _ ids: some Sequence<FaceID>,
+        belongTo shard: ShardID,
+        _ range: HashRange
     ) throws(WireStatus) {
         for id in ids where !range.contains(FaceIDHash.hash(id, in: shard.collection)) {
             throw Refusal.outsideRange(shard)

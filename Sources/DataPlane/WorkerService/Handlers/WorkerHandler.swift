@@ -21,7 +21,8 @@ struct WorkerHandler: RequestHandler {
     func handle(_ request: Request, call: ServerCall) {
         guard call.peerRole == .coordinator || call.peerRole == .worker else {
             return call.fail(
-                Refusal.invalid("this node is a worker and answers only the cluster's nodes; connect to a coordinator"))
+                Refusal.invalid("this node is a worker and answers only the cluster's nodes; connect to a coordinator")
+            )
         }
         switch request {
         case .shardEnrol(let request): enrol(request, call)
@@ -36,7 +37,9 @@ struct WorkerHandler: RequestHandler {
         case .fetchCodebook(let request): fetch(request, call)
         case .installCodebook(let request): install(request, call)
         default:
-            call.fail(Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator"))
+            call.fail(
+                Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")
+            )
         }
     }
 
@@ -56,19 +59,28 @@ struct WorkerHandler: RequestHandler {
     ///
     /// - Parameter byteCount: what the request keeps in memory while it waits.
     func onSearchThread(
-        _ call: ServerCall, byteCount: Int, _ body: @escaping @Sendable () throws(WireStatus) -> some WireMessage
+        _ call: ServerCall,
+        byteCount: Int,
+        _ body: @escaping @Sendable () throws(WireStatus) -> some WireMessage
     ) {
         let isQueued = searches.submit(
-            BoundedExecutor.Job(byteCount: byteCount, run: { answer(call, body) }, abandon: { call.fail(Refusal.stopping) }))
+            BoundedExecutor.Job(
+                byteCount: byteCount,
+                run: { answer(call, body) },
+                abandon: { call.fail(Refusal.stopping) }
+            )
+        )
         if !isQueued { call.fail(Refusal.searchQueueFull(limit: searches.queueLimit)) }
     }
 
     /// The same on the control thread.
     func onControlThread(
-        _ call: ServerCall, _ body: @escaping @Sendable () throws(WireStatus) -> some WireMessage
+        _ call: ServerCall,
+        _ body: @escaping @Sendable () throws(WireStatus) -> some WireMessage
     ) {
         let isQueued = control.submit(
-            BoundedExecutor.Job(run: { answer(call, body) }, abandon: { call.fail(Refusal.stopping) }))
+            BoundedExecutor.Job(run: { answer(call, body) }, abandon: { call.fail(Refusal.stopping) })
+        )
         if !isQueued { call.fail(Refusal.controlQueueFull(limit: control.queueLimit)) }
     }
 

@@ -9,6 +9,8 @@ import WireTransport
 final class HeartbeatService: Sendable {
     /// A beat that takes longer counts as missed.
     private static let timeout = Duration.seconds(5)
+    /// Changes within this time go into one beat.
+    private static let leastPause = Duration.milliseconds(50)
 
     private let coordinator: NodeAddress
     private let interval: Duration
@@ -22,8 +24,13 @@ final class HeartbeatService: Sendable {
 
     /// - Parameter report: what to say of the worker now; nil once it is stopping.
     init(
-        coordinator: NodeAddress, interval: Duration, folder: DataFolder, address: NodeAddress, peer: PeerClient,
-        report: @escaping @Sendable () async -> WorkerReport?, logger: Logger
+        coordinator: NodeAddress,
+        interval: Duration,
+        folder: DataFolder,
+        address: NodeAddress,
+        peer: PeerClient,
+        report: @escaping @Sendable () async -> WorkerReport?,
+        logger: Logger
     ) {
         self.coordinator = coordinator
         self.interval = interval
@@ -73,7 +80,8 @@ final class HeartbeatService: Sendable {
                 if isHeard != false, !Task.isCancelled {
                     logger.warning(
                         "the coordinator does not take heartbeats; trying on",
-                        metadata: ["coordinator": "\(coordinator)", "status": "\(error)"])
+                        metadata: ["coordinator": "\(coordinator)", "status": "\(error)"]
+                    )
                 }
                 isHeard = false
                 continue
@@ -85,9 +93,11 @@ final class HeartbeatService: Sendable {
             if isHeard != true {
                 logger.info(
                     "the coordinator takes heartbeats",
-                    metadata: ["coordinator": "\(coordinator)", "cluster": "\(reply.clusterID)"])
+                    metadata: ["coordinator": "\(coordinator)", "cluster": "\(reply.clusterID)"]
+                )
             }
             isHeard = true
+            try? await Task.sleep(for: Self.leastPause)
         }
         return .success(())
     }

@@ -10,7 +10,8 @@ import WireProtocol
 /// The write lane: the one thread that opens the partition, commits, installs codebooks, maintains and closes.
 ///
 /// Group commit: whatever waited while a commit ran is the next commit. An error that leaves the disk's state unknown
-/// ends the session: readers are asked to leave, the partition is closed, opened again and checked, with growing pauses.
+/// ends the session: readers are asked to leave, the partition is closed, opened again and checked. Pauses between
+/// attempts grow.
 extension Replica {
     private enum LaneStep {
         case stop
@@ -66,6 +67,8 @@ extension Replica {
                 return false
             }
             state.statistics = statistics
+            // What a reader met as it left the session before this one is settled by having opened again.
+            state.readError = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
             return true
@@ -88,6 +91,8 @@ extension Replica {
                 let start = ContinuousClock.now
                 if let error = commit(writes, to: partition) { return error }
                 schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: .now - start)
+                // Counts that people see should be those of the write they have just made.
+                if monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
             case .turn(.install(let installation)):
                 if let error = install(installation, in: partition) { return error }
             case .maintain:
@@ -95,6 +100,7 @@ extension Replica {
                 do throws(PartitionError) {
                     let hasMore = try partition.maintain(now: .now)
                     schedule.maintained(hasMore: hasMore, took: .now - start, now: .now)
+                    if !hasMore { options.reportChanged() }
                 } catch {
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
                     if error.requiresReopen || error.isCorruption { return error }
@@ -159,7 +165,11 @@ extension Replica {
         return nil
     }
 
-    private func settle(_ group: [PendingWrite], after error: PartitionError, in partition: Partition) -> PartitionError? {
+    private func settle(
+        _ group: [PendingWrite],
+        after error: PartitionError,
+        in partition: Partition
+    ) -> PartitionError? {
         logger.error("a commit failed", metadata: logMetadata(error))
         if error.requiresReopen || error.isCorruption {
             let status = error.isCorruption ? Refusal.failed(shard, error) : Refusal.unknownOutcome(shard, error)
@@ -200,7 +210,6 @@ extension Replica {
     private func retire(_ partition: Partition, because error: PartitionError?) {
         isFenced.store(true, ordering: .releasing)
         let refused = monitor.withLock(waking: .all) { state in
-            state.readError = nil
             state.phase =
                 switch error {
                 case nil: .stopped
@@ -221,7 +230,10 @@ extension Replica {
 
     private func setFailed(_ error: PartitionError, isFirst: Bool) {
         logger.log(
-            level: isFirst ? .error : .debug, "replica cannot be opened; trying on", metadata: logMetadata(error))
+            level: isFirst ? .error : .debug,
+            "replica cannot be opened; trying on",
+            metadata: logMetadata(error)
+        )
         monitor.withLock(waking: .all) { $0.phase = .failed(Refusal.failed(self.shard, error)) }
         options.reportChanged()
     }

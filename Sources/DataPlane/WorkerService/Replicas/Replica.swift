@@ -57,14 +57,21 @@ final class Replica: Sendable {
             State(
                 record: record,
                 queue: WriteQueue(
-                    rowLimit: options.limits.writeQueueRowCount, byteLimit: options.limits.writeQueueBytes)))
+                    rowLimit: options.limits.writeQueueRowCount,
+                    byteLimit: options.limits.writeQueueBytes
+                )
+            )
+        )
     }
 
-    /// Begins to open the replica whose record is on disk. Returns at once; ``waitUntilOpened()`` waits for the outcome.
+    /// Begins to open the replica whose record is on disk and returns; ``waitUntilOpened()`` waits for the outcome.
     ///
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
-        record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger
+        record: ReplicaRecord,
+        directory: String,
+        options: ReplicaOptions,
+        logger: Logger
     ) -> Replica {
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
         replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
@@ -73,7 +80,11 @@ final class Replica: Sendable {
 
     /// A replica whose record or partition cannot even be tried; it only reports that it failed.
     static func failed(
-        shard: ShardID, directory: String, reason: WireStatus, options: ReplicaOptions, logger: Logger
+        shard: ShardID,
+        directory: String,
+        reason: WireStatus,
+        options: ReplicaOptions,
+        logger: Logger
     ) -> Replica {
         let record = ReplicaRecord(shard: shard, epoch: Epoch(0), range: .all)
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
@@ -142,7 +153,9 @@ final class Replica: Sendable {
         try monitor.withLock { (state) throws(WireStatus) in
             let partition = try self.check(epoch, against: state)
             return Terms(
-                range: state.record.range, dimension: partition.identity.collection.configuration.dimension)
+                range: state.record.range,
+                dimension: partition.identity.collection.configuration.dimension
+            )
         }
     }
 
@@ -170,7 +183,8 @@ final class Replica: Sendable {
     /// - Parameter body: gets the partition and a check that turns true when it should leave early.
     /// - Throws: the partition's error as a status; one that asks for it also takes the replica out of service.
     func read<R>(
-        under epoch: Epoch, _ body: (Partition, () -> Bool) throws(PartitionError) -> R
+        under epoch: Epoch,
+        _ body: (Partition, () -> Bool) throws(PartitionError) -> R
     ) throws(WireStatus) -> R {
         let partition = try monitor.withLock { (state) throws(WireStatus) in
             let partition = try self.check(epoch, against: state)
@@ -187,7 +201,7 @@ final class Replica: Sendable {
         }
     }
 
-    /// Ends a read. The lane is woken only when it has to do something about it: a wake-up costs as much as a short read.
+    /// Ends a read. The lane is woken only when it has something to do: a wake-up costs as much as a short read.
     private func leave(after error: PartitionError?) {
         let needsLane = monitor.withLock { state in
             state.readerCount -= 1
@@ -225,7 +239,8 @@ final class Replica: Sendable {
 
     /// What the heartbeat says of the replica. Reads the partition: not for event loops.
     func report() -> WorkerReport.Replica {
-        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in try partition.statistics() }
+        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in try partition.statistics()
+        }
         return monitor.withLock { state in
             if let fresh { state.statistics = fresh }
             let statistics = state.statistics
@@ -236,10 +251,16 @@ final class Replica: Sendable {
                 case .failed, .stopped: .failed
                 }
             return WorkerReport.Replica(
-                shard: self.shard, epoch: state.record.epoch, state: phase, 
-                faceCount: statistics?.faceCount ?? 0, freshCount: statistics?.freshCount ?? 0,
-                tombstoneCount: statistics?.tombstoneCount ?? 0, sequence: statistics?.sequence ?? 0,
-                diskByteCount: statistics?.diskByteCount ?? 0, generation: statistics?.generation ?? 0)
+                shard: self.shard,
+                epoch: state.record.epoch,
+                state: phase,
+                faceCount: statistics?.faceCount ?? 0,
+                freshCount: statistics?.freshCount ?? 0,
+                tombstoneCount: statistics?.tombstoneCount ?? 0,
+                sequence: statistics?.sequence ?? 0,
+                diskByteCount: statistics?.diskByteCount ?? 0,
+                generation: statistics?.generation ?? 0
+            )
         }
     }
 }

@@ -52,7 +52,12 @@ final class ReplicaTable: Sendable {
                 logger.error("replica cannot be read", metadata: metadata(shard, ["error": "\(error)"]))
                 let reason = Refusal.unreadableReplica(shard, error)
                 replica = Replica.failed(
-                    shard: shard, directory: directory, reason: reason, options: options, logger: logger)
+                    shard: shard,
+                    directory: directory,
+                    reason: reason,
+                    options: options,
+                    logger: logger
+                )
             }
             replicas.withLock { $0[shard] = replica }
         }
@@ -80,8 +85,11 @@ final class ReplicaTable: Sendable {
         }
         do throws(PartitionError) {
             let identity = PartitionIdentity(
-                collection: request.collection, shardIndex: shard.index, firstHash: request.range.first,
-                lastHash: request.range.last)
+                collection: request.collection,
+                shardIndex: shard.index,
+                firstHash: request.range.first,
+                lastHash: request.range.last
+            )
             try Partition.create(at: "\(directory)/partition", identity: identity, options: options.partition).close()
         } catch {
             throw Refusal.failed(shard, error)

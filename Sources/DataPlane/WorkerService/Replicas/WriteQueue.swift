@@ -48,7 +48,7 @@ struct WriteQueue {
 
     var isEmpty: Bool { jobs.isEmpty }
 
-    /// Queues a write; false when that would pass a bound. A write alone larger than a bound waits only while the queue is empty.
+    /// Queues a write; false when that would pass a bound. A write that alone passes one waits in an empty queue only.
     mutating func append(_ write: PendingWrite) -> Bool {
         guard isEmpty || (rowCount + write.rowCount <= rowLimit && byteCount + write.byteCount <= byteLimit) else {
             return false

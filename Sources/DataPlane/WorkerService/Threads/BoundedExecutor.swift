@@ -10,7 +10,9 @@ package final class BoundedExecutor: Sendable {
         package let abandon: @Sendable () -> Void
 
         package init(
-            byteCount: Int = 0, run: @escaping @Sendable () -> Void, abandon: @escaping @Sendable () -> Void
+            byteCount: Int = 0,
+            run: @escaping @Sendable () -> Void,
+            abandon: @escaping @Sendable () -> Void
         ) {
             self.byteCount = byteCount
             self.run = run
@@ -34,7 +36,10 @@ package final class BoundedExecutor: Sendable {
     ///   - queueLimit: jobs that may wait; those being run do not count.
     ///   - queueByteLimit: bytes they may keep in memory; a job alone larger waits only in an empty queue.
     package init(
-        name: String, threadCount: Int, queueLimit: Int, queueByteLimit: Int = .max,
+        name: String,
+        threadCount: Int,
+        queueLimit: Int,
+        queueByteLimit: Int = .max,
         priority: WorkerThread.Priority = .normal
     ) {
         precondition(threadCount > 0 && queueLimit > 0)
@@ -46,7 +51,8 @@ package final class BoundedExecutor: Sendable {
                 WorkerThread(name: "\(name)-\(index)", priority: priority) {
                     while let job = monitor.wait(Self.next) { job.run() }
                 }
-            })
+            }
+        )
     }
 
     /// The job whose turn it is; an inner nil when the thread should end, an outer one while there is nothing to do.
@@ -70,14 +76,18 @@ package final class BoundedExecutor: Sendable {
         }
     }
 
-    /// Runs `body` on one of the threads, for Swift tasks; waits in the queue beyond its bound, as there are few of them.
+    /// Runs `body` on one of the threads, for Swift tasks; waits beyond the queue's bound, as there are few of them.
     /// Nil when the executor stops first. Cancellation does not shorten the wait.
     package func run<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R? {
         await withCheckedContinuation { (continuation: CheckedContinuation<R?, Never>) in
             let isQueued = monitor.withLock(waking: .one) { state in
                 guard !state.isStopped else { return false }
                 state.queue.append(
-                    Job(run: { continuation.resume(returning: body()) }, abandon: { continuation.resume(returning: nil) }))
+                    Job(
+                        run: { continuation.resume(returning: body()) },
+                        abandon: { continuation.resume(returning: nil) }
+                    )
+                )
                 return true
             }
             if !isQueued { continuation.resume(returning: nil) }

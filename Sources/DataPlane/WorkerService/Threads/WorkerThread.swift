@@ -25,14 +25,18 @@ import Glibc
                 // On Linux a nice value belongs to a thread, and 0 is the calling one.
                 if priority == .background { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 15) }
                 body()
-            })
+            }
+        )
         var handle = pthread_t()
         let failure = unsafe pthread_create(
-            &handle, nil,
+            &handle,
+            nil,
             { argument in
                 unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
                 return nil
-            }, box.toOpaque())
+            },
+            box.toOpaque()
+        )
         precondition(failure == 0, "the system refused a thread (error \(failure)); raise the limit on processes")
         self.handle = handle
     }

@@ -27,7 +27,8 @@ extension CollectionConfiguration {
             embeddingModel: try reader.string("embedding model", limit: NameLimit.embeddingModel),
             shardCount: Int(try reader.integer("shard count") as UInt32),
             replicationFactor: Int(try reader.integer("replication factor") as UInt8),
-            storedPrecision: try reader.enumeration("stored precision"))
+            storedPrecision: try reader.enumeration("stored precision")
+        )
         if let problem { throw .invalid(field: "collection", rule: problem) }
     }
 }
@@ -43,6 +44,7 @@ extension FaceModel.Collection {
         self.init(
             id: try CollectionID(decoding: &reader),
             configuration: try CollectionConfiguration(decoding: &reader),
-            created: try Timestamp(decoding: &reader))
+            created: try Timestamp(decoding: &reader)
+        )
     }
 }

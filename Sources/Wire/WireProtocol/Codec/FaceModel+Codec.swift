@@ -42,8 +42,11 @@ extension BoundingBox: WireValue {
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
-            left: try reader.float("bounding box left"), top: try reader.float("bounding box top"),
-            width: try reader.float("bounding box width"), height: try reader.float("bounding box height"))
+            left: try reader.float("bounding box left"),
+            top: try reader.float("bounding box top"),
+            width: try reader.float("bounding box width"),
+            height: try reader.float("bounding box height")
+        )
     }
 }
 
@@ -80,7 +83,8 @@ extension FaceMetadata: WireValue {
             quality: try reader.flag("quality") ? try reader.float("quality") : nil,
             confidence: try reader.flag("confidence") ? try reader.float("confidence") : nil,
             created: try reader.optional("created"),
-            expires: try reader.optional("expires"))
+            expires: try reader.optional("expires")
+        )
         let count = try reader.elementCount("attributes", leastByteCount: 4, limit: Self.wireAttributeCountLimit)
         for _ in 0..<count {
             let key = try reader.string("attribute key", limit: Self.wireFieldByteLimit)
@@ -155,8 +159,10 @@ extension StoredFace: WireValue {
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
-            id: try FaceID(decoding: &reader), metadata: try FaceMetadata(decoding: &reader),
-            version: FaceVersion(epoch: try reader.integer("epoch"), sequence: try reader.integer("sequence")))
+            id: try FaceID(decoding: &reader),
+            metadata: try FaceMetadata(decoding: &reader),
+            version: FaceVersion(epoch: try reader.integer("epoch"), sequence: try reader.integer("sequence"))
+        )
         if try reader.flag("embedding") {
             let dimension = try reader.count("dimension", in: PayloadReader.dimensionRange)
             embedding = try reader.floats("embedding", count: dimension)
@@ -173,7 +179,9 @@ extension Match: WireValue {
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
-            faceID: try FaceID(decoding: &reader), similarity: try reader.float("similarity"),
-            metadata: try FaceMetadata(decoding: &reader))
+            faceID: try FaceID(decoding: &reader),
+            similarity: try reader.float("similarity"),
+            metadata: try FaceMetadata(decoding: &reader)
+        )
     }
 }

@@ -96,7 +96,8 @@ package struct PayloadReader {
     }
 
     package mutating func optional<T>(
-        _ field: String, _ read: (inout PayloadReader) throws(WireDecodingError) -> T
+        _ field: String,
+        _ read: (inout PayloadReader) throws(WireDecodingError) -> T
     ) throws(WireDecodingError) -> T? {
         try flag(field) ? try read(&self) : nil
     }
@@ -106,10 +107,16 @@ package struct PayloadReader {
     }
 
     package mutating func array<T: WireValue>(
-        _ field: String, limit: Int = .max, isEmptyAllowed: Bool = true
+        _ field: String,
+        limit: Int = .max,
+        isEmptyAllowed: Bool = true
     ) throws(WireDecodingError) -> [T] {
         let count = try elementCount(
-            field, leastByteCount: T.leastByteCount, limit: limit, isEmptyAllowed: isEmptyAllowed)
+            field,
+            leastByteCount: T.leastByteCount,
+            limit: limit,
+            isEmptyAllowed: isEmptyAllowed
+        )
         var values: [T] = []
         values.reserveCapacity(count)
         for _ in 0..<count { values.append(try T(decoding: &self)) }
@@ -118,7 +125,10 @@ package struct PayloadReader {
 
     /// A 32-bit element count that the rest of the payload can hold.
     package mutating func elementCount(
-        _ field: String, leastByteCount: Int, limit: Int = .max, isEmptyAllowed: Bool = true
+        _ field: String,
+        leastByteCount: Int,
+        limit: Int = .max,
+        isEmptyAllowed: Bool = true
     ) throws(WireDecodingError) -> Int {
         let count = Int(try integer(field) as UInt32)
         if count > limit { throw .limitExceeded(field: field, count: count, limit: limit) }
@@ -153,7 +163,8 @@ package struct PayloadReader {
         let values = unsafe buffer.withUnsafeReadableBytes { source in
             unsafe [Float](unsafeUninitializedCapacity: count) { target, initializedCount in
                 unsafe UnsafeMutableRawBufferPointer(target).copyMemory(
-                    from: UnsafeRawBufferPointer(rebasing: source.prefix(byteCount)))
+                    from: UnsafeRawBufferPointer(rebasing: source.prefix(byteCount))
+                )
                 initializedCount = count
             }
         }
@@ -169,6 +180,8 @@ package struct PayloadReader {
         let rowCount = Int(try integer("\(field) rows") as UInt32)
         if rowCount > rowLimit { throw .limitExceeded(field: field, count: rowCount, limit: rowLimit) }
         return EmbeddingMatrix(
-            dimension: dimension, values: try floats(field, count: rowCount * dimension))
+            dimension: dimension,
+            values: try floats(field, count: rowCount * dimension)
+        )
     }
 }

@@ -107,6 +107,7 @@ extension Coverage {
             rowsVisited: try reader.integer("rows visited"),
             listsVisited: try reader.integer("lists visited"),
             generation: try reader.integer("generation"),
-            missing: try reader.array("missing shards"))
+            missing: try reader.array("missing shards")
+        )
     }
 }

@@ -24,12 +24,16 @@ package struct Frame: Hashable, Sendable {
     ///
     /// - Throws: `limitExceeded` when a field or the payload is longer than the wire or `payloadLimit` allows.
     package static func encode(
-        _ message: some WireMessage, stream: UInt64, deadlineMicroseconds: UInt64 = 0, payloadLimit: UInt32,
+        _ message: some WireMessage,
+        stream: UInt64,
+        deadlineMicroseconds: UInt64 = 0,
+        payloadLimit: UInt32,
         allocator: ByteBufferAllocator = ByteBufferAllocator()
     ) throws(WireStatus) -> ByteBuffer {
         var writer = PayloadWriter(
             allocator.buffer(capacity: FrameHeader.byteCount + message.expectedByteCount),
-            reservedByteCount: FrameHeader.byteCount)
+            reservedByteCount: FrameHeader.byteCount
+        )
         message.encode(into: &writer)
         if let failure = writer.failure { throw failure }
         let type = Swift.type(of: message).type
@@ -37,11 +41,14 @@ package struct Frame: Hashable, Sendable {
             throw WireStatus(
                 .limitExceeded,
                 "a \(type) message of \(writer.payloadByteCount) bytes is above this connection's limit of "
-                    + "\(payloadLimit); ask for or send less at a time")
+                    + "\(payloadLimit); ask for or send less at a time"
+            )
         }
         var buffer = writer.buffer
         FrameHeader(
-            payloadByteCount: byteCount, typeNumber: type.rawValue, stream: stream,
+            payloadByteCount: byteCount,
+            typeNumber: type.rawValue,
+            stream: stream,
             deadlineMicroseconds: deadlineMicroseconds,
             payloadChecksum: buffer.checksum(at: FrameHeader.byteCount, byteCount: Int(byteCount))
         ).write(to: &buffer, at: 0)

@@ -75,8 +75,9 @@ package struct FrameDecoder: Sendable {
                 }
             case .payload(let header):
                 guard let payload = unread.readSlice(length: Int(header.payloadByteCount)) else { return nil }
-                guard payload.checksum(at: payload.readerIndex, byteCount: payload.readableBytes)
-                    == header.payloadChecksum
+                guard
+                    payload.checksum(at: payload.readerIndex, byteCount: payload.readableBytes)
+                        == header.payloadChecksum
                 else { throw .payloadChecksum(stream: header.stream) }
                 finishFrame()
                 return .frame(Frame(header: header, payload: payload))
@@ -101,8 +102,9 @@ package struct FrameDecoder: Sendable {
 
     /// Tells a stranger by its first bytes, without waiting for a whole header.
     private func checkBeginning() throws(FrameError) {
-        guard let (length, type) = unread.getInteger(at: unread.readerIndex, endianness: .little, as: UInt32.self)
-            .map({ ($0, unread.getInteger(at: unread.readerIndex + 4, endianness: .little, as: UInt16.self)) })
+        guard
+            let (length, type) = unread.getInteger(at: unread.readerIndex, endianness: .little, as: UInt32.self)
+                .map({ ($0, unread.getInteger(at: unread.readerIndex + 4, endianness: .little, as: UInt16.self)) })
         else { return }
         let isHello = type == nil || type == MessageType.hello.rawValue
         if length > payloadLimit || !isHello { throw .notHello(firstBytes: length) }
@@ -111,7 +113,10 @@ package struct FrameDecoder: Sendable {
     private func check(_ header: FrameHeader) throws(FrameError) {
         if header.payloadByteCount > payloadLimit {
             throw .payloadLimit(
-                stream: header.stream, byteCount: header.payloadByteCount, limit: payloadLimit)
+                stream: header.stream,
+                byteCount: header.payloadByteCount,
+                limit: payloadLimit
+            )
         }
     }
 

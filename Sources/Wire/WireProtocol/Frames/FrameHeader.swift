@@ -24,8 +24,12 @@ package struct FrameHeader: Hashable, Sendable {
     package var payloadChecksum: UInt32
 
     package init(
-        payloadByteCount: UInt32, typeNumber: UInt16, flags: UInt16 = 0, stream: UInt64,
-        deadlineMicroseconds: UInt64 = 0, payloadChecksum: UInt32
+        payloadByteCount: UInt32,
+        typeNumber: UInt16,
+        flags: UInt16 = 0,
+        stream: UInt64,
+        deadlineMicroseconds: UInt64 = 0,
+        payloadChecksum: UInt32
     ) {
         self.payloadByteCount = payloadByteCount
         self.typeNumber = typeNumber
@@ -49,12 +53,19 @@ package struct FrameHeader: Hashable, Sendable {
         guard
             let (payloadByteCount, typeNumber, flags, stream, deadline, payloadChecksum, headerChecksum) =
                 rest.readMultipleIntegers(
-                    endianness: .little, as: (UInt32, UInt16, UInt16, UInt64, UInt64, UInt32, UInt32).self)
+                    endianness: .little,
+                    as: (UInt32, UInt16, UInt16, UInt64, UInt64, UInt32, UInt32).self
+                )
         else { return nil }
         guard checksum == headerChecksum else { throw .headerChecksum }
         self.init(
-            payloadByteCount: payloadByteCount, typeNumber: typeNumber, flags: flags, stream: stream,
-            deadlineMicroseconds: deadline, payloadChecksum: payloadChecksum)
+            payloadByteCount: payloadByteCount,
+            typeNumber: typeNumber,
+            flags: flags,
+            stream: stream,
+            deadlineMicroseconds: deadline,
+            payloadChecksum: payloadChecksum
+        )
     }
 
     /// Writes the header over the 32 bytes at `index`, which are already part of the buffer.

@@ -50,8 +50,10 @@ extension WireStatus: WireMessage {
         let retryAfter: UInt32 = try reader.integer("retry after")
         let message = try reader.string("message", limit: Self.messageByteLimit)
         self.init(
-            code: StatusCode(rawValue: number) ?? StatusCode(standingFor: advice), message: message,
-            retryAfterMilliseconds: retryAfter)
+            code: StatusCode(rawValue: number) ?? StatusCode(standingFor: advice),
+            message: message,
+            retryAfterMilliseconds: retryAfter
+        )
     }
 }
 

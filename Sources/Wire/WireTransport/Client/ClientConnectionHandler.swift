@@ -45,8 +45,12 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private var deadlineTimer: (at: NIODeadline, task: Scheduled<Void>)?
 
     init(
-        hello: ByteBuffer, helloDeadline: NIODeadline, keepAlive: TimeAmount, peerName: String,
-        openness: ConnectionOpenness, helloReply: EventLoopPromise<HelloReply>
+        hello: ByteBuffer,
+        helloDeadline: NIODeadline,
+        keepAlive: TimeAmount,
+        peerName: String,
+        openness: ConnectionOpenness,
+        helloReply: EventLoopPromise<HelloReply>
     ) {
         self.hello = hello
         self.helloDeadline = helloDeadline
@@ -64,15 +68,20 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         case .open: break
         case .awaitingHelloReply, .draining:
             return answer.resume(
-                returning: .failure(WireStatus(.unavailable, "\(peerName) is stopping; call again in a moment")))
+                returning: .failure(WireStatus(.unavailable, "\(peerName) is stopping; call again in a moment"))
+            )
         case .closed(let status): return answer.resume(returning: .failure(status))
         }
         guard calls.count < streamLimit else {
             return answer.resume(
                 returning: .failure(
                     WireStatus(
-                        .overloaded, "\(calls.count) calls to \(peerName) are under way, which is its limit",
-                        retryAfterMilliseconds: 20)))
+                        .overloaded,
+                        "\(calls.count) calls to \(peerName) are under way, which is its limit",
+                        retryAfterMilliseconds: 20
+                    )
+                )
+            )
         }
         calls[call.stream] = Call(answer: answer, deadline: call.deadline)
         watch(call.deadline)
@@ -109,7 +118,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         let now = WireDeadline(.now())
         for (stream, call) in calls where call.deadline <= now {
             abandon(
-                stream, WireStatus(.deadlineExceeded, "\(peerName) did not answer before the call's deadline"))
+                stream,
+                WireStatus(.deadlineExceeded, "\(peerName) did not answer before the call's deadline")
+            )
         }
         if let next = calls.values.map(\.deadline).min() { watch(next) }
     }
@@ -152,7 +163,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         WireStatus(
             .unavailable,
             "the connection to \(peerName) was lost before the answer came; a write may have been done, and may be "
-                + "sent again under the same key")
+                + "sent again under the same key"
+        )
     }
 
     private func helloTimedOut() {
@@ -220,7 +232,10 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                     WireStatus(
                         .incompatibleVersion,
                         "\(peerName) answered with a message of type \(header.typeNumber), which this build does not "
-                            + "know")))
+                            + "know"
+                    )
+                )
+            )
         case .frame(let frame):
             if case .awaitingHelloReply = state { return receiveHelloReply(frame) }
             switch frame.header.type {
@@ -229,7 +244,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                 openness.close()
                 closeIfDrained()
             case .status where frame.header.stream == 0: close(status(in: frame))
-            case .pong: break
+            case .pong where frame.header.stream == 0: break
             default: finish(frame.header.stream, .success(frame))
             }
         }
@@ -244,7 +259,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                     return close(
                         WireStatus(
                             .incompatibleVersion,
-                            "\(peerName) chose protocol version \(reply.version), which this build does not speak"))
+                            "\(peerName) chose protocol version \(reply.version), which this build does not speak"
+                        )
+                    )
                 }
                 decoder.open(payloadLimit: reply.limits.payloadByteCount)
                 streamLimit = Int(reply.limits.streamCount)

@@ -21,7 +21,12 @@ package final class PeerClient: Sendable {
     private static let connectTimeout = Duration.seconds(5)
 
     package init(
-        address: NodeAddress, role: PeerRole, token: String, tls: ClientTLS?, group: any EventLoopGroup, agent: String
+        address: NodeAddress,
+        role: PeerRole,
+        token: String,
+        tls: ClientTLS?,
+        group: any EventLoopGroup,
+        agent: String
     ) {
         self.address = address
         self.role = role
@@ -62,8 +67,15 @@ package final class PeerClient: Sendable {
             do throws(WireStatus) {
                 result = .success(
                     try await WireConnection.connect(
-                        to: address, as: role, token: token, tls: tls, on: eventLoop, agent: agent,
-                        timeout: Self.connectTimeout))
+                        to: address,
+                        as: role,
+                        token: token,
+                        tls: tls,
+                        on: eventLoop,
+                        agent: agent,
+                        timeout: Self.connectTimeout
+                    )
+                )
             } catch {
                 result = .failure(error)
             }
@@ -82,7 +94,9 @@ package final class PeerClient: Sendable {
             ? nil
             : eventLoop.scheduleTask(deadline: deadline.instant) { [self] in
                 giveUp(
-                    id, WireStatus(.deadlineExceeded, "no connection to \(address) before the call's deadline"))
+                    id,
+                    WireStatus(.deadlineExceeded, "no connection to \(address) before the call's deadline")
+                )
             }
         defer { timer?.cancel() }
         return await withTaskCancellationHandler {

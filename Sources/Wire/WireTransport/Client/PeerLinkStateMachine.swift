@@ -31,7 +31,7 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
     package init() {}
 
     static var shortestRest: TimeAmount { .milliseconds(50) }
-    static var longestRest: TimeAmount { .seconds(2) }
+    static var longestRest: TimeAmount { .milliseconds(500) }
     static var closedStatus: WireStatus { WireStatus(.unavailable, "this side closed its connection to the peer") }
 
     /// A call wants the connection.
@@ -78,7 +78,8 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
     ///
     /// - Returns: who waits for it, and whether the connection is wanted no more.
     package mutating func attemptEnded(
-        _ result: Result<Connection, WireStatus>, now: NIODeadline
+        _ result: Result<Connection, WireStatus>,
+        now: NIODeadline
     ) -> (waiters: [Waiter], discardsConnection: Bool) {
         guard case .connecting(let waiters) = state else { return ([], true) }
         switch result {

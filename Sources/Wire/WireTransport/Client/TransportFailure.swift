@@ -12,7 +12,8 @@ enum TransportFailure {
             WireStatus(
                 .unauthenticated,
                 "no TLS connection to \(peer): \(reason(error)). Check that both sides use TLS, the certificate's "
-                    + "names and dates, and the trust roots")
+                    + "names and dates, and the trust roots"
+            )
         default: WireStatus(.unavailable, "cannot reach \(peer): \(SystemText.reason(error))")
         }
     }

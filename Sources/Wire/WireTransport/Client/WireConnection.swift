@@ -42,14 +42,27 @@ package final class WireConnection: Sendable {
     ///   - keepAlive: a peer that is silent this long is pinged; silent as long again, it is given up.
     /// - Throws: `unavailable` when nobody answers; what the node says when it refuses the hello.
     package static func connect(
-        to address: NodeAddress, as role: PeerRole, token: String, tls: ClientTLS?, on eventLoop: any EventLoop,
-        agent: String, timeout: Duration, keepAlive: Duration = .seconds(15)
+        to address: NodeAddress,
+        as role: PeerRole,
+        token: String,
+        tls: ClientTLS?,
+        on eventLoop: any EventLoop,
+        agent: String,
+        timeout: Duration,
+        keepAlive: Duration = .seconds(15)
     ) async throws(WireStatus) -> WireConnection {
         let hello = try Frame.encode(
             Hello(
-                lowestVersion: WireVersion.lowest, highestVersion: WireVersion.highest, features: 0, role: role,
-                token: token, agent: agent),
-            stream: 1, payloadLimit: 4096)
+                lowestVersion: WireVersion.lowest,
+                highestVersion: WireVersion.highest,
+                features: 0,
+                role: role,
+                token: token,
+                agent: agent
+            ),
+            stream: 1,
+            payloadLimit: 4096
+        )
         let deadline = WireDeadline.after(timeout)
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(clamping: timeout))
@@ -60,7 +73,13 @@ package final class WireConnection: Sendable {
             let parts = try await bootstrap.connect(host: address.host, port: address.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try addHandlers(
-                        to: channel, hello: hello, deadline: deadline, keepAlive: keepAlive, address: address, tls: tls)
+                        to: channel,
+                        hello: hello,
+                        deadline: deadline,
+                        keepAlive: keepAlive,
+                        address: address,
+                        tls: tls
+                    )
                 }
             }
             let peer = try await parts.helloReply.get()
@@ -71,24 +90,37 @@ package final class WireConnection: Sendable {
     }
 
     private static func addHandlers(
-        to channel: any Channel, hello: ByteBuffer, deadline: WireDeadline, keepAlive: Duration, address: NodeAddress,
+        to channel: any Channel,
+        hello: ByteBuffer,
+        deadline: WireDeadline,
+        keepAlive: Duration,
+        address: NodeAddress,
         tls: ClientTLS?
     ) throws -> Parts {
         if let tls {
             // A certificate is checked against the host name, or against the peer's address where there is none.
             let isAddress = (try? SocketAddress(ipAddress: address.host, port: address.port)) != nil
             try channel.pipeline.syncOperations.addHandler(
-                NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : address.host))
+                NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : address.host)
+            )
         }
         let openness = ConnectionOpenness()
         let promise = channel.eventLoop.makePromise(of: HelloReply.self)
         let handler = ClientConnectionHandler(
-            hello: hello, helloDeadline: deadline.instant, keepAlive: TimeAmount(clamping: keepAlive),
-            peerName: "\(address)", openness: openness, helloReply: promise)
+            hello: hello,
+            helloDeadline: deadline.instant,
+            keepAlive: TimeAmount(clamping: keepAlive),
+            peerName: "\(address)",
+            openness: openness,
+            helloReply: promise
+        )
         try channel.pipeline.syncOperations.addHandler(handler)
         return Parts(
-            channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
-            helloReply: promise.futureResult, openness: openness)
+            channel: channel,
+            handler: NIOLoopBound(handler, eventLoop: channel.eventLoop),
+            helloReply: promise.futureResult,
+            openness: openness
+        )
     }
 
     /// Whether new calls are taken: the connection stands, and the node is not stopping.
@@ -100,22 +132,28 @@ package final class WireConnection: Sendable {
     /// have been done all the same.
     /// - Throws: the node's status, or one of this side: `unavailable`, `deadlineExceeded`, `cancelled`, `overloaded`.
     package func call<R: WireRequest>(
-        _ request: R, deadline: WireDeadline
+        _ request: R,
+        deadline: WireDeadline
     ) async throws(WireStatus) -> R.Reply {
         if deadline.hasPassed {
             throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called")
         }
         let ticket = CallTicket(stream: nextStream.add(1, ordering: .relaxed).oldValue, deadline: deadline)
         let frame = try Frame.encode(
-            request, stream: ticket.stream, deadlineMicroseconds: deadline.headerMicroseconds,
-            payloadLimit: peer.limits.payloadByteCount)
+            request,
+            stream: ticket.stream,
+            deadlineMicroseconds: deadline.headerMicroseconds,
+            payloadLimit: peer.limits.payloadByteCount
+        )
         let answer = try await send(frame, ticket).get()
         switch answer.header.type {
         case R.Reply.type: return try read(R.Reply.self, from: answer)
         case .status: throw try read(WireStatus.self, from: answer)
         default:
             throw WireStatus(
-                .malformedFrame, "\(address) answered \(R.type) with a message of type \(answer.header.typeNumber)")
+                .malformedFrame,
+                "\(address) answered \(R.type) with a message of type \(answer.header.typeNumber)"
+            )
         }
     }
 

@@ -12,7 +12,10 @@ package final class ServerCall: Sendable {
     private let sender: any ReplySender
 
     init(
-        deadline: WireDeadline, peerRole: PeerRole, stream: ServerStream, executor: EventLoopTaskExecutor,
+        deadline: WireDeadline,
+        peerRole: PeerRole,
+        stream: ServerStream,
+        executor: EventLoopTaskExecutor,
         sender: any ReplySender
     ) {
         self.deadline = deadline

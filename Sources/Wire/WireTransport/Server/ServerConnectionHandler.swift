@@ -34,7 +34,9 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private static let linger = TimeAmount.milliseconds(500)
 
     init(
-        _ configuration: WireServerConfiguration, tokenDigest: SHA256.Digest?, handler: any RequestHandler,
+        _ configuration: WireServerConfiguration,
+        tokenDigest: SHA256.Digest?,
+        handler: any RequestHandler,
         isAboveConnectionLimit: Bool
     ) {
         self.configuration = configuration
@@ -65,8 +67,11 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
                     WireStatus(
                         .overloaded,
                         "this node has \(configuration.connectionLimit) connections open, which is its limit",
-                        retryAfterMilliseconds: 1000),
-                    stream: 0))
+                        retryAfterMilliseconds: 1000
+                    ),
+                    stream: 0
+                )
+            )
         } else {
             startTimers(context.eventLoop)
         }
@@ -111,8 +116,11 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         guard let channel = context?.channel else { return }
         let waiting = (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let reason = watch.check(
-            now: .now(), isWritable: channel.isWritable, takenByteCount: queuedByteCount - waiting,
-            isIdle: streams.isEmpty)
+            now: .now(),
+            isWritable: channel.isWritable,
+            takenByteCount: queuedByteCount - waiting,
+            isIdle: streams.isEmpty
+        )
         if let reason { close(because: reason) }
     }
 
@@ -132,7 +140,10 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             receive(error)
         }
         watch.bytesRead(
-            now: .now(), frameCount: frameCount, unfinishedByteCount: decoder.unfinishedByteCount)
+            now: .now(),
+            frameCount: frameCount,
+            unfinishedByteCount: decoder.unfinishedByteCount
+        )
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -168,7 +179,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
                 .invalidRequest,
                 header.flags == 0
                     ? "this node knows no message of type \(header.typeNumber)"
-                    : "flags \(header.flags) are not defined in this protocol version")
+                    : "flags \(header.flags) are not defined in this protocol version"
+            )
             perform(machine.failed(status, stream: header.stream))
         case .frame(let frame):
             guard let type = frame.header.type else { return }
@@ -204,11 +216,15 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         let stream = ServerStream(id: id)
         streams[id] = stream
         let call = ServerCall(
-            deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds), peerRole: role,
-            stream: stream, executor: executor,
+            deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds),
+            peerRole: role,
+            stream: stream,
+            executor: executor,
             sender: ConnectionReplySender(
                 connection: NIOLoopBound(self, eventLoop: context.eventLoop),
-                payloadLimit: configuration.limits.payloadByteCount))
+                payloadLimit: configuration.limits.payloadByteCount
+            )
+        )
         do throws(WireDecodingError) {
             if let request = try Request(frame, limits: configuration.limits) { handler.handle(request, call: call) }
         } catch {
@@ -230,7 +246,6 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         case .pong(let stream): send(Pong(), stream: stream)
         case .answer(let status, let stream): send(status, stream: stream)
         case .refuse(let status, let stream): refuse(status, stream: stream)
-        case .close: close(because: "the node is stopping")
         }
     }
 

@@ -26,12 +26,11 @@ package struct ServerConnectionStateMachine {
         case answer(WireStatus, stream: UInt64)
         /// Send the status, then close.
         case refuse(WireStatus, stream: UInt64)
-        case close
         case ignore
     }
 
     private var state = State.awaitingHello
-    package private(set) var streams: Set<UInt64> = []
+    private var streams: Set<UInt64> = []
     private let configuration: WireServerConfiguration
 
     package init(_ configuration: WireServerConfiguration) {
@@ -48,7 +47,9 @@ package struct ServerConnectionStateMachine {
         case .awaitingHello:
             guard type == .hello else {
                 return refuse(
-                    WireStatus(.unauthenticated, "the first message of a connection must be a hello"), stream: stream)
+                    WireStatus(.unauthenticated, "the first message of a connection must be a hello"),
+                    stream: stream
+                )
             }
             return .readHello
         case .draining(nil): return .ignore
@@ -58,7 +59,10 @@ package struct ServerConnectionStateMachine {
     }
 
     private mutating func received(
-        _ type: MessageType, stream: UInt64, role: PeerRole, isDraining: Bool
+        _ type: MessageType,
+        stream: UInt64,
+        role: PeerRole,
+        isDraining: Bool
     ) -> Action {
         switch type {
         case .cancel: return streams.contains(stream) ? .cancel(stream: stream) : .ignore
@@ -66,25 +70,32 @@ package struct ServerConnectionStateMachine {
         case .hello: return refuse(WireStatus(.malformedFrame, "a second hello on one connection"), stream: stream)
         case _ where !type.isRequest:
             return refuse(
-                WireStatus(.malformedFrame, "a \(type) message is not for this side of a connection"), stream: stream)
+                WireStatus(.malformedFrame, "a \(type) message is not for this side of a connection"),
+                stream: stream
+            )
         default: break
         }
         if stream == 0 || streams.contains(stream) {
             return refuse(
                 WireStatus(.malformedFrame, "stream \(stream) cannot be given to a request: it is under way or zero"),
-                stream: stream)
+                stream: stream
+            )
         }
         if isDraining {
             return .answer(
-                WireStatus(.unavailable, "the node is stopping; call it again later, or another one"), stream: stream)
+                WireStatus(.unavailable, "the node is stopping; call it again later, or another one"),
+                stream: stream
+            )
         }
         if streams.count >= Int(configuration.limits.streamCount) {
             return .answer(
                 WireStatus(
                     .overloaded,
                     "this connection has \(streams.count) requests under way, which is its limit",
-                    retryAfterMilliseconds: 20),
-                stream: stream)
+                    retryAfterMilliseconds: 20
+                ),
+                stream: stream
+            )
         }
         streams.insert(stream)
         return .handle(role)
@@ -98,8 +109,10 @@ package struct ServerConnectionStateMachine {
                 WireStatus(
                     .incompatibleVersion,
                     "this node speaks protocol versions \(WireVersion.lowest) to \(WireVersion.highest), the caller "
-                        + "\(hello.lowestVersion) to \(hello.highestVersion); upgrade the older side"),
-                stream: stream)
+                        + "\(hello.lowestVersion) to \(hello.highestVersion); upgrade the older side"
+                ),
+                stream: stream
+            )
         }
         guard tokenIsRight else {
             return refuse(
@@ -107,15 +120,23 @@ package struct ServerConnectionStateMachine {
                     .unauthenticated,
                     hello.token.isEmpty
                         ? "this node asks for a token and none was given; configure the cluster's token"
-                        : "the token is not this cluster's; check the configured token"),
-                stream: stream)
+                        : "the token is not this cluster's; check the configured token"
+                ),
+                stream: stream
+            )
         }
         state = .open(hello.role)
         return .accept(
             HelloReply(
-                version: version, features: 0, role: configuration.role, node: configuration.node,
-                limits: configuration.limits, agent: configuration.agent),
-            stream: stream)
+                version: version,
+                features: 0,
+                role: configuration.role,
+                node: configuration.node,
+                limits: configuration.limits,
+                agent: configuration.agent
+            ),
+            stream: stream
+        )
     }
 
     /// A payload, or the bytes themselves, could not be read.

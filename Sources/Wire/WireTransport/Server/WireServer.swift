@@ -22,7 +22,9 @@ package final class WireServer: Sendable {
 
     /// - Throws: when the address cannot be listened on; the sentence names it and says why.
     package static func start(
-        _ configuration: WireServerConfiguration, handler: any RequestHandler, group: any EventLoopGroup
+        _ configuration: WireServerConfiguration,
+        handler: any RequestHandler,
+        group: any EventLoopGroup
     ) async throws(WireStatus) -> WireServer {
         let connections = ServerConnections(limit: configuration.connectionLimit)
         let tokenDigest = configuration.token.map { SHA256.hash(data: Array($0.utf8)) }
@@ -39,8 +41,11 @@ package final class WireServer: Sendable {
                     }
                     let isAboveLimit = !connections.hasRoom
                     let connection = ServerConnectionHandler(
-                        configuration, tokenDigest: tokenDigest, handler: handler,
-                        isAboveConnectionLimit: isAboveLimit)
+                        configuration,
+                        tokenDigest: tokenDigest,
+                        handler: handler,
+                        isAboveConnectionLimit: isAboveLimit
+                    )
                     try channel.pipeline.syncOperations.addHandler(connection)
                     connections.add(channel, NIOLoopBound(connection, eventLoop: channel.eventLoop))
                 }
@@ -50,7 +55,10 @@ package final class WireServer: Sendable {
             let channel = try await bootstrap.bind(host: listen.host, port: listen.port).get()
             let port = channel.localAddress?.port ?? listen.port
             return WireServer(
-                address: NodeAddress(host: listen.host, port: port), channel: channel, connections: connections)
+                address: NodeAddress(host: listen.host, port: port),
+                channel: channel,
+                connections: connections
+            )
         } catch {
             throw WireStatus(.unavailable, sentence(for: error, listen))
         }
@@ -87,35 +95,46 @@ private final class ServerConnections: Sendable {
         var handler: NIOLoopBound<ServerConnectionHandler>
     }
 
+    private struct State {
+        var isStopping = false
+        var open: [ObjectIdentifier: Connection] = [:]
+    }
+
     private let limit: Int
-    private let open = Mutex<[ObjectIdentifier: Connection]>([:])
+    private let state = Mutex(State())
 
     init(limit: Int) {
         self.limit = limit
     }
 
-    var hasRoom: Bool { open.withLock { $0.count } < limit }
+    var hasRoom: Bool { state.withLock { $0.open.count } < limit }
 
     func add(_ channel: any Channel, _ handler: NIOLoopBound<ServerConnectionHandler>) {
         let id = ObjectIdentifier(channel)
-        open.withLock { $0[id] = Connection(channel: channel, handler: handler) }
-        channel.closeFuture.whenComplete { [self] _ in
-            _ = open.withLock { $0.removeValue(forKey: id) }
+        let isStopping = state.withLock {
+            $0.open[id] = Connection(channel: channel, handler: handler)
+            return $0.isStopping
         }
+        channel.closeFuture.whenComplete { [self] _ in
+            _ = state.withLock { $0.open.removeValue(forKey: id) }
+        }
+        if isStopping { channel.close(promise: nil) }
     }
 
     func drain() {
-        for connection in open.withLock({ Array($0.values) }) {
-            connection.channel.eventLoop.execute { connection.handler.value.drain() }
+        let open = state.withLock {
+            $0.isStopping = true
+            return Array($0.open.values)
         }
+        for connection in open { connection.channel.eventLoop.execute { connection.handler.value.drain() } }
     }
 
     func closeAll() {
-        for connection in open.withLock({ Array($0.values) }) { connection.channel.close(promise: nil) }
+        for connection in state.withLock({ Array($0.open.values) }) { connection.channel.close(promise: nil) }
     }
 
     func allClosed(on eventLoop: any EventLoop) async {
-        let futures = open.withLock { $0.values.map { $0.channel.closeFuture } }
+        let futures = state.withLock { $0.open.values.map { $0.channel.closeFuture } }
         try? await EventLoopFuture.andAllComplete(futures, on: eventLoop).get()
     }
 }

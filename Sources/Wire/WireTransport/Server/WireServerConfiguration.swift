@@ -31,8 +31,14 @@ package struct WireServerConfiguration: Sendable {
     package var checkInterval: Duration = .seconds(2)
 
     package init(
-        listen: NodeAddress, token: String?, tls: ServerTLS? = nil, limits: WireLimits = WireLimits(), role: PeerRole,
-        node: NodeID, agent: String, logger: Logger = Logger(label: "mien.wire")
+        listen: NodeAddress,
+        token: String?,
+        tls: ServerTLS? = nil,
+        limits: WireLimits = WireLimits(),
+        role: PeerRole,
+        node: NodeID,
+        agent: String,
+        logger: Logger = Logger(label: "mien.wire")
     ) {
         self.listen = listen
         self.token = token

@@ -10,7 +10,9 @@ package struct ClientTLS: Sendable {
     ///   - privateKeyFile: PEM: its key.
     /// - Throws: which file cannot be used, and why.
     package init(
-        trustRootsFile: String? = nil, certificateFile: String? = nil, privateKeyFile: String? = nil
+        trustRootsFile: String? = nil,
+        certificateFile: String? = nil,
+        privateKeyFile: String? = nil
     ) throws(TLSError) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
@@ -22,7 +24,8 @@ package struct ClientTLS: Sendable {
         } catch {
             throw .keyMismatch(
                 certificateFile: certificateFile ?? trustRootsFile ?? "the system's trust roots",
-                privateKeyFile: privateKeyFile ?? "none")
+                privateKeyFile: privateKeyFile ?? "none"
+            )
         }
     }
 }

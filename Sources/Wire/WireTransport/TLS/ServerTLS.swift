@@ -10,7 +10,9 @@ package struct ServerTLS: Sendable {
     ///   - clientTrustRootsFile: PEM: who may sign the callers' certificates; nil asks callers for none.
     /// - Throws: which file cannot be used, and why.
     package init(
-        certificateFile: String, privateKeyFile: String, clientTrustRootsFile: String? = nil
+        certificateFile: String,
+        privateKeyFile: String,
+        clientTrustRootsFile: String? = nil
     ) throws(TLSError) {
         let chain = try TLSFiles.certificateChain(certificateFile)
         let key = try TLSFiles.privateKey(privateKeyFile)

@@ -21,7 +21,8 @@ extension CollectionDescription.Shard: WireValue {
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
             tombstoneCount: try reader.integer("tombstone count"),
-            sequence: try reader.integer("sequence"))
+            sequence: try reader.integer("sequence")
+        )
     }
 }
 
@@ -35,7 +36,9 @@ extension CollectionDescription.CalibrationPoint: WireValue {
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
-            recall: try reader.double("recall", in: 0...1), visitedShare: try reader.double("visited share", in: 0...1))
+            recall: try reader.double("recall", in: 0...1),
+            visitedShare: try reader.double("visited share", in: 0...1)
+        )
     }
 }
 
@@ -60,7 +63,8 @@ extension CollectionDescription.Codebook: WireValue {
             listCount: Int(try reader.integer("list count") as UInt32),
             energyShare: try reader.float("energy share"),
             sampleCount: try reader.integer("sample count"),
-            calibration: try reader.array("calibration"))
+            calibration: try reader.array("calibration")
+        )
     }
 }
 
@@ -81,7 +85,8 @@ extension CollectionDescription: WireMessage, WireValue {
             collection: try Collection(decoding: &reader),
             shards: try reader.array("shards"),
             training: try reader.enumeration("training"),
-            codebook: try reader.optional("codebook"))
+            codebook: try reader.optional("codebook")
+        )
     }
 }
 

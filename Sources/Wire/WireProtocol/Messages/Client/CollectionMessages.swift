@@ -18,8 +18,14 @@ package struct CollectionDescription: Hashable, Sendable {
         package var sequence: UInt64
 
         package init(
-            index: UInt32, range: HashRange, worker: NodeID?, workerIsLive: Bool, faceCount: UInt64,
-            freshCount: UInt64, tombstoneCount: UInt64, sequence: UInt64
+            index: UInt32,
+            range: HashRange,
+            worker: NodeID?,
+            workerIsLive: Bool,
+            faceCount: UInt64,
+            freshCount: UInt64,
+            tombstoneCount: UInt64,
+            sequence: UInt64
         ) {
             self.index = index
             self.range = range
@@ -46,8 +52,13 @@ package struct CollectionDescription: Hashable, Sendable {
         package var calibration: [CalibrationPoint]
 
         package init(
-            generation: UInt32, codedDimension: Int, bitsPerComponent: Int, listCount: Int, energyShare: Float,
-            sampleCount: UInt32, calibration: [CalibrationPoint]
+            generation: UInt32,
+            codedDimension: Int,
+            bitsPerComponent: Int,
+            listCount: Int,
+            energyShare: Float,
+            sampleCount: UInt32,
+            calibration: [CalibrationPoint]
         ) {
             self.generation = generation
             self.codedDimension = codedDimension

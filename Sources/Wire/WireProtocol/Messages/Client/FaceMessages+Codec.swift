@@ -84,8 +84,12 @@ extension EnrolFaces: WireRequest {
         let key = try IdempotencyKey(decoding: &reader)
         let batch = try EnrolBatch.decode(&reader)
         self.init(
-            collection: collection, embeddingModel: embeddingModel, key: key, rows: batch.rows,
-            embeddings: batch.embeddings)
+            collection: collection,
+            embeddingModel: embeddingModel,
+            key: key,
+            rows: batch.rows,
+            embeddings: batch.embeddings
+        )
     }
 }
 
@@ -118,7 +122,8 @@ extension DeleteFaces: WireRequest {
         self.init(
             collection: try reader.string("collection name", limit: NameLimit.collection),
             key: try IdempotencyKey(decoding: &reader),
-            ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false))
+            ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false)
+        )
     }
 }
 
@@ -153,7 +158,8 @@ extension GetFaces: WireRequest {
             collection: try reader.string("collection name", limit: NameLimit.collection),
             ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false),
             includesEmbeddings: try reader.flag("includes embeddings"),
-            token: try reader.optional("token"))
+            token: try reader.optional("token")
+        )
     }
 }
 
@@ -198,7 +204,8 @@ extension ListFaces: WireRequest {
             collection: try reader.string("collection name", limit: NameLimit.collection),
             after: try reader.optional("after"),
             limit: try reader.count("limit", in: Self.limitRange),
-            includesEmbeddings: try reader.flag("includes embeddings"))
+            includesEmbeddings: try reader.flag("includes embeddings")
+        )
     }
 }
 

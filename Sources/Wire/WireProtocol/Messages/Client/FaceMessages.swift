@@ -23,7 +23,11 @@ package struct EnrolFaces: Sendable {
     package var embeddings: EmbeddingMatrix
 
     package init(
-        collection: String, embeddingModel: String, key: IdempotencyKey, rows: [EnrolRow], embeddings: EmbeddingMatrix
+        collection: String,
+        embeddingModel: String,
+        key: IdempotencyKey,
+        rows: [EnrolRow],
+        embeddings: EmbeddingMatrix
     ) {
         self.collection = collection
         self.embeddingModel = embeddingModel

@@ -30,7 +30,8 @@ extension SearchFaces: WireRequest {
             parameters: try SearchParameters(decoding: &reader),
             coverage: try CoverageRequirement(decoding: &reader),
             token: try reader.optional("token"),
-            probes: try reader.probes())
+            probes: try reader.probes()
+        )
     }
 }
 
@@ -52,7 +53,8 @@ extension SearchByFace: WireRequest {
             faceID: try FaceID(decoding: &reader),
             parameters: try SearchParameters(decoding: &reader),
             coverage: try CoverageRequirement(decoding: &reader),
-            token: try reader.optional("token"))
+            token: try reader.optional("token")
+        )
     }
 }
 
@@ -74,6 +76,7 @@ extension SearchAnswer: WireMessage {
         self.init(
             outcomes: try reader.array("outcomes"),
             coverage: try Coverage(decoding: &reader),
-            elapsedMicroseconds: try reader.integer("elapsed"))
+            elapsedMicroseconds: try reader.integer("elapsed")
+        )
     }
 }

@@ -18,8 +18,12 @@ package struct SearchFaces: Sendable {
     package var probes: EmbeddingMatrix
 
     package init(
-        collection: String, embeddingModel: String, parameters: SearchParameters, coverage: CoverageRequirement,
-        token: ConsistencyToken? = nil, probes: EmbeddingMatrix
+        collection: String,
+        embeddingModel: String,
+        parameters: SearchParameters,
+        coverage: CoverageRequirement,
+        token: ConsistencyToken? = nil,
+        probes: EmbeddingMatrix
     ) {
         self.collection = collection
         self.embeddingModel = embeddingModel
@@ -39,7 +43,10 @@ package struct SearchByFace: Hashable, Sendable {
     package var token: ConsistencyToken?
 
     package init(
-        collection: String, faceID: FaceID, parameters: SearchParameters, coverage: CoverageRequirement,
+        collection: String,
+        faceID: FaceID,
+        parameters: SearchParameters,
+        coverage: CoverageRequirement,
         token: ConsistencyToken? = nil
     ) {
         self.collection = collection

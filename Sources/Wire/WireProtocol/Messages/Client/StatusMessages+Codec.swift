@@ -22,7 +22,8 @@ extension ClusterStatus.Worker: WireValue {
             address: try NodeAddress(decoding: &reader),
             isLive: try reader.flag("is live"),
             silentMilliseconds: try reader.integer("silent"),
-            report: try WorkerReport(decoding: &reader))
+            report: try WorkerReport(decoding: &reader)
+        )
     }
 }
 
@@ -48,6 +49,7 @@ extension ClusterStatus: WireMessage {
             uptimeSeconds: try reader.integer("uptime"),
             epoch: try Epoch(decoding: &reader),
             workers: try reader.array("workers"),
-            collections: try reader.array("collections"))
+            collections: try reader.array("collections")
+        )
     }
 }

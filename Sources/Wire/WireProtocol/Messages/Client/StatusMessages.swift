@@ -14,7 +14,11 @@ package struct ClusterStatus: Hashable, Sendable {
         package var report: WorkerReport
 
         package init(
-            id: NodeID, address: NodeAddress, isLive: Bool, silentMilliseconds: UInt64, report: WorkerReport
+            id: NodeID,
+            address: NodeAddress,
+            isLive: Bool,
+            silentMilliseconds: UInt64,
+            report: WorkerReport
         ) {
             self.id = id
             self.address = address
@@ -33,8 +37,13 @@ package struct ClusterStatus: Hashable, Sendable {
     package var collections: [CollectionDescription]
 
     package init(
-        clusterID: NodeID, coordinatorID: NodeID, version: String, uptimeSeconds: UInt64, epoch: Epoch,
-        workers: [Worker], collections: [CollectionDescription]
+        clusterID: NodeID,
+        coordinatorID: NodeID,
+        version: String,
+        uptimeSeconds: UInt64,
+        epoch: Epoch,
+        workers: [Worker],
+        collections: [CollectionDescription]
     ) {
         self.clusterID = clusterID
         self.coordinatorID = coordinatorID

@@ -22,7 +22,8 @@ extension Hello: WireRequest {
             features: try reader.integer("features"),
             role: try reader.enumeration("role"),
             token: try reader.string("token", limit: NameLimit.token),
-            agent: try reader.string("agent", limit: NameLimit.agent))
+            agent: try reader.string("agent", limit: NameLimit.agent)
+        )
     }
 }
 
@@ -45,7 +46,8 @@ extension HelloReply: WireMessage {
             role: try reader.enumeration("role"),
             node: try NodeID(decoding: &reader),
             limits: try WireLimits(decoding: &reader),
-            agent: try reader.string("agent", limit: NameLimit.agent))
+            agent: try reader.string("agent", limit: NameLimit.agent)
+        )
     }
 }
 
@@ -62,7 +64,8 @@ extension WireLimits {
             streamCount: UInt32(try reader.count("stream limit", in: 1...Int(UInt32.max))),
             batchRowCount: UInt32(try reader.count("batch row limit", in: 1...Int(UInt32.max))),
             probeCount: UInt32(try reader.count("probe limit", in: 1...Int(UInt32.max))),
-            matchLimit: UInt32(try reader.count("match limit", in: 1...Int(UInt32.max))))
+            matchLimit: UInt32(try reader.count("match limit", in: 1...Int(UInt32.max)))
+        )
     }
 }
 

@@ -13,7 +13,12 @@ package struct Hello: Hashable, Sendable {
     package var agent: String
 
     package init(
-        lowestVersion: UInt16, highestVersion: UInt16, features: UInt64, role: PeerRole, token: String, agent: String
+        lowestVersion: UInt16,
+        highestVersion: UInt16,
+        features: UInt64,
+        role: PeerRole,
+        token: String,
+        agent: String
     ) {
         self.lowestVersion = lowestVersion
         self.highestVersion = highestVersion
@@ -62,8 +67,11 @@ package struct WireLimits: Hashable, Sendable {
     package var matchLimit: UInt32
 
     package init(
-        payloadByteCount: UInt32 = 64 << 20, streamCount: UInt32 = 1024, batchRowCount: UInt32 = 10_000,
-        probeCount: UInt32 = 1024, matchLimit: UInt32 = 1000
+        payloadByteCount: UInt32 = 64 << 20,
+        streamCount: UInt32 = 1024,
+        batchRowCount: UInt32 = 10_000,
+        probeCount: UInt32 = 1024,
+        matchLimit: UInt32 = 1000
     ) {
         self.payloadByteCount = payloadByteCount
         self.streamCount = streamCount

@@ -18,7 +18,8 @@ extension Heartbeat: WireRequest {
             worker: try NodeID(decoding: &reader),
             address: try NodeAddress(decoding: &reader),
             clusterID: try reader.optional("cluster id"),
-            report: try WorkerReport(decoding: &reader))
+            report: try WorkerReport(decoding: &reader)
+        )
     }
 }
 
@@ -51,7 +52,8 @@ extension HostReplica: WireRequest {
             shard: try ShardID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
             range: try HashRange(decoding: &reader),
-            collection: try Collection(decoding: &reader))
+            collection: try Collection(decoding: &reader)
+        )
     }
 }
 
@@ -84,7 +86,8 @@ extension TrainCodebook.Source: WireValue {
             shard: try ShardID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
             address: try NodeAddress(decoding: &reader),
-            sampleCount: try reader.integer("sample count"))
+            sampleCount: try reader.integer("sample count")
+        )
     }
 }
 
@@ -105,7 +108,8 @@ extension TrainCodebook: WireRequest {
             collection: try Collection(decoding: &reader),
             generation: try reader.integer("generation"),
             listCount: try reader.integer("list count"),
-            sources: try reader.array("sources", isEmptyAllowed: false))
+            sources: try reader.array("sources", isEmptyAllowed: false)
+        )
     }
 }
 
@@ -123,7 +127,8 @@ extension FetchCodebook: WireRequest {
         self.init(
             collection: try CollectionID(decoding: &reader),
             generation: try reader.integer("generation"),
-            offset: try reader.integer("offset"))
+            offset: try reader.integer("offset")
+        )
     }
 }
 
@@ -140,7 +145,8 @@ extension CodebookSlice {
         self.init(
             totalByteCount: try reader.integer("total byte count"),
             offset: try reader.integer("offset"),
-            bytes: try reader.bytes("slice", limit: Self.byteLimit))
+            bytes: try reader.bytes("slice", limit: Self.byteLimit)
+        )
         let (end, overflows) = offset.addingReportingOverflow(UInt64(bytes.count))
         if overflows || end > totalByteCount {
             throw .invalid(field: "slice", rule: "it must lie inside the codebook's total byte count")
@@ -160,7 +166,8 @@ extension CodebookFetched: WireMessage {
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             slice: try CodebookSlice(decoding: &reader),
-            summary: try CollectionDescription.Codebook(decoding: &reader))
+            summary: try CollectionDescription.Codebook(decoding: &reader)
+        )
     }
 }
 
@@ -185,7 +192,8 @@ extension InstallCodebook: WireRequest {
             epoch: try Epoch(decoding: &reader),
             generation: try reader.integer("generation"),
             digest: try reader.fixedBytes("digest", byteCount: Self.digestByteCount),
-            slice: try CodebookSlice(decoding: &reader))
+            slice: try CodebookSlice(decoding: &reader)
+        )
     }
 }
 
@@ -204,7 +212,8 @@ extension SampleEmbeddings: WireRequest {
         self.init(
             route: try ShardRoute(decoding: &reader),
             count: UInt32(try reader.count("count", in: Self.countRange)),
-            seed: try reader.integer("seed"))
+            seed: try reader.integer("seed")
+        )
     }
 }
 

@@ -26,8 +26,15 @@ package struct WorkerReport: Hashable, Sendable {
         package var generation: UInt32
 
         package init(
-            shard: ShardID, epoch: Epoch, state: ReplicaState, faceCount: UInt64, freshCount: UInt64,
-            tombstoneCount: UInt64, sequence: UInt64, diskByteCount: UInt64, generation: UInt32
+            shard: ShardID,
+            epoch: Epoch,
+            state: ReplicaState,
+            faceCount: UInt64,
+            freshCount: UInt64,
+            tombstoneCount: UInt64,
+            sequence: UInt64,
+            diskByteCount: UInt64,
+            generation: UInt32
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -65,8 +72,11 @@ package struct WorkerReport: Hashable, Sendable {
     package var kernelLevel: String
 
     package init(
-        replicas: [Replica] = [], trainings: [Training] = [], residentByteCount: UInt64 = 0,
-        freeDiskByteCount: UInt64 = 0, kernelLevel: String = ""
+        replicas: [Replica] = [],
+        trainings: [Training] = [],
+        residentByteCount: UInt64 = 0,
+        freeDiskByteCount: UInt64 = 0,
+        kernelLevel: String = ""
     ) {
         self.replicas = replicas
         self.trainings = trainings

@@ -22,7 +22,8 @@ extension WorkerReport.Replica: WireValue {
             tombstoneCount: try reader.integer("tombstone count"),
             sequence: try reader.integer("sequence"),
             diskByteCount: try reader.integer("disk bytes"),
-            generation: try reader.integer("generation"))
+            generation: try reader.integer("generation")
+        )
     }
 }
 
@@ -41,7 +42,8 @@ extension WorkerReport.Training: WireValue {
             collection: try CollectionID(decoding: &reader),
             generation: try reader.integer("generation"),
             isFinished: try reader.flag("is finished"),
-            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil)
+            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil
+        )
     }
 }
 
@@ -60,6 +62,7 @@ extension WorkerReport {
             trainings: try reader.array("trainings"),
             residentByteCount: try reader.integer("resident bytes"),
             freeDiskByteCount: try reader.integer("free disk bytes"),
-            kernelLevel: try reader.string("kernel level", limit: NameLimit.agent))
+            kernelLevel: try reader.string("kernel level", limit: NameLimit.agent)
+        )
     }
 }

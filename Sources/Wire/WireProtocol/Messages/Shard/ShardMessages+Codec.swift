@@ -60,7 +60,8 @@ extension ShardDelete: WireRequest {
         self.init(
             route: try ShardRoute(decoding: &reader),
             key: try IdempotencyKey(decoding: &reader),
-            ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false))
+            ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false)
+        )
     }
 }
 
@@ -95,7 +96,8 @@ extension ShardGet: WireRequest {
             route: try ShardRoute(decoding: &reader),
             ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false),
             includesEmbeddings: try reader.flag("includes embeddings"),
-            minimumSequence: try reader.integer("minimum sequence"))
+            minimumSequence: try reader.integer("minimum sequence")
+        )
     }
 }
 
@@ -115,7 +117,8 @@ extension ShardList: WireRequest {
             route: try ShardRoute(decoding: &reader),
             after: try reader.optional("after"),
             limit: UInt32(try reader.count("limit", in: ListFaces.limitRange)),
-            includesEmbeddings: try reader.flag("includes embeddings"))
+            includesEmbeddings: try reader.flag("includes embeddings")
+        )
     }
 }
 
@@ -138,7 +141,8 @@ extension ShardSearch: WireRequest {
             parameters: try SearchParameters(decoding: &reader),
             minimumSequence: try reader.integer("minimum sequence"),
             excludedFace: try reader.optional("excluded face"),
-            probes: try reader.probes())
+            probes: try reader.probes()
+        )
     }
 }
 
@@ -164,6 +168,7 @@ extension ShardSearchAnswer: WireMessage {
             facesAnswered: try reader.integer("faces answered"),
             rowsVisited: try reader.integer("rows visited"),
             listsVisited: try reader.integer("lists visited"),
-            generation: try reader.integer("generation"))
+            generation: try reader.integer("generation")
+        )
     }
 }

@@ -101,7 +101,10 @@ package struct ShardSearch: Sendable {
     package var probes: EmbeddingMatrix
 
     package init(
-        route: ShardRoute, parameters: SearchParameters, minimumSequence: UInt64, excludedFace: FaceID?,
+        route: ShardRoute,
+        parameters: SearchParameters,
+        minimumSequence: UInt64,
+        excludedFace: FaceID?,
         probes: EmbeddingMatrix
     ) {
         self.route = route
@@ -123,7 +126,11 @@ package struct ShardSearchAnswer: Sendable {
     package var generation: UInt32
 
     package init(
-        matches: [[Match]], faceCount: UInt64, facesAnswered: UInt64, rowsVisited: UInt64, listsVisited: UInt64,
+        matches: [[Match]],
+        faceCount: UInt64,
+        facesAnswered: UInt64,
+        rowsVisited: UInt64,
+        listsVisited: UInt64,
         generation: UInt32
     ) {
         self.matches = matches

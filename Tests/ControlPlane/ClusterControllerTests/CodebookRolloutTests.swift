@@ -1,0 +1,140 @@
+import ClusterController
+import ClusterModel
+import FaceModel
+import Synchronization
+import Testing
+import WireProtocol
+
+struct CodebookRolloutTests {
+    let codebook = (0..<5003).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+
+    /// Waits until some worker has an order and gives it its outcome.
+    func finishTraining(_ workers: [FakeControlWorker], failure: String? = nil) async throws -> FakeControlWorker? {
+        var trainer: FakeControlWorker?
+        try await eventually("a training is running") {
+            trainer = workers.first { worker in
+                worker.state.withLock { $0.trainings.contains { !$0.isFinished && $0.failure == nil } }
+            }
+            return trainer != nil
+        }
+        trainer?.state.withLock { state in
+            state.codebook = failure == nil ? codebook : []
+            state.trainings[0].isFinished = failure == nil
+            state.trainings[0].failure = failure
+        }
+        return trainer
+    }
+
+    func hasInstalled(_ workers: [FakeControlWorker]) -> Bool {
+        workers.allSatisfy { worker in
+            worker.state.withLock { state in
+                state.replicas.keys.allSatisfy {
+                    state.installed[$0] == codebook && state.replicas[$0]?.generation == 1
+                }
+            }
+        }
+    }
+
+    @Test func aCollectionThatHasGrownIsTrainedOnceAndEveryShardGetsTheCodebook() async throws {
+        try await withCluster(workers: 3) { _, cluster, workers in
+            try await cluster.create("people", shards: 6)
+            for worker in workers { worker.setFaceCount(166) }
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(workers.allSatisfy { $0.state.withLock { $0.orders.isEmpty } })
+            #expect(try await cluster.describe("people").training == .notNeeded)
+
+            for worker in workers { worker.setFaceCount(200) }
+            let trainer = try #require(try await finishTraining(workers))
+            try await eventually("the codebook is installed everywhere") { hasInstalled(workers) }
+            let orders = workers.flatMap { $0.state.withLock { $0.orders } }
+            #expect(orders.count == 1)
+            #expect(orders[0].generation == 1)
+            #expect(orders[0].sources.reduce(0) { $0 + $1.sampleCount } == 100)
+            #expect(Set(orders[0].sources.map(\.address)) == Set(workers.map(\.address)))
+            #expect(trainer.state.withLock { $0.orders.count } == 1)
+            let description = try await cluster.describe("people")
+            #expect(description.training == .trained)
+            #expect(description.codebook?.listCount == 9)
+            #expect(description.codebook?.energyShare == 0.875)
+            #expect(description.codebook?.calibration == [.init(recall: 0.99, visitedShare: 0.25)])
+        }
+    }
+
+    @Test func aFailedTrainingIsDoneByAnotherWorker() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            let first = try #require(try await finishTraining(workers, failure: "the sample could not be read"))
+            let second = try #require(try await finishTraining(workers))
+            #expect(first.id != second.id)
+            try await eventually("the codebook is installed everywhere") { hasInstalled(workers) }
+        }
+    }
+
+    @Test func aRestartBetweenFetchAndInstallationGoesOnFromTheFile() async throws {
+        let folder = TemporaryFolder()
+        let first = try await ControlCluster.start(at: folder.path)
+        let workers = [FakeControlWorker(1), FakeControlWorker(2)]
+        for worker in workers { try await worker.start(in: first) }
+        try await first.awaitWorkers(workers)
+        try await first.create("people", shards: 2)
+        for worker in workers {
+            worker.setFaceCount(600)
+            worker.state.withLock {
+                $0.refusal = { if case .installCodebook = $0 { WireStatus(.overloaded, "Busy.") } else { nil } }
+            }
+        }
+        _ = try await finishTraining(workers)
+        try await eventually("the codebook is recorded") { try await first.describe("people").training == .trained }
+        let second = try await first.restart(at: folder.path) {
+            // The trainer forgets: only the coordinator's file has the codebook now.
+            for worker in workers {
+                worker.state.withLock { state in
+                    state.codebook = []
+                    state.trainings = []
+                    state.refusal = nil
+                }
+            }
+        }
+        try await eventually("the codebook is installed everywhere") { hasInstalled(workers) }
+        for worker in workers { await worker.stop() }
+        await second.stop()
+    }
+
+    @Test func aDamagedCodebookFileIsFetchedAgain() async throws {
+        try await withCluster(workers: 2) { folder, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers {
+                worker.setFaceCount(600)
+                worker.state.withLock {
+                    $0.refusal = { if case .installCodebook = $0 { WireStatus(.overloaded, "Busy.") } else { nil } }
+                }
+            }
+            _ = try await finishTraining(workers)
+            try await eventually("the codebook is recorded") {
+                try await cluster.describe("people").training == .trained
+            }
+            try cluster.folder.codebooks.removeAll(except: [])
+            for worker in workers { worker.state.withLock { $0.refusal = nil } }
+            try await eventually("the codebook is installed everywhere") { hasInstalled(workers) }
+        }
+    }
+
+    @Test func aWorkerThatWasAwayGetsTheCodebookWhenItReturns() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            try await eventually("a training is running") {
+                workers.contains { $0.state.withLock { !$0.trainings.isEmpty } }
+            }
+            let trainer = workers.first { $0.state.withLock { !$0.trainings.isEmpty } }!
+            let other = workers.first { $0.id != trainer.id }!
+            await other.stop()
+            _ = try await finishTraining([trainer])
+            try await eventually("the present worker has it") { hasInstalled([trainer]) }
+            #expect(other.state.withLock { $0.installed.isEmpty })
+            try await other.start(in: cluster)
+            try await eventually("the returned worker has it") { hasInstalled([other]) }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import NIOCore
+import NIOPosix
+import Testing
+import WireProtocol
+import WireTransport
+
+/// A real coordinator (store, controller, server) over a folder that outlives it, with fake workers.
+final class ControlCluster: Sendable {
+    static let options = ControllerOptions(
+        silenceLimit: .milliseconds(400),
+        tick: .milliseconds(20),
+        callTimeout: .seconds(2),
+        createTimeout: .seconds(3),
+        sliceByteCount: 700,
+        training: TrainingPolicy(
+            minimumFaceCount: 1000,
+            sampleCount: 100,
+            reportGrace: .milliseconds(500),
+            firstPause: .milliseconds(50),
+            longestPause: .milliseconds(200)
+        ),
+        actions: ActionLedger.Limits(firstPause: .milliseconds(20), longestPause: .milliseconds(100)),
+        version: "1.2.3"
+    )
+
+    let folder: CoordinatorFolder
+    let controller: ClusterController
+    let server: WireServer
+    let client: PeerClient
+    /// Its own, so that a call that strays to another test's server is refused there.
+    let token: String
+    private let running: Task<Void, Never>
+
+    var address: NodeAddress { server.address }
+
+    private struct Dispatch: RequestHandler {
+        let handler: ControlHandler
+
+        func handle(_ request: Request, call: ServerCall) {
+            if !handler.handle(request, call: call) {
+                call.fail(WireStatus(.invalidRequest, "This node answers control messages only."))
+            }
+        }
+    }
+
+    static func start(at path: String) async throws -> ControlCluster {
+        try await ControlCluster(path: path, port: 0, token: "secret \(UInt64.random(in: 0 ... .max))")
+    }
+
+    /// Stops the coordinator and starts another on the same folder and port.
+    ///
+    /// - Parameter between: runs while there is none.
+    func restart(at path: String, between: () -> Void = {}) async throws -> ControlCluster {
+        await stop()
+        let heldPort = HeldPort(address.port)
+        defer { withExtendedLifetime(heldPort) {} }
+        between()
+        return try await ControlCluster(path: path, port: address.port, token: token)
+    }
+
+    private init(path: String, port: Int, token: String) async throws {
+        self.token = token
+        let group = MultiThreadedEventLoopGroup.singleton
+        var logger = Logger(label: "controller tests")
+        logger.logLevel = .critical
+        let folder = try await CoordinatorFolder.open(at: path)
+        let controller = try await ClusterController(
+            node: folder.store.node,
+            store: folder.store,
+            codebooks: folder.codebooks,
+            connections: WorkerConnections(group: group, token: token, tls: nil, agent: "coordinator"),
+            options: Self.options,
+            logger: logger
+        )
+        server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: port),
+                token: token,
+                role: .coordinator,
+                node: folder.store.node,
+                agent: "coordinator"
+            ),
+            handler: Dispatch(handler: ControlHandler(controller: controller)),
+            group: group
+        )
+        client = PeerClient(
+            address: server.address,
+            role: .client,
+            token: token,
+            tls: nil,
+            group: group,
+            agent: "test"
+        )
+        running = Task { await controller.run() }
+        self.folder = folder
+        self.controller = controller
+    }
+
+    func stop() async {
+        await client.close()
+        await server.shutdown(gracePeriod: .zero)
+        running.cancel()
+        await running.value
+        await folder.store.close()
+    }
+
+    // MARK: Requests
+
+    static func configuration(_ name: String, shards: Int, replicationFactor: Int = 1) -> CollectionConfiguration {
+        CollectionConfiguration(
+            name: name,
+            dimension: 64,
+            embeddingModel: "model",
+            shardCount: shards,
+            replicationFactor: replicationFactor
+        )
+    }
+
+    @discardableResult
+    func create(
+        _ name: String,
+        shards: Int,
+        replicationFactor: Int = 1,
+        deadline: Duration = .seconds(5)
+    ) async throws(WireStatus) -> CollectionDescription {
+        try await client.call(
+            CreateCollection(
+                configuration: Self.configuration(name, shards: shards, replicationFactor: replicationFactor)
+            ),
+            deadline: .after(deadline)
+        )
+    }
+
+    func describe(_ name: String) async throws(WireStatus) -> CollectionDescription {
+        try await client.call(DescribeCollection(name: name), deadline: .after(.seconds(5)))
+    }
+
+    func delete(_ name: String) async throws(WireStatus) -> CollectionDeleted {
+        try await client.call(DeleteCollection(name: name), deadline: .after(.seconds(5)))
+    }
+
+    func status() async throws(WireStatus) -> ClusterStatus {
+        try await client.call(GetClusterStatus(), deadline: .after(.seconds(5)))
+    }
+
+    /// Waits until the workers are live.
+    func awaitWorkers(_ workers: [FakeControlWorker]) async throws {
+        try await eventually("the workers are live") {
+            workers.allSatisfy { self.controller.liveness(of: $0.id).isLive }
+        }
+    }
+}
+
+/// Waits until the condition holds, at most five seconds.
+func eventually(
+    _ what: String,
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    for _ in 0..<500 {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    Issue.record("never came true: \(what)", sourceLocation: sourceLocation)
+}
+
+/// A coordinator with so many workers, taken down after the body.
+func withCluster(
+    workers count: UInt64,
+    _ body: (TemporaryFolder, ControlCluster, [FakeControlWorker]) async throws -> Void
+) async throws {
+    let folder = TemporaryFolder()
+    let cluster = try await ControlCluster.start(at: folder.path)
+    let workers = (0..<count).map(FakeControlWorker.init)
+    for worker in workers { try await worker.start(in: cluster) }
+    try await cluster.awaitWorkers(workers)
+    let outcome: Result<Void, any Error>
+    do {
+        outcome = .success(try await body(folder, cluster, workers))
+    } catch {
+        outcome = .failure(error)
+    }
+    for worker in workers { await worker.stop() }
+    await cluster.stop()
+    try outcome.get()
+}

@@ -1,0 +1,190 @@
+import ClusterController
+import ClusterModel
+import FaceModel
+import NIOCore
+import NIOPosix
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// A worker without faces: does what a coordinator tells it, and reports what it is told to report.
+final class FakeControlWorker: Sendable {
+    struct State: Sendable {
+        var replicas: [ShardID: WorkerReport.Replica] = [:]
+        var trainings: [WorkerReport.Training] = []
+        var clusterID: NodeID?
+        var codebook: [UInt8] = []
+        /// Slices of codebooks under way, and whole ones.
+        var staged: [ShardID: [UInt8]] = [:]
+        var installed: [ShardID: [UInt8]] = [:]
+        var orders: [TrainCodebook] = []
+        var hostCount = 0
+        /// Requests to refuse instead, by the status.
+        var refusal: (@Sendable (Request) -> WireStatus?)?
+    }
+
+    let id: NodeID
+    let state = Mutex(State())
+    private let server = Mutex<WireServer?>(nil)
+    private let heldPorts = Mutex<[HeldPort]>([])
+    private let beating = Mutex<Task<Void, Never>?>(nil)
+
+    init(_ number: UInt64) {
+        id = NodeID(high: 7, low: number)
+    }
+
+    var shards: [ShardID] { state.withLock { $0.replicas.keys.sorted() } }
+    var address: NodeAddress? { server.withLock { $0?.address } }
+
+    /// Begins to listen and to send heartbeats.
+    func start(in cluster: ControlCluster) async throws {
+        let coordinator = cluster.address
+        let token = cluster.token
+        let server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: token,
+                role: .worker,
+                node: id,
+                agent: "fake worker"
+            ),
+            handler: self,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+        self.server.withLock { $0 = server }
+        let task = Task {
+            let client = PeerClient(
+                address: coordinator,
+                role: .worker,
+                token: token,
+                tls: nil,
+                group: MultiThreadedEventLoopGroup.singleton,
+                agent: "fake worker"
+            )
+            while !Task.isCancelled {
+                if let reply = try? await client.call(heartbeat(from: server.address), deadline: .after(.seconds(1))) {
+                    state.withLock { $0.clusterID = reply.clusterID }
+                }
+                try? await Task.sleep(for: .milliseconds(30))
+            }
+            await client.close()
+        }
+        beating.withLock { $0 = task }
+    }
+
+    func stop() async {
+        let task = beating.withLock { $0 }
+        task?.cancel()
+        await task?.value
+        guard let server = server.withLock({ $0 }) else { return }
+        await server.shutdown(gracePeriod: .zero)
+        heldPorts.withLock { $0.append(HeldPort(server.address.port)) }
+        self.server.withLock { $0 = nil }
+    }
+
+    func heartbeat(from address: NodeAddress) -> Heartbeat {
+        state.withLock { state in
+            Heartbeat(
+                worker: id,
+                address: address,
+                clusterID: state.clusterID,
+                report: WorkerReport(
+                    replicas: Array(state.replicas.values),
+                    trainings: state.trainings,
+                    residentByteCount: 11,
+                    freeDiskByteCount: 22,
+                    kernelLevel: "scalar"
+                )
+            )
+        }
+    }
+
+    func setFaceCount(_ count: UInt64) {
+        state.withLock { state in
+            for shard in state.replicas.keys { state.replicas[shard]!.faceCount = count }
+        }
+    }
+}
+
+extension FakeControlWorker: RequestHandler {
+    func handle(_ request: Request, call: ServerCall) {
+        if let status = state.withLock({ $0.refusal })?(request) { return call.fail(status) }
+        switch request {
+        case .hostReplica(let request):
+            state.withLock { state in
+                state.hostCount += 1
+                var replica =
+                    state.replicas[request.shard]
+                    ?? WorkerReport.Replica(
+                        shard: request.shard,
+                        epoch: request.epoch,
+                        state: .serving,
+                        faceCount: 0,
+                        freshCount: 0,
+                        tombstoneCount: 0,
+                        sequence: 0,
+                        diskByteCount: 0,
+                        generation: 0
+                    )
+                replica.epoch = max(replica.epoch, request.epoch)
+                state.replicas[request.shard] = replica
+            }
+            call.reply(Acknowledgement())
+        case .dropReplica(let request):
+            state.withLock { _ = $0.replicas.removeValue(forKey: request.shard) }
+            call.reply(Acknowledgement())
+        case .trainCodebook(let request):
+            state.withLock { state in
+                state.orders.append(request)
+                state.trainings = [
+                    .init(
+                        collection: request.collection.id,
+                        generation: request.generation,
+                        isFinished: false,
+                        failure: nil
+                    )
+                ]
+            }
+            call.reply(Acknowledgement())
+        case .fetchCodebook(let request):
+            call.reply(
+                state.withLock { state in
+                    CodebookFetched(
+                        slice: CodebookSlice(
+                            totalByteCount: UInt64(state.codebook.count),
+                            offset: request.offset,
+                            bytes: Array(state.codebook.dropFirst(Int(request.offset)).prefix(1000))
+                        ),
+                        summary: .init(
+                            generation: request.generation,
+                            codedDimension: 64,
+                            bitsPerComponent: 2,
+                            listCount: 9,
+                            energyShare: 0.875,
+                            sampleCount: 77,
+                            calibration: [.init(recall: 0.99, visitedShare: 0.25)]
+                        )
+                    )
+                }
+            )
+        case .installCodebook(let request):
+            let isValid = state.withLock { state -> Bool in
+                if request.slice.offset == 0 { state.staged[request.shard] = [] }
+                guard state.staged[request.shard]?.count == Int(request.slice.offset) else { return false }
+                state.staged[request.shard]! += request.slice.bytes
+                let bytes = state.staged[request.shard]!
+                guard bytes.count == Int(request.slice.totalByteCount) else { return true }
+                guard CodebookFiles.digest(of: bytes) == request.digest else { return false }
+                state.installed[request.shard] = bytes
+                state.replicas[request.shard]?.generation = request.generation
+                return true
+            }
+            if isValid {
+                call.reply(Acknowledgement())
+            } else {
+                call.fail(WireStatus(.invalidRequest, "The slice does not fit."))
+            }
+        default: call.fail(WireStatus(.invalidRequest, "The fake worker answers control requests only."))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import ClusterModel
+import ClusterState
+import Testing
+
+struct ActionLedgerTests {
+    let limits = ActionLedger.Limits(actionsPerWorker: 2, firstPause: .seconds(1), longestPause: .seconds(5))
+    let record = ClusterScript.record(1, shards: 4, on: [ClusterScript.worker(1)], isEstablished: false)
+
+    var hosting: [ReconcileAction] {
+        record.placements.map { .host($0, worker: $0.primary!) }
+    }
+
+    @Test func aWorkerIsGivenNoMoreThanItsRoom() {
+        var ledger = ActionLedger(limits: limits)
+        #expect(ledger.admit(hosting, now: .zero) == Array(hosting[0..<2]))
+        #expect(ledger.admit(hosting, now: .zero) == [])
+        ledger.finished(hosting[0], succeeded: true, now: .zero)
+        #expect(ledger.admit(Array(hosting[1...]), now: .zero) == [hosting[2]])
+    }
+
+    @Test func pausesDoubleUpToTheLongest() {
+        var ledger = ActionLedger(limits: limits)
+        let action = [hosting[0]]
+        var now = Duration.zero
+        for pause: Int64 in [1, 2, 4, 5, 5] {
+            #expect(ledger.admit(action, now: now) == action)
+            ledger.finished(action[0], succeeded: false, now: now)
+            #expect(ledger.admit(action, now: now + .seconds(pause) - .milliseconds(1)) == [])
+            now += .seconds(pause)
+        }
+        #expect(ledger.admit(action, now: now) == action)
+        ledger.finished(action[0], succeeded: true, now: now)
+        #expect(ledger.admit(action, now: now) == action)
+    }
+
+    @Test func aPauseEndsWithItsNeed() {
+        var ledger = ActionLedger(limits: limits)
+        #expect(ledger.admit([hosting[0]], now: .zero) == [hosting[0]])
+        ledger.finished(hosting[0], succeeded: false, now: .zero)
+        // The worker went away, so that the plan did not name it; now it is back.
+        #expect(ledger.admit([], now: .milliseconds(10)) == [])
+        #expect(ledger.admit([hosting[0]], now: .milliseconds(20)) == [hosting[0]])
+    }
+
+    @Test func twoActionsOfOneReplicaAreNeverUnderWayAtOnce() {
+        var ledger = ActionLedger(limits: limits)
+        let placement = record.placements[0]
+        let install = ReconcileAction.install(placement, generation: 1, worker: placement.primary!)
+        #expect(ledger.admit([hosting[0], install], now: .zero) == [hosting[0]])
+    }
+}

@@ -1,0 +1,38 @@
+import ClusterModel
+import ClusterState
+import Testing
+
+struct MembershipTests {
+    let worker = ClusterScript.worker(1)
+
+    @Test func workersAreLiveUntilTheSilenceLimit() {
+        var membership = Membership(silenceLimit: .seconds(3))
+        #expect(membership.liveness(of: worker, now: .seconds(1)) == .neverHeard)
+        #expect(membership.heard(from: worker, now: .seconds(1)) == true)
+        #expect(membership.liveness(of: worker, now: .seconds(4)) == .live(silence: .seconds(3)))
+        #expect(membership.liveness(of: worker, now: .seconds(5)) == .silent(.seconds(4)))
+    }
+
+    @Test func aHeartbeatTellsWhetherTheWorkerHadBeenAway() {
+        var membership = Membership(silenceLimit: .seconds(3))
+        #expect(membership.heard(from: worker, now: .seconds(0)) == true)
+        #expect(membership.heard(from: worker, now: .seconds(2)) == false)
+        #expect(membership.heard(from: worker, now: .seconds(9)) == true)
+    }
+
+    @Test func liveWorkersAreInOrderOfID() {
+        var membership = Membership(silenceLimit: .seconds(3))
+        for number: UInt64 in [3, 1, 2] {
+            _ = membership.heard(from: ClusterScript.worker(number), now: .seconds(Int64(number)))
+        }
+        #expect(membership.liveWorkers(now: .seconds(3)) == [1, 2, 3].map(ClusterScript.worker))
+        #expect(membership.liveWorkers(now: .seconds(5)) == [2, 3].map(ClusterScript.worker))
+    }
+
+    @Test func heartbeatsThatArriveOutOfOrderDoNotMakeAWorkerOlder() {
+        var membership = Membership(silenceLimit: .seconds(3))
+        _ = membership.heard(from: worker, now: .seconds(5))
+        _ = membership.heard(from: worker, now: .seconds(4))
+        #expect(membership.liveness(of: worker, now: .seconds(8)).isLive)
+    }
+}

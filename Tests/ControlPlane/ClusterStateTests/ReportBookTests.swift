@@ -1,0 +1,51 @@
+import ClusterModel
+import ClusterState
+import Testing
+
+struct ReportBookTests {
+    let worker = ClusterScript.worker(1)
+    let shard = ClusterScript.record(1, shards: 1, on: [ClusterScript.worker(1)]).placements[0].shard
+
+    @Test func aReportThatIsBehindDoesNotUndoAHostedReplica() {
+        var book = ReportBook(overlap: .seconds(3))
+        book.report(WorkerObservation(), by: worker, now: .zero)
+        book.hosted(shard, epoch: Epoch(2), on: worker, now: .seconds(1))
+        book.report(WorkerObservation(), by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard] == ReplicaObservation(epoch: Epoch(2), state: .serving))
+        book.report(WorkerObservation(), by: worker, now: .seconds(5))
+        #expect(book.observations[worker]?.replicas[shard] == nil)
+    }
+
+    @Test func aReportThatKnowsTheStepReplacesTheNote() {
+        var book = ReportBook(overlap: .seconds(3))
+        book.report(WorkerObservation(), by: worker, now: .zero)
+        book.hosted(shard, epoch: Epoch(2), on: worker, now: .seconds(1))
+        let reported = ReplicaObservation(epoch: Epoch(2), state: .serving, faceCount: 7)
+        book.report(WorkerObservation(replicas: [shard: reported]), by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard] == reported)
+        // From here on a missing replica is believed at once.
+        book.report(WorkerObservation(), by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard] == nil)
+    }
+
+    @Test func anInstalledCodebookIsNotInstalledAgainForAnOldReport() {
+        var book = ReportBook(overlap: .seconds(3))
+        let old = WorkerObservation(
+            replicas: [shard: ReplicaObservation(epoch: Epoch(2), state: .serving, faceCount: 7)])
+        book.report(old, by: worker, now: .zero)
+        book.installed(4, in: shard, on: worker, now: .seconds(1))
+        book.report(old, by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard]?.generation == 4)
+        #expect(book.observations[worker]?.replicas[shard]?.faceCount == 7)
+    }
+
+    @Test func aDroppedReplicaIsForgotten() {
+        var book = ReportBook(overlap: .seconds(3))
+        book.report(WorkerObservation(), by: worker, now: .zero)
+        book.hosted(shard, epoch: Epoch(2), on: worker, now: .zero)
+        book.dropped(shard, on: worker)
+        #expect(book.observations[worker]?.replicas == [:])
+        book.report(WorkerObservation(), by: worker, now: .seconds(1))
+        #expect(book.observations[worker]?.replicas == [:])
+    }
+}

@@ -1,0 +1,335 @@
+import ClusterModel
+import FaceModel
+import NIOCore
+import NIOPosix
+import QueryRouter
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// What a fake worker does with one shard request; nil lets the worker answer from its faces.
+typealias Script = @Sendable (Request, ServerCall) -> Bool
+
+/// A worker that keeps faces in memory and compares every one: a real server, and nothing else real.
+final class FakeWorker: Sendable {
+    struct State: Sendable {
+        var faces: [ShardID: [FaceID: StoredFace]] = [:]
+        var epochs: [ShardID: UInt64] = [:]
+        var sequences: [ShardID: UInt64] = [:]
+        var requestCount = 0
+    }
+
+    let id: NodeID
+    let state = Mutex(State())
+    let script = Mutex<Script?>(nil)
+
+    init(id: NodeID) {
+        self.id = id
+    }
+
+    var requestCount: Int { state.withLock { $0.requestCount } }
+
+    func setScript(_ new: @escaping Script) { script.withLock { $0 = new } }
+
+    func host(_ shard: ShardID, epoch: UInt64) {
+        state.withLock {
+            $0.epochs[shard] = epoch
+            $0.faces[shard] = $0.faces[shard] ?? [:]
+        }
+    }
+}
+
+extension FakeWorker: RequestHandler {
+    func handle(_ request: Request, call: ServerCall) {
+        state.withLock { $0.requestCount += 1 }
+        if let script = script.withLock({ $0 }), script(request, call) { return }
+        switch request {
+        case .shardEnrol(let request):
+            answer(request.route, call) { state in
+                state.sequences[request.route.shard, default: 0] += 1
+                let outcomes = request.rows.enumerated().map { index, row in
+                    let sequence = state.sequences[request.route.shard]!
+                    let face = StoredFace(
+                        id: row.id,
+                        metadata: row.metadata,
+                        version: FaceVersion(epoch: 1, sequence: sequence),
+                        embedding: Array(request.embeddings.row(index))
+                    )
+                    let old = state.faces[request.route.shard]!.updateValue(face, forKey: row.id)
+                    return old == nil ? EnrolOutcome.accepted : .replaced
+                }
+                return ShardEnrolled(outcomes: outcomes, sequence: state.sequences[request.route.shard]!)
+            }
+        case .shardDelete(let request):
+            answer(request.route, call) { state in
+                state.sequences[request.route.shard, default: 0] += 1
+                let outcomes = request.ids.map { id in
+                    state.faces[request.route.shard]!.removeValue(forKey: id) == nil ? DeleteOutcome.absent : .deleted
+                }
+                return ShardDeleted(outcomes: outcomes, sequence: state.sequences[request.route.shard]!)
+            }
+        case .shardGet(let request):
+            answer(request.route, call, minimum: request.minimumSequence) { state in
+                FaceList(
+                    faces: request.ids.compactMap { state.faces[request.route.shard]![$0] }.map {
+                        request.includesEmbeddings ? $0 : $0.withoutEmbedding
+                    }
+                )
+            }
+        case .shardList(let request):
+            answer(request.route, call) { state in
+                let faces = state.faces[request.route.shard]!.values.sorted { $0.id < $1.id }
+                    .filter { face in request.after.map { $0 < face.id } ?? true }
+                return FaceList(faces: faces.prefix(Int(request.limit)).map(\.withoutEmbedding))
+            }
+        case .shardSearch(let request):
+            answer(request.route, call, minimum: request.minimumSequence) { state in
+                let faces = state.faces[request.route.shard]!.values.filter { $0.id != request.excludedFace }
+                let matches = (0..<request.probes.rowCount).map { row in
+                    faces.map { face in
+                        let product = zip(request.probes.row(row), face.embedding!).reduce(Float(0)) {
+                            $0 + $1.0 * $1.1
+                        }
+                        return Match(faceID: face.id, similarity: product, metadata: face.metadata)
+                    }
+                    .sorted(by: Match.ranksBefore).prefix(request.parameters.matchLimit)
+                }
+                let count = UInt64(state.faces[request.route.shard]!.count)
+                return ShardSearchAnswer(
+                    matches: matches.map { Array($0) },
+                    faceCount: count,
+                    facesAnswered: count,
+                    rowsVisited: count,
+                    listsVisited: 0,
+                    generation: 0
+                )
+            }
+        default: call.fail(WireStatus(.invalidRequest, "The fake worker answers shard requests only."))
+        }
+    }
+
+    private func answer(
+        _ route: ShardRoute,
+        _ call: ServerCall,
+        minimum: UInt64 = 0,
+        _ body: (inout State) -> some WireMessage
+    ) {
+        let status = state.withLock { state -> WireStatus? in
+            guard let epoch = state.epochs[route.shard] else { return WireStatus(.unknownReplica, "Not here.") }
+            if route.epoch.number < epoch { return WireStatus(.staleEpoch, "Older than \(epoch).") }
+            if route.epoch.number > epoch { return WireStatus(.unavailable, "Not told yet.") }
+            if state.sequences[route.shard] ?? 0 < minimum { return WireStatus(.notYet, "Not reached.") }
+            return nil
+        }
+        if let status { return call.fail(status) }
+        call.reply(state.withLock { body(&$0) })
+    }
+}
+
+extension StoredFace {
+    var withoutEmbedding: StoredFace {
+        var face = self
+        face.embedding = nil
+        return face
+    }
+}
+
+/// A shard map that tests change, and how often it was looked for anew.
+final class FakeSource: ShardMapSource {
+    struct State: Sendable {
+        var map: ShardMap
+        var afterRefresh: ShardMap?
+        var refreshCount = 0
+        var presences: [NodeID: WorkerPresence] = [:]
+        var faceCounts: [ShardID: UInt64] = [:]
+    }
+
+    let state: Mutex<State>
+
+    init(_ map: ShardMap) {
+        state = Mutex(State(map: map))
+    }
+
+    var current: ShardMap { state.withLock { $0.map } }
+
+    func refresh() async {
+        state.withLock {
+            $0.refreshCount += 1
+            if let map = $0.afterRefresh { $0.map = map }
+        }
+    }
+
+    func presence(of worker: NodeID) -> WorkerPresence {
+        state.withLock { $0.presences[worker] ?? WorkerPresence(isLive: true, silence: .zero) }
+    }
+
+    func faceCount(of shard: ShardID) -> UInt64? { state.withLock { $0.faceCounts[shard] } }
+}
+
+/// Fake workers behind real servers on loopback, a router, and one collection with a shard on each.
+final class FakeCluster: Sendable {
+    static let dimension = 64
+    static let model = "model-a"
+
+    let collection: Collection
+    let workers: [FakeWorker]
+    let servers: [WireServer]
+    let source: FakeSource
+    let router: QueryRouter
+    let clients: WorkerClients
+    let eventLoop: any EventLoop
+    /// Its own, so that a call that strays to another test's server is refused there.
+    private let token = "secret \(UInt64.random(in: 0 ... .max))"
+    private let heldPorts = Mutex<[HeldPort]>([])
+
+    var shards: [ShardID] { source.current.placements[collection.id]!.map(\.shard) }
+
+    /// Runs the body on an event loop with a cluster of `shardCount` workers, then takes the cluster down.
+    static func run(
+        shardCount: Int,
+        options: RouterOptions = RouterOptions(),
+        _ body: @escaping @Sendable (FakeCluster) async throws -> Void
+    ) async throws {
+        let cluster = try await FakeCluster(shardCount: shardCount, options: options)
+        let task = Task(executorPreference: EventLoopTaskExecutor(cluster.eventLoop)) { try await body(cluster) }
+        let result = await task.result
+        await cluster.clients.close()
+        for server in cluster.servers { await server.shutdown(gracePeriod: .zero) }
+        try result.get()
+    }
+
+    private init(shardCount: Int, options: RouterOptions) async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let id = CollectionID(high: 1, low: 2)
+        collection = Collection(
+            id: id,
+            configuration: CollectionConfiguration(
+                name: "people",
+                dimension: Self.dimension,
+                embeddingModel: Self.model,
+                shardCount: shardCount
+            ),
+            created: Timestamp(milliseconds: 0)
+        )
+        var addresses: [NodeID: NodeAddress] = [:]
+        var workers: [FakeWorker] = []
+        var servers: [WireServer] = []
+        for number in 0..<shardCount {
+            let worker = FakeWorker(id: NodeID(high: 9, low: UInt64(number)))
+            let server = try await Self.serve(worker, at: NodeAddress(host: "127.0.0.1", port: 0), token: token)
+            worker.host(ShardID(collection: id, index: UInt32(number)), epoch: 1)
+            addresses[worker.id] = server.address
+            workers.append(worker)
+            servers.append(server)
+        }
+        self.workers = workers
+        self.servers = servers
+        let placements = HashRange.divisions(shardCount).enumerated().map { index, range in
+            ShardPlacement(
+                shard: ShardID(collection: id, index: UInt32(index)),
+                range: range,
+                primary: workers[index].id,
+                epoch: Epoch(1)
+            )
+        }
+        source = FakeSource(
+            ShardMap(
+                epoch: Epoch(1),
+                collections: [collection],
+                placements: [id: placements],
+                addresses: addresses
+            )
+        )
+        clients = WorkerClients(token: token, tls: nil, agent: "router tests")
+        router = QueryRouter(source: source, clients: clients, options: options)
+        eventLoop = group.next()
+    }
+
+    private static func serve(_ worker: FakeWorker, at address: NodeAddress, token: String) async throws -> WireServer {
+        try await WireServer.start(
+            WireServerConfiguration(
+                listen: address,
+                token: token,
+                role: .worker,
+                node: worker.id,
+                agent: "fake worker"
+            ),
+            handler: worker,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+    }
+
+    /// Stops a worker's server; from then on calls to its port are refused.
+    func stop(_ number: Int) async {
+        await servers[number].shutdown(gracePeriod: .zero)
+        heldPorts.withLock { $0.append(HeldPort(servers[number].address.port)) }
+    }
+
+    /// Starts a stopped worker again where it was.
+    func restart(_ number: Int) async throws -> WireServer {
+        try await Self.serve(workers[number], at: servers[number].address, token: token)
+    }
+
+    // MARK: Requests
+
+    /// A unit vector along one axis, with a little of the next.
+    static func embedding(_ axis: Int, lean: Float = 0) -> [Float] {
+        var values = [Float](repeating: 0, count: dimension)
+        values[axis % dimension] = 1
+        values[(axis + 1) % dimension] += lean
+        return values
+    }
+
+    static func face(_ number: UInt64) -> FaceID { FaceID(high: 0, low: number) }
+
+    func enrol(
+        _ faces: [(id: FaceID, embedding: [Float])],
+        key: IdempotencyKey = .random(),
+        deadline: Duration = .seconds(5)
+    ) async throws(WireStatus) -> FacesEnrolled {
+        try await router.enrol(
+            EnrolFaces(
+                collection: "people",
+                embeddingModel: Self.model,
+                key: key,
+                rows: faces.map { EnrolRow(id: $0.id, metadata: FaceMetadata()) },
+                embeddings: EmbeddingMatrix(dimension: Self.dimension, values: faces.flatMap(\.embedding))
+            ),
+            deadline: .after(deadline),
+            on: eventLoop
+        )
+    }
+
+    /// Enrols faces 0 ..< count, each along its own axis.
+    @discardableResult
+    func enrolNumbered(_ count: Int) async throws(WireStatus) -> FacesEnrolled {
+        try await enrol((0..<count).map { (Self.face(UInt64($0)), Self.embedding($0)) })
+    }
+
+    func search(
+        _ probes: [[Float]],
+        k: Int = 3,
+        coverage: CoverageRequirement = .full,
+        token: ConsistencyToken? = nil,
+        deadline: Duration = .seconds(5)
+    ) async throws(WireStatus) -> SearchAnswer {
+        try await router.search(
+            SearchFaces(
+                collection: "people",
+                embeddingModel: Self.model,
+                parameters: SearchParameters(matchLimit: k),
+                coverage: coverage,
+                token: token,
+                probes: EmbeddingMatrix(dimension: Self.dimension, values: probes.flatMap { $0 })
+            ),
+            deadline: .after(deadline),
+            on: eventLoop
+        )
+    }
+}
+
+extension ProbeOutcome {
+    var ids: [FaceID]? {
+        if case .matches(let matches) = self { matches.map(\.faceID) } else { nil }
+    }
+}

@@ -1,0 +1,237 @@
+import ClusterModel
+import FaceModel
+import QueryRouter
+import Synchronization
+import Testing
+import WireProtocol
+import WireTransport
+
+struct SearchRoutingTests {
+    static let impatient = RouterOptions(absenceGrace: .milliseconds(150))
+
+    @Test func matchesOfAllShardsAreMergedBestFirst() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            // Ever less like the probe, and spread over the shards by their ids.
+            let faces = (0..<40).map {
+                (FakeCluster.face(UInt64($0)), FakeCluster.embedding(0, lean: Float($0) * 0.05))
+            }
+            _ = try await cluster.enrol(faces)
+            let shardsUsed = cluster.workers.count { worker in
+                worker.state.withLock { $0.faces.values.contains { !$0.isEmpty } }
+            }
+            #expect(shardsUsed == 3)
+            let answer = try await cluster.search([FakeCluster.embedding(0)], k: 15)
+            #expect(answer.outcomes[0].ids == (0..<15).map { FakeCluster.face($0) })
+            #expect(answer.coverage.shardsAsked == 3)
+            #expect(answer.coverage.facesTotal == 40)
+            #expect(answer.coverage.isFull)
+        }
+    }
+
+    @Test func tiesAreBrokenByFaceIDWhateverTheShard() async throws {
+        try await FakeCluster.run(shardCount: 4) { cluster in
+            let numbers = Array(0..<30 as Range<UInt64>).reversed()
+            _ = try await cluster.enrol(numbers.map { (FakeCluster.face($0), FakeCluster.embedding(3)) })
+            let answer = try await cluster.search([FakeCluster.embedding(3)], k: 30)
+            #expect(answer.outcomes[0].ids == (0..<30).map { FakeCluster.face($0) })
+        }
+    }
+
+    @Test func probesOfAnyLengthAreNormalisedAndBadOnesRejectedAlone() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            try await cluster.enrolNumbered(20)
+            var notANumber = FakeCluster.embedding(2)
+            notANumber[5] = .nan
+            let answer = try await cluster.search(
+                [
+                    FakeCluster.embedding(4).map { $0 * 250 }, notANumber,
+                    [Float](repeating: 0, count: FakeCluster.dimension), FakeCluster.embedding(7),
+                ],
+                k: 1
+            )
+            #expect(answer.outcomes[0].ids == [FakeCluster.face(4)])
+            guard case .matches(let matches) = answer.outcomes[0] else { return }
+            #expect(abs(matches[0].similarity - 1) < 1e-6)
+            #expect(answer.outcomes[3].ids == [FakeCluster.face(7)])
+            guard case .rejected(.notFinite) = answer.outcomes[1], case .rejected(.zeroNorm) = answer.outcomes[2] else {
+                Issue.record("bad probes were not rejected")
+                return
+            }
+        }
+    }
+
+    @Test func aSearchOfBadProbesOnlyAsksNobody() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let answer = try await cluster.search([[Float](repeating: 0, count: FakeCluster.dimension)])
+            #expect(answer.outcomes.count == 1)
+            #expect(cluster.workers.allSatisfy { $0.requestCount == 0 })
+        }
+    }
+
+    @Test func requestsThatCannotBeAnsweredAreRefusedBeforeAnyShardIsAsked() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let matrix = EmbeddingMatrix(dimension: 64, values: FakeCluster.embedding(0))
+            func refusal(
+                collection: String = "people",
+                model: String = FakeCluster.model,
+                k: Int = 1,
+                coverage: CoverageRequirement = .full,
+                token: ConsistencyToken? = nil,
+                probes: EmbeddingMatrix = matrix
+            ) async -> StatusCode? {
+                do throws(WireStatus) {
+                    _ = try await cluster.router.search(
+                        SearchFaces(
+                            collection: collection,
+                            embeddingModel: model,
+                            parameters: SearchParameters(matchLimit: k),
+                            coverage: coverage,
+                            token: token,
+                            probes: probes
+                        ),
+                        deadline: .none,
+                        on: cluster.eventLoop
+                    )
+                    return nil
+                } catch {
+                    #expect(error.message.hasSuffix("."), "\(error.message)")
+                    return error.code
+                }
+            }
+            #expect(await refusal(collection: "nobody") == .notFound)
+            #expect(await refusal(model: "model-b") == .modelMismatch)
+            #expect(await refusal(k: 0) == .invalidRequest)
+            #expect(await refusal(k: 1_000_000_000) == .invalidRequest)
+            #expect(await refusal(coverage: .minimum(.nan)) == .invalidRequest)
+            #expect(await refusal(probes: EmbeddingMatrix(dimension: 64, values: [])) == .invalidRequest)
+            #expect(
+                await refusal(probes: EmbeddingMatrix(dimension: 72, values: [Float](repeating: 1, count: 72)))
+                    == .dimensionMismatch
+            )
+            let foreign = ConsistencyToken(collection: CollectionID(high: 5, low: 5), sequences: [:])
+            #expect(await refusal(token: foreign) == .invalidRequest)
+            #expect(cluster.workers.allSatisfy { $0.requestCount == 0 })
+            #expect(await refusal() == nil)
+        }
+    }
+
+    @Test func aDeadWorkerIsNamedInOneSentence() async throws {
+        try await FakeCluster.run(shardCount: 3, options: Self.impatient) { cluster in
+            try await cluster.enrolNumbered(30)
+            await cluster.stop(1)
+            let dead = cluster.workers[1].id
+            cluster.source.state.withLock { $0.presences[dead] = WorkerPresence(isLive: false, silence: .seconds(12)) }
+            let began = ContinuousClock.now
+            let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(0)]) }
+            #expect(ContinuousClock.now - began < .seconds(2))
+            #expect(status?.code == .incompleteCoverage)
+            let message = status?.message ?? ""
+            #expect(message.contains("Collection 'people': 2 of 3 shards answered"), "\(message)")
+            #expect(
+                message.contains(
+                    "shard 1 is missing (no live worker: worker \(dead) at \(cluster.servers[1].address) "
+                        + "was last heard of 12 s ago)"
+                ),
+                "\(message)"
+            )
+            #expect(message.hasSuffix("Start that worker, or pass a minimum coverage."), "\(message)")
+        }
+    }
+
+    @Test func aMinimumCoverageAcceptsAFlaggedPartOfTheCollection() async throws {
+        try await FakeCluster.run(shardCount: 3, options: Self.impatient) { cluster in
+            try await cluster.enrolNumbered(60)
+            let counts = cluster.workers.map { worker in
+                worker.state.withLock { $0.faces.values.reduce(0) { $0 + $1.count } }
+            }
+            await cluster.stop(2)
+            let missing = cluster.shards[2]
+            cluster.source.state.withLock { $0.faceCounts[missing] = UInt64(counts[2]) }
+            let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0.2))
+            #expect(answer.coverage.shardsAnswered == 2)
+            #expect(answer.coverage.facesTotal == 60)
+            #expect(answer.coverage.facesAnswered == UInt64(counts[0] + counts[1]))
+            #expect(answer.coverage.missing == [.init(shardIndex: 2, reason: .unavailable)])
+            #expect(!answer.coverage.isFull)
+            let status = await #expect(throws: WireStatus.self) {
+                try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0.99))
+            }
+            #expect(status?.code == .incompleteCoverage)
+            #expect(status?.message.contains("99 % of the faces are required") == true)
+        }
+    }
+
+    @Test func facesOfAMissingShardThatNobodyCountedAreEstimated() async throws {
+        try await FakeCluster.run(shardCount: 4, options: Self.impatient) { cluster in
+            try await cluster.enrolNumbered(60)
+            let missing = cluster.workers[3].state.withLock { $0.faces.values.reduce(0) { $0 + $1.count } }
+            await cluster.stop(3)
+            let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0))
+            let present = Double(60 - missing)
+            #expect(answer.coverage.facesAnswered == UInt64(present))
+            #expect(answer.coverage.facesTotal == UInt64(present) + UInt64((present / 3).rounded()))
+        }
+    }
+
+    @Test func aShardThatStoppedAtItsDeadlineIsNotFullCoverage() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            try await cluster.enrolNumbered(10)
+            cluster.workers[0].setScript { request, call in
+                guard case .shardSearch = request else { return false }
+                call.reply(
+                    ShardSearchAnswer(
+                        matches: [[]],
+                        faceCount: 1000,
+                        facesAnswered: 400,
+                        rowsVisited: 400,
+                        listsVisited: 3,
+                        generation: 2
+                    )
+                )
+                return true
+            }
+            let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(0)]) }
+            #expect(status?.code == .incompleteCoverage)
+            #expect(status?.message.contains("longer deadline") == true)
+            let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0.3))
+            #expect(!answer.coverage.isFull)
+            #expect(answer.coverage.missing.isEmpty)
+            #expect(answer.coverage.generation == 2)
+        }
+    }
+
+    @Test func aCorruptReplicaIsAMissingShard() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            try await cluster.enrolNumbered(10)
+            cluster.workers[1].setScript { _, call in
+                call.fail(WireStatus(.corruptPartition, "A block failed its checksum."))
+                return true
+            }
+            let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0.1))
+            #expect(answer.coverage.missing == [.init(shardIndex: 1, reason: .corrupt)])
+            #expect(cluster.workers[1].requestCount == 2)
+        }
+    }
+
+    @Test func searchByFaceLeavesTheFaceItselfOut() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            let faces = (0..<20).map { (FakeCluster.face(UInt64($0)), FakeCluster.embedding(0, lean: Float($0) * 0.1)) }
+            _ = try await cluster.enrol(faces)
+            func search(_ face: UInt64) async throws -> SearchAnswer {
+                try await cluster.router.search(
+                    SearchByFace(
+                        collection: "people",
+                        faceID: FakeCluster.face(face),
+                        parameters: SearchParameters(matchLimit: 2),
+                        coverage: .full
+                    ),
+                    deadline: .none,
+                    on: cluster.eventLoop
+                )
+            }
+            #expect(try await search(0).outcomes[0].ids == [FakeCluster.face(1), FakeCluster.face(2)])
+            let status = await #expect(throws: WireStatus.self) { try await search(77) }
+            #expect(status?.code == .notFound)
+        }
+    }
+}

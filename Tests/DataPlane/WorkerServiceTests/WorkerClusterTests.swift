@@ -1,0 +1,174 @@
+import ClusterModel
+import FaceModel
+import PartitionEngine
+import Testing
+import WireProtocol
+import WireTransport
+import WorkerService
+
+/// A running worker and its coordinator: heartbeats, membership, codebooks.
+@Suite struct WorkerClusterTests {
+    private let test = TestCollection()
+
+    @Test func heartbeatsTellOfTheWorkerAndItsReplicas() async throws {
+        let folder = TemporaryFolder()
+        let cluster = NodeID.random()
+        try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, coordinator in
+            let first = try await coordinator.report { _ in true }
+            #expect(first.replicas.isEmpty && first.residentByteCount > 1 << 20 && first.freeDiskByteCount > 0)
+            #expect(!first.kernelLevel.isEmpty)
+            _ = try await harness.call(test.host(epoch: 3))
+            _ = try await harness.call(test.enrol(test.ids(12), epoch: 3))
+            let report = try await coordinator.report { $0.replicas.first?.faceCount == 12 }
+            let replica = report.replicas[0]
+            #expect(replica.shard == test.shard() && replica.epoch == Epoch(3) && replica.state == .serving)
+            #expect(replica.sequence == 1 && replica.generation == 0 && replica.diskByteCount > 0)
+            #expect(coordinator.last?.worker == harness.worker.node)
+            #expect(coordinator.last?.address == harness.worker.address)
+            #expect(coordinator.last?.clusterID == cluster)
+        }
+    }
+
+    @Test func aWorkerStaysInTheClusterItJoined() async throws {
+        let folder = TemporaryFolder()
+        let own = NodeID.random()
+        try await WorkerHarness.withCluster(folder, cluster: own) { _, coordinator in
+            _ = try await coordinator.report { _ in true }
+            while coordinator.last?.clusterID != own { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        let other = NodeID.random()
+        await #expect {
+            try await WorkerHarness.withCluster(folder, cluster: other) { _, _ in
+                try await Task.sleep(for: .seconds(2))
+            }
+        } throws: { error in
+            guard case WorkerError.otherCluster(folder.path, own, _, other) = error else { return false }
+            return "\(error)".contains("belongs to cluster \(own)")
+        }
+        try await WorkerHarness.withCluster(folder, cluster: own) { _, coordinator in
+            _ = try await coordinator.report { _ in true }
+        }
+    }
+
+    /// Trains on this worker's own shard and fetches the result.
+    private func train(_ harness: WorkerHarness, _ coordinator: FakeCoordinator) async throws -> [UInt8] {
+        let order = TrainCodebook(
+            collection: test.collection,
+            generation: 1,
+            listCount: 16,
+            sources: [
+                .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: 5000)
+            ]
+        )
+        _ = try await harness.call(order)
+        _ = try await harness.call(order)
+        let report = try await coordinator.report { report in
+            report.trainings.contains { $0.isFinished || $0.failure != nil }
+        }
+        #expect(
+            report.trainings == [
+                .init(collection: test.collection.id, generation: 1, isFinished: true, failure: nil)
+            ]
+        )
+        var bytes: [UInt8] = []
+        while true {
+            let fetched = try await harness.call(
+                FetchCodebook(collection: test.collection.id, generation: 1, offset: UInt64(bytes.count))
+            )
+            #expect(fetched.summary.generation == 1 && fetched.summary.listCount == 16)
+            #expect(fetched.slice.offset == UInt64(bytes.count))
+            bytes += fetched.slice.bytes
+            if UInt64(bytes.count) == fetched.slice.totalByteCount { return bytes }
+        }
+    }
+
+    private func slices(of bytes: [UInt8], digest: [UInt8]) -> [InstallCodebook] {
+        stride(from: 0, to: bytes.count, by: 10_000).map { first in
+            InstallCodebook(
+                shard: test.shard(),
+                epoch: Epoch(1),
+                generation: 1,
+                digest: digest,
+                slice: CodebookSlice(
+                    totalByteCount: UInt64(bytes.count),
+                    offset: UInt64(first),
+                    bytes: Array(bytes[first..<min(first + 10_000, bytes.count)])
+                )
+            )
+        }
+    }
+
+    @Test func aCodebookIsTrainedFetchedInstalledAndUsed() async throws {
+        let folder = TemporaryFolder()
+        let cluster = NodeID.random()
+        let ids = test.ids(4000)
+        var partition = WorkerHarness.options(folder).partition
+        partition.foldRowCount = 1024
+        try await WorkerHarness.withCluster(folder, cluster: cluster, partition: partition) { harness, coordinator in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(ids))
+            let bytes = try await train(harness, coordinator)
+
+            for slice in slices(of: bytes, digest: [UInt8](repeating: 0, count: 32)).dropLast() {
+                _ = try await harness.call(slice)
+            }
+            let wrong = slices(of: bytes, digest: [UInt8](repeating: 0, count: 32)).last!
+            #expect(try await harness.refusal(wrong).code == .invalidRequest)
+            for slice in slices(of: bytes, digest: CodebookStaging.digest(of: bytes)) {
+                _ = try await harness.call(slice)
+            }
+            let report = try await coordinator.report { ($0.replicas.first?.freshCount).map { $0 < 1024 } ?? false }
+            #expect(report.replicas[0].generation == 1)
+            // Installing what is installed is taken as a repetition.
+            _ = try await harness.call(slices(of: bytes, digest: CodebookStaging.digest(of: bytes))[0])
+
+            let answer = try await harness.call(test.search(Array(ids.prefix(100)), effort: .full))
+            #expect(answer.generation == 1)
+            #expect(answer.matches.map { $0.first?.faceID } == Array(ids.prefix(100)))
+        }
+        // A finished training outlives its process; it goes with the collection's last replica.
+        try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, coordinator in
+            #expect(try await coordinator.report { _ in true }.trainings.map(\.isFinished) == [true])
+            _ = try await harness.call(DropReplica(shard: test.shard(), epoch: Epoch(1)))
+            _ = try await coordinator.report { $0.trainings.isEmpty && $0.replicas.isEmpty }
+            let fetch = FetchCodebook(collection: test.collection.id, generation: 1, offset: 0)
+            #expect(try await harness.refusal(fetch).code == .notFound)
+        }
+    }
+
+    @Test func aTrainingThatCannotSampleSaysWhy() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
+            _ = try await harness.call(
+                TrainCodebook(
+                    collection: test.collection,
+                    generation: 1,
+                    listCount: 0,
+                    sources: [
+                        .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: 10)
+                    ]
+                )
+            )
+            let report = try await coordinator.report { $0.trainings.contains { $0.failure != nil } }
+            #expect(report.trainings[0].failure?.contains("does not hold shard 0") == true)
+            #expect(!report.trainings[0].isFinished)
+        }
+    }
+
+    @Test func aTrainingTooLargeForTheWorkerIsRefused() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            let status = try await harness.refusal(
+                TrainCodebook(
+                    collection: test.collection,
+                    generation: 1,
+                    listCount: 0,
+                    sources: [
+                        .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: .max)
+                    ]
+                )
+            )
+            #expect(status.code == .limitExceeded)
+        }
+    }
+}

@@ -1,0 +1,323 @@
+import ClusterModel
+import FaceModel
+import Glibc
+import PartitionEngine
+import Testing
+import WireProtocol
+import WireTransport
+import WorkerService
+
+/// A worker as its peers see it: real sockets, real partitions.
+@Suite struct WorkerTests {
+    private let test = TestCollection()
+
+    @Test func enrolledFacesAreFoundReadBackAndListed() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(50)
+            let enrolled = try await harness.call(test.enrol(ids))
+            #expect(enrolled.outcomes == ids.map { _ in .accepted })
+
+            let answer = try await harness.call(test.search(ids, k: 3, minimumSequence: enrolled.sequence))
+            #expect(answer.matches.map { $0.first?.faceID } == ids)
+            #expect(answer.matches.allSatisfy { $0.count == 3 && abs($0[0].similarity - 1) < 1e-2 })
+            #expect(answer.faceCount == 50 && answer.facesAnswered == 50)
+
+            let got = try await harness.call(test.get([ids[7], FaceID(high: 9, low: 9), ids[3]], embeddings: true))
+                .faces
+            #expect(got.map(\.id) == [ids[7], ids[3]])
+            #expect(got[0].metadata.personID == "p\(ids[7].low)")
+            #expect(got[0].embedding?.count == WorkerHarness.dimension)
+
+            var listed: [FaceID] = []
+            while true {
+                let page = try await harness.call(
+                    ShardList(route: test.route(), after: listed.last, limit: 20, includesEmbeddings: false)
+                ).faces
+                listed += page.map(\.id)
+                if page.count < 20 { break }
+            }
+            #expect(listed == ids.sorted())
+
+            let sample = try await harness.call(SampleEmbeddings(route: test.route(), count: 20, seed: 5)).embeddings
+            #expect(sample.rowCount == 20 && sample.dimension == WorkerHarness.dimension)
+        }
+    }
+
+    @Test func deletedFacesAreGoneWithTheAnswer() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(10)
+            _ = try await harness.call(test.enrol(ids))
+            let deleted = try await harness.call(test.delete([ids[4], FaceID(high: 0, low: 1 << 40)]))
+            #expect(deleted.outcomes == [.deleted, .absent])
+            let answer = try await harness.call(test.search([ids[4]], k: 10))
+            #expect(!answer.matches[0].contains { $0.faceID == ids[4] })
+            #expect(answer.matches[0].count == 9)
+            #expect(try await harness.call(test.get([ids[4]])).faces.isEmpty)
+        }
+    }
+
+    @Test func aRestartKeepsFacesIdentityAndEpoch() async throws {
+        let folder = TemporaryFolder()
+        let ids = test.ids(20)
+        let node = try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host(epoch: 4))
+            _ = try await harness.call(test.enrol(ids, epoch: 4))
+            return harness.worker.node
+        }
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            #expect(harness.worker.node == node)
+            let answer = try await harness.call(test.search(ids, epoch: 4))
+            #expect(answer.matches.map { $0.first?.faceID } == ids)
+            #expect(try await harness.refusal(test.search(ids, epoch: 3)).code == .staleEpoch)
+        }
+    }
+
+    @Test func theSameWriteSentAgainChangesNothing() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let write = test.enrol(test.ids(3))
+            let first = try await harness.call(write)
+            _ = try await harness.call(test.delete([test.ids(1)[0]]))
+            #expect(try await harness.call(write) == first)
+            #expect(try await harness.call(test.get(test.ids(3))).faces.count == 2)
+            let misused = try await harness.refusal(test.delete(test.ids(1), key: write.key))
+            #expect(misused.code == .invalidRequest)
+        }
+    }
+
+    @Test func concurrentWritesShareCommitsAndAreAllKept() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(200)
+            let outcomes = try await withThrowingTaskGroup(of: [EnrolOutcome].self) { group in
+                for id in ids { group.addTask { try await harness.call(test.enrol([id])).outcomes } }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(outcomes == ids.map { _ in .accepted })
+            #expect(try await harness.call(test.get(ids)).faces.map(\.id) == ids)
+        }
+    }
+
+    // MARK: Routing
+
+    @Test func requestsOfAnotherEpochAreRefused() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host(epoch: 5))
+            #expect(try await harness.refusal(test.search(test.ids(1), epoch: 4)).code == .staleEpoch)
+            #expect(try await harness.refusal(test.enrol(test.ids(1), epoch: 4)).code == .staleEpoch)
+            let newer = try await harness.refusal(test.search(test.ids(1), epoch: 6))
+            #expect(newer.code == .unavailable && newer.retryAfterMilliseconds > 0)
+            let unknown = TestCollection(shardCount: 2).search(test.ids(1), in: 1)
+            #expect(try await harness.refusal(unknown).code == .unknownReplica)
+        }
+    }
+
+    @Test func readsWaitForTheSequenceTheyNeed() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let sequence = try await harness.call(test.enrol(test.ids(1))).sequence
+            _ = try await harness.call(test.search(test.ids(1), minimumSequence: sequence))
+            let status = try await harness.refusal(test.search(test.ids(1), minimumSequence: sequence + 1))
+            #expect(status.code == .notYet && status.code.retry == .retryThisCall)
+            var get = test.get(test.ids(1))
+            get.minimumSequence = sequence + 1
+            #expect(try await harness.refusal(get).code == .notYet)
+        }
+    }
+
+    @Test func hostingAgainRaisesTheEpochAndNeverLowersIt() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host(epoch: 2))
+            _ = try await harness.call(test.host(epoch: 2))
+            _ = try await harness.call(test.host(epoch: 7))
+            #expect(try await harness.refusal(test.host(epoch: 6)).code == .staleEpoch)
+            _ = try await harness.call(test.search(test.ids(1), epoch: 7))
+            var other = test.host(epoch: 8)
+            other.range = HashRange(first: 0, last: 10)
+            #expect(try await harness.refusal(other).code == .invalidRequest)
+        }
+    }
+
+    @Test func aDroppedReplicaIsGoneFilesAndAll() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host(epoch: 3))
+            _ = try await harness.call(test.enrol(test.ids(5), epoch: 3))
+            let path = "\(folder.path)/replicas/\(test.collection.id)/0"
+            #expect(access("\(path)/record", F_OK) == 0)
+            let drop = DropReplica(shard: test.shard(), epoch: Epoch(3))
+            #expect(try await harness.refusal(DropReplica(shard: test.shard(), epoch: Epoch(2))).code == .staleEpoch)
+            _ = try await harness.call(drop)
+            #expect(access(path, F_OK) != 0)
+            #expect(try await harness.refusal(test.search(test.ids(1), epoch: 3)).code == .unknownReplica)
+            _ = try await harness.call(drop)
+            _ = try await harness.call(test.host(epoch: 4))
+            #expect(try await harness.call(test.search(test.ids(1), epoch: 4)).matches.map(\.count) == [0])
+        }
+    }
+
+    // MARK: Bad requests
+
+    @Test func requestsThatDoNotFitAreRefused() async throws {
+        let folder = TemporaryFolder()
+        let two = TestCollection(shardCount: 2)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(two.host(0))
+            let wide = TestCollection(shardCount: 2, dimension: 128)
+            #expect(try await harness.refusal(wide.enrol(two.ids(1))).code == .dimensionMismatch)
+            #expect(try await harness.refusal(wide.search(two.ids(1))).code == .dimensionMismatch)
+            #expect(try await harness.refusal(two.enrol(two.ids(1, in: 1), in: 0)).code == .invalidRequest)
+            #expect(try await harness.refusal(two.delete(two.ids(1, in: 1), in: 0)).code == .invalidRequest)
+            #expect(try await harness.refusal(ListCollections()).code == .invalidRequest)
+            let client = WorkerHarness.peer(of: harness.worker.address, role: .client)
+            await #expect(throws: WireStatus.self) {
+                try await client.call(two.search(two.ids(1)), deadline: .after(.seconds(5)))
+            }
+            await client.close()
+        }
+    }
+
+    // MARK: Bounds
+
+    @Test func aFullWriteQueueIsSaidAndLosesNothing() async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        options.limits.writeQueueRowCount = 1
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(200)
+            var accepted: [FaceID] = []
+            var refusals: [WireStatus] = []
+            await withTaskGroup(of: Result<FaceID, WireStatus>.self) { group in
+                for id in ids {
+                    group.addTask {
+                        do throws(WireStatus) {
+                            _ = try await harness.peer.call(test.enrol([id]), deadline: .after(.seconds(20)))
+                            return .success(id)
+                        } catch {
+                            return .failure(error)
+                        }
+                    }
+                }
+                for await result in group {
+                    switch result {
+                    case .success(let id): accepted.append(id)
+                    case .failure(let status): refusals.append(status)
+                    }
+                }
+            }
+            #expect(!refusals.isEmpty && !accepted.isEmpty)
+            #expect(refusals.allSatisfy { $0.code == .overloaded && $0.retryAfterMilliseconds > 0 })
+            let stored = try await harness.call(test.get(ids)).faces.map(\.id)
+            #expect(Set(stored) == Set(accepted))
+        }
+    }
+
+    @Test func aFullSearchQueueIsSaid() async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        options.searchThreadCount = 1
+        options.limits.searchQueueCount = 1
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(2000)
+            _ = try await harness.call(test.enrol(ids))
+            let search = test.search(Array(ids.prefix(200)))
+            let codes = await withTaskGroup(of: StatusCode?.self) { group in
+                for _ in 0..<50 {
+                    group.addTask {
+                        do throws(WireStatus) {
+                            _ = try await harness.peer.call(search, deadline: .after(.seconds(20)))
+                            return nil
+                        } catch {
+                            return error.code
+                        }
+                    }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(codes.contains(.overloaded) && codes.contains(nil))
+            #expect(codes.allSatisfy { $0 == nil || $0 == .overloaded })
+        }
+    }
+
+    /// Probes whose exact search takes far longer than the tests wait for it.
+    private func longSearch(_ ids: [FaceID]) -> ShardSearch { test.search(Array(ids.prefix(1024)), k: 100) }
+
+    @Test func aDeadlineEndsASearchThatIsUnderWay() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(30_000)
+            for first in stride(from: 0, to: ids.count, by: 10_000) {
+                _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
+            }
+            let search = longSearch(ids)
+            let whole = try await ContinuousClock().measure { _ = try await harness.call(search) }
+            let time = whole / 4
+            let start = ContinuousClock.now
+            do throws(WireStatus) {
+                let answer = try await harness.peer.call(search, deadline: .after(time))
+                #expect(answer.facesAnswered < answer.faceCount, "an answer in time covers a part, and says so")
+            } catch {
+                #expect(error.code == .deadlineExceeded)
+            }
+            #expect(ContinuousClock.now - start < whole)
+        }
+    }
+
+    @Test func aCancelledSearchFreesItsThread() async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        options.searchThreadCount = 1
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(20_000)
+            for first in stride(from: 0, to: ids.count, by: 10_000) {
+                _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
+            }
+            let search = longSearch(ids)
+            let whole = try await ContinuousClock().measure { _ = try await harness.call(search) }
+            // Sixteen take the only thread for long, unless cancelling ends the one under way and skips the rest.
+            let searches = (0..<16).map { _ in Task { try await harness.call(search) } }
+            try await Task.sleep(for: whole / 4)
+            for search in searches { search.cancel() }
+            let short = try await ContinuousClock().measure {
+                _ = try await harness.call(test.search([ids[0]]))
+            }
+            #expect(short < whole * 8)
+            for search in searches { #expect(await search.result.isFailure) }
+        }
+    }
+
+    @Test func aFullDiskRefusesFacesAndServesSearches() async throws {
+        let folder = TemporaryFolder()
+        let ids = test.ids(5)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(ids))
+        }
+        var options = WorkerHarness.options(folder)
+        options.partition.minimumFreeByteCount = .max
+        try await WorkerHarness.with(options) { harness in
+            let status = try await harness.refusal(test.enrol(test.ids(6)))
+            #expect(status.code == .storageFull && status.code.retry == .doNotRetry)
+            #expect(try await harness.call(test.search(ids)).matches.map { $0.first?.faceID } == ids)
+        }
+    }
+}
+
+extension Result {
+    fileprivate var isFailure: Bool {
+        if case .failure = self { true } else { false }
+    }
+}

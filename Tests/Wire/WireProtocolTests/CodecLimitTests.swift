@@ -1,0 +1,255 @@
+import FaceModel
+import NIOCore
+import Testing
+import WireProtocol
+
+/// Every bound of the wire, at its edge: the code and the sentence that a caller gets beyond it.
+struct CodecLimitTests {
+    private func refusal(_ message: some WireMessage, limits: WireLimits = WireLimits()) -> WireStatus? {
+        do throws(WireDecodingError) {
+            _ = try Wire.decode(Wire.payloadBytes(message), like: message, limits: limits)
+            return nil
+        } catch {
+            return error.wireStatus
+        }
+    }
+
+    private func search(
+        matchLimit: Int = 10,
+        threshold: Float? = nil,
+        effort: SearchEffort = .full,
+        coverage: CoverageRequirement = .full,
+        rows: Int = 1,
+        dimension: Int = 4,
+        collection: String = "gallery"
+    ) -> SearchFaces {
+        SearchFaces(
+            collection: collection,
+            embeddingModel: "m",
+            parameters: SearchParameters(matchLimit: matchLimit, threshold: threshold, effort: effort),
+            coverage: coverage,
+            token: nil,
+            probes: EmbeddingMatrix(dimension: dimension, values: [Float](repeating: 1, count: rows * dimension))
+        )
+    }
+
+    @Test(arguments: [0, -1, 1001, 1_000_000_000, Int.max])
+    func kOutsideItsRangeIsRefusedWithTheRange(matchLimit: Int) {
+        let status = refusal(search(matchLimit: matchLimit))
+        #expect(status?.code == .invalidRequest)
+        #expect(status?.message.hasPrefix("k must be from 1 to 1000, not ") == true)
+    }
+
+    @Test func kIsBoundByWhatTheNodeGrants() {
+        #expect(refusal(search(matchLimit: 100), limits: WireLimits(matchLimit: 100)) == nil)
+        #expect(
+            refusal(search(matchLimit: 101), limits: WireLimits(matchLimit: 100))?.message
+                == "k must be from 1 to 100, not 101"
+        )
+    }
+
+    @Test(arguments: [Float.nan, .infinity, 1.5, -1.01])
+    func thresholdsThatAreNoCosineAreRefused(threshold: Float) {
+        #expect(refusal(search(threshold: threshold))?.code == .invalidRequest)
+    }
+
+    @Test(
+        arguments: [
+            SearchEffort.lists(0), .lists(1_000_001), .lists(-5), .recall(0.4), .recall(1), .recall(.nan),
+            .recall(-.infinity),
+        ])
+    func effortsOutsideTheirRangeAreRefused(effort: SearchEffort) {
+        #expect(refusal(search(effort: effort))?.code == .invalidRequest)
+    }
+
+    @Test(arguments: [-0.1, 1.1, Double.nan])
+    func coverageOutsideZeroToOneIsRefused(share: Double) {
+        #expect(refusal(search(coverage: .minimum(share)))?.code == .invalidRequest)
+    }
+
+    @Test func probesAreBoundByTheGrantedCount() {
+        let limits = WireLimits(probeCount: 3)
+        #expect(refusal(search(rows: 3), limits: limits) == nil)
+        let status = refusal(search(rows: 4), limits: limits)
+        #expect(status == WireStatus(.limitExceeded, "probes: 4 is above the limit of 3"))
+        #expect(refusal(search(rows: 0), limits: limits)?.code == .invalidRequest)
+    }
+
+    @Test func batchesAreBoundByTheGrantedCountAndNotEmpty() {
+        let limits = WireLimits(batchRowCount: 2)
+        for count in 0...3 {
+            let ids = [FaceID](repeating: MessageSamples.firstFace, count: count)
+            let rows = ids.map { EnrolRow(id: $0, metadata: FaceMetadata()) }
+            let embeddings = EmbeddingMatrix(dimension: 2, values: [Float](repeating: 1, count: 2 * count))
+            let messages: [any WireMessage] = [
+                EnrolFaces(
+                    collection: "c",
+                    embeddingModel: "m",
+                    key: MessageSamples.key,
+                    rows: rows,
+                    embeddings: embeddings
+                ),
+                DeleteFaces(collection: "c", key: MessageSamples.key, ids: ids),
+                GetFaces(collection: "c", ids: ids, includesEmbeddings: false),
+                ShardEnrol(
+                    route: MessageSamples.route,
+                    key: MessageSamples.key,
+                    rows: rows,
+                    embeddings: embeddings
+                ),
+                ShardDelete(route: MessageSamples.route, key: MessageSamples.key, ids: ids),
+                ShardGet(route: MessageSamples.route, ids: ids, includesEmbeddings: false, minimumSequence: 0),
+            ]
+            let expected: StatusCode? = count == 0 ? .invalidRequest : count == 3 ? .limitExceeded : nil
+            for message in messages {
+                #expect(refusal(message, limits: limits)?.code == expected, "\(type(of: message).type) of \(count)")
+            }
+        }
+    }
+
+    @Test func rowsAndEmbeddingsMustAgree() {
+        let message = EnrolFaces(
+            collection: "c",
+            embeddingModel: "m",
+            key: MessageSamples.key,
+            rows: MessageSamples.rows,
+            embeddings: EmbeddingMatrix(dimension: 2, values: [1, 2])
+        )
+        #expect(
+            throws: WireDecodingError.countMismatch(field: "embeddings", count: 1, expected: 2)
+        ) { try Wire.decode(Wire.payloadBytes(message), like: message) }
+    }
+
+    @Test func namesAreBound() {
+        #expect(refusal(search(collection: String(repeating: "a", count: 64))) == nil)
+        #expect(
+            refusal(search(collection: String(repeating: "a", count: 65)))
+                == WireStatus(.limitExceeded, "collection name bytes: 65 is above the limit of 64")
+        )
+    }
+
+    @Test func metadataThatBreaksItsOwnRulesIsReadSoThatOneRowCanBeRefused() throws {
+        let metadata = FaceMetadata(
+            personID: String(repeating: "p", count: 4096),
+            attributes: Dictionary(uniqueKeysWithValues: (0..<256).map { ("k\($0)", "v") })
+        )
+        let message = enrol(metadata)
+        let read = try Wire.decode(Wire.payloadBytes(message), like: message)
+        #expect(read.rows[0].metadata == metadata)
+        #expect(read.rows[0].metadata.problem != nil)
+    }
+
+    @Test func metadataBeyondTheWiresBoundsIsRefused() {
+        #expect(refusal(enrol(FaceMetadata(imageID: String(repeating: "p", count: 4097))))?.code == .limitExceeded)
+        let attributes = Dictionary(uniqueKeysWithValues: (0..<257).map { ("k\($0)", "v") })
+        #expect(
+            refusal(enrol(FaceMetadata(attributes: attributes)))
+                == WireStatus(.limitExceeded, "attributes: 257 is above the limit of 256")
+        )
+    }
+
+    @Test func anAttributeKeyGivenTwiceIsRefused() {
+        var payload = Wire.payloadBytes(enrol(FaceMetadata(attributes: ["ka": "1", "kb": "2"])))
+        for index in payload.indices.dropLast() where payload[index...].starts(with: Array("kb".utf8)) {
+            payload[index + 1] = UInt8(ascii: "a")
+        }
+        #expect(throws: WireDecodingError.duplicate(field: "attributes")) {
+            try Wire.decode(payload, like: enrol(FaceMetadata()))
+        }
+    }
+
+    @Test func aStringThatTheWireCannotCarryFailsWhenItIsSent() {
+        let message = DescribeCollection(name: String(repeating: "n", count: 65_536))
+        let status = #expect(throws: WireStatus.self) {
+            try Frame.encode(message, stream: 1, payloadLimit: 1 << 20)
+        }
+        #expect(status?.code == .limitExceeded)
+        #expect(status?.message.contains("65536") == true)
+    }
+
+    @Test func aMessageAboveThePayloadLimitFailsWhenItIsSent() {
+        let status = #expect(throws: WireStatus.self) {
+            try Frame.encode(search(rows: 100, dimension: 512), stream: 1, payloadLimit: 64 << 10)
+        }
+        #expect(status?.code == .limitExceeded)
+    }
+
+    @Test func stringsMustBeUTF8() {
+        var payload = Wire.payloadBytes(DescribeCollection(name: "gallery"))
+        payload[4] = 0xff
+        #expect(throws: WireDecodingError.invalidUTF8(field: "collection name")) {
+            try Wire.decode(payload, like: DescribeCollection(name: ""))
+        }
+    }
+
+    @Test func paddingMustBeZero() {
+        let message = EmbeddingSample(embeddings: EmbeddingMatrix(dimension: 1, values: [1]))
+        let face = FaceList(
+            faces: [
+                StoredFace(
+                    id: MessageSamples.firstFace,
+                    metadata: FaceMetadata(),
+                    version: FaceVersion(epoch: 1, sequence: 1),
+                    embedding: [1]
+                )
+            ])
+        #expect(Wire.payloadBytes(message).count == 12)
+        var payload = Wire.payloadBytes(face)
+        #expect(payload.count % 4 == 0)
+        payload[payload.count - 5] = 1
+        #expect(throws: WireDecodingError.nonZeroPadding(offset: payload.count - 7)) {
+            try Wire.decode(payload, like: face)
+        }
+    }
+
+    @Test func floatRowsBeginAtAMultipleOfFourOfTheFrame() throws {
+        for name in ["a", "ab", "abc", "abcd"] {
+            let bytes = try Wire.frameBytes(search(rows: 1, dimension: 3, collection: name))
+            let rows = Array(bytes.suffix(12))
+            #expect(rows == [0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f])
+            #expect((bytes.count - 12) % 4 == 0)
+        }
+    }
+
+    @Test func aMatrixThatClaimsMoreThanIsThereIsRefusedWithoutMemory() {
+        var writer = PayloadWriter(ByteBuffer())
+        writer.count(65_536)
+        writer.integer(UInt32.max)
+        let before = residentByteCount()
+        #expect(throws: WireDecodingError.self) {
+            try Wire.decode(Array(writer.buffer.readableBytesView), like: MessageSamples.sample)
+        }
+        #expect(residentByteCount() - before < 16 << 20)
+    }
+
+    @Test func collectionsThatBreakTheirRulesAreRefusedByTheRule() {
+        var configuration = MessageSamples.configuration
+        configuration.dimension = 500
+        #expect(
+            refusal(CreateCollection(configuration: configuration))?.message.contains("must be a multiple of 8") == true
+        )
+        configuration = MessageSamples.configuration
+        configuration.name = "Gallery"
+        #expect(refusal(CreateCollection(configuration: configuration))?.code == .invalidRequest)
+    }
+
+    @Test func codebookSlicesMustLieInsideTheCodebook() {
+        for (total, offset) in [(4, 0), (5, 1), (5, UInt64.max)] as [(UInt64, UInt64)] {
+            let message = CodebookFetched(
+                slice: CodebookSlice(totalByteCount: total, offset: offset, bytes: [1, 2, 3, 4, 5]),
+                summary: MessageSamples.codebook
+            )
+            #expect(refusal(message)?.code == .invalidRequest)
+        }
+    }
+
+    private func enrol(_ metadata: FaceMetadata) -> EnrolFaces {
+        EnrolFaces(
+            collection: "c",
+            embeddingModel: "m",
+            key: MessageSamples.key,
+            rows: [EnrolRow(id: MessageSamples.firstFace, metadata: metadata)],
+            embeddings: EmbeddingMatrix(dimension: 2, values: [1, 0])
+        )
+    }
+}

@@ -1,0 +1,217 @@
+import Foundation
+import NIOCore
+import Testing
+import WireProtocol
+
+/// Golden bytes: `Golden/<type>.hex` holds the whole frame of each message of ``MessageSamples``.
+///
+/// A change of these files is a change of the protocol. They are written anew by
+/// `MIEN_WRITE_GOLDEN=1 swift test -c release --filter filesAreWrittenWhenAskedFor`.
+struct GoldenTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Golden")
+
+    private static func golden(_ type: MessageType) throws -> [UInt8] {
+        let text = try String(contentsOf: folder.appendingPathComponent("\(type).hex"), encoding: .utf8)
+        let digits = text.utf8.filter { $0 != UInt8(ascii: "\n") }
+        try #require(digits.count % 2 == 0)
+        return try stride(from: 0, to: digits.count, by: 2).map {
+            try #require(UInt8(String(decoding: digits[$0..<$0 + 2], as: UTF8.self), radix: 16))
+        }
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        let digits = bytes.map { String(format: "%02x", $0) }
+        return stride(from: 0, to: digits.count, by: 32)
+            .map { digits[$0..<min($0 + 32, digits.count)].joined() + "\n" }.joined()
+    }
+
+    private static func check(_ body: (any WireMessage, [UInt8]) throws -> Void) throws {
+        for message in MessageSamples.all { try body(message, golden(type(of: message).type)) }
+    }
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
+    func filesAreWrittenWhenAskedFor() throws {
+        for message in MessageSamples.all {
+            let file = Self.folder.appendingPathComponent("\(type(of: message).type).hex")
+            try Self.hex(Wire.frameBytes(message)).write(to: file, atomically: true, encoding: .utf8)
+        }
+    }
+
+    @Test func everyMessageTypeHasOneSample() {
+        let types = MessageSamples.all.map { type(of: $0).type }
+        #expect(Set(types) == Set(MessageType.allCases))
+        #expect(types.count == MessageType.allCases.count)
+    }
+
+    @Test func messagesEncodeToTheirGoldenBytes() throws {
+        try Self.check { message, golden in
+            let bytes = try Wire.frameBytes(message)
+            #expect(bytes == golden, "\(type(of: message).type)")
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 31, 33, 1 << 20])
+    func goldenBytesDecodeInPiecesOf(byteCount: Int) throws {
+        try Self.check { message, golden in
+            let events = try Wire.frames(golden, pieceByteCount: byteCount)
+            try #require(events.count == 1)
+            guard case .frame(let frame) = events[0] else {
+                Issue.record("\(type(of: message).type) is not known")
+                return
+            }
+            #expect(frame.header.type == type(of: message).type)
+            #expect(frame.header.stream == 0x0102_0304_0506_0708)
+            #expect(frame.header.deadlineMicroseconds == 250_000)
+            let decoded = try Wire.decode(Array(frame.payload.readableBytesView), like: message)
+            let bytes = try Wire.frameBytes(decoded)
+            #expect(bytes == golden, "\(type(of: message).type)")
+        }
+    }
+
+    @Test func allGoldenBytesInOneStreamDecodeInOrder() throws {
+        let stream = try MessageSamples.all.flatMap { try Self.golden(type(of: $0).type) }
+        for byteCount in [1, 97, 4096, stream.count] {
+            let types = try Wire.frames(stream, pieceByteCount: byteCount).map { event -> MessageType? in
+                if case .frame(let frame) = event { frame.header.type } else { nil }
+            }
+            #expect(types == MessageSamples.all.map { type(of: $0).type })
+        }
+    }
+
+    @Test func everyRequestSampleIsReadAsARequestAndNothingElseIs() throws {
+        for message in MessageSamples.all {
+            let frame = try Wire.frame(Wire.frameBytes(message))
+            let request = try Request(frame, limits: Wire.limits)
+            #expect((request != nil) == type(of: message).type.isRequest, "\(type(of: message).type)")
+            let isWireRequest = message is any WireRequest
+            let staysInTransport = message is Hello || message is Ping
+            #expect(isWireRequest == (type(of: message).type.isRequest || staysInTransport))
+        }
+    }
+
+    @Test func truncatedFramesAreAwaitedNotRead() throws {
+        try Self.check { message, golden in
+            for byteCount in 0..<golden.count where byteCount > 0 {
+                let events = try Wire.frames(Array(golden[..<byteCount]), pieceByteCount: byteCount)
+                #expect(events.isEmpty, "\(type(of: message).type) of \(byteCount) bytes")
+            }
+        }
+    }
+
+    @Test func truncatedPayloadsAreRefused() throws {
+        try Self.check { message, golden in
+            let payload = Array(golden[FrameHeader.byteCount...])
+            for byteCount in payload.indices {
+                #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
+                    try Wire.decode(Array(payload[..<byteCount]), like: message)
+                }
+            }
+        }
+    }
+
+    @Test func trailingBytesAreRefused() throws {
+        try Self.check { message, golden in
+            let payload = Array(golden[FrameHeader.byteCount...]) + [0]
+            #expect(throws: WireDecodingError.trailingBytes(count: 1), "\(type(of: message).type)") {
+                try Wire.decode(payload, like: message)
+            }
+        }
+    }
+
+    @Test func everyCorruptedByteOfAFrameIsNoticed() throws {
+        try Self.check { message, golden in
+            for index in golden.indices {
+                for mask: UInt8 in [0x01, 0x80, 0xff] {
+                    var bytes = golden
+                    bytes[index] ^= mask
+                    // A longer payload length makes the decoder wait; anything else must be refused.
+                    if let events = try? Wire.frames(bytes, pieceByteCount: bytes.count) {
+                        #expect(events.isEmpty, "\(type(of: message).type), byte \(index) ^ \(mask)")
+                    }
+                }
+            }
+        }
+    }
+
+    /// With checksums out of the way: whatever the bytes, the codec refuses them or reads a message it can write again.
+    @Test func corruptedPayloadsAreRefusedOrReadButNeverTrap() throws {
+        var readCount = 0
+        var refusedCount = 0
+        try Self.check { message, golden in
+            let payload = Array(golden[FrameHeader.byteCount...])
+            for index in payload.indices {
+                for value: UInt8 in [0x00, 0x01, 0x7f, 0x80, 0xff, payload[index] ^ 0x01, payload[index] &+ 1] {
+                    var bytes = payload
+                    bytes[index] = value
+                    if try Self.readAgain(bytes, like: message) {
+                        readCount += 1
+                    } else {
+                        refusedCount += 1
+                    }
+                }
+            }
+        }
+        #expect(readCount > 1000)
+        #expect(refusedCount > 1000)
+    }
+
+    @Test func randomPayloadsAreRefusedOrReadButNeverTrap() throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var numbers = SeededNumbers(seed: seed)
+        for message in MessageSamples.all {
+            for _ in 0..<400 {
+                let byteCount = Int.random(in: 0...300, using: &numbers)
+                // Mostly small bytes: counts and flags that lead deep into the message.
+                let bytes = (0..<byteCount).map { _ in
+                    Bool.random(using: &numbers)
+                        ? UInt8.random(in: 0...2, using: &numbers) : UInt8.random(in: 0...255, using: &numbers)
+                }
+                _ = try Self.readAgain(bytes, like: message, "seed \(seed)")
+            }
+        }
+    }
+
+    @Test func splicedPayloadsAreRefusedOrReadButNeverTrap() throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var numbers = SeededNumbers(seed: seed)
+        try Self.check { message, golden in
+            let payload = Array(golden[FrameHeader.byteCount...])
+            if payload.isEmpty { return }
+            for _ in 0..<300 {
+                var bytes = payload
+                for _ in 0..<Int.random(in: 1...4, using: &numbers) where !bytes.isEmpty {
+                    let index = Int.random(in: bytes.indices, using: &numbers)
+                    switch Int.random(in: 0...3, using: &numbers) {
+                    case 0: bytes[index] = UInt8.random(in: 0...255, using: &numbers)
+                    case 1: bytes.removeSubrange(index..<Int.random(in: index...bytes.count, using: &numbers))
+                    case 2: bytes.insert(contentsOf: payload.prefix(index), at: index)
+                    default:
+                        let end = min(index + 4, bytes.count)
+                        bytes.replaceSubrange(index..<end, with: [0xff, 0xff, 0xff, 0x7f].prefix(end - index))
+                    }
+                }
+                _ = try Self.readAgain(bytes, like: message, "seed \(seed)")
+            }
+        }
+    }
+
+    /// - Returns: whether the bytes were read; what was read must survive being written and read once more.
+    private static func readAgain(
+        _ payload: [UInt8],
+        like message: any WireMessage,
+        _ comment: String = ""
+    ) throws -> Bool {
+        let decoded: any WireMessage
+        do throws(WireDecodingError) {
+            decoded = try Wire.decode(payload, like: message)
+        } catch {
+            #expect(!error.description.isEmpty && error.wireStatus.code.retry == .doNotRetry)
+            return false
+        }
+        let written = Wire.payloadBytes(decoded)
+        let again = try Wire.decode(written, like: decoded)
+        #expect(Wire.payloadBytes(again) == written, "\(type(of: message).type) \(comment)")
+        return true
+    }
+}

@@ -1,0 +1,249 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+
+/// One message of every type, made from fixed values: what the golden files hold.
+enum MessageSamples {
+    static let all: [any WireMessage] = connection + client + control + shard
+
+    static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
+    static let nodeID = NodeID(high: 0x0123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
+    static let key = IdempotencyKey(high: 0x1111_2222_3333_4444, low: 0x5555_6666_7777_8888)
+    static let firstFace = FaceID(high: 0xaaaa_aaaa_aaaa_4aaa, low: 0x8aaa_aaaa_aaaa_aaa1)
+    static let secondFace = FaceID(high: 0xbbbb_bbbb_bbbb_4bbb, low: 0x8bbb_bbbb_bbbb_bbb2)
+    static let shardID = ShardID(collection: collectionID, index: 2)
+    static let route = ShardRoute(shard: shardID, epoch: Epoch(7))
+    static let token = ConsistencyToken(collection: collectionID, sequences: [0: 41, 2: 1_000_000])
+
+    static let metadata = FaceMetadata(
+        personID: "person-1",
+        externalImageID: "photo é.jpg",
+        imageID: "image-7",
+        boundingBox: BoundingBox(left: 0.25, top: 0.5, width: 0.125, height: 0.0625),
+        quality: 98.5,
+        confidence: 99.75,
+        created: Timestamp(milliseconds: 1_790_000_000_000),
+        expires: Timestamp(milliseconds: 1_890_000_000_000),
+        attributes: ["camera": "north", "set": ""]
+    )
+    static let rows = [
+        EnrolRow(id: firstFace, metadata: metadata), EnrolRow(id: secondFace, metadata: FaceMetadata()),
+    ]
+    static let embeddings = EmbeddingMatrix(dimension: 4, values: [1, -0.5, 0.25, 0, 0, 0.5, -1, 2])
+    static let probes = EmbeddingMatrix(dimension: 4, values: [0.5, 0.5, -0.5, 0.5])
+    static let parameters = SearchParameters(matchLimit: 10, threshold: 0.375, effort: .recall(0.99))
+    static let faces = [
+        StoredFace(
+            id: firstFace,
+            metadata: metadata,
+            version: FaceVersion(epoch: 3, sequence: 99),
+            embedding: [0.5, 0.5, -0.5, 0.5]
+        ),
+        StoredFace(id: secondFace, metadata: FaceMetadata(), version: FaceVersion(epoch: 3, sequence: 100)),
+    ]
+    static let matches = [
+        Match(faceID: firstFace, similarity: 0.875, metadata: metadata),
+        Match(faceID: secondFace, similarity: 0.5, metadata: FaceMetadata(personID: "person-2")),
+    ]
+    static let outcomes: [EnrolOutcome] = [.accepted, .replaced, .superseded, .rejected(.notFinite)]
+    static let configuration = CollectionConfiguration(
+        name: "gallery",
+        dimension: 512,
+        embeddingModel: "model-a/1",
+        shardCount: 3,
+        replicationFactor: 1,
+        storedPrecision: .float16
+    )
+    static let collection = FaceModel.Collection(
+        id: collectionID,
+        configuration: configuration,
+        created: Timestamp(milliseconds: 1_790_000_000_000)
+    )
+    static let codebook = CollectionDescription.Codebook(
+        generation: 1,
+        codedDimension: 256,
+        bitsPerComponent: 2,
+        listCount: 1024,
+        energyShare: 0.96875,
+        sampleCount: 65_536,
+        calibration: [.init(recall: 0.9, visitedShare: 0.05), .init(recall: 0.99, visitedShare: 0.25)]
+    )
+    static let description = CollectionDescription(
+        collection: collection,
+        shards: [
+            .init(
+                index: 0,
+                range: HashRange(first: 0, last: 0x5555_5555_5555_5554),
+                worker: nodeID,
+                workerIsLive: true,
+                faceCount: 33_000,
+                freshCount: 12,
+                tombstoneCount: 3,
+                sequence: 41
+            ),
+            .init(
+                index: 1,
+                range: HashRange(first: 0x5555_5555_5555_5555, last: .max),
+                worker: nil,
+                workerIsLive: false,
+                faceCount: 0,
+                freshCount: 0,
+                tombstoneCount: 0,
+                sequence: 0
+            ),
+        ],
+        training: .trained,
+        codebook: codebook
+    )
+    static let report = WorkerReport(
+        replicas: [
+            .init(
+                shard: shardID,
+                epoch: Epoch(7),
+                state: .serving,
+                faceCount: 33_000,
+                freshCount: 12,
+                tombstoneCount: 3,
+                sequence: 41,
+                diskByteCount: 1 << 30,
+                generation: 1
+            )
+        ],
+        trainings: [
+            .init(collection: collectionID, generation: 2, isFinished: false, failure: nil),
+            .init(collection: collectionID, generation: 1, isFinished: true, failure: "the sample was too small"),
+        ],
+        residentByteCount: 1 << 28,
+        freeDiskByteCount: 1 << 40,
+        kernelLevel: "avx512"
+    )
+    static let address = NodeAddress(host: "127.0.0.1", port: 7401)
+    static let sample = EmbeddingSample(embeddings: embeddings)
+    static let slice = CodebookSlice(totalByteCount: 1000, offset: 10, bytes: [1, 2, 3, 4, 5])
+
+    static let connection: [any WireMessage] = [
+        Hello(
+            lowestVersion: 1,
+            highestVersion: 1,
+            features: 0,
+            role: .client,
+            token: "an example token",
+            agent: "example/1.0"
+        ),
+        HelloReply(version: 1, features: 0, role: .coordinator, node: nodeID, limits: WireLimits(), agent: "mien/0.1"),
+        Ping(), Pong(), Cancel(),
+        WireStatus(.overloaded, "the search queue is full", retryAfterMilliseconds: 50),
+        GoAway(), Acknowledgement(),
+    ]
+
+    static let client: [any WireMessage] = [
+        CreateCollection(configuration: configuration), DescribeCollection(name: "gallery"), description,
+        ListCollections(), CollectionList(collections: [description]), DeleteCollection(name: "gallery"),
+        CollectionDeleted(faceCount: 33_000),
+        EnrolFaces(collection: "gallery", embeddingModel: "model-a/1", key: key, rows: rows, embeddings: embeddings),
+        FacesEnrolled(outcomes: outcomes, token: token),
+        DeleteFaces(collection: "gallery", key: key, ids: [firstFace, secondFace]),
+        FacesDeleted(outcomes: [.deleted, .absent], token: token),
+        GetFaces(collection: "gallery", ids: [firstFace], includesEmbeddings: true, token: token),
+        FaceList(faces: faces),
+        ListFaces(
+            collection: "gallery",
+            after: ListPosition(shardIndex: 1, face: firstFace),
+            limit: 500,
+            includesEmbeddings: false
+        ),
+        FacePage(faces: faces, next: ListPosition(shardIndex: 2, face: nil)),
+        SearchFaces(
+            collection: "gallery",
+            embeddingModel: "model-a/1",
+            parameters: parameters,
+            coverage: .full,
+            token: token,
+            probes: probes
+        ),
+        SearchByFace(
+            collection: "gallery",
+            faceID: firstFace,
+            parameters: SearchParameters(matchLimit: 3, threshold: nil, effort: .lists(64)),
+            coverage: .minimum(0.5),
+            token: nil
+        ),
+        SearchAnswer(
+            outcomes: [.matches(matches), .rejected(.zeroNorm)],
+            coverage: Coverage(
+                shardsAsked: 3,
+                shardsAnswered: 2,
+                facesTotal: 100_000,
+                facesAnswered: 66_000,
+                rowsVisited: 12_345,
+                listsVisited: 24,
+                generation: 1,
+                missing: [.init(shardIndex: 1, reason: .unavailable)]
+            ),
+            elapsedMicroseconds: 850
+        ),
+        GetClusterStatus(),
+        ClusterStatus(
+            clusterID: nodeID,
+            coordinatorID: nodeID,
+            version: "0.1",
+            uptimeSeconds: 3600,
+            epoch: Epoch(7),
+            workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
+            collections: [description]
+        ),
+    ]
+
+    static let control: [any WireMessage] = [
+        Heartbeat(worker: nodeID, address: address, clusterID: nodeID, report: report),
+        HeartbeatReply(clusterID: nodeID, epoch: Epoch(7)),
+        HostReplica(
+            shard: shardID,
+            epoch: Epoch(7),
+            range: HashRange(first: 1, last: 0xffff),
+            collection: collection
+        ),
+        DropReplica(shard: shardID, epoch: Epoch(8)),
+        TrainCodebook(
+            collection: collection,
+            generation: 2,
+            listCount: 0,
+            sources: [.init(shard: shardID, epoch: Epoch(7), address: address, sampleCount: 20_000)]
+        ),
+        FetchCodebook(collection: collectionID, generation: 2, offset: 4 << 20),
+        CodebookFetched(slice: slice, summary: codebook),
+        InstallCodebook(
+            shard: shardID,
+            epoch: Epoch(7),
+            generation: 2,
+            digest: (0..<32).map { UInt8($0) },
+            slice: slice
+        ),
+        SampleEmbeddings(route: route, count: 4096, seed: 42),
+        sample,
+    ]
+
+    static let shard: [any WireMessage] = [
+        ShardEnrol(route: route, key: key, rows: rows, embeddings: embeddings),
+        ShardEnrolled(outcomes: outcomes, sequence: 42),
+        ShardDelete(route: route, key: key, ids: [firstFace]),
+        ShardDeleted(outcomes: [.deleted], sequence: 43),
+        ShardGet(route: route, ids: [firstFace, secondFace], includesEmbeddings: false, minimumSequence: 41),
+        ShardList(route: route, after: nil, limit: 1000, includesEmbeddings: true),
+        ShardSearch(
+            route: route,
+            parameters: SearchParameters(matchLimit: 5, threshold: nil, effort: .exact),
+            minimumSequence: 41,
+            excludedFace: secondFace,
+            probes: probes
+        ),
+        ShardSearchAnswer(
+            matches: [matches, []],
+            faceCount: 33_000,
+            facesAnswered: 33_000,
+            rowsVisited: 4_000,
+            listsVisited: 8,
+            generation: 1
+        ),
+    ]
+}

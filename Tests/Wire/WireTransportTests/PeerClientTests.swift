@@ -1,0 +1,109 @@
+import ClusterModel
+import NIOCore
+import Synchronization
+import Testing
+import WireProtocol
+import WireTransport
+
+struct PeerClientTests {
+    @Test func oneConnectionServesManyCallers() async throws {
+        let configuration = Fixture.configuration { $0.connectionLimit = 1 }
+        try await Fixture.withServer(Fixture.counting, configuration) { server in
+            let client = Fixture.peerClient(server.address)
+            try await withThrowingTaskGroup(of: UInt64.self) { group in
+                for number in 0..<50 {
+                    group.addTask {
+                        try await client.call(DeleteCollection(name: "\(number)"), deadline: Fixture.soon).faceCount
+                    }
+                }
+                let sum = try await group.reduce(0, +)
+                #expect(sum == 49 * 50 / 2)
+            }
+            await client.close()
+        }
+    }
+
+    @Test func aRestartedNodeIsReachedAgain() async throws {
+        let first = try await WireServer.start(Fixture.configuration(), handler: Fixture.counting, group: Fixture.group)
+        let client = Fixture.peerClient(first.address)
+        #expect(try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon).faceCount == 1)
+        await first.shutdown(gracePeriod: .zero)
+        // While it is away calls fail, and fail fast.
+        let clock = ContinuousClock()
+        let start = clock.now
+        for _ in 0..<20 {
+            let status = await Fixture.status { () async throws(WireStatus) in
+                try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon)
+            }
+            #expect(status?.code == .unavailable)
+        }
+        #expect(clock.now - start < .seconds(5))
+        let second = try await WireServer.start(
+            Fixture.configuration { $0.listen = first.address },
+            handler: Fixture.counting,
+            group: Fixture.group
+        )
+        var answer: CollectionDeleted?
+        for _ in 0..<500 where answer == nil {
+            answer = try? await client.call(DeleteCollection(name: "2"), deadline: Fixture.soon)
+            if answer == nil { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        #expect(answer?.faceCount == 2)
+        await client.close()
+        await second.shutdown(gracePeriod: .zero)
+    }
+
+    @Test func aFreshFailureIsToldAtOnceWithTheTimeToWait() async throws {
+        let server = try await WireServer.start(
+            Fixture.configuration(),
+            handler: Fixture.counting,
+            group: Fixture.group
+        )
+        await server.shutdown(gracePeriod: .zero)
+        let client = Fixture.peerClient(server.address)
+        for _ in 0..<2 {
+            let status = await Fixture.status { () async throws(WireStatus) in
+                try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon)
+            }
+            #expect(status?.code == .unavailable)
+            #expect(status?.message.contains("\(server.address)") == true)
+        }
+    }
+
+    @Test func waitingForAConnectionEndsWithTheDeadlineAndWithCancellation() async throws {
+        let port = try RawPeer.listen { peer in while let bytes = try? peer.readNow(), !bytes.isEmpty {} }
+        let client = Fixture.peerClient(NodeAddress(host: "127.0.0.1", port: port))
+        let late = await Fixture.status { () async throws(WireStatus) in
+            try await client.call(DeleteCollection(name: "1"), deadline: .after(.milliseconds(60)))
+        }
+        #expect(late?.code == .deadlineExceeded)
+        let task = Task {
+            await Fixture.status { () async throws(WireStatus) in
+                try await client.call(DeleteCollection(name: "1"), deadline: .none)
+            }
+        }
+        try await Task.sleep(for: .milliseconds(30))
+        task.cancel()
+        #expect(await task.value?.code == .cancelled)
+        let waiting = Task {
+            await Fixture.status { () async throws(WireStatus) in
+                try await client.call(DeleteCollection(name: "1"), deadline: .none)
+            }
+        }
+        try await Task.sleep(for: .milliseconds(30))
+        await client.close()
+        #expect(await waiting.value?.code == .unavailable)
+    }
+
+    @Test func aClosedClientStaysClosed() async throws {
+        try await Fixture.withServer(Fixture.counting) { server in
+            let client = Fixture.peerClient(server.address)
+            _ = try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon)
+            await client.close()
+            let status = await Fixture.status { () async throws(WireStatus) in
+                try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon)
+            }
+            #expect(status?.code == .unavailable)
+        }
+    }
+}

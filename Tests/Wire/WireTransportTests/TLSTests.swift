@@ -1,0 +1,112 @@
+import ClusterModel
+import Foundation
+import NIOCore
+import Testing
+import WireProtocol
+import WireTransport
+
+struct TLSTests {
+    private static func configuration(clientTrustRootsFile: String? = nil) throws -> WireServerConfiguration {
+        let tls = try ServerTLS(
+            certificateFile: Fixture.certificate("node.pem"),
+            privateKeyFile: Fixture.certificate("node.key"),
+            clientTrustRootsFile: clientTrustRootsFile
+        )
+        return Fixture.configuration { $0.tls = tls }
+    }
+
+    private func refusal(_ server: WireServer, tls: ClientTLS?, host: String = "localhost") async -> WireStatus? {
+        await Fixture.status { () async throws(WireStatus) in
+            try await WireConnection.connect(
+                to: NodeAddress(host: host, port: server.address.port),
+                as: .client,
+                token: Fixture.token,
+                tls: tls,
+                on: Fixture.group.next(),
+                agent: "test",
+                timeout: .seconds(5)
+            )
+        }
+    }
+
+    @Test(arguments: ["localhost", "127.0.0.1"])
+    func callsGoThroughTLS(host: String) async throws {
+        try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
+            let tls = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))
+            let connection = try await Fixture.connect(server, tls: tls, host: host)
+            for number in [1, 2, 3] as [UInt64] {
+                let answer = try await connection.call(DeleteCollection(name: "\(number)"), deadline: Fixture.soon)
+                #expect(answer.faceCount == number)
+            }
+            await connection.close()
+        }
+    }
+
+    @Test func aTokenIsStillAskedForUnderTLS() async throws {
+        try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
+            let tls = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))
+            await #expect(throws: WireStatus.self) {
+                try await Fixture.connect(server, token: "wrong", tls: tls, host: "localhost")
+            }
+        }
+    }
+
+    @Test func aNodeOfAnotherAuthorityIsNotTrusted() async throws {
+        try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
+            let tls = try ClientTLS(trustRootsFile: Fixture.certificate("other-authority.pem"))
+            let status = await refusal(server, tls: tls)
+            #expect(status?.code == .unauthenticated)
+            #expect(status?.message.contains("TLS") == true)
+        }
+    }
+
+    @Test func callersWithoutACertificateAreRefusedWhereOneIsAskedFor() async throws {
+        let configuration = try Self.configuration(clientTrustRootsFile: Fixture.certificate("authority.pem"))
+        try await Fixture.withServer(Fixture.counting, configuration) { server in
+            let without = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))
+            #expect(await refusal(server, tls: without) != nil)
+            let with = try ClientTLS(
+                trustRootsFile: Fixture.certificate("authority.pem"),
+                certificateFile: Fixture.certificate("node.pem"),
+                privateKeyFile: Fixture.certificate("node.key")
+            )
+            let connection = try await Fixture.connect(server, tls: with, host: "localhost")
+            #expect(connection.isOpen)
+        }
+    }
+
+    @Test func aPlainCallerAtATLSPortIsClosed() async throws {
+        try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
+            #expect(await refusal(server, tls: nil) != nil)
+        }
+    }
+
+    @Test func aTLSCallerAtAPlainPortIsClosed() async throws {
+        try await Fixture.withServer(Fixture.counting) { server in
+            let tls = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))
+            #expect(await refusal(server, tls: tls) != nil)
+        }
+    }
+
+    @Test func filesThatCannotBeUsedAreNamed() throws {
+        let missing = Fixture.certificate("missing.pem")
+        let readme = Fixture.certificate("README.md")
+        let certificate = Fixture.certificate("node.pem")
+        let key = Fixture.certificate("node.key")
+        #expect(throws: TLSError.unreadable(file: missing, errorNumber: ENOENT)) {
+            try ServerTLS(certificateFile: missing, privateKeyFile: key)
+        }
+        #expect(throws: TLSError.noCertificate(file: readme)) {
+            try ServerTLS(certificateFile: readme, privateKeyFile: key)
+        }
+        #expect(throws: TLSError.noPrivateKey(file: certificate)) {
+            try ServerTLS(certificateFile: certificate, privateKeyFile: certificate)
+        }
+        let other = Fixture.certificate("authority.pem")
+        #expect(throws: TLSError.keyMismatch(certificateFile: other, privateKeyFile: key)) {
+            try ServerTLS(certificateFile: other, privateKeyFile: key)
+        }
+        #expect(throws: TLSError.noCertificate(file: key)) { try ClientTLS(trustRootsFile: key) }
+        #expect(TLSError.unreadable(file: missing, errorNumber: ENOENT).description.contains("No such file"))
+    }
+}
