@@ -81,6 +81,7 @@ package enum NodeServer {
         do throws(WorkerError) {
             return try await Worker.start(options, logger: logger, group: MultiThreadedEventLoopGroup.singleton)
         } catch {
+            if case .cannotListen(let status) = error { throw NodeStartError.listen(status) }
             throw NodeStartError.worker(error)
         }
     }

@@ -27,7 +27,9 @@ package final class Partition: Sendable {
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
     package static func create(
-        at directory: String, identity: PartitionIdentity, options: PartitionOptions
+        at directory: String,
+        identity: PartitionIdentity,
+        options: PartitionOptions
     ) throws(PartitionError) -> Partition {
         do {
             let environment = try openEnvironment(directory, options: options, create: true)
@@ -100,7 +102,9 @@ package final class Partition: Sendable {
     }
 
     private static func openEnvironment(
-        _ directory: String, options: PartitionOptions, create: Bool
+        _ directory: String,
+        options: PartitionOptions,
+        create: Bool
     ) throws(LMDBError) -> Environment {
         var environmentOptions = EnvironmentOptions()
         environmentOptions.mapByteCount = options.mapByteCount
@@ -128,11 +132,16 @@ package final class Partition: Sendable {
                 let codes = try transaction.statistics(of: tables.codes)
                 let rows = try transaction.statistics(of: tables.rows)
                 return PartitionStatistics(
-                    faceCount: state.faceCount, freshCount: UInt64(state.nextRow - state.foldedRow),
-                    tombstoneCount: state.tombstoneCount, sequence: state.sequence,
-                    diskByteCount: fileByteCount(), generation: state.generation, runCount: runs.entryCount,
+                    faceCount: state.faceCount,
+                    freshCount: UInt64(state.nextRow - state.foldedRow),
+                    tombstoneCount: state.tombstoneCount,
+                    sequence: state.sequence,
+                    diskByteCount: fileByteCount(),
+                    generation: state.generation,
+                    runCount: runs.entryCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
-                    rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount))
+                    rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount)
+                )
             }
         } catch {
             throw PartitionError(error)

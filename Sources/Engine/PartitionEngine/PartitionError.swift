@@ -35,7 +35,8 @@ extension PartitionError: CustomStringConvertible {
         case .codebook(let error): "\(error)"
         case .alreadyExists(let path): "\(path) holds a partition already"
         case .storageFull(let path, let free, let minimum):
-            "the disk of \(path) has \(free >> 20) MiB free and \(minimum >> 20) MiB are kept in reserve; free some space, then write again"
+            "the disk of \(path) has \(free >> 20) MiB free and \(minimum >> 20) MiB are kept in reserve; "
+                + "free some space, then write again"
         case .invalidWrite(let reason): reason
         case .generationConflict(let installed, let offered):
             "codebook generation \(installed) is installed and generation \(offered) cannot take its place"

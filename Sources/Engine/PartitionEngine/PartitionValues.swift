@@ -64,7 +64,11 @@ package struct PartitionSearchAnswer: Sendable {
     package var generation: UInt32
 
     package init(
-        matches: [[Match]], faceCount: UInt64, facesAnswered: UInt64, rowsVisited: UInt64, listsVisited: UInt64,
+        matches: [[Match]],
+        faceCount: UInt64,
+        facesAnswered: UInt64,
+        rowsVisited: UInt64,
+        listsVisited: UInt64,
         generation: UInt32
     ) {
         self.matches = matches
@@ -94,8 +98,15 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var rowByteCount: UInt64
 
     package init(
-        faceCount: UInt64, freshCount: UInt64, tombstoneCount: UInt64, sequence: UInt64, diskByteCount: UInt64,
-        generation: UInt32, runCount: Int, codeByteCount: UInt64, rowByteCount: UInt64
+        faceCount: UInt64,
+        freshCount: UInt64,
+        tombstoneCount: UInt64,
+        sequence: UInt64,
+        diskByteCount: UInt64,
+        generation: UInt32,
+        runCount: Int,
+        codeByteCount: UInt64,
+        rowByteCount: UInt64
     ) {
         self.faceCount = faceCount
         self.freshCount = freshCount

@@ -49,7 +49,8 @@ package struct CollectionConfiguration: Hashable, Sendable {
     /// The first rule the configuration breaks, as one sentence; nil when it is valid.
     package var problem: String? {
         if !Self.isValidName(name) {
-            return "collection name \(quoted(name)) must be 1–64 characters of a-z, 0-9, '_' and '-', beginning with a letter or digit"
+            return "collection name \(quoted(name)) must be 1–64 characters of a-z, 0-9, '_' and '-', "
+                + "beginning with a letter or digit"
         }
         if !Self.dimensionRange.contains(dimension) || dimension % 8 != 0 {
             return "dimension \(dimension) must be a multiple of 8 from 64 to 2048"
@@ -68,7 +69,8 @@ package struct CollectionConfiguration: Hashable, Sendable {
         let bytes = Array(name.utf8)
         guard (1...64).contains(bytes.count) else { return false }
         func isAlphanumeric(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
         }
         guard isAlphanumeric(bytes[0]) else { return false }
         return bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") }

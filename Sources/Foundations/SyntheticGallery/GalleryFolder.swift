@@ -33,7 +33,15 @@ enum GalleryFolder {
         guard unsafe rmdir(folder) == 0 else { throw fault(folder, "removed") }
     }
 
+    /// Makes a folder that must not exist yet, and the missing ones above it.
     static func create(_ path: String) throws(GalleryError) {
+        guard unsafe mkdir(path, 0o755) != 0 else { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
+            throw fault(path, "created")
+        }
+        let parent = String(path[..<slash])
+        guard !exists(parent) else { throw fault(path, "created") }
+        try create(parent)
         guard unsafe mkdir(path, 0o755) == 0 else { throw fault(path, "created") }
     }
 

@@ -1,62 +1,97 @@
 import BinaryCoding
 import Testing
 
-@Suite struct ByteReaderTests {
-    private func record() -> [UInt8] {
+struct ByteReaderTests {
+    private static let record: [UInt8] = {
         var writer = ByteWriter()
         writer.write(UInt16(0xbeef))
         writer.write(Int64(-5))
         writer.write(Float(1.5))
+        writer.write(Double(-0.25))
         writer.write(string: "grüße")
         writer.write(floats: [1, 2, 3])
         return writer.bytes
-    }
+    }()
 
-    private func read(_ bytes: [UInt8]) throws(BinaryCodingError) -> String {
-        try bytes.withUnsafeBytes { buffer throws(BinaryCodingError) -> String in
+    private func reading<R>(_ bytes: [UInt8], _ body: (inout ByteReader) throws -> R) throws -> R {
+        try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
-            let head = try reader.read(UInt16.self)
-            let number = try reader.read(Int64.self)
-            let float = try reader.readFloat()
-            let text = try reader.readString()
-            let floats = try reader.readFloats(count: 3)
-            try reader.finish()
-            return "\(head) \(number) \(float) \(text) \(floats)"
+            return try body(&reader)
         }
     }
 
-    @Test func whatWasWrittenIsRead() throws {
-        #expect(try read(record()) == "48879 -5 1.5 grüße [1.0, 2.0, 3.0]")
+    private func readRecord(_ bytes: [UInt8]) throws -> String {
+        try bytes.withUnsafeBytes { buffer in
+            var reader = ByteReader(buffer)
+            let numbers = "\(try reader.read(UInt16.self)) \(try reader.read(Int64.self))"
+            let fractions = "\(try reader.readFloat()) \(try reader.readDouble())"
+            let rest = "\(try reader.readString()) \(try reader.readFloats(count: 3))"
+            try reader.finish()
+            return "\(numbers) \(fractions) \(rest)"
+        }
     }
 
-    @Test func everyTruncationIsAnError() {
-        let bytes = record()
-        for count in 0..<bytes.count {
-            #expect(throws: BinaryCodingError.self) { try read(Array(bytes.prefix(count))) }
+    @Test func fieldsAreLittleEndian() {
+        #expect(Self.record[..<10] == [0xef, 0xbe, 0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+        #expect(Self.record[10..<14] == [0, 0, 0xc0, 0x3f])
+        // The string: its count in bytes, then its bytes.
+        #expect(Self.record[22..<26] == [7, 0, 0x67, 0x72])
+        #expect(Self.record.count == 2 + 8 + 4 + 8 + 9 + 12)
+    }
+
+    @Test func whatWasWrittenIsRead() throws {
+        #expect(try readRecord(Self.record) == "48879 -5 1.5 -0.25 grüße [1.0, 2.0, 3.0]")
+    }
+
+    @Test func everyTruncationIsAnErrorThatNamesItsPlace() {
+        for count in 0..<Self.record.count {
+            #expect("\(count) bytes") {
+                try readRecord(Array(Self.record.prefix(count)))
+            } throws: { error in
+                guard case BinaryCodingError.truncated(let offset, let wanted, let available) = error else {
+                    return false
+                }
+                return offset + available == count && wanted > available
+            }
         }
     }
 
     @Test func trailingBytesAreAnError() {
-        #expect(throws: BinaryCodingError.trailingBytes(count: 2)) { try read(record() + [0, 0]) }
+        #expect(throws: BinaryCodingError.trailingBytes(count: 2)) { try readRecord(Self.record + [0, 0]) }
     }
 
-    @Test func aHugeCountIsRefusedBeforeItIsAllocated() {
-        let bytes: [UInt8] = [1, 2, 3, 4]
-        bytes.withUnsafeBytes { buffer in
-            #expect(throws: BinaryCodingError.self) {
-                var reader = ByteReader(buffer)
-                _ = try reader.readFloats(count: Int.max / 2)
-            }
-        }
+    @Test(arguments: [Int.max, Int.max / 2, Int.max / 4 + 1, 1 << 40, 2, -1, Int.min])
+    func aCountBeyondTheBytesIsRefusedBeforeAnythingIsAllocated(count: Int) {
+        #expect(throws: BinaryCodingError.self) { try reading([1, 2, 3, 4]) { try $0.readFloats(count: count) } }
     }
 
-    @Test func textThatIsNotUTF8IsAnError() {
-        let bytes: [UInt8] = [2, 0, 0xc3, 0x28]
-        bytes.withUnsafeBytes { buffer in
-            #expect(throws: BinaryCodingError.invalidText(offset: 2)) {
-                var reader = ByteReader(buffer)
-                _ = try reader.readString()
-            }
+    @Test(arguments: [5, -1, Int.max, Int.min])
+    func bytesBeyondTheEndAreRefused(count: Int) throws {
+        #expect(throws: BinaryCodingError.self) { try reading([1, 2, 3, 4]) { try $0.readBytes(count: count) } }
+        #expect(try reading([1, 2, 3, 4]) { try $0.readBytes(count: 4) } == [1, 2, 3, 4])
+        #expect(try reading([]) { try $0.readBytes(count: 0) } == [])
+    }
+
+    @Test func aFailedReadDoesNotMove() throws {
+        let offsets = try reading([9, 0, 1]) { reader in
+            let number = try reader.read(UInt8.self)
+            #expect(number == 9)
+            _ = try? reader.read(UInt32.self)
+            return (reader.offset, reader.remainingByteCount)
         }
+        #expect(offsets == (1, 2))
+    }
+
+    @Test(arguments: [[2, 0, 0xc3, 0x28], [1, 0, 0xff], [3, 0, 0xed, 0xa0, 0x80], [2, 0, 0xc0, 0x80]] as [[UInt8]])
+    func textThatIsNotUTF8IsAnError(bytes: [UInt8]) {
+        #expect(throws: BinaryCodingError.invalidText(offset: 2)) { try reading(bytes) { try $0.readString() } }
+    }
+
+    @Test func specialFloatsKeepTheirBits() throws {
+        let values: [Float] = [.nan, -.infinity, -0.0, .leastNonzeroMagnitude]
+        var writer = ByteWriter()
+        writer.write(floats: values)
+        let read = try reading(writer.bytes) { try $0.readFloats(count: 4) }
+        #expect(read.map(\.bitPattern) == values.map(\.bitPattern))
     }
 }

@@ -27,8 +27,11 @@ package struct CoarseQuantizer: Sendable {
             unsafe vector.withUnsafeBufferPointer { vector in
                 unsafe centroids.withUnsafeBufferPointer { centroids in
                     unsafe VectorKernels.dotInt8(
-                        probes: vector, rows: centroids, dimension: dimension,
-                        out: UnsafeMutableBufferPointer(rebasing: out[0..<listCount]))
+                        probes: vector,
+                        rows: centroids,
+                        dimension: dimension,
+                        out: UnsafeMutableBufferPointer(rebasing: out[0..<listCount])
+                    )
                 }
             }
             initialized = listCount
@@ -47,14 +50,14 @@ package struct CoarseQuantizer: Sendable {
         }
     }
 
-    /// The lists nearest a probe whose weights add up to `share`, at least one; nearest first in `near`, the rest of
-    /// them in storage order.
+    /// The lists nearest a probe whose weights add up to `share`, at least one; in no particular order.
     ///
     /// - Parameters:
     ///   - scores: as given by ``scores(rotated:)``.
-    ///   - share: 0…1 of the collection.
+    ///   - share: 0…1 of the collection; 1 takes every list, those that were empty in the sample as well.
     package func selectLists(scores: [Int32], share: Double) -> ListSelection {
-        select(scores: scores, budget: share) { Double(weights[$0]) }
+        if share >= 1 { return ListSelection(lists: scores.indices.map { UInt32($0) }) }
+        return select(scores: scores, budget: share) { Double(weights[$0]) }
     }
 
     /// The `count` lists nearest a probe, or all when there are fewer.

@@ -28,8 +28,14 @@ extension Codebook {
                     unsafe selfDot.withUnsafeMutableBufferPointer { selfDot in
                         unsafe codeDot.withUnsafeMutableBufferPointer { codeDot in
                             unsafe VectorKernels.encode(
-                                rows: rows, rowCount: rowCount, bits: plan.bitsPerComponent, scale: scale,
-                                codes: codes, selfDot: selfDot, codeDot: codeDot)
+                                rows: rows,
+                                rowCount: rowCount,
+                                bits: plan.bitsPerComponent,
+                                scale: scale,
+                                codes: codes,
+                                selfDot: selfDot,
+                                codeDot: codeDot
+                            )
                         }
                     }
                 }
@@ -44,7 +50,10 @@ extension Codebook {
             }
         }
         return CodeBatch(
-            rowCount: rowCount, codes: codes, factors: halves,
-            lists: quantizer.assign(rotated: rotated, rowStride: plan.codedDimension))
+            rowCount: rowCount,
+            codes: codes,
+            factors: halves,
+            lists: quantizer.assign(rotated: rotated, rowStride: plan.codedDimension)
+        )
     }
 }

@@ -90,6 +90,7 @@ extension Codebook {
         let energyShare = try reader.readFloat()
         let pointCount = Int(try reader.read(UInt32.self))
         let probeCount = Int(try reader.read(UInt32.self))
+        guard generation > 0 else { throw CodebookError.malformed(reason: "generation 0 stands for no codebook") }
         guard (1...2).contains(bits), (64...2048).contains(dimension), dimension % 8 == 0,
             (64...2048).contains(coded), coded <= dimension, coded % (128 / bits) == 0, coded * bits / 128 <= 8,
             (1...1_000_000).contains(listCount), (1...1000).contains(pointCount)
@@ -97,7 +98,8 @@ extension Codebook {
         var points: [RecallCalibration.Point] = []
         for _ in 0..<pointCount {
             points.append(
-                RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble()))
+                RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
+            )
         }
         let mean = try reader.readFloats(count: dimension)
         let projection = try reader.readFloats(count: coded * dimension)
@@ -110,12 +112,24 @@ extension Codebook {
         guard scale.allSatisfy({ $0 > 0 && $0.isFinite }) else {
             throw CodebookError.malformed(reason: "a scale is not positive")
         }
+        guard mean.allSatisfy(\.isFinite), projection.allSatisfy(\.isFinite),
+            weights.allSatisfy({ $0 >= 0 && $0 <= 1 }), points.allSatisfy({ (0...1).contains($0.visitedShare) })
+        else { throw CodebookError.malformed(reason: "a number is out of range") }
         return Codebook(
-            generation: generation, dimension: dimension, plan: plan, mean: mean, projection: projection, scale: scale,
+            generation: generation,
+            dimension: dimension,
+            plan: plan,
+            mean: mean,
+            projection: projection,
+            scale: scale,
             quantizer: CoarseQuantizer(
-                dimension: plan.centroidDimension, centroids: centroids.map { Int8(bitPattern: $0) },
-                weights: weights),
-            energyShare: energyShare, sampleCount: sampleCount,
-            calibration: RecallCalibration(points: points, probeCount: probeCount))
+                dimension: plan.centroidDimension,
+                centroids: centroids.map { Int8(bitPattern: $0) },
+                weights: weights
+            ),
+            energyShare: energyShare,
+            sampleCount: sampleCount,
+            calibration: RecallCalibration(points: points, probeCount: probeCount)
+        )
     }
 }

@@ -10,8 +10,11 @@ enum Rotation {
             unsafe vectors.withUnsafeBufferPointer { vectors in
                 unsafe rows.withUnsafeBufferPointer { rows in
                     unsafe VectorKernels.dotFloat32(
-                        probes: vectors, rows: rows, dimension: dimension,
-                        out: UnsafeMutableBufferPointer(rebasing: out[0..<count]))
+                        probes: vectors,
+                        rows: rows,
+                        dimension: dimension,
+                        out: UnsafeMutableBufferPointer(rebasing: out[0..<count])
+                    )
                 }
             }
             initialized = count

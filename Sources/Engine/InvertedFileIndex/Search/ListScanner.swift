@@ -1,4 +1,4 @@
-package import VectorMath
+internal import VectorMath
 
 /// Finds, for every probe of a batch, the rows whose codes promise the greatest similarity.
 ///
@@ -8,7 +8,7 @@ package struct ListScanner {
     /// What a scan found and saw.
     package struct Outcome: Sendable {
         /// Per probe: the best rows by estimated similarity.
-        package var candidates: [BoundedTopK]
+        package var candidates: [CandidateSet]
         /// Rows scored, summed over probes.
         package var rowsVisited: UInt64
         /// Lists visited, summed over probes.
@@ -38,9 +38,12 @@ package struct ListScanner {
         shouldStop: () -> Bool
     ) throws(Lists.Failure) -> Outcome {
         var outcome = Outcome(
-            candidates: (0..<probes.probeCount).map { _ in BoundedTopK(capacity: candidateLimit) }, rowsVisited: 0,
-            listsVisited: 0, completedShare: 1)
-        let visits = Self.visits(selections, probes: probes)
+            candidates: (0..<probes.probeCount).map { _ in CandidateSet(capacity: candidateLimit) },
+            rowsVisited: 0,
+            listsVisited: 0,
+            completedShare: 1
+        )
+        let visits = Self.visits(selections, probes: probes, listCount: codebook.listCount)
         let scratch = ScanScratch(planeCount: codebook.plan.planeCount)
         var next = 0
         while next < visits.count {
@@ -68,26 +71,36 @@ package struct ListScanner {
     }
 
     /// Every (list, probe) pair, in the order of scanning: by round, then list, then probe.
-    private static func visits(_ selections: [ListSelection], probes: PreparedProbes) -> [Visit] {
-        var visits: [Visit] = []
-        visits.reserveCapacity(selections.reduce(0) { $0 + $1.lists.count })
+    private static func visits(_ selections: [ListSelection], probes: PreparedProbes, listCount: Int) -> [Visit] {
+        var isNear = [Bool](repeating: false, count: listCount)
+        // Counting sort over (round, list): probes come in order, so their order within a place is kept.
+        var ends = [Int](repeating: 0, count: 2 * listCount + 1)
+        var rounds: [[UInt8]] = []
         for (probe, selection) in selections.enumerated() {
             let firstRound = max(1, Int(Double(selection.lists.count) * firstRoundShare))
-            let nearest = Set(probes.lists(ofProbe: probe, count: firstRound).lists)
-            for list in selection.lists {
-                visits.append(Visit(round: nearest.contains(list) ? 0 : 1, list: list, probe: UInt32(probe)))
+            let near = probes.lists(ofProbe: probe, count: firstRound).lists
+            for list in near { isNear[Int(list)] = true }
+            rounds.append(selection.lists.map { isNear[Int($0)] ? 0 : 1 })
+            for list in near { isNear[Int(list)] = false }
+            for (round, list) in zip(rounds[probe], selection.lists) {
+                ends[Int(round) * listCount + Int(list) + 1] += 1
             }
         }
-        visits.sort { $0.order < $1.order }
+        for place in 1..<ends.count { ends[place] += ends[place - 1] }
+        var visits = [Visit](repeating: Visit(round: 0, list: 0, probe: 0), count: ends[2 * listCount])
+        for (probe, selection) in selections.enumerated() {
+            for (round, list) in zip(rounds[probe], selection.lists) {
+                let place = Int(round) * listCount + Int(list)
+                visits[ends[place]] = Visit(round: round, list: list, probe: UInt32(probe))
+                ends[place] += 1
+            }
+        }
         return visits
     }
 
     struct Visit {
-        let round: UInt32
+        let round: UInt8
         let list: UInt32
         let probe: UInt32
-
-        /// Lists are fewer than 2^20 and probes fewer than 2^32.
-        var order: UInt64 { UInt64(round) << 60 | UInt64(list) << 32 | UInt64(probe) }
     }
 }

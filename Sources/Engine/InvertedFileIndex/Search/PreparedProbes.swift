@@ -34,7 +34,9 @@ package struct PreparedProbes: Sendable {
                             bits: codebook.plan.bitsPerComponent,
                             scale: scale,
                             lut: UnsafeMutableBufferPointer(
-                                rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]))
+                                rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]
+                            )
+                        )
                         steps.append(line.step)
                         biases.append(line.bias)
                     }

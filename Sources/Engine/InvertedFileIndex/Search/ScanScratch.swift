@@ -50,7 +50,7 @@ struct ScanScratch: ~Copyable {
         probes: PreparedProbes,
         visits: ArraySlice<ListScanner.Visit>,
         lists: Lists,
-        into candidates: inout [BoundedTopK]
+        into candidates: inout [CandidateSet]
     ) {
         for plane in 0..<planeCount {
             unsafe planes[plane] = unsafe block.firstPlane + plane * block.planeStride
@@ -60,8 +60,11 @@ struct ScanScratch: ~Copyable {
                 let probe = Int(visit.probe)
                 unsafe tables[slot] = unsafe allTables.baseAddress! + probe * probes.tableByteCount
                 unsafe thresholds[slot * planeCount + planeCount - 1] = leastSum(
-                    for: candidates[probe].threshold, probe: probe, probes: probes,
-                    greatestFactor: block.greatestFactor)
+                    for: candidates[probe].threshold,
+                    probe: probe,
+                    probes: probes,
+                    greatestFactor: block.greatestFactor
+                )
             }
             unsafe VectorKernels.scanCodes(
                 planes: UnsafeBufferPointer(planes),
@@ -71,7 +74,8 @@ struct ScanScratch: ~Copyable {
                 thresholds: UnsafeBufferPointer(rebasing: thresholds[0..<visits.count * planeCount]),
                 rowsOut: UnsafeBufferPointer(rebasing: rowOutputs[0..<visits.count]),
                 scoresOut: UnsafeBufferPointer(rebasing: sumOutputs[0..<visits.count]),
-                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<visits.count]))
+                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<visits.count])
+            )
         }
         for (slot, visit) in visits.enumerated() {
             let probe = Int(visit.probe)
@@ -80,19 +84,28 @@ struct ScanScratch: ~Copyable {
             let meanTerm = probes.meanTerms[probe]
             for index in 0..<(unsafe counts[slot]) {
                 let row = unsafe Int(rowOutputs[slot]![index])
-                let factor = unsafe Float(Float16(bitPattern: block.factors[row]))
+                let factor = unsafe Self.widen(block.factors[row])
                 let estimate = unsafe meanTerm + factor * (step * Float(sumOutputs[slot]![index]) + bias)
                 guard estimate >= candidates[probe].threshold else { continue }
                 let rowID = unsafe block.rowIDs[row]
                 guard lists.isLive(row: rowID) else { continue }
-                candidates[probe].insert(score: estimate, id: UInt64(rowID))
+                candidates[probe].insert(estimate: estimate, row: rowID)
             }
         }
     }
 
+    /// A positive float16 as float32; `Float(Float16)` is a call into the runtime where the compiler may not use F16C.
+    private static func widen(_ bits: UInt16) -> Float {
+        bits < 0x400
+            ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 13 &+ (127 - 15) << 23)
+    }
+
     /// The kernel's threshold (a row survives above it) under which no row of the block can reach `similarity`.
     private func leastSum(
-        for similarity: Float, probe: Int, probes: PreparedProbes, greatestFactor: Float
+        for similarity: Float,
+        probe: Int,
+        probes: PreparedProbes,
+        greatestFactor: Float
     ) -> Int32 {
         let wanted = similarity - probes.meanTerms[probe]
         guard wanted > 0, greatestFactor > 0 else { return -1 }

@@ -49,28 +49,50 @@ package enum CodebookTrainer {
         let lists = listCount > 0 ? min(listCount, trainingCount) : automaticListCount(rowCount: trainingCount)
         guard
             let centroids = SphericalKMeans.train(
-                vectors: Array(vectors[..<(trainingCount * leading)]), dimension: leading, listCount: lists, generator: &generator, shouldStop: shouldStop)
+                vectors: Array(vectors[..<(trainingCount * leading)]),
+                dimension: leading,
+                listCount: lists,
+                generator: &generator,
+                shouldStop: shouldStop
+            )
         else { throw .stopped }
         let quantized = CoarseQuantizer.quantize(centroids)
         let unweighted = CoarseQuantizer(
-            dimension: leading, centroids: quantized, weights: [Float](repeating: 0, count: lists))
+            dimension: leading,
+            centroids: quantized,
+            weights: [Float](repeating: 0, count: lists)
+        )
         let assignment = unweighted.assign(rotated: vectors, rowStride: leading)
         var counts = [Float](repeating: 0, count: lists)
         for list in assignment { counts[Int(list)] += 1 }
         let quantizer = CoarseQuantizer(
-            dimension: leading, centroids: quantized, weights: counts.map { $0 / Float(rowCount) })
+            dimension: leading,
+            centroids: quantized,
+            weights: counts.map { $0 / Float(rowCount) }
+        )
         if shouldStop() { throw .stopped }
 
         var mates = MateSimulation(spectrum: spectrum, generator: generator)
         let shares = mates.mateShares(
-            sample: sample, rows: trainingCount..<rowCount, assignment: assignment, quantizer: quantizer,
-            projection: projection)
+            sample: sample,
+            rows: trainingCount..<rowCount,
+            assignment: assignment,
+            quantizer: quantizer,
+            projection: projection
+        )
         let total = spectrum.energies.reduce(0, +)
         return Codebook(
-            generation: generation, dimension: dimension, plan: plan, mean: spectrum.mean,
-            projection: projection.storage, scale: scale, quantizer: quantizer,
+            generation: generation,
+            dimension: dimension,
+            plan: plan,
+            mean: spectrum.mean,
+            projection: projection.storage,
+            scale: scale,
+            quantizer: quantizer,
             energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
-            sampleCount: rowCount, calibration: RecallCalibration(mateShares: shares))
+            sampleCount: rowCount,
+            calibration: RecallCalibration(mateShares: shares)
+        )
     }
 
     private static func automaticListCount(rowCount: Int) -> Int {
@@ -81,7 +103,9 @@ package enum CodebookTrainer {
 
     /// Principal components, turned at random within each segment so that a segment's components are alike.
     private static func projection(
-        spectrum: PrincipalComponents, plan: CodePlan, generator: inout SplitMix64
+        spectrum: PrincipalComponents,
+        plan: CodePlan,
+        generator: inout SplitMix64
     ) -> Matrix {
         let dimension = spectrum.dimension
         var rows: [Float] = []
@@ -89,8 +113,10 @@ package enum CodebookTrainer {
             let turn = Matrix.randomOrthogonal(order: plan.segmentDimension, generator: &generator)
             let first = segment * plan.segmentDimension * dimension
             let components = Matrix(
-                rows: plan.segmentDimension, columns: dimension,
-                storage: Array(spectrum.components[first..<first + plan.segmentDimension * dimension]))
+                rows: plan.segmentDimension,
+                columns: dimension,
+                storage: Array(spectrum.components[first..<first + plan.segmentDimension * dimension])
+            )
             rows.append(contentsOf: turn.multiplied(by: components).storage)
         }
         return Matrix(rows: plan.codedDimension, columns: dimension, storage: rows)
@@ -107,7 +133,10 @@ package enum CodebookTrainer {
     }
 
     private static func rotate(
-        _ values: [Float], spectrum: PrincipalComponents, projection: Matrix, dimension: Int
+        _ values: [Float],
+        spectrum: PrincipalComponents,
+        projection: Matrix,
+        dimension: Int
     ) -> [Float] {
         var rotated = Matrix(rows: values.count / dimension, columns: dimension, storage: values)
             .multiplied(by: projection, transposingOther: true)

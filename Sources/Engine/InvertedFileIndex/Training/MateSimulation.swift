@@ -29,7 +29,11 @@ struct MateSimulation {
     ///   - rows: rows of the sample that get a mate each: at most ``probeLimit``, none of which trained the quantizer.
     ///   - assignment: list of every row of the sample.
     mutating func mateShares(
-        sample: EmbeddingMatrix, rows: Range<Int>, assignment: [UInt32], quantizer: CoarseQuantizer, projection: Matrix
+        sample: EmbeddingMatrix,
+        rows: Range<Int>,
+        assignment: [UInt32],
+        quantizer: CoarseQuantizer,
+        projection: Matrix
     ) -> [Double] {
         let dimension = spectrum.dimension
         let chosen = Array(rows)
@@ -39,8 +43,11 @@ struct MateSimulation {
         for (index, row) in chosen.enumerated() {
             probes.append(
                 contentsOf: mate(
-                    of: sample.row(row), noise: noise[index * dimension..<(index + 1) * dimension],
-                    similarity: similarity()))
+                    of: sample.row(row),
+                    noise: noise[index * dimension..<(index + 1) * dimension],
+                    similarity: similarity()
+                )
+            )
         }
         let rotated = Matrix(rows: chosen.count, columns: dimension, storage: probes)
             .multiplied(by: projection, transposingOther: true)
@@ -49,7 +56,8 @@ struct MateSimulation {
             let scores = quantizer.scores(rotated: rotated.storage[first..<first + projection.rows])
             let own = Int(assignment[row])
             var share = 0.0
-            for list in scores.indices where scores[list] > scores[own] || (scores[list] == scores[own] && list <= own) {
+            for list in scores.indices where scores[list] > scores[own] || (scores[list] == scores[own] && list <= own)
+            {
                 share += Double(quantizer.weights[list])
             }
             return share

@@ -11,7 +11,11 @@ struct SphericalKMeans {
     ///   - vectors: `[n × dimension]`, of any length; each counts by its direction.
     /// - Returns: `[listCount × dimension]`, unit rows; nil when `shouldStop` ended it.
     static func train(
-        vectors: [Float], dimension: Int, listCount: Int, generator: inout SplitMix64, shouldStop: () -> Bool
+        vectors: [Float],
+        dimension: Int,
+        listCount: Int,
+        generator: inout SplitMix64,
+        shouldStop: () -> Bool
     ) -> [Float]? {
         let rowCount = vectors.count / dimension
         var centroids: [Float] = []
@@ -30,8 +34,10 @@ struct SphericalKMeans {
                 if shouldStop() { return nil }
                 let last = min(rowCount, first + blockRows)
                 let nearest = nearest(
-                    vectors: Array(vectors[first * dimension..<last * dimension]), centroids: centroids,
-                    dimension: dimension)
+                    vectors: Array(vectors[first * dimension..<last * dimension]),
+                    centroids: centroids,
+                    dimension: dimension
+                )
                 for (offset, list) in nearest.enumerated() {
                     counts[list] += 1
                     let row = (first + offset) * dimension
@@ -61,7 +67,9 @@ struct SphericalKMeans {
         let listCount = centroids.count / dimension
         let scores = Matrix(rows: rowCount, columns: dimension, storage: vectors)
             .multiplied(
-                by: Matrix(rows: listCount, columns: dimension, storage: centroids), transposingOther: true)
+                by: Matrix(rows: listCount, columns: dimension, storage: centroids),
+                transposingOther: true
+            )
         return unsafe scores.storage.withUnsafeBufferPointer { scores in
             (0..<rowCount).map { row in
                 var best = 0

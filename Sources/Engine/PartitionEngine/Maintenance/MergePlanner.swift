@@ -16,8 +16,8 @@ struct MergePlanner {
 
     /// Runs to rewrite into one, neighbours by row id; empty when nothing is worth it.
     ///
-    /// A run with too many dead rows goes first, alone; then the first `fanIn` neighbours of one size class. A size class
-    /// spans a factor of `fanIn`, so a row is rewritten once per class.
+    /// A run with too many dead rows goes first, alone; then the first `fanIn` neighbours of one size class. A size
+    /// class spans a factor of `fanIn`, so a row is rewritten once per class.
     func plan(_ runs: [Run]) -> [Run] {
         let ordered = runs.sorted { $0.firstRow < $1.firstRow }
         if let spoilt = ordered.first(where: { Double($0.deadCount) > deadShare * Double($0.rowCount) }) {

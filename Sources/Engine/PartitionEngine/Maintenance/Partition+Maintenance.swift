@@ -23,7 +23,8 @@ extension Partition {
         }
     }
 
-    /// Stores the codebook that later folds and searches use; the same one again changes nothing.
+    /// Stores the codebook that later folds and searches use; the same one again changes nothing, and another one is
+    /// refused: codes on disk belong to the first.
     ///
     /// Call from the write lane only.
     package func install(codebook bytes: [UInt8]) throws(PartitionError) {
@@ -31,14 +32,18 @@ extension Partition {
             let codebook = try Codebook(bytes: bytes)
             guard codebook.dimension == shape.dimension else {
                 throw PartitionError.codebook(
-                    .malformed(reason: "dimension \(codebook.dimension) in a collection of \(shape.dimension)"))
+                    .malformed(reason: "dimension \(codebook.dimension) in a collection of \(shape.dimension)")
+                )
             }
             try environment.write { transaction in
                 var state = try state(transaction.reading)
-                if state.generation == codebook.generation { return }
+                let stored = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.codebook)
+                if let stored = unsafe stored, unsafe stored.elementsEqual(bytes) { return }
                 guard state.generation == 0 else {
                     throw PartitionError.generationConflict(
-                        installed: state.generation, offered: codebook.generation)
+                        installed: state.generation,
+                        offered: codebook.generation
+                    )
                 }
                 state.generation = codebook.generation
                 try transaction.put(tables.meta, key: MetaKey.codebook, value: bytes)
@@ -69,8 +74,14 @@ extension Partition {
             pass.beginInternalChange()
             for row in rows {
                 guard let bytes = try unsafe transaction.reading.value(of: tables.rowFaces, key: row),
-                    let face = unsafe FaceID(keyBytes: bytes), try pass.remove(face, transaction)
+                    let face = unsafe FaceID(keyBytes: bytes),
+                    let stored = try unsafe transaction.reading.value(of: tables.faces, key: face)
                 else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
+                let record = try unsafe FaceRecord(bytes: stored, face: face)
+                guard record.row == row, let expires = record.metadata.expires, expires <= now else {
+                    throw PartitionStoreError.malformed(table: "byExpiry", reason: "an entry that is not its face's")
+                }
+                _ = try pass.remove(face, transaction)
             }
             return try pass.finish(transaction)
         }
@@ -94,13 +105,22 @@ extension Partition {
             try environment.write { transaction in
                 var state = before
                 var writer = RunWriter(
-                    run: state.nextRun, generation: codebook.generation, planeCount: codebook.plan.planeCount,
-                    listCount: codebook.listCount, tables: tables)
+                    run: state.nextRun,
+                    generation: codebook.generation,
+                    planeCount: codebook.plan.planeCount,
+                    listCount: codebook.listCount,
+                    tables: tables
+                )
                 for entry in coded.order {
                     try writer.add(
-                        list: entry.list, row: entry.row,
-                        code: coded.codes[entry.position * coded.codeByteCount..<(entry.position + 1) * coded.codeByteCount],
-                        factor: coded.factors[entry.position], transaction)
+                        list: entry.list,
+                        row: entry.row,
+                        code: coded.codes[
+                            entry.position * coded.codeByteCount..<(entry.position + 1) * coded.codeByteCount
+                        ],
+                        factor: coded.factors[entry.position],
+                        transaction
+                    )
                 }
                 let written = try writer.finish(firstRow: before.foldedRow, endRow: end, transaction)
                 state.tombstoneCount -= UInt64(end - before.foldedRow - written)
@@ -127,7 +147,10 @@ extension Partition {
     }
 
     private func code(
-        _ range: Range<UInt32>, _ codebook: Codebook, _ rows: inout RowReader, _ liveness: RowLiveness,
+        _ range: Range<UInt32>,
+        _ codebook: Codebook,
+        _ rows: inout RowReader,
+        _ liveness: RowLiveness,
         _ transaction: borrowing ReadTransaction
     ) throws -> CodedRows {
         var coded = CodedRows(codeByteCount: codebook.plan.codeByteCount)
@@ -139,7 +162,8 @@ extension Partition {
                 let row = chunk * rowsPerChunk + UInt32(offset)
                 guard liveness.isLive(row) else { continue }
                 coded.order.append(
-                    CodedRows.Place(list: batch.lists[offset], row: row, position: coded.factors.count))
+                    CodedRows.Place(list: batch.lists[offset], row: row, position: coded.factors.count)
+                )
                 let first = offset * coded.codeByteCount
                 coded.codes.append(contentsOf: batch.codes[first..<first + coded.codeByteCount])
                 coded.factors.append(batch.factors[offset])

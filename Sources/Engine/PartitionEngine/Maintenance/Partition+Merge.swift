@@ -14,8 +14,10 @@ extension Partition {
             let snapshot = try snapshot(reading)
             let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
             let planner = MergePlanner(
-                fanIn: options.mergeFanIn, smallestRowCount: options.foldRowCount,
-                deadShare: options.compactionDeadShare)
+                fanIn: options.mergeFanIn,
+                smallestRowCount: options.foldRowCount,
+                deadShare: options.compactionDeadShare
+            )
             let plan = planner.plan(
                 snapshot.runs.map { run in
                     let manifest = run.manifest
@@ -24,9 +26,13 @@ extension Partition {
                         ? Int(manifest.rowCount)
                         : (manifest.firstRow..<manifest.endRow).reduce(0) { $0 + (liveness.isLive($1) ? 1 : 0) }
                     return MergePlanner.Run(
-                        run: manifest.run, firstRow: manifest.firstRow, rowCount: Int(manifest.rowCount),
-                        deadCount: Int(manifest.rowCount) - live)
-                })
+                        run: manifest.run,
+                        firstRow: manifest.firstRow,
+                        rowCount: Int(manifest.rowCount),
+                        deadCount: Int(manifest.rowCount) - live
+                    )
+                }
+            )
             if plan.isEmpty { return false }
             let numbers = plan.map(\.run)
             let inputs = snapshot.runs.filter { numbers.contains($0.manifest.run) }
@@ -35,7 +41,12 @@ extension Partition {
             try environment.write { transaction in
                 var state = before
                 let written = try rewrite(
-                    inputs, as: state.nextRun, codebook: codebook, liveness: liveness, transaction)
+                    inputs,
+                    as: state.nextRun,
+                    codebook: codebook,
+                    liveness: liveness,
+                    transaction
+                )
                 let read = inputs.reduce(UInt64(0)) { $0 + UInt64($1.manifest.rowCount) }
                 state.tombstoneCount -= read - UInt64(written)
                 state.nextRun += 1
@@ -52,13 +63,20 @@ extension Partition {
 
     /// Copies live rows of `inputs` list by list into a new run; the rows written.
     private func rewrite(
-        _ inputs: [CodeSnapshot.Run], as run: UInt32, codebook: Codebook, liveness: RowLiveness,
+        _ inputs: [CodeSnapshot.Run],
+        as run: UInt32,
+        codebook: Codebook,
+        liveness: RowLiveness,
         _ transaction: borrowing WriteTransaction
     ) throws -> UInt32 {
         let planeCount = codebook.plan.planeCount
         var writer = RunWriter(
-            run: run, generation: codebook.generation, planeCount: planeCount, listCount: codebook.listCount,
-            tables: tables)
+            run: run,
+            generation: codebook.generation,
+            planeCount: planeCount,
+            listCount: codebook.listCount,
+            tables: tables
+        )
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
         for list in 0..<codebook.listCount {
             for input in inputs {
@@ -77,13 +95,20 @@ extension Partition {
                     guard liveness.isLive(row) else { continue }
                     unpack(view, planeCount: planeCount, slot: place, into: &code)
                     try writer.add(
-                        list: UInt32(list), row: row, code: code[...], factor: unsafe view.factors[place], transaction)
+                        list: UInt32(list),
+                        row: row,
+                        code: code[...],
+                        factor: unsafe view.factors[place],
+                        transaction
+                    )
                 }
             }
         }
         return try writer.finish(
-            firstRow: inputs[0].manifest.firstRow, endRow: inputs[inputs.count - 1].manifest.endRow,
-            transaction)
+            firstRow: inputs[0].manifest.firstRow,
+            endRow: inputs[inputs.count - 1].manifest.endRow,
+            transaction
+        )
     }
 
     private func unpack(_ chunk: CodeChunk, planeCount: Int, slot: Int, into code: inout [UInt8]) {

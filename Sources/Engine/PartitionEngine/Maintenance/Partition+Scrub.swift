@@ -43,12 +43,16 @@ extension Partition {
                         throw PartitionStoreError.missing(table: "rows", key: UInt64(scrub.chunk))
                     }
                     let value = try unsafe transaction.reserve(
-                        tables.rows, key: scrub.chunk, byteCount: shape.chunkByteCount)
+                        tables.rows,
+                        key: scrub.chunk,
+                        byteCount: shape.chunkByteCount
+                    )
                     unsafe value.copyMemory(from: old)
                     for row in scrub.dead {
                         let first = RowChunk.headerByteCount + row * shape.rowByteCount
                         let bytes = unsafe UnsafeMutableRawBufferPointer(
-                            rebasing: value[first..<first + shape.rowByteCount])
+                            rebasing: value[first..<first + shape.rowByteCount]
+                        )
                         unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
                     }
                     unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
@@ -66,7 +70,9 @@ extension Partition {
 
     private func isZero(_ rows: UnsafeRawPointer, row: Int) -> Bool {
         let bytes = unsafe UnsafeRawBufferPointer(
-            start: rows + row * shape.rowByteCount, count: shape.rowByteCount)
+            start: rows + row * shape.rowByteCount,
+            count: shape.rowByteCount
+        )
         return unsafe bytes.allSatisfy { $0 == 0 }
     }
 }

@@ -33,7 +33,11 @@ struct RunWriter {
 
     /// Adds one row. Lists come in rising order.
     mutating func add(
-        list: UInt32, row: UInt32, code: ArraySlice<UInt8>, factor: UInt16, _ transaction: borrowing WriteTransaction
+        list: UInt32,
+        row: UInt32,
+        code: ArraySlice<UInt8>,
+        factor: UInt16,
+        _ transaction: borrowing WriteTransaction
     ) throws {
         precondition(Int(list) < listCount && Int(list) + 1 >= firstSlots.count, "lists come in rising order")
         try beginLists(through: list, transaction)
@@ -48,15 +52,24 @@ struct RunWriter {
 
     /// Ends the run and stores its manifest; a run without rows leaves nothing behind. Returns the rows written.
     mutating func finish(
-        firstRow: UInt32, endRow: UInt32, _ transaction: borrowing WriteTransaction
+        firstRow: UInt32,
+        endRow: UInt32,
+        _ transaction: borrowing WriteTransaction
     ) throws -> UInt32 {
         if rowCount > 0 {
             try beginLists(through: UInt32(listCount), transaction)
             if !rowIDs.isEmpty { try writeChunk(transaction) }
             listRowCounts.removeLast()
             let manifest = RunManifest(
-                run: run, generation: generation, firstRow: firstRow, endRow: endRow, rowCount: rowCount,
-                chunkCount: chunk, firstSlots: firstSlots, listRowCounts: listRowCounts)
+                run: run,
+                generation: generation,
+                firstRow: firstRow,
+                endRow: endRow,
+                rowCount: rowCount,
+                chunkCount: chunk,
+                firstSlots: firstSlots,
+                listRowCounts: listRowCounts
+            )
             try transaction.put(tables.runs, key: run, value: manifest.encoded())
         }
         return rowCount
@@ -80,7 +93,11 @@ struct RunWriter {
         let key = CodeChunkKey(run: run, chunk: chunk)
         let slotCount = rowIDs.count
         let value = try unsafe transaction.reserve(
-            tables.codes, key: key, byteCount: CodeChunk.byteCount(planeCount: planeCount), options: .append)
+            tables.codes,
+            key: key,
+            byteCount: CodeChunk.byteCount(planeCount: planeCount),
+            options: .append
+        )
         let planes = unsafe value.baseAddress! + CodeChunk.headerByteCount
         unsafe codes.withUnsafeBufferPointer { codes in
             let rowCodes = unsafe (0..<slotCount).map { slot in
@@ -101,11 +118,19 @@ struct RunWriter {
             let isInUse = index < slotCount
             unsafe factorBytes.storeBytes(of: isInUse ? factors[index] : 0, toByteOffset: 2 * index, as: UInt16.self)
             unsafe rowBytes.storeBytes(
-                of: isInUse ? rowIDs[index] : CodeChunk.absentRow, toByteOffset: 4 * index, as: UInt32.self)
+                of: isInUse ? rowIDs[index] : CodeChunk.absentRow,
+                toByteOffset: 4 * index,
+                as: UInt32.self
+            )
         }
         unsafe CodeChunk.seal(
-            value, planeCount: planeCount, generation: generation, key: key, slotsInUse: slotCount,
-            greatestFactor: greatestFactor)
+            value,
+            planeCount: planeCount,
+            generation: generation,
+            key: key,
+            slotsInUse: slotCount,
+            greatestFactor: greatestFactor
+        )
         chunk += 1
         codes.removeAll(keepingCapacity: true)
         factors.removeAll(keepingCapacity: true)

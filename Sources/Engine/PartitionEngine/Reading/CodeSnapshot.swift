@@ -1,3 +1,4 @@
+internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
 internal import Synchronization
@@ -22,11 +23,15 @@ final class CodeSnapshot: @unchecked Sendable {
         transactionNumber = transaction.number
         var runs: [Run] = []
         let tables = partition.tables
+        let codebook = partition.installedCodebook.withLock { $0 }
         try unsafe transaction.forEach(in: tables.runs) { entry in
             guard let number = unsafe entry.uint32Key else {
                 throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
             }
             let manifest = try unsafe RunManifest(bytes: entry.value, run: number)
+            guard manifest.generation == codebook?.generation, manifest.listCount == codebook?.listCount else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
+            }
             var chunks: [UnsafeRawBufferPointer] = unsafe []
             for chunk in 0..<manifest.chunkCount {
                 let key = CodeChunkKey(run: number, chunk: chunk)
@@ -36,7 +41,8 @@ final class CodeSnapshot: @unchecked Sendable {
                 unsafe chunks.append(bytes)
             }
             unsafe runs.append(
-                Run(manifest: manifest, chunks: chunks, marks: partition.verifiedBlocks.run(manifest)))
+                Run(manifest: manifest, chunks: chunks, marks: partition.verifiedBlocks.run(manifest))
+            )
             return .next
         }
         self.runs = runs

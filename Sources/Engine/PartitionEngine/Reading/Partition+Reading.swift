@@ -13,7 +13,8 @@ extension Partition {
                 for id in ids {
                     guard let bytes = try unsafe transaction.value(of: tables.faces, key: id) else { continue }
                     faces.append(
-                        try unsafe storedFace(id, bytes, rows: &rows, includesEmbeddings, transaction))
+                        try unsafe storedFace(id, bytes, rows: &rows, includesEmbeddings, transaction)
+                    )
                 }
                 return faces
             }
@@ -22,10 +23,13 @@ extension Partition {
         }
     }
 
-    /// The faces that follow `after` in order of id: up to `limit`, and fewer when they would take more than `byteLimit`
-    /// bytes (one at least).
+    /// The faces that follow `after` in order of id: up to `limit`, and fewer when they would take more than
+    /// `byteLimit` bytes (one at least).
     package func page(
-        after: FaceID?, limit: Int, byteLimit: Int, includesEmbeddings: Bool
+        after: FaceID?,
+        limit: Int,
+        byteLimit: Int,
+        includesEmbeddings: Bool
     ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
@@ -41,7 +45,8 @@ extension Partition {
                     byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
                     if !faces.isEmpty, faces.count >= limit || byteCount > byteLimit { return .stop }
                     faces.append(
-                        try unsafe storedFace(id, entry.value, rows: &rows, includesEmbeddings, transaction))
+                        try unsafe storedFace(id, entry.value, rows: &rows, includesEmbeddings, transaction)
+                    )
                     return .next
                 }
                 return faces
@@ -57,7 +62,11 @@ extension Partition {
             return try environment.read { transaction in
                 let state = try state(transaction)
                 let liveness = try RowLiveness(
-                    transaction, tables: tables, rowCount: state.nextRow, hidden: [])
+                    transaction,
+                    tables: tables,
+                    rowCount: state.nextRow,
+                    hidden: []
+                )
                 var rows = RowReader(partition: self, state: state)
                 var generator = SplitMix64(seed: seed)
                 var values: [Float] = []
@@ -78,7 +87,10 @@ extension Partition {
     }
 
     private func storedFace(
-        _ id: FaceID, _ bytes: UnsafeRawBufferPointer, rows: inout RowReader, _ includesEmbeddings: Bool,
+        _ id: FaceID,
+        _ bytes: UnsafeRawBufferPointer,
+        rows: inout RowReader,
+        _ includesEmbeddings: Bool,
         _ transaction: borrowing ReadTransaction
     ) throws -> StoredFace {
         let record = try unsafe FaceRecord(bytes: bytes, face: id)

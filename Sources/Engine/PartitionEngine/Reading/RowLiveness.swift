@@ -10,10 +10,15 @@ struct RowLiveness {
     private let hidden: Set<UInt32>
 
     init(
-        _ transaction: borrowing ReadTransaction, tables: PartitionTables, rowCount: UInt32, hidden: Set<UInt32>
+        _ transaction: borrowing ReadTransaction,
+        tables: PartitionTables,
+        rowCount: UInt32,
+        hidden: Set<UInt32>
     ) throws {
         var pieces = unsafe [UnsafeRawBufferPointer?](
-            repeating: nil, count: (Int(rowCount) + TombstonePiece.rowCount - 1) / TombstonePiece.rowCount)
+            repeating: nil,
+            count: (Int(rowCount) + TombstonePiece.rowCount - 1) / TombstonePiece.rowCount
+        )
         try unsafe transaction.forEach(in: tables.tombstones) { entry in
             guard let piece = unsafe entry.uint32Key, unsafe Int(piece) < pieces.count else {
                 throw PartitionStoreError.malformed(table: "tombstones", reason: "a key beyond the last row")

@@ -25,7 +25,8 @@ struct RowReader {
 
     /// The 128 rows of a chunk; nil when all of them are dead and the chunk is gone.
     mutating func chunk(
-        _ chunk: UInt32, _ transaction: borrowing ReadTransaction
+        _ chunk: UInt32,
+        _ transaction: borrowing ReadTransaction
     ) throws -> UnsafeRawPointer? {
         if let known = unsafe chunks[Int(chunk)] { return unsafe known }
         guard let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) else { return nil }
@@ -72,12 +73,16 @@ struct RowReader {
                 if Int(bitPattern: rows) % 2 == 0 {
                     unsafe VectorKernels.convertToFloat32(
                         UnsafeBufferPointer(
-                            start: rows.assumingMemoryBound(to: UInt16.self), count: componentCount),
-                        into: UnsafeMutableBufferPointer(rebasing: out[0..<componentCount]))
+                            start: rows.assumingMemoryBound(to: UInt16.self),
+                            count: componentCount
+                        ),
+                        into: UnsafeMutableBufferPointer(rebasing: out[0..<componentCount])
+                    )
                 } else {
                     for index in 0..<componentCount {
                         unsafe out[index] = Float(
-                            Float16(bitPattern: rows.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)))
+                            Float16(bitPattern: rows.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
+                        )
                     }
                 }
             case .float32:

@@ -2,19 +2,20 @@ internal import FaceModel
 internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
-internal import VectorMath
 internal import Synchronization
+internal import VectorMath
 
 extension Partition {
     /// Finds the best matches of every probe on the commit that is newest when it begins.
     ///
-    /// Runs on its caller's thread; any number of searches may run at once. Similarities are inner products of the probe
-    /// and the stored embedding, one order of summation whatever the effort; equal ones rank by face id.
+    /// Runs on its caller's thread; any number of searches may run at once. Similarities are inner products of the
+    /// probe and the stored embedding, one order of summation whatever the effort; equal ones rank by face id.
     ///
     /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
     ///   `facesAnswered` says how much that was.
     package func search(
-        _ search: PartitionSearch, shouldStop: () -> Bool
+        _ search: PartitionSearch,
+        shouldStop: () -> Bool
     ) throws(PartitionError) -> PartitionSearchAnswer {
         precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
         do {
@@ -48,7 +49,10 @@ private struct SearchPass {
     private var listsVisited: UInt64 = 0
 
     init(
-        _ partition: Partition, search: PartitionSearch, room: Int, _ transaction: borrowing ReadTransaction
+        _ partition: Partition,
+        search: PartitionSearch,
+        room: Int,
+        _ transaction: borrowing ReadTransaction
     ) throws {
         self.partition = partition
         self.search = search
@@ -56,14 +60,18 @@ private struct SearchPass {
         state = try partition.state(transaction)
         rows = RowReader(partition: partition, state: state)
         liveness = try RowLiveness(
-            transaction, tables: partition.tables, rowCount: state.nextRow,
-            hidden: Self.hiddenRows(partition, search, transaction))
+            transaction,
+            tables: partition.tables,
+            rowCount: state.nextRow,
+            hidden: Self.hiddenRows(partition, search, transaction)
+        )
         best = [BoundedTopK](repeating: BoundedTopK(capacity: room), count: search.probes.rowCount)
     }
 
     /// Nil when equal similarities did not fit `room`.
     mutating func run(
-        _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
     ) throws -> PartitionSearchAnswer? {
         var firstFlatRow: UInt32 = 0
         var plannedShare = 1.0
@@ -82,14 +90,20 @@ private struct SearchPass {
             matches.append(resolved)
         }
         return PartitionSearchAnswer(
-            matches: matches, faceCount: state.faceCount,
+            matches: matches,
+            faceCount: state.faceCount,
             facesAnswered: facesAnswered(listShare: plannedShare, flatShare: flatShare, firstFlatRow: firstFlatRow),
-            rowsVisited: rowsVisited, listsVisited: listsVisited, generation: generation)
+            rowsVisited: rowsVisited,
+            listsVisited: listsVisited,
+            generation: generation
+        )
     }
 
     /// Rows that live in the tables but must not be found.
     private static func hiddenRows(
-        _ partition: Partition, _ search: PartitionSearch, _ transaction: borrowing ReadTransaction
+        _ partition: Partition,
+        _ search: PartitionSearch,
+        _ transaction: borrowing ReadTransaction
     ) throws -> Set<UInt32> {
         var hidden: Set<UInt32> = []
         try unsafe transaction.forEach(in: partition.tables.byExpiry) { entry in
@@ -110,7 +124,9 @@ private struct SearchPass {
 
     /// Scans codes and compares the stored embeddings of the best of them; the share of the plan that was done.
     private mutating func scanLists(
-        _ codebook: Codebook, _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+        _ codebook: Codebook,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
     ) throws -> Double {
         let probes = PreparedProbes(probes: search.probes.values, codebook: codebook)
         let selections = (0..<probes.probeCount).map { probe in
@@ -124,23 +140,30 @@ private struct SearchPass {
         }
         let limit =
             partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
-        let outcome = try ListScanner(codebook: codebook).scan(
-            probes: probes, selections: selections,
+        var outcome = try ListScanner(codebook: codebook).scan(
+            probes: probes,
+            selections: selections,
             lists: StoredInvertedLists(
-                snapshot: try partition.snapshot(transaction), liveness: liveness,
-                planeCount: codebook.plan.planeCount),
-            candidateLimit: max(limit, room), shouldStop: shouldStop)
+                snapshot: try partition.snapshot(transaction),
+                liveness: liveness,
+                planeCount: codebook.plan.planeCount
+            ),
+            candidateLimit: max(limit, room),
+            shouldStop: shouldStop
+        )
         rowsVisited += outcome.rowsVisited
         listsVisited += outcome.listsVisited
-        for (probe, candidates) in outcome.candidates.enumerated() {
-            try compare(candidates.sorted().map { UInt32($0.id) }.sorted(), withProbe: probe, transaction)
+        for probe in outcome.candidates.indices {
+            try compare(outcome.candidates[probe].rows(), withProbe: probe, transaction)
         }
         return outcome.completedShare
     }
 
     /// Compares one probe with scattered live rows.
     private mutating func compare(
-        _ rowIDs: [UInt32], withProbe probe: Int, _ transaction: borrowing ReadTransaction
+        _ rowIDs: [UInt32],
+        withProbe probe: Int,
+        _ transaction: borrowing ReadTransaction
     ) throws {
         var pointers: [UnsafeRawPointer] = unsafe []
         unsafe pointers.reserveCapacity(rowIDs.count)
@@ -151,13 +174,18 @@ private struct SearchPass {
             unsafe pointers.append(pointer)
         }
         let similarities = unsafe RowKernel.similarities(
-            probe: search.probes.row(probe), rows: pointers, shape: rows.shape)
+            probe: search.probes.row(probe),
+            rows: pointers,
+            shape: rows.shape
+        )
         for (row, similarity) in zip(rowIDs, similarities) { offer(row, similarity, probe: probe) }
     }
 
     /// Compares every probe with every live row from `first` on; the share of them that was done.
     private mutating func scanRows(
-        from first: UInt32, _ transaction: borrowing ReadTransaction, shouldStop: () -> Bool
+        from first: UInt32,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
     ) throws -> Double {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         let planned = Double(state.nextRow - first)
@@ -166,7 +194,11 @@ private struct SearchPass {
             if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
             guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
             unsafe RowKernel.similarities(
-                probes: search.probes, chunk: bytes, shape: rows.shape, into: &similarities)
+                probes: search.probes,
+                chunk: bytes,
+                shape: rows.shape,
+                into: &similarities
+            )
             for probe in 0..<search.probes.rowCount {
                 offer(similarities, firstRow: chunk * rowsPerChunk, probe: probe)
             }
@@ -205,24 +237,28 @@ private struct SearchPass {
             if entries.count == room, entries[room - 1].score == last { return nil }
             entries.removeAll { $0.score < last }
         }
-        var matches: [Match] = []
+        var matches: [(match: Match, row: UInt32)] = []
         for entry in entries {
             let row = UInt32(entry.id)
             guard let key = try unsafe transaction.value(of: partition.tables.rowFaces, key: row),
                 let face = unsafe FaceID(keyBytes: key)
             else { throw PartitionStoreError.missing(table: "rowFaces", key: entry.id) }
-            matches.append(Match(faceID: face, similarity: entry.score, metadata: FaceMetadata()))
+            matches.append((Match(faceID: face, similarity: entry.score, metadata: FaceMetadata()), row))
         }
-        matches.sort(by: Match.ranksBefore)
+        matches.sort { Match.ranksBefore($0.match, $1.match) }
         matches.removeLast(max(0, matches.count - limit))
         for index in matches.indices {
-            let face = matches[index].faceID
+            let face = matches[index].match.faceID
             guard let bytes = try unsafe transaction.value(of: partition.tables.faces, key: face) else {
                 throw PartitionStoreError.missing(table: "faces", key: face.high)
             }
-            matches[index].metadata = try unsafe FaceRecord(bytes: bytes, face: face).metadata
+            let record = try unsafe FaceRecord(bytes: bytes, face: face)
+            guard record.row == matches[index].row else {
+                throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
+            }
+            matches[index].match.metadata = record.metadata
         }
-        return matches
+        return matches.map(\.match)
     }
 
     private func facesAnswered(listShare: Double, flatShare: Double, firstFlatRow: UInt32) -> UInt64 {

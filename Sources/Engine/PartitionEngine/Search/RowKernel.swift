@@ -7,7 +7,9 @@ internal import VectorMath
 enum RowKernel {
     /// One probe against scattered rows.
     static func similarities(
-        probe: ArraySlice<Float>, rows: [UnsafeRawPointer], shape: RowChunk.Shape
+        probe: ArraySlice<Float>,
+        rows: [UnsafeRawPointer],
+        shape: RowChunk.Shape
     ) -> [Float] {
         unsafe [Float](unsafeUninitializedCapacity: rows.count) { out, initialized in
             let out = unsafe UnsafeMutableBufferPointer(rebasing: out[0..<rows.count])
@@ -31,7 +33,10 @@ enum RowKernel {
 
     /// Every probe against the rows of one chunk: `[probeCount × 128]`.
     static func similarities(
-        probes: EmbeddingMatrix, chunk: UnsafeRawPointer, shape: RowChunk.Shape, into out: inout [Float]
+        probes: EmbeddingMatrix,
+        chunk: UnsafeRawPointer,
+        shape: RowChunk.Shape,
+        into out: inout [Float]
     ) {
         let componentCount = RowChunk.rowCount * shape.dimension
         unsafe probes.values.withUnsafeBufferPointer { probes in
@@ -41,14 +46,22 @@ enum RowKernel {
                     unsafe VectorKernels.dotFloat16(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: UInt16.self), count: componentCount),
-                        dimension: shape.dimension, out: out)
+                            start: chunk.assumingMemoryBound(to: UInt16.self),
+                            count: componentCount
+                        ),
+                        dimension: shape.dimension,
+                        out: out
+                    )
                 case .float32:
                     unsafe VectorKernels.dotFloat32(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: Float.self), count: componentCount),
-                        dimension: shape.dimension, out: out)
+                            start: chunk.assumingMemoryBound(to: Float.self),
+                            count: componentCount
+                        ),
+                        dimension: shape.dimension,
+                        out: out
+                    )
                 }
             }
         }

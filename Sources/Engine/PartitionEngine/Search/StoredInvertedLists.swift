@@ -24,9 +24,15 @@ struct StoredInvertedLists: InvertedLists {
                 }
                 unsafe body(
                     CodeBlock(
-                        firstPlane: view.planes + 16 * firstSlot, planeStride: CodeChunk.planeByteCount,
-                        groupCount: (rowCount + 15) / 16, rowCount: rowCount, factors: view.factors + firstSlot,
-                        rowIDs: view.rowIDs + firstSlot, greatestFactor: view.greatestFactor))
+                        firstPlane: view.planes + 16 * firstSlot,
+                        planeStride: CodeChunk.planeByteCount,
+                        groupCount: (rowCount + 15) / 16,
+                        rowCount: rowCount,
+                        factors: view.factors + firstSlot,
+                        rowIDs: view.rowIDs + firstSlot,
+                        greatestFactor: view.greatestFactor
+                    )
+                )
                 slot += rowCount
                 remaining -= rowCount
             }

@@ -6,8 +6,8 @@ internal import PartitionStore
 extension Partition {
     /// Makes all batches durable in one commit (group commit) and says what each did.
     ///
-    /// Call from the partition's write lane only. Blocks until the disk has it. A batch whose key was seen before changes
-    /// nothing and answers as it did then.
+    /// Call from the partition's write lane only. Blocks until the disk has it. A batch whose key was seen before
+    /// changes nothing and answers as it did then.
     ///
     /// - Parameter epoch: of the shard map under which the writes were ordered.
     /// - Throws: nothing was written, unless ``PartitionError/requiresReopen``: then reopening shows whether it was.
@@ -33,7 +33,8 @@ extension Partition {
         guard embeddings.dimension == shape.dimension, embeddings.rowCount == rows.count else {
             throw .invalidWrite(
                 reason: "\(embeddings.rowCount) embeddings of dimension \(embeddings.dimension) for \(rows.count) "
-                    + "faces of dimension \(shape.dimension)")
+                    + "faces of dimension \(shape.dimension)"
+            )
         }
     }
 
@@ -43,7 +44,10 @@ extension Partition {
         let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
         guard free >= options.minimumFreeByteCount else {
             throw .storageFull(
-                path: environment.path, freeByteCount: free, minimumByteCount: options.minimumFreeByteCount)
+                path: environment.path,
+                freeByteCount: free,
+                minimumByteCount: options.minimumFreeByteCount
+            )
         }
     }
 }

@@ -18,7 +18,9 @@ struct RowAppender {
 
     /// - Parameter embedding: `[dimension]`, rounded here to the stored precision.
     mutating func append(
-        _ embedding: ArraySlice<Float>, _ tables: PartitionTables, _ transaction: borrowing WriteTransaction
+        _ embedding: ArraySlice<Float>,
+        _ tables: PartitionTables,
+        _ transaction: borrowing WriteTransaction
     ) throws {
         let start = pending.count
         pending.append(contentsOf: repeatElement(0, count: shape.rowByteCount))
@@ -43,8 +45,11 @@ struct RowAppender {
             var writer = ByteWriter(reservingByteCount: shape.rowByteCount + 4)
             writer.write(bytes: pending[offset * shape.rowByteCount..<(offset + 1) * shape.rowByteCount])
             try transaction.put(
-                tables.tailRows, key: firstPendingRow + UInt32(offset), value: RecordSeal.seal(writer),
-                options: .append)
+                tables.tailRows,
+                key: firstPendingRow + UInt32(offset),
+                value: RecordSeal.seal(writer),
+                options: .append
+            )
         }
         firstPendingRow += UInt32(pending.count / shape.rowByteCount)
         pending.removeAll()
@@ -60,12 +65,17 @@ struct RowAppender {
                 throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
             }
             unsafe rows.append(
-                contentsOf: try RecordSeal.open(bytes, table: "tailRows", key: UInt64(row)))
+                contentsOf: try RecordSeal.open(bytes, table: "tailRows", key: UInt64(row))
+            )
             try transaction.delete(tables.tailRows, key: row)
         }
         rows.append(contentsOf: pending)
         let value = try unsafe transaction.reserve(
-            tables.rows, key: chunk, byteCount: shape.chunkByteCount, options: .append)
+            tables.rows,
+            key: chunk,
+            byteCount: shape.chunkByteCount,
+            options: .append
+        )
         unsafe UnsafeMutableRawBufferPointer(rebasing: value[RowChunk.headerByteCount...]).copyBytes(from: rows)
         unsafe RowChunk.seal(value, shape: shape, chunk: chunk)
         firstPendingRow = (chunk + 1) * UInt32(RowChunk.rowCount)

@@ -39,7 +39,7 @@ struct WritePass {
         try rows.finish(tables, transaction)
         for (piece, rows) in dead {
             let known = try unsafe transaction.reading.value(of: tables.tombstones, key: piece)
-            let marked = unsafe TombstonePiece.marking(rows, in: known)
+            let marked = try unsafe TombstonePiece.marking(rows, in: known, piece: piece)
             try transaction.put(tables.tombstones, key: piece, value: marked)
         }
         try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
@@ -47,7 +47,9 @@ struct WritePass {
     }
 
     private mutating func enrol(
-        _ faces: [EnrolRow], _ embeddings: EmbeddingMatrix, _ transaction: borrowing WriteTransaction
+        _ faces: [EnrolRow],
+        _ embeddings: EmbeddingMatrix,
+        _ transaction: borrowing WriteTransaction
     ) throws -> [EnrolOutcome] {
         var lastPositions: [FaceID: Int] = [:]
         for (position, face) in faces.enumerated() { lastPositions[face.id] = position }
@@ -64,8 +66,11 @@ struct WritePass {
             state.faceCount += 1
             try rows.append(embeddings.row(position), tables, transaction)
             let record = FaceRecord(
-                row: row, version: FaceVersion(epoch: state.epoch, sequence: state.sequence), metadata: face.metadata)
-            try transaction.put(tables.faces, key: face.id, value: record.encoded())
+                row: row,
+                version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
+                metadata: face.metadata
+            )
+            try transaction.put(tables.faces, key: face.id, value: record.encoded(for: face.id))
             try unsafe face.id.withKeyBytes { bytes in
                 try unsafe transaction.put(tables.rowFaces, key: row, value: bytes, options: .append)
             }
@@ -98,7 +103,9 @@ struct WritePass {
     }
 
     private mutating func keepReceipt(
-        _ key: IdempotencyKey, _ receipt: ReceiptRecord, _ transaction: borrowing WriteTransaction
+        _ key: IdempotencyKey,
+        _ receipt: ReceiptRecord,
+        _ transaction: borrowing WriteTransaction
     ) throws {
         try transaction.put(tables.receipts, key: key, value: receipt.encoded())
         try unsafe key.withKeyBytes { bytes in

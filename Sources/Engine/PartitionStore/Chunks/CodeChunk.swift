@@ -35,9 +35,12 @@ package struct CodeChunk {
     private let bytes: UnsafeRawBufferPointer
     private let planeCount: Int
 
-    /// A view of a stored chunk, valid as long as its bytes; its size is checked, its content by ``verify(run:chunk:)``.
+    /// A view of a stored chunk, valid as long as its bytes; its size is checked, its content by
+    /// ``verify(run:chunk:)``.
     package init(
-        _ bytes: UnsafeRawBufferPointer, planeCount: Int, key: CodeChunkKey
+        _ bytes: UnsafeRawBufferPointer,
+        planeCount: Int,
+        key: CodeChunkKey
     ) throws(PartitionStoreError) {
         guard bytes.count == Self.byteCount(planeCount: planeCount) else {
             throw .malformed(table: "codes", reason: "a chunk of \(bytes.count) bytes")
@@ -78,7 +81,11 @@ package struct CodeChunk {
 
     /// Writes the header of a chunk whose planes, factors and row ids are in place.
     package static func seal(
-        _ bytes: UnsafeMutableRawBufferPointer, planeCount: Int, generation: UInt32, key: CodeChunkKey, slotsInUse: Int,
+        _ bytes: UnsafeMutableRawBufferPointer,
+        planeCount: Int,
+        generation: UInt32,
+        key: CodeChunkKey,
+        slotsInUse: Int,
         greatestFactor: Float
     ) {
         precondition(bytes.count == byteCount(planeCount: planeCount), "a chunk has one size")

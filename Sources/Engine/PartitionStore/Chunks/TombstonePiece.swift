@@ -2,19 +2,22 @@ internal import Checksum
 
 /// One value of the `tombstones` table: a bitmap of dead rows over 16 384 consecutive row ids.
 ///
-/// CRC-32C of the bitmap (4), zero (4), bitmap (2048): bit `row % 8` of byte `row / 8` is set for a dead row.
+/// CRC-32C of what follows (4), piece number (4), bitmap (2048): bit `row % 8` of byte `row / 8` is set for a dead row.
 package enum TombstonePiece {
     package static let rowCount = 16_384
     package static let byteCount = 8 + rowCount / 8
 
-    /// Checks size and checksum.
+    /// Checks size, checksum and place.
     package static func verify(_ bytes: UnsafeRawBufferPointer, piece: UInt32) throws(PartitionStoreError) {
         guard bytes.count == byteCount else {
             throw .malformed(table: "tombstones", reason: "a piece of \(bytes.count) bytes")
         }
         let stored = unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
-        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[8...])) == stored else {
+        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[4...])) == stored else {
             throw .checksumMismatch(table: "tombstones", key: UInt64(piece))
+        }
+        guard unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) == piece else {
+            throw .malformed(table: "tombstones", reason: "a piece that belongs elsewhere")
         }
     }
 
@@ -25,14 +28,20 @@ package enum TombstonePiece {
 
     /// The piece with more dead rows.
     ///
-    /// - Parameter bytes: the stored piece; nil for one without dead rows.
-    package static func marking(_ rows: some Sequence<Int>, in bytes: UnsafeRawBufferPointer?) -> [UInt8] {
-        var piece = unsafe bytes.map { unsafe Array($0) } ?? [UInt8](repeating: 0, count: byteCount)
-        for row in rows { piece[8 + row / 8] |= 1 << UInt8(row % 8) }
-        let checksum = unsafe piece.withUnsafeBytes {
-            unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...]))
+    /// - Parameter bytes: the stored piece, which is verified; nil for one without dead rows.
+    package static func marking(
+        _ rows: some Sequence<Int>,
+        in bytes: UnsafeRawBufferPointer?,
+        piece: UInt32
+    ) throws(PartitionStoreError) -> [UInt8] {
+        if let bytes = unsafe bytes { try unsafe verify(bytes, piece: piece) }
+        var marked = unsafe bytes.map { unsafe Array($0) } ?? [UInt8](repeating: 0, count: byteCount)
+        for row in rows { marked[8 + row / 8] |= 1 << UInt8(row % 8) }
+        for byte in 0..<4 { marked[4 + byte] = UInt8(truncatingIfNeeded: piece >> UInt32(8 * byte)) }
+        let checksum = unsafe marked.withUnsafeBytes {
+            unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[4...]))
         }
-        for byte in 0..<4 { piece[byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
-        return piece
+        for byte in 0..<4 { marked[byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
+        return marked
     }
 }

@@ -13,7 +13,7 @@ package import FaceModel
 /// | 4 | quality (4), confidence (5), float32 each |
 /// | 8 | created (6), expires (7), milliseconds since 1970 each |
 /// | 1 + strings | attributes (8): count, then key and value each, by key |
-/// | 4 | CRC-32C |
+/// | 4 | CRC-32C of the face's id (16 bytes, as the key) and everything before |
 package struct FaceRecord: Hashable, Sendable {
     package var row: UInt32
     package var version: FaceVersion
@@ -25,7 +25,7 @@ package struct FaceRecord: Hashable, Sendable {
         self.metadata = metadata
     }
 
-    package func encoded() -> [UInt8] {
+    package func encoded(for face: FaceID) -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 96)
         writer.write(row)
         writer.write(version.epoch)
@@ -53,11 +53,11 @@ package struct FaceRecord: Hashable, Sendable {
                 writer.write(string: value)
             }
         }
-        return RecordSeal.seal(writer)
+        return RecordSeal.seal(writer, of: face)
     }
 
     package init(bytes: UnsafeRawBufferPointer, face: FaceID) throws(PartitionStoreError) {
-        let body = try unsafe RecordSeal.open(bytes, table: "faces", key: face.high)
+        let body = try unsafe RecordSeal.open(bytes, of: face, table: "faces", key: face.high)
         do throws(BinaryCodingError) {
             var reader = unsafe ByteReader(body)
             row = try reader.read()
@@ -70,8 +70,11 @@ package struct FaceRecord: Hashable, Sendable {
             if has(2) { metadata.imageID = try reader.readString() }
             if has(3) {
                 metadata.boundingBox = BoundingBox(
-                    left: try reader.readFloat(), top: try reader.readFloat(), width: try reader.readFloat(),
-                    height: try reader.readFloat())
+                    left: try reader.readFloat(),
+                    top: try reader.readFloat(),
+                    width: try reader.readFloat(),
+                    height: try reader.readFloat()
+                )
             }
             if has(4) { metadata.quality = try reader.readFloat() }
             if has(5) { metadata.confidence = try reader.readFloat() }

@@ -43,10 +43,19 @@ package enum IdentityRecord {
                 collection: Collection(
                     id: id,
                     configuration: CollectionConfiguration(
-                        name: name, dimension: dimension, embeddingModel: model, shardCount: shardCount,
-                        replicationFactor: replicationFactor, storedPrecision: precision),
-                    created: created),
-                shardIndex: try reader.read(), firstHash: try reader.read(), lastHash: try reader.read())
+                        name: name,
+                        dimension: dimension,
+                        embeddingModel: model,
+                        shardCount: shardCount,
+                        replicationFactor: replicationFactor,
+                        storedPrecision: precision
+                    ),
+                    created: created
+                ),
+                shardIndex: try reader.read(),
+                firstHash: try reader.read(),
+                lastHash: try reader.read()
+            )
             try reader.finish()
             guard identity.collection.configuration.problem == nil, identity.firstHash <= identity.lastHash else {
                 throw BinaryCodingError.invalidValue(field: "identity", offset: 0)

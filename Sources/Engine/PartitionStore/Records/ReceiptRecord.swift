@@ -60,7 +60,8 @@ package struct ReceiptRecord: Hashable, Sendable {
                             throw BinaryCodingError.invalidValue(field: "outcome", offset: 13)
                         }
                         return outcome
-                    })
+                    }
+                )
             default: throw BinaryCodingError.invalidValue(field: "kind", offset: 8)
             }
         } catch {

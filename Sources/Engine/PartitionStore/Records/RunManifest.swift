@@ -25,8 +25,14 @@ package struct RunManifest: Hashable, Sendable {
     package var listRowCounts: [UInt32]
 
     package init(
-        run: UInt32, generation: UInt32, firstRow: UInt32, endRow: UInt32, rowCount: UInt32, chunkCount: UInt32,
-        firstSlots: [UInt32], listRowCounts: [UInt32]
+        run: UInt32,
+        generation: UInt32,
+        firstRow: UInt32,
+        endRow: UInt32,
+        rowCount: UInt32,
+        chunkCount: UInt32,
+        firstSlots: [UInt32],
+        listRowCounts: [UInt32]
     ) {
         self.run = run
         self.generation = generation

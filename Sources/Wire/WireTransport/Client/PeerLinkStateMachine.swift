@@ -4,7 +4,7 @@ package import WireProtocol
 /// When to connect to a peer, and what to tell callers meanwhile: pure, no clock and no socket.
 ///
 /// At most one attempt runs at a time. After a failed one callers fail at once for 50 ms, then for twice as long with
-/// each further failure, at most 2 s.
+/// each further failure, at most 500 ms.
 package struct PeerLinkStateMachine<Connection, Waiter> {
     private enum State {
         /// Can move to: `connecting`, `closed`.

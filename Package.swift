@@ -1,0 +1,312 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+let memorySafe = strict + [.strictMemorySafety()]
+
+let package = Package(
+    name: "mien",
+    products: [
+        .executable(name: "mien", targets: ["mien"]),
+        .library(name: "MienClient", targets: ["MienClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // MARK: System
+        .systemLibrary(
+            name: "CLMDB", path: "Sources/System/CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/System/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
+        .target(name: "CChecksum", path: "Sources/System/CChecksum"),
+        .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels"),
+
+        // MARK: Foundations
+        .target(name: "BinaryCoding", path: "Sources/Foundations/BinaryCoding", swiftSettings: memorySafe),
+        .target(
+            name: "Checksum", dependencies: ["CChecksum"], path: "Sources/Foundations/Checksum",
+            swiftSettings: memorySafe),
+        .target(name: "LMDB", dependencies: ["CLMDB"], path: "Sources/Foundations/LMDB", swiftSettings: memorySafe),
+        .target(
+            name: "VectorMath", dependencies: ["COpenBLAS", "CVectorKernels"],
+            path: "Sources/Foundations/VectorMath", swiftSettings: memorySafe),
+        .target(name: "FaceModel", path: "Sources/Foundations/FaceModel", swiftSettings: memorySafe),
+        .target(
+            name: "ClusterModel", dependencies: ["FaceModel"], path: "Sources/Foundations/ClusterModel",
+            swiftSettings: memorySafe),
+        .target(
+            name: "EmbeddingFiles", dependencies: ["FaceModel"], path: "Sources/Foundations/EmbeddingFiles",
+            swiftSettings: memorySafe),
+        .target(
+            name: "SyntheticGallery", dependencies: ["EmbeddingFiles", "FaceModel", "VectorMath"],
+            path: "Sources/Foundations/SyntheticGallery", swiftSettings: memorySafe),
+
+        // MARK: Engine
+        .target(
+            name: "InvertedFileIndex", dependencies: ["BinaryCoding", "Checksum", "FaceModel", "VectorMath"],
+            path: "Sources/Engine/InvertedFileIndex", swiftSettings: memorySafe),
+        .target(
+            name: "PartitionStore", dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB"],
+            path: "Sources/Engine/PartitionStore", swiftSettings: memorySafe),
+        .target(
+            name: "PartitionEngine",
+            dependencies: ["BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "VectorMath"],
+            path: "Sources/Engine/PartitionEngine", swiftSettings: memorySafe),
+
+        // MARK: Wire
+        .target(
+            name: "WireProtocol",
+            dependencies: [
+                "Checksum", "ClusterModel", "FaceModel", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Sources/Wire/WireProtocol", swiftSettings: memorySafe),
+        .target(
+            name: "WireTransport",
+            dependencies: [
+                "ClusterModel", "WireProtocol",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            path: "Sources/Wire/WireTransport", swiftSettings: memorySafe),
+
+        // MARK: ControlPlane
+        .target(
+            name: "ClusterState", dependencies: ["ClusterModel", "FaceModel"],
+            path: "Sources/ControlPlane/ClusterState", swiftSettings: memorySafe),
+        .target(
+            name: "ClusterController",
+            dependencies: [
+                "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol", "WireTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Sources/ControlPlane/ClusterController", swiftSettings: memorySafe),
+
+        // MARK: DataPlane
+        .target(
+            name: "QueryRouter",
+            dependencies: [
+                "ClusterModel", "FaceModel", "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Sources/DataPlane/QueryRouter", swiftSettings: memorySafe),
+        .target(
+            name: "WorkerService",
+            dependencies: [
+                "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "PartitionEngine", "PartitionStore",
+                "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/DataPlane/WorkerService", swiftSettings: memorySafe),
+
+        // MARK: Clients
+        .target(
+            name: "MienClient",
+            dependencies: [
+                "ClusterModel", "FaceModel", "WireProtocol", "WireTransport",
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Sources/Clients/MienClient", swiftSettings: memorySafe),
+
+        // MARK: Apps
+        .target(
+            name: "NodeConfiguration",
+            dependencies: [
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            path: "Sources/Apps/NodeConfiguration", swiftSettings: memorySafe),
+        .target(
+            name: "NodeServer",
+            dependencies: [
+                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "PartitionEngine", "QueryRouter",
+                "WireProtocol", "WireTransport", "WorkerService",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Apps/NodeServer", swiftSettings: memorySafe),
+        .executableTarget(
+            name: "mien",
+            dependencies: [
+                "EmbeddingFiles", "FaceModel", "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine",
+                "SyntheticGallery",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Sources/Apps/MienCLI", swiftSettings: memorySafe),
+
+        // MARK: Tests
+        .testTarget(
+            name: "BinaryCodingTests",
+            dependencies: [
+                "BinaryCoding",
+            ],
+            path: "Tests/Foundations/BinaryCodingTests", swiftSettings: strict),
+        .testTarget(
+            name: "ChecksumTests",
+            dependencies: [
+                "Checksum",
+            ],
+            path: "Tests/Foundations/ChecksumTests", swiftSettings: strict),
+        .testTarget(
+            name: "ClusterModelTests",
+            dependencies: [
+                "ClusterModel", "FaceModel",
+            ],
+            path: "Tests/Foundations/ClusterModelTests", swiftSettings: strict),
+        .testTarget(
+            name: "EmbeddingFilesTests",
+            dependencies: [
+                "EmbeddingFiles", "FaceModel",
+            ],
+            path: "Tests/Foundations/EmbeddingFilesTests", swiftSettings: strict),
+        .testTarget(
+            name: "FaceModelTests",
+            dependencies: [
+                "FaceModel",
+            ],
+            path: "Tests/Foundations/FaceModelTests", swiftSettings: strict),
+        .testTarget(
+            name: "LMDBTests",
+            dependencies: [
+                "LMDB",
+            ],
+            path: "Tests/Foundations/LMDBTests", swiftSettings: strict),
+        .testTarget(
+            name: "SyntheticGalleryTests",
+            dependencies: [
+                "EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath",
+            ],
+            path: "Tests/Foundations/SyntheticGalleryTests", swiftSettings: strict),
+        .testTarget(
+            name: "VectorMathTests",
+            dependencies: [
+                "VectorMath",
+            ],
+            path: "Tests/Foundations/VectorMathTests", swiftSettings: strict),
+        .testTarget(
+            name: "InvertedFileIndexTests",
+            dependencies: [
+                "Checksum", "FaceModel", "InvertedFileIndex", "VectorMath",
+            ],
+            path: "Tests/Engine/InvertedFileIndexTests", swiftSettings: strict),
+        .testTarget(
+            name: "PartitionEngineTests",
+            dependencies: [
+                "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore", "VectorMath",
+            ],
+            path: "Tests/Engine/PartitionEngineTests", swiftSettings: strict),
+        .testTarget(
+            name: "PartitionStoreTests",
+            dependencies: [
+                "BinaryCoding", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
+            ],
+            path: "Tests/Engine/PartitionStoreTests", swiftSettings: strict),
+        .testTarget(
+            name: "WireProtocolTests",
+            dependencies: [
+                "Checksum", "ClusterModel", "FaceModel", "WireProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Wire/WireProtocolTests", exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTransportTests",
+            dependencies: [
+                "Checksum", "ClusterModel", "FaceModel", "WireProtocol", "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/Wire/WireTransportTests", exclude: ["Certificates"], swiftSettings: strict),
+        .testTarget(
+            name: "ClusterControllerTests",
+            dependencies: [
+                "ClusterController", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol",
+                "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/ControlPlane/ClusterControllerTests", swiftSettings: strict),
+        .testTarget(
+            name: "ClusterStateTests",
+            dependencies: [
+                "ClusterModel", "ClusterState", "FaceModel",
+            ],
+            path: "Tests/ControlPlane/ClusterStateTests", swiftSettings: strict),
+        .testTarget(
+            name: "QueryRouterTests",
+            dependencies: [
+                "ClusterModel", "FaceModel", "QueryRouter", "WireProtocol", "WireTransport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/DataPlane/QueryRouterTests", swiftSettings: strict),
+        .testTarget(
+            name: "WorkerServiceTests",
+            dependencies: [
+                "ClusterModel", "FaceModel", "PartitionEngine", "WireProtocol", "WireTransport", "WorkerService",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/DataPlane/WorkerServiceTests", swiftSettings: strict),
+        .testTarget(
+            name: "MienClientTests",
+            dependencies: [
+                "ClusterModel", "FaceModel", "MienClient", "WireProtocol", "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/Clients/MienClientTests", swiftSettings: strict),
+        .testTarget(
+            name: "MienCLITests",
+            dependencies: [
+                "ClusterModel", "EmbeddingFiles", "FaceModel", "WireProtocol", "WireTransport", "mien",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/Apps/MienCLITests", swiftSettings: strict),
+        .testTarget(
+            name: "NodeConfigurationTests",
+            dependencies: [
+                "NodeConfiguration",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Apps/NodeConfigurationTests", swiftSettings: strict),
+        .testTarget(
+            name: "MienIntegrationTests",
+            dependencies: [
+                "MienClient", "SyntheticGallery", "mien",
+            ],
+            path: "Tests/Integration/MienIntegrationTests", swiftSettings: strict),
+        .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: strict),
+    ]
+)

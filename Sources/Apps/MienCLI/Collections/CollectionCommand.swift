@@ -1,0 +1,17 @@
+import ArgumentParser
+
+struct CollectionCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "collection",
+        abstract: "Create, describe, list and delete collections.",
+        discussion: """
+            EXAMPLE
+              mien collection create people --dimension 512 --model my-model-512
+              mien collection describe people
+            """,
+        subcommands: [
+            CollectionCreateCommand.self, CollectionDescribeCommand.self, CollectionListCommand.self,
+            CollectionDeleteCommand.self,
+        ]
+    )
+}

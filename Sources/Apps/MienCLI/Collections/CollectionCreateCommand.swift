@@ -1,0 +1,60 @@
+import ArgumentParser
+import MienClient
+
+struct CollectionCreateCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create",
+        abstract: "Create a collection.",
+        discussion: """
+            EXAMPLE
+              mien collection create people --dimension 512 --model my-model-512
+
+            Everything given here is fixed for the collection's life.
+            """
+    )
+
+    @Argument(help: "Name: 1-64 characters of a-z, 0-9, '_' and '-', beginning with a letter or digit.")
+    var name: String
+    @Option(help: "Numbers of each embedding: a multiple of 8 from 64 to 2048.")
+    var dimension: Int
+    @Option(help: "Name of the model that makes the embeddings; those of another are refused.")
+    var model: String
+    @Option(help: "Shards to divide the collection into; as many as there are workers unless given.")
+    var shards: Int?
+    @Option(name: .customLong("copies"), help: "Copies of each shard.")
+    var copies = 1
+    @Option(help: "How embeddings are stored: float16 or float32.", transform: ArgumentText.precision)
+    var precision = CollectionOptions.Precision.float16
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if let problem = options(shardCount: shards ?? 1).problem { throw ValidationError("The \(problem).") }
+    }
+
+    private func options(shardCount: Int) -> CollectionOptions {
+        CollectionOptions(
+            name: name,
+            dimension: dimension,
+            embeddingModel: model,
+            shardCount: shardCount,
+            replicationFactor: copies,
+            storedPrecision: precision
+        )
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console)
+        let collection = try await calling { () async throws(MienClientError) in
+            var shardCount = shards
+            if shardCount == nil { shardCount = try await client.status().workers.count }
+            return try await client.createCollection(options(shardCount: max(1, shardCount ?? 1)))
+        }
+        if connection.json {
+            console.writeOutput(CollectionReport.json(collection).document)
+        } else {
+            let shards = NumberText.counted(collection.shards.count, "shard")
+            console.line("Created the collection \(name): dimension \(dimension), model \(model), \(shards).")
+        }
+        await client.close()
+    }
+}

@@ -1,0 +1,89 @@
+import MienClient
+
+/// A collection as text and as JSON.
+enum CollectionReport {
+    static func json(_ collection: CollectionInfo) -> JSONValue {
+        let options = collection.options
+        let codebook = collection.codebook.map { codebook in
+            JSONValue.object([
+                ("generation", .count(codebook.generation)), ("lists", .count(codebook.listCount)),
+                ("coded_dimension", .count(codebook.codedDimension)),
+                ("bits_per_component", .count(codebook.bitsPerComponent)),
+                ("energy_share", .number(codebook.energyShare)), ("sample", .count(codebook.sampleCount)),
+            ])
+        }
+        return .object([
+            ("name", .string(options.name)), ("id", .string(collection.id)), ("faces", .count(collection.faceCount)),
+            ("fresh", .count(collection.freshCount)), ("dimension", .count(options.dimension)),
+            ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
+            ("copies", .count(options.replicationFactor)), ("created", .string(TimeText.text(collection.created))),
+            ("training", .string(collection.training.rawValue)), ("codebook", codebook ?? .null),
+            ("shards", .array(collection.shards.map(json))),
+        ])
+    }
+
+    private static func json(_ shard: CollectionInfo.Shard) -> JSONValue {
+        .object([
+            ("index", .count(shard.index)), ("worker", .text(shard.workerID)), ("live", .flag(shard.workerIsLive)),
+            ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
+            ("tombstones", .count(shard.tombstoneCount)),
+        ])
+    }
+
+    static func table(_ collections: [CollectionInfo]) -> String {
+        var table = TextTable([
+            .init("collection", widthLimit: 30), .init("faces", .right), .init("shards", .right),
+            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 20),
+        ])
+        for collection in collections {
+            table.append([
+                collection.options.name, "\(collection.faceCount)", "\(collection.shards.count)",
+                "\(collection.options.dimension)", collection.options.embeddingModel, index(collection),
+            ])
+        }
+        return table.rendered()
+    }
+
+    static func text(_ collection: CollectionInfo) -> String {
+        let options = collection.options
+        var facts = TextTable([.init("", leastWidth: 10), .init("", widthLimit: 86)])
+        facts.append(["collection", options.name])
+        facts.append(["faces", "\(collection.faceCount)"])
+        facts.append(["dimension", "\(options.dimension), stored as \(options.storedPrecision.rawValue)"])
+        facts.append(["model", options.embeddingModel])
+        facts.append(["index", indexText(collection)])
+        facts.append(["created", TimeText.text(collection.created)])
+        var shards = TextTable([
+            .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
+            .init("worker"), .init("state"),
+        ])
+        for shard in collection.shards {
+            shards.append([
+                "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
+                shard.workerID ?? "none", shard.workerIsLive ? "live" : "missing",
+            ])
+        }
+        return facts.rendered(withTitles: false) + "\n" + shards.rendered()
+    }
+
+    private static func index(_ collection: CollectionInfo) -> String {
+        switch collection.training {
+        case .notNeeded: "not needed yet"
+        case .running: "training"
+        case .trained: collection.codebook.map { "\($0.listCount) lists" } ?? "trained"
+        }
+    }
+
+    private static func indexText(_ collection: CollectionInfo) -> String {
+        switch (collection.training, collection.codebook) {
+        case (.notNeeded, _): return "not needed yet: searches compare every embedding"
+        case (let training, let codebook?):
+            let text =
+                "\(codebook.listCount) lists, \(codebook.codedDimension) of \(collection.options.dimension) components "
+                + "in \(codebook.bitsPerComponent) bits, generation \(codebook.generation)"
+            return training == .running ? text + ", the next in training" : text
+        case (.running, nil): return "in training: searches compare every embedding until it is there"
+        case (.trained, nil): return "trained"
+        }
+    }
+}

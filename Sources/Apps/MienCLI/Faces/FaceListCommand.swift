@@ -1,0 +1,48 @@
+import ArgumentParser
+import MienClient
+
+struct FaceListCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "List the faces of a collection, shard after shard.",
+        discussion: """
+            EXAMPLE
+              mien face list people --limit 5
+
+            With --json, one line for each face.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Option(help: "Faces to list.")
+    var limit = 20
+    @Flag(help: "List every face.")
+    var all = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard limit > 0 else { throw ValidationError("--limit must be at least 1.") }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console)
+        let wanted = all ? Int.max : limit
+        var listed = 0
+        var pages = client.allFaces(in: name, pageLimit: min(wanted, 1000)).makeAsyncIterator()
+        while listed < wanted {
+            let page: [Face]?
+            do throws(MienClientError) { page = try await pages.next() } catch { throw CommandFailure(error) }
+            guard let page else { break }
+            let faces = page.prefix(wanted - listed)
+            if connection.json {
+                for face in faces { console.line(FaceReport.json(face).line) }
+            } else {
+                console.writeOutput(FaceReport.table(faces, withTitles: listed == 0))
+            }
+            listed += faces.count
+        }
+        if listed == 0, !connection.json { console.line("The collection \(name) is empty.") }
+        await client.close()
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import MienClient
+
+/// Reads arguments as values of the client; what is wrong is told in one sentence.
+enum ArgumentText {
+    @Sendable static func address(_ text: String) throws -> MienClient.Address {
+        guard let address = MienClient.Address(text) else {
+            throw ValidationError("'\(text)' is no address; write host:port, such as 127.0.0.1:7400.")
+        }
+        return address
+    }
+
+    @Sendable static func faceID(_ text: String) throws -> Face.ID {
+        guard let id = Face.ID(text) else {
+            throw ValidationError("'\(text)' is no face id; ids are UUIDs, as 'mien face list' shows them.")
+        }
+        return id
+    }
+
+    @Sendable static func effort(_ text: String) throws -> SearchOptions.Effort {
+        guard let effort = SearchOptions.Effort(text) else {
+            throw ValidationError("'\(text)' is no effort; use exact, full, lists:N or recall:R.")
+        }
+        return effort
+    }
+
+    @Sendable static func precision(_ text: String) throws -> CollectionOptions.Precision {
+        guard let precision = CollectionOptions.Precision(rawValue: text) else {
+            throw ValidationError("'\(text)' is no precision; use float16 or float32.")
+        }
+        return precision
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import MienClient
+import NodeServer
+
+/// How a command reaches the cluster.
+struct ConnectionOptions: ParsableArguments {
+    static let defaultAddress = MienClient.Address(host: "127.0.0.1", port: 7400)
+    static let addressVariable = "MIEN_COORDINATOR"
+
+    @Option(
+        name: .customLong("coordinator"),
+        help: ArgumentHelp(
+            "Address of a coordinator; may be given more than once. Otherwise MIEN_COORDINATOR (separated by commas), "
+                + "otherwise \(defaultAddress).",
+            valueName: "host:port"
+        ),
+        transform: ArgumentText.address
+    )
+    var coordinators: [MienClient.Address] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "File with the cluster's token. Otherwise MIEN_TOKEN (the token itself) or MIEN_TOKEN_FILE.",
+            valueName: "file"
+        )
+    )
+    var tokenFile: String?
+
+    @Option(
+        name: .customLong("tls-trust"),
+        help: ArgumentHelp(
+            "Speak TLS and trust certificates that the ones in this PEM file have signed; 'system' for those that the "
+                + "machine trusts.",
+            valueName: "file"
+        )
+    )
+    var trustRoots: String?
+
+    @Option(help: ArgumentHelp("Longest time of one request, in seconds.", valueName: "seconds"))
+    var timeout: Double = 30
+
+    @Flag(help: "Write JSON for programs.")
+    var json = false
+
+    func validate() throws {
+        guard timeout > 0, timeout <= 86_400 else {
+            throw ValidationError("--timeout must be from 0 to 86400 seconds.")
+        }
+    }
+
+    /// - Parameter retryDuration: how long requests that fail for a passing reason are sent again.
+    func client(on console: Console, retryDuration: Duration = .zero) throws(CommandFailure) -> MienClient {
+        let addresses = try addresses(console.environment)
+        let token = try ClusterToken.read(file: tokenFile, environment: console.environment)
+        let tls = trustRoots.map { MienClient.TLS(trustRootsFile: $0 == "system" ? nil : $0) }
+        do throws(MienClientError) {
+            return try MienClient(
+                addresses: addresses,
+                token: token,
+                tls: tls,
+                calls: MienClient.CallOptions(timeout: .seconds(timeout), retryDuration: retryDuration),
+                agent: "mien/\(NodeServer.version)"
+            )
+        } catch {
+            throw CommandFailure(.configuration, error.message)
+        }
+    }
+
+    private func addresses(_ environment: [String: String]) throws(CommandFailure) -> [MienClient.Address] {
+        if !coordinators.isEmpty { return coordinators }
+        guard let text = environment[Self.addressVariable], !text.isEmpty else { return [Self.defaultAddress] }
+        var addresses: [MienClient.Address] = []
+        for part in text.split(separator: ",") {
+            guard let address = MienClient.Address(String(part)) else {
+                throw CommandFailure(
+                    .configuration,
+                    "\(Self.addressVariable) must be addresses such as 127.0.0.1:7400, separated by commas"
+                )
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+}

@@ -1,0 +1,51 @@
+/// Numbers as people read them.
+package enum NumberText {
+    /// With a fixed number of decimals, rounded half away from zero.
+    package static func fixed(_ value: Double, _ decimals: Int) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        let scaled = Int64((abs(value) * scale).rounded())
+        let sign = value < 0 && scaled != 0 ? "-" : ""
+        let (whole, fraction) = scaled.quotientAndRemainder(dividingBy: Int64(scale))
+        guard decimals > 0 else { return "\(sign)\(whole)" }
+        let digits = "\(fraction)"
+        return "\(sign)\(whole)." + String(repeating: "0", count: decimals - digits.count) + digits
+    }
+
+    /// Such as `95.6 %`.
+    package static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
+
+    /// Such as `1.5 GiB`.
+    package static func bytes(_ count: UInt64) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        var value = Double(count)
+        var unit = 0
+        while value >= 1024, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        return unit == 0 ? "\(count) B" : "\(fixed(value, value < 10 ? 1 : 0)) \(units[unit])"
+    }
+
+    /// Such as `12.3 ms`, `4.0 s`, `3 min 20 s` or `5 h 10 min`.
+    package static func duration(_ duration: Duration) -> String {
+        let seconds = self.seconds(duration)
+        if seconds < 1 { return "\(fixed(seconds * 1000, 1)) ms" }
+        if seconds < 60 { return "\(fixed(seconds, 1)) s" }
+        let whole = Int(seconds.rounded())
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        if whole < 172_800 { return "\(whole / 3600) h \(whole / 60 % 60) min" }
+        return "\(whole / 86_400) days"
+    }
+
+    package static func seconds(_ duration: Duration) -> Double {
+        let (seconds, attoseconds) = duration.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+
+    /// `1 face`, `2 faces`.
+    package static func counted(_ count: some BinaryInteger, _ noun: String, plural: String? = nil) -> String {
+        "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
+    }
+}

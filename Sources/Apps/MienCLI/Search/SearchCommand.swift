@@ -1,0 +1,172 @@
+import ArgumentParser
+import EmbeddingFiles
+import MienClient
+
+struct SearchCommand: ConsoleCommand {
+    /// Probes of one request: a photo.
+    private static let requestProbeCount = 100
+
+    static let configuration = CommandConfiguration(
+        commandName: "search",
+        abstract: "Find the faces most similar to probes.",
+        discussion: """
+            EXAMPLE
+              mien search people --probes probes.npy -k 3 --threshold 0.4
+              mien search people --face-id 0b9f2c1e-6d3a-8c41-9a54-3f0c3b7e2d10
+
+            With --json, one line for each probe and a last line with the summary. Ends with status 69 when \
+            the cluster cannot cover as much as is asked for, which is everything unless --min-coverage is \
+            given.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Option(help: ArgumentHelp("File of probes: .npy, .npz, .fvecs or .jsonl.", valueName: "file"))
+    var probes: String?
+    @Option(
+        name: .customLong("face-id"),
+        help: ArgumentHelp("Search with this stored face as the probe.", valueName: "id"),
+        transform: ArgumentText.faceID
+    )
+    var faceID: Face.ID?
+    @Option(name: [.customShort("k"), .customLong("matches")], help: "Matches for each probe: 1 to 1000.")
+    var matchLimit = 10
+    @Option(parsing: .unconditional, help: "Least similarity of a match: -1 to 1.")
+    var threshold: Float?
+    @Option(
+        help: ArgumentHelp(
+            "How much to visit: exact, full, lists:N or recall:R; recall:0.99 unless given.",
+            valueName: "effort"
+        ),
+        transform: ArgumentText.effort
+    )
+    var effort = SearchOptions.Effort.recall(0.99)
+    @Option(
+        name: .customLong("min-coverage"),
+        help: "Take an answer that covers at least this share (0 to 1) of the faces."
+    )
+    var minimumCoverage: Double?
+    @Option(help: ArgumentHelp("File with the truth of each probe, as 'mien generate' writes it.", valueName: "file"))
+    var truth: String?
+    @Option(help: "Model that made the probes; the collection's unless given.")
+    var model: String?
+    @OptionGroup var connection: ConnectionOptions
+
+    private var options: SearchOptions {
+        SearchOptions(
+            matchLimit: matchLimit,
+            threshold: threshold,
+            effort: effort,
+            coverage: minimumCoverage.map { .atLeast($0) } ?? .full
+        )
+    }
+
+    func validate() throws {
+        guard (probes == nil) != (faceID == nil) else {
+            throw ValidationError("Give either --probes or --face-id.")
+        }
+        guard truth == nil || probes != nil else { throw ValidationError("--truth needs --probes.") }
+        if let problem = options.problem { throw ValidationError("The search cannot be done: \(problem).") }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let truth = try truth.map { path throws(CommandFailure) in try ProbeTruth(path: path) }
+        let client = try connection.client(on: console)
+        var report = SearchReport(matchLimit: matchLimit, truth: truth)
+        let start = ContinuousClock.now
+        if let faceID {
+            try await search(faceID, client, &report, console)
+        } else if let probes {
+            try await search(fileOfProbes: probes, client, &report, console)
+        }
+        let elapsed = ContinuousClock.now - start
+        await client.close()
+        let summary = SearchSummary(tally: report.tally, effort: effort, matchLimit: matchLimit, elapsed: elapsed)
+        console.writeOutput(connection.json ? summary.json.line + "\n" : "\n" + summary.text)
+        if let partial = summary.partialAnswer { console.warn(partial) }
+        let refused = report.tally.rejectedCount
+        if refused > 0 { throw CommandFailure(.no, "\(NumberText.counted(refused, "probe")) refused") }
+    }
+
+    private func search(
+        _ face: Face.ID,
+        _ client: MienClient,
+        _ report: inout SearchReport,
+        _ console: Console
+    ) async throws(CommandFailure) {
+        let results = try await calling { () async throws(MienClientError) in
+            try await client.search(name, face: face, options: options)
+        }
+        let outcomes = results.outcomes.map { (face.description, 0, Self.outcome($0)) }
+        console.writeOutput(report.text(outcomes, asJSON: connection.json))
+        report.count(results)
+    }
+
+    private func search(
+        fileOfProbes path: String,
+        _ client: MienClient,
+        _ report: inout SearchReport,
+        _ console: Console
+    ) async throws(CommandFailure) {
+        var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: path) }
+        var probeModel = model
+        if probeModel == nil {
+            let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+            probeModel = collection.options.embeddingModel
+            guard collection.options.dimension == reader.dimension else {
+                throw CommandFailure(
+                    .badData,
+                    "\(path) has probes of \(reader.dimension) numbers; the collection \(name) has dimension "
+                        + "\(collection.options.dimension)"
+                )
+            }
+        }
+        while let batch = try filing({ () throws(EmbeddingFileError) in
+            try reader.nextBatch(maximumRows: Self.requestProbeCount)
+        }) {
+            try await search(batch, dimension: reader.dimension, model: probeModel ?? "", client, &report, console)
+        }
+        if report.tally.probeCount == 0 { throw CommandFailure(.badData, "\(path) holds no probe") }
+    }
+
+    private func search(
+        _ batch: EmbeddingBatch,
+        dimension: Int,
+        model: String,
+        _ client: MienClient,
+        _ report: inout SearchReport,
+        _ console: Console
+    ) async throws(CommandFailure) {
+        let problems = Dictionary(batch.problems.map { ($0.row, $0.reason) }) { first, _ in first }
+        let readable = (0..<batch.rowCount).filter { problems[batch.firstRow + $0] == nil }
+        var outcomes: [(probe: String, number: Int, outcome: SearchReport.ProbeOutcome)] = []
+        outcomes.reserveCapacity(batch.rowCount)
+        for (row, reason) in problems { outcomes.append(("\(row)", row, .rejected(reason))) }
+        if !readable.isEmpty {
+            let values = readable.flatMap { batch.values[$0 * dimension..<($0 + 1) * dimension] }
+            let results = try await calling { () async throws(MienClientError) in
+                try await client.search(
+                    name,
+                    probes: Embeddings(dimension: dimension, values: values),
+                    model: model,
+                    options: options
+                )
+            }
+            report.count(results)
+            for (offset, outcome) in zip(readable, results.outcomes) {
+                let row = batch.firstRow + offset
+                outcomes.append(("\(row)", row, Self.outcome(outcome)))
+            }
+        }
+        outcomes.sort { $0.number < $1.number }
+        console.writeOutput(report.text(outcomes, asJSON: connection.json))
+    }
+
+    private static func outcome(_ outcome: SearchResults.Outcome) -> SearchReport.ProbeOutcome {
+        switch outcome {
+        case .matches(let matches): .matches(matches)
+        case .rejected(let refusal): .rejected(refusal.description)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import MienClient
+
+/// What a whole search, over all its requests, comes to.
+struct SearchTally {
+    private(set) var probeCount = 0
+    private(set) var rejectedCount = 0
+    private(set) var requestCount = 0
+    private(set) var coordinatorTime = Duration.zero
+    private(set) var rowsVisited: UInt64 = 0
+    private(set) var listsVisited: UInt64 = 0
+    /// The coverage of the request that covered least.
+    private(set) var leastCoverage: SearchResults.Coverage?
+
+    private(set) var matedCount = 0
+    private(set) var rankOneCount = 0
+    private(set) var foundCount = 0
+    private(set) var nonmatedCount = 0
+    /// The nonmated probe with the most similar match.
+    private(set) var bestNonmate: (probe: Int, similarity: Float)?
+
+    mutating func count(_ results: SearchResults) {
+        requestCount += 1
+        coordinatorTime += results.coordinatorTime
+        rowsVisited &+= results.coverage.rowsVisited
+        listsVisited &+= results.coverage.listsVisited
+        if let least = leastCoverage, least.share <= results.coverage.share, !least.isFull || results.coverage.isFull {
+            return
+        }
+        leastCoverage = results.coverage
+    }
+
+    mutating func countRejected() {
+        probeCount += 1
+        rejectedCount += 1
+    }
+
+    mutating func count(probe: Int, matches: [SearchResults.Match], verdict: ProbeTruth.Verdict) {
+        probeCount += 1
+        switch verdict {
+        case .unknown: break
+        case .mated(let rank):
+            matedCount += 1
+            if rank == 1 { rankOneCount += 1 }
+            if rank != nil { foundCount += 1 }
+        case .nonmated:
+            nonmatedCount += 1
+            guard let best = matches.first, best.similarity > bestNonmate?.similarity ?? -2 else { return }
+            bestNonmate = (probe, best.similarity)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import MienClient
+
+/// A cluster as text and as JSON.
+enum StatusReport {
+    /// What is missing, as one sentence each; empty when everything answers.
+    static func problems(_ cluster: ClusterInfo, leastWorkerCount: Int) -> [String] {
+        var problems: [String] = []
+        let liveCount = cluster.workers.count(where: \.isLive)
+        if liveCount < leastWorkerCount {
+            problems.append("\(NumberText.counted(liveCount, "worker")) of at least \(leastWorkerCount) live")
+        }
+        for worker in cluster.workers {
+            if !worker.isLive {
+                problems.append("the worker at \(worker.address) is missing (\(silence(worker)))")
+            } else if worker.failedReplicaCount > 0 {
+                let replicas = NumberText.counted(worker.failedReplicaCount, "failed replica")
+                problems.append("the worker at \(worker.address) has \(replicas); its log says why")
+            }
+        }
+        for collection in cluster.collections {
+            let missing = collection.shards.filter { !$0.workerIsLive }.map { "\($0.index)" }
+            guard !missing.isEmpty else { continue }
+            problems.append(
+                "collection \(collection.options.name): no live worker for "
+                    + (missing.count == 1 ? "shard " : "shards ") + missing.joined(separator: ", ")
+            )
+        }
+        return problems
+    }
+
+    static func json(_ cluster: ClusterInfo) -> JSONValue {
+        .object([
+            ("cluster", .string(cluster.id)), ("coordinator", .string(cluster.coordinatorID)),
+            ("version", .string(cluster.version)), ("uptime_seconds", .integer(cluster.uptime.components.seconds)),
+            ("epoch", .count(cluster.epoch)), ("workers", .array(cluster.workers.map(json))),
+            ("collections", .array(cluster.collections.map(CollectionReport.json))),
+        ])
+    }
+
+    private static func json(_ worker: ClusterInfo.Worker) -> JSONValue {
+        .object([
+            ("id", .string(worker.id)), ("address", .string(worker.address)), ("live", .flag(worker.isLive)),
+            ("silent_seconds", worker.silence.map { .number(NumberText.seconds($0)) } ?? .null),
+            ("replicas", .count(worker.replicaCount)), ("failed_replicas", .count(worker.failedReplicaCount)),
+            ("faces", .count(worker.faceCount)), ("disk_bytes", .count(worker.diskByteCount)),
+            ("free_disk_bytes", .count(worker.freeDiskByteCount)),
+            ("resident_bytes", .count(worker.residentByteCount)), ("kernels", .string(worker.kernelLevel)),
+        ])
+    }
+
+    static func text(_ cluster: ClusterInfo) -> String {
+        let uptime = cluster.uptime < .seconds(1) ? "less than 1 s" : NumberText.duration(cluster.uptime)
+        var text = "cluster \(cluster.id)\n"
+        text += "coordinator \(cluster.version), up \(uptime), epoch \(cluster.epoch)\n\n"
+        if cluster.workers.isEmpty {
+            text += "no worker has registered yet\n"
+        } else {
+            text += workers(cluster.workers)
+        }
+        text += "\n"
+        text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
+        return text
+    }
+
+    private static func workers(_ workers: [ClusterInfo.Worker]) -> String {
+        var table = TextTable([
+            .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
+            .init("faces", .right), .init("disk", .right), .init("memory", .right), .init("kernels", widthLimit: 10),
+        ])
+        for worker in workers.sorted(by: { $0.address < $1.address }) {
+            table.append([
+                worker.address, worker.isLive ? "live" : silence(worker), "\(worker.replicaCount)",
+                "\(worker.faceCount)", NumberText.bytes(worker.diskByteCount),
+                NumberText.bytes(worker.residentByteCount), worker.kernelLevel,
+            ])
+        }
+        return table.rendered()
+    }
+
+    private static func silence(_ worker: ClusterInfo.Worker) -> String {
+        worker.silence.map { "silent \(NumberText.duration($0))" } ?? "not heard of"
+    }
+}

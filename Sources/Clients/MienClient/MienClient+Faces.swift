@@ -1,0 +1,141 @@
+import FaceModel
+import WireProtocol
+
+extension MienClient {
+    /// Stores faces: new ones, and new content of identities that exist.
+    ///
+    /// Sent again under one key after failures that may pass, so that nothing is written twice. When the call throws,
+    /// it is not known which of the faces were stored; enrolling them again is safe.
+    /// - Parameters:
+    ///   - faces: one for each row of `embeddings`, at most as many as the cluster takes in one batch (4096 unless
+    ///     set otherwise).
+    ///   - model: what made the embeddings; the collection's model.
+    /// - Returns: what became of each face; a bad one does not hold up the rest.
+    public func enrol(
+        _ faces: [NewFace],
+        embeddings: Embeddings,
+        into collection: String,
+        model: String
+    ) async throws(MienClientError) -> EnrolmentReceipt {
+        guard faces.count == embeddings.count else {
+            throw MienClientError(
+                code: .invalidRequest,
+                message: "\(faces.count) faces were given with \(embeddings.count) embeddings"
+            )
+        }
+        let reply = try await caller.call(
+            EnrolFaces(
+                collection: collection,
+                embeddingModel: model,
+                key: .random(),
+                rows: faces.map(\.row),
+                embeddings: embeddings.matrix
+            )
+        )
+        guard reply.outcomes.count == faces.count else {
+            throw MienClientError(
+                code: .internalError,
+                message: "the coordinator answered \(reply.outcomes.count) outcomes for \(faces.count) faces"
+            )
+        }
+        return EnrolmentReceipt(reply)
+    }
+
+    /// Deletes faces; absent ones are no error. The next search does not find them.
+    public func deleteFaces(
+        _ ids: [Face.ID],
+        from collection: String
+    ) async throws(MienClientError) -> DeletionReceipt {
+        let reply = try await caller.call(
+            DeleteFaces(collection: collection, key: .random(), ids: ids.map(\.value))
+        )
+        guard reply.outcomes.count == ids.count else {
+            throw MienClientError(
+                code: .internalError,
+                message: "the coordinator answered \(reply.outcomes.count) outcomes for \(ids.count) faces"
+            )
+        }
+        return DeletionReceipt(reply)
+    }
+
+    /// The faces found among those asked for, in the order asked; absent ones are left out.
+    public func faces(
+        _ ids: [Face.ID],
+        in collection: String,
+        includesEmbeddings: Bool = false,
+        after write: WriteToken? = nil
+    ) async throws(MienClientError) -> [Face] {
+        try await caller.call(
+            GetFaces(
+                collection: collection,
+                ids: ids.map(\.value),
+                includesEmbeddings: includesEmbeddings,
+                token: write?.value
+            )
+        ).faces.map(Face.init)
+    }
+
+    /// Every face of a collection, page by page, shard after shard and in each in order of identity.
+    ///
+    /// A face that is written meanwhile may or may not be among them.
+    /// - Parameter pageLimit: most faces of a page: 1 to 10000; pages of large faces are shorter.
+    public func allFaces(
+        in collection: String,
+        includesEmbeddings: Bool = false,
+        pageLimit: Int = 1000
+    ) -> FacePages {
+        FacePages(
+            caller: caller,
+            collection: collection,
+            includesEmbeddings: includesEmbeddings,
+            pageLimit: pageLimit
+        )
+    }
+}
+
+/// The faces of a collection as pages; each is asked for when it is wanted.
+public struct FacePages: AsyncSequence, Sendable {
+    public typealias Element = [Face]
+    public typealias Failure = MienClientError
+
+    let caller: CoordinatorCaller
+    let collection: String
+    let includesEmbeddings: Bool
+    let pageLimit: Int
+
+    public func makeAsyncIterator() -> Iterator { Iterator(pages: self) }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        private let pages: FacePages
+        private var position: ListPosition?
+        private var isAtEnd = false
+
+        init(pages: FacePages) {
+            self.pages = pages
+        }
+
+        /// The next page, never empty; nil after the last one. After an error the same page is asked for again.
+        public mutating func next() async throws(MienClientError) -> [Face]? {
+            while !isAtEnd {
+                let page = try await pages.caller.call(
+                    ListFaces(
+                        collection: pages.collection,
+                        after: position,
+                        limit: pages.pageLimit,
+                        includesEmbeddings: pages.includesEmbeddings
+                    )
+                )
+                position = page.next
+                isAtEnd = page.next == nil
+                if !page.faces.isEmpty { return page.faces.map(Face.init) }
+            }
+            return nil
+        }
+
+        public mutating func next(
+            isolation actor: isolated (any Actor)?
+        ) async throws(MienClientError) -> [Face]? {
+            try await next()
+        }
+    }
+}

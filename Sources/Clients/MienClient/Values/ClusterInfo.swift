@@ -1,0 +1,57 @@
+import ClusterModel
+import WireProtocol
+
+/// A cluster as its coordinator sees it.
+public struct ClusterInfo: Hashable, Sendable {
+    public struct Worker: Hashable, Sendable {
+        public var id: String
+        public var address: String
+        public var isLive: Bool
+        /// Time since its last report; nil when it was never heard of.
+        public var silence: Duration?
+        public var replicaCount: Int
+        /// Replicas that answer nothing because a check or the disk failed.
+        public var failedReplicaCount: Int
+        public var faceCount: UInt64
+        public var diskByteCount: UInt64
+        public var freeDiskByteCount: UInt64
+        public var residentByteCount: UInt64
+        /// What the worker's processor is used by, such as `avx512`.
+        public var kernelLevel: String
+    }
+
+    public var id: String
+    public var coordinatorID: String
+    public var version: String
+    public var uptime: Duration
+    /// Version of the shard map.
+    public var epoch: UInt64
+    public var workers: [Worker]
+    public var collections: [CollectionInfo]
+
+    init(_ status: ClusterStatus) {
+        id = status.clusterID.description
+        coordinatorID = status.coordinatorID.description
+        version = status.version
+        uptime = .seconds(Int64(clamping: status.uptimeSeconds))
+        epoch = status.epoch.number
+        workers = status.workers.map { worker in
+            let report = worker.report
+            return Worker(
+                id: worker.id.description,
+                address: worker.address.description,
+                isLive: worker.isLive,
+                silence: worker.silentMilliseconds == .max
+                    ? nil : .milliseconds(Int64(clamping: worker.silentMilliseconds)),
+                replicaCount: report.replicas.count,
+                failedReplicaCount: report.replicas.count { $0.state == .failed },
+                faceCount: report.replicas.reduce(0) { $0 &+ $1.faceCount },
+                diskByteCount: report.replicas.reduce(0) { $0 &+ $1.diskByteCount },
+                freeDiskByteCount: report.freeDiskByteCount,
+                residentByteCount: report.residentByteCount,
+                kernelLevel: report.kernelLevel
+            )
+        }
+        collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
+    }
+}

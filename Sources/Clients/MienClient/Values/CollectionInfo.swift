@@ -1,0 +1,82 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+
+/// What is known of a collection.
+public struct CollectionInfo: Hashable, Sendable {
+    /// One shard, as the coordinator last heard of it.
+    public struct Shard: Hashable, Sendable {
+        public var index: Int
+        /// Identity of the worker that holds it; nil while none does.
+        public var workerID: String?
+        public var workerIsLive: Bool
+        public var faceCount: UInt64
+        /// Faces that the index does not hold yet; searches find them all the same.
+        public var freshCount: UInt64
+        /// Deleted or replaced rows still on disk.
+        public var tombstoneCount: UInt64
+    }
+
+    public enum Training: String, Hashable, Sendable {
+        /// Too few faces: searches compare every embedding.
+        case notNeeded = "not needed"
+        case running
+        case trained
+    }
+
+    /// What the index learnt of the collection's faces.
+    public struct Codebook: Hashable, Sendable {
+        public var generation: Int
+        /// Components that are coded, of the collection's dimension.
+        public var codedDimension: Int
+        public var bitsPerComponent: Int
+        public var listCount: Int
+        /// Share of the sample's energy that the coded components hold, 0…1.
+        public var energyShare: Double
+        public var sampleCount: Int
+    }
+
+    public var id: String
+    public var options: CollectionOptions
+    public var created: Face.Timestamp
+    /// In order of their place in the collection.
+    public var shards: [Shard]
+    public var training: Training
+    public var codebook: Codebook?
+
+    /// Exact only while every shard's worker is live.
+    public var faceCount: UInt64 { shards.reduce(0) { $0 &+ $1.faceCount } }
+    public var freshCount: UInt64 { shards.reduce(0) { $0 &+ $1.freshCount } }
+
+    init(_ description: CollectionDescription) {
+        id = description.collection.id.description
+        options = CollectionOptions(description.collection.configuration)
+        created = Face.Timestamp(millisecondsSince1970: description.collection.created.milliseconds)
+        shards = description.shards.map {
+            Shard(
+                index: Int($0.index),
+                workerID: $0.worker?.description,
+                workerIsLive: $0.workerIsLive,
+                faceCount: $0.faceCount,
+                freshCount: $0.freshCount,
+                tombstoneCount: $0.tombstoneCount
+            )
+        }
+        training =
+            switch description.training {
+            case .notNeeded: .notNeeded
+            case .running: .running
+            case .trained: .trained
+            }
+        codebook = description.codebook.map {
+            Codebook(
+                generation: Int($0.generation),
+                codedDimension: $0.codedDimension,
+                bitsPerComponent: $0.bitsPerComponent,
+                listCount: $0.listCount,
+                energyShare: Double($0.energyShare),
+                sampleCount: Int($0.sampleCount)
+            )
+        }
+    }
+}

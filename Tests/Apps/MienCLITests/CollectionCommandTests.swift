@@ -1,0 +1,136 @@
+import FaceModel
+import Testing
+
+@Suite struct CollectionCommandTests {
+    private func create(_ name: String, _ address: String) async -> CommandResult {
+        await mienCommand([
+            "collection", "create", name, "--dimension", "64", "--model", "toy-64", "--coordinator", address,
+        ])
+    }
+
+    @Test func aCollectionIsCreatedWithAShardForEachWorker() async throws {
+        try await ToyCluster.run { cluster, address in
+            let result = await create("people", address)
+            #expect(result.status == 0)
+            #expect(result.output == "Created the collection people: dimension 64, model toy-64, 2 shards.\n")
+            let configuration = cluster.current.collections["people"]
+            #expect(configuration?.shardCount == 2)
+            let again = await create("people", address)
+            #expect(again.status == 1)
+            #expect(again.error == "mien: the collection 'people' exists already\n")
+        }
+    }
+
+    @Test func describeShowsFactsAndShards() async throws {
+        try await ToyCluster.run { _, address in
+            _ = await create("people", address)
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            #expect(result.status == 0)
+            #expect(
+                result.output == """
+                    collection  people
+                    faces       0
+                    dimension   64, stored as float16
+                    model       toy-64
+                    index       not needed yet: searches compare every embedding
+                    created     2026-01-01T00:00:00.123Z
+
+                    shard  faces  fresh  dead rows  worker                                state
+                        0      0      0          0  00000000-0000-0007-0000-000000000000  live
+                        1      0      0          0  00000000-0000-0007-0000-000000000001  live
+
+                    """
+            )
+        }
+    }
+
+    @Test func theFirstFacesOfTheJSONAreTheCollections() async throws {
+        try await ToyCluster.run { _, address in
+            _ = await create("people", address)
+            let result = await mienCommand(["collection", "describe", "people", "--json", "--coordinator", address])
+            let line = try #require(result.outputLines.first { $0.contains("\"faces\"") })
+            #expect(line == "  \"faces\": 0,")
+        }
+    }
+
+    @Test func anAbsentCollectionIsANo() async throws {
+        try await ToyCluster.run { _, address in
+            let result = await mienCommand(["collection", "describe", "nobody", "--coordinator", address])
+            #expect(result.status == 1)
+            #expect(result.error == "mien: there is no collection 'nobody'\n")
+            #expect(result.output.isEmpty)
+        }
+    }
+
+    @Test func theListHasALineForEachCollection() async throws {
+        try await ToyCluster.run { _, address in
+            let list = ["collection", "list", "--coordinator", address]
+            #expect(await mienCommand(list).output.hasPrefix("There is no collection yet"))
+            for name in ["people", "animals"] { _ = await create(name, address) }
+            let result = await mienCommand(list)
+            #expect(
+                result.output == """
+                    collection  faces  shards  dimension  model   index
+                    animals         0       2         64  toy-64  not needed yet
+                    people          0       2         64  toy-64  not needed yet
+
+                    """
+            )
+            let json = await mienCommand(list + ["--json"]).outputLines
+            #expect(json.count == 2)
+            #expect(json.allSatisfy { $0.hasPrefix("{\"name\":") && $0.hasSuffix("}") })
+        }
+    }
+
+    @Test func deletingAsksForTheName() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            let delete = ["collection", "delete", "people", "--coordinator", address]
+            let refused = await mienCommand(delete, input: "other")
+            #expect(refused.status == 1)
+            #expect(cluster.current.collections.count == 1)
+            #expect(await mienCommand(delete).status == 1)
+            let done = await mienCommand(delete, input: "people")
+            #expect(done.status == 0)
+            #expect(done.output == "Deleted the collection people and its 0 faces.\n")
+            #expect(await mienCommand(delete + ["--yes"]).status == 1)
+        }
+    }
+
+    @Test func statusTellsWhatIsMissing() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            let status = ["status", "--coordinator", address]
+            let whole = await mienCommand(status)
+            #expect(whole.status == 0)
+            #expect(
+                whole.output == """
+                    cluster 00000000-0000-0001-0000-000000000001
+                    coordinator 0.0.0, up 3 min 20 s, epoch 3
+
+                    worker          state  replicas  faces  disk  memory  kernels
+                    127.0.0.1:7401  live          0      0   0 B  64 MiB  avx2
+                    127.0.0.1:7402  live          0      0   0 B  64 MiB  avx2
+
+                    collection  faces  shards  dimension  model   index
+                    people          0       2         64  toy-64  not needed yet
+
+                    """
+            )
+            #expect(await mienCommand(status + ["--workers", "3"]).status == 69)
+            cluster.change { $0.workersAreLive[1] = false }
+            let partial = await mienCommand(status)
+            #expect(partial.status == 69)
+            #expect(
+                partial.error == """
+                    mien: the worker at 127.0.0.1:7402 is missing (silent 12.0 s)
+                    mien: collection people: no live worker for shard 1
+
+                    """
+            )
+            let json = await mienCommand(status + ["--json"])
+            #expect(json.status == 69)
+            #expect(json.output.contains("\"silent_seconds\": 12"))
+        }
+    }
+}

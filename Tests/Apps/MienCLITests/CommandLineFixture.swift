@@ -1,0 +1,64 @@
+import Foundation
+import Synchronization
+import mien
+
+/// What a command line did: its exit status and what it wrote.
+struct CommandResult {
+    var status: Int32
+    var output: String
+    var error: String
+
+    var outputLines: [Substring] { output.split(separator: "\n") }
+}
+
+/// Runs a command line in this process.
+func mienCommand(
+    _ arguments: [String],
+    environment: [String: String] = [:],
+    input: String? = nil
+) async -> CommandResult {
+    final class Capture: Sendable {
+        let output = Mutex("")
+        let error = Mutex("")
+    }
+    let capture = Capture()
+    let console = Console(
+        writeOutput: { text in capture.output.withLock { $0 += text } },
+        writeError: { text in capture.error.withLock { $0 += text } },
+        readLine: { input },
+        environment: environment
+    )
+    let status = await CommandRun.status(arguments: arguments, console: console)
+    return CommandResult(status: status, output: capture.output.withLock { $0 }, error: capture.error.withLock { $0 })
+}
+
+/// A folder of the test's own, removed with the value.
+final class ScratchFolder {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "mien-cli-tests-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    @discardableResult
+    func write(_ name: String, _ text: String) throws -> String {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file(name)))
+        return file(name)
+    }
+
+    func text(_ name: String) throws -> String {
+        String(decoding: try Data(contentsOf: URL(fileURLWithPath: file(name))), as: UTF8.self)
+    }
+
+    var names: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path))?.sorted() ?? [] }
+}
+
+/// Makes a file readable by its owner only.
+func chmod600(_ path: String) -> Bool {
+    (try? FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)) != nil
+}

@@ -1,0 +1,109 @@
+import Testing
+import mien
+
+@Suite struct CommandLineTests {
+    private static let verbs = [
+        ["dev"], ["coordinator"], ["worker"], ["collection"], ["collection", "create"], ["collection", "describe"],
+        ["collection", "list"], ["collection", "delete"], ["import"], ["export"], ["search"], ["face"],
+        ["face", "get"], ["face", "list"], ["face", "delete"], ["status"], ["generate"], [],
+    ]
+
+    @Test(arguments: verbs)
+    func everyVerbHasHelpWithAnExample(verb: [String]) async {
+        let result = await mienCommand(verb + ["--help"])
+        #expect(result.status == 0)
+        #expect(result.error.isEmpty)
+        #expect(result.output.contains("EXAMPLE"))
+        let example = (["mien"] + verb).joined(separator: " ")
+        #expect(result.output.contains(example))
+    }
+
+    @Test func helpAndVersionAreAnswers() async {
+        #expect(await mienCommand([]).status == 0)
+        #expect(await mienCommand(["help", "import"]).output.contains("mien import"))
+        let version = await mienCommand(["--version"])
+        #expect(version.status == 0)
+        #expect(!version.output.isEmpty)
+    }
+
+    @Test(arguments: [
+        ["frobnicate"], ["search", "people"], ["search", "people", "--probes", "a.npy", "--face-id", "x"],
+        ["search", "people", "--probes", "a.npy", "-k", "0"],
+        ["search", "people", "--probes", "a.npy", "-k", "1000000000"],
+        ["search", "people", "--probes", "a.npy", "--effort", "lots"],
+        ["search", "people", "--probes", "a.npy", "--effort", "recall:2"],
+        ["search", "people", "--probes", "a.npy", "--threshold", "7"],
+        ["search", "people", "--probes", "a.npy", "--min-coverage", "2"],
+        ["face", "get", "people", "not-a-uuid"], ["face", "get", "people"],
+        ["collection", "create", "Bad Name", "--dimension", "512", "--model", "m"],
+        ["collection", "create", "people", "--dimension", "500", "--model", "m"],
+        ["status", "--coordinator", "nowhere"], ["status", "--timeout", "0"],
+        ["import", "people", "--embeddings", "a.npy", "--from-row", "-1"],
+        ["dev", "--set", "no-equals-sign"], ["generate", "folder", "--faces", "10", "--profile", "studio"],
+    ])
+    func aWrongCommandLineEndsWith64(arguments: [String]) async {
+        let result = await mienCommand(arguments)
+        #expect(result.status == 64)
+        #expect(result.error.hasPrefix("mien: "))
+        #expect(result.output.isEmpty)
+    }
+
+    @Test func anAbsentClusterIsUnavailable() async {
+        let result = await mienCommand(["status", "--coordinator", "127.0.0.1:1"])
+        #expect(result.status == 69)
+        #expect(result.error.hasPrefix("mien: cannot reach 127.0.0.1:1"))
+        #expect(result.error.split(separator: "\n").count == 1)
+    }
+
+    @Test func theCoordinatorMayComeFromTheEnvironment() async throws {
+        try await ToyCluster.run { _, address in
+            let environment = ["MIEN_COORDINATOR": "127.0.0.1:1,\(address)"]
+            #expect(await mienCommand(["status"], environment: environment).status == 0)
+        }
+        let wrong = await mienCommand(["status"], environment: ["MIEN_COORDINATOR": "nowhere"])
+        #expect(wrong.status == 78)
+    }
+
+    @Test func theTokenComesFromAFileOrTheEnvironment() async throws {
+        let folder = try ScratchFolder()
+        let token = "0123456789abcdefghij"
+        let path = try folder.write("token", token + "\n")
+        try await ToyCluster.run(token: token) { _, address in
+            let status = ["status", "--coordinator", address]
+            #expect(await mienCommand(status).status == 77)
+            #expect(await mienCommand(status, environment: ["MIEN_TOKEN": token]).status == 0)
+            let exposed = await mienCommand(status + ["--token-file", path])
+            #expect(exposed.status == 78)
+            #expect(exposed.error.contains("chmod 600"))
+            #expect(chmod600(path))
+            #expect(await mienCommand(status + ["--token-file", path]).status == 0)
+            #expect(await mienCommand(status, environment: ["MIEN_TOKEN_FILE": path]).status == 0)
+            let both = await mienCommand(status, environment: ["MIEN_TOKEN_FILE": path, "MIEN_TOKEN": token])
+            #expect(both.status == 78)
+            #expect(!both.error.contains(token))
+        }
+        #expect(await mienCommand(["status", "--token-file", folder.file("absent")]).status == 78)
+    }
+
+    @Test(arguments: ["dev", "coordinator", "worker"])
+    func aWrongNodeConfigurationEndsWith78AndEveryProblem(role: String) async throws {
+        let folder = try ScratchFolder()
+        let file = try folder.write("node.yaml", "\(role):\n  listne: 127.0.0.1:0\nlog:\n  level: loud\n")
+        let result = await mienCommand([role, "--config", file])
+        #expect(result.status == 78)
+        let lines = result.error.split(separator: "\n")
+        #expect(lines.count == 2)
+        #expect(lines.allSatisfy { $0.hasPrefix("mien: \(file):") })
+    }
+
+    @Test func flagsReachTheConfiguration() async {
+        let result = await mienCommand([
+            "worker", "--listen", "10.0.0.1:7401", "--coordinator", "127.0.0.1:1", "--coordinator", "127.0.0.1:1",
+            "--set", "worker.heartbeat_interval=fast", "--log-level", "loud",
+        ])
+        #expect(result.status == 78)
+        for key in ["worker.listen", "worker.coordinators", "worker.heartbeat_interval", "log.level"] {
+            #expect(result.error.contains(key))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import EmbeddingFiles
+import FaceModel
+import Foundation
+import Testing
+
+@Suite struct ExportCommandTests {
+    /// A collection of faces with every field, some of them bare.
+    private func withFaces(
+        _ count: Int,
+        _ body: (ToyCluster, String, ScratchFolder) async throws -> Void
+    ) async throws {
+        let folder = try ScratchFolder()
+        try await ToyCluster.run { cluster, address in
+            for name in ["people", "copy"] {
+                let create = ["collection", "create", name, "--dimension", "64", "--model", "toy-64"]
+                #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            }
+            cluster.change { state in
+                for number in 0..<count {
+                    let metadata = FaceMetadata(
+                        personID: number % 3 == 0 ? nil : "person-\(number)",
+                        externalImageID: "image \"\(number)\"",
+                        quality: number % 2 == 0 ? nil : Float(number % 700) / 7,
+                        created: Timestamp(milliseconds: 1_767_225_600_000 + Int64(number)),
+                        attributes: ["number": "\(number)"]
+                    )
+                    // Unit length already, so that storing it again changes no bit.
+                    var embedding = [Float](repeating: 0, count: 64)
+                    embedding[number % 64] = number % 2 == 0 ? 1 : -1
+                    state.faces["people"]?[FaceID(high: 3, low: UInt64(number))] = .init(
+                        metadata: metadata,
+                        embedding: embedding,
+                        sequence: 1
+                    )
+                }
+            }
+            try await body(cluster, address, folder)
+        }
+    }
+
+    @Test func jsonLinesImportedAgainGiveTheSameFaces() async throws {
+        try await withFaces(2500) { cluster, address, folder in
+            let path = folder.file("people.jsonl")
+            let export = await mienCommand(["export", "people", path, "--coordinator", address])
+            #expect(export.status == 0)
+            #expect(export.output == "Exported 2500 faces of people to \(path).\n")
+            let result = await mienCommand(["import", "copy", "--embeddings", path, "--coordinator", address])
+            #expect(result.status == 0)
+            let people = cluster.faces(of: "people")
+            let copy = cluster.faces(of: "copy")
+            #expect(copy.count == 2500)
+            let changedCount = people.count { id, face in
+                copy[id]?.metadata != face.metadata || copy[id]?.embedding != face.embedding
+            }
+            #expect(changedCount == 0)
+            #expect(folder.names == ["people.jsonl"])
+        }
+    }
+
+    @Test func aFolderOfArraysImportedAgainGivesTheSameFaces() async throws {
+        try await withFaces(70) { cluster, address, folder in
+            let path = folder.file("people")
+            #expect(await mienCommand(["export", "people", path + "/", "--coordinator", address]).status == 0)
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: path).sorted() == [
+                    "embeddings.npy", "external-ids.txt", "ids.txt", "metadata.jsonl", "persons.txt",
+                ]
+            )
+            let result = await mienCommand([
+                "import", "copy", "--embeddings", "\(path)/embeddings.npy", "--ids", "\(path)/ids.txt", "--persons",
+                "\(path)/persons.txt", "--external-ids", "\(path)/external-ids.txt", "--coordinator", address,
+            ])
+            #expect(result.status == 0)
+            let people = cluster.faces(of: "people")
+            let copy = cluster.faces(of: "copy")
+            #expect(copy.count == people.count)
+            let changedCount = people.count { id, face in
+                copy[id]?.embedding != face.embedding || copy[id]?.metadata.personID != face.metadata.personID
+                    || copy[id]?.metadata.externalImageID != face.metadata.externalImageID
+            }
+            #expect(changedCount == 0)
+            let first = try folder.text("people/metadata.jsonl").split(separator: "\n")[1]
+            #expect(
+                first == """
+                    {"id":"00000000-0000-0003-0000-000000000001","person":"person-1",\
+                    "external_id":"image \\"1\\"","quality":0.14285715,"created":"2026-01-01T00:00:00.001Z",\
+                    "attributes":{"number":"1"}}
+                    """
+            )
+            #expect(folder.names == ["people"])
+        }
+    }
+
+    @Test func nothingIsWrittenOver() async throws {
+        try await withFaces(1) { _, address, folder in
+            let path = try folder.write("people.jsonl", "precious")
+            let result = await mienCommand(["export", "people", path, "--coordinator", address])
+            #expect(result.status == 74)
+            #expect(try folder.text("people.jsonl") == "precious")
+            let lost = await mienCommand(["export", "people", folder.file("no/such/folder"), "--coordinator", address])
+            #expect(lost.status == 74)
+        }
+    }
+
+    @Test func aFailedExportLeavesNothingBehind() async throws {
+        try await withFaces(10) { cluster, address, folder in
+            cluster.change { $0.faces["people"]?[FaceID(high: 3, low: 5)]?.embedding = [1] }
+            let result = await mienCommand(["export", "people", folder.file("out"), "--coordinator", address])
+            #expect(result.status == 70)
+            #expect(folder.names == [])
+        }
+    }
+}

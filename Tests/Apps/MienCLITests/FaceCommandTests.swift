@@ -1,0 +1,90 @@
+import FaceModel
+import Testing
+
+@Suite struct FaceCommandTests {
+    private func withFaces(_ body: (ToyCluster, [String]) async throws -> Void) async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "toy-64"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            cluster.change { state in
+                for number in 1...30 {
+                    state.faces["people"]?[FaceID(high: 0, low: UInt64(number))] = .init(
+                        metadata: FaceMetadata(
+                            personID: "person-\(number)",
+                            quality: 50,
+                            expires: Timestamp(milliseconds: -1),
+                            attributes: ["camera": "gate\u{7}"]
+                        ),
+                        embedding: [Float](repeating: 0.125, count: 64),
+                        sequence: 4
+                    )
+                }
+            }
+            try await body(cluster, ["people", "--coordinator", address])
+        }
+    }
+
+    private func id(_ number: Int) -> String { FaceID(high: 0, low: UInt64(number)).description }
+
+    @Test func getShowsWhatIsStoredWithoutTheEmbedding() async throws {
+        try await withFaces { _, common in
+            let result = await mienCommand(["face", "get"] + common + [id(7)])
+            #expect(result.status == 0)
+            #expect(
+                result.output
+                    == """
+                    face          00000000-0000-0000-0000-000000000007
+                    person        person-7
+                    quality       50
+                    expires       1969-12-31T23:59:59.999Z
+                    attributes    camera = gate\u{20}
+                    version       epoch 1, sequence 4
+
+
+                    """.replacing("gate \n", with: "gate\n")
+            )
+            let json = await mienCommand(["face", "get"] + common + [id(7), id(8), "--json"])
+            #expect(json.outputLines.count == 2)
+            #expect(!json.output.contains("0.125"))
+        }
+    }
+
+    @Test func anAbsentFaceIsANo() async throws {
+        try await withFaces { _, common in
+            let result = await mienCommand(["face", "get"] + common + [id(1), id(99)])
+            #expect(result.status == 1)
+            #expect(result.output.contains(id(1)))
+            #expect(result.error == "mien: the face \(id(99)) is not in people\n")
+        }
+    }
+
+    @Test func listStopsAtItsLimit() async throws {
+        try await withFaces { _, common in
+            let some = await mienCommand(["face", "list"] + common + ["--limit", "3"])
+            #expect(
+                some.output == """
+                    face                                  person                        external id
+                    00000000-0000-0000-0000-000000000001  person-1
+                    00000000-0000-0000-0000-000000000002  person-2
+                    00000000-0000-0000-0000-000000000003  person-3
+
+                    """
+            )
+            let all = await mienCommand(["face", "list"] + common + ["--all", "--json"])
+            #expect(all.outputLines.count == 30)
+        }
+    }
+
+    @Test func deletedFacesAreGone() async throws {
+        try await withFaces { cluster, common in
+            let result = await mienCommand(["face", "delete"] + common + [id(1), id(2)])
+            #expect(result.status == 0)
+            #expect(result.output == "Deleted 2 faces from people.\n")
+            #expect(cluster.faces(of: "people").count == 28)
+            let again = await mienCommand(["face", "delete"] + common + [id(2), id(3)])
+            #expect(again.status == 1)
+            #expect(again.output == "Deleted 1 face from people.\n")
+            #expect(again.error == "mien: the face \(id(2)) was not in people\n")
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import EmbeddingFiles
+import FaceModel
+import Testing
+
+@Suite struct SearchCommandTests {
+    private static let a = "00000000-0000-0000-0000-00000000000a"
+    private static let b = "00000000-0000-0000-0000-00000000000b"
+
+    /// Two faces along the first two axes, and three probes: near a, near b, and far from both.
+    private func withFaces(_ body: (ToyCluster, [String], ScratchFolder) async throws -> Void) async throws {
+        let folder = try ScratchFolder()
+        var writer = try NpyWriter(path: folder.file("probes.npy"), dimension: 64)
+        for (first, second, third) in [(Float(1), Float(0), Float(0)), (0, 3, 4), (0, 0, 2)] {
+            try writer.append([first, second, third] + [Float](repeating: 0, count: 61))
+        }
+        try writer.finish()
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "toy-64"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            cluster.change { state in
+                for (axis, person) in [(0, "alice"), (1, "bob")] {
+                    var embedding = [Float](repeating: 0, count: 64)
+                    embedding[axis] = 1
+                    state.faces["people"]?[FaceID(high: 0, low: UInt64(10 + axis))] = .init(
+                        metadata: FaceMetadata(personID: person),
+                        embedding: embedding,
+                        sequence: 1
+                    )
+                }
+            }
+            let search = ["search", "people", "--coordinator", address]
+            try await body(cluster, search, folder)
+        }
+    }
+
+    private func truth(_ folder: ScratchFolder) throws -> String {
+        try folder.write(
+            "truth.jsonl",
+            """
+            {"probe":0,"mated":true,"person":"alice","mates":[0]}
+            {"probe":1,"mated":true,"face_id":"\(Self.a)"}
+            {"probe":2,"mated":false}
+            """
+        )
+    }
+
+    /// The lines above the summary's time, which differs from run to run.
+    private func stableLines(_ result: CommandResult) -> String {
+        result.output.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("time ") }
+            .joined(separator: "\n")
+    }
+
+    @Test func theTableShowsTheBestMatchOfEachProbe() async throws {
+        try await withFaces { _, search, folder in
+            let result = await mienCommand(
+                search + ["--probes", folder.file("probes.npy"), "-k", "1", "--truth", try truth(folder)]
+            )
+            #expect(result.status == 0)
+            #expect(result.error.isEmpty)
+            #expect(
+                stableLines(result) == """
+                    probe  best match                            person           similarity  mate
+                        0  00000000-0000-0000-0000-00000000000a  alice                1.0000  found
+                        1  00000000-0000-0000-0000-00000000000b  bob                  0.6000  missed
+                        2  00000000-0000-0000-0000-00000000000a  alice                0.0000  -
+
+                    coverage  2 of 2 shards, 2 of 2 faces (100.0 %)
+                    effort    recall:0.99: 6 rows compared
+                    mates     1 of 2 found at rank 1 (50.0 %)
+                    nonmates  1 probe of people who are not enrolled, the most similar match at 0.0000 (probe 2)
+
+                    """
+            )
+            let time = try #require(result.outputLines.first { $0.hasPrefix("time ") })
+            #expect(time.hasPrefix("time      2.5 ms in the cluster, "))
+            #expect(time.hasSuffix(" in all, for 3 probes in 1 request"))
+        }
+    }
+
+    @Test func withMoreMatchesTheMatesRankIsMarked() async throws {
+        try await withFaces { _, search, folder in
+            let result = await mienCommand(
+                search + [
+                    "--probes", folder.file("probes.npy"), "-k", "2", "--truth", try truth(folder), "--threshold",
+                    "-0.5", "--effort", "exact",
+                ]
+            )
+            let rows = result.outputLines.prefix(7).map { $0.split(separator: " ").last ?? "" }
+            #expect(rows == ["mate", "found", "0.0000", "0.6000", "found", "-", "0.0000"])
+            #expect(result.output.contains("mates     1 of 2 found at rank 1 (50.0 %), 2 within rank 2\n"))
+        }
+    }
+
+    @Test func aThresholdLeavesProbesWithoutMatches() async throws {
+        try await withFaces { _, search, folder in
+            let result = await mienCommand(
+                search + ["--probes", folder.file("probes.npy"), "-k", "1", "--threshold", "0.7"]
+            )
+            let rows = result.outputLines.prefix(4).map { $0.split(separator: " ").dropFirst().first ?? "" }
+            #expect(rows == ["best", Substring(Self.a), "none", "none"])
+        }
+    }
+
+    @Test func programsGetALineForEachProbeAndASummary() async throws {
+        try await withFaces { _, search, folder in
+            let result = await mienCommand(
+                search + ["--probes", folder.file("probes.npy"), "-k", "1", "--truth", try truth(folder), "--json"]
+            )
+            #expect(result.outputLines.count == 4)
+            #expect(result.outputLines[0].hasPrefix(#"{"probe":0,"matches":[{"rank":1,"face_id":"\#(Self.a)","#))
+            #expect(
+                result.outputLines[0].hasSuffix(
+                    #""similarity":1,"person":"alice"}],"mated":true,"mate_rank":1}"#
+                )
+            )
+            #expect(result.outputLines[1].hasSuffix(#""mated":true,"mate_rank":null}"#))
+            #expect(result.outputLines[2].hasSuffix(#""mated":false}"#))
+            #expect(result.outputLines[3].hasPrefix(#"{"summary":{"probes":3,"rejected":0,"requests":1,"#))
+            #expect(result.outputLines[3].contains(#""coverage":{"full":true,"share":1,"#))
+        }
+    }
+
+    @Test func aStoredFaceCanBeTheProbe() async throws {
+        try await withFaces { _, search, _ in
+            let result = await mienCommand(search + ["--face-id", Self.a, "-k", "1"])
+            #expect(result.status == 0)
+            #expect(result.outputLines[1].hasPrefix("00000000…  \(Self.b)  bob"))
+            let absent = await mienCommand(search + ["--face-id", "00000000-0000-0000-0000-0000000000ff"])
+            #expect(absent.status == 1)
+        }
+    }
+
+    @Test func aMissingShardIsAnErrorOrAWarning() async throws {
+        try await withFaces { cluster, search, folder in
+            cluster.change { $0.workersAreLive[1] = false }
+            let probes = ["--probes", folder.file("probes.npy")]
+            let refused = await mienCommand(search + probes)
+            #expect(refused.status == 69)
+            #expect(refused.error == "mien: no live worker holds shard 1\n")
+            let partial = await mienCommand(search + probes + ["--min-coverage", "0.4"])
+            #expect(partial.status == 0)
+            #expect(partial.output.contains("coverage  1 of 2 shards, 1 of 2 faces (50.0 %, partial)\n"))
+            #expect(
+                partial.error
+                    == "mien: warning: the answer is partial: it covers 50.0 % of the faces; "
+                    + "missing: shard 1 (no live worker)\n"
+            )
+        }
+    }
+
+    @Test func badProbesAreToldAndTheRestIsSearched() async throws {
+        try await withFaces { _, search, folder in
+            let row = "[" + (0..<64).map { $0 == 1 ? "1" : "0" }.joined(separator: ",") + "]"
+            let zero = "[" + (0..<64).map { _ in "0" }.joined(separator: ",") + "]"
+            let file = try folder.write("probes.jsonl", "{\"embedding\":\(row)}\n{}\n{\"embedding\":\(zero)}\n")
+            let result = await mienCommand(search + ["--probes", file, "-k", "1"])
+            #expect(result.status == 1)
+            #expect(result.outputLines[1].contains(Self.b))
+            #expect(result.outputLines[2].hasPrefix("    1  refused: line 2: "))
+            #expect(result.outputLines[3].hasPrefix("    2  refused: the embedding has no direction"))
+            #expect(result.error == "mien: 2 probes refused\n")
+        }
+    }
+
+    @Test func manyProbesGoInRequestsOfAHundred() async throws {
+        try await withFaces { _, search, folder in
+            var writer = try NpyWriter(path: folder.file("many.npy"), dimension: 64)
+            try writer.append([Float](repeating: 1, count: 64 * 250))
+            try writer.finish()
+            let result = await mienCommand(search + ["--probes", folder.file("many.npy"), "-k", "1"])
+            #expect(result.output.contains("for 250 probes in 3 requests\n"))
+            #expect(result.outputLines.count { $0.hasPrefix("probe") } == 1)
+            #expect(result.outputLines[250].hasPrefix("  249  "))
+        }
+    }
+
+    @Test func filesThatCannotBeUsedAreBadData() async throws {
+        try await withFaces { _, search, folder in
+            var narrow = try NpyWriter(path: folder.file("narrow.npy"), dimension: 8)
+            try narrow.finish()
+            let wrong = await mienCommand(search + ["--probes", folder.file("narrow.npy")])
+            #expect(wrong.status == 65)
+            #expect(wrong.error.contains("probes of 8 numbers"))
+            let model = await mienCommand(search + ["--probes", folder.file("probes.npy"), "--model", "other"])
+            #expect(model.status == 65)
+            let truth = try folder.write("truth.jsonl", "{\"probe\":0,\"mated\":true}\n")
+            let untold = await mienCommand(search + ["--probes", folder.file("probes.npy"), "--truth", truth])
+            #expect(untold.status == 65)
+            #expect(untold.error.contains("line 1"))
+        }
+    }
+}

@@ -1,0 +1,291 @@
+import ClusterModel
+import FaceModel
+import Logging
+import NIOPosix
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// A coordinator in memory, on a free port: stores faces, compares every one, and fails where it is told to.
+final class ToyCluster: RequestHandler {
+    struct Stored: Sendable {
+        var metadata: FaceMetadata
+        var embedding: [Float]
+        var sequence: UInt64
+    }
+
+    struct State: Sendable {
+        var collections: [String: CollectionConfiguration] = [:]
+        var faces: [String: [FaceID: Stored]] = [:]
+        var sequence: UInt64 = 0
+        var workersAreLive = [true, true]
+        /// Enrolments that fail before the first that is served.
+        var failingEnrolments = 0
+        /// Enrolments after which all further ones fail for good.
+        var enrolmentLimit = Int.max
+        var enrolmentCount = 0
+        var mostRowsInABatch = 0
+    }
+
+    private let state = Mutex(State())
+
+    var current: State { state.withLock { $0 } }
+
+    func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
+    /// Runs a body with the address of a new cluster.
+    static func run(token: String? = nil, _ body: (ToyCluster, String) async throws -> Void) async throws {
+        let cluster = ToyCluster()
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: token,
+                role: .coordinator,
+                node: .random(),
+                agent: "toy",
+                logger: logger
+            ),
+            handler: cluster,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await body(cluster, server.address.description))
+        } catch {
+            result = .failure(error)
+        }
+        await server.shutdown(gracePeriod: .zero)
+        try result.get()
+    }
+
+    func faces(of collection: String) -> [FaceID: Stored] { current.faces[collection] ?? [:] }
+
+    func handle(_ request: Request, call: ServerCall) {
+        do throws(WireStatus) {
+            let message: any WireMessage = try state.withLock { state throws(WireStatus) in
+                try Self.answer(request, &state)
+            }
+            call.reply(message)
+        } catch {
+            call.fail(error)
+        }
+    }
+
+    private static func answer(_ request: Request, _ state: inout State) throws(WireStatus) -> any WireMessage {
+        switch request {
+        case .createCollection(let message):
+            let configuration = message.configuration
+            guard state.collections[configuration.name] == nil else {
+                throw WireStatus(.alreadyExists, "the collection '\(configuration.name)' exists already")
+            }
+            state.collections[configuration.name] = configuration
+            state.faces[configuration.name] = [:]
+            return try description(configuration.name, state)
+        case .describeCollection(let message): return try description(message.name, state)
+        case .listCollections:
+            var list = CollectionList(collections: [])
+            for name in state.collections.keys { list.collections.append(try description(name, state)) }
+            return list
+        case .deleteCollection(let message):
+            let count = try description(message.name, state).faceCount
+            state.collections[message.name] = nil
+            state.faces[message.name] = nil
+            return CollectionDeleted(faceCount: count)
+        case .enrolFaces(let message): return try enrol(message, &state)
+        case .deleteFaces(let message):
+            let collection = try description(message.collection, state).collection
+            let outcomes = message.ids.map { id in
+                state.faces[message.collection]?.removeValue(forKey: id) == nil ? DeleteOutcome.absent : .deleted
+            }
+            return FacesDeleted(outcomes: outcomes, token: ConsistencyToken(collection: collection.id, sequences: [:]))
+        case .getFaces(let message):
+            _ = try description(message.collection, state)
+            let faces = state.faces[message.collection] ?? [:]
+            return FaceList(
+                faces: message.ids.compactMap { id in
+                    faces[id].map { stored(id, $0, includesEmbedding: message.includesEmbeddings) }
+                }
+            )
+        case .listFaces(let message): return try page(message, state)
+        case .searchFaces(let message):
+            let collection = try description(message.collection, state).collection
+            guard message.embeddingModel == collection.configuration.embeddingModel else {
+                throw WireStatus(.modelMismatch, "the collection's model is \(collection.configuration.embeddingModel)")
+            }
+            let probes = (0..<message.probes.rowCount).map { Array(message.probes.row($0)) }
+            return try search(
+                message.collection,
+                probes,
+                message.parameters,
+                message.coverage,
+                excluding: nil,
+                state
+            )
+        case .searchByFace(let message):
+            guard let face = state.faces[message.collection]?[message.faceID] else {
+                throw WireStatus(.notFound, "no face of that id in '\(message.collection)'")
+            }
+            return try search(
+                message.collection,
+                [face.embedding],
+                message.parameters,
+                message.coverage,
+                excluding: message.faceID,
+                state
+            )
+        case .getClusterStatus: return try status(state)
+        default: throw WireStatus(.invalidRequest, "a coordinator does not answer this")
+        }
+    }
+
+    private static func description(_ name: String, _ state: State) throws(WireStatus) -> CollectionDescription {
+        guard let configuration = state.collections[name] else {
+            throw WireStatus(.notFound, "there is no collection '\(name)'")
+        }
+        let count = UInt64(state.faces[name]?.count ?? 0)
+        let shards = state.workersAreLive.indices.map { index in
+            CollectionDescription.Shard(
+                index: UInt32(index),
+                range: HashRange.divisions(2)[index],
+                worker: worker(index),
+                workerIsLive: state.workersAreLive[index],
+                faceCount: index == 0 ? count - count / 2 : count / 2,
+                freshCount: 0,
+                tombstoneCount: 0,
+                sequence: state.sequence
+            )
+        }
+        return CollectionDescription(
+            collection: Collection(
+                id: CollectionID(high: 1, low: 2),
+                configuration: configuration,
+                created: Timestamp(milliseconds: 1_767_225_600_123)
+            ),
+            shards: shards,
+            training: .notNeeded,
+            codebook: nil
+        )
+    }
+
+    private static func worker(_ index: Int) -> NodeID { NodeID(high: 7, low: UInt64(index)) }
+
+    private static func enrol(_ message: EnrolFaces, _ state: inout State) throws(WireStatus) -> FacesEnrolled {
+        let collection = try description(message.collection, state).collection
+        if state.failingEnrolments > 0 {
+            state.failingEnrolments -= 1
+            throw WireStatus(.unavailable, "a worker is away")
+        }
+        guard state.enrolmentCount < state.enrolmentLimit else { throw WireStatus(.storageFull, "the disk is full") }
+        state.enrolmentCount += 1
+        state.mostRowsInABatch = max(state.mostRowsInABatch, message.rows.count)
+        state.sequence += 1
+        var outcomes: [EnrolOutcome] = []
+        for (position, row) in message.rows.enumerated() {
+            let embedding = Array(message.embeddings.row(position))
+            let norm = embedding.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            if !norm.isFinite {
+                outcomes.append(.rejected(.notFinite))
+            } else if norm == 0 {
+                outcomes.append(.rejected(.zeroNorm))
+            } else {
+                let old = state.faces[message.collection]?.updateValue(
+                    Stored(metadata: row.metadata, embedding: embedding.map { $0 / norm }, sequence: state.sequence),
+                    forKey: row.id
+                )
+                outcomes.append(old == nil ? .accepted : .replaced)
+            }
+        }
+        return FacesEnrolled(
+            outcomes: outcomes,
+            token: ConsistencyToken(collection: collection.id, sequences: [0: state.sequence])
+        )
+    }
+
+    private static func stored(_ id: FaceID, _ face: Stored, includesEmbedding: Bool) -> StoredFace {
+        StoredFace(
+            id: id,
+            metadata: face.metadata,
+            version: FaceVersion(epoch: 1, sequence: face.sequence),
+            embedding: includesEmbedding ? face.embedding : nil
+        )
+    }
+
+    private static func page(_ message: ListFaces, _ state: State) throws(WireStatus) -> FacePage {
+        _ = try description(message.collection, state)
+        let faces = (state.faces[message.collection] ?? [:]).sorted { $0.key < $1.key }
+        let rest = faces.filter { entry in message.after?.face.map { $0 < entry.key } ?? true }
+        let page = rest.prefix(message.limit)
+        return FacePage(
+            faces: page.map { stored($0.key, $0.value, includesEmbedding: message.includesEmbeddings) },
+            next: page.count < rest.count ? ListPosition(shardIndex: 0, face: page.last?.key) : nil
+        )
+    }
+
+    private static func search(
+        _ collection: String,
+        _ probes: [[Float]],
+        _ parameters: SearchParameters,
+        _ requirement: CoverageRequirement,
+        excluding excluded: FaceID?,
+        _ state: State
+    ) throws(WireStatus) -> SearchAnswer {
+        let faces = state.faces[collection] ?? [:]
+        let missing = state.workersAreLive.indices.filter { !state.workersAreLive[$0] }
+        if !missing.isEmpty, requirement == .full {
+            throw WireStatus(.incompleteCoverage, "no live worker holds shard \(missing[0])")
+        }
+        let outcomes = probes.map { probe -> ProbeOutcome in
+            let norm = probe.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            guard norm > 0 else { return .rejected(.zeroNorm) }
+            let matches = faces.filter { $0.key != excluded }.map { id, face in
+                let similarity = zip(probe, face.embedding).reduce(Float(0)) { $0 + $1.0 * $1.1 } / norm
+                return Match(faceID: id, similarity: similarity, metadata: face.metadata)
+            }
+            let qualified = matches.filter { $0.similarity >= parameters.threshold ?? -2 }
+            return .matches(Array(qualified.sorted(by: Match.ranksBefore).prefix(parameters.matchLimit)))
+        }
+        let total = UInt64(faces.count)
+        let coverage = Coverage(
+            shardsAsked: 2,
+            shardsAnswered: 2 - missing.count,
+            facesTotal: total,
+            facesAnswered: missing.isEmpty ? total : total / 2,
+            rowsVisited: total * UInt64(probes.count),
+            listsVisited: 0,
+            generation: 0,
+            missing: missing.map { .init(shardIndex: UInt32($0), reason: .unavailable) }
+        )
+        return SearchAnswer(outcomes: outcomes, coverage: coverage, elapsedMicroseconds: 2500)
+    }
+
+    private static func status(_ state: State) throws(WireStatus) -> ClusterStatus {
+        let workers = state.workersAreLive.indices.map { index in
+            ClusterStatus.Worker(
+                id: worker(index),
+                address: NodeAddress(host: "127.0.0.1", port: 7401 + index),
+                isLive: state.workersAreLive[index],
+                silentMilliseconds: state.workersAreLive[index] ? 100 : 12_000,
+                report: WorkerReport(
+                    replicas: [],
+                    trainings: [],
+                    residentByteCount: 64 << 20,
+                    freeDiskByteCount: 1 << 40,
+                    kernelLevel: "avx2"
+                )
+            )
+        }
+        var collections: [CollectionDescription] = []
+        for name in state.collections.keys { collections.append(try description(name, state)) }
+        return ClusterStatus(
+            clusterID: NodeID(high: 1, low: 1),
+            coordinatorID: NodeID(high: 2, low: 2),
+            version: "0.0.0",
+            uptimeSeconds: 200,
+            epoch: Epoch(3),
+            workers: workers,
+            collections: collections
+        )
+    }
+}

@@ -1,0 +1,169 @@
+import FaceModel
+import MienClient
+import Synchronization
+import Testing
+import WireProtocol
+
+@Suite struct MienClientRetryTests {
+    private static let unavailable = WireStatus(.unavailable, "shard 1 has no live worker")
+
+    private func enrolKeys(_ cluster: ScriptedCluster) -> [IdempotencyKey] {
+        cluster.requests.compactMap { if case .enrolFaces(let message) = $0 { message.key } else { nil } }
+    }
+
+    @Test func anEnrolmentIsSentAgainUnderTheSameKey() async throws {
+        try await ScriptedCluster.run { _, number in
+            if number < 3 { throw Self.unavailable }
+            return FacesEnrolled(outcomes: [.accepted, .replaced], token: Sample.token)
+        } _: { client, cluster in
+            let faces = [NewFace(id: .random()), NewFace(id: .random())]
+            let receipt = try await client.enrol(
+                faces,
+                embeddings: Sample.embeddings(2),
+                into: "people",
+                model: "toy-64"
+            )
+            #expect(receipt.outcomes == [.accepted, .replaced])
+            let keys = enrolKeys(cluster)
+            #expect(keys.count == 4)
+            #expect(Set(keys).count == 1)
+        }
+    }
+
+    @Test func twoEnrolmentsHaveDifferentKeys() async throws {
+        try await ScriptedCluster.run { _, _ in
+            FacesEnrolled(outcomes: [.accepted], token: Sample.token)
+        } _: { client, cluster in
+            for _ in 0..<2 {
+                _ = try await client.enrol(
+                    [NewFace(id: .random())],
+                    embeddings: Sample.embeddings(1),
+                    into: "people",
+                    model: "toy-64"
+                )
+            }
+            #expect(Set(enrolKeys(cluster)).count == 2)
+        }
+    }
+
+    @Test func whatNoRetryHelpsAgainstIsSentOnce() async throws {
+        try await ScriptedCluster.run { _, _ in
+            throw WireStatus(.dimensionMismatch, "the collection has dimension 128")
+        } _: { client, cluster in
+            let error = await #expect(throws: MienClientError.self) {
+                try await client.search("people", probes: Sample.embeddings(1), model: "toy-64")
+            }
+            #expect(error == MienClientError(code: .dimensionMismatch, message: "the collection has dimension 128"))
+            #expect(cluster.requests.count == 1)
+        }
+    }
+
+    @Test func withoutTimeForRetriesTheFirstFailureIsTheAnswer() async throws {
+        try await ScriptedCluster.run(calls: .init(timeout: .seconds(20), retryDuration: .zero)) { _, _ in
+            throw Self.unavailable
+        } _: { client, cluster in
+            let error = await #expect(throws: MienClientError.self) { try await client.status() }
+            #expect(error?.code == .unavailable)
+            #expect(error?.message == Self.unavailable.message)
+            #expect(cluster.requests.count == 1)
+        }
+    }
+
+    @Test func theNextCoordinatorIsAskedWhenOneIsAway() async throws {
+        try await ScriptedCluster.run(
+            unreachableFirst: true,
+            calls: .init(timeout: .seconds(20), retryDuration: .zero)
+        ) { _, _ in
+            CollectionList(collections: [Sample.description])
+        } _: { client, cluster in
+            for _ in 0..<3 {
+                let collections = try await client.collections()
+                #expect(collections.map(\.options.name) == ["people"])
+            }
+            #expect(cluster.requests.count == 3)
+        }
+    }
+
+    @Test func aCallEndsAtItsDeadline() async throws {
+        try await ScriptedCluster.run(calls: .init(timeout: .milliseconds(200), retryDuration: .seconds(5))) { _, _ in
+            nil
+        } _: { client, cluster in
+            let start = ContinuousClock.now
+            let error = await #expect(throws: MienClientError.self) { try await client.status() }
+            #expect(error?.code == .deadlineExceeded)
+            #expect(ContinuousClock.now - start < .seconds(5))
+            #expect(cluster.requests.count == 1)
+        }
+    }
+
+    @Test func cancellingTheTaskCancelsTheCall() async throws {
+        try await ScriptedCluster.run { _, _ in
+            nil
+        } _: { client, cluster in
+            let task = Task { () async -> MienClientError? in
+                do throws(MienClientError) {
+                    _ = try await client.status()
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            while cluster.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            task.cancel()
+            #expect(await task.value?.code == .cancelled)
+            let end = ContinuousClock.now + .seconds(5)
+            while !cluster.openCallsAreCancelled, ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(cluster.openCallsAreCancelled)
+        }
+    }
+
+    @Test func aCreationWhoseAnswerWasLostIsNoFailure() async throws {
+        try await ScriptedCluster.run { request, number in
+            switch request {
+            case .createCollection:
+                throw number == 0 ? Self.unavailable : WireStatus(.alreadyExists, "people exists")
+            default: Sample.description
+            }
+        } _: { client, _ in
+            let collection = try await client.createCollection(Sample.options)
+            #expect(collection.options == Sample.options)
+        }
+    }
+
+    @Test func aCollectionOfOtherOptionsStillExistsAfterALostAnswer() async throws {
+        try await ScriptedCluster.run { request, number in
+            switch request {
+            case .createCollection:
+                throw number == 0 ? Self.unavailable : WireStatus(.alreadyExists, "people exists")
+            default: Sample.description
+            }
+        } _: { client, _ in
+            var other = Sample.options
+            other.embeddingModel = "another"
+            let error = await #expect(throws: MienClientError.self) { try await client.createCollection(other) }
+            #expect(error?.code == .alreadyExists)
+        }
+    }
+
+    @Test func aDeletionWhoseAnswerWasLostIsNoFailure() async throws {
+        try await ScriptedCluster.run { _, number in
+            throw number == 0 ? Self.unavailable : WireStatus(.notFound, "no such collection")
+        } _: { client, _ in
+            let faceCount = try await client.deleteCollection("people")
+            #expect(faceCount == nil)
+            await #expect(throws: MienClientError.self) { try await client.deleteCollection("people") }
+        }
+    }
+
+    @Test func aWrongTokenIsUnauthenticated() async throws {
+        try await ScriptedCluster.run(token: "right-token-of-the-cluster", clientToken: "wrong") { _, _ in
+            nil
+        } _: { client, cluster in
+            let error = await #expect(throws: MienClientError.self) { try await client.status() }
+            #expect(error?.code == .unauthenticated)
+            #expect(cluster.requests.isEmpty)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+import ClusterModel
+import FaceModel
+import MienClient
+import Testing
+import WireProtocol
+
+@Suite struct MienClientTests {
+    @Test func pagesGoOnWhereTheLastOneEnded() async throws {
+        let next = ListPosition(shardIndex: 1, face: nil)
+        try await ScriptedCluster.run { request, _ in
+            guard case .listFaces(let message) = request else { return nil }
+            switch message.after {
+            case nil:
+                return FacePage(
+                    faces: [Sample.stored(1), Sample.stored(2)],
+                    next: .init(shardIndex: 0, face: FaceID(high: 0, low: 2))
+                )
+            case next: return FacePage(faces: [Sample.stored(3)], next: nil)
+            default: return FacePage(faces: [], next: next)
+            }
+        } _: { client, cluster in
+            var pages: [[String]] = []
+            for try await page in client.allFaces(in: "people", pageLimit: 2) {
+                pages.append(page.map(\.id.description))
+            }
+            #expect(pages.map(\.count) == [2, 1])
+            #expect(pages.joined().map { $0.suffix(1) } == ["1", "2", "3"])
+            #expect(cluster.requests.count == 3)
+        }
+    }
+
+    @Test func aFailedPageCanBeAskedForAgain() async throws {
+        try await ScriptedCluster.run(calls: .init(timeout: .seconds(10), retryDuration: .zero)) { request, number in
+            if number == 1 { throw WireStatus(.unavailable, "away") }
+            guard case .listFaces(let message) = request else { return nil }
+            return message.after == nil
+                ? FacePage(faces: [Sample.stored(1)], next: .init(shardIndex: 0, face: FaceID(high: 0, low: 1)))
+                : FacePage(faces: [Sample.stored(2)], next: nil)
+        } _: { client, _ in
+            var pages = client.allFaces(in: "people").makeAsyncIterator()
+            let first = try await pages.next()
+            #expect(first?.count == 1)
+            let failed: Result<Int?, MienClientError>
+            do throws(MienClientError) {
+                failed = .success(try await pages.next()?.count)
+            } catch {
+                failed = .failure(error)
+            }
+            #expect(failed == .failure(MienClientError(code: .unavailable, message: "away")))
+            let second = try await pages.next()
+            #expect(second?.first?.id == Face.ID(high: 0, low: 2))
+            let end = try await pages.next()
+            #expect(end == nil)
+        }
+    }
+
+    @Test func facesComeWithEverythingThatIsStored() async throws {
+        try await ScriptedCluster.run { request, _ in
+            guard case .getFaces(let message) = request else { return nil }
+            return FaceList(faces: message.ids.map { Sample.stored($0.low) })
+        } _: { client, _ in
+            let face = try #require(try await client.faces([Face.ID(high: 0, low: 7)], in: "people").first)
+            #expect(face.id == Face.ID(high: 0, low: 7))
+            #expect(face.version.sequence == 7)
+            #expect(face.metadata.personID == "p")
+            #expect(face.metadata.boundingBox == Face.BoundingBox(left: 0.1, top: 0.2, width: 0.3, height: 0.4))
+            #expect(face.metadata.expires?.millisecondsSince1970 == 6)
+            #expect(face.embedding == nil)
+        }
+    }
+
+    @Test func metadataReachesTheClusterUnchanged() async throws {
+        try await ScriptedCluster.run { request, _ in
+            guard case .enrolFaces(let message) = request else { return nil }
+            let isWhole = message.rows.map(\.metadata) == [Sample.metadata] && message.embeddingModel == "toy-64"
+            return FacesEnrolled(
+                outcomes: [isWhole ? .accepted : .rejected(.invalidMetadata)],
+                token: Sample.token
+            )
+        } _: { client, _ in
+            let metadata = Face.Metadata(
+                personID: "p",
+                externalImageID: "e",
+                imageID: "i",
+                boundingBox: .init(left: 0.1, top: 0.2, width: 0.3, height: 0.4),
+                quality: 50,
+                confidence: 99,
+                created: .init(millisecondsSince1970: 5),
+                expires: .init(millisecondsSince1970: 6),
+                attributes: ["a": "b"]
+            )
+            let receipt = try await client.enrol(
+                [NewFace(id: .random(), metadata: metadata)],
+                embeddings: Sample.embeddings(1),
+                into: "people",
+                model: "toy-64"
+            )
+            #expect(receipt.outcomes == [.accepted])
+        }
+    }
+
+    @Test func aReadCarriesTheTokenOfTheWriteItMustSee() async throws {
+        try await ScriptedCluster.run { request, _ in
+            switch request {
+            case .deleteFaces(let message):
+                return FacesDeleted(outcomes: message.ids.map { $0.low == 1 ? .deleted : .absent }, token: Sample.token)
+            case .searchFaces(let message) where message.token == Sample.token:
+                return SearchAnswer(outcomes: [.matches([])], coverage: Coverage(), elapsedMicroseconds: 1500)
+            default: throw WireStatus(.notYet, "without the token")
+            }
+        } _: { client, _ in
+            let receipt = try await client.deleteFaces([Face.ID(high: 0, low: 1), .random()], from: "people")
+            #expect(receipt.wasPresent == [true, false])
+            let results = try await client.search(
+                "people",
+                probes: Sample.embeddings(1),
+                model: "toy-64",
+                after: receipt.token
+            )
+            #expect(results.coordinatorTime == .microseconds(1500))
+        }
+    }
+
+    @Test func searchOptionsAndCoverageAreTranslated() async throws {
+        try await ScriptedCluster.run { request, _ in
+            guard case .searchByFace(let message) = request else { return nil }
+            #expect(message.parameters == SearchParameters(matchLimit: 3, threshold: 0.5, effort: .lists(8)))
+            #expect(message.coverage == .minimum(0.5))
+            return SearchAnswer(
+                outcomes: [
+                    .matches([Match(faceID: FaceID(high: 0, low: 9), similarity: 0.75, metadata: Sample.metadata)]),
+                    .rejected(.zeroNorm),
+                ],
+                coverage: Coverage(
+                    shardsAsked: 2,
+                    shardsAnswered: 1,
+                    facesTotal: 10,
+                    facesAnswered: 6,
+                    rowsVisited: 4,
+                    listsVisited: 2,
+                    generation: 1,
+                    missing: [.init(shardIndex: 1, reason: .unavailable)]
+                ),
+                elapsedMicroseconds: 1
+            )
+        } _: { client, _ in
+            let results = try await client.search(
+                "people",
+                face: Face.ID(high: 0, low: 1),
+                options: SearchOptions(matchLimit: 3, threshold: 0.5, effort: .lists(8), coverage: .atLeast(0.5))
+            )
+            guard case .matches(let matches) = results.outcomes[0], case .rejected(let refusal) = results.outcomes[1]
+            else {
+                Issue.record("outcomes of other kinds")
+                return
+            }
+            #expect(matches.map(\.similarity) == [0.75])
+            #expect(refusal == .zeroNorm)
+            #expect(!results.coverage.isFull)
+            #expect(results.coverage.share == 0.6)
+            #expect(results.coverage.missing.map(\.index) == [1])
+            #expect(results.coverage.missing.map(\.reason) == ["no live worker"])
+        }
+    }
+
+    @Test func aCollectionIsDescribedShardByShard() async throws {
+        try await ScriptedCluster.run { _, _ in
+            Sample.description
+        } _: { client, _ in
+            let collection = try await client.describe("people")
+            #expect(collection.options == Sample.options)
+            #expect(collection.faceCount == 5)
+            #expect(collection.shards.map(\.workerIsLive) == [true, false])
+            #expect(collection.shards[1].workerID == nil)
+            #expect(collection.training == .notNeeded)
+        }
+    }
+
+    @Test func anAnswerOfAnotherLengthIsADefect() async throws {
+        try await ScriptedCluster.run { _, _ in
+            FacesEnrolled(outcomes: [.accepted], token: Sample.token)
+        } _: { client, _ in
+            let faces = [NewFace(id: .random()), NewFace(id: .random())]
+            let error = await #expect(throws: MienClientError.self) {
+                try await client.enrol(faces, embeddings: Sample.embeddings(2), into: "people", model: "toy-64")
+            }
+            #expect(error?.code == .internalError)
+        }
+    }
+
+    @Test func facesAndEmbeddingsMustBeAsMany() async throws {
+        let client = try MienClient(addresses: [.init(host: "127.0.0.1", port: 1)])
+        let error = await #expect(throws: MienClientError.self) {
+            try await client.enrol(
+                [NewFace(id: .random())],
+                embeddings: Sample.embeddings(2),
+                into: "people",
+                model: "m"
+            )
+        }
+        #expect(error?.code == .invalidRequest)
+    }
+
+    @Test func aClientNeedsAnAddressAndReadableTLSFiles() {
+        #expect(throws: MienClientError.self) { try MienClient(addresses: []) }
+        let error = #expect(throws: MienClientError.self) {
+            try MienClient(
+                addresses: [.init(host: "127.0.0.1", port: 1)],
+                tls: .init(trustRootsFile: "/nonexistent/roots.pem")
+            )
+        }
+        #expect(error?.message.contains("/nonexistent/roots.pem") == true)
+    }
+
+    @Test(arguments: ["host:1", "[::1]:7400", "127.0.0.1:65535"])
+    func addressesAreWrittenAsTheyAreRead(text: String) throws {
+        #expect(try #require(MienClient.Address(text)).description == text)
+    }
+
+    @Test(arguments: ["", "host", "host:", ":1", "host:0", "host:65536", "::1:7400", "host:-1"])
+    func otherTextIsNoAddress(text: String) {
+        #expect(MienClient.Address(text) == nil)
+    }
+
+    @Test(arguments: StatusCode.allCases)
+    func everyStatusHasACode(status: StatusCode) async throws {
+        try await ScriptedCluster.run(calls: .init(timeout: .seconds(10), retryDuration: .zero)) { _, _ in
+            throw WireStatus(status, "a sentence")
+        } _: { client, _ in
+            let error = try #require(await #expect(throws: MienClientError.self) { try await client.status() })
+            #expect(error.message == "a sentence")
+            let sameName = error.code.description == "\(status)"
+            let others: [StatusCode] = [.staleEpoch, .unknownReplica, .corruptPartition, .malformedFrame]
+            #expect(sameName != others.contains(status))
+        }
+    }
+}

@@ -1,0 +1,277 @@
+import FaceModel
+import Foundation
+import InvertedFileIndex
+import LMDB
+import PartitionEngine
+import PartitionStore
+import Testing
+import VectorMath
+
+/// Bytes of the data file are changed behind the partition's back, where its own values lie.
+///
+/// LMDB's page headers and tree are not covered: LMDB has no checksums and believes them.
+struct PartitionCorruptionTests {
+    /// What one sound partition answers.
+    private struct Answers: Equatable {
+        var faces: [FaceID] = []
+        var metadata: [FaceMetadata] = []
+        var embeddings: [[Float]?] = []
+        var found: [[Found]] = []
+        var foundMetadata: [FaceMetadata] = []
+    }
+
+    private static let probes: [[Float]] = {
+        var source = FaceSource(dimension: 64, seed: 8)
+        return (0..<3).map { _ in source.embedding() }
+    }()
+
+    /// Everything that a client can read.
+    private static func answers(_ fixture: PartitionFixture) throws -> Answers {
+        var answers = Answers()
+        for effort in [SearchEffort.full, .exact, .lists(3)] {
+            let answer = try fixture.search(probes, limit: 30, effort: effort, now: Timestamp(milliseconds: 50))
+            answers.found += answer.found
+            answers.foundMetadata += answer.matches.joined().map(\.metadata)
+        }
+        let faces = try fixture.partition.page(after: nil, limit: .max, byteLimit: .max, includesEmbeddings: true)
+        answers.faces = faces.map(\.id)
+        answers.metadata = faces.map(\.metadata)
+        answers.embeddings = faces.map(\.embedding)
+        return answers
+    }
+
+    /// Runs, a partly filled chunk, deleted and expired faces: something in every table.
+    private func filled() throws -> PartitionFixture {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<700).map { FaceID($0) }
+        try fixture.enrol(ids, ids.map { _ in source.embedding() }) { id in
+            FaceMetadata(
+                personID: "person \(id.low % 50)",
+                expires: id.low % 70 == 0 ? Timestamp(milliseconds: 40) : nil
+            )
+        }
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        try fixture.delete((300..<330).map { FaceID($0) })
+        fixture.partition.close()
+        return fixture
+    }
+
+    @Test func changedBitsAreNoticedOrDoNotMatter() throws {
+        let fixture = try filled()
+        try fixture.reopen()
+        let sound = try Self.answers(fixture)
+        fixture.partition.close()
+        #expect(sound.faces.count == 670 && sound.found.count == 9)
+
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        var generator = SplitMix64(seed: testSeed)
+        var noticed: [String: Int] = [:]
+        for table in values.tables {
+            // Large tables are hit as often as small ones.
+            for _ in 0..<40 {
+                let range = values.ranges[table]!.randomElement(using: &generator)!
+                let offset = Int.random(in: range, using: &generator)
+                let bit = UInt8(1) << UInt8.random(in: 0..<8, using: &generator)
+                try values.flip(offset, bit)
+                defer { try? values.flip(offset, bit) }
+                let comment = "seed \(testSeed), \(table), offset \(offset - range.lowerBound), bit \(bit)"
+                do {
+                    try fixture.reopen()
+                    defer { fixture.partition.close() }
+                    let answers = try Self.answers(fixture)
+                    #expect(answers == sound, "a wrong answer: \(comment)")
+                } catch let error as PartitionError {
+                    #expect(error.isCorruption || error.isNewerFormat, "\(error): \(comment)")
+                    noticed[table, default: 0] += 1
+                }
+            }
+        }
+        // Values that every answer depends on; most of the others are as well.
+        for table in ["faces", "rowFaces", "rows", "tailRows", "codes", "runs", "tombstones", "meta"] {
+            #expect(noticed[table, default: 0] > 5, "\(table): \(noticed)")
+        }
+        try fixture.reopen()
+        #expect(try Self.answers(fixture) == sound)
+    }
+
+    /// A row id that leads to another face than the one that holds it.
+    @Test func aRowThatNamesAnotherFaceIsNoticed() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in
+            try FaceID(5).withKeyBytes { bytes in
+                try transaction.put(tables.rowFaces, key: UInt32(6), value: bytes)
+            }
+        }
+        try fixture.reopen()
+        #expect { try fixture.search(Self.probes, limit: 1000) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
+    /// An entry of the expiry table that names a face which does not expire must not remove it.
+    @Test func aFalseExpiryRemovesNothing() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in
+            try transaction.put(
+                tables.byExpiry,
+                key: ExpiryKey(expires: Timestamp(milliseconds: 1), row: 6),
+                value: []
+            )
+        }
+        try fixture.reopen()
+        let faceCount = try fixture.partition.statistics().faceCount
+        #expect { try fixture.partition.maintain(now: Timestamp(milliseconds: 2)) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+        #expect(try fixture.partition.statistics().faceCount == faceCount)
+        #expect(try fixture.partition.faces([FaceID(6)], includesEmbeddings: false).count == 1)
+    }
+
+    /// Tombstones that belong to other rows.
+    @Test func aTombstonePieceInAnotherPlaceIsNoticed() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<TombstonePiece.rowCount + 10).map { FaceID($0) }
+        let embedding = source.embedding()
+        try fixture.enrol(ids, [[Float]](repeating: embedding, count: ids.count))
+        try fixture.delete([FaceID(3)])
+        fixture.partition.close()
+        try fixture.change { tables, transaction in
+            let piece = Array(try #require(try transaction.reading.value(of: tables.tombstones, key: UInt32(0))))
+            try transaction.delete(tables.tombstones, key: UInt32(0))
+            try transaction.put(tables.tombstones, key: UInt32(1), value: piece)
+        }
+        try fixture.reopen()
+        #expect { try fixture.search([embedding]) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
+    /// A face's record under the id of another.
+    @Test func aRecordOfAnotherFaceIsNoticed() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in
+            let record = Array(try #require(try transaction.reading.value(of: tables.faces, key: FaceID(5))))
+            try transaction.put(tables.faces, key: FaceID(6), value: record)
+        }
+        try fixture.reopen()
+        #expect { try fixture.partition.faces([FaceID(6)], includesEmbeddings: false) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
+    /// A run that was made with another codebook, sealed as it should be.
+    @Test func aRunOfAnotherShapeIsNoticed() throws {
+        for listCount in [3, 40] {
+            let fixture = try filled()
+            try fixture.change { tables, transaction in
+                var manifests: [RunManifest] = []
+                try transaction.reading.forEach(in: tables.runs) { entry in
+                    manifests.append(try RunManifest(bytes: entry.value, run: entry.uint32Key!))
+                    return .next
+                }
+                var manifest = try #require(manifests.first)
+                let slot = manifest.firstSlots.last!
+                manifest.listRowCounts = [UInt32](repeating: 0, count: listCount)
+                manifest.listRowCounts[0] = manifest.rowCount
+                manifest.firstSlots = [0] + [UInt32](repeating: slot, count: listCount)
+                try transaction.put(tables.runs, key: manifest.run, value: manifest.encoded())
+            }
+            try fixture.reopen()
+            #expect { try fixture.search(Self.probes, effort: .full) } throws: { error in
+                (error as? PartitionError)?.isCorruption == true
+            }
+        }
+    }
+
+    @Test func missingValuesAreNoticed() throws {
+        let removals: [(String, (PartitionTables) -> Table)] = [
+            ("rows", \.rows), ("codes", \.codes), ("rowFaces", \.rowFaces), ("faces", \.faces),
+            ("tailRows", \.tailRows),
+        ]
+        for (name, table) in removals {
+            let fixture = try filled()
+            try fixture.change { tables, transaction in try transaction.removeAll(table(tables)) }
+            try fixture.reopen()
+            #expect("\(name)") { try fixture.search(Self.probes, effort: .full) } throws: { error in
+                (error as? PartitionError)?.isCorruption == true
+            }
+        }
+    }
+}
+
+extension PartitionError {
+    /// A changed version number reads as that of a newer program: refused, in other words.
+    var isNewerFormat: Bool {
+        switch self {
+        case .store(.newerFormat), .codebook(.newerFormat): true
+        default: false
+        }
+    }
+}
+
+/// Where the values of each table lie in a closed partition's file.
+struct StoredValues {
+    let ranges: [String: [Range<Int>]]
+    var tables: [String] { ranges.keys.sorted() }
+    private let path: String
+
+    /// Finds every value by its bytes: what a transaction reads is looked for in the file.
+    init(path: String) throws {
+        self.path = path
+        let file = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+        let directory = String(path.dropLast("/data.mdb".utf8.count))
+        var options = EnvironmentOptions()
+        options.mapByteCount = 1 << 30
+        let environment = try Environment(path: directory, options: options)
+        defer { environment.close() }
+        let tables = try PartitionTables(environment, create: false)
+        let named: [(String, Table)] = [
+            ("meta", tables.meta), ("faces", tables.faces), ("rowFaces", tables.rowFaces), ("rows", tables.rows),
+            ("tailRows", tables.tailRows), ("codes", tables.codes), ("runs", tables.runs),
+            ("tombstones", tables.tombstones),
+        ]
+        var ranges: [String: [Range<Int>]] = [:]
+        try environment.read { transaction in
+            // Values are views of the map; the smallest address of all is that of some page of the file.
+            var addresses: [(String, Int, Int)] = []
+            for (name, table) in named {
+                try transaction.forEach(in: table) { entry in
+                    let address = Int(bitPattern: entry.value.baseAddress!)
+                    addresses.append((name, address, entry.value.count))
+                    return .next
+                }
+            }
+            let origin = try Self.origin(file, transaction, tables)
+            for (name, address, count) in addresses where count > 0 {
+                ranges[name, default: []].append(address - origin..<address - origin + count)
+            }
+        }
+        self.ranges = ranges
+    }
+
+    /// Address at which the file's first byte is mapped, found by the place of the codebook, which is there once.
+    private static func origin(
+        _ file: [UInt8],
+        _ transaction: borrowing ReadTransaction,
+        _ tables: PartitionTables
+    ) throws -> Int {
+        let codebook = try #require(try transaction.value(of: tables.meta, key: MetaKey.codebook))
+        let head = Array(codebook.prefix(64))
+        let page = try #require(
+            stride(from: 0, to: file.count, by: 4096).first { file[$0...].dropFirst(16).starts(with: head) }
+        )
+        return Int(bitPattern: codebook.baseAddress!) - (page + 16)
+    }
+
+    func flip(_ offset: Int, _ bit: UInt8) throws {
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        defer { try? file.close() }
+        try file.seek(toOffset: UInt64(offset))
+        let byte = try #require(try file.read(upToCount: 1)?.first)
+        try file.seek(toOffset: UInt64(offset))
+        try file.write(contentsOf: Data([byte ^ bit]))
+    }
+}

@@ -1,0 +1,279 @@
+import FaceModel
+import InvertedFileIndex
+import LMDB
+import PartitionEngine
+import PartitionStore
+import Testing
+
+struct PartitionMaintenanceTests {
+    private func filled(_ count: Int, options: PartitionOptions = .small) throws -> (PartitionFixture, [[Float]]) {
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<count).map { _ in source.embedding() }
+        try fixture.enrol((0..<count).map { FaceID($0) }, embeddings)
+        return (fixture, embeddings)
+    }
+
+    @Test func nothingIsFoldedWithoutACodebook() throws {
+        let (fixture, _) = try filled(600)
+        #expect(try fixture.settle() == 0)
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.freshCount == 600 && statistics.runCount == 0 && statistics.codeByteCount == 0)
+    }
+
+    @Test func foldingTakesWholeChunksAndLeavesTheRestFresh() throws {
+        var options = PartitionOptions.small
+        options.mergeFanIn = 100
+        let (fixture, _) = try filled(700, options: options)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        // 640 rows lie in full chunks: two folds of the limit of 256 and one of the last 128.
+        #expect(try fixture.settle() == 3)
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.freshCount == 60 && statistics.runCount == 3)
+        #expect(try fixture.storedRuns().map { [$0.firstRow, $0.endRow] } == [[0, 256], [256, 512], [512, 640]])
+    }
+
+    @Test func fewerRowsThanAFoldWait() throws {
+        var options = PartitionOptions.small
+        options.foldRowCount = 384
+        options.foldRowLimit = 512
+        let (fixture, embeddings) = try filled(383, options: options)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        #expect(try fixture.settle() == 0)
+        try fixture.enrol([FaceID(383)], [embeddings[0]])
+        #expect(try fixture.settle() == 1)
+        #expect(try fixture.partition.statistics().freshCount == 0)
+    }
+
+    /// Random enrolment and deletion with maintenance in between; then every folded living row must be in one run.
+    @Test func runsHoldEveryFoldedLivingRowOnce() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        var runCounts: Set<Int> = []
+        for round in 0..<60 {
+            let ids = (0..<Int.random(in: 1...120, using: &source.generator)).map { _ in
+                FaceID(Int.random(in: 0..<1500, using: &source.generator))
+            }
+            try fixture.enrol(ids, ids.map { _ in source.embedding() })
+            let dead = (0..<Int.random(in: 0...60, using: &source.generator)).map { _ in
+                FaceID(Int.random(in: 0..<1500, using: &source.generator))
+            }
+            try fixture.delete(dead)
+            for _ in 0..<Int.random(in: 0...4, using: &source.generator) {
+                _ = try fixture.partition.maintain(now: Timestamp(milliseconds: 0))
+            }
+            runCounts.insert(try fixture.partition.statistics().runCount)
+            if round % 10 == 9 { try expectSoundRuns(fixture, "seed \(testSeed), round \(round)") }
+        }
+        try fixture.settle()
+        try expectSoundRuns(fixture, "seed \(testSeed), settled")
+        #expect(runCounts.count > 3)
+    }
+
+    @Test func neighbouringRunsOfOneSizeAreMerged() throws {
+        var options = PartitionOptions.small
+        options.foldRowLimit = 128
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        for fold in 1...16 {
+            let ids = (0..<128).map { FaceID(128 * fold + $0) }
+            try fixture.enrol(ids, ids.map { _ in source.embedding() })
+            try fixture.settle()
+            // Merging two runs of a size into one counts in binary.
+            #expect(try fixture.partition.statistics().runCount == fold.nonzeroBitCount, "fold \(fold)")
+        }
+        let runs = try fixture.storedRuns()
+        #expect(runs.map(\.rowCount) == [2048])
+    }
+
+    @Test func compactionForgetsTheDead() throws {
+        var options = PartitionOptions.small
+        options.compactionDeadShare = 0
+        let (fixture, embeddings) = try filled(1024, options: options)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        #expect(try fixture.partition.statistics().freshCount == 0)
+        let dead = stride(from: 0, to: 1024, by: 3).map { FaceID($0) }
+        try fixture.delete(dead)
+        #expect(try fixture.partition.statistics().tombstoneCount == UInt64(dead.count))
+        let before = try fixture.search(Array(embeddings[..<9]), limit: 20, effort: .full).found
+        #expect(try fixture.settle() > 0)
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.tombstoneCount == 0)
+        #expect(statistics.faceCount == UInt64(1024 - dead.count))
+        #expect(try fixture.storedRuns().reduce(0) { $0 + Int($1.rowCount) } == 1024 - dead.count)
+        #expect(try fixture.search(Array(embeddings[..<9]), limit: 20, effort: .full).found == before)
+    }
+
+    @Test func deletingEverythingLeavesNoRunAndNoStoredRow() throws {
+        let (fixture, embeddings) = try filled(1024)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        try fixture.delete((0..<1024).map { FaceID($0) })
+        try fixture.settle()
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.faceCount == 0 && statistics.tombstoneCount == 0 && statistics.runCount == 0)
+        #expect(statistics.codeByteCount == 0 && statistics.rowByteCount == 0)
+        for effort in [SearchEffort.exact, .full, .recall(0.9)] {
+            #expect(try fixture.search([embeddings[0]], effort: effort).found == [[]])
+        }
+        // The emptied partition goes on.
+        try fixture.enrol((0..<300).map { FaceID($0) }, Array(embeddings[..<300]))
+        try fixture.settle()
+        try fixture.reopen()
+        #expect(try fixture.search([embeddings[7]], effort: .full).matches[0][0].faceID == FaceID(7))
+        try expectSoundRuns(fixture, "after all was deleted")
+    }
+
+    @Test func deadEmbeddingsAreOverwritten() throws {
+        let (fixture, embeddings) = try filled(256)
+        // 32 of the first chunk and none of the second.
+        let dead = (0..<32).map { FaceID($0) }
+        try fixture.delete(dead)
+        #expect(try fixture.settle() > 0)
+        #expect(try fixture.settle() == 0)
+        fixture.partition.close()
+        try fixture.change { tables, transaction in
+            let shape = RowChunk.Shape(dimension: 64, precision: .float16)
+            for chunk in UInt32(0)..<2 {
+                let bytes = try #require(try transaction.reading.value(of: tables.rows, key: chunk))
+                let view = try RowChunk(bytes, shape: shape)
+                try view.verify(chunk: chunk)
+                for row in 0..<128 {
+                    let isZero = view.rows[row * 128..<(row + 1) * 128].allSatisfy { $0 == 0 }
+                    #expect(isZero == (chunk == 0 && row < 32), "chunk \(chunk), row \(row)")
+                }
+            }
+        }
+        try fixture.reopen()
+        #expect(try fixture.search([embeddings[40]], limit: 1).matches[0][0].faceID == FaceID(40))
+        #expect(try fixture.search([embeddings[3]], limit: 256).matches[0].count == 224)
+    }
+
+    @Test func expiryIsSeenBeforeItIsCarriedOut() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<3000).map { _ in source.embedding() }
+        try fixture.enrol((0..<3000).map { FaceID($0) }, embeddings) { id in
+            FaceMetadata(expires: id.low % 2 == 0 ? Timestamp(milliseconds: 100) : nil)
+        }
+        #expect(try fixture.search([embeddings[0]], now: Timestamp(milliseconds: 99)).matches[0][0].faceID == FaceID(0))
+        let later = try fixture.search([embeddings[0]], limit: 1000, now: Timestamp(milliseconds: 100))
+        #expect(later.matches[0].allSatisfy { $0.faceID.low % 2 == 1 })
+        #expect(try fixture.settle(now: Timestamp(milliseconds: 99)) == 0)
+        #expect(try fixture.partition.statistics().faceCount == 3000)
+        try fixture.settle(now: Timestamp(milliseconds: 100))
+        #expect(try fixture.partition.statistics().faceCount == 1500)
+        #expect(
+            try fixture.partition.faces([FaceID(0), FaceID(1)], includesEmbeddings: false).map(\.id) == [FaceID(1)]
+        )
+        let sequence = fixture.partition.committedSequence
+        try fixture.reopen()
+        #expect(fixture.partition.committedSequence == sequence)
+        #expect(try fixture.delete([FaceID(0), FaceID(1)]).outcome == .deleted([.absent, .deleted]))
+    }
+
+    @Test func aReplacedFaceDoesNotExpireAsItsOldSelf() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embedding = source.embedding()
+        try fixture.enrol([FaceID(1)], [source.embedding()]) { _ in
+            FaceMetadata(expires: Timestamp(milliseconds: 100))
+        }
+        try fixture.enrol([FaceID(1)], [embedding])
+        #expect(try fixture.settle(now: Timestamp(milliseconds: 1000)) == 0)
+        #expect(try fixture.search([embedding], now: Timestamp(milliseconds: 1000)).matches[0].count == 1)
+    }
+
+    @Test func samplesAreOfLivingFacesAndFollowTheSeed() throws {
+        let (fixture, embeddings) = try filled(500)
+        try fixture.delete((0..<400).map { FaceID($0) })
+        let living = Set(embeddings[400...].map { $0.map { Float(Float16($0)) } })
+        let sample = try fixture.partition.sample(count: 50, seed: 1)
+        #expect(sample.rowCount == 50 && sample.dimension == 64)
+        #expect((0..<50).allSatisfy { living.contains(Array(sample.row($0))) })
+        #expect(try fixture.partition.sample(count: 50, seed: 1).values == sample.values)
+        #expect(try fixture.partition.sample(count: 50, seed: 2).values != sample.values)
+        #expect(try fixture.partition.sample(count: 0, seed: 1).rowCount == 0)
+        try fixture.delete((400..<500).map { FaceID($0) })
+        #expect(try fixture.partition.sample(count: 50, seed: 1).rowCount == 0)
+    }
+
+    /// Reads the closed partition's runs and compares them with its faces.
+    private func expectSoundRuns(_ fixture: PartitionFixture, _ comment: String) throws {
+        let faceCount = try fixture.partition.statistics().faceCount
+        let tombstoneCount = try fixture.partition.statistics().tombstoneCount
+        fixture.partition.close()
+        defer { try? fixture.reopen() }
+        try fixture.change { tables, transaction in
+            let state = try PartitionState(
+                bytes: try #require(try transaction.reading.value(of: tables.meta, key: MetaKey.state))
+            )
+            var living: Set<UInt32> = []
+            try transaction.reading.forEach(in: tables.rowFaces) { entry in
+                living.insert(entry.uint32Key!)
+                return .next
+            }
+            #expect(living.count == Int(faceCount), "\(comment)")
+            var held: [UInt32] = []
+            var runs: [RunManifest] = []
+            try transaction.reading.forEach(in: tables.runs) { entry in
+                runs.append(try RunManifest(bytes: entry.value, run: entry.uint32Key!))
+                return .next
+            }
+            for manifest in runs {
+                let rows = try fixture.rows(of: manifest, tables, transaction.reading)
+                #expect(rows.allSatisfy { $0 >= manifest.firstRow && $0 < manifest.endRow }, "\(comment)")
+                held += rows
+            }
+            #expect(Set(held).count == held.count, "a row is in two runs: \(comment)")
+            #expect(living.filter { $0 < state.foldedRow }.isSubset(of: held), "\(comment)")
+            let deadInRuns = held.filter { !living.contains($0) }.count
+            let deadFresh = Int(state.nextRow - state.foldedRow) - living.filter { $0 >= state.foldedRow }.count
+            #expect(Int(tombstoneCount) == deadInRuns + deadFresh, "\(comment)")
+            // No chunk is left of runs that are gone.
+            #expect(
+                try transaction.reading.count(of: tables.codes) == runs.reduce(0) { $0 + Int($1.chunkCount) },
+                "\(comment)"
+            )
+        }
+    }
+}
+
+extension PartitionFixture {
+    /// The runs of the partition, by first row; closes and opens it.
+    func storedRuns() throws -> [RunManifest] {
+        partition.close()
+        var runs: [RunManifest] = []
+        try change { tables, transaction in
+            try transaction.reading.forEach(in: tables.runs) { entry in
+                runs.append(try RunManifest(bytes: entry.value, run: entry.uint32Key!))
+                return .next
+            }
+        }
+        try reopen()
+        return runs.sorted { $0.firstRow < $1.firstRow }
+    }
+
+    /// Row ids of a run, list by list; each chunk is verified.
+    func rows(
+        of manifest: RunManifest,
+        _ tables: PartitionTables,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> [UInt32] {
+        var rows: [UInt32] = []
+        for list in 0..<manifest.listCount {
+            for slot in manifest.firstSlots[list]..<manifest.firstSlots[list] + manifest.listRowCounts[list] {
+                let key = CodeChunkKey(run: manifest.run, chunk: slot / UInt32(CodeChunk.slotCount))
+                let bytes = try #require(try transaction.value(of: tables.codes, key: key))
+                // 64 components of two bits are one plane.
+                let chunk = try CodeChunk(bytes, planeCount: 1, key: key)
+                try chunk.verify(key)
+                rows.append(chunk.rowIDs[Int(slot) % CodeChunk.slotCount])
+            }
+        }
+        return rows
+    }
+}

@@ -1,0 +1,91 @@
+import FaceModel
+import PartitionEngine
+import PartitionStore
+
+/// What a partition must hold and answer, in the plainest form: a dictionary and a loop over it.
+struct PartitionModel {
+    struct Face {
+        /// As stored: rounded to the stored precision.
+        var embedding: [Float]
+        var metadata: FaceMetadata
+        var version: FaceVersion
+    }
+
+    let precision: StoredPrecision
+    private(set) var faces: [FaceID: Face] = [:]
+    private(set) var sequence: UInt64 = 0
+    private var epoch: UInt64 = 0
+    private var receipts: [IdempotencyKey: WriteReceipt] = [:]
+
+    init(precision: StoredPrecision) {
+        self.precision = precision
+    }
+
+    mutating func write(_ batches: [WriteBatch], epoch: UInt64) -> [WriteReceipt] {
+        self.epoch = max(self.epoch, epoch)
+        return batches.map { apply($0) }
+    }
+
+    private mutating func apply(_ batch: WriteBatch) -> WriteReceipt {
+        if let known = receipts[batch.key] { return known }
+        sequence += 1
+        let outcome: WriteReceipt.Outcome
+        switch batch.operation {
+        case .enrol(let rows, let embeddings):
+            outcome = .enrolled(
+                rows.indices.map { index in
+                    let row = rows[index]
+                    if rows[(index + 1)...].contains(where: { $0.id == row.id }) { return .superseded }
+                    let face = Face(
+                        embedding: embeddings.row(index).map { rounded($0) },
+                        metadata: row.metadata,
+                        version: FaceVersion(epoch: self.epoch, sequence: sequence)
+                    )
+                    return faces.updateValue(face, forKey: row.id) == nil ? .accepted : .replaced
+                }
+            )
+        case .delete(let ids):
+            outcome = .deleted(ids.map { faces.removeValue(forKey: $0) == nil ? .absent : .deleted })
+        }
+        let receipt = WriteReceipt(outcome: outcome, sequence: sequence)
+        receipts[batch.key] = receipt
+        return receipt
+    }
+
+    /// Removes expired faces as the first step of maintenance does.
+    mutating func expire(now: Timestamp) {
+        let kept = faces.filter { $0.value.metadata.expires.map { $0 > now } ?? true }
+        if kept.count < faces.count { sequence += 1 }
+        faces = kept
+    }
+
+    /// Every face that may be found, best first.
+    func ranking(
+        probe: [Float],
+        threshold: Float?,
+        excluding: FaceID?,
+        now: Timestamp
+    ) -> [Found] {
+        var scored: [(face: FaceID, similarity: Float)] = []
+        for (id, face) in faces where id != excluding && face.metadata.expires.map({ $0 > now }) ?? true {
+            let similarity = Self.innerProduct(probe, face.embedding)
+            if similarity >= threshold ?? -.infinity { scored.append((id, min(1, max(-1, similarity)))) }
+        }
+        scored.sort { $0.similarity != $1.similarity ? $0.similarity > $1.similarity : $0.face < $1.face }
+        return scored.map { Found($0.face, $0.similarity) }
+    }
+
+    private func rounded(_ value: Float) -> Float {
+        precision == .float16 ? Float(Float16(value)) : value
+    }
+
+    /// The order of summation that `vector_kernels.h` states: 16 lanes, fused, then halves.
+    static func innerProduct(_ probe: [Float], _ row: [Float]) -> Float {
+        var lanes = [Float](repeating: 0, count: 16)
+        for index in probe.indices { lanes[index % 16] = lanes[index % 16].addingProduct(probe[index], row[index]) }
+        for half in [8, 4, 2, 1] {
+            for lane in 0..<half { lanes[lane] += lanes[lane + half] }
+        }
+        return lanes[0]
+    }
+}

@@ -1,0 +1,234 @@
+import FaceModel
+import PartitionEngine
+import Testing
+import VectorMath
+
+struct PartitionSearchTests {
+    static let efforts: [SearchEffort] = [.exact, .full, .lists(3), .recall(0.9)]
+
+    /// 700 faces in runs of several sizes, 20 dead among them, and 68 faces outside of any run.
+    private func settled(
+        precision: StoredPrecision = .float16,
+        candidateFloor: Int = 256
+    ) throws -> (PartitionFixture, [[Float]]) {
+        var options = PartitionOptions.small
+        options.candidateFloor = candidateFloor
+        let fixture = try PartitionFixture(precision: precision, options: options)
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<700).map { _ in source.embedding() }
+        try fixture.enrol((0..<700).map { FaceID($0) }, embeddings)
+        try fixture.delete((100..<120).map { FaceID($0) })
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        try #require(fixture.partition.statistics().runCount > 0)
+        return (fixture, embeddings)
+    }
+
+    @Test(arguments: efforts)
+    func anEmptyPartitionHasNoMatches(effort: SearchEffort) throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        let answer = try fixture.search([source.embedding(), source.embedding()], limit: 1000, effort: effort)
+        #expect(answer.found == [[], []])
+        #expect(answer.faceCount == 0 && answer.facesAnswered == 0)
+    }
+
+    @Test(arguments: efforts)
+    func noProbesHaveNoAnswers(effort: SearchEffort) throws {
+        let (fixture, _) = try settled()
+        let answer = try fixture.search([], effort: effort)
+        #expect(answer.matches.isEmpty)
+        #expect(answer.rowsVisited == 0 && answer.listsVisited == 0)
+        #expect(answer.facesAnswered == 680)
+    }
+
+    @Test(arguments: efforts)
+    func aFaceIsFoundByItsOwnEmbeddingFirst(effort: SearchEffort) throws {
+        let (fixture, embeddings) = try settled()
+        for number in [0, 99, 120, 400, 699] {
+            let found = try fixture.search([embeddings[number]], limit: 1, effort: effort).matches[0]
+            #expect(found.map(\.faceID) == [FaceID(number)])
+            #expect(found[0].similarity > 0.999 && found[0].similarity <= 1)
+        }
+    }
+
+    @Test func moreMatchesThanFacesAreAllFaces() throws {
+        let (fixture, embeddings) = try settled()
+        for effort in [SearchEffort.exact, .full, .lists(16)] {
+            let answer = try fixture.search([embeddings[0]], limit: 1000, effort: effort)
+            #expect(Set(answer.matches[0].map(\.faceID)).count == 680, "\(effort)")
+        }
+    }
+
+    @Test(arguments: efforts)
+    func theExcludedFaceIsNotFoundAndTheNextTakesItsPlace(effort: SearchEffort) throws {
+        let (fixture, embeddings) = try settled()
+        for number in [0, 300, 690] {
+            let all = try fixture.search([embeddings[number]], limit: 6, effort: effort).found[0]
+            let others = try fixture.search(
+                [embeddings[number]],
+                limit: 5,
+                effort: effort,
+                excluding: FaceID(number)
+            ).found[0]
+            #expect(others == Array(all.dropFirst()))
+            let unknown = try fixture.search(
+                [embeddings[number]],
+                limit: 6,
+                effort: effort,
+                excluding: FaceID(5000)
+            ).found[0]
+            #expect(unknown == all)
+        }
+    }
+
+    @Test(arguments: efforts)
+    func aHigherThresholdKeepsTheBestOfTheSameMatches(effort: SearchEffort) throws {
+        let (fixture, _) = try settled(candidateFloor: 20)
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 1)
+        let probes = (0..<8).map { _ in source.embedding() }
+        let all = try fixture.search(probes, limit: 40, effort: effort).matches
+        for threshold: Float in [-1, 0, 0.1, 0.2, 0.3, 0.5, 1] {
+            let some = try fixture.search(probes, limit: 40, threshold: threshold, effort: effort).found
+            #expect(
+                some == all.map { $0.filter { $0.similarity >= threshold }.map(Found.init) },
+                "seed \(testSeed), \(threshold)"
+            )
+        }
+    }
+
+    @Test(arguments: efforts)
+    func aThresholdIsMetByEquality(effort: SearchEffort) throws {
+        let (fixture, embeddings) = try settled()
+        let best = try fixture.search([embeddings[5]], limit: 4, effort: effort).matches[0]
+        let at = try fixture.search([embeddings[5]], limit: 4, threshold: best[2].similarity, effort: effort)
+        #expect(at.found[0] == best.prefix(3).map(Found.init))
+        let above = try fixture.search([embeddings[5]], limit: 4, threshold: best[2].similarity.nextUp, effort: effort)
+        #expect(above.found[0] == best.prefix(2).map(Found.init))
+    }
+
+    /// 900 copies of one embedding, more than any room kept at first, enrolled in another order than that of their ids.
+    @Test(arguments: [SearchEffort.exact, .full, .lists(1), .recall(0.5)])
+    func equalSimilaritiesAreRankedByFaceID(effort: SearchEffort) throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embedding = source.embedding()
+        let numbers = Array(0..<900).shuffled(using: &source.generator)
+        try fixture.enrol(numbers.map { FaceID($0) }, [[Float]](repeating: embedding, count: 900))
+        try fixture.enrol((1000..<1150).map { FaceID($0) }, (0..<150).map { _ in source.embedding() })
+        try fixture.delete([FaceID(0), FaceID(2)])
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        for _ in 0..<2 {
+            for limit in [1, 5, 300, 1000] {
+                let matches = try fixture.search([embedding], limit: limit, effort: effort).matches[0]
+                let expected = ([1] + Array(3..<900)).prefix(limit).map { FaceID($0) }
+                #expect(Array(matches.map(\.faceID).prefix(898)) == expected, "limit \(limit)")
+            }
+            try fixture.settle()
+        }
+    }
+
+    @Test func fewLivingFacesAmongManyDeadAreAllFound() throws {
+        var options = PartitionOptions.small
+        // Dead rows stay in their runs, so that the scan meets them.
+        options.compactionDeadShare = 2
+        options.mergeFanIn = 100
+        options.candidateFloor = 10
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let person = source.embedding()
+        let ids = (0..<1024).map { FaceID($0) }
+        try fixture.enrol(ids, ids.map { _ in source.image(of: person, noise: 0.4) }) { id in
+            FaceMetadata(expires: id.low % 3 == 0 ? Timestamp(milliseconds: 500) : nil)
+        }
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        // One in 20 lives on, and a third of those expires.
+        try fixture.delete(ids.filter { $0.low % 20 != 0 })
+        #expect(try fixture.partition.statistics().tombstoneCount > 900)
+        let living = ids.filter { $0.low % 20 == 0 }
+        let unexpired = living.filter { $0.low % 3 != 0 }
+        for (moment, expected) in [(499, living), (500, unexpired), (501, unexpired)] as [(Int64, [FaceID])] {
+            for effort in [SearchEffort.exact, .full, .lists(16)] {
+                let found = try fixture.search(
+                    [person],
+                    limit: 60,
+                    effort: effort,
+                    now: Timestamp(milliseconds: moment)
+                ).matches[0]
+                #expect(found.map(\.faceID).sorted() == expected, "\(effort) at \(moment)")
+            }
+        }
+    }
+
+    @Test func aStoppedSearchSaysHowMuchItSaw() throws {
+        let (fixture, embeddings) = try settled()
+        for effort in Self.efforts {
+            for limit in 0..<40 {
+                var asked = 0
+                let answer = try fixture.partition.search(
+                    PartitionSearch(
+                        parameters: SearchParameters(matchLimit: 3, effort: effort),
+                        excludedFace: nil,
+                        probes: EmbeddingMatrix(dimension: 64, values: embeddings[0] + embeddings[1]),
+                        now: Timestamp(milliseconds: 0)
+                    ),
+                    shouldStop: {
+                        asked += 1
+                        return asked > limit
+                    }
+                )
+                #expect(answer.faceCount == 680)
+                #expect(answer.facesAnswered <= answer.faceCount)
+                #expect((answer.facesAnswered < answer.faceCount) == (asked > limit), "\(effort), \(limit)")
+            }
+        }
+    }
+
+    @Test(arguments: StoredPrecision.allCases)
+    func similarityOfAFaceIsTheSameBitsWhateverTheEffort(precision: StoredPrecision) throws {
+        let (fixture, _) = try settled(precision: precision, candidateFloor: 700)
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 2)
+        let probes = (0..<20).map { _ in source.embedding() }
+        let exact = try fixture.search(probes, limit: 1000).found
+        #expect(try fixture.search(probes, limit: 1000, effort: .full).found == exact)
+        // One probe at a time takes the same order of summation as many.
+        for (probe, expected) in zip(probes, exact) {
+            #expect(try fixture.search([probe], limit: 1000).found == [expected])
+        }
+        let some = try fixture.search(probes, limit: 50, effort: .lists(2)).found
+        for (found, expected) in zip(some, exact) { #expect(Set(found).isSubset(of: expected)) }
+    }
+}
+
+/// Serialized: the kernel level is process-wide. Levels give the same bits, so other tests do not notice.
+@Suite(.serialized)
+struct KernelLevelTests {
+    @Test(arguments: [(64, StoredPrecision.float16), (72, .float32), (512, .float16), (520, .float32)])
+    func everyKernelLevelGivesTheSameAnswers(dimension: Int, precision: StoredPrecision) throws {
+        let best = VectorKernels.level
+        defer { VectorKernels.setLevel(best) }
+        var answers: [[[Found]]] = []
+        for level in KernelLevel.allCases where VectorKernels.setLevel(level) == level {
+            // Coded on this level as well, with a codebook of one level.
+            let fixture = try PartitionFixture(dimension: dimension, precision: precision)
+            var source = FaceSource(dimension: dimension)
+            let ids = (0..<400).map { FaceID($0) }
+            try fixture.enrol(ids, ids.map { _ in source.embedding() })
+            VectorKernels.setLevel(best)
+            let codebook = try FaceSource.codebook(dimension: dimension)
+            VectorKernels.setLevel(level)
+            try fixture.partition.install(codebook: codebook)
+            try fixture.settle()
+            let probes = (0..<5).map { _ in source.embedding() }
+            var answer: [[Found]] = []
+            for effort in [SearchEffort.exact, .full, .lists(2), .recall(0.8)] {
+                answer += try fixture.search(probes, limit: 7, effort: effort).found
+            }
+            answers.append(answer)
+        }
+        #expect(!answers.isEmpty)
+        #expect(answers.allSatisfy { $0 == answers[0] })
+    }
+}

@@ -1,0 +1,196 @@
+import FaceModel
+import PartitionEngine
+import PartitionStore
+import Testing
+
+struct PartitionWriteTests {
+    @Test func aWriteSentAgainAnswersTheSameAndChangesNothing() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let batch = fixture.enrolment([FaceID(1), FaceID(2), FaceID(1)], (0..<3).map { _ in source.embedding() })
+        let first = try fixture.partition.write([batch], epoch: 3)[0]
+        #expect(first.outcome == .enrolled([.superseded, .accepted, .accepted]))
+        #expect(first.sequence == 1)
+        try fixture.delete([FaceID(1)])
+        let deletion = WriteBatch(key: fixture.nextKey(), operation: .delete([FaceID(2), FaceID(2), FaceID(9)]))
+        let deleted = try fixture.partition.write([deletion], epoch: 3)[0]
+        #expect(deleted.outcome == .deleted([.deleted, .absent, .absent]))
+        let before = try fixture.partition.statistics()
+        for _ in 0..<2 {
+            #expect(try fixture.partition.write([batch, deletion, batch], epoch: 9) == [first, deleted, first])
+            let after = try fixture.partition.statistics()
+            #expect(after.faceCount == 0 && after.sequence == before.sequence)
+            try fixture.reopen()
+            #expect(fixture.partition.committedSequence == 3)
+        }
+        #expect(try fixture.partition.faces([FaceID(1), FaceID(2)], includesEmbeddings: false).isEmpty)
+    }
+
+    @Test func aKeyTwiceInOneGroupCountsOnce() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let batch = fixture.enrolment([FaceID(1)], [source.embedding()])
+        let receipts = try fixture.partition.write([batch, batch], epoch: 1)
+        #expect(receipts[0] == receipts[1])
+        #expect(receipts[0].outcome == .enrolled([.accepted]))
+        #expect(fixture.partition.committedSequence == 1)
+    }
+
+    @Test func receiptsBeyondTheLimitAreForgottenOldestFirst() throws {
+        var options = PartitionOptions.small
+        options.receiptLimit = 3
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let batches = (0..<5).map { fixture.enrolment([FaceID($0)], [source.embedding()]) }
+        let receipts = try batches.map { try fixture.partition.write([$0], epoch: 1)[0] }
+        try fixture.reopen()
+        // The newest three are known; the first two are new writes by now.
+        for index in [2, 3, 4] {
+            #expect(try fixture.partition.write([batches[index]], epoch: 1)[0] == receipts[index])
+        }
+        for index in [0, 1] {
+            let again = try fixture.partition.write([batches[index]], epoch: 1)[0]
+            #expect(again.outcome == .enrolled([.replaced]))
+            #expect(again.sequence > 5)
+        }
+        #expect(try fixture.partition.statistics().faceCount == 5)
+    }
+
+    @Test func oneGroupSeesItsOwnChanges() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<300).map { _ in source.embedding() }
+        let ids = (0..<100).map { FaceID($0) }
+        let groups = [
+            fixture.enrolment(ids, Array(embeddings[..<100])),
+            WriteBatch(key: fixture.nextKey(), operation: .delete(Array(ids[..<50]))),
+            fixture.enrolment(ids, Array(embeddings[100..<200])),
+            fixture.enrolment(ids, Array(embeddings[200...])),
+        ]
+        let receipts = try fixture.partition.write(groups, epoch: 1)
+        #expect(receipts.map(\.sequence) == [1, 2, 3, 4])
+        #expect(
+            receipts[2].outcome
+                == .enrolled(
+                    [EnrolOutcome](repeating: .accepted, count: 50) + [EnrolOutcome](repeating: .replaced, count: 50)
+                )
+        )
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.faceCount == 100 && statistics.tombstoneCount == 200)
+        for number in [0, 49, 50, 99] {
+            let found = try fixture.search([embeddings[200 + number]], limit: 1).matches[0]
+            #expect(found[0].faceID == FaceID(number))
+            let old = try fixture.search([embeddings[number]], limit: 1).matches[0]
+            #expect(old[0].similarity < 0.95)
+        }
+    }
+
+    @Test func versionsRiseWithEpochAndSequence() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        func version() throws -> FaceVersion {
+            try fixture.partition.faces([FaceID(1)], includesEmbeddings: false)[0].version
+        }
+        _ = try fixture.partition.write([fixture.enrolment([FaceID(1)], [source.embedding()])], epoch: 5)
+        #expect(try version() == FaceVersion(epoch: 5, sequence: 1))
+        // A late write of an older epoch does not go back.
+        _ = try fixture.partition.write([fixture.enrolment([FaceID(1)], [source.embedding()])], epoch: 4)
+        #expect(try version() == FaceVersion(epoch: 5, sequence: 2))
+        try fixture.reopen()
+        _ = try fixture.partition.write([fixture.enrolment([FaceID(1)], [source.embedding()])], epoch: 6)
+        #expect(try version() == FaceVersion(epoch: 6, sequence: 3))
+    }
+
+    @Test func aBatchThatDoesNotFitTheCollectionChangesNothing() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let good = fixture.enrolment([FaceID(1)], [source.embedding()])
+        for (ids, dimension, count) in [([2], 128, 1), ([2], 64, 2), ([2, 3], 64, 1), ([2], 64, 0)] {
+            let bad = WriteBatch(
+                key: fixture.nextKey(),
+                operation: .enrol(
+                    rows: ids.map { EnrolRow(id: FaceID($0), metadata: FaceMetadata()) },
+                    embeddings: EmbeddingMatrix(
+                        dimension: dimension,
+                        values: [Float](repeating: 0.125, count: dimension * count)
+                    )
+                )
+            )
+            #expect {
+                try fixture.partition.write([good, bad], epoch: 1)
+            } throws: { error in
+                guard case PartitionError.invalidWrite(let reason) = error else { return false }
+                return reason.contains("64")
+            }
+        }
+        #expect(try fixture.partition.statistics().faceCount == 0)
+        #expect(try fixture.partition.write([good], epoch: 1)[0].outcome == .enrolled([.accepted]))
+    }
+
+    @Test func emptyWritesAreWrites() throws {
+        let fixture = try PartitionFixture()
+        #expect(try fixture.partition.write([], epoch: 1) == [])
+        #expect(try fixture.enrol([], []).outcome == .enrolled([]))
+        #expect(try fixture.delete([]).outcome == .deleted([]))
+        #expect(fixture.partition.committedSequence == 2)
+    }
+
+    @Test func allMetadataIsKept() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let metadata = FaceMetadata(
+            personID: "person ü",
+            externalImageID: "door/1.jpg",
+            imageID: String(repeating: "i", count: 255),
+            boundingBox: BoundingBox(left: 0.1, top: -0.2, width: 0.3, height: 1),
+            quality: 99.5,
+            confidence: 0,
+            created: Timestamp(milliseconds: -1),
+            expires: Timestamp(milliseconds: .max),
+            attributes: Dictionary(
+                uniqueKeysWithValues: (0..<32).map { ("key \($0)", String(repeating: "v", count: $0)) }
+            )
+        )
+        try fixture.enrol([FaceID(1), FaceID(2)], [source.embedding(), source.embedding()]) {
+            $0 == FaceID(1) ? metadata : FaceMetadata()
+        }
+        try fixture.reopen()
+        let faces = try fixture.partition.faces([FaceID(2), FaceID(1), FaceID(2)], includesEmbeddings: false)
+        #expect(faces.map(\.id) == [FaceID(2), FaceID(1), FaceID(2)])
+        #expect(faces[1].metadata == metadata && faces[0].metadata == FaceMetadata())
+        #expect(faces.allSatisfy { $0.embedding == nil })
+    }
+
+    @Test func pagesKeepToTheirByteLimitAndAlwaysGoOn() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<40).map { FaceID($0) }
+        try fixture.enrol(ids.reversed(), ids.map { _ in source.embedding() })
+        var seen: [FaceID] = []
+        while true {
+            let page = try fixture.partition.page(
+                after: seen.last,
+                limit: 100,
+                byteLimit: 700,
+                includesEmbeddings: true
+            )
+            if page.isEmpty { break }
+            #expect(page.count <= 2)
+            seen += page.map(\.id)
+        }
+        #expect(seen == ids)
+        #expect(try fixture.partition.page(after: nil, limit: 5, byteLimit: 0, includesEmbeddings: true).count == 1)
+        #expect(
+            try fixture.partition.page(after: FaceID(1_000_000), limit: 5, byteLimit: 700, includesEmbeddings: false)
+                .isEmpty
+        )
+        // Between two faces, and before all.
+        let page = try fixture.partition.page(
+            after: FaceID(high: 0, low: 0),
+            limit: 3,
+            byteLimit: 1 << 20,
+            includesEmbeddings: false
+        )
+        #expect(page.map(\.id) == Array(ids[..<3]))
+    }
+}

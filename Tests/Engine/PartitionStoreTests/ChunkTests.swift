@@ -1,0 +1,155 @@
+import FaceModel
+import PartitionStore
+import Testing
+import VectorMath
+
+/// Chunks of rows and codes and pieces of tombstones: golden headers, and every changed byte.
+struct ChunkTests {
+    private static let shape = RowChunk.Shape(dimension: 64, precision: .float16)
+    private static let key = CodeChunkKey(run: 3, chunk: 4)
+
+    private func rowChunk() -> [UInt8] {
+        var generator = SplitMix64(seed: 1)
+        var bytes = (0..<Self.shape.chunkByteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        bytes.withUnsafeMutableBytes { RowChunk.seal($0, shape: Self.shape, chunk: 5) }
+        return bytes
+    }
+
+    private func codeChunk() -> [UInt8] {
+        var generator = SplitMix64(seed: 2)
+        var bytes = (0..<CodeChunk.byteCount(planeCount: 2)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        for offset in 28..<44 { bytes[offset] = 0 }
+        bytes.withUnsafeMutableBytes {
+            CodeChunk.seal($0, planeCount: 2, generation: 9, key: Self.key, slotsInUse: 1000, greatestFactor: 1.5)
+        }
+        return bytes
+    }
+
+    @Test func rowChunksHaveTheirHeader() throws {
+        let bytes = rowChunk()
+        #expect(bytes.count == 48 + 128 * 128)
+        #expect(bytes[..<16] == [0x4d, 0x52, 0x4f, 0x57, 1, 0, 128, 0, 64, 0, 0, 0, 5, 0, 0, 0])
+        #expect(bytes[16..<44].allSatisfy { $0 == 0 })
+        try bytes.withUnsafeBytes { bytes in
+            let chunk = try RowChunk(bytes, shape: Self.shape)
+            try chunk.verify(chunk: 5)
+            #expect(chunk.rows.count == 128 * 128 && chunk.rows[0] == bytes[48])
+        }
+    }
+
+    @Test func codeChunksHaveTheirHeaderAndPlaces() throws {
+        let bytes = codeChunk()
+        #expect(bytes.count == 48 + 2 * 16_384 + 2048 + 4096)
+        #expect(
+            bytes[..<28] == [
+                0x4d, 0x43, 0x4f, 0x44, 1, 0, 2, 0, 9, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0xc0, 0x3f,
+            ]
+        )
+        try bytes.withUnsafeBytes { bytes in
+            let chunk = try CodeChunk(bytes, planeCount: 2, key: Self.key)
+            try chunk.verify(Self.key)
+            #expect(chunk.greatestFactor == 1.5)
+            #expect(chunk.planes[16_384] == bytes[48 + 16_384])
+            #expect(chunk.factors[1023] == bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 2046, as: UInt16.self))
+            #expect(chunk.rowIDs[0] == bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 2048, as: UInt32.self))
+        }
+    }
+
+    @Test func everyChangedByteIsNoticed() {
+        var rows = rowChunk()
+        var codes = codeChunk()
+        for offset in Array(0..<64) + Array(stride(from: 64, to: rows.count, by: 61)) + [rows.count - 1] {
+            rows[offset] ^= 4
+            #expect(throws: PartitionStoreError.self, "rows, \(offset)") {
+                try rows.withUnsafeBytes { try RowChunk($0, shape: Self.shape).verify(chunk: 5) }
+            }
+            rows[offset] ^= 4
+        }
+        for offset in Array(0..<64) + Array(stride(from: 64, to: codes.count, by: 211)) + [codes.count - 1] {
+            codes[offset] ^= 4
+            #expect(throws: PartitionStoreError.self, "codes, \(offset)") {
+                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 2, key: Self.key).verify(Self.key) }
+            }
+            codes[offset] ^= 4
+        }
+    }
+
+    @Test func chunksOfAnotherPlaceOrShapeAreMalformed() {
+        let rows = rowChunk()
+        let codes = codeChunk()
+        #expect(throws: PartitionStoreError.self) {
+            try rows.withUnsafeBytes { try RowChunk($0, shape: Self.shape).verify(chunk: 6) }
+        }
+        // The same number of bytes in another shape.
+        let other = RowChunk.Shape(dimension: 32, precision: .float32)
+        #expect(other.chunkByteCount == Self.shape.chunkByteCount)
+        #expect(throws: PartitionStoreError.self) {
+            try rows.withUnsafeBytes { try RowChunk($0, shape: other).verify(chunk: 5) }
+        }
+        for key in [CodeChunkKey(run: 4, chunk: 4), CodeChunkKey(run: 3, chunk: 5)] {
+            #expect(throws: PartitionStoreError.self) {
+                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 2, key: key).verify(key) }
+            }
+        }
+        for count in [0, 47, rows.count - 1] {
+            #expect(throws: PartitionStoreError.self) {
+                try Array(rows.prefix(count)).withUnsafeBytes { _ = try RowChunk($0, shape: Self.shape) }
+            }
+        }
+        for planeCount in [1, 3] {
+            #expect(throws: PartitionStoreError.self) {
+                try codes.withUnsafeBytes { _ = try CodeChunk($0, planeCount: planeCount, key: Self.key) }
+            }
+        }
+    }
+
+    @Test func tombstonesGatherRows() throws {
+        let first = try TombstonePiece.marking([0, 7, 8, 16_383], in: nil, piece: 2)
+        #expect(first.count == 2056)
+        #expect(first[4..<8] == [2, 0, 0, 0] && first[8] == 0x81 && first[9] == 1 && first[2055] == 0x80)
+        let second = try first.withUnsafeBytes { try TombstonePiece.marking([9, 7], in: $0, piece: 2) }
+        try second.withUnsafeBytes { bytes in
+            try TombstonePiece.verify(bytes, piece: 2)
+            let dead = (0..<TombstonePiece.rowCount).filter { TombstonePiece.isDead(bytes, row: $0) }
+            #expect(dead == [0, 7, 8, 9, 16_383])
+        }
+    }
+
+    @Test func damagedTombstonesAreNoticedAndNeverSealedAgain() throws {
+        let sound = try TombstonePiece.marking([5], in: nil, piece: 0)
+        for offset in [0, 3, 4, 7, 8, 100, 2055] {
+            var changed = sound
+            changed[offset] ^= 2
+            #expect(throws: PartitionStoreError.self, "offset \(offset)") {
+                try changed.withUnsafeBytes { try TombstonePiece.verify($0, piece: 0) }
+            }
+            #expect(throws: PartitionStoreError.self, "offset \(offset)") {
+                try changed.withUnsafeBytes { _ = try TombstonePiece.marking([6], in: $0, piece: 0) }
+            }
+        }
+        #expect(throws: PartitionStoreError.self) {
+            try sound.withUnsafeBytes { try TombstonePiece.verify($0, piece: 1) }
+        }
+        #expect(throws: PartitionStoreError.self) {
+            try Array(sound.dropLast()).withUnsafeBytes { try TombstonePiece.verify($0, piece: 0) }
+        }
+    }
+
+    @Test func keysSortAsTheirValues() {
+        func bytes(_ key: ExpiryKey) -> [UInt8] { key.withKeyBytes { Array($0) } }
+        let moments: [Int64] = [.min, -1_000_000, -1, 0, 1, 256, 1_700_000_000_000, .max]
+        let keys = moments.flatMap { moment in
+            [0, 1, 256, UInt32.max].map { ExpiryKey(expires: Timestamp(milliseconds: moment), row: $0) }
+        }
+        let sorted = keys.map(bytes).sorted { $0.lexicographicallyPrecedes($1) }
+        #expect(sorted == keys.map(bytes))
+        for key in keys { #expect(bytes(key).withUnsafeBytes { ExpiryKey(keyBytes: $0) } == key) }
+        #expect([UInt8](repeating: 0, count: 11).withUnsafeBytes { ExpiryKey(keyBytes: $0) } == nil)
+        let face = FaceID(high: 0x0102_0304_0506_0708, low: 9)
+        #expect(face.withKeyBytes { Array($0) } == [1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 9])
+        #expect(face.withKeyBytes { FaceID(keyBytes: $0) } == face)
+        #expect([UInt8](repeating: 0, count: 17).withUnsafeBytes { FaceID(keyBytes: $0) } == nil)
+        #expect(CodeChunkKey(run: 1, chunk: 2).withKeyBytes { Array($0) } == [0, 0, 0, 1, 0, 0, 0, 2])
+        #expect(IdempotencyKey(high: 1, low: 2).withKeyBytes { $0.count } == 16)
+    }
+}

@@ -1,0 +1,277 @@
+import BinaryCoding
+import FaceModel
+import LMDB
+import PartitionStore
+import Testing
+
+/// The small records: golden bytes, round trips, and every truncation and changed bit.
+struct RecordTests {
+    private static let face = FaceID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+
+    private static let full = FaceRecord(
+        row: 0x0403_0201,
+        version: FaceVersion(epoch: 5, sequence: 6),
+        metadata: FaceMetadata(
+            personID: "p",
+            externalImageID: "ext",
+            imageID: "ü",
+            boundingBox: BoundingBox(left: 0.25, top: -1, width: 2, height: 0.5),
+            quality: 99,
+            confidence: 1,
+            created: Timestamp(milliseconds: -2),
+            expires: Timestamp(milliseconds: 7),
+            attributes: ["b": "", "a": "x"]
+        )
+    )
+
+    private static let state: PartitionState = {
+        var state = PartitionState()
+        state.nextRow = 1
+        state.foldedRow = 2
+        state.nextRun = 3
+        state.epoch = 4
+        state.sequence = 5
+        state.faceCount = 6
+        state.tombstoneCount = 7
+        state.generation = 8
+        state.oldestReceipt = 9
+        state.nextReceipt = 10
+        return state
+    }()
+
+    private static let identity = PartitionIdentity(
+        collection: Collection(
+            id: CollectionID(high: 1, low: 2),
+            configuration: CollectionConfiguration(
+                name: "visitors",
+                dimension: 72,
+                embeddingModel: "model ü",
+                shardCount: 3,
+                replicationFactor: 2,
+                storedPrecision: .float32
+            ),
+            created: Timestamp(milliseconds: -5)
+        ),
+        shardIndex: 1,
+        firstHash: 10,
+        lastHash: .max
+    )
+
+    private static let manifest = RunManifest(
+        run: 7,
+        generation: 1,
+        firstRow: 0,
+        endRow: 256,
+        rowCount: 40,
+        chunkCount: 1,
+        firstSlots: [0, 32, 32, 48],
+        listRowCounts: [30, 0, 10]
+    )
+
+    // MARK: Golden bytes
+
+    @Test func theFaceRecordHasItsBytes() throws {
+        let plain = FaceRecord(
+            row: 0x0403_0201,
+            version: FaceVersion(epoch: 5, sequence: 6),
+            metadata: FaceMetadata(personID: "pq")
+        )
+        let bytes = plain.encoded(for: Self.face)
+        #expect(
+            bytes.dropLast(4) == [
+                1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0x70, 0x71,
+            ]
+        )
+        #expect(bytes.count == 30)
+        // Attributes come in the order of their keys.
+        let all = Self.full.encoded(for: Self.face)
+        #expect(all[20] == 0xff && all[21] == 1)
+        #expect(all.dropLast(4).suffix(12) == [2, 1, 0, 0x61, 1, 0, 0x78, 1, 0, 0x62, 0, 0])
+    }
+
+    @Test func theStateHasItsBytes() {
+        let bytes = Self.state.encoded()
+        #expect(bytes.count == 76)
+        #expect(bytes[..<16] == [1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        for (offset, value) in [(16, 4), (24, 5), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10)] as [(Int, UInt8)] {
+            #expect(bytes[offset] == value && bytes[offset + 1..<offset + 8].allSatisfy { $0 == 0 }, "\(offset)")
+        }
+    }
+
+    // MARK: Round trips
+
+    @Test func everyFieldOfAFaceIsReadBack() throws {
+        let empty = FaceRecord(row: .max, version: FaceVersion(epoch: .max, sequence: 0), metadata: FaceMetadata())
+        for record in [Self.full, empty] {
+            #expect(
+                try record.encoded(for: Self.face).withUnsafeBytes { try FaceRecord(bytes: $0, face: Self.face) }
+                    == record
+            )
+        }
+        // Each field alone: one field's bytes are not another's.
+        let metadata = Self.full.metadata
+        for alone in [
+            FaceMetadata(personID: metadata.personID), FaceMetadata(externalImageID: "ext"), FaceMetadata(imageID: ""),
+            FaceMetadata(boundingBox: metadata.boundingBox), FaceMetadata(quality: 3), FaceMetadata(confidence: 3),
+            FaceMetadata(created: metadata.created), FaceMetadata(expires: metadata.expires),
+            FaceMetadata(attributes: metadata.attributes),
+        ] {
+            let record = FaceRecord(row: 1, version: FaceVersion(epoch: 1, sequence: 1), metadata: alone)
+            #expect(
+                try record.encoded(for: Self.face).withUnsafeBytes { try FaceRecord(bytes: $0, face: Self.face) }
+                    == record
+            )
+        }
+    }
+
+    @Test func aRecordBelongsToItsFace() {
+        let bytes = Self.full.encoded(for: Self.face)
+        for other in [
+            FaceID(high: Self.face.high, low: Self.face.low ^ 1), FaceID(high: Self.face.high ^ 1, low: Self.face.low),
+        ] {
+            #expect(throws: PartitionStoreError.self) {
+                try bytes.withUnsafeBytes { try FaceRecord(bytes: $0, face: other) }
+            }
+        }
+    }
+
+    @Test func stateIdentityAndManifestAreReadBack() throws {
+        #expect(try Self.state.encoded().withUnsafeBytes { try PartitionState(bytes: $0) } == Self.state)
+        #expect(
+            try IdentityRecord.encode(Self.identity).withUnsafeBytes { try IdentityRecord.decode($0) } == Self.identity
+        )
+        #expect(try Self.manifest.encoded().withUnsafeBytes { try RunManifest(bytes: $0, run: 7) } == Self.manifest)
+    }
+
+    @Test func everyOutcomeIsReadBack() throws {
+        let outcomes: [ReceiptRecord.Outcome] = [
+            .enrolled([.accepted, .replaced, .superseded] + RowRejection.allCases.map { .rejected($0) }),
+            .enrolled([]), .deleted([.absent, .deleted]), .deleted([]),
+        ]
+        for outcome in outcomes {
+            let receipt = ReceiptRecord(sequence: 99, outcome: outcome)
+            #expect(try receipt.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) } == receipt)
+        }
+    }
+
+    // MARK: Damage
+
+    private static let records: [(name: String, bytes: [UInt8], read: @Sendable ([UInt8]) throws -> Void)] = [
+        ("face", full.encoded(for: face), { try $0.withUnsafeBytes { _ = try FaceRecord(bytes: $0, face: face) } }),
+        ("state", state.encoded(), { try $0.withUnsafeBytes { _ = try PartitionState(bytes: $0) } }),
+        ("identity", IdentityRecord.encode(identity), { try $0.withUnsafeBytes { _ = try IdentityRecord.decode($0) } }),
+        ("manifest", manifest.encoded(), { try $0.withUnsafeBytes { _ = try RunManifest(bytes: $0, run: 7) } }),
+        (
+            "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),
+            { try $0.withUnsafeBytes { _ = try ReceiptRecord(bytes: $0) } }
+        ),
+    ]
+
+    @Test func everyTruncationIsAnError() {
+        for (name, bytes, read) in Self.records {
+            for count in 0..<bytes.count {
+                #expect(throws: PartitionStoreError.self, "\(name), \(count) bytes") {
+                    try read(Array(bytes.prefix(count)))
+                }
+            }
+            #expect(throws: PartitionStoreError.self, "\(name)") { try read(bytes + [0]) }
+        }
+    }
+
+    @Test func everyChangedBitIsAnError() {
+        for (name, bytes, read) in Self.records {
+            for offset in bytes.indices {
+                for bit in 0..<8 {
+                    var changed = bytes
+                    changed[offset] ^= 1 << UInt8(bit)
+                    #expect(throws: PartitionStoreError.self, "\(name), offset \(offset)") { try read(changed) }
+                }
+            }
+        }
+    }
+
+    /// Cut short or lengthened, and sealed again: the fields themselves must notice.
+    @Test func sealedBytesOfAnotherLengthAreMalformed() {
+        for (name, bytes, read) in Self.records where name != "face" {
+            let body = Array(bytes.dropLast(4))
+            for count in 2..<body.count {
+                #expect(throws: PartitionStoreError.self, "\(name), \(count) bytes") {
+                    try read(Self.sealed(Array(body.prefix(count))))
+                }
+            }
+            #expect(throws: PartitionStoreError.self, "\(name)") { try read(Self.sealed(body + [0])) }
+        }
+    }
+
+    @Test func aNewerStateIsNamedSoWhateverFollows() {
+        for bytes: [UInt8] in [[2, 0], [0xff, 0xff, 1, 2, 3], [2, 0] + [UInt8](repeating: 0, count: 100)] {
+            #expect {
+                try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
+            } throws: { error in
+                guard case PartitionStoreError.newerFormat(let version, 1) = error else { return false }
+                return version > 1 && "\(error)".contains("use a newer mien")
+            }
+        }
+    }
+
+    @Test func manifestsThatLeadOutsideTheirChunksAreMalformed() {
+        let changes: [(inout RunManifest) -> Void] = [
+            { $0.firstSlots = [0, 32, 32, 1040] }, { $0.firstSlots = [16, 32, 32, 48] },
+            { $0.firstSlots = [0, 32, 16, 48] }, { $0.firstSlots = [0, 33, 33, 48] }, { $0.chunkCount = 0 },
+            { $0.listRowCounts = [33, 0, 7] }, { $0.listRowCounts = [30, 1, 9] }, { $0.rowCount = 41 },
+            { $0.listRowCounts = [.max, 0, 10] }, { $0.firstRow = 257 },
+        ]
+        for (index, change) in changes.enumerated() {
+            var manifest = Self.manifest
+            change(&manifest)
+            #expect(throws: PartitionStoreError.self, "change \(index)") {
+                try manifest.encoded().withUnsafeBytes { try RunManifest(bytes: $0, run: 7) }
+            }
+        }
+    }
+
+    @Test func anIdentityThatBreaksTheRulesIsMalformed() {
+        var configuration = Self.identity.collection.configuration
+        configuration.dimension = 71
+        let odd = PartitionIdentity(
+            collection: Collection(
+                id: Self.identity.collection.id,
+                configuration: configuration,
+                created: Timestamp(milliseconds: 0)
+            ),
+            shardIndex: 0,
+            firstHash: 0,
+            lastHash: 1
+        )
+        let backwards = PartitionIdentity(
+            collection: Self.identity.collection,
+            shardIndex: 0,
+            firstHash: 2,
+            lastHash: 1
+        )
+        for identity in [odd, backwards] {
+            #expect(throws: PartitionStoreError.self) {
+                try IdentityRecord.encode(identity).withUnsafeBytes { try IdentityRecord.decode($0) }
+            }
+        }
+    }
+
+    @Test func errorsAreOneSentenceAndSayWhetherTheFilesAreDamaged() {
+        let errors: [(PartitionStoreError, Bool)] = [
+            (.checksumMismatch(table: "rows", key: 5), true), (.malformed(table: "runs", reason: "its slots"), true),
+            (.missing(table: "codes", key: 5), true), (.notAPartition(path: "/data"), false),
+            (.newerFormat(version: 2, newest: 1), false), (.environment(.corrupted(path: "/data")), true),
+            (.environment(.noSpace(path: "/data")), false),
+        ]
+        for (error, isCorruption) in errors {
+            #expect(error.isCorruption == isCorruption, "\(error)")
+            #expect(!"\(error)".contains("\n") && "\(error)".count > 20)
+        }
+    }
+
+    private static func sealed(_ body: [UInt8]) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(bytes: body)
+        return RecordSeal.seal(writer)
+    }
+}

@@ -1,0 +1,137 @@
+import Dispatch
+import Foundation
+import Glibc
+import Synchronization
+
+/// A process that a story started. It does not outlive the test program, however that ends: the kernel kills it.
+final class ChildProcess: Sendable {
+    let id: pid_t
+    let outputPath: String
+    let errorPath: String
+    private let ended = Mutex<Int32?>(nil)
+
+    private init(id: pid_t, outputPath: String, errorPath: String) {
+        self.id = id
+        self.outputPath = outputPath
+        self.errorPath = errorPath
+    }
+
+    /// - Parameters:
+    ///   - user: number of the user it runs as; nil for the user of the tests.
+    ///   - path: its output goes to `path.out` and `path.err`.
+    static func start(
+        _ arguments: [String],
+        environment: [String: String],
+        user: Int? = nil,
+        writingTo path: String
+    ) async throws -> ChildProcess {
+        let identity = user.map { ["--reuid", "\($0)", "--regid", "\($0)", "--clear-groups"] } ?? []
+        let line = ["/usr/bin/setpriv", "--pdeathsig", "KILL"] + identity + ["--"] + arguments
+        let variables = environment.map { "\($0.key)=\($0.value)" }
+        let id = try await SpawnThread.shared.run {
+            spawn(line, variables, output: path + ".out", error: path + ".err")
+        }
+        guard id > 0 else { throw StoryError("\(line[0]) cannot be started: \(String(cString: strerror(-id)))") }
+        return ChildProcess(id: id, outputPath: path + ".out", errorPath: path + ".err")
+    }
+
+    /// How it ended: its exit status, or 128 and the number of the signal; nil while it runs.
+    var status: Int32? { reap(options: WNOHANG) }
+
+    var output: String { Self.text(outputPath) }
+    var error: String { Self.text(errorPath) }
+
+    /// Ends it at once, as a power cut would, and waits until it is gone.
+    func kill() {
+        if status == nil {
+            Glibc.kill(id, SIGKILL)
+            _ = reap(options: 0)
+        }
+    }
+
+    /// Asks it to stop.
+    func terminate() { if status == nil { Glibc.kill(id, SIGTERM) } }
+
+    /// Waits for its end.
+    ///
+    /// - Throws: when it takes longer; it is killed then.
+    func end(within limit: Duration) async throws -> Int32 {
+        let deadline = ContinuousClock.now + limit
+        while ContinuousClock.now < deadline {
+            if let status { return status }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        kill()
+        throw StoryError("a process ran longer than \(limit); it said: \(output.suffix(400)) \(error.suffix(400))")
+    }
+
+    private func reap(options: Int32) -> Int32? {
+        ended.withLock { ended in
+            if let ended { return ended }
+            var raw: Int32 = 0
+            guard waitpid(id, &raw, options) == id else { return nil }
+            ended = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
+            return ended
+        }
+    }
+
+    private static func text(_ path: String) -> String {
+        FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// - Returns: the process id, or an error number below 0.
+    private static func spawn(_ arguments: [String], _ variables: [String], output: String, error: String) -> pid_t {
+        var files = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        posix_spawn_file_actions_init(&files)
+        posix_spawnattr_init(&attributes)
+        defer {
+            posix_spawn_file_actions_destroy(&files)
+            posix_spawnattr_destroy(&attributes)
+        }
+        let writing = O_WRONLY | O_CREAT | O_TRUNC
+        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&files, 1, output, writing, 0o644)
+        posix_spawn_file_actions_addopen(&files, 2, error, writing, 0o644)
+        // Threads of the test program hold signals back; the child must not inherit that.
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var argumentPointers = arguments.map { strdup($0) } + [nil]
+        var variablePointers = variables.map { strdup($0) } + [nil]
+        defer { for pointer in argumentPointers + variablePointers { free(pointer) } }
+        var id: pid_t = 0
+        let code = posix_spawn(&id, arguments[0], &files, &attributes, &argumentPointers, &variablePointers)
+        return code == 0 ? id : -code
+    }
+}
+
+/// A thread that never ends. The kernel takes a child's parent to be the thread that started it, and threads of a pool
+/// come and go.
+private final class SpawnThread: Sendable {
+    static let shared = SpawnThread()
+
+    private let jobs = Mutex<[@Sendable () -> Void]>([])
+    private let arrivals = DispatchSemaphore(value: 0)
+
+    private init() {
+        Thread.detachNewThread { [self] in
+            while true {
+                arrivals.wait()
+                let job = jobs.withLock { $0.removeFirst() }
+                job()
+            }
+        }
+    }
+
+    func run<T: Sendable>(_ body: @escaping @Sendable () -> T) async throws -> T {
+        await withCheckedContinuation { continuation in
+            jobs.withLock { $0.append { continuation.resume(returning: body()) } }
+            arrivals.signal()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import MienClient
+
+/// A coordinator and its workers, each a process of its own on a fixed port of loopback.
+final class Cluster {
+    let stage: Stage
+    let address: MienClient.Address
+    let coordinator: Node
+    let workers: [Node]
+    let workerAddresses: [String]
+
+    /// - Parameters:
+    ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
+    ///   - workerSettings: likewise.
+    init(
+        _ stage: Stage,
+        workers workerCount: Int,
+        coordinatorSettings: [String] = [],
+        workerSettings: [String] = []
+    ) throws {
+        self.stage = stage
+        address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
+        func settings(_ list: [String]) -> [String] { list.flatMap { ["--set", $0] } }
+        coordinator = Node(
+            stage,
+            ["coordinator", "--listen", "\(address)", "--data", stage.path("coordinator")]
+                + settings(["coordinator.worker_timeout=1s"] + coordinatorSettings)
+        )
+        var workers: [Node] = []
+        var addresses: [String] = []
+        for number in 1...workerCount {
+            let listen = "127.0.0.1:\(try LoopbackPort.free())"
+            addresses.append(listen)
+            workers.append(
+                Node(
+                    stage,
+                    ["worker", "--listen", listen, "--coordinator", "\(address)"]
+                        + ["--data", stage.path("worker-\(number)")]
+                        + settings(
+                            ["worker.heartbeat_interval=100ms", "worker.search_threads=1"]
+                                + ["worker.memory.partition_map=1GiB"] + workerSettings
+                        )
+                )
+            )
+        }
+        self.workers = workers
+        workerAddresses = addresses
+    }
+
+    /// Starts every node that does not run, and waits until the coordinator has heard of all workers.
+    func start() async throws {
+        for node in [coordinator] + workers where !node.isRunning { try await node.start() }
+        let client = try client()
+        defer { Task { await client.close() } }
+        try await eventually("all workers are live", within: .seconds(10)) {
+            let status = try await client.status()
+            return status.workers.count == workers.count && status.workers.allSatisfy(\.isLive) ? () : nil
+        }
+    }
+
+    /// A client that gives up quickly, or as told.
+    func client(retrying retryDuration: Duration = .zero, timeout: Duration = .seconds(10)) throws -> MienClient {
+        try MienClient(addresses: [address], calls: .init(timeout: timeout, retryDuration: retryDuration))
+    }
+
+    /// Runs a command against this cluster.
+    func mien(_ arguments: String...) async throws -> CommandResult { try await mien(arguments) }
+
+    func mien(_ arguments: [String]) async throws -> CommandResult {
+        try await stage.mien(arguments + ["--coordinator", "\(address)"])
+    }
+}

@@ -1,0 +1,42 @@
+import Foundation
+
+/// One node of a story, which can be killed and started again on the same data.
+final class Node {
+    let arguments: [String]
+    private let stage: Stage
+    private(set) var process: ChildProcess?
+
+    init(_ stage: Stage, _ arguments: [String]) {
+        self.stage = stage
+        self.arguments = arguments
+    }
+
+    var isRunning: Bool { process.map { $0.status == nil } ?? false }
+
+    /// Starts it and waits until it says that it serves.
+    ///
+    /// - Throws: when it ends instead, with what it said.
+    func start() async throws {
+        precondition(!isRunning, "the node runs already")
+        let process = try await stage.start(arguments)
+        self.process = process
+        _ = try await eventually("mien \(arguments.joined(separator: " ")) serves", within: .seconds(20)) {
+            if let status = process.status {
+                throw StoryError("it ended with status \(status): \(process.error.suffix(800))")
+            }
+            return process.output.contains("Serving:") ? true : nil
+        }
+    }
+
+    /// `kill -9`.
+    func kill() { process?.kill() }
+
+    /// Asks it to stop and waits for that.
+    ///
+    /// - Returns: its exit status.
+    func stop() async throws -> Int32 {
+        guard let process else { return 0 }
+        process.terminate()
+        return try await process.end(within: .seconds(15))
+    }
+}

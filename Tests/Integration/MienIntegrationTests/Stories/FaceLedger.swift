@@ -1,0 +1,37 @@
+import MienClient
+
+/// What a writer knows of the faces that it writes: what was acknowledged, and what may or may not have been done.
+struct FaceLedger: Sendable {
+    enum Content: Hashable, Sendable {
+        case absent
+        /// The face's content was made for this number.
+        case version(Int)
+    }
+
+    /// What each face may be now; one content where it is certain.
+    private(set) var contents: [Face.ID: Set<Content>] = [:]
+    private(set) var ids: [Face.ID] = []
+
+    /// A write is under way that would make the faces so.
+    mutating func begin(_ faces: [Face.ID], _ content: Content) {
+        for face in faces {
+            if contents[face] == nil { ids.append(face) }
+            contents[face, default: [.absent]].insert(content)
+        }
+    }
+
+    /// The write was acknowledged, or the content was seen while nothing was under way.
+    mutating func settle(_ faces: [Face.ID], _ content: Content) {
+        for face in faces { contents[face] = [content] }
+    }
+
+    var uncertainCount: Int { contents.values.count { $0.count > 1 } }
+
+    /// The embedding of a face in a version: random, and the same each time.
+    static func embedding(_ face: Face.ID, version: Int, dimension: Int) -> [Float] {
+        var seed = UInt64(version) &* 0x9E37_79B9_7F4A_7C15
+        for byte in face.description.utf8 { seed = (seed ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        var random = SeededRandom(seed: seed)
+        return random.direction(dimension: dimension)
+    }
+}

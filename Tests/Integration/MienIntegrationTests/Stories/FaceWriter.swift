@@ -1,0 +1,133 @@
+import MienClient
+import Synchronization
+
+/// Enrols, replaces and deletes its own faces, in small batches one after the other, until told to pause.
+struct FaceWriter: Sendable {
+    static let collection = "people"
+    static let model = "model-a"
+    static let dimension = 64
+    private static let largestBatch = 24
+
+    /// Told by the story to all writers.
+    final class Pause: Sendable {
+        private let flag = Atomic<Bool>(false)
+        var isAsked: Bool { flag.load(ordering: .acquiring) }
+        func ask() { flag.store(true, ordering: .releasing) }
+    }
+
+    private(set) var ledger = FaceLedger()
+    private(set) var acknowledgedCount = 0
+    private(set) var failedCount = 0
+    /// Failures that no kill explains.
+    private(set) var surprises: [String] = []
+    private var random: SeededRandom
+    private var lastVersion = 0
+
+    init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+    }
+
+    func writing(to client: MienClient, until pause: Pause) async -> FaceWriter {
+        var writer = self
+        while !pause.isAsked { await writer.writeOnce(to: client) }
+        return writer
+    }
+
+    private mutating func writeOnce(to client: MienClient) async {
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<50: await enrol(newFaces(), client)
+        case 50..<80: await enrol(someFaces(), client)
+        default: await delete(someFaces(), client)
+        }
+    }
+
+    private mutating func newFaces() -> [Face.ID] {
+        (0..<Int.random(in: 1...Self.largestBatch, using: &random)).map { _ in
+            Face.ID(high: random.next(), low: random.next())
+        }
+    }
+
+    private mutating func someFaces() -> [Face.ID] {
+        let count = Int.random(in: 1...Self.largestBatch / 2, using: &random)
+        return Array(Set((0..<count).compactMap { _ in ledger.ids.randomElement(using: &random) })).sorted()
+    }
+
+    private mutating func enrol(_ faces: [Face.ID], _ client: MienClient) async {
+        guard !faces.isEmpty else { return }
+        lastVersion += 1
+        let content = FaceLedger.Content.version(lastVersion)
+        ledger.begin(faces, content)
+        let batch = faces.map {
+            NewFace(id: $0, metadata: Face.Metadata(externalImageID: "version-\(lastVersion)"))
+        }
+        let values = faces.flatMap { FaceLedger.embedding($0, version: lastVersion, dimension: Self.dimension) }
+        do throws(MienClientError) {
+            let receipt = try await client.enrol(
+                batch,
+                embeddings: Embeddings(dimension: Self.dimension, values: values),
+                into: Self.collection,
+                model: Self.model
+            )
+            for case .rejected(let reason) in receipt.outcomes { surprises.append("a good row was refused: \(reason)") }
+            acknowledge(faces, content)
+        } catch {
+            await note(error)
+        }
+    }
+
+    private mutating func delete(_ faces: [Face.ID], _ client: MienClient) async {
+        guard !faces.isEmpty else { return }
+        ledger.begin(faces, .absent)
+        do throws(MienClientError) {
+            _ = try await client.deleteFaces(faces, from: Self.collection)
+            acknowledge(faces, .absent)
+        } catch {
+            await note(error)
+        }
+    }
+
+    private mutating func acknowledge(_ faces: [Face.ID], _ content: FaceLedger.Content) {
+        acknowledgedCount += 1
+        ledger.settle(faces, content)
+    }
+
+    private mutating func note(_ error: MienClientError) async {
+        failedCount += 1
+        let isExpected: [MienClientError.Code] = [.unavailable, .deadlineExceeded, .overloaded, .notYet]
+        if !isExpected.contains(error.code) { surprises.append("\(error)") }
+        try? await Task.sleep(for: .milliseconds(20))
+    }
+
+    /// Compares what is stored of this writer's faces with what it knows. What was uncertain is certain afterwards.
+    ///
+    /// - Parameter stored: every face of the collection; this writer's are taken out of it.
+    /// - Returns: what is wrong, a sentence each.
+    mutating func check(_ stored: inout [Face.ID: Face]) -> [String] {
+        var faults: [String] = []
+        for (id, possible) in ledger.contents {
+            let face = stored.removeValue(forKey: id)
+            let content: FaceLedger.Content
+            if let face {
+                let name = face.metadata.externalImageID ?? ""
+                guard let version = Int(name.dropFirst("version-".count)) else {
+                    faults.append("the face \(id) has lost its name")
+                    continue
+                }
+                content = .version(version)
+                let wanted = FaceLedger.embedding(id, version: version, dimension: Self.dimension)
+                let difference = zip(wanted, face.embedding ?? []).map { abs($0 - $1) }.max() ?? 1
+                // Half of the last place of float16 at most, and the rounding of the length.
+                if face.embedding?.count != wanted.count || difference > 6e-4 {
+                    faults.append("the face \(id) of version \(version) has another embedding, off by \(difference)")
+                }
+            } else {
+                content = .absent
+            }
+            if !possible.contains(content) {
+                faults.append("the face \(id) is \(content), and may only be one of \(possible)")
+            }
+            ledger.settle([id], content)
+        }
+        return faults
+    }
+}

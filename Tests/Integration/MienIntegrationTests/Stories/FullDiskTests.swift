@@ -1,0 +1,125 @@
+import Glibc
+import MienClient
+import Testing
+
+extension Integration {
+    /// A worker's disk fills up: writes are refused with a reason, reads go on, and nothing acknowledged is lost.
+    @Suite struct FullDiskTests {
+        private static let dimension = 1024
+        private static let batchRowCount = 100
+
+        @Test(.timeLimit(.minutes(1))) func aFullDiskRefusesWritesAndKeepsWhatItHas() async throws {
+            try await Stage.play { stage in
+                // Workers keep 64 MiB in reserve.
+                guard let disk = try stage.mountMemory("worker-1", mebibytes: 76) else {
+                    print("full disk: skipped, because the tests may not mount a file system")
+                    return
+                }
+                let cluster = try Cluster(stage, workers: 1)
+                try await cluster.start()
+                let client = try cluster.client()
+                _ = try await client.createCollection(
+                    CollectionOptions(name: "people", dimension: Self.dimension, embeddingModel: "m", shardCount: 1)
+                )
+                var random = SeededRandom(seed: 11)
+                var stored: [Face.ID: [Float]] = [:]
+                var refusal: MienClientError?
+                while refusal == nil, stored.count < 20_000 {
+                    let batch = (0..<Self.batchRowCount).map { _ in
+                        (Face.ID(high: random.next(), low: random.next()), random.direction(dimension: Self.dimension))
+                    }
+                    do throws(MienClientError) {
+                        try await enrol(batch, client)
+                        for (id, embedding) in batch { stored[id] = embedding }
+                    } catch {
+                        refusal = error
+                    }
+                }
+                print("full disk: \(stored.count) faces were stored before it was full")
+                #expect(stored.count >= Self.batchRowCount)
+                #expect(refusal?.code == .storageFull, "\(String(describing: refusal))")
+                #expect(refusal?.message.contains("free some space") ?? false, "\(String(describing: refusal))")
+                #expect(refusal?.message.contains("\(disk)") ?? false, "\(String(describing: refusal))")
+                try await check(stored, client)
+
+                cluster.workers[0].kill()
+                try await cluster.start()
+                try await check(stored, client)
+
+                // With more room the same worker goes on.
+                #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT), "size=200m") == 0)
+                let late = (
+                    Face.ID(high: random.next(), low: random.next()), random.direction(dimension: Self.dimension)
+                )
+                try await enrol([late], client)
+                stored[late.0] = late.1
+                try await check(stored, client)
+                await client.close()
+            }
+        }
+
+        @Test(.timeLimit(.minutes(1))) func aFullDiskTakesNoNewCollectionAndItsNodeGoesOn() async throws {
+            try await Stage.play { stage in
+                guard let disk = try stage.mountMemory("worker-1", mebibytes: 1) else {
+                    print("full disk: skipped, because the tests may not mount a file system")
+                    return
+                }
+                let cluster = try Cluster(stage, workers: 1)
+                try await cluster.start()
+                let client = try cluster.client()
+                // Room for nothing, for a folder, for some of its files: each attempt ends somewhere else.
+                for kibibytes in stride(from: 0, through: 96, by: 8) {
+                    try stage.fill(disk, leaving: kibibytes << 10)
+                    _ = try? await client.createCollection(
+                        CollectionOptions(
+                            name: "people-\(kibibytes)", dimension: 64, embeddingModel: "m", shardCount: 1))
+                    try await Task.sleep(for: .milliseconds(100))
+                    guard cluster.workers[0].isRunning else { break }
+                }
+                let said = cluster.workers[0].process?.error ?? ""
+                try #require(cluster.workers[0].isRunning, "the worker ended: \(said.suffix(400))")
+                let created = try await cluster.mien(
+                    "collection", "create", "people", "--dimension", "64", "--model", "m", "--timeout", "5")
+                #expect(created.status == 0, "a collection waits for room: \(created)")
+
+                #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT), "size=200m") == 0)
+                var random = SeededRandom(seed: 12)
+                let face = (Face.ID(high: 1, low: 2), random.direction(dimension: 64))
+                try await eventually("the collection takes faces once there is room", within: .seconds(20)) {
+                    try await enrol([face], client)
+                }
+                try await check([face.0: face.1], client)
+                await client.close()
+            }
+        }
+
+        private func enrol(_ faces: [(Face.ID, [Float])], _ client: MienClient) async throws(MienClientError) {
+            _ = try await client.enrol(
+                faces.map { NewFace(id: $0.0) },
+                embeddings: Embeddings(dimension: faces[0].1.count, values: faces.flatMap(\.1)),
+                into: "people",
+                model: "m"
+            )
+        }
+
+        private func check(_ stored: [Face.ID: [Float]], _ client: MienClient) async throws {
+            var listed: Set<Face.ID> = []
+            for try await page in client.allFaces(in: "people") { listed.formUnion(page.map(\.id)) }
+            #expect(listed == Set(stored.keys), "\(listed.count) faces are listed of \(stored.count) acknowledged")
+            let sample = stored.sorted { $0.key < $1.key }.prefix(20)
+            let results = try await client.search(
+                "people",
+                probes: Embeddings(dimension: sample[0].value.count, values: sample.flatMap(\.value)),
+                model: "m",
+                options: SearchOptions(matchLimit: 1, effort: .exact)
+            )
+            for (face, outcome) in zip(sample, results.outcomes) {
+                guard case .matches(let matches) = outcome else {
+                    Issue.record("a good probe was refused")
+                    continue
+                }
+                #expect(matches.first?.id == face.key)
+            }
+        }
+    }
+}

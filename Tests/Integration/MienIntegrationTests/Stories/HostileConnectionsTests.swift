@@ -1,0 +1,119 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// Peers that send garbage, nothing or too much; the node closes on them and serves the others meanwhile.
+    @Suite struct HostileConnectionsTests {
+        private static let silenceLimit = Duration.seconds(1)
+
+        @Test(.timeLimit(.minutes(1))) func aCoordinatorServesOthersWhilePeersMisbehave() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 1,
+                    coordinatorSettings: ["limits.unauthenticated_time=1s"]
+                )
+                try await cluster.start()
+                let client = try cluster.client(timeout: .seconds(2))
+                _ = try await client.createCollection(
+                    CollectionOptions(name: "people", dimension: 64, embeddingModel: "m", shardCount: 1)
+                )
+                let process = try #require(cluster.coordinator.process)
+                let residentBefore = try residentKibibytes(process.id)
+                let port = cluster.address.port
+
+                var garbage = SeededRandom(seed: SeededRandom.storySeed("hostile connections"))
+                for byteCount in [1, 31, 32, 33, 4096, 200_000] {
+                    let bytes = (0..<byteCount).map { _ in UInt8.random(in: 0...255, using: &garbage) }
+                    try await isClosed(sending: bytes, to: port, "\(byteCount) bytes of garbage")
+                }
+                try await isClosed(sending: Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8), to: port, "HTTP")
+                try await isClosed(
+                    sending: WireFrame(type: 1, payload: []).headerOnly(promising: 0xFFFF_FFFF),
+                    to: port,
+                    "4 GiB of hello"
+                )
+                let hello = WireFrame.hello.bytes
+                try await isClosed(sending: Array(hello.prefix(hello.count / 2)), to: port, "half a hello")
+                try await isClosed(sending: Array(hello.prefix(20)), to: port, "half a header")
+                var damaged = hello
+                damaged[hello.count - 1] ^= 1
+                try await isClosed(sending: damaged, to: port, "a damaged hello")
+                try await servesAfterHello(port)
+                try await isServed(client)
+
+                try await servesBesideSilentPeers(count: 200, port: port, client)
+                try await isServed(client)
+                #expect(process.status == nil, "the coordinator runs on")
+                let grown = try residentKibibytes(process.id) - residentBefore
+                #expect(grown < 64 << 10, "the coordinator grew by \(grown) KiB")
+                await client.close()
+            }
+        }
+
+        /// A peer that sends these bytes and waits is closed in the time that peers have to say hello, and some.
+        private func isClosed(sending bytes: [UInt8], to port: Int, _ what: String) async throws {
+            guard let socket = TCPSocket.connected(to: port) else {
+                Issue.record("\(what): the coordinator does not listen")
+                return
+            }
+            defer { socket.close() }
+            socket.send(bytes)
+            let answer = try await socket.receive(for: Self.silenceLimit + .seconds(3))
+            #expect(answer.isClosed, "\(what): the coordinator keeps the connection")
+            #expect(answer.bytes.count < 4096 + 32)
+        }
+
+        /// After a good hello, a frame that promises too much gets its status and the connection ends.
+        private func servesAfterHello(_ port: Int) async throws {
+            let socket = try #require(TCPSocket.connected(to: port))
+            defer { socket.close() }
+            socket.send(WireFrame.hello.bytes)
+            let reply = try await socket.receive(for: .milliseconds(300))
+            #expect(!reply.isClosed && reply.bytes.count > 32, "a good hello is answered")
+            #expect(reply.bytes.dropFirst(4).prefix(2) == [2, 0], "with a HelloReply")
+            socket.send(WireFrame(type: 0x0101, payload: []).headerOnly(promising: 0x7FFF_FFFF))
+            let refusal = try await socket.receive(for: .seconds(3))
+            #expect(refusal.isClosed, "the coordinator keeps a connection that promises 2 GiB")
+            #expect(refusal.bytes.dropFirst(4).prefix(2) == [6, 0], "a status says why")
+        }
+
+        private func servesBesideSilentPeers(count: Int, port: Int, _ client: MienClient) async throws {
+            var sockets: [TCPSocket] = []
+            defer { for socket in sockets { socket.close() } }
+            for _ in 0..<count {
+                if let socket = TCPSocket.connected(to: port) { sockets.append(socket) }
+            }
+            #expect(sockets.count == count)
+            try await isServed(client)
+            // New clients get in beside them, too.
+            let other = try MienClient(
+                addresses: [MienClient.Address(host: "127.0.0.1", port: port)],
+                calls: .init(timeout: .seconds(2), retryDuration: .zero)
+            )
+            try await isServed(other)
+            await other.close()
+            var closedCount = 0
+            let deadline = ContinuousClock.now + Self.silenceLimit + .seconds(4)
+            for socket in sockets {
+                let rest = max(.milliseconds(10), deadline - .now)
+                if try await socket.receive(for: rest).isClosed { closedCount += 1 }
+            }
+            #expect(closedCount == count, "\(closedCount) of \(count) silent peers were closed")
+        }
+
+        private func isServed(_ client: MienClient) async throws {
+            for _ in 0..<20 {
+                let collections = try await client.collections()
+                #expect(collections.map(\.options.name) == ["people"])
+            }
+        }
+
+        private func residentKibibytes(_ process: pid_t) throws -> Int {
+            let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+            return try #require(line?.split(separator: " ").dropFirst().first.flatMap { Int($0) })
+        }
+    }
+}

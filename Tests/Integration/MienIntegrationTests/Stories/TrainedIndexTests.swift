@@ -1,0 +1,155 @@
+import MienClient
+import SyntheticGallery
+import Testing
+
+extension Integration {
+    /// A codebook is trained by itself, and the index that it makes is there at once after a kill.
+    @Suite struct TrainedIndexTests {
+        private static let faceCount = 10_000
+        private static let probeCount = 100
+        private static let dimension = 128
+        private static let model = "synthetic-mugshot-128"
+
+        @Test(.timeLimit(.minutes(1))) func aTrainedIndexServesAtOnceAfterItsWorkerIsKilled() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 2,
+                    coordinatorSettings: [
+                        "coordinator.training.min_faces=8000", "coordinator.training.sample=8000",
+                    ]
+                )
+                try await cluster.start()
+                let client = try cluster.client()
+                let gallery = try SyntheticGallery(
+                    GalleryParameters(faceCount: Self.faceCount, dimension: Self.dimension, profile: .mugshot, seed: 7)
+                )
+                let ids = try await enrol(gallery, client)
+
+                let description = try await eventually(
+                    "the codebook is trained and rows are folded",
+                    within: .seconds(40)
+                ) {
+                    let description = try await client.describe("people")
+                    let isFolded = description.shards.allSatisfy { $0.freshCount < $0.faceCount / 4 }
+                    return description.training == .trained && description.codebook != nil && isFolded
+                        && description.faceCount == Self.faceCount ? description : nil
+                }
+                #expect(description.codebook?.listCount ?? 0 > 8)
+                let probes = Embeddings(
+                    dimension: Self.dimension,
+                    values: gallery.probes(in: 0..<Self.probeCount)
+                )
+                let before = try await searches(probes, gallery, ids, client)
+
+                cluster.workers[0].kill()
+                try await cluster.workers[0].start()
+                let restart = ContinuousClock.now
+                let first = try await eventually("a full search after the restart", within: .seconds(10)) {
+                    try await client.search(
+                        "people",
+                        probes: probes,
+                        model: Self.model,
+                        options: SearchOptions(matchLimit: 3, effort: .full)
+                    )
+                }
+                let pause = ContinuousClock.now - restart
+                print("trained index: first full answer \(pause) after the killed worker said that it serves")
+                #expect(pause < .seconds(2))
+                #expect(first.coverage.isFull)
+                let after = try await searches(probes, gallery, ids, client)
+                for (effort, matches) in before {
+                    #expect(after[effort] == matches, "\(effort) gives other answers after the kill")
+                }
+                await client.close()
+            }
+        }
+
+        private struct FoundFace: Hashable {
+            var id: Face.ID
+            var similarity: Float
+        }
+
+        private func enrol(_ gallery: SyntheticGallery, _ client: MienClient) async throws -> [Face.ID] {
+            _ = try await client.createCollection(
+                CollectionOptions(
+                    name: "people",
+                    dimension: Self.dimension,
+                    embeddingModel: Self.model,
+                    shardCount: 2
+                )
+            )
+            var ids: [Face.ID] = []
+            for first in stride(from: 0, to: Self.faceCount, by: 1000) {
+                let rows = first..<min(first + 1000, Self.faceCount)
+                let faces = rows.map { row in
+                    NewFace(
+                        id: Face.ID(high: UInt64(row), low: UInt64(row) &* 0x9E37_79B9_7F4A_7C15),
+                        metadata: Face.Metadata(
+                            personID: SyntheticGallery.personID(gallery.faceInfo(row).identity)
+                        )
+                    )
+                }
+                _ = try await client.enrol(
+                    faces,
+                    embeddings: Embeddings(dimension: Self.dimension, values: gallery.faces(in: rows)),
+                    into: "people",
+                    model: Self.model
+                )
+                ids += faces.map(\.id)
+            }
+            return ids
+        }
+
+        /// The matches of all probes at every effort; mates are found as exact search finds them.
+        private func searches(
+            _ probes: Embeddings,
+            _ gallery: SyntheticGallery,
+            _ ids: [Face.ID],
+            _ client: MienClient
+        ) async throws -> [String: [[FoundFace]]] {
+            var matches: [String: [[FoundFace]]] = [:]
+            var exactFound: Set<Int> = []
+            for effort in [SearchOptions.Effort.exact, .full, .recall(0.99), .lists(8)] {
+                let results = try await client.search(
+                    "people",
+                    probes: probes,
+                    model: Self.model,
+                    options: SearchOptions(matchLimit: 3, effort: effort)
+                )
+                #expect(results.coverage.isFull)
+                let found = results.outcomes.map { outcome -> [FoundFace] in
+                    guard case .matches(let matches) = outcome else { return [] }
+                    return matches.map { FoundFace(id: $0.id, similarity: $0.similarity) }
+                }
+                matches["\(effort)"] = found
+                let rankOne = Set(
+                    found.indices.filter { probe in
+                        gallery.probeInfo(probe).mates.contains { ids[$0] == found[probe].first?.id }
+                    }
+                )
+                if effort == .exact {
+                    exactFound = rankOne
+                    #expect(exactFound.count > 70, "only \(exactFound.count) probes find a mate")
+                    #expect(results.coverage.rowsVisited == UInt64(Self.faceCount * Self.probeCount))
+                } else {
+                    // Eight lists are few; the other efforts promise to find nearly all.
+                    let promised = effort == .lists(8) ? 0.8 : 0.97
+                    let kept = rankOne.intersection(exactFound).count
+                    #expect(
+                        Double(kept) >= promised * Double(exactFound.count),
+                        "\(effort) finds \(kept) of the \(exactFound.count) mates that exact search finds"
+                    )
+                }
+                if effort == .lists(8) {
+                    #expect(results.coverage.listsVisited <= UInt64(2 * 8 * Self.probeCount))
+                    #expect(
+                        results.coverage.rowsVisited < UInt64(Self.faceCount * Self.probeCount / 2),
+                        "the index spares no work"
+                    )
+                }
+            }
+            return matches
+        }
+    }
+}
