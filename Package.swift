@@ -143,8 +143,8 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "PartitionEngine", "QueryRouter",
-                "WireProtocol", "WireTransport", "WorkerService",
+                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "PartitionEngine",
+                "QueryRouter", "WireProtocol", "WireTransport", "WorkerService",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -23,7 +23,8 @@ struct LayerTests {
         let offenders = manifest.targets.filter { target in
             let parts = target.path.split(separator: "/").map(String.init)
             let top = target.kind == "testTarget" ? "Tests" : "Sources"
-            let isLayered = parts.count == 3 && Self.layers.contains(parts[1])
+            let isStory = target.kind == "testTarget" && parts.count == 3 && parts[1] == "Integration"
+            let isLayered = parts.count == 3 && Self.layers.contains(parts[1]) || isStory
             let isOverall = parts.count == 2 && target.kind == "testTarget"
             return parts.first != top || !(isLayered || isOverall) || Repository.paths(below: target.path).isEmpty
         }

@@ -1,15 +1,15 @@
 /// How a partition is run. The defaults suit a worker; tests make them small.
 package struct PartitionOptions: Sendable {
     /// Rows outside any run from which a fold begins, once a codebook is installed.
-    package var foldRowCount = 4096
+    package var foldRowCount = 2048
     /// Most rows of one fold.
     package var foldRowLimit = 32_768
-    /// Neighbouring runs of one size class that are merged into one.
-    package var mergeFanIn = 8
+    /// A run is merged with the younger ones when it has at most this many times their rows together; 0 merges nothing.
+    package var mergeRatio = 1.0
     /// Share of dead rows from which a run is rewritten without them.
     package var compactionDeadShare = 0.2
     /// Candidates per probe whose stored embeddings are compared: this many, and a multiple of k.
-    package var candidateFloor = 256
+    package var candidateFloor = 96
     package var candidatesPerMatch = 4
     /// Receipts kept for writes sent again.
     package var receiptLimit = 65_536

@@ -87,7 +87,7 @@ struct WorkerConfigurationTests {
         let found = try problems(
             ofWorker: yaml,
             environment: ["MIEN_WORKER_DATTA": "x", "MIEN_LIMITS_MAX_K": "0", "MIEN_UNRELATED": "1"],
-            flags: ["worker.write_queue": "1", "worker.heartbeat_interval": "1d"],
+            flags: ["worker.search_thread": "1", "worker.heartbeat_interval": "1d"],
             in: folder
         )
         let keys =
@@ -104,7 +104,7 @@ struct WorkerConfigurationTests {
                 "worker.yaml:7: level is set again; it is already set on line 6",
                 "worker.yaml:8: limits must be a section with the keys \(limits), but is a single value",
                 "worker.yaml:10: coordinator.listen must be \(ip), but is \"nowhere\"",
-                "MIEN_LIMITS_MAX_K: limits.max_k must be a whole number from 1 to 1000000, but is \"0\"",
+                "MIEN_LIMITS_MAX_K: limits.max_k must be a whole number from 1 to 1000, but is \"0\"",
             ]
         )
         #expect(found.count == 11)
@@ -114,7 +114,7 @@ struct WorkerConfigurationTests {
             )
         )
         #expect(
-            found.contains { $0.hasPrefix("command line: worker.write_queue is not a known key; did you mean worker.") }
+            found.contains { $0.hasPrefix("command line: worker.search_thread is not a known key; did you mean worker.search_threads") }
         )
         #expect(
             found.contains {

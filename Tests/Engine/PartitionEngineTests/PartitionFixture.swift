@@ -108,7 +108,7 @@ extension PartitionOptions {
         var options = PartitionOptions()
         options.foldRowCount = 128
         options.foldRowLimit = 256
-        options.mergeFanIn = 2
+        options.mergeRatio = 1
         options.mapByteCount = 1 << 30
         options.minimumFreeByteCount = 0
         return options

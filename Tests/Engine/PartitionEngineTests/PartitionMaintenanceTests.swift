@@ -23,7 +23,7 @@ struct PartitionMaintenanceTests {
 
     @Test func foldingTakesWholeChunksAndLeavesTheRestFresh() throws {
         var options = PartitionOptions.small
-        options.mergeFanIn = 100
+        options.mergeRatio = 0
         let (fixture, _) = try filled(700, options: options)
         try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
         // 640 rows lie in full chunks: two folds of the limit of 256 and one of the last 128.

@@ -133,7 +133,7 @@ struct PartitionSearchTests {
         var options = PartitionOptions.small
         // Dead rows stay in their runs, so that the scan meets them.
         options.compactionDeadShare = 2
-        options.mergeFanIn = 100
+        options.mergeRatio = 0
         options.candidateFloor = 10
         let fixture = try PartitionFixture(options: options)
         var source = FaceSource(dimension: 64)

@@ -92,12 +92,19 @@ import Testing
 
     @Test func aFolderThatCannotBeMadeIsNamed() throws {
         let gallery = try SyntheticGallery(GalleryParameters(faceCount: 10, dimension: 64))
+        try Data([1]).write(to: URL(fileURLWithPath: "\(folder)/file"))
         #expect(
             throws: GalleryError.folder(
-                path: "\(folder)/none/g.partial",
+                path: "\(folder)/file/g.partial",
                 action: "created",
-                reason: "no such file or directory"
+                reason: "not a directory"
             )
-        ) { try GalleryWriter(gallery).write(to: "\(folder)/none/g") }
+        ) { try GalleryWriter(gallery).write(to: "\(folder)/file/g") }
+    }
+
+    @Test func missingFoldersAboveAreMade() throws {
+        let gallery = try SyntheticGallery(GalleryParameters(faceCount: 10, dimension: 64))
+        try GalleryWriter(gallery).write(to: "\(folder)/a/b/g")
+        #expect(FileManager.default.fileExists(atPath: "\(folder)/a/b/g/embeddings.npy"))
     }
 }

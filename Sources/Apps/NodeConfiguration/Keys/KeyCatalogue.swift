@@ -13,7 +13,7 @@ enum KeyCatalogue {
     static let logFormat = Key.choice("log.format", default: LogFormat.text)
     static let maxFrame = Key.bytes("limits.max_frame", default: 16 << 20, in: 64 << 10...1 << 30)
     static let maxStreams = Key.count("limits.max_streams", default: 256, in: 1...65536)
-    static let maxK = Key.count("limits.max_k", default: 10000, in: 1...1_000_000)
+    static let maxK = Key.count("limits.max_k", default: 1000, in: 1...1000)
     static let maxBatch = Key.count("limits.max_batch", default: 4096, in: 1...65536)
     static let maxProbes = Key.count("limits.max_probes", default: 1024, in: 1...65536)
     static let unauthenticatedBytes = Key.bytes("limits.unauthenticated_bytes", default: 4 << 10, in: 1 << 10...1 << 20)
@@ -25,8 +25,8 @@ enum KeyCatalogue {
     static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
-    static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1000...10_000_000)
-    static let trainingSample = Key.count("coordinator.training.sample", default: 65536, in: 1000...1_000_000)
+    static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
+    static let trainingSample = Key.count("coordinator.training.sample", default: 65536, in: 1024...1_000_000)
     static let trainingLists = Key.automaticCount("coordinator.training.lists", in: 1...65536)
 
     // Worker.

@@ -121,8 +121,8 @@ package enum TrainingPlanner {
         )
     }
 
-    /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces, then
-    /// by id.
+    /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces,
+    /// then by id.
     private static func trainer(
         for record: CollectionRecord,
         in view: ClusterView,

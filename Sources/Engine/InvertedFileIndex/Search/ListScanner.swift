@@ -1,4 +1,3 @@
-internal import VectorMath
 
 /// Finds, for every probe of a batch, the rows whose codes promise the greatest similarity.
 ///
@@ -44,7 +43,7 @@ package struct ListScanner {
             completedShare: 1
         )
         let visits = Self.visits(selections, probes: probes, listCount: codebook.listCount)
-        let scratch = ScanScratch(planeCount: codebook.plan.planeCount)
+        let scratch = ScanScratch(planeCount: codebook.plan.planeCount, probes: probes)
         var next = 0
         while next < visits.count {
             if shouldStop() {
@@ -56,11 +55,8 @@ package struct ListScanner {
             while end < visits.count, visits[end].list == list, visits[end].round == visits[next].round { end += 1 }
             let visiting = visits[next..<end]
             try lists.forEachBlock(ofList: list) { block in
-                var first = visiting.startIndex
-                while first < visiting.endIndex {
-                    let group = visiting[first..<min(first + VectorKernels.maximumScanProbes, visiting.endIndex)]
-                    scratch.scan(block, probes: probes, visits: group, lists: lists, into: &outcome.candidates)
-                    first = group.endIndex
+                unsafe outcome.candidates.withUnsafeMutableBufferPointer { candidates in
+                    unsafe scratch.scan(block, visits: visiting, lists: lists, into: candidates)
                 }
                 outcome.rowsVisited += UInt64(block.rowCount * visiting.count)
             }

@@ -7,13 +7,18 @@ package struct PreparedProbes: Sendable {
     /// `[probeCount × planeCount × 512]`.
     let tables: [UInt8]
     let tableByteCount: Int
-    /// Estimate of `⟨probe, x⟩`: `meanTerm + factor * (step * sum + bias)`.
-    let steps: [Float]
-    let biases: [Float]
-    let meanTerms: [Float]
+    /// `[probeCount]`.
+    let lines: [EstimateLine]
     /// `[probeCount × listCount]`.
     private let listScores: [[Int32]]
     private let quantizer: CoarseQuantizer
+
+    /// How a sum of table entries becomes an estimate of `⟨probe, x⟩`: `meanTerm + factor * (step * sum + bias)`.
+    struct EstimateLine {
+        let step: Float
+        let bias: Float
+        let meanTerm: Float
+    }
 
     /// - Parameter probes: `[n × dimension]`, unit vectors.
     package init(probes: [Float], codebook: Codebook) {
@@ -23,8 +28,8 @@ package struct PreparedProbes: Sendable {
         let rotated = codebook.rotate(probes: probes)
         let tableByteCount = codebook.plan.planeCount * VectorKernels.lutPlaneByteCount
         var tables = [UInt8](repeating: 0, count: count * tableByteCount)
-        var steps: [Float] = []
-        var biases: [Float] = []
+        let meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: dimension)
+        var lines: [EstimateLine] = []
         unsafe rotated.withUnsafeBufferPointer { rotated in
             unsafe codebook.scale.withUnsafeBufferPointer { scale in
                 unsafe tables.withUnsafeMutableBufferPointer { tables in
@@ -37,8 +42,7 @@ package struct PreparedProbes: Sendable {
                                 rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]
                             )
                         )
-                        steps.append(line.step)
-                        biases.append(line.bias)
+                        lines.append(EstimateLine(step: line.step, bias: line.bias, meanTerm: meanTerms[probe]))
                     }
                 }
             }
@@ -46,9 +50,7 @@ package struct PreparedProbes: Sendable {
         probeCount = count
         self.tables = tables
         self.tableByteCount = tableByteCount
-        self.steps = steps
-        self.biases = biases
-        meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: dimension)
+        self.lines = lines
         quantizer = codebook.quantizer
         listScores = (0..<count).map {
             codebook.quantizer.scores(rotated: rotated[$0 * coded..<($0 + 1) * coded])

@@ -12,8 +12,12 @@ struct ScanScratch: ~Copyable {
     private let rowOutputs: UnsafeMutableBufferPointer<UnsafeMutablePointer<UInt32>?>
     private let sumOutputs: UnsafeMutableBufferPointer<UnsafeMutablePointer<UInt16>?>
     private let counts: UnsafeMutableBufferPointer<Int>
+    /// Look-up tables of all probes: `[probeCount × tableByteCount]`.
+    private let allTables: UnsafeMutableBufferPointer<UInt8>
+    private let tableByteCount: Int
+    private let lines: UnsafeMutableBufferPointer<PreparedProbes.EstimateLine>
 
-    init(planeCount: Int) {
+    init(planeCount: Int, probes prepared: PreparedProbes) {
         let probes = VectorKernels.maximumScanProbes
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         self.planeCount = planeCount
@@ -27,6 +31,11 @@ struct ScanScratch: ~Copyable {
         unsafe counts = .allocate(capacity: probes)
         unsafe thresholds.initialize(repeating: -1)
         unsafe counts.initialize(repeating: 0)
+        tableByteCount = prepared.tableByteCount
+        unsafe allTables = .allocate(capacity: prepared.tables.count)
+        _ = unsafe allTables.initialize(from: prepared.tables)
+        unsafe lines = .allocate(capacity: prepared.lines.count)
+        _ = unsafe lines.initialize(from: prepared.lines)
         for probe in 0..<probes {
             unsafe rowOutputs[probe] = unsafe rows.baseAddress! + probe * capacity
             unsafe sumOutputs[probe] = unsafe sums.baseAddress! + probe * capacity
@@ -42,55 +51,62 @@ struct ScanScratch: ~Copyable {
         unsafe rowOutputs.deallocate()
         unsafe sumOutputs.deallocate()
         unsafe counts.deallocate()
+        unsafe allTables.deallocate()
+        unsafe lines.deallocate()
     }
 
-    /// Scores one block against up to four probes and offers what is above each probe's threshold.
+    /// Scores one block against its probes, four at a time, and offers what is above each probe's threshold.
     func scan<Lists: InvertedLists>(
         _ block: CodeBlock,
-        probes: PreparedProbes,
         visits: ArraySlice<ListScanner.Visit>,
         lists: Lists,
-        into candidates: inout [CandidateSet]
+        into candidates: UnsafeMutableBufferPointer<CandidateSet>
     ) {
         for plane in 0..<planeCount {
             unsafe planes[plane] = unsafe block.firstPlane + plane * block.planeStride
         }
-        unsafe probes.tables.withUnsafeBufferPointer { allTables in
-            for (slot, visit) in visits.enumerated() {
-                let probe = Int(visit.probe)
-                unsafe tables[slot] = unsafe allTables.baseAddress! + probe * probes.tableByteCount
+        var first = visits.startIndex
+        while first < visits.endIndex {
+            let count = min(VectorKernels.maximumScanProbes, visits.endIndex - first)
+            for slot in 0..<count {
+                let probe = Int(visits[first + slot].probe)
+                unsafe tables[slot] = unsafe UnsafePointer(allTables.baseAddress! + probe * tableByteCount)
                 unsafe thresholds[slot * planeCount + planeCount - 1] = leastSum(
-                    for: candidates[probe].threshold,
-                    probe: probe,
-                    probes: probes,
-                    greatestFactor: block.greatestFactor
-                )
+                    for: unsafe candidates[probe].threshold, line: unsafe lines[probe],
+                    greatestFactor: block.greatestFactor)
             }
             unsafe VectorKernels.scanCodes(
                 planes: UnsafeBufferPointer(planes),
                 groupCount: block.groupCount,
                 rowCount: block.rowCount,
-                luts: UnsafeBufferPointer(rebasing: tables[0..<visits.count]),
-                thresholds: UnsafeBufferPointer(rebasing: thresholds[0..<visits.count * planeCount]),
-                rowsOut: UnsafeBufferPointer(rebasing: rowOutputs[0..<visits.count]),
-                scoresOut: UnsafeBufferPointer(rebasing: sumOutputs[0..<visits.count]),
-                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<visits.count])
-            )
-        }
-        for (slot, visit) in visits.enumerated() {
-            let probe = Int(visit.probe)
-            let step = probes.steps[probe]
-            let bias = probes.biases[probe]
-            let meanTerm = probes.meanTerms[probe]
-            for index in 0..<(unsafe counts[slot]) {
-                let row = unsafe Int(rowOutputs[slot]![index])
-                let factor = unsafe Self.widen(block.factors[row])
-                let estimate = unsafe meanTerm + factor * (step * Float(sumOutputs[slot]![index]) + bias)
-                guard estimate >= candidates[probe].threshold else { continue }
-                let rowID = unsafe block.rowIDs[row]
-                guard lists.isLive(row: rowID) else { continue }
-                candidates[probe].insert(estimate: estimate, row: rowID)
+                luts: UnsafeBufferPointer(rebasing: tables[0..<count]),
+                thresholds: UnsafeBufferPointer(rebasing: thresholds[0..<count * planeCount]),
+                rowsOut: UnsafeBufferPointer(rebasing: rowOutputs[0..<count]),
+                scoresOut: UnsafeBufferPointer(rebasing: sumOutputs[0..<count]),
+                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<count]))
+            for slot in 0..<count {
+                let survivorCount = unsafe counts[slot]
+                if survivorCount == 0 { continue }
+                unsafe offer(block, slot: slot, survivorCount, lists, to: &candidates[Int(visits[first + slot].probe)],
+                    line: lines[Int(visits[first + slot].probe)])
             }
+            first += count
+        }
+    }
+
+    private func offer<Lists: InvertedLists>(
+        _ block: CodeBlock, slot: Int, _ survivorCount: Int, _ lists: Lists, to candidates: inout CandidateSet,
+        line: PreparedProbes.EstimateLine
+    ) {
+        let survivors = unsafe rowOutputs[slot]!
+        let survivorSums = unsafe sumOutputs[slot]!
+        for index in 0..<survivorCount {
+            let row = unsafe Int(survivors[index])
+            let factor = unsafe Self.widen(block.factors[row])
+            let estimate = unsafe line.meanTerm + factor * (line.step * Float(survivorSums[index]) + line.bias)
+            guard estimate >= candidates.threshold else { continue }
+            let rowID = unsafe block.rowIDs[row]
+            if lists.isLive(row: rowID) { candidates.insert(estimate: estimate, row: rowID) }
         }
     }
 
@@ -102,14 +118,11 @@ struct ScanScratch: ~Copyable {
 
     /// The kernel's threshold (a row survives above it) under which no row of the block can reach `similarity`.
     private func leastSum(
-        for similarity: Float,
-        probe: Int,
-        probes: PreparedProbes,
-        greatestFactor: Float
+        for similarity: Float, line: PreparedProbes.EstimateLine, greatestFactor: Float
     ) -> Int32 {
-        let wanted = similarity - probes.meanTerms[probe]
+        let wanted = similarity - line.meanTerm
         guard wanted > 0, greatestFactor > 0 else { return -1 }
-        let sum = (wanted / greatestFactor - probes.biases[probe]) / probes.steps[probe]
+        let sum = (wanted / greatestFactor - line.bias) / line.step
         // One sum of slack absorbs the rounding of this line against that of the estimate.
         return sum <= 2 ? -1 : Int32(min(sum.rounded(.down) - 2, 70_000))
     }

@@ -10,35 +10,27 @@ struct MergePlanner {
         let deadCount: Int
     }
 
-    let fanIn: Int
-    let smallestRowCount: Int
+    /// See ``PartitionOptions/mergeRatio``.
+    let ratio: Double
+    /// See ``PartitionOptions/compactionDeadShare``.
     let deadShare: Double
 
     /// Runs to rewrite into one, neighbours by row id; empty when nothing is worth it.
     ///
-    /// A run with too many dead rows goes first, alone; then the first `fanIn` neighbours of one size class. A size
-    /// class spans a factor of `fanIn`, so a row is rewritten once per class.
+    /// A run with too many dead rows goes first, alone. Otherwise the longest row of youngest runs of which each has at
+    /// most `ratio` times the rows of those younger than it: sizes then fall from old to young as the digits of a binary
+    /// counter do, so `n` rows lie in about `log2(n / fold)` runs at most and each is rewritten as often.
     func plan(_ runs: [Run]) -> [Run] {
         let ordered = runs.sorted { $0.firstRow < $1.firstRow }
         if let spoilt = ordered.first(where: { Double($0.deadCount) > deadShare * Double($0.rowCount) }) {
             return [spoilt]
         }
-        var neighbours: [Run] = []
-        for run in ordered {
-            if let last = neighbours.last, sizeClass(last) != sizeClass(run) { neighbours.removeAll() }
-            neighbours.append(run)
-            if neighbours.count == fanIn { return neighbours }
+        var first = ordered.count
+        var younger = 0
+        while first > 0, first == ordered.count || Double(ordered[first - 1].rowCount) <= ratio * Double(younger) {
+            first -= 1
+            younger += ordered[first].rowCount
         }
-        return []
-    }
-
-    private func sizeClass(_ run: Run) -> Int {
-        var sizeClass = 0
-        var limit = smallestRowCount * fanIn
-        while run.rowCount >= limit {
-            sizeClass += 1
-            limit *= fanIn
-        }
-        return sizeClass
+        return ordered.count - first >= 2 ? Array(ordered[first...]) : []
     }
 }

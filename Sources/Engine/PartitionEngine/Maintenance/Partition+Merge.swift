@@ -14,8 +14,7 @@ extension Partition {
             let snapshot = try snapshot(reading)
             let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
             let planner = MergePlanner(
-                fanIn: options.mergeFanIn,
-                smallestRowCount: options.foldRowCount,
+                ratio: options.mergeRatio,
                 deadShare: options.compactionDeadShare
             )
             let plan = planner.plan(

@@ -97,6 +97,7 @@ package final class Environment: @unchecked Sendable {
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_mapsize(handle, mapByteCount) }
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxdbs(handle, UInt32(clamping: options.maxTables)) }
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.maxReaders)) }
+        if code == MDB_SUCCESS, !options.readOnly { code = reserveLockFile(path, maxReaders: options.maxReaders) }
         if code == MDB_SUCCESS {
             // Without thread-local readers a read transaction belongs to its value, not to a thread. No other flag is
             // ever set: MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP, MDB_NOMEMINIT and MDB_NOLOCK give up safety.
@@ -120,6 +121,18 @@ package final class Environment: @unchecked Sendable {
             throw error
         }
         return unsafe handle
+    }
+
+    /// Gives the lock file its blocks on disk before LMDB maps it and writes to it, so that a full disk is an error here
+    /// and never a `SIGBUS`, now or when a reader first uses a later slot.
+    ///
+    /// - Returns: an error number, or `MDB_SUCCESS`.
+    private static func reserveLockFile(_ path: String, maxReaders: Int) -> Int32 {
+        let file = unsafe Glibc.open(path + "/lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return errno }
+        defer { Glibc.close(file) }
+        // As `mdb_env_setup_locks` sizes it: two cache lines of state, then one for each reader.
+        return posix_fallocate(file, 0, 64 * (2 + maxReaders))
     }
 
     /// Makes the file as long as its header says, so that reading a page never ends the process by `SIGBUS`.

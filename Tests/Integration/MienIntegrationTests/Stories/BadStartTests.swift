@@ -118,11 +118,19 @@ extension Integration {
                 guard let place = try stage.mountMemory("full", mebibytes: 1) else { return }
                 try stage.fill(place)
                 try await refuses(
-                    stage, ["coordinator", "--listen", "127.0.0.1:0", "--data", "\(place)/data"], 74, "\(place)/data",
-                    "is full")
+                    stage,
+                    ["coordinator", "--listen", "127.0.0.1:0", "--data", "\(place)/data"],
+                    74,
+                    "\(place)/data",
+                    "is full"
+                )
                 try await refuses(
-                    stage, ["worker", "--listen", "127.0.0.1:0", "--data", "\(place)/data-2"], 74, "\(place)/data-2",
-                    "no space left")
+                    stage,
+                    ["worker", "--listen", "127.0.0.1:0", "--data", "\(place)/data-2"],
+                    74,
+                    "\(place)/data-2",
+                    "no space left"
+                )
             }
         }
 

@@ -14,7 +14,7 @@ extension Integration {
                 let cluster = try Cluster(
                     stage,
                     workers: 2,
-                    coordinatorSettings: ["coordinator.training.min_faces=1500", "coordinator.training.sample=1000"]
+                    coordinatorSettings: ["coordinator.training.min_faces=1500", "coordinator.training.sample=4096"]
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .milliseconds(500), timeout: .seconds(3))
@@ -29,7 +29,7 @@ extension Integration {
                 var writers = (1...4).map { FaceWriter(seed: seed &+ UInt64($0)) }
 
                 for round in 1...Self.roundCount {
-                    // Every kind of victim has its round; the order of the others is left to chance.
+                    // A worker, the coordinator, and at last all of them; in between it is left to chance.
                     let victims =
                         switch round {
                         case 1: [cluster.workers[0]]
@@ -67,7 +67,7 @@ extension Integration {
                 }
                 let surprises = writers.flatMap(\.surprises)
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no kill explains: \(surprises.prefix(5))")
-                try await eventually("a codebook is trained", within: .seconds(15)) {
+                try await eventually("a codebook is trained", within: .seconds(20)) {
                     try await client.describe(FaceWriter.collection).training == .trained ? () : nil
                 }
                 #expect(writers.map(\.failedCount).reduce(0, +) > 0, "no write ever met a killed process")

@@ -138,7 +138,8 @@ package struct DropReplica: Hashable, Sendable {
     }
 }
 
-/// Coordinator → worker: train a codebook on samples of these shards. Answered at once; ``WorkerReport/Training`` tells the rest.
+/// Coordinator → worker: train a codebook on samples of these shards. Answered at once; ``WorkerReport/Training`` tells
+/// the rest.
 package struct TrainCodebook: Hashable, Sendable {
     package struct Source: Hashable, Sendable {
         package var shard: ShardID
@@ -206,7 +207,8 @@ package struct CodebookFetched: Hashable, Sendable {
     }
 }
 
-/// Coordinator → worker: store this slice; the codebook is installed in the replica when its last slice has come and its SHA-256 is right.
+/// Coordinator → worker: store this slice; the codebook is installed in the replica when its last slice has come and its
+/// SHA-256 is right.
 package struct InstallCodebook: Hashable, Sendable {
     package var shard: ShardID
     package var epoch: Epoch
