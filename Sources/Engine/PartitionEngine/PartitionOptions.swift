@@ -5,11 +5,11 @@ package struct PartitionOptions: Sendable {
     /// Most rows of one fold.
     package var foldRowLimit = 32_768
     /// A run is merged with the younger ones when it has at most this many times their rows together; 0 merges nothing.
-    package var mergeRatio = 1.0
+    package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.
     package var compactionDeadShare = 0.2
     /// Candidates per probe whose stored embeddings are compared: this many, and a multiple of k.
-    package var candidateFloor = 96
+    package var candidateFloor = 64
     package var candidatesPerMatch = 4
     /// Receipts kept for writes sent again.
     package var receiptLimit = 65_536

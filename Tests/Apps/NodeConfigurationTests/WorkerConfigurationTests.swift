@@ -114,7 +114,9 @@ struct WorkerConfigurationTests {
             )
         )
         #expect(
-            found.contains { $0.hasPrefix("command line: worker.search_thread is not a known key; did you mean worker.search_threads") }
+            found.contains {
+                $0.hasPrefix("command line: worker.search_thread is not a known key; did you mean worker.search_threads")
+            }
         )
         #expect(
             found.contains {

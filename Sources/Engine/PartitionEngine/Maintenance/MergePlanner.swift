@@ -18,8 +18,8 @@ struct MergePlanner {
     /// Runs to rewrite into one, neighbours by row id; empty when nothing is worth it.
     ///
     /// A run with too many dead rows goes first, alone. Otherwise the longest row of youngest runs of which each has at
-    /// most `ratio` times the rows of those younger than it: sizes then fall from old to young as the digits of a binary
-    /// counter do, so `n` rows lie in about `log2(n / fold)` runs at most and each is rewritten as often.
+    /// most `ratio` times the rows of those younger than it. Sizes then fall from old to young by more than `ratio`, so a
+    /// list lies in few runs; a new row causes about `ratio` old ones to be rewritten, 72 bytes each.
     func plan(_ runs: [Run]) -> [Run] {
         let ordered = runs.sorted { $0.firstRow < $1.firstRow }
         if let spoilt = ordered.first(where: { Double($0.deadCount) > deadShare * Double($0.rowCount) }) {
@@ -27,7 +27,9 @@ struct MergePlanner {
         }
         var first = ordered.count
         var younger = 0
-        while first > 0, first == ordered.count || Double(ordered[first - 1].rowCount) <= ratio * Double(younger) {
+        while first > 0,
+            first == ordered.count || Double(ordered[first - 1].rowCount) <= ratio * Double(younger)
+        {
             first -= 1
             younger += ordered[first].rowCount
         }

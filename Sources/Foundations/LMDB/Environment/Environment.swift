@@ -123,8 +123,8 @@ package final class Environment: @unchecked Sendable {
         return unsafe handle
     }
 
-    /// Gives the lock file its blocks on disk before LMDB maps it and writes to it, so that a full disk is an error here
-    /// and never a `SIGBUS`, now or when a reader first uses a later slot.
+    /// Gives the lock file its blocks on disk before LMDB maps it and writes to it, so that a full disk is an error
+    /// here and never a `SIGBUS`, now or when a reader first uses a later slot.
     ///
     /// - Returns: an error number, or `MDB_SUCCESS`.
     private static func reserveLockFile(_ path: String, maxReaders: Int) -> Int32 {

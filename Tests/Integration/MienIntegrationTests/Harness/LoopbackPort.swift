@@ -2,8 +2,8 @@ import Glibc
 
 /// Ports of loopback that nothing listens on.
 enum LoopbackPort {
-    /// A free port outside the range from which the kernel takes the ports of outgoing connections (32768 and above), so
-    /// that no client sits on it while its node is down.
+    /// A free port outside the range from which the kernel takes the ports of outgoing connections (32768 and above),
+    /// so that no client sits on it while its node is down.
     static func free() throws -> Int {
         for _ in 0..<200 {
             let port = Int.random(in: 10_000..<32_000)

@@ -207,8 +207,8 @@ package struct CodebookFetched: Hashable, Sendable {
     }
 }
 
-/// Coordinator → worker: store this slice; the codebook is installed in the replica when its last slice has come and its
-/// SHA-256 is right.
+/// Coordinator → worker: store this slice; the codebook is installed in the replica when its last slice has come and
+/// its SHA-256 is right.
 package struct InstallCodebook: Hashable, Sendable {
     package var shard: ShardID
     package var epoch: Epoch
