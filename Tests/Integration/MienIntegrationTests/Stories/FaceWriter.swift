@@ -8,9 +8,13 @@ struct FaceWriter: Sendable {
     static let dimension = 64
     private static let largestBatch = 24
 
-    /// Told by the story to all writers.
+    /// What the story and all writers tell each other during a round.
     final class Pause: Sendable {
         private let flag = Atomic<Bool>(false)
+        private let acknowledged = Atomic<Int>(0)
+        /// Writes acknowledged in the round so far, over all writers.
+        var acknowledgedCount: Int { acknowledged.load(ordering: .acquiring) }
+        func noteAcknowledged(_ count: Int) { acknowledged.add(count, ordering: .acquiringAndReleasing) }
         var isAsked: Bool { flag.load(ordering: .acquiring) }
         func ask() { flag.store(true, ordering: .releasing) }
     }
@@ -29,7 +33,11 @@ struct FaceWriter: Sendable {
 
     func writing(to client: MienClient, until pause: Pause) async -> FaceWriter {
         var writer = self
-        while !pause.isAsked { await writer.writeOnce(to: client) }
+        while !pause.isAsked {
+            let before = writer.acknowledgedCount
+            await writer.writeOnce(to: client)
+            pause.noteAcknowledged(writer.acknowledgedCount - before)
+        }
         return writer
     }
 

@@ -46,14 +46,20 @@ extension Integration {
                     let absence = Duration.milliseconds(
                         Int.random(in: Bool.random(using: &random) ? 0...300 : 1100...1500, using: &random)
                     )
-                    writers = try await withPausedAtTheEnd(writers, client) {
+                    let acknowledgedBefore = writers.map(\.acknowledgedCount).reduce(0, +)
+                    writers = try await withPausedAtTheEnd(writers, client) { pause in
                         try await Task.sleep(for: lead)
+                        // A disk that is slow for a moment makes the round longer, not emptier.
+                        try await eventually("the writers are served in round \(round)", within: .seconds(20)) {
+                            pause.acknowledgedCount > 8 ? () : nil
+                        }
                         for victim in victims { victim.kill() }
                         try await Task.sleep(for: absence)
                         for victim in victims { try await victim.start() }
                         try await Task.sleep(for: .milliseconds(300))
                     }
                     let acknowledged = writers.map(\.acknowledgedCount).reduce(0, +)
+                    #expect(acknowledged > acknowledgedBefore + 8, "writers were hardly served in round \(round)")
                     let uncertain = writers.map(\.ledger.uncertainCount).reduce(0, +)
                     let faceCount = try await check(&writers, client, round: round)
                     let names = victims.map { $0.arguments[0] }.joined(separator: ", ")
@@ -63,9 +69,6 @@ extension Integration {
                             + "\(faceCount) faces stored"
                     )
                 }
-                // Over all rounds, so that a disk that is slow for a moment is no failure.
-                let acknowledged = writers.map(\.acknowledgedCount).reduce(0, +)
-                #expect(acknowledged > 8 * Self.roundCount, "the writers were hardly served")
                 let surprises = writers.flatMap(\.surprises)
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no kill explains: \(surprises.prefix(5))")
                 try await eventually("a codebook is trained", within: .seconds(20)) {
@@ -81,7 +84,7 @@ extension Integration {
         private func withPausedAtTheEnd(
             _ writers: [FaceWriter],
             _ client: MienClient,
-            _ story: () async throws -> Void
+            _ story: (FaceWriter.Pause) async throws -> Void
         ) async throws -> [FaceWriter] {
             let pause = FaceWriter.Pause()
             // Every other writer never tries again, so that some writes end with nobody knowing what became of them.
@@ -92,7 +95,7 @@ extension Integration {
                     group.addTask { (number, await writer.writing(to: client, until: pause)) }
                 }
                 defer { pause.ask() }
-                try await story()
+                try await story(pause)
                 pause.ask()
                 var written = writers
                 for try await (number, writer) in group { written[number] = writer }
