@@ -20,6 +20,8 @@ package final class Partition: Sendable {
     let shape: RowChunk.Shape
     let installedCodebook: Mutex<Codebook?>
     let snapshots = Mutex<CodeSnapshot?>(nil)
+    let tombstones = Mutex<Tombstones?>(nil)
+    let rowAddresses = RowAddresses()
     let verifiedBlocks = VerifiedBlocks()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)

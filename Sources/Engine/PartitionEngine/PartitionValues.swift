@@ -60,6 +60,8 @@ package struct PartitionSearchAnswer: Sendable {
     package var rowsVisited: UInt64
     /// Lists visited, summed over probes.
     package var listsVisited: UInt64
+    /// Rows whose stored embeddings were compared because their codes promised a match, summed over probes.
+    package var rowsReranked: UInt64
     /// Codebook generation used; 0 when every embedding was compared.
     package var generation: UInt32
 
@@ -69,6 +71,7 @@ package struct PartitionSearchAnswer: Sendable {
         facesAnswered: UInt64,
         rowsVisited: UInt64,
         listsVisited: UInt64,
+        rowsReranked: UInt64,
         generation: UInt32
     ) {
         self.matches = matches
@@ -76,6 +79,7 @@ package struct PartitionSearchAnswer: Sendable {
         self.facesAnswered = facesAnswered
         self.rowsVisited = rowsVisited
         self.listsVisited = listsVisited
+        self.rowsReranked = rowsReranked
         self.generation = generation
     }
 }

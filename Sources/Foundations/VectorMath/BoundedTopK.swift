@@ -51,6 +51,13 @@ package struct BoundedTopK: Sendable {
         heap.sorted { $0.precedes($1) }
     }
 
+    /// The score of the entry at a rank, from 1 to ``count``.
+    package func score(ofRank rank: Int) -> Float {
+        precondition((1...heap.count).contains(rank), "a rank among the entries kept")
+        if rank == heap.count { return heap[0].score }
+        return heap.map(\.score).sorted(by: >)[rank - 1]
+    }
+
     /// Forgets every entry and keeps the memory.
     package mutating func removeAll() {
         heap.removeAll(keepingCapacity: true)

@@ -4,36 +4,39 @@ extension VectorKernels {
     /// Encodes rotated embeddings into row-major codes.
     ///
     /// - Parameters:
-    ///   - rows: `[rowCount × dimension]`, where `dimension` is `scale.count`.
-    ///   - bits: 2 (dimension a multiple of 64) or 1 (a multiple of 128).
+    ///   - rows: `[rowCount × dimension]`, where `dimension` is `scale.count`, a multiple of 128.
+    ///   - planes: what each plane holds; the detail plane of some components comes after their sign plane.
     ///   - scale: `[dimension]`, standard deviation of each component, above zero.
-    ///   - codes: `[rowCount × dimension * bits / 8]`.
-    ///   - selfDot: `[rowCount]`, inner product of each row with itself.
+    ///   - codes: `[rowCount × 16 * planes.count]`.
+    ///   - selfDot: `[rowCount]`, inner product of each row's coded components with themselves.
     ///   - codeDot: `[rowCount]`, inner product of each row with its reconstruction.
     package static func encode(
         rows: UnsafeBufferPointer<Float>,
         rowCount: Int,
-        bits: Int,
+        planes: [CodePlane],
         scale: UnsafeBufferPointer<Float>,
         codes: UnsafeMutableBufferPointer<UInt8>,
         selfDot: UnsafeMutableBufferPointer<Float>,
         codeDot: UnsafeMutableBufferPointer<Float>
     ) {
         let dimension = scale.count
-        let codeByteCount = planeCount(dimension: dimension, bits: bits) * planeByteCount
+        CodePlane.check(planes, dimension: dimension)
         precondition(rows.count == rowCount * dimension, "rows must be rowCount × dimension")
-        precondition(codes.count == rowCount * codeByteCount, "codes must be rowCount × code bytes")
+        precondition(codes.count == rowCount * planes.count * planeByteCount, "codes must be rowCount × code bytes")
         precondition(selfDot.count == rowCount && codeDot.count == rowCount, "one inner product per row")
-        unsafe vk_encode(
-            rows.baseAddress,
-            rowCount,
-            dimension,
-            Int32(bits),
-            scale.baseAddress,
-            codes.baseAddress,
-            selfDot.baseAddress,
-            codeDot.baseAddress
-        )
+        unsafe planes.map(\.kernelPlane).withUnsafeBufferPointer { planes in
+            unsafe vk_encode(
+                rows.baseAddress,
+                rowCount,
+                dimension,
+                planes.baseAddress,
+                planes.count,
+                scale.baseAddress,
+                codes.baseAddress,
+                selfDot.baseAddress,
+                codeDot.baseAddress
+            )
+        }
     }
 
     /// Interleaves row-major codes into group-major planes.
@@ -66,29 +69,34 @@ extension VectorKernels {
     /// - Parameters:
     ///   - probe: `[dimension]`.
     ///   - scale: `[dimension]`.
-    ///   - lut: `[planeCount × 512]` bytes.
-    /// - Returns: the estimate of `<probe, reconstruction>` is `step * sum + bias`.
+    ///   - lut: `[planes.count × 512]` bytes.
+    ///   - biases: `[planes.count]`; the estimate of `⟨probe, what planes 0...p stand for⟩` is
+    ///     `step * (sum of their entries) + biases[p]`.
+    /// - Returns: the step.
     package static func buildLUT(
         probe: UnsafeBufferPointer<Float>,
-        bits: Int,
+        planes: [CodePlane],
         scale: UnsafeBufferPointer<Float>,
-        lut: UnsafeMutableBufferPointer<UInt8>
-    ) -> (step: Float, bias: Float) {
-        let planes = planeCount(dimension: probe.count, bits: bits)
+        lut: UnsafeMutableBufferPointer<UInt8>,
+        biases: UnsafeMutableBufferPointer<Float>
+    ) -> Float {
+        CodePlane.check(planes, dimension: probe.count)
         precondition(scale.count == probe.count, "one scale per component")
-        precondition(lut.count == planes * lutPlaneByteCount, "a look-up table has 512 bytes per plane")
+        precondition(lut.count == planes.count * lutPlaneByteCount, "a look-up table has 512 bytes per plane")
+        precondition(biases.count == planes.count, "one bias per plane")
         var step: Float = 1
-        var bias: Float = 0
-        unsafe vk_build_lut(
-            probe.baseAddress,
-            probe.count,
-            Int32(bits),
-            scale.baseAddress,
-            lut.baseAddress,
-            &step,
-            &bias
-        )
-        return (step, bias)
+        unsafe planes.map(\.kernelPlane).withUnsafeBufferPointer { planes in
+            unsafe vk_build_lut(
+                probe.baseAddress,
+                planes.baseAddress,
+                planes.count,
+                scale.baseAddress,
+                lut.baseAddress,
+                &step,
+                biases.baseAddress
+            )
+        }
+        return step
     }
 
     /// Scans group-major codes for 1...4 probes and writes the rows above threshold, in order.

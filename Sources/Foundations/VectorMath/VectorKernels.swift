@@ -30,11 +30,4 @@ package enum VectorKernels {
     package static func setLevel(_ level: KernelLevel) -> KernelLevel {
         KernelLevel(rawValue: vk_set_level(level.rawValue))!
     }
-
-    /// Planes of a code of `dimension` components at `bits` (1 or 2) bits each.
-    package static func planeCount(dimension: Int, bits: Int) -> Int {
-        precondition(bits == 1 || bits == 2, "codes have 1 or 2 bits per component")
-        precondition(dimension.isMultiple(of: 128 / bits), "dimension must fill whole planes")
-        return dimension * bits / 128
-    }
 }

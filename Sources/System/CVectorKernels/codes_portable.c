@@ -27,21 +27,21 @@ void vk_unpack_code(const uint8_t *const *planes, size_t plane_count, size_t row
     }
 }
 
-// Values of the 16 entries of position `i`, counted over all planes.
-static void position_values(const float *y, const float *scale, size_t i, int bits, float values[16]) {
-    if (bits == 2) {
-        const float low = y[2 * i] * scale[2 * i], high = y[2 * i + 1] * scale[2 * i + 1];
-        const float level[4] = {-VK_OUTER_LEVEL, -VK_INNER_LEVEL, VK_INNER_LEVEL, VK_OUTER_LEVEL};
-        for (int n = 0; n < 16; n++) values[n] = low * level[n & 3] + high * level[n >> 2];
-    } else {
-        float part[4];
-        for (int t = 0; t < 4; t++) part[t] = y[4 * i + t] * scale[4 * i + t] * VK_SIGN_LEVEL;
-        for (int n = 0; n < 16; n++) {
-            const float low = (n & 1 ? part[0] : -part[0]) + (n & 2 ? part[1] : -part[1]);
-            const float high = (n & 4 ? part[2] : -part[2]) + (n & 8 ? part[3] : -part[3]);
-            values[n] = low + high;
-        }
+// What one bit of a plane adds or takes off, in units of the scale: 2^(bits - 2 - bit) steps.
+static float level_of(struct vk_plane plane) {
+    return vk_step(plane.bits) * (float)(1u << (plane.bits - 1 - plane.bit)) * 0.5f;
+}
+
+// The 16 values of one position: +-part[0] +- part[1] +- part[2] +- part[3], by the bits of the nibble.
+static void position_values(const float *y, const float *scale, float level, float values[16]) {
+    float part[4];
+    for (int t = 0; t < 4; t++) part[t] = y[t] * scale[t] * level;
+    float low[4], high[4];
+    for (int n = 0; n < 4; n++) {
+        low[n] = (n & 1 ? part[0] : -part[0]) + (n & 2 ? part[1] : -part[1]);
+        high[n] = (n & 1 ? part[2] : -part[2]) + (n & 2 ? part[3] : -part[3]);
     }
+    for (int n = 0; n < 16; n++) values[n] = low[n & 3] + high[n >> 2];
 }
 
 static float least_of(const float values[16]) {
@@ -50,34 +50,32 @@ static float least_of(const float values[16]) {
     return least;
 }
 
-static float greatest_of(const float values[16]) {
-    float greatest = values[0];
-    for (int n = 1; n < 16; n++) greatest = values[n] > greatest ? values[n] : greatest;
-    return greatest;
-}
-
-void vk_build_lut(const float *y, size_t dims, int bits, const float *scale, uint8_t *lut, float *step, float *bias) {
-    const size_t positions = dims * (size_t)bits / 4;
-    float widest = 0, sum_of_least = 0;
-    for (size_t i = 0; i < positions; i++) {
-        float values[16];
-        position_values(y, scale, i, bits, values);
-        const float least = least_of(values), range = greatest_of(values) - least;
-        widest = range > widest ? range : widest;
-        sum_of_least += least;
+void vk_build_lut(const float *y, const struct vk_plane *planes, size_t plane_count, const float *scale, uint8_t *lut,
+                  float *step, float *biases) {
+    float values[VK_MAX_PLANES][VK_PLANE_DIMS / 4][16], least[VK_MAX_PLANES][VK_PLANE_DIMS / 4];
+    float widest = 0, bias = 0;
+    for (size_t p = 0; p < plane_count; p++) {
+        const float level = level_of(planes[p]);
+        const float *plane_y = y + planes[p].first_dim, *plane_scale = scale + planes[p].first_dim;
+        for (size_t i = 0; i < VK_PLANE_DIMS / 4; i++) {
+            position_values(plane_y + 4 * i, plane_scale + 4 * i, level, values[p][i]);
+            least[p][i] = least_of(values[p][i]);
+            // The signs of a position can all be turned: the range is twice the least value.
+            widest = -2 * least[p][i] > widest ? -2 * least[p][i] : widest;
+            bias += least[p][i];
+        }
+        biases[p] = bias;
     }
     const float unit = widest / 255 > 0 ? widest / 255 : 1;
-    for (size_t i = 0; i < positions; i++) {
+    for (size_t p = 0; p < plane_count; p++) {
         // Positions 8 z + j and 8 z + 4 + j are the tables (z, 0, j) and (z, 1, j): tables lie in position order.
-        uint8_t *table = lut + 16 * i;
-        float values[16];
-        position_values(y, scale, i, bits, values);
-        const float least = least_of(values);
-        for (int n = 0; n < 16; n++) {
-            const float rounded = (values[n] - least) / unit + 0.5f;
-            table[n] = (uint8_t)(int)(rounded < 255 ? rounded : 255);
+        for (size_t i = 0; i < VK_PLANE_DIMS / 4; i++) {
+            uint8_t *table = lut + p * VK_LUT_PLANE_BYTES + 16 * i;
+            for (int n = 0; n < 16; n++) {
+                const float rounded = (values[p][i][n] - least[p][i]) / unit + 0.5f;
+                table[n] = (uint8_t)(int)(rounded < 255 ? rounded : 255);
+            }
         }
     }
     *step = unit;
-    *bias = sum_of_least;
 }

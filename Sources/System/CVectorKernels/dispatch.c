@@ -47,9 +47,9 @@ __attribute__((constructor)) static void choose_at_start(void) {
     vk_set_level(level);
 }
 
-void vk_encode(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
-               float *self_dot, float *code_dot) {
-    in_force()->encode(y, rows, dims, bits, scale, codes, self_dot, code_dot);
+void vk_encode(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
+               const float *scale, uint8_t *codes, float *self_dot, float *code_dot) {
+    in_force()->encode(y, rows, dims, planes, plane_count, scale, codes, self_dot, code_dot);
 }
 
 void vk_scan_codes(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,

@@ -3,12 +3,6 @@
 
 #include "vector_kernels.h"
 
-// Reconstruction levels and decision threshold of include/vector_kernels.h.
-#define VK_INNER_LEVEL 0.4528f
-#define VK_OUTER_LEVEL 1.5104f
-#define VK_OUTER_DECISION 0.9816f
-#define VK_SIGN_LEVEL 0.7979f
-
 // For bodies that are compiled once per number of probes.
 #define VK_INLINE static inline __attribute__((always_inline))
 
@@ -17,8 +11,8 @@ enum { VK_GATHER_AHEAD = 4 };
 
 struct vk_kernels {
     int level;
-    void (*encode)(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
-                   float *self_dot, float *code_dot);
+    void (*encode)(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
+                   const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
     void (*scan_codes)(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
                        const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
                        uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
@@ -40,6 +34,19 @@ extern const struct vk_kernels vk_kernels_scalar;
 extern const struct vk_kernels vk_kernels_avx2;
 extern const struct vk_kernels vk_kernels_avx512;
 #endif
+
+// The unit of a dimension of `bits` bits whose scale is 1.
+VK_INLINE float vk_step(unsigned bits) {
+    return bits == 1 ? 1.596f : bits == 2 ? 0.9957f : bits == 3 ? 0.586f : 0.3352f;
+}
+
+// Bytes of the planes of a segment in one row-major code, by bit; `first` is the plane of bit 0.
+VK_INLINE void vk_planes_of_segment(const struct vk_plane *planes, size_t plane_count, size_t first, uint8_t *code,
+                                    uint8_t *by_bit[4]) {
+    for (size_t p = first; p < plane_count; p++) {
+        if (planes[p].first_dim == planes[first].first_dim) by_bit[planes[p].bit] = code + p * VK_PLANE_BYTES;
+    }
+}
 
 // One value in scalar code, for the portable level and for the tails of the others.
 float vk_scalar_f16_to_f32(uint16_t half);

@@ -8,8 +8,8 @@
 #define VK_TARGET_AVX512 \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi,bmi2,popcnt")))
 
-void vk_encode_avx512(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
-                    float *self_dot, float *code_dot);
+void vk_encode_avx512(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
+                      const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
 void vk_scan_codes_avx512(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
                         const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
                         uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);

@@ -3,8 +3,8 @@
 
 #include "kernels.h"
 
-void vk_encode_scalar(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
-                      float *self_dot, float *code_dot);
+void vk_encode_scalar(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
+                      const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
 void vk_scan_codes_scalar(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
                           const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
                           uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);

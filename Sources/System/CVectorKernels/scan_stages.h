@@ -118,7 +118,7 @@ VK_INLINE void scan_stages(const uint8_t *const *planes, const size_t plane_coun
     for (size_t probe = 0; probe < probe_count; probe++) counts_out[probe] = kept[probe].count;
 }
 
-// Compiled for each number of probes, and for 4 planes (256 components of 2 bits, 512 of 1 bit) and any number.
+// Compiled for each number of probes, and for 5 planes (what a codebook chooses) and any number.
 #define VK_SCAN_PROBES(plane_count, probe_count) \
     scan_stages(planes, plane_count, group_count, row_count, luts, probe_count, thresholds, rows_out, scores_out, \
                 counts_out)
@@ -130,8 +130,8 @@ VK_INLINE void scan_stages(const uint8_t *const *planes, const size_t plane_coun
         case 4: VK_SCAN_PROBES(plane_count, 4); break; \
     }
 #define VK_SCAN_BODY \
-    if (plane_count == 4) { \
-        VK_SCAN_PLANES(4) \
+    if (plane_count == 5) { \
+        VK_SCAN_PLANES(5) \
     } else { \
         VK_SCAN_PLANES(plane_count) \
     }

@@ -30,7 +30,7 @@ struct CoarseQuantizerTests {
             let scores = scores(quantizer, &generator)
             let order = order(scores)
             for count in [1, 2, listCount / 2, listCount - 1, listCount, listCount + 1, 1_000_000] where count > 0 {
-                let lists = quantizer.selectLists(scores: scores, count: count).lists
+                let lists = quantizer.selectLists(scores: scores, count: count).allLists
                 #expect(lists.count == Set(lists).count)
                 #expect(Set(lists) == Set(order.prefix(count)), "seed \(testSeed), \(count) of \(listCount)")
             }
@@ -45,7 +45,7 @@ struct CoarseQuantizerTests {
             let scores = scores(quantizer, &generator)
             let order = order(scores)
             for share in [0, 1e-6, 0.01, 0.1, 0.5, 0.9, 0.999] {
-                let lists = Set(quantizer.selectLists(scores: scores, share: share).lists)
+                let lists = Set(quantizer.selectLists(scores: scores, share: share).allLists)
                 #expect(lists == Set(order.prefix(lists.count)), "not the nearest: seed \(testSeed), \(share)")
                 let weights = order.prefix(lists.count).map { Double(quantizer.weights[Int($0)]) }
                 #expect(!lists.isEmpty && weights.reduce(0, +) >= share - 1e-6)
@@ -64,7 +64,7 @@ struct CoarseQuantizerTests {
                 for list in 0..<emptyLists { weights[list] = 0 }
                 let quantizer = quantizer(listCount: listCount, generator: &generator, weights: weights)
                 for _ in 0..<20 {
-                    let lists = quantizer.selectLists(scores: scores(quantizer, &generator), share: 1).lists
+                    let lists = quantizer.selectLists(scores: scores(quantizer, &generator), share: 1).allLists
                     #expect(Set(lists).count == listCount, "seed \(testSeed)")
                 }
             }
@@ -80,8 +80,8 @@ struct CoarseQuantizerTests {
         let vector = [Float](repeating: 1, count: 8)
         #expect(quantizer.assign(rotated: vector, rowStride: 8) == [0])
         let scores = quantizer.scores(rotated: vector)
-        #expect(quantizer.selectLists(scores: scores, count: 3).lists.sorted() == [0, 1, 2])
-        #expect(quantizer.selectLists(scores: scores, share: 0.1).lists.sorted() == [0, 1, 2, 3])
+        #expect(quantizer.selectLists(scores: scores, count: 3).allLists.sorted() == [0, 1, 2])
+        #expect(quantizer.selectLists(scores: scores, share: 0.1).allLists.sorted() == [0, 1, 2, 3])
         // A vector without direction.
         #expect(quantizer.assign(rotated: [Float](repeating: 0, count: 8), rowStride: 8) == [0])
     }
@@ -94,8 +94,8 @@ struct CoarseQuantizerTests {
             weights: [Float](repeating: 0.25, count: 4)
         )
         let scores: [Int32] = [.min, .max, 0, .max - 1]
-        #expect(quantizer.selectLists(scores: scores, count: 2).lists.sorted() == [1, 3])
-        #expect(quantizer.selectLists(scores: scores, count: 3).lists.sorted() == [1, 2, 3])
+        #expect(quantizer.selectLists(scores: scores, count: 2).allLists.sorted() == [1, 3])
+        #expect(quantizer.selectLists(scores: scores, count: 3).allLists.sorted() == [1, 2, 3])
     }
 
     @Test func assignmentFollowsTheScores() {
@@ -110,4 +110,32 @@ struct CoarseQuantizerTests {
             #expect(lists[row] == order(scores)[0])
         }
     }
+
+    /// Rounds take the nearest lists first, each in the order of storage.
+    @Test(arguments: [1, 2, 7, 100, 1024])
+    func roundsGoFromNearToFar(listCount: Int) {
+        var generator = SplitMix64(seed: testSeed &+ UInt64(listCount))
+        let quantizer = quantizer(listCount: listCount, generator: &generator)
+        let scores = scores(quantizer, &generator)
+        for share in [0.01, 0.3, 0.9, 1] {
+            let rounds = quantizer.selectLists(scores: scores, share: share).rounds
+            #expect((1...3).contains(rounds.count))
+            #expect(rounds.allSatisfy { !$0.isEmpty && $0 == $0.sorted() })
+            let order = order(scores)
+            var taken = 0
+            for round in rounds {
+                #expect(Set(round) == Set(order[taken..<taken + round.count]), "seed \(testSeed)")
+                taken += round.count
+            }
+            // The first of three rounds is a small part of the selection's weight.
+            if rounds.count == 3 {
+                let weight = rounds[0].dropLast().reduce(0) { $0 + Double(quantizer.weights[Int($1)]) }
+                #expect(weight <= 0.03 * share + 1e-6)
+            }
+        }
+    }
+}
+
+extension ListSelection {
+    var allLists: [UInt32] { rounds.flatMap { $0 } }
 }

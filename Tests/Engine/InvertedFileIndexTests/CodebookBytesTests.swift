@@ -25,6 +25,7 @@ struct CodebookBytesTests {
         #expect(again.quantizer.centroids == codebook.quantizer.centroids)
         #expect(again.quantizer.weights == codebook.quantizer.weights)
         #expect(again.calibration == codebook.calibration)
+        #expect(again.scanCalibration == codebook.scanCalibration)
         #expect(again.energyShare == codebook.energyShare && again.sampleCount == 1024)
     }
 
@@ -49,9 +50,9 @@ struct CodebookBytesTests {
     @Test func sealedNonsenseIsAnError() throws {
         let bytes = try Self.codebook.get().encoded()
         let fields: [(String, Int, Int, [UInt32])] = [
-            ("bits", 6, 2, [0, 3, 4, 255]), ("generation", 8, 4, [0]),
+            ("planes", 6, 2, [0, 1, 3, 5, 9, 255]), ("generation", 8, 4, [0]),
             ("dimension", 12, 4, [0, 8, 71, 80, 4096, .max]),
-            ("coded dimension", 16, 4, [0, 32, 65, 128, .max]), ("lists", 20, 4, [0, 1, 17, 1_000_001, .max]),
+            ("coded dimension", 16, 4, [0, 32, 65, 64, 256, .max]), ("lists", 20, 4, [0, 1, 17, 1_000_001, .max]),
             ("points", 32, 4, [0, 1, 1001, .max]),
         ]
         for (name, offset, byteCount, values) in fields {
@@ -75,11 +76,15 @@ struct CodebookBytesTests {
     @Test func sealedNumbersThatAreNotFiniteAreAnError() throws {
         let bytes = try Self.codebook.get().encoded()
         let points = try Self.codebook.get().calibration.points.count
-        let mean = 40 + 16 * points
+        let planes = try Self.codebook.get().plan.planeCount
+        let lines = 40 + 16 * points + 3 * planes
+        let mean = lines + 12 * (planes + 1)
         let projection = mean + 4 * 72
-        let scale = projection + 4 * 72 * 64
-        let weights = scale + 4 * 64
-        for (name, offset) in [("mean", mean), ("projection", projection), ("scale", scale), ("weights", weights)] {
+        let scale = projection + 4 * 72 * 128
+        let weights = scale + 4 * 128
+        for (name, offset) in [
+            ("line", lines), ("mean", mean), ("projection", projection), ("scale", scale), ("weights", weights),
+        ] {
             for value in [Float.nan, .infinity, -.infinity] {
                 var changed = bytes
                 for byte in 0..<4 {

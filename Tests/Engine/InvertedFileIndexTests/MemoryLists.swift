@@ -52,8 +52,12 @@ final class MemoryLists: InvertedLists {
         lists[list].planes = planes
     }
 
-    func forEachBlock(ofList list: UInt32, _ body: (CodeBlock) -> Void) {
-        let list = lists[Int(list)]
+    func forEachBlock(ofLists wanted: ArraySlice<UInt32>, _ body: (CodeBlock) -> Void) -> Int {
+        for list in wanted { forEachBlock(of: lists[Int(list)], body) }
+        return wanted.reduce(0) { $0 + lists[Int($1)].rows.count }
+    }
+
+    private func forEachBlock(of list: List, _ body: (CodeBlock) -> Void) {
         let rowCount = list.rows.count
         let groupCount = (rowCount + 15) / 16
         var first = 0
@@ -69,8 +73,7 @@ final class MemoryLists: InvertedLists {
                             CodeBlock(
                                 firstPlane: planes.baseAddress! + first * VectorKernels.groupByteCount,
                                 planeStride: groupCount * VectorKernels.groupByteCount,
-                                groupCount: groups,
-                                rowCount: rows,
+                                slotCount: rows,
                                 factors: factors.baseAddress! + 16 * first,
                                 rowIDs: rowIDs.baseAddress! + 16 * first,
                                 greatestFactor: greatest

@@ -50,6 +50,11 @@ struct SpectrumSample {
         repeat {
             similarity = 0.60 + 0.135 * Float(gaussian.next(using: &generator))
         } while !(0.40...0.95).contains(similarity)
+        return mate(of: row, similarity: similarity)
+    }
+
+    /// A probe whose cosine with `row` is `similarity`, likewise.
+    mutating func mate(of row: [Float], similarity: Float) -> [Float] {
         let noise = deviations.map { Float(gaussian.next(using: &generator)) * $0.squareRoot() }
         let overlap = Self.dot(row, noise)
         let direction = Self.normalised(zip(row, noise).map { $1 - overlap * $0 })

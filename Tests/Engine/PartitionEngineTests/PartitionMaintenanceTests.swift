@@ -268,8 +268,8 @@ extension PartitionFixture {
             for slot in manifest.firstSlots[list]..<manifest.firstSlots[list] + manifest.listRowCounts[list] {
                 let key = CodeChunkKey(run: manifest.run, chunk: slot / UInt32(CodeChunk.slotCount))
                 let bytes = try #require(try transaction.value(of: tables.codes, key: key))
-                // 64 components of two bits are one plane.
-                let chunk = try CodeChunk(bytes, planeCount: 1, key: key)
+                // One segment of four bits a component: four planes.
+                let chunk = try CodeChunk(bytes, planeCount: 4, key: key)
                 try chunk.verify(key)
                 rows.append(chunk.rowIDs[Int(slot) % CodeChunk.slotCount])
             }

@@ -30,6 +30,15 @@ struct BoundedTopKTests {
         #expect(best.threshold == -.infinity && best.sorted().isEmpty)
     }
 
+    @Test func theScoreOfARankIsThatOfTheSortedEntry() {
+        var best = BoundedTopK(capacity: 5)
+        for (id, score) in [Float(0.5), 0.25, 0.75, 0.5, 0.125, 1].enumerated() {
+            best.insert(score: score, id: UInt64(id))
+        }
+        for (index, entry) in best.sorted().enumerated() { #expect(best.score(ofRank: index + 1) == entry.score) }
+        #expect(best.score(ofRank: 5) == 0.25)
+    }
+
     @Test func amongEqualsTheSmallerIDStays() {
         var best = BoundedTopK(capacity: 1)
         let kept = [5, 6, 4].map { best.insert(score: 1, id: $0) }

@@ -1,36 +1,60 @@
+import Testing
 import VectorMath
 
 /// Codes, look-up tables and scans written down from the layout in `vector_kernels.h`, one component at a time.
-struct CodeOracle {
-    let dimension: Int
-    let bits: Int
+struct CodeOracle: CustomTestStringConvertible {
+    let planes: [CodePlane]
 
-    var planeCount: Int { dimension * bits / 128 }
-    var byteCount: Int { 16 * planeCount }
-
-    /// Byte of a row-major code and bit in it where the code of component `d` starts.
-    func place(of d: Int) -> (byte: Int, bit: Int) {
-        let perPosition = 4 / bits
-        let position = d / perPosition % 32
-        let plane = d / (32 * perPosition)
-        let (z, half, j) = (position / 8, position / 4 % 2, position % 4)
-        return (16 * plane + 4 * z + j, 4 * half + d % perPosition * bits)
+    /// - Parameter bits: bits of each segment; planes in the order of their bits, then segments.
+    init(bits: [Int]) {
+        planes = (0..<4).flatMap { bit in
+            bits.indices.filter { bits[$0] > bit }.map { CodePlane(segment: $0, bit: bit, of: bits[$0]) }
+        }
     }
+
+    var testDescription: String { "\(planes)" }
+    var dimension: Int { 128 * ((planes.map(\.segment).max() ?? 0) + 1) }
+    var byteCount: Int { 16 * planes.count }
+
+    /// Byte of a plane and bit in it that component `i` of the plane has.
+    func place(of i: Int) -> (byte: Int, bit: Int) {
+        let position = i / 4
+        let (z, half, j) = (position / 8, position / 4 % 2, position % 4)
+        return (4 * z + j, 4 * half + i % 4)
+    }
+
+    /// Bits of component `d`; 0 where it is not coded.
+    func bits(of d: Int) -> Int { planes.first { $0.segment == d / 128 }?.bits ?? 0 }
 
     func level(of code: [UInt8], _ d: Int) -> Int {
-        let (byte, bit) = place(of: d)
-        return Int(code[byte] >> bit) & (1 << bits - 1)
+        planes.enumerated().filter { $0.element.segment == d / 128 }.reduce(0) { level, plane in
+            let (byte, bit) = place(of: d % 128)
+            let isSet = Int(code[16 * plane.offset + byte] >> bit) & 1
+            return level | isSet << (plane.element.bits - 1 - plane.element.bit)
+        }
     }
+
+    static func step(_ bits: Int) -> Float { [0, 1.596, 0.9957, 0.586, 0.3352][bits] }
 
     /// Reconstruction of one component, in units of its scale.
-    func value(ofLevel level: Int) -> Double {
-        bits == 2 ? [-1.5104, -0.4528, 0.4528, 1.5104][level] : [-0.7979, 0.7979][level]
+    func value(ofLevel level: Int, bits: Int) -> Double {
+        bits == 0 ? 0 : (Double(level) - Double(1 << (bits - 1)) + 0.5) * Double(Self.step(bits))
     }
 
-    func expectedLevel(_ y: Float, scale: Float) -> Int {
-        guard bits == 2 else { return y > 0 ? 1 : 0 }
-        let outer = abs(y) > 0.9816 as Float * scale
-        return y > 0 ? (outer ? 3 : 2) : (outer ? 0 : 1)
+    func expectedLevel(_ y: Float, scale: Float, bits: Int) -> Int {
+        let half = 1 << (bits - 1)
+        let whole = (y / (Self.step(bits) * scale)).rounded(.down)
+        return Int(min(max(whole, Float(-half)), Float(half - 1))) + half
+    }
+
+    /// What the planes `0...plane` of a code stand for in component `d`, in units of its scale.
+    func partialValue(_ code: [UInt8], _ d: Int, through plane: Int) -> Double {
+        planes[0...plane].enumerated().filter { $0.element.segment == d / 128 }.reduce(0) { sum, plane in
+            let (byte, bit) = place(of: d % 128)
+            let sign: Double = code[16 * plane.offset + byte] >> bit & 1 == 1 ? 1 : -1
+            let (bits, index) = (plane.element.bits, plane.element.bit)
+            return sum + sign * Double(Self.step(bits)) * Double(1 << (bits - 1 - index)) / 2
+        }
     }
 
     /// The nibble at `position` (0..<32) of plane `plane` of a row-major code.

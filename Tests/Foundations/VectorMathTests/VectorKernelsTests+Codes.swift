@@ -3,19 +3,20 @@ import VectorMath
 
 extension VectorKernelsTests {
     struct Codes {
-        static let shapes: [(dimension: Int, bits: Int)] =
-            [64, 128, 256, 512].map { ($0, 2) } + [128, 256, 512, 1024].map { ($0, 1) }
+        static let shapes = [
+            [1], [2], [3], [4], [3, 1, 1], [2, 2], [0, 1], [4, 3, 1], [1, 1, 1, 1, 1, 1, 1, 1], [2, 0, 4],
+        ].map(CodeOracle.init(bits:))
 
         @Test(arguments: shapes, [0, 1, 7])
-        func encodingFollowsTheLayoutOnEveryLevel(shape: (dimension: Int, bits: Int), rowCount: Int) {
-            let (dimension, bits) = shape
-            let oracle = CodeOracle(dimension: dimension, bits: bits)
-            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + bits))
+        func encodingFollowsTheLayoutOnEveryLevel(oracle: CodeOracle, rowCount: Int) {
+            let dimension = oracle.dimension
+            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + oracle.planes.count))
             let scale = (0..<dimension).map { _ in Float.random(in: 0.01...2, using: &random) }
             var rows = random.gaussians(rowCount * dimension)
-            // Signed zeros and values on the decision threshold itself.
+            // Signed zeros, values on a decision threshold itself, and values far outside.
             for row in 0..<rowCount {
-                for (d, value) in [0, -0, 0.9816 * scale[2], -0.9816 * scale[3]].enumerated() {
+                let unit = { CodeOracle.step(max(1, oracle.bits(of: $0))) * scale[$0] }
+                for (d, value) in [0, -0, unit(2), -unit(3), 2 * unit(4), 1e6, -1e6].enumerated() {
                     rows[row * dimension + d] = value
                 }
             }
@@ -30,7 +31,7 @@ extension VectorKernelsTests {
                 VectorKernels.encode(
                     rows: rowBuffer.readOnly,
                     rowCount: rowCount,
-                    bits: bits,
+                    planes: oracle.planes,
                     scale: scaleBuffer.readOnly,
                     codes: codes.elements,
                     selfDot: selfDot.elements,
@@ -39,18 +40,23 @@ extension VectorKernelsTests {
                 #expect(codes.guardsAreIntact && selfDot.guardsAreIntact && codeDot.guardsAreIntact)
                 for row in 0..<rowCount {
                     let code = Array(codes.values[row * oracle.byteCount..<(row + 1) * oracle.byteCount])
-                    let y = rows[row * dimension..<(row + 1) * dimension]
-                    var selfSum = 0.0
+                    let y = Array(rows[row * dimension..<(row + 1) * dimension])
                     var codeSum = 0.0
-                    for (d, value) in y.enumerated() {
+                    var size = 0.0
+                    for (d, value) in y.enumerated() where oracle.bits(of: d) > 0 {
+                        let bits = oracle.bits(of: d)
                         let found = oracle.level(of: code, d)
-                        #expect(found == oracle.expectedLevel(value, scale: scale[d]), "\(level.name), component \(d)")
-                        selfSum += Double(value) * Double(value)
-                        codeSum += Double(value) * oracle.value(ofLevel: found) * Double(scale[d])
+                        let expected = oracle.expectedLevel(value, scale: scale[d], bits: bits)
+                        #expect(found == expected, "\(level.name), component \(d)")
+                        let product = Double(value) * oracle.value(ofLevel: found, bits: bits) * Double(scale[d])
+                        codeSum += product
+                        size += abs(product)
                     }
-                    #expect(selfDot.values[row].bitPattern == laneSum(y, y).bitPattern)
-                    #expect(abs(Double(selfDot.values[row]) - selfSum) <= 1e-5 * selfSum)
-                    #expect(abs(Double(codeDot.values[row]) - codeSum) <= 1e-5 * codeSum)
+                    let coded = oracle.planes.filter { $0.bit == 0 }.flatMap { (plane: CodePlane) -> ArraySlice<Float> in
+                        y[128 * plane.segment..<128 * (plane.segment + 1)]
+                    }
+                    #expect(selfDot.values[row].bitPattern == laneSum(coded[...], coded[...]).bitPattern)
+                    #expect(abs(Double(codeDot.values[row]) - codeSum) <= 1e-5 * size)
                 }
                 let result = (codes: codes.values, selfDot: bits_(selfDot), codeDot: bits_(codeDot))
                 if let first {
@@ -92,42 +98,78 @@ extension VectorKernelsTests {
         }
 
         @Test(arguments: shapes)
-        func tablesEstimateTheInnerProductWithTheReconstruction(dimension: Int, bits: Int) {
-            let oracle = CodeOracle(dimension: dimension, bits: bits)
-            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + bits))
+        func tablesEstimateTheInnerProductWithTheReconstruction(oracle: CodeOracle) {
+            let dimension = oracle.dimension
+            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + oracle.planes.count))
             let probe = random.gaussians(dimension, scale: 0.06)
             let scale = (0..<dimension).map { _ in Float.random(in: 0.01...0.2, using: &random) }
-            let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512 * oracle.planeCount), offset: 1)
-            let (step, bias) = probe.withUnsafeBufferPointer { probe in
+            let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512 * oracle.planes.count), offset: 1)
+            let biases = TestBuffer([Float](repeating: .nan, count: oracle.planes.count), offset: 1)
+            let step = probe.withUnsafeBufferPointer { probe in
                 scale.withUnsafeBufferPointer {
-                    VectorKernels.buildLUT(probe: probe, bits: bits, scale: $0, lut: lut.elements)
+                    VectorKernels.buildLUT(
+                        probe: probe,
+                        planes: oracle.planes,
+                        scale: $0,
+                        lut: lut.elements,
+                        biases: biases.elements
+                    )
                 }
             }
-            #expect(lut.guardsAreIntact)
+            #expect(lut.guardsAreIntact && biases.guardsAreIntact)
             #expect(lut.values.max() == 255, "the widest table uses the whole range")
-            let tables = 32 * oracle.planeCount
+            let tables = 32 * oracle.planes.count
             for table in 0..<tables { #expect(lut.values[16 * table..<16 * table + 16].min() == 0) }
-            for code in randomCodes(20, oracle.planeCount, &random) {
-                let sum = (0..<oracle.planeCount).reduce(0) {
-                    $0 + CodeOracle.planeSum(code, lut: lut.values, plane: $1)
+            for code in randomCodes(20, oracle.planes.count, &random) {
+                var sum = 0
+                for plane in oracle.planes.indices {
+                    sum += CodeOracle.planeSum(code, lut: lut.values, plane: plane)
+                    let exact = (0..<dimension).reduce(0.0) {
+                        $0 + Double(probe[$1]) * Double(scale[$1]) * oracle.partialValue(code, $1, through: plane)
+                    }
+                    let estimate = Double(step) * Double(sum) + Double(biases.values[plane])
+                    // Each table is off by half a step at most.
+                    #expect(abs(estimate - exact) <= Double(step) * Double(tables) * 0.501, "seed \(testSeed)")
                 }
-                let exact = (0..<dimension).reduce(0.0) {
-                    $0 + Double(probe[$1]) * Double(scale[$1]) * oracle.value(ofLevel: oracle.level(of: code, $1))
+                for d in 0..<dimension where oracle.bits(of: d) > 0 {
+                    let whole = oracle.partialValue(code, d, through: oracle.planes.count - 1)
+                    let value = oracle.value(ofLevel: oracle.level(of: code, d), bits: oracle.bits(of: d))
+                    #expect(abs(whole - value) < 1e-6, "the planes of a component add up to its level")
                 }
-                let estimate = Double(step) * Double(sum) + Double(bias)
-                // Each table is off by half a step at most.
-                #expect(abs(estimate - exact) <= Double(step) * Double(tables) * 0.501, "seed \(testSeed)")
             }
         }
 
         @Test func aProbeOfZerosHasATableOfZeros() {
             let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512))
-            let zeros = [Float](repeating: 0, count: 64)
-            let (step, bias) = zeros.withUnsafeBufferPointer {
-                VectorKernels.buildLUT(probe: $0, bits: 2, scale: $0, lut: lut.elements)
+            let bias = TestBuffer([Float](repeating: .nan, count: 1))
+            let zeros = [Float](repeating: 0, count: 128)
+            let step = zeros.withUnsafeBufferPointer {
+                VectorKernels.buildLUT(
+                    probe: $0,
+                    planes: [CodePlane(segment: 0, bit: 0, of: 1)],
+                    scale: $0,
+                    lut: lut.elements,
+                    biases: bias.elements
+                )
             }
-            #expect(step == 1 && bias == 0)
+            #expect(step == 1 && bias.values == [0])
             #expect(lut.values.allSatisfy { $0 == 0 })
+        }
+
+        @Test func planesThatDoNotMakeACodeAreNotValid() {
+            let first = CodePlane(segment: 0, bit: 0, of: 2)
+            let second = CodePlane(segment: 0, bit: 1, of: 2)
+            #expect(CodePlane.areValid([first, second], dimension: 128))
+            #expect(!CodePlane.areValid([], dimension: 128))
+            #expect(!CodePlane.areValid([first], dimension: 128), "a bit is missing")
+            #expect(!CodePlane.areValid([second, first], dimension: 128), "a bit comes before the one above it")
+            #expect(!CodePlane.areValid([first, first, second], dimension: 128))
+            #expect(!CodePlane.areValid([first, CodePlane(segment: 0, bit: 1, of: 3)], dimension: 128))
+            #expect(!CodePlane.areValid([CodePlane(segment: 1, bit: 0, of: 1)], dimension: 128))
+            #expect(!CodePlane.areValid([CodePlane(segment: 0, bit: 0, of: 5)], dimension: 128))
+            #expect(!CodePlane.areValid([CodePlane(segment: 0, bit: 0, of: 1)], dimension: 120))
+            let nine = (0..<9).map { CodePlane(segment: $0, bit: 0, of: 1) }
+            #expect(!CodePlane.areValid(nine, dimension: 9 * 128))
         }
 
         private func bits_(_ buffer: TestBuffer<Float>) -> [UInt32] { bits(buffer.values) }

@@ -41,12 +41,6 @@ struct VectorKernelsTests {
             #expect(VectorKernels.level == best)
         }
     }
-
-    @Test func planeCountFollowsDimensionAndBits() {
-        #expect(VectorKernels.planeCount(dimension: 256, bits: 2) == 4)
-        #expect(VectorKernels.planeCount(dimension: 512, bits: 1) == 4)
-        #expect(VectorKernels.planeCount(dimension: 64, bits: 2) == 1)
-    }
 }
 
 /// The order of sums that `vector_kernels.h` states, written out.

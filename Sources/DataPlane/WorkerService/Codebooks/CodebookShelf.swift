@@ -163,7 +163,7 @@ final class CodebookShelf: Sendable {
         let summary = CollectionDescription.Codebook(
             generation: codebook.generation,
             codedDimension: codebook.plan.codedDimension,
-            bitsPerComponent: codebook.plan.bitsPerComponent,
+            bitsPerComponent: codebook.plan.planeCount,
             listCount: codebook.listCount,
             energyShare: codebook.energyShare,
             sampleCount: UInt32(clamping: codebook.sampleCount),

@@ -50,50 +50,79 @@ package struct CoarseQuantizer: Sendable {
         }
     }
 
-    /// The lists nearest a probe whose weights add up to `share`, at least one; in no particular order.
+    /// The lists nearest a probe whose weights add up to `share`, at least one.
     ///
     /// - Parameters:
     ///   - scores: as given by ``scores(rotated:)``.
     ///   - share: 0…1 of the collection; 1 takes every list, those that were empty in the sample as well.
     package func selectLists(scores: [Int32], share: Double) -> ListSelection {
-        if share >= 1 { return ListSelection(lists: scores.indices.map { UInt32($0) }) }
-        return select(scores: scores, budget: share) { Double(weights[$0]) }
+        select(scores: scores, budget: share >= 1 ? .infinity : share, total: min(1, share), weights: weights)
     }
 
     /// The `count` lists nearest a probe, or all when there are fewer.
     package func selectLists(scores: [Int32], count: Int) -> ListSelection {
-        select(scores: scores, budget: Double(count)) { _ in 1 }
+        let total = Double(min(count, listCount))
+        return select(scores: scores, budget: count >= listCount ? .infinity : total, total: total, weights: nil)
     }
 
-    /// Buckets the scores so that only the bucket in which the budget ends needs sorting.
-    private func select(scores: [Int32], budget: Double, weight: (Int) -> Double) -> ListSelection {
-        guard let highest = scores.max(), let lowest = scores.min() else { return ListSelection(lists: []) }
-        let bucketCount = 512
-        let width = max(1, (Int(highest) - Int(lowest)) / (bucketCount - 1))
-        var buckets = [Double](repeating: 0, count: bucketCount + 1)
-        func bucket(_ list: Int) -> Int { min(bucketCount, (Int(highest) - Int(scores[list])) / width) }
-        for list in 0..<scores.count { buckets[bucket(list)] += weight(list) }
-        var taken = 0.0
-        var last = 0
+    /// Shares of a selection's weight at which its rounds end; the last round takes the rest.
+    private static let roundEnds = [0.03, 0.15]
+    private static let bucketCount = 512
+
+    /// Sorts scores into buckets, so that only the buckets in which a round ends need a finer order.
+    ///
+    /// - Parameters:
+    ///   - budget: weight to take; infinite takes every list.
+    ///   - total: the weight that rounds are shares of.
+    ///   - weights: nil counts lists.
+    private func select(scores: [Int32], budget: Double, total: Double, weights: [Float]?) -> ListSelection {
+        guard let highest = scores.max(), let lowest = scores.min() else { return ListSelection(rounds: []) }
+        let width = max(1, (Int(highest) - Int(lowest)) / (Self.bucketCount - 1))
+        func bucket(_ list: Int) -> Int { min(Self.bucketCount, (Int(highest) - Int(scores[list])) / width) }
+        var ends = [Int](repeating: 0, count: Self.bucketCount + 2)
+        let buckets = scores.indices.map { UInt16(bucket($0)) }
+        for place in buckets { ends[Int(place) + 1] += 1 }
+        for place in 1..<ends.count { ends[place] += ends[place - 1] }
+        var order = [UInt32](repeating: 0, count: scores.count)
+        var next = ends
+        for (list, place) in buckets.enumerated() {
+            order[next[Int(place)]] = UInt32(list)
+            next[Int(place)] += 1
+        }
+
         // Rounding of the weights' sum must not cost the last list of a full visit.
-        let goal = budget - 1e-9
-        while last < bucketCount, taken + buckets[last] < goal {
-            taken += buckets[last]
-            last += 1
+        let goals = Self.roundEnds.map { $0 * total } + [budget - 1e-9]
+        var roundOfList = [UInt8](repeating: UInt8.max, count: scores.count)
+        var counts = [Int](repeating: 0, count: goals.count)
+        var round = 0
+        var taken = 0.0
+        fill: for place in 0...Self.bucketCount {
+            let range = ends[place]..<ends[place + 1]
+            let weight = range.reduce(0) { $0 + Double(weights?[Int(order[$1])] ?? 1) }
+            // A whole bucket of one round needs no order.
+            if taken + weight >= goals[round] {
+                order[range].sort { (scores[Int($0)], $1) > (scores[Int($1)], $0) }
+            }
+            for position in range {
+                while taken >= goals[round], counts[round] > 0 || taken > 0 {
+                    if round == goals.count - 1 { break fill }
+                    round += 1
+                }
+                let list = Int(order[position])
+                taken += Double(weights?[list] ?? 1)
+                roundOfList[list] = UInt8(round)
+                counts[round] += 1
+            }
         }
-        var chosen: [UInt32] = []
-        var boundary: [UInt32] = []
-        for list in 0..<scores.count {
-            let place = bucket(list)
-            if place < last { chosen.append(UInt32(list)) } else if place == last { boundary.append(UInt32(list)) }
+        var rounds = counts.map { count in
+            var lists: [UInt32] = []
+            lists.reserveCapacity(count)
+            return lists
         }
-        boundary.sort { (scores[Int($0)], $1) > (scores[Int($1)], $0) }
-        for list in boundary {
-            if taken >= goal, !chosen.isEmpty { break }
-            taken += weight(Int(list))
-            chosen.append(list)
+        for (list, round) in roundOfList.enumerated() where round != UInt8.max {
+            rounds[Int(round)].append(UInt32(list))
         }
-        return ListSelection(lists: chosen)
+        return ListSelection(rounds: rounds.filter { !$0.isEmpty })
     }
 
     /// Scales to ±127 and rounds to nearest.
@@ -105,12 +134,14 @@ package struct CoarseQuantizer: Sendable {
     }
 }
 
-/// The lists one probe visits.
+/// The lists one probe visits, the nearest in an early round, so that what they give can rule out much of the rest.
 package struct ListSelection: Sendable {
-    /// Without repetition.
-    package var lists: [UInt32]
+    /// None empty; each ascending, no list twice.
+    package var rounds: [[UInt32]]
 
-    package init(lists: [UInt32]) {
-        self.lists = lists
+    package init(rounds: [[UInt32]]) {
+        self.rounds = rounds
     }
+
+    package var listCount: Int { rounds.reduce(0) { $0 + $1.count } }
 }

@@ -30,7 +30,7 @@ extension Codebook {
                             unsafe VectorKernels.encode(
                                 rows: rows,
                                 rowCount: rowCount,
-                                bits: plan.bitsPerComponent,
+                                planes: plan.planes,
                                 scale: scale,
                                 codes: codes,
                                 selfDot: selfDot,

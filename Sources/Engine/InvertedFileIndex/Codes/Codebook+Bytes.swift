@@ -1,5 +1,6 @@
 internal import BinaryCoding
 internal import Checksum
+internal import VectorMath
 
 /// The stored form. All fields little-endian:
 ///
@@ -7,7 +8,7 @@ internal import Checksum
 /// |---|---|---|
 /// | 0 | 4 | magic `MCBK` |
 /// | 4 | 2 | format version, 1 |
-/// | 6 | 2 | bits per component |
+/// | 6 | 2 | planes of a code K |
 /// | 8 | 4 | generation |
 /// | 12 | 4 | dimension D |
 /// | 16 | 4 | coded dimension P |
@@ -17,6 +18,8 @@ internal import Checksum
 /// | 32 | 4 | calibration point count N |
 /// | 36 | 4 | calibration probe count |
 /// | 40 | 16 N | calibration points: recall, visited share, float64 each |
+/// | … | 3 K | planes: segment, bit, bits of the segment's components, one byte each |
+/// | … | 12 (K + 1) | scan calibration of each plane, then of the whole code: intercept, slope, deviation, float32 each |
 /// | … | 4 D | mean |
 /// | … | 4 P D | projection, row-major |
 /// | … | 4 P | scale |
@@ -32,7 +35,7 @@ extension Codebook {
         var writer = ByteWriter(reservingByteCount: 4 * projection.count + quantizer.centroids.count + 65_536)
         writer.write(Self.magic)
         writer.write(Self.newestFormat)
-        writer.write(UInt16(plan.bitsPerComponent))
+        writer.write(UInt16(plan.planeCount))
         writer.write(generation)
         writer.write(UInt32(dimension))
         writer.write(UInt32(plan.codedDimension))
@@ -44,6 +47,16 @@ extension Codebook {
         for point in calibration.points {
             writer.write(point.recall)
             writer.write(point.visitedShare)
+        }
+        for plane in plan.planes {
+            writer.write(UInt8(plane.segment))
+            writer.write(UInt8(plane.bit))
+            writer.write(UInt8(plane.bits))
+        }
+        for line in scanCalibration.planes + [scanCalibration.whole] {
+            writer.write(line.intercept)
+            writer.write(line.slope)
+            writer.write(line.deviation)
         }
         writer.write(floats: mean)
         writer.write(floats: projection)
@@ -81,7 +94,7 @@ extension Codebook {
         guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<body])) == checksum else {
             throw CodebookError.checksumMismatch
         }
-        let bits = Int(try reader.read(UInt16.self))
+        let planeCount = Int(try reader.read(UInt16.self))
         let generation = try reader.read(UInt32.self)
         let dimension = Int(try reader.read(UInt32.self))
         let coded = Int(try reader.read(UInt32.self))
@@ -91,8 +104,8 @@ extension Codebook {
         let pointCount = Int(try reader.read(UInt32.self))
         let probeCount = Int(try reader.read(UInt32.self))
         guard generation > 0 else { throw CodebookError.malformed(reason: "generation 0 stands for no codebook") }
-        guard (1...2).contains(bits), (64...2048).contains(dimension), dimension % 8 == 0,
-            (64...2048).contains(coded), coded <= dimension, coded % (128 / bits) == 0, coded * bits / 128 <= 8,
+        guard (1...VectorKernels.maximumPlaneCount).contains(planeCount), (64...2048).contains(dimension),
+            dimension % 8 == 0, (128...2048).contains(coded), coded < dimension + CodePlane.dimension,
             (1...1_000_000).contains(listCount), (1...1000).contains(pointCount)
         else { throw CodebookError.malformed(reason: "its shape is out of range") }
         var points: [RecallCalibration.Point] = []
@@ -101,11 +114,31 @@ extension Codebook {
                 RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
             )
         }
+        var planes: [CodePlane] = []
+        for _ in 0..<planeCount {
+            let (segment, bit, bits) = (
+                try reader.read(UInt8.self), try reader.read(UInt8.self), try reader.read(UInt8.self)
+            )
+            planes.append(CodePlane(segment: Int(segment), bit: Int(bit), of: Int(bits)))
+        }
+        guard CodePlane.areValid(planes, dimension: coded), CodePlan(planes: planes).codedDimension == coded else {
+            throw CodebookError.malformed(reason: "its planes do not fit its dimension")
+        }
+        var lines: [ScanCalibration.Line] = []
+        for _ in 0...planeCount {
+            lines.append(
+                ScanCalibration.Line(
+                    intercept: try reader.readFloat(),
+                    slope: try reader.readFloat(),
+                    deviation: try reader.readFloat()
+                )
+            )
+        }
         let mean = try reader.readFloats(count: dimension)
         let projection = try reader.readFloats(count: coded * dimension)
         let scale = try reader.readFloats(count: coded)
         let weights = try reader.readFloats(count: listCount)
-        let plan = CodePlan(codedDimension: coded, bitsPerComponent: bits)
+        let plan = CodePlan(planes: planes)
         let centroids = try reader.readBytes(count: listCount * plan.centroidDimension)
         _ = try reader.read(UInt32.self)
         try reader.finish()
@@ -113,7 +146,9 @@ extension Codebook {
             throw CodebookError.malformed(reason: "a scale is not positive")
         }
         guard mean.allSatisfy(\.isFinite), projection.allSatisfy(\.isFinite),
-            weights.allSatisfy({ $0 >= 0 && $0 <= 1 }), points.allSatisfy({ (0...1).contains($0.visitedShare) })
+            weights.allSatisfy({ $0 >= 0 && $0 <= 1 }),
+            lines.allSatisfy({ $0.intercept.isFinite && $0.slope.isFinite && $0.deviation > 0 }),
+            points.allSatisfy({ (0...1).contains($0.visitedShare) })
         else { throw CodebookError.malformed(reason: "a number is out of range") }
         return Codebook(
             generation: generation,
@@ -129,7 +164,8 @@ extension Codebook {
             ),
             energyShare: energyShare,
             sampleCount: sampleCount,
-            calibration: RecallCalibration(points: points, probeCount: probeCount)
+            calibration: RecallCalibration(points: points, probeCount: probeCount),
+            scanCalibration: ScanCalibration(planes: Array(lines.dropLast()), whole: lines[planeCount])
         )
     }
 }

@@ -12,7 +12,7 @@ package struct Codebook: Sendable {
     package let plan: CodePlan
     /// `[dimension]`.
     package let mean: [Float]
-    /// `[codedDimension × dimension]`, rows orthonormal.
+    /// `[codedDimension × dimension]`, rows orthonormal; rows beyond the dimension are zero.
     package let projection: [Float]
     /// `[codedDimension]`: standard deviation of each rotated component, equal within a segment, above zero.
     package let scale: [Float]
@@ -21,8 +21,11 @@ package struct Codebook: Sendable {
     package let energyShare: Float
     package let sampleCount: Int
     package let calibration: RecallCalibration
+    package let scanCalibration: ScanCalibration
     /// `[codedDimension]`: `projection · mean`.
     package let projectedMean: [Float]
+    /// What rotates probes.
+    let probeRotation: ProbeRotation
 
     package init(
         generation: UInt32,
@@ -34,7 +37,8 @@ package struct Codebook: Sendable {
         quantizer: CoarseQuantizer,
         energyShare: Float,
         sampleCount: Int,
-        calibration: RecallCalibration
+        calibration: RecallCalibration,
+        scanCalibration: ScanCalibration
     ) {
         self.generation = generation
         self.dimension = dimension
@@ -46,7 +50,9 @@ package struct Codebook: Sendable {
         self.energyShare = energyShare
         self.sampleCount = sampleCount
         self.calibration = calibration
+        self.scanCalibration = scanCalibration
         self.projectedMean = Rotation.project(mean, rows: projection, dimension: dimension)
+        self.probeRotation = ProbeRotation(projection: projection, dimension: dimension)
     }
 
     package var listCount: Int { quantizer.listCount }
@@ -61,8 +67,8 @@ package struct Codebook: Sendable {
         return rotated
     }
 
-    /// Rotated probes: as ``rotate(embeddings:)`` without taking the mean off.
+    /// Rotated probes: `[probeCount × codedDimension]`, the mean not taken off, by 8-bit arithmetic.
     package func rotate(probes: [Float]) -> [Float] {
-        Rotation.project(probes, rows: projection, dimension: dimension)
+        probeRotation.rotate(probes)
     }
 }

@@ -1,36 +1,52 @@
-/// Keeps the best rows of one probe by estimated similarity, without an order among them.
+/// Keeps the best rows of one probe by estimated similarity, without an order among them, until they are taken out to be
+/// compared in full.
 ///
-/// Rows are collected up to twice the capacity, then the worse half is dropped by selection: an amortised constant
+/// Rows are collected up to one and a half times the capacity, then the worst are dropped by selection: an amortised constant
 /// number of steps a row, where a heap takes a logarithm. The result does not depend on the order of offers; of equal
 /// estimates the lower row stays.
-package struct CandidateSet: Sendable {
+struct CandidateSet: Sendable {
     private let capacity: Int
     /// Score and row in one number each: greater is better.
     private var keys: [UInt64] = []
-    /// An estimate below this cannot stay: minus infinity until the capacity was first exceeded.
+    /// An estimate below this is not kept.
     private(set) var threshold: Float = -.infinity
 
     init(capacity: Int) {
         precondition(capacity > 0, "a set keeps at least one candidate")
         self.capacity = capacity
-        keys.reserveCapacity(2 * capacity)
+    }
+
+    /// Raises the threshold; rows kept before stay.
+    mutating func raiseThreshold(to least: Float) {
+        threshold = max(threshold, least)
     }
 
     /// Offers one row; NaN is never kept.
     mutating func insert(estimate: Float, row: UInt32) {
         guard estimate >= threshold else { return }
         keys.append(Self.key(estimate, row))
-        if keys.count == 2 * capacity { dropWorse() }
+        if keys.count >= capacity + (capacity + 1) / 2 { dropWorse() }
     }
 
-    /// The best rows, at most as many as the capacity, by row.
-    package mutating func rows() -> [UInt32] {
+    /// Takes out the best rows that are not below the threshold, at most `count`, ascending.
+    mutating func takeBest(_ count: Int) -> [UInt32] {
+        let limit = Self.key(threshold, UInt32.max)
+        keys.removeAll { $0 < limit }
         if keys.count > capacity { dropWorse() }
-        return keys.map { ~UInt32(truncatingIfNeeded: $0) }.sorted()
+        if keys.count > count { select(count) }
+        let rows = keys.prefix(count).map(Self.row).sorted()
+        keys.removeFirst(min(count, keys.count))
+        return rows
     }
 
-    /// Hoare's selection: moves the best `capacity` keys to the front, then cuts.
     private mutating func dropWorse() {
+        select(capacity)
+        keys.removeLast(keys.count - capacity)
+        raiseThreshold(to: Self.estimate(keys.min() ?? 0))
+    }
+
+    /// Hoare's selection: moves the best `count` keys to the front.
+    private mutating func select(_ count: Int) {
         unsafe keys.withUnsafeMutableBufferPointer { keys in
             var low = 0
             var high = keys.count - 1
@@ -47,17 +63,15 @@ package struct CandidateSet: Sendable {
                         right -= 1
                     }
                 }
-                if capacity - 1 <= right {
+                if count - 1 <= right {
                     high = right
-                } else if capacity - 1 >= left {
+                } else if count - 1 >= left {
                     low = left
                 } else {
                     break
                 }
             }
         }
-        keys.removeLast(keys.count - capacity)
-        threshold = Self.estimate(keys.min() ?? 0)
     }
 
     /// The bits of a float, changed so that they sort as the float does, above the inverted row.
@@ -66,6 +80,8 @@ package struct CandidateSet: Sendable {
         let ordered = bits & 0x8000_0000 == 0 ? bits | 0x8000_0000 : ~bits
         return UInt64(ordered) << 32 | UInt64(~row)
     }
+
+    private static func row(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) }
 
     private static func estimate(_ key: UInt64) -> Float {
         let ordered = UInt32(key >> 32)

@@ -4,16 +4,19 @@ internal import VectorMath
 /// of the codebook.
 package struct PreparedProbes: Sendable {
     package let probeCount: Int
-    /// `[probeCount × planeCount × 512]`.
+    /// `[probeCount × tableByteCount]`, a table of `planeCount × 512` bytes for each probe.
     let tables: [UInt8]
     let tableByteCount: Int
     /// `[probeCount]`.
     let lines: [EstimateLine]
-    /// `[probeCount × listCount]`.
+    /// `[probeCount × planeCount]`: what is added to the sum of planes `0...p` in steps.
+    let biases: [Float]
+    /// `[probeCount][listCount]`.
     private let listScores: [[Int32]]
     private let quantizer: CoarseQuantizer
 
-    /// How a sum of table entries becomes an estimate of `⟨probe, x⟩`: `meanTerm + factor * (step * sum + bias)`.
+    /// How a sum of table entries becomes an estimate of `⟨probe, x⟩`: `meanTerm + factor * (step * sum + bias)`, with
+    /// the bias of the last plane.
     struct EstimateLine {
         let step: Float
         let bias: Float
@@ -22,27 +25,34 @@ package struct PreparedProbes: Sendable {
 
     /// - Parameter probes: `[n × dimension]`, unit vectors.
     package init(probes: [Float], codebook: Codebook) {
-        let dimension = codebook.dimension
-        let coded = codebook.plan.codedDimension
-        let count = probes.count / dimension
+        let plan = codebook.plan
+        let (coded, planeCount) = (plan.codedDimension, plan.planeCount)
+        let count = probes.count / codebook.dimension
         let rotated = codebook.rotate(probes: probes)
-        let tableByteCount = codebook.plan.planeCount * VectorKernels.lutPlaneByteCount
+        let tableByteCount = planeCount * VectorKernels.lutPlaneByteCount
         var tables = [UInt8](repeating: 0, count: count * tableByteCount)
-        let meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: dimension)
+        var biases = [Float](repeating: 0, count: count * planeCount)
+        let meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: codebook.dimension)
         var lines: [EstimateLine] = []
         unsafe rotated.withUnsafeBufferPointer { rotated in
             unsafe codebook.scale.withUnsafeBufferPointer { scale in
                 unsafe tables.withUnsafeMutableBufferPointer { tables in
-                    for probe in 0..<count {
-                        let line = unsafe VectorKernels.buildLUT(
-                            probe: UnsafeBufferPointer(rebasing: rotated[probe * coded..<(probe + 1) * coded]),
-                            bits: codebook.plan.bitsPerComponent,
-                            scale: scale,
-                            lut: UnsafeMutableBufferPointer(
-                                rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]
+                    unsafe biases.withUnsafeMutableBufferPointer { biases in
+                        for probe in 0..<count {
+                            let step = unsafe VectorKernels.buildLUT(
+                                probe: UnsafeBufferPointer(rebasing: rotated[probe * coded..<(probe + 1) * coded]),
+                                planes: plan.planes,
+                                scale: scale,
+                                lut: UnsafeMutableBufferPointer(
+                                    rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]
+                                ),
+                                biases: UnsafeMutableBufferPointer(
+                                    rebasing: biases[probe * planeCount..<(probe + 1) * planeCount]
+                                )
                             )
-                        )
-                        lines.append(EstimateLine(step: line.step, bias: line.bias, meanTerm: meanTerms[probe]))
+                            let bias = unsafe biases[(probe + 1) * planeCount - 1]
+                            lines.append(EstimateLine(step: step, bias: bias, meanTerm: meanTerms[probe]))
+                        }
                     }
                 }
             }
@@ -51,6 +61,7 @@ package struct PreparedProbes: Sendable {
         self.tables = tables
         self.tableByteCount = tableByteCount
         self.lines = lines
+        self.biases = biases
         quantizer = codebook.quantizer
         listScores = (0..<count).map {
             codebook.quantizer.scores(rotated: rotated[$0 * coded..<($0 + 1) * coded])

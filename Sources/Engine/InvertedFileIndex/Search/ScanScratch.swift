@@ -1,9 +1,13 @@
 internal import VectorMath
 
-/// The buffers of one scan, allocated once.
+/// The buffers and thresholds of one scan, allocated once.
 @safe
 struct ScanScratch: ~Copyable {
     private let planeCount: Int
+    private let calibration: ScanCalibration
+    /// Standard normal deviations below the calibrated lines at which rows are given up.
+    private let planeDeviations: Float
+    private let wholeDeviations: Float
     private let rows: UnsafeMutableBufferPointer<UInt32>
     private let sums: UnsafeMutableBufferPointer<UInt16>
     private let thresholds: UnsafeMutableBufferPointer<Int32>
@@ -16,11 +20,20 @@ struct ScanScratch: ~Copyable {
     private let allTables: UnsafeMutableBufferPointer<UInt8>
     private let tableByteCount: Int
     private let lines: UnsafeMutableBufferPointer<PreparedProbes.EstimateLine>
+    private let biases: UnsafeMutableBufferPointer<Float>
+    /// Thresholds of all probes but for the last plane: `[probeCount × planeCount]`.
+    private let allThresholds: UnsafeMutableBufferPointer<Int32>
+    /// `[probeCount]`: the estimate that each probe's thresholds are for.
+    private let thresholdEstimates: UnsafeMutableBufferPointer<Float>
 
-    init(planeCount: Int, probes prepared: PreparedProbes) {
+    /// - Parameter missRate: half of it is spent on the whole code, the rest on the planes before the last.
+    init(codebook: Codebook, probes prepared: PreparedProbes, missRate: Double) {
         let probes = VectorKernels.maximumScanProbes
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
-        self.planeCount = planeCount
+        planeCount = codebook.plan.planeCount
+        calibration = codebook.scanCalibration
+        wholeDeviations = Float(NormalDistribution.deviations(forTail: missRate / 2))
+        planeDeviations = Float(NormalDistribution.deviations(forTail: missRate / 2 / Double(max(1, planeCount - 1))))
         unsafe rows = .allocate(capacity: probes * capacity)
         unsafe sums = .allocate(capacity: probes * capacity)
         unsafe thresholds = .allocate(capacity: probes * planeCount)
@@ -29,13 +42,18 @@ struct ScanScratch: ~Copyable {
         unsafe rowOutputs = .allocate(capacity: probes)
         unsafe sumOutputs = .allocate(capacity: probes)
         unsafe counts = .allocate(capacity: probes)
-        unsafe thresholds.initialize(repeating: -1)
         unsafe counts.initialize(repeating: 0)
         tableByteCount = prepared.tableByteCount
         unsafe allTables = .allocate(capacity: prepared.tables.count)
         _ = unsafe allTables.initialize(from: prepared.tables)
         unsafe lines = .allocate(capacity: prepared.lines.count)
         _ = unsafe lines.initialize(from: prepared.lines)
+        unsafe biases = .allocate(capacity: prepared.biases.count)
+        _ = unsafe biases.initialize(from: prepared.biases)
+        unsafe allThresholds = .allocate(capacity: prepared.biases.count)
+        unsafe allThresholds.initialize(repeating: -1)
+        unsafe thresholdEstimates = .allocate(capacity: prepared.probeCount)
+        unsafe thresholdEstimates.initialize(repeating: -.infinity)
         for probe in 0..<probes {
             unsafe rowOutputs[probe] = unsafe rows.baseAddress! + probe * capacity
             unsafe sumOutputs[probe] = unsafe sums.baseAddress! + probe * capacity
@@ -53,49 +71,81 @@ struct ScanScratch: ~Copyable {
         unsafe counts.deallocate()
         unsafe allTables.deallocate()
         unsafe lines.deallocate()
+        unsafe biases.deallocate()
+        unsafe allThresholds.deallocate()
+        unsafe thresholdEstimates.deallocate()
+    }
+
+    /// The estimate that a row of this similarity seldom stays below.
+    func leastEstimate(for similarity: Float, probe: Int) -> Float {
+        let meanTerm = unsafe lines[probe].meanTerm
+        return meanTerm + calibration.whole.least(for: similarity - meanTerm, deviations: wholeDeviations)
+    }
+
+    /// Thresholds of the planes before the last, under which few rows of this estimate would be given up.
+    private func setThresholds(forEstimate estimate: Float, probe: Int) {
+        if unsafe thresholdEstimates[probe] == estimate { return }
+        unsafe thresholdEstimates[probe] = estimate
+        let line = unsafe lines[probe]
+        for plane in 0..<planeCount - 1 {
+            let least = calibration.planes[plane].least(for: estimate - line.meanTerm, deviations: planeDeviations)
+            let index = probe * planeCount + plane
+            unsafe allThresholds[index] = threshold(forSum: (least - biases[index]) / line.step)
+        }
     }
 
     /// Scores one block against its probes, four at a time, and offers what is above each probe's threshold.
     func scan<Lists: InvertedLists>(
         _ block: CodeBlock,
-        visits: ArraySlice<ListScanner.Visit>,
+        probes: ArraySlice<UInt32>,
         lists: Lists,
         into candidates: UnsafeMutableBufferPointer<CandidateSet>
     ) {
         for plane in 0..<planeCount {
             unsafe planes[plane] = unsafe block.firstPlane + plane * block.planeStride
         }
-        var first = visits.startIndex
-        while first < visits.endIndex {
-            let count = min(VectorKernels.maximumScanProbes, visits.endIndex - first)
+        var first = probes.startIndex
+        while first < probes.endIndex {
+            let count = min(VectorKernels.maximumScanProbes, probes.endIndex - first)
             for slot in 0..<count {
-                let probe = Int(visits[first + slot].probe)
+                let probe = Int(probes[first + slot])
                 unsafe tables[slot] = unsafe UnsafePointer(allTables.baseAddress! + probe * tableByteCount)
+                unsafe setThresholds(forEstimate: candidates[probe].threshold, probe: probe)
+                for plane in 0..<planeCount - 1 {
+                    unsafe thresholds[slot * planeCount + plane] = unsafe allThresholds[probe * planeCount + plane]
+                }
                 unsafe thresholds[slot * planeCount + planeCount - 1] = leastSum(
-                    for: unsafe candidates[probe].threshold, line: unsafe lines[probe],
-                    greatestFactor: block.greatestFactor)
+                    for: unsafe candidates[probe].threshold,
+                    line: unsafe lines[probe],
+                    greatestFactor: block.greatestFactor
+                )
             }
             unsafe VectorKernels.scanCodes(
                 planes: UnsafeBufferPointer(planes),
                 groupCount: block.groupCount,
-                rowCount: block.rowCount,
+                rowCount: block.slotCount,
                 luts: UnsafeBufferPointer(rebasing: tables[0..<count]),
                 thresholds: UnsafeBufferPointer(rebasing: thresholds[0..<count * planeCount]),
                 rowsOut: UnsafeBufferPointer(rebasing: rowOutputs[0..<count]),
                 scoresOut: UnsafeBufferPointer(rebasing: sumOutputs[0..<count]),
-                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<count]))
+                countsOut: UnsafeMutableBufferPointer(rebasing: counts[0..<count])
+            )
             for slot in 0..<count {
                 let survivorCount = unsafe counts[slot]
                 if survivorCount == 0 { continue }
-                unsafe offer(block, slot: slot, survivorCount, lists, to: &candidates[Int(visits[first + slot].probe)],
-                    line: lines[Int(visits[first + slot].probe)])
+                let probe = Int(probes[first + slot])
+                unsafe offer(block, slot: slot, survivorCount, lists, to: &candidates[probe], line: lines[probe])
             }
             first += count
         }
     }
 
     private func offer<Lists: InvertedLists>(
-        _ block: CodeBlock, slot: Int, _ survivorCount: Int, _ lists: Lists, to candidates: inout CandidateSet,
+        _ block: CodeBlock,
+        slot: Int,
+        _ survivorCount: Int,
+        _ lists: Lists,
+        to candidates: inout CandidateSet,
         line: PreparedProbes.EstimateLine
     ) {
         let survivors = unsafe rowOutputs[slot]!
@@ -106,7 +156,9 @@ struct ScanScratch: ~Copyable {
             let estimate = unsafe line.meanTerm + factor * (line.step * Float(survivorSums[index]) + line.bias)
             guard estimate >= candidates.threshold else { continue }
             let rowID = unsafe block.rowIDs[row]
-            if lists.isLive(row: rowID) { candidates.insert(estimate: estimate, row: rowID) }
+            if rowID != CodeBlock.absentRow, lists.isLive(row: rowID) {
+                candidates.insert(estimate: estimate, row: rowID)
+            }
         }
     }
 
@@ -118,12 +170,18 @@ struct ScanScratch: ~Copyable {
 
     /// The kernel's threshold (a row survives above it) under which no row of the block can reach `similarity`.
     private func leastSum(
-        for similarity: Float, line: PreparedProbes.EstimateLine, greatestFactor: Float
+        for similarity: Float,
+        line: PreparedProbes.EstimateLine,
+        greatestFactor: Float
     ) -> Int32 {
         let wanted = similarity - line.meanTerm
         guard wanted > 0, greatestFactor > 0 else { return -1 }
-        let sum = (wanted / greatestFactor - line.bias) / line.step
-        // One sum of slack absorbs the rounding of this line against that of the estimate.
-        return sum <= 2 ? -1 : Int32(min(sum.rounded(.down) - 2, 70_000))
+        return threshold(forSum: (wanted / greatestFactor - line.bias) / line.step)
+    }
+
+    /// One step below a sum, so that rounding here and in the kernel gives no row up.
+    private func threshold(forSum sum: Float) -> Int32 {
+        // Minus infinity and NaN give nothing up.
+        sum > 2 ? Int32(min(sum.rounded(.down) - 2, 70_000)) : -1
     }
 }

@@ -44,7 +44,7 @@ package enum CodebookTrainer {
             vectors.append(contentsOf: rotated[first..<first + leading])
         }
         // Rows that made the centroids lie nearer to them than others do: calibration needs rows of its own.
-        let heldOutCount = min(MateSimulation.probeLimit, rowCount / 8)
+        let heldOutCount = min(CodebookCalibrator.rowLimit, rowCount / 8)
         let trainingCount = rowCount - heldOutCount
         let lists = listCount > 0 ? min(listCount, trainingCount) : automaticListCount(rowCount: trainingCount)
         guard
@@ -72,26 +72,28 @@ package enum CodebookTrainer {
         )
         if shouldStop() { throw .stopped }
 
-        var mates = MateSimulation(spectrum: spectrum, generator: generator)
-        let shares = mates.mateShares(
+        var calibrator = CodebookCalibrator(
             sample: sample,
             rows: trainingCount..<rowCount,
-            assignment: assignment,
-            quantizer: quantizer,
-            projection: projection
+            assignment: assignment[trainingCount...],
+            spectrum: spectrum,
+            generator: generator
         )
         let total = spectrum.energies.reduce(0, +)
-        return Codebook(
-            generation: generation,
-            dimension: dimension,
-            plan: plan,
-            mean: spectrum.mean,
-            projection: projection.storage,
-            scale: scale,
-            quantizer: quantizer,
-            energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
-            sampleCount: rowCount,
-            calibration: RecallCalibration(mateShares: shares)
+        return calibrator.calibrated(
+            Codebook(
+                generation: generation,
+                dimension: dimension,
+                plan: plan,
+                mean: spectrum.mean,
+                projection: projection.storage,
+                scale: scale,
+                quantizer: quantizer,
+                energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
+                sampleCount: rowCount,
+                calibration: RecallCalibration(mateShares: [], lowestBandShares: []),
+                scanCalibration: .none(planeCount: plan.planeCount)
+            )
         )
     }
 
@@ -101,7 +103,8 @@ package enum CodebookTrainer {
         return count
     }
 
-    /// Principal components, turned at random within each segment so that a segment's components are alike.
+    /// Principal components, turned at random within each segment so that a segment's components are alike; rows beyond
+    /// the dimension are zero.
     private static func projection(
         spectrum: PrincipalComponents,
         plan: CodePlan,
@@ -109,26 +112,28 @@ package enum CodebookTrainer {
     ) -> Matrix {
         let dimension = spectrum.dimension
         var rows: [Float] = []
-        for segment in 0..<plan.planeCount {
-            let turn = Matrix.randomOrthogonal(order: plan.segmentDimension, generator: &generator)
-            let first = segment * plan.segmentDimension * dimension
+        for segment in 0..<plan.segmentCount {
+            let first = segment * CodePlane.dimension
+            let count = min(CodePlane.dimension, dimension - first)
+            let turn = Matrix.randomOrthogonal(order: count, generator: &generator)
             let components = Matrix(
-                rows: plan.segmentDimension,
+                rows: count,
                 columns: dimension,
-                storage: Array(spectrum.components[first..<first + plan.segmentDimension * dimension])
+                storage: Array(spectrum.components[first * dimension..<(first + count) * dimension])
             )
             rows.append(contentsOf: turn.multiplied(by: components).storage)
         }
+        rows.append(contentsOf: repeatElement(0, count: plan.codedDimension * dimension - rows.count))
         return Matrix(rows: plan.codedDimension, columns: dimension, storage: rows)
     }
 
     /// The root mean square of each segment's components, repeated for each of them.
     private static func scale(spectrum: PrincipalComponents, plan: CodePlan) -> [Float] {
-        (0..<plan.planeCount).flatMap { segment in
-            let first = segment * plan.segmentDimension
-            let energy = spectrum.energies[first..<first + plan.segmentDimension].reduce(0, +)
-            let deviation = (energy / Float(plan.segmentDimension)).squareRoot()
-            return [Float](repeating: max(deviation, 1e-6), count: plan.segmentDimension)
+        (0..<plan.segmentCount).flatMap { segment in
+            let first = segment * CodePlane.dimension
+            let energies = spectrum.energies[first..<min(spectrum.dimension, first + CodePlane.dimension)]
+            let deviation = (energies.reduce(0, +) / Float(energies.count)).squareRoot()
+            return [Float](repeating: max(deviation, 1e-6), count: CodePlane.dimension)
         }
     }
 

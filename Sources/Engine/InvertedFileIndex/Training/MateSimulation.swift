@@ -1,19 +1,23 @@
 internal import FaceModel
 internal import VectorMath
 
-/// Makes probes that are mates of known rows and measures how far down the list order their rows lie.
+/// Makes probes that are mates of known rows.
 ///
-/// Collections have no labels to calibrate on, so mates are made as the field's statistics say they look: at a
-/// similarity drawn from that of images of one person taken in the wild, for mates at 0.40 and above, the rest of the
-/// probe being noise whose spectrum is the square root of the collection's, orthogonal to the row.
+/// Collections have no labels to calibrate on, so mates are made as the field's statistics say they look: the part of the
+/// probe that is not the row is noise whose spectrum is the square root of the collection's, orthogonal to the row.
 /// `docs/decisions` has the reasons and what was measured.
 struct MateSimulation {
-    /// Similarities of two images of one person "in the wild": mean and deviation, and where they are cut off.
-    static let similarityMean = 0.60
-    static let similarityDeviation = 0.135
-    static let leastSimilarity = 0.40
-    static let greatestSimilarity = 0.95
-    static let probeLimit = 4000
+    /// How similar a made mate is to its row.
+    enum Similarity {
+        /// As two images of one person "in the wild": N(0.60, 0.135), drawn again outside 0.40…0.95.
+        case wild
+        case within(ClosedRange<Float>)
+        case exactly(Float)
+    }
+
+    private static let wildMean = 0.60
+    private static let wildDeviation = 0.135
+    private static let wildRange: ClosedRange<Float> = 0.40...0.95
 
     private let spectrum: PrincipalComponents
     private var generator: SplitMix64
@@ -23,45 +27,22 @@ struct MateSimulation {
         self.generator = generator
     }
 
-    /// For each simulated probe, the share of the collection visited when its mate's list has been.
-    ///
-    /// - Parameters:
-    ///   - rows: rows of the sample that get a mate each: at most ``probeLimit``, none of which trained the quantizer.
-    ///   - assignment: list of every row of the sample.
-    mutating func mateShares(
-        sample: EmbeddingMatrix,
-        rows: Range<Int>,
-        assignment: [UInt32],
-        quantizer: CoarseQuantizer,
-        projection: Matrix
-    ) -> [Double] {
+    /// One mate of each row: `[rows.count × dimension]`, unit vectors.
+    mutating func mates(of sample: EmbeddingMatrix, rows: Range<Int>, _ similarity: Similarity) -> [Float] {
         let dimension = spectrum.dimension
-        let chosen = Array(rows)
-        let noise = noise(count: chosen.count)
-        var probes: [Float] = []
-        probes.reserveCapacity(chosen.count * dimension)
-        for (index, row) in chosen.enumerated() {
-            probes.append(
+        let noise = noise(count: rows.count)
+        var mates: [Float] = []
+        mates.reserveCapacity(noise.count)
+        for (index, row) in rows.enumerated() {
+            mates.append(
                 contentsOf: mate(
                     of: sample.row(row),
                     noise: noise[index * dimension..<(index + 1) * dimension],
-                    similarity: similarity()
+                    similarity: draw(similarity)
                 )
             )
         }
-        let rotated = Matrix(rows: chosen.count, columns: dimension, storage: probes)
-            .multiplied(by: projection, transposingOther: true)
-        return chosen.enumerated().map { index, row in
-            let first = index * projection.rows
-            let scores = quantizer.scores(rotated: rotated.storage[first..<first + projection.rows])
-            let own = Int(assignment[row])
-            var share = 0.0
-            for list in scores.indices where scores[list] > scores[own] || (scores[list] == scores[own] && list <= own)
-            {
-                share += Double(quantizer.weights[list])
-            }
-            return share
-        }
+        return mates
     }
 
     /// `[count × dimension]` gaussian rows whose variance along component `i` is the root of its energy.
@@ -81,12 +62,16 @@ struct MateSimulation {
             .storage
     }
 
-    /// A similarity from the normal distribution above, cut off by drawing again.
-    private mutating func similarity() -> Float {
-        var gaussian = GaussianSource()
-        while true {
-            let value = Self.similarityMean + Self.similarityDeviation * gaussian.next(using: &generator)
-            if (Self.leastSimilarity...Self.greatestSimilarity).contains(value) { return Float(value) }
+    private mutating func draw(_ similarity: Similarity) -> Float {
+        switch similarity {
+        case .exactly(let value): return value
+        case .within(let range): return Float.random(in: range, using: &generator)
+        case .wild:
+            var gaussian = GaussianSource()
+            while true {
+                let value = Float(Self.wildMean + Self.wildDeviation * gaussian.next(using: &generator))
+                if Self.wildRange.contains(value) { return value }
+            }
         }
     }
 

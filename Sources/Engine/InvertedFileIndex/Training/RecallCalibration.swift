@@ -30,18 +30,36 @@ package struct RecallCalibration: Sendable, Hashable {
     /// The recall targets that are tabulated.
     package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
 
-    /// Points from what was measured: the visited share at which each calibration probe met its mate's list.
+    /// How much less than the target may be found of the mates in the lowest band of similarity.
+    package static let lowestBandAllowance = 0.01
+
+    /// Points from what was measured: the visited shares at which calibration probes met their mate's list.
     ///
-    /// A target's share is that of rank `⌈(n + 1) · target⌉`, the split-conformal quantile, whose expected recall is at
-    /// least the target for exchangeable probes; a rank beyond `n` visits everything.
-    package init(mateShares: [Double]) {
-        let sorted = mateShares.sorted()
+    /// A target's share finds at least the target of the mates as they occur, and at least the target less
+    /// ``lowestBandAllowance`` of those in the lowest band, both with 95 % confidence (a one-sided binomial bound).
+    /// - Parameters:
+    ///   - mateShares: of mates of 0.40 and above as they occur in photographs taken in the wild.
+    ///   - lowestBandShares: of mates of 0.30 to 0.35. What is nearer is found sooner, so no band is found less often.
+    package init(mateShares: [Double], lowestBandShares: [Double]) {
+        let wild = mateShares.sorted()
+        let lowest = lowestBandShares.sorted()
         var points: [Point] = []
         for target in Self.targets {
-            let rank = Int((Double(sorted.count + 1) * target).rounded(.up))
-            points.append(Point(recall: target, visitedShare: rank <= sorted.count ? min(1, sorted[rank - 1]) : 1))
+            let share = max(
+                Self.share(wild, found: target),
+                Self.share(lowest, found: target - Self.lowestBandAllowance)
+            )
+            points.append(Point(recall: target, visitedShare: share))
         }
         points.append(Point(recall: 1, visitedShare: 1))
-        self.init(points: points, probeCount: sorted.count)
+        self.init(points: points, probeCount: wild.count + lowest.count)
+    }
+
+    /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too few
+    /// measurements to say so of any.
+    private static func share(_ sorted: [Double], found: Double) -> Double {
+        let allowed = BinomialBound.missesAllowed(trials: sorted.count, missRate: 1 - found, confidence: 0.95)
+        guard let allowed, allowed < sorted.count else { return 1 }
+        return min(1, sorted[sorted.count - 1 - allowed])
     }
 }

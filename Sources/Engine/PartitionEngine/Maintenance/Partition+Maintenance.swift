@@ -93,14 +93,14 @@ extension Partition {
     private func fold(_ codebook: Codebook) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
-            var rows = RowReader(partition: self, state: before)
+            let rows = RowReader(partition: self, state: before, transaction: reading.number)
             guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) >= UInt32(options.foldRowCount) else {
                 return false
             }
             let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))
             let end = min(rows.sealedRow, before.foldedRow + limit)
-            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
-            let coded = try code(before.foldedRow..<end, codebook, &rows, liveness, reading)
+            let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
+            let coded = try code(before.foldedRow..<end, codebook, rows, liveness, reading)
             try checkFreeDisk()
             try environment.write { transaction in
                 var state = before
@@ -149,7 +149,7 @@ extension Partition {
     private func code(
         _ range: Range<UInt32>,
         _ codebook: Codebook,
-        _ rows: inout RowReader,
+        _ rows: RowReader,
         _ liveness: RowLiveness,
         _ transaction: borrowing ReadTransaction
     ) throws -> CodedRows {

@@ -12,7 +12,7 @@ extension Partition {
         try environment.read { reading in
             let before = try state(reading)
             let snapshot = try snapshot(reading)
-            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
+            let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             let planner = MergePlanner(
                 ratio: options.mergeRatio,
                 deadShare: options.compactionDeadShare

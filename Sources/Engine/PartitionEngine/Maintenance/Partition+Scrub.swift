@@ -17,8 +17,8 @@ extension Partition {
             let before = try state(reading)
             // Nothing was deleted since the last round that found nothing.
             guard scrubbedSequence.load(ordering: .relaxed) != before.sequence else { return false }
-            var rows = RowReader(partition: self, state: before)
-            let liveness = try RowLiveness(reading, tables: tables, rowCount: before.nextRow, hidden: [])
+            let rows = RowReader(partition: self, state: before, transaction: reading.number)
+            let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             var scrubs: [(chunk: UInt32, dead: [Int])] = []
             for chunk in 0..<rows.sealedRow / rowsPerChunk {
                 let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
@@ -34,6 +34,7 @@ extension Partition {
             }
             try checkFreeDisk()
             try environment.write { transaction in
+                rowAddresses.begin(withTransaction: transaction.reading.number)
                 for scrub in scrubs {
                     if scrub.dead.count == RowChunk.rowCount {
                         try transaction.delete(tables.rows, key: scrub.chunk)

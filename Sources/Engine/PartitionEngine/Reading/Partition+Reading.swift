@@ -8,12 +8,12 @@ extension Partition {
     package func faces(_ ids: [FaceID], includesEmbeddings: Bool) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
-                var rows = RowReader(partition: self, state: try state(transaction))
+                let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
                 var faces: [StoredFace] = []
                 for id in ids {
                     guard let bytes = try unsafe transaction.value(of: tables.faces, key: id) else { continue }
                     faces.append(
-                        try unsafe storedFace(id, bytes, rows: &rows, includesEmbeddings, transaction)
+                        try unsafe storedFace(id, bytes, rows: rows, includesEmbeddings, transaction)
                     )
                 }
                 return faces
@@ -33,7 +33,7 @@ extension Partition {
     ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
-                var rows = RowReader(partition: self, state: try state(transaction))
+                let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
                 var faces: [StoredFace] = []
                 var byteCount = 0
                 let range = after.map { KeyRange.from($0) } ?? .all
@@ -45,7 +45,7 @@ extension Partition {
                     byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
                     if !faces.isEmpty, faces.count >= limit || byteCount > byteLimit { return .stop }
                     faces.append(
-                        try unsafe storedFace(id, entry.value, rows: &rows, includesEmbeddings, transaction)
+                        try unsafe storedFace(id, entry.value, rows: rows, includesEmbeddings, transaction)
                     )
                     return .next
                 }
@@ -61,13 +61,8 @@ extension Partition {
         do {
             return try environment.read { transaction in
                 let state = try state(transaction)
-                let liveness = try RowLiveness(
-                    transaction,
-                    tables: tables,
-                    rowCount: state.nextRow,
-                    hidden: []
-                )
-                var rows = RowReader(partition: self, state: state)
+                let liveness = RowLiveness(try tombstones(transaction, rowCount: state.nextRow), hidden: [])
+                let rows = RowReader(partition: self, state: state, transaction: transaction.number)
                 var generator = SplitMix64(seed: seed)
                 var values: [Float] = []
                 values.reserveCapacity(count * shape.dimension)
@@ -89,7 +84,7 @@ extension Partition {
     private func storedFace(
         _ id: FaceID,
         _ bytes: UnsafeRawBufferPointer,
-        rows: inout RowReader,
+        rows: RowReader,
         _ includesEmbeddings: Bool,
         _ transaction: borrowing ReadTransaction
     ) throws -> StoredFace {

@@ -1,20 +1,18 @@
 internal import LMDB
 internal import PartitionStore
+internal import Synchronization
 
-/// Which rows may be found by one search: a view of the tombstones within one read transaction, less what the search
-/// leaves out.
+/// The tombstones of one commit, in place. Made once per commit that is searched.
+///
+/// Its pointers are valid inside read transactions of the same number only.
 @safe
-struct RowLiveness {
-    private let pieces: [UnsafeRawBufferPointer?]
-    /// Rows of faces that have expired or are excluded.
-    private let hidden: Set<UInt32>
+final class Tombstones: @unchecked Sendable {
+    // Sendable: immutable after init; the memory behind the pointers is a read-only map.
+    let transactionNumber: UInt64
+    fileprivate let pieces: [UnsafeRawBufferPointer?]
 
-    init(
-        _ transaction: borrowing ReadTransaction,
-        tables: PartitionTables,
-        rowCount: UInt32,
-        hidden: Set<UInt32>
-    ) throws {
+    init(_ transaction: borrowing ReadTransaction, tables: PartitionTables, rowCount: UInt32) throws {
+        transactionNumber = transaction.number
         var pieces = unsafe [UnsafeRawBufferPointer?](
             repeating: nil,
             count: (Int(rowCount) + TombstonePiece.rowCount - 1) / TombstonePiece.rowCount
@@ -28,12 +26,37 @@ struct RowLiveness {
             return .next
         }
         unsafe self.pieces = unsafe pieces
+    }
+}
+
+extension Partition {
+    /// The tombstones of the transaction's commit, read if no search has used that commit yet.
+    func tombstones(_ transaction: borrowing ReadTransaction, rowCount: UInt32) throws -> Tombstones {
+        if let known = tombstones.withLock({ $0 }), known.transactionNumber == transaction.number { return known }
+        let new = try Tombstones(transaction, tables: tables, rowCount: rowCount)
+        tombstones.withLock { kept in
+            if kept.map({ $0.transactionNumber < new.transactionNumber }) ?? true { kept = new }
+        }
+        return new
+    }
+}
+
+/// Which rows may be found by one search: a view of the tombstones within one read transaction, less what the search
+/// leaves out.
+@safe
+struct RowLiveness {
+    private let tombstones: Tombstones
+    /// Rows of faces that have expired or are excluded.
+    private let hidden: Set<UInt32>
+
+    init(_ tombstones: Tombstones, hidden: Set<UInt32>) {
+        self.tombstones = tombstones
         self.hidden = hidden
     }
 
     func isLive(_ row: UInt32) -> Bool {
         let piece = Int(row) / TombstonePiece.rowCount
-        if let bytes = unsafe pieces[piece],
+        if let bytes = unsafe tombstones.pieces[piece],
             unsafe TombstonePiece.isDead(bytes, row: Int(row) % TombstonePiece.rowCount)
         {
             return false

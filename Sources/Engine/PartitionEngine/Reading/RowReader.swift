@@ -11,36 +11,35 @@ struct RowReader {
     let sealedRow: UInt32
     private let tables: PartitionTables
     private let marks: VerifiedBlocks.Marks
-    /// Rows of each chunk that was looked up; valid during the transaction.
-    private var chunks: [UnsafeRawPointer?]
+    private let addresses: RowAddresses.Table
 
-    init(partition: Partition, state: PartitionState) {
+    init(partition: Partition, state: PartitionState, transaction number: UInt64) {
         shape = partition.shape
         tables = partition.tables
         sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
         let chunkCount = Int(sealedRow) / RowChunk.rowCount
         marks = partition.verifiedBlocks.rows(chunkCount: chunkCount)
-        unsafe chunks = [UnsafeRawPointer?](repeating: nil, count: chunkCount)
+        addresses = partition.rowAddresses.table(forTransaction: number, chunkCount: chunkCount)
     }
 
     /// The 128 rows of a chunk; nil when all of them are dead and the chunk is gone.
-    mutating func chunk(
+    func chunk(
         _ chunk: UInt32,
         _ transaction: borrowing ReadTransaction
     ) throws -> UnsafeRawPointer? {
-        if let known = unsafe chunks[Int(chunk)] { return unsafe known }
+        if let known = unsafe addresses[Int(chunk)] { return unsafe known }
         guard let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) else { return nil }
         let view = try unsafe RowChunk(bytes, shape: shape)
         if !marks.isMarked(Int(chunk)) {
             try view.verify(chunk: chunk)
             marks.mark(Int(chunk))
         }
-        unsafe chunks[Int(chunk)] = view.rows.baseAddress
+        unsafe addresses[Int(chunk)] = view.rows.baseAddress
         return unsafe view.rows.baseAddress
     }
 
     /// One row's bytes; nil when its chunk is gone.
-    mutating func row(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawPointer? {
+    func row(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawPointer? {
         if row < sealedRow {
             let rowsPerChunk = UInt32(RowChunk.rowCount)
             return try unsafe chunk(row / rowsPerChunk, transaction).map {
@@ -58,7 +57,7 @@ struct RowReader {
     }
 
     /// The row as float32: `[dimension]`; nil when its chunk is gone.
-    mutating func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
+    func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
         guard let bytes = try unsafe self.row(row, transaction) else { return nil }
         return unsafe floats(bytes, count: 1)
     }

@@ -43,10 +43,11 @@ private struct SearchPass {
     private let room: Int
     private let state: PartitionState
     private let liveness: RowLiveness
-    private var rows: RowReader
+    private let rows: RowReader
     private var best: [BoundedTopK]
     private var rowsVisited: UInt64 = 0
     private var listsVisited: UInt64 = 0
+    private var rowsReranked: UInt64 = 0
 
     init(
         _ partition: Partition,
@@ -58,12 +59,10 @@ private struct SearchPass {
         self.search = search
         self.room = room
         state = try partition.state(transaction)
-        rows = RowReader(partition: partition, state: state)
-        liveness = try RowLiveness(
-            transaction,
-            tables: partition.tables,
-            rowCount: state.nextRow,
-            hidden: Self.hiddenRows(partition, search, transaction)
+        rows = RowReader(partition: partition, state: state, transaction: transaction.number)
+        liveness = RowLiveness(
+            try partition.tombstones(transaction, rowCount: state.nextRow),
+            hidden: try Self.hiddenRows(partition, search, transaction)
         )
         best = [BoundedTopK](repeating: BoundedTopK(capacity: room), count: search.probes.rowCount)
     }
@@ -95,6 +94,7 @@ private struct SearchPass {
             facesAnswered: facesAnswered(listShare: plannedShare, flatShare: flatShare, firstFlatRow: firstFlatRow),
             rowsVisited: rowsVisited,
             listsVisited: listsVisited,
+            rowsReranked: rowsReranked,
             generation: generation
         )
     }
@@ -140,7 +140,8 @@ private struct SearchPass {
         }
         let limit =
             partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
-        var outcome = try ListScanner(codebook: codebook).scan(
+        let scanner = ListScanner(codebook: codebook, missRate: search.parameters.effort.codeMissRate)
+        let outcome = try scanner.scan(
             probes: probes,
             selections: selections,
             lists: StoredInvertedLists(
@@ -148,15 +149,28 @@ private struct SearchPass {
                 liveness: liveness,
                 planeCount: codebook.plan.planeCount
             ),
+            matchLimit: search.parameters.matchLimit,
             candidateLimit: max(limit, room),
             shouldStop: shouldStop
-        )
+        ) { probe, rows in
+            try compare(rows, withProbe: probe, transaction)
+            return leastUsefulSimilarity(probe: probe)
+        }
         rowsVisited += outcome.rowsVisited
         listsVisited += outcome.listsVisited
-        for probe in outcome.candidates.indices {
-            try compare(outcome.candidates[probe].rows(), withProbe: probe, transaction)
-        }
+        rowsReranked += outcome.rowsReranked
         return outcome.completedShare
+    }
+
+    /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.
+    ///
+    /// Only `recall` trusts the calibrated line from similarities to estimates: it promises a share of the mates. Other
+    /// efforts keep the best candidates by rank alone, so nothing is missed while these hold every row.
+    private func leastUsefulSimilarity(probe: Int) -> Float {
+        guard case .recall = search.parameters.effort else { return -.infinity }
+        let floor = search.parameters.threshold ?? -.infinity
+        guard best[probe].count >= search.parameters.matchLimit else { return floor }
+        return max(floor, best[probe].score(ofRank: search.parameters.matchLimit))
     }
 
     /// Compares one probe with scattered live rows.
@@ -265,5 +279,15 @@ private struct SearchPass {
         if listShare >= 1, flatShare >= 1 { return state.faceCount }
         let done = listShare * Double(firstFlatRow) + flatShare * Double(state.nextRow - firstFlatRow)
         return UInt64(Double(state.faceCount) * done / Double(max(1, state.nextRow)))
+    }
+}
+
+extension SearchEffort {
+    /// Share that codes may lose of the mates that are as similar as the last match: nearer ones are lost less often.
+    fileprivate var codeMissRate: Double {
+        switch self {
+        case .recall(let target): min(0.05, max(0.0005, 1 - target))
+        case .exact, .full, .lists: 0.005
+        }
     }
 }

@@ -1,41 +1,65 @@
 internal import InvertedFileIndex
 internal import PartitionStore
+internal import VectorMath
 
-/// The index's view of stored codes: every run's part of a list, in place.
+/// The index's view of stored codes: every run's part of the lists, in place.
 struct StoredInvertedLists: InvertedLists {
     let snapshot: CodeSnapshot
     let liveness: RowLiveness
     let planeCount: Int
 
-    func forEachBlock(ofList list: UInt32, _ body: (CodeBlock) -> Void) throws(PartitionStoreError) {
+    func forEachBlock(
+        ofLists lists: ArraySlice<UInt32>,
+        _ body: (CodeBlock) -> Void
+    ) throws -> Int {
+        var rowCount = 0
         for run in snapshot.runs {
             let manifest = run.manifest
-            var slot = Int(manifest.firstSlots[Int(list)])
-            var remaining = Int(manifest.listRowCounts[Int(list)])
-            while remaining > 0 {
-                let chunk = slot / CodeChunk.slotCount
-                let firstSlot = slot % CodeChunk.slotCount
-                let rowCount = min(remaining, CodeChunk.slotCount - firstSlot)
-                let key = CodeChunkKey(run: manifest.run, chunk: UInt32(chunk))
-                let view = try unsafe CodeChunk(run.chunks[chunk], planeCount: planeCount, key: key)
-                if !run.marks.isMarked(chunk) {
-                    try view.verify(key)
-                    run.marks.mark(chunk)
-                }
-                unsafe body(
-                    CodeBlock(
-                        firstPlane: view.planes + 16 * firstSlot,
-                        planeStride: CodeChunk.planeByteCount,
-                        groupCount: (rowCount + 15) / 16,
-                        rowCount: rowCount,
-                        factors: view.factors + firstSlot,
-                        rowIDs: view.rowIDs + firstSlot,
-                        greatestFactor: view.greatestFactor
-                    )
-                )
-                slot += rowCount
-                remaining -= rowCount
+            var index = lists.startIndex
+            while index < lists.endIndex {
+                let first = manifest.firstSlots[Int(lists[index])]
+                var end = first
+                // Lists lie one behind the other, each from a whole group on: neighbours make one span.
+                repeat {
+                    let list = Int(lists[index])
+                    end = manifest.firstSlots[list + 1]
+                    rowCount += Int(manifest.listRowCounts[list])
+                    index += 1
+                } while index < lists.endIndex && manifest.firstSlots[Int(lists[index])] == end
+                try forEachBlock(of: run, slots: Int(first)..<Int(end), body)
             }
+        }
+        return rowCount
+    }
+
+    /// Passes a span of slots chunk by chunk.
+    private func forEachBlock(
+        of run: CodeSnapshot.Run,
+        slots: Range<Int>,
+        _ body: (CodeBlock) -> Void
+    ) throws(PartitionStoreError) {
+        var slot = slots.lowerBound
+        while slot < slots.upperBound {
+            let chunk = slot / CodeChunk.slotCount
+            let firstSlot = slot % CodeChunk.slotCount
+            let slotCount = min(slots.upperBound - slot, CodeChunk.slotCount - firstSlot)
+            let key = CodeChunkKey(run: run.manifest.run, chunk: UInt32(chunk))
+            let view = try unsafe CodeChunk(run.chunks[chunk], planeCount: planeCount, key: key)
+            if !run.marks.isMarked(chunk) {
+                try view.verify(key)
+                run.marks.mark(chunk)
+            }
+            unsafe body(
+                CodeBlock(
+                    firstPlane: view.planes + VectorKernels.planeByteCount * firstSlot,
+                    planeStride: CodeChunk.planeByteCount,
+                    slotCount: slotCount,
+                    factors: view.factors + firstSlot,
+                    rowIDs: view.rowIDs + firstSlot,
+                    greatestFactor: view.greatestFactor
+                )
+            )
+            slot += slotCount
         }
     }
 

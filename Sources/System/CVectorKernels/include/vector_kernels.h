@@ -11,10 +11,11 @@
 //   row-major    plane p of a code is bytes 16 p ..< 16 p + 16.
 //   group-major  each plane has its own array; 16 rows form a group of 256 bytes, group g starts at 256 g;
 //                byte 64 z + 4 v + j of a group is byte 4 z + j of that plane of row v of the group.
-// 2-bit codes: position i of plane p holds dimension 64 p + 2 i in its low and the next one in its high 2 bits.
-//   Levels 0...3 stand for -1.5104, -0.4528, +0.4528, +1.5104 times scale[d] (Lloyd-Max quantizer of N(0, 1)).
-// 1-bit codes: position i of plane p holds dimensions 128 p + 4 i + t as bit t, set when y[d] > 0; it stands for
-//   +-0.7979 scale[d] (sqrt(2 / pi)).
+// A plane has one bit for each of 128 dimensions: position i holds dimensions 4 i + t behind its first as bit t. A
+// dimension of n bits (1...4) is quantized uniformly: with unit = step[n] * scale[d], u = floor(y[d] / unit) + 2^(n-1),
+// clamped to 0 ... 2^n - 1, stands for (u - 2^(n-1) + 0.5) unit. Bit b of n, the most significant being bit 0, adds
+// +-2^(n-2-b) unit, so each plane is a sum of its own and a scan may stop after any plane. The steps 1.596, 0.9957,
+// 0.586 and 0.3352 are those of least error for N(0, 1) (Max, "Quantizing for minimum distortion", 1960).
 //
 // Pointers need no alignment beyond their type's (byte pointers: none); 64 bytes is fastest. Counts may be 0, and
 // a pointer with no element behind it may be null. No function allocates, blocks or keeps a pointer.
@@ -30,9 +31,17 @@ enum {
     VK_PLANE_BYTES = 16,       // bytes of one plane of one code
     VK_GROUP_BYTES = 256,      // bytes of one group of one plane
     VK_LUT_PLANE_BYTES = 512,  // bytes of one plane of a look-up table
+    VK_PLANE_DIMS = 128,       // dimensions of one plane
     VK_MAX_PLANES = 8,
     VK_MAX_SCAN_GROUPS = 64,
     VK_MAX_SCAN_PROBES = 4
+};
+
+// What one plane of a code holds: one bit of 128 dimensions. Bit b comes after bit b - 1 of the same dimensions.
+struct vk_plane {
+    uint32_t first_dim;  // a multiple of 128
+    uint16_t bit;        // 0 ... bits - 1
+    uint16_t bits;       // 1...4, the same in all planes of these dimensions
 };
 
 enum { VK_ROW_OK = 0, VK_ROW_NOT_FINITE = 1, VK_ROW_BAD_NORM = 2 };
@@ -43,15 +52,16 @@ int vk_level(void);
 // Takes the given level, or the best one below it that the CPU has; returns the level in force. Process-wide.
 int vk_set_level(int level);
 
-// Encodes rows of rotated embeddings. `bits` is 2 (dims % 64 == 0) or 1 (dims % 128 == 0).
-//   y          [rows x dims]
+// Encodes rows of rotated embeddings.
+//   y          [rows x dims], dims % 128 == 0
+//   planes     [plane_count]
 //   scale      [dims], > 0
-//   codes      [rows x dims * bits / 8], row-major codes
-//   self_dot   [rows], lane sum of y * y
-//   code_dot   [rows], lane sum of y * reconstruction of y
-// 2-bit: the sign is y > 0, the outer level is taken when |y| > 0.9816f * scale, rounded once.
-void vk_encode(const float *y, size_t rows, size_t dims, int bits, const float *scale, uint8_t *codes,
-               float *self_dot, float *code_dot);
+//   codes      [rows x 16 plane_count], row-major codes
+//   self_dot   [rows], lane sum of y * y over the coded dimensions, in the order of their bits 0
+//   code_dot   [rows], lane sum of y * reconstruction of y, likewise
+// y / unit, unit and the reconstruction are rounded once each.
+void vk_encode(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
+               const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
 
 // Writes row-major codes into group-major planes; `planes[p]` takes ceil(rows / 16) groups, absent rows are zero.
 void vk_pack_codes(const uint8_t *const *row_codes, size_t rows, size_t plane_count, uint8_t *const *planes);
@@ -62,10 +72,12 @@ void vk_unpack_code(const uint8_t *const *planes, size_t plane_count, size_t row
 // Builds the look-up table of one probe: plane_count x 512 bytes; the 16 entries of (z, half h: 0 low 1 high, j)
 // start at byte ((z * 2 + h) * 4 + j) * 16 of their plane.
 //   y          [dims], rotated probe
-//   step, bias estimate of <y, reconstruction> = step * (sum of entries) + bias
+//   step, biases [plane_count]
+//              estimate of <y, what planes 0 ... p stand for> = step * (sum of their entries) + biases[p]
 // Entries are rounded to nearest of (value - least value of its table) / step; step is the widest range of one
 // table / 255, or 1 when every range is zero.
-void vk_build_lut(const float *y, size_t dims, int bits, const float *scale, uint8_t *lut, float *step, float *bias);
+void vk_build_lut(const float *y, const struct vk_plane *planes, size_t plane_count, const float *scale, uint8_t *lut,
+                  float *step, float *biases);
 
 // Scans group-major codes for 1...4 probes at once and appends the rows above threshold.
 //   planes      [plane_count], each at the first group of the scan; plane_count 1...8
