@@ -30,44 +30,74 @@ let package = Package(
     targets: [
         // MARK: System
         .systemLibrary(
-            name: "CLMDB", path: "Sources/System/CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+            name: "CLMDB",
+            path: "Sources/System/CLMDB",
+            pkgConfig: "lmdb",
+            providers: [.apt(["liblmdb-dev"])]
+        ),
         .systemLibrary(
-            name: "COpenBLAS", path: "Sources/System/COpenBLAS", pkgConfig: "openblas",
-            providers: [.apt(["libopenblas-dev"])]),
+            name: "COpenBLAS",
+            path: "Sources/System/COpenBLAS",
+            pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]
+        ),
         .target(name: "CChecksum", path: "Sources/System/CChecksum"),
         .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels"),
 
         // MARK: Foundations
         .target(name: "BinaryCoding", path: "Sources/Foundations/BinaryCoding", swiftSettings: memorySafe),
         .target(
-            name: "Checksum", dependencies: ["CChecksum"], path: "Sources/Foundations/Checksum",
-            swiftSettings: memorySafe),
+            name: "Checksum",
+            dependencies: ["CChecksum"],
+            path: "Sources/Foundations/Checksum",
+            swiftSettings: memorySafe
+        ),
         .target(name: "LMDB", dependencies: ["CLMDB"], path: "Sources/Foundations/LMDB", swiftSettings: memorySafe),
         .target(
-            name: "VectorMath", dependencies: ["COpenBLAS", "CVectorKernels"],
-            path: "Sources/Foundations/VectorMath", swiftSettings: memorySafe),
+            name: "VectorMath",
+            dependencies: ["COpenBLAS", "CVectorKernels"],
+            path: "Sources/Foundations/VectorMath",
+            swiftSettings: memorySafe
+        ),
         .target(name: "FaceModel", path: "Sources/Foundations/FaceModel", swiftSettings: memorySafe),
         .target(
-            name: "ClusterModel", dependencies: ["FaceModel"], path: "Sources/Foundations/ClusterModel",
-            swiftSettings: memorySafe),
+            name: "ClusterModel",
+            dependencies: ["FaceModel"],
+            path: "Sources/Foundations/ClusterModel",
+            swiftSettings: memorySafe
+        ),
         .target(
-            name: "EmbeddingFiles", dependencies: ["FaceModel"], path: "Sources/Foundations/EmbeddingFiles",
-            swiftSettings: memorySafe),
+            name: "EmbeddingFiles",
+            dependencies: ["FaceModel"],
+            path: "Sources/Foundations/EmbeddingFiles",
+            swiftSettings: memorySafe
+        ),
         .target(
-            name: "SyntheticGallery", dependencies: ["EmbeddingFiles", "FaceModel", "VectorMath"],
-            path: "Sources/Foundations/SyntheticGallery", swiftSettings: memorySafe),
+            name: "SyntheticGallery",
+            dependencies: ["EmbeddingFiles", "FaceModel", "VectorMath"],
+            path: "Sources/Foundations/SyntheticGallery",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Engine
         .target(
-            name: "InvertedFileIndex", dependencies: ["BinaryCoding", "Checksum", "FaceModel", "VectorMath"],
-            path: "Sources/Engine/InvertedFileIndex", swiftSettings: memorySafe),
+            name: "InvertedFileIndex",
+            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "VectorMath"],
+            path: "Sources/Engine/InvertedFileIndex",
+            swiftSettings: memorySafe
+        ),
         .target(
-            name: "PartitionStore", dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB"],
-            path: "Sources/Engine/PartitionStore", swiftSettings: memorySafe),
+            name: "PartitionStore",
+            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB"],
+            path: "Sources/Engine/PartitionStore",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "PartitionEngine",
             dependencies: ["BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "VectorMath"],
-            path: "Sources/Engine/PartitionEngine", swiftSettings: memorySafe),
+            path: "Sources/Engine/PartitionEngine",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Wire
         .target(
@@ -75,7 +105,9 @@ let package = Package(
             dependencies: [
                 "Checksum", "ClusterModel", "FaceModel", .product(name: "NIOCore", package: "swift-nio"),
             ],
-            path: "Sources/Wire/WireProtocol", swiftSettings: memorySafe),
+            path: "Sources/Wire/WireProtocol",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "WireTransport",
             dependencies: [
@@ -86,12 +118,17 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
-            path: "Sources/Wire/WireTransport", swiftSettings: memorySafe),
+            path: "Sources/Wire/WireTransport",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: ControlPlane
         .target(
-            name: "ClusterState", dependencies: ["ClusterModel", "FaceModel"],
-            path: "Sources/ControlPlane/ClusterState", swiftSettings: memorySafe),
+            name: "ClusterState",
+            dependencies: ["ClusterModel", "FaceModel"],
+            path: "Sources/ControlPlane/ClusterState",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "ClusterController",
             dependencies: [
@@ -100,7 +137,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
-            path: "Sources/ControlPlane/ClusterController", swiftSettings: memorySafe),
+            path: "Sources/ControlPlane/ClusterController",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: DataPlane
         .target(
@@ -109,7 +148,9 @@ let package = Package(
                 "ClusterModel", "FaceModel", "VectorMath", "WireProtocol", "WireTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
-            path: "Sources/DataPlane/QueryRouter", swiftSettings: memorySafe),
+            path: "Sources/DataPlane/QueryRouter",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "WorkerService",
             dependencies: [
@@ -120,7 +161,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            path: "Sources/DataPlane/WorkerService", swiftSettings: memorySafe),
+            path: "Sources/DataPlane/WorkerService",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Clients
         .target(
@@ -129,7 +172,9 @@ let package = Package(
                 "ClusterModel", "FaceModel", "WireProtocol", "WireTransport",
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Sources/Clients/MienClient", swiftSettings: memorySafe),
+            path: "Sources/Clients/MienClient",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Apps
         .target(
@@ -139,7 +184,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            path: "Sources/Apps/NodeConfiguration", swiftSettings: memorySafe),
+            path: "Sources/Apps/NodeConfiguration",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "NodeServer",
             dependencies: [
@@ -151,91 +198,120 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            path: "Sources/Apps/NodeServer", swiftSettings: memorySafe),
+            path: "Sources/Apps/NodeServer",
+            swiftSettings: memorySafe
+        ),
         .executableTarget(
             name: "mien",
             dependencies: [
-                "EmbeddingFiles", "FaceModel", "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine",
-                "SyntheticGallery",
+                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient", "NodeConfiguration", "NodeServer",
+                "PartitionEngine", "SyntheticGallery",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            path: "Sources/Apps/MienCLI", swiftSettings: memorySafe),
+            path: "Sources/Apps/MienCLI",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Tests
         .testTarget(
             name: "BinaryCodingTests",
             dependencies: [
-                "BinaryCoding",
+                "BinaryCoding"
             ],
-            path: "Tests/Foundations/BinaryCodingTests", swiftSettings: strict),
+            path: "Tests/Foundations/BinaryCodingTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ChecksumTests",
             dependencies: [
-                "Checksum",
+                "Checksum"
             ],
-            path: "Tests/Foundations/ChecksumTests", swiftSettings: strict),
+            path: "Tests/Foundations/ChecksumTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ClusterModelTests",
             dependencies: [
                 "ClusterModel", "FaceModel",
             ],
-            path: "Tests/Foundations/ClusterModelTests", swiftSettings: strict),
+            path: "Tests/Foundations/ClusterModelTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "EmbeddingFilesTests",
             dependencies: [
                 "EmbeddingFiles", "FaceModel",
             ],
-            path: "Tests/Foundations/EmbeddingFilesTests", swiftSettings: strict),
+            path: "Tests/Foundations/EmbeddingFilesTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "FaceModelTests",
             dependencies: [
-                "FaceModel",
+                "FaceModel"
             ],
-            path: "Tests/Foundations/FaceModelTests", swiftSettings: strict),
+            path: "Tests/Foundations/FaceModelTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "LMDBTests",
             dependencies: [
-                "LMDB",
+                "LMDB"
             ],
-            path: "Tests/Foundations/LMDBTests", swiftSettings: strict),
+            path: "Tests/Foundations/LMDBTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SyntheticGalleryTests",
             dependencies: [
                 "EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath",
             ],
-            path: "Tests/Foundations/SyntheticGalleryTests", swiftSettings: strict),
+            path: "Tests/Foundations/SyntheticGalleryTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "VectorMathTests",
             dependencies: [
-                "VectorMath",
+                "VectorMath"
             ],
-            path: "Tests/Foundations/VectorMathTests", swiftSettings: strict),
+            path: "Tests/Foundations/VectorMathTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "InvertedFileIndexTests",
             dependencies: [
                 "Checksum", "FaceModel", "InvertedFileIndex", "VectorMath",
             ],
-            path: "Tests/Engine/InvertedFileIndexTests", swiftSettings: strict),
+            path: "Tests/Engine/InvertedFileIndexTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "PartitionEngineTests",
             dependencies: [
                 "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore", "VectorMath",
             ],
-            path: "Tests/Engine/PartitionEngineTests", swiftSettings: strict),
+            path: "Tests/Engine/PartitionEngineTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "PartitionStoreTests",
             dependencies: [
                 "BinaryCoding", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
             ],
-            path: "Tests/Engine/PartitionStoreTests", swiftSettings: strict),
+            path: "Tests/Engine/PartitionStoreTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "WireProtocolTests",
             dependencies: [
                 "Checksum", "ClusterModel", "FaceModel", "WireProtocol",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
-            path: "Tests/Wire/WireProtocolTests", exclude: ["Golden"], swiftSettings: strict),
+            path: "Tests/Wire/WireProtocolTests",
+            exclude: ["Golden"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "WireTransportTests",
             dependencies: [
@@ -244,7 +320,10 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/Wire/WireTransportTests", exclude: ["Certificates"], swiftSettings: strict),
+            path: "Tests/Wire/WireTransportTests",
+            exclude: ["Certificates"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ClusterControllerTests",
             dependencies: [
@@ -254,13 +333,17 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/ControlPlane/ClusterControllerTests", swiftSettings: strict),
+            path: "Tests/ControlPlane/ClusterControllerTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ClusterStateTests",
             dependencies: [
                 "ClusterModel", "ClusterState", "FaceModel",
             ],
-            path: "Tests/ControlPlane/ClusterStateTests", swiftSettings: strict),
+            path: "Tests/ControlPlane/ClusterStateTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
@@ -268,7 +351,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/DataPlane/QueryRouterTests", swiftSettings: strict),
+            path: "Tests/DataPlane/QueryRouterTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "WorkerServiceTests",
             dependencies: [
@@ -277,7 +362,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/DataPlane/WorkerServiceTests", swiftSettings: strict),
+            path: "Tests/DataPlane/WorkerServiceTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "MienClientTests",
             dependencies: [
@@ -285,7 +372,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/Clients/MienClientTests", swiftSettings: strict),
+            path: "Tests/Clients/MienClientTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "MienCLITests",
             dependencies: [
@@ -293,20 +382,26 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            path: "Tests/Apps/MienCLITests", swiftSettings: strict),
+            path: "Tests/Apps/MienCLITests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "NodeConfigurationTests",
             dependencies: [
                 "NodeConfiguration",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            path: "Tests/Apps/NodeConfigurationTests", swiftSettings: strict),
+            path: "Tests/Apps/NodeConfigurationTests",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "MienIntegrationTests",
             dependencies: [
                 "MienClient", "SyntheticGallery", "mien",
             ],
-            path: "Tests/Integration/MienIntegrationTests", swiftSettings: strict),
+            path: "Tests/Integration/MienIntegrationTests",
+            swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: strict),
     ]
 )

@@ -8,8 +8,9 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             EXAMPLE
               mien bench search people --probes gallery/probes.npy --truth gallery/probe-truth.jsonl
+              mien bench index gallery --effort recall:0.99 --effort full
               mien bench overhead
             """,
-        subcommands: [BenchSearchCommand.self, BenchOverheadCommand.self]
+        subcommands: [BenchSearchCommand.self, BenchIndexCommand.self, BenchOverheadCommand.self]
     )
 }

@@ -57,6 +57,12 @@ struct ProbeTruth {
         case mated(rank: Int?)
     }
 
+    /// Whether the file names this person as the probe's mate.
+    func isMate(_ person: String, ofProbe probe: Int) -> Bool {
+        guard let known = mates[probe], let mate = known else { return false }
+        return mate.person == person
+    }
+
     func verdict(probe: Int, matches: [SearchResults.Match]) -> Verdict {
         guard let known = mates[probe] else { return .unknown }
         guard let mate = known else { return .nonmated }

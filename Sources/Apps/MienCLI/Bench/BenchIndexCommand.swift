@@ -1,0 +1,101 @@
+import ArgumentParser
+import FaceModel
+import Foundation
+import PartitionEngine
+
+extension SearchEffort: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+struct BenchIndexCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "index",
+        abstract: "Measure the index of one partition in this process: time, recall, mates found.",
+        discussion: """
+            EXAMPLE
+              mien bench index gallery --effort recall:0.99 --effort full --effort lists:64
+
+            Makes a partition from a gallery of 'mien generate' (dimension 512), or opens the one made before, and \
+            searches its probes with every effort in turn, round after round. Times are CPU times of the process \
+            for one probe. With --interactive it answers lines "search EFFORT K BATCH FIRST COUNT" on its input, so \
+            that another program can take turns with it.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("Folder of the gallery.", valueName: "folder"))
+    var gallery: String
+    @Option(help: ArgumentHelp("Folder of the partition; by default beside the gallery.", valueName: "folder"))
+    var partition: String?
+    @Option(
+        name: .customLong("effort"),
+        help: ArgumentHelp("An effort to measure; may be repeated.", valueName: "effort")
+    )
+    var efforts: [SearchEffort] = []
+    @Option(help: "Inverted lists of a new partition; 0 chooses by its size.")
+    var lists = 0
+    @Option(help: "Probes to search.")
+    var probes = 1000
+    @Option(help: "Probes of a photo.")
+    var photo = 100
+    @Option(name: .customShort("k"), help: "Matches for each probe.")
+    var matchLimit = 10
+    @Option(help: "Rounds over the efforts.")
+    var rounds = 3
+    @Flag(help: "Answer lines of the standard input.")
+    var interactive = false
+    @Flag(help: "Write JSON for programs.")
+    var json = false
+
+    func validate() throws {
+        guard probes > 0, photo > 0, rounds > 0, lists >= 0, SearchParameters.matchLimitRange.contains(matchLimit)
+        else { throw ValidationError("--probes, --photo, --rounds and -k must be at least 1.") }
+        for effort in efforts {
+            if let problem = effort.problem { throw ValidationError(problem) }
+        }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let bench = try IndexBench(
+            gallery: gallery,
+            partition: partition ?? "\(gallery)/partition",
+            listCount: lists
+        ) { console.writeError("\($0)\n") }
+        defer { bench.partition.close() }
+        if interactive { return try IndexBenchDialogue(bench: bench).run(on: console) }
+        let efforts = efforts.isEmpty ? [SearchEffort.default, .full] : efforts
+        var report = try IndexBenchReport(
+            bench: bench,
+            gallery: gallery,
+            probeCount: min(probes, bench.probeCount),
+            matchLimit: matchLimit
+        )
+        for _ in 0..<rounds {
+            for effort in efforts { try report.measure(effort, photo: photo) }
+        }
+        console.writeOutput(json ? report.json.document : report.text)
+    }
+}
+
+/// Answers "search EFFORT K BATCH FIRST COUNT", a line each.
+private struct IndexBenchDialogue {
+    let bench: IndexBench
+
+    func run(on console: Console) throws(CommandFailure) {
+        while let line = readLine() {
+            let words = line.split(separator: " ")
+            guard words.count == 6, words[0] == "search", let effort = SearchEffort(words[1]),
+                let limit = Int(words[2]),
+                let batch = Int(words[3]), let first = Int(words[4]), let count = Int(words[5]),
+                effort.problem == nil, SearchParameters.matchLimitRange.contains(limit), batch > 0, first >= 0,
+                count > 0, first + count <= bench.probeCount
+            else { throw CommandFailure(.usage, "a line is not of the form 'search EFFORT K BATCH FIRST COUNT'") }
+            let pass = try bench.search(first..<first + count, effort: effort, matchLimit: limit, batch: batch)
+            let answer = JSONValue.object([
+                ("cpu_ms", .number(pass.cpuTime / .milliseconds(1))),
+                ("wall_ms", .number(pass.wallTime / .milliseconds(1))),
+                ("rows", .array(pass.rows.map { .array($0.map { .count($0) }) })),
+            ])
+            console.writeOutput(answer.line + "\n")
+        }
+    }
+}

@@ -1,0 +1,217 @@
+import EmbeddingFiles
+import FaceModel
+import Foundation
+import Glibc
+import InvertedFileIndex
+import PartitionEngine
+
+/// One partition in this process, made from a generated gallery: the index without sockets.
+final class IndexBench {
+    /// What one pass over some probes took and found.
+    struct Pass {
+        /// CPU time of all threads of the process.
+        var cpuTime = Duration.zero
+        var wallTime = Duration.zero
+        /// Per probe, rows of the gallery, best first.
+        var rows: [[Int]] = []
+        /// Per probe, the similarity of its best match.
+        var bestSimilarities: [Float] = []
+        var rowsVisited: UInt64 = 0
+        var rowsReranked: UInt64 = 0
+    }
+
+    static let dimension = 512
+    private static let batchRows = 2000
+    private static let sampleRows = 65_536
+
+    let partition: Partition
+    /// `[probeCount × dimension]`.
+    let probes: [Float]
+    private var rowOfFace: [FaceID: Int] = [:]
+
+    var probeCount: Int { probes.count / Self.dimension }
+    var faceCount: Int { rowOfFace.count }
+
+    /// Opens the partition, or makes it from the gallery with a codebook of `listCount` lists (0 chooses).
+    init(
+        gallery: String,
+        partition directory: String,
+        listCount: Int,
+        progress: (String) -> Void
+    ) throws(CommandFailure) {
+        probes = try Self.readAll("\(gallery)/probes.npy")
+        let ids = try Self.readIDs("\(gallery)/ids.txt")
+        for (row, id) in ids.enumerated() { rowOfFace[id] = row }
+        do {
+            if FileManager.default.fileExists(atPath: "\(directory)/data.mdb") {
+                partition = try Partition.open(at: directory, options: PartitionOptions())
+                return
+            }
+            partition = try Partition.create(
+                at: directory,
+                identity: Self.identity,
+                options: PartitionOptions()
+            )
+        } catch {
+            throw CommandFailure(.fileSystem, "the partition in \(directory) cannot be used: \(error)")
+        }
+        try build("\(gallery)/embeddings.npy", ids: ids, listCount: listCount, progress: progress)
+    }
+
+    private static var identity: PartitionIdentity {
+        PartitionIdentity(
+            collection: Collection(
+                id: .random(),
+                configuration: CollectionConfiguration(
+                    name: "bench",
+                    dimension: dimension,
+                    embeddingModel: "synthetic",
+                    shardCount: 1
+                ),
+                created: Timestamp(milliseconds: 0)
+            ),
+            shardIndex: 0,
+            firstHash: 0,
+            lastHash: .max
+        )
+    }
+
+    private func build(
+        _ embeddings: String,
+        ids: [FaceID],
+        listCount: Int,
+        progress: (String) -> Void
+    ) throws(CommandFailure) {
+        var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: embeddings) }
+        guard reader.dimension == Self.dimension else {
+            throw CommandFailure(.badData, "\(embeddings) has dimension \(reader.dimension), not \(Self.dimension)")
+        }
+        do {
+            var clock = CPUClock()
+            while let batch = try reader.nextBatch(maximumRows: Self.batchRows) {
+                let range = batch.firstRow..<min(ids.count, batch.firstRow + batch.rowCount)
+                let values = Array(batch.values[..<(range.count * Self.dimension)])
+                _ = try partition.write(
+                    [
+                        WriteBatch(
+                            key: .random(),
+                            operation: .enrol(
+                                rows: range.map { EnrolRow(id: ids[$0], metadata: FaceMetadata()) },
+                                embeddings: EmbeddingMatrix(dimension: Self.dimension, values: values)
+                            )
+                        )
+                    ],
+                    epoch: 1
+                )
+            }
+            progress("enrolled \(ids.count) faces: \(clock.lap())")
+            let codebook = try CodebookTrainer.train(
+                sample: partition.sample(count: min(ids.count, Self.sampleRows), seed: 1),
+                generation: 1,
+                listCount: listCount,
+                seed: 1,
+                shouldStop: { false }
+            )
+            progress("trained \(codebook.listCount) lists: \(clock.lap())")
+            let lines = codebook.scanCalibration.planes + [codebook.scanCalibration.whole]
+            for (plane, line) in zip(codebook.plan.planes.map { "\($0)" } + ["whole"], lines) {
+                progress("  \(plane): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
+            }
+            try partition.install(codebook: codebook.encoded())
+            while try partition.maintain(now: Timestamp(milliseconds: 0)) {}
+            progress("folded and merged: \(clock.lap())")
+        } catch {
+            throw CommandFailure(.internalError, "the partition could not be made: \(error)")
+        }
+    }
+
+    /// Searches probes `range`, `batch` at a time.
+    func search(
+        _ range: Range<Int>,
+        effort: SearchEffort,
+        matchLimit: Int,
+        batch: Int
+    ) throws(CommandFailure) -> Pass {
+        var pass = Pass()
+        for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
+            let rows = first..<min(range.upperBound, first + batch)
+            let search = PartitionSearch(
+                parameters: SearchParameters(matchLimit: matchLimit, effort: effort),
+                excludedFace: nil,
+                probes: EmbeddingMatrix(
+                    dimension: Self.dimension,
+                    values: Array(probes[rows.lowerBound * Self.dimension..<rows.upperBound * Self.dimension])
+                ),
+                now: Timestamp(milliseconds: 0)
+            )
+            var clock = CPUClock()
+            let answer: PartitionSearchAnswer
+            do {
+                answer = try partition.search(search, shouldStop: { false })
+            } catch {
+                throw CommandFailure(.internalError, "a search failed: \(error)")
+            }
+            let times = clock.lap()
+            pass.cpuTime += times.cpu
+            pass.wallTime += times.wall
+            pass.rowsVisited += answer.rowsVisited
+            pass.rowsReranked += answer.rowsReranked
+            for matches in answer.matches {
+                pass.rows.append(matches.map { rowOfFace[$0.faceID] ?? -1 })
+                pass.bestSimilarities.append(matches.first?.similarity ?? -1)
+            }
+        }
+        return pass
+    }
+
+    private static func readAll(_ path: String) throws(CommandFailure) -> [Float] {
+        var values: [Float] = []
+        var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: path) }
+        guard reader.dimension == dimension else {
+            throw CommandFailure(.badData, "\(path) has dimension \(reader.dimension), not \(dimension)")
+        }
+        while let batch = try filing({ () throws(EmbeddingFileError) in try reader.nextBatch(maximumRows: 1000) }) {
+            values.append(contentsOf: batch.values)
+        }
+        return values
+    }
+
+    private static func readIDs(_ path: String) throws(CommandFailure) -> [FaceID] {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw CommandFailure(.fileSystem, "\(path) cannot be read; make the gallery with 'mien generate'")
+        }
+        var ids: [FaceID] = []
+        for line in text.split(separator: "\n") {
+            guard let id = FaceID(line) else {
+                throw CommandFailure(.badData, "\(path) line \(ids.count + 1) is no face id")
+            }
+            ids.append(id)
+        }
+        return ids
+    }
+}
+
+/// CPU time of the process and time on the wall, between two moments.
+struct CPUClock {
+    struct Lap: CustomStringConvertible {
+        var cpu: Duration
+        var wall: Duration
+
+        var description: String { "\(NumberText.duration(wall)), \(NumberText.duration(cpu)) of CPU time" }
+    }
+
+    private var cpu = Self.processTime()
+    private var wall = ContinuousClock.now
+
+    mutating func lap() -> Lap {
+        let (newCPU, newWall) = (Self.processTime(), ContinuousClock.now)
+        defer { (cpu, wall) = (newCPU, newWall) }
+        return Lap(cpu: newCPU - cpu, wall: newWall - wall)
+    }
+
+    private static func processTime() -> Duration {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+}
