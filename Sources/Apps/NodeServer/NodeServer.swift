@@ -1,8 +1,8 @@
 import ClusterModel
 import Logging
-package import NodeConfiguration
 import NIOCore
 import NIOPosix
+package import NodeConfiguration
 import ServiceLifecycle
 import UnixSignals
 import WorkerService
@@ -26,13 +26,15 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``; then nothing listens any more.
     package static func run(
-        _ configuration: CoordinatorConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: CoordinatorConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let coordinator = try await Coordinator.start(configuration, logger: logger, group: group)
         whenReady(
-            Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data))
+            Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
+        )
         try await serve([coordinator], logger: logger)
     }
 
@@ -40,10 +42,15 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``, or `WorkerError` when the worker must not go on.
     package static func run(
-        _ configuration: WorkerConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: WorkerConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
-        let worker = try await start(configuration, logger: logger)
+        let worker = try await start(
+            configuration,
+            logger: logger,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
         whenReady(Readiness(coordinator: nil, workers: ["\(worker.address)"], data: configuration.data))
         try await serve([worker], logger: logger)
     }
@@ -52,17 +59,39 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``, or `WorkerError` when a worker must not go on.
     package static func run(
-        _ configuration: DevConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: DevConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
+    ) async throws {
+        // Half the cores: the search threads want the others, and the fewer loops there are, the more often coordinator
+        // and worker share one and need not wake each other.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
+        do {
+            try await run(configuration, on: group, whenReady: whenReady)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    private static func run(
+        _ configuration: DevConfiguration,
+        on group: any EventLoopGroup,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
-        let group = MultiThreadedEventLoopGroup.singleton
         let coordinator = try await Coordinator.start(configuration.coordinator, logger: logger, group: group)
         var workers: [Worker] = []
         do {
             let address = NetworkAddress(host: coordinator.address.host, port: coordinator.address.port)
             for number in 1...configuration.workers {
                 workers.append(
-                    try await start(configuration.worker(number: number, coordinator: address), logger: logger))
+                    try await start(
+                        configuration.worker(number: number, coordinator: address),
+                        logger: logger,
+                        group: group
+                    )
+                )
             }
         } catch {
             for worker in workers { await worker.shutdown() }
@@ -71,15 +100,22 @@ package enum NodeServer {
         }
         whenReady(
             Readiness(
-                coordinator: "\(coordinator.address)", workers: workers.map { "\($0.address)" },
-                data: configuration.data))
+                coordinator: "\(coordinator.address)",
+                workers: workers.map { "\($0.address)" },
+                data: configuration.data
+            )
+        )
         try await serve(workers + [coordinator], logger: logger)
     }
 
-    private static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> Worker {
+    private static func start(
+        _ configuration: WorkerConfiguration,
+        logger: Logger,
+        group: any EventLoopGroup
+    ) async throws -> Worker {
         let options = WorkerOptions(configuration, tls: try NodeTLS.load(configuration.tls))
         do throws(WorkerError) {
-            return try await Worker.start(options, logger: logger, group: MultiThreadedEventLoopGroup.singleton)
+            return try await Worker.start(options, logger: logger, group: group)
         } catch {
             if case .cannotListen(let status) = error { throw NodeStartError.listen(status) }
             throw NodeStartError.worker(error)
@@ -88,7 +124,9 @@ package enum NodeServer {
 
     private static func serve(_ services: [any Service], logger: Logger) async throws {
         try await ServiceGroup(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            services: services,
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
         ).run()
     }
 }

@@ -16,11 +16,14 @@ package final class Worker: Service {
     /// Where the worker listens, with its real port.
     package let address: NodeAddress
     package var node: NodeID { folder.node }
+    /// Searches that were begun on event loops; almost all of them end there.
+    package var loopSearchCount: Int { loopTurns.count }
 
     private let options: WorkerOptions
     private let folder: DataFolder
     private let replicas: ReplicaTable
     private let searches: BoundedExecutor
+    private let loopTurns: LoopTurns
     private let control: BoundedExecutor
     private let training: TrainingService
     private let server: WireServer
@@ -40,6 +43,7 @@ package final class Worker: Service {
         self.folder = parts.folder
         self.replicas = parts.replicas
         self.searches = parts.searches
+        self.loopTurns = parts.loopTurns
         self.control = parts.control
         self.training = training
         self.server = server
@@ -54,6 +58,7 @@ package final class Worker: Service {
         let replicas: ReplicaTable
         let shelf: CodebookShelf
         let searches: BoundedExecutor
+        let loopTurns = LoopTurns()
         let control: BoundedExecutor
 
         func stop() {
@@ -98,6 +103,7 @@ package final class Worker: Service {
         let handler = WorkerHandler(
             replicas: parts.replicas,
             searches: parts.searches,
+            loopTurns: parts.loopTurns,
             control: parts.control,
             shelf: parts.shelf,
             training: training,

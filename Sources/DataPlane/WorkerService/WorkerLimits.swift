@@ -1,9 +1,15 @@
-/// The bound of every queue of a worker. When one is full the request is answered `overloaded` with a time to wait.
+/// The bound of every queue of a worker, and of what it does on event loops. When a queue is full the request is
+/// answered `overloaded` with a time to wait.
 package struct WorkerLimits: Sendable {
     /// Searches and reads that wait for a thread.
     package var searchQueueCount = 512
     /// Bytes of probes and ids that wait with them.
     package var searchQueueBytes = 256 << 20
+    /// A search that is estimated to take no longer than this is answered on its connection's event loop: handing it to
+    /// a search thread and back costs two wake-ups, a third to half as much again.
+    package var loopSearchTime = Duration.microseconds(100)
+    /// Where the estimate was wrong, the search leaves the loop after this and begins again on a search thread.
+    package var longestLoopSearch = Duration.milliseconds(1)
     /// Control requests that wait.
     package var controlQueueCount = 1024
     /// Rows that wait on one replica's write lane.

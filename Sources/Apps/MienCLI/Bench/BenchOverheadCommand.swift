@@ -14,7 +14,8 @@ struct BenchOverheadCommand: ConsoleCommand {
               mien bench overhead --faces 2000
 
             Puts the same faces into a cluster of one worker, a process of its own on loopback, and into a \
-            partition of this process, and searches both in turn with exact effort. All of it is in a \
+            partition of this process, and searches both in turn with exact effort. The same with a single \
+            face shows the path alone: what is left when there is nothing to compare. All of it is in a \
             temporary folder.
             """
     )
@@ -26,6 +27,10 @@ struct BenchOverheadCommand: ConsoleCommand {
     @Flag(help: "Write JSON for programs.")
     var json = false
 
+    private static let warmUpCount = 20
+    /// Different probes; they are used again after that.
+    private static let probeCount = 1000
+
     func validate() throws {
         guard (100...200_000).contains(faces) else { throw ValidationError("--faces must be from 100 to 200000.") }
         guard (1...100_000).contains(pairs) else { throw ValidationError("--pairs must be from 1 to 100000.") }
@@ -36,38 +41,34 @@ struct BenchOverheadCommand: ConsoleCommand {
             .path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         do {
-            let bench = try OverheadBench(folder: folder, faceCount: faces)
+            let gallery = try SyntheticGallery(
+                GalleryParameters(faceCount: faces, dimension: OverheadSubject.dimension)
+            )
             let cluster = try await BenchCluster.start(folder: folder + "/cluster")
             defer { cluster.stop() }
-            let times = try await bench.times(client: cluster.client, pairs: pairs)
+            let whole = try await OverheadSubject(gallery, faceCount: faces, in: folder, cluster.client)
+            let path = try await OverheadSubject(gallery, faceCount: 1, in: folder, cluster.client)
+            // Made before the clock runs: making them empties the caches.
+            let probes = gallery.probes(in: 0..<min(pairs, Self.probeCount))
+            let rows = probes.indices.filter { $0.isMultiple(of: OverheadSubject.dimension) }.map {
+                Array(probes[$0..<$0 + OverheadSubject.dimension])
+            }
+            var report = OverheadReport()
+            for pair in -Self.warmUpCount..<pairs {
+                let probe = rows[max(0, pair) % rows.count]
+                let wholeTimes = try await whole.search(probe, cluster.client)
+                let pathTimes = try await path.search(probe, cluster.client)
+                guard pair >= 0 else { continue }
+                report.append(whole: wholeTimes, path: pathTimes)
+            }
             await cluster.client.close()
-            report(times, on: console)
+            console.writeOutput(json ? report.json(faces: faces) : report.text(faces: faces))
         } catch let error as CommandFailure {
             throw error
         } catch let error as MienClientError {
             throw CommandFailure(error)
         } catch {
             throw CommandFailure(.internalError, "the measurement failed: \(error)")
-        }
-    }
-
-    private func report(_ times: PairedTimes, on console: Console) {
-        let cluster = PairedTimes.median(times.first.map { $0 / .microseconds(1) })
-        let partition = PairedTimes.median(times.second.map { $0 / .microseconds(1) })
-        let difference = PairedTimes.median(zip(times.first, times.second).map { ($0 - $1) / .microseconds(1) })
-        if json {
-            let document = JSONValue.object([
-                ("faces", .count(faces)), ("pairs", .count(pairs)), ("cluster_us", .number(cluster)),
-                ("partition_us", .number(partition)), ("overhead_us", .number(difference)),
-            ])
-            console.writeOutput(document.document)
-        } else {
-            console.writeOutput(
-                "One probe against \(faces) faces, exact, median of \(pairs) pairs:\n"
-                    + "  through the cluster  \(NumberText.fixed(cluster, 0)) µs\n"
-                    + "  in process           \(NumberText.fixed(partition, 0)) µs\n"
-                    + "  overhead             \(NumberText.fixed(difference, 0)) µs (median of the differences)\n"
-            )
         }
     }
 }
@@ -110,23 +111,23 @@ private struct BenchCluster {
 }
 
 /// The same faces in a cluster and in a partition of this process.
-private struct OverheadBench {
-    private static let dimension = 512
+private struct OverheadSubject {
+    static let dimension = 512
     private static let model = "synthetic-wild-512"
-    private let gallery: SyntheticGallery
+    private static let batch = 1000
+    private let name: String
     private let partition: Partition
-    private let batch: Int = 1000
 
-    init(folder: String, faceCount: Int) throws {
-        gallery = try SyntheticGallery(GalleryParameters(faceCount: faceCount, dimension: Self.dimension))
+    init(_ gallery: SyntheticGallery, faceCount: Int, in folder: String, _ client: MienClient) async throws {
+        name = "bench-\(faceCount)"
         let configuration = CollectionConfiguration(
-            name: "bench",
+            name: name,
             dimension: Self.dimension,
             embeddingModel: Self.model,
             shardCount: 1
         )
         partition = try Partition.create(
-            at: folder + "/partition",
+            at: "\(folder)/\(name)",
             identity: PartitionIdentity(
                 collection: Collection(
                     id: .random(),
@@ -139,21 +140,17 @@ private struct OverheadBench {
             ),
             options: PartitionOptions()
         )
-    }
-
-    /// First the cluster's time, then the partition's.
-    func times(client: MienClient, pairs: Int) async throws -> PairedTimes {
         _ = try await client.createCollection(
-            CollectionOptions(name: "bench", dimension: Self.dimension, embeddingModel: Self.model, shardCount: 1)
+            CollectionOptions(name: name, dimension: Self.dimension, embeddingModel: Self.model, shardCount: 1)
         )
-        for first in stride(from: 0, to: gallery.faceCount, by: batch) {
-            let range = first..<min(gallery.faceCount, first + batch)
+        for first in stride(from: 0, to: faceCount, by: Self.batch) {
+            let range = first..<min(faceCount, first + Self.batch)
             let values = gallery.faces(in: range)
             let ids = range.map { gallery.faceID($0) }
             _ = try await client.enrol(
                 ids.map { NewFace(id: Face.ID(high: $0.high, low: $0.low)) },
                 embeddings: Embeddings(dimension: Self.dimension, values: values),
-                into: "bench",
+                into: name,
                 model: Self.model
             )
             _ = try partition.write(
@@ -169,29 +166,93 @@ private struct OverheadBench {
                 epoch: 1
             )
         }
+    }
+
+    /// One search through the cluster, then the same in process.
+    func search(_ probe: [Float], _ client: MienClient) async throws -> OverheadTimes {
+        let start = ContinuousClock.now
+        let results = try await client.search(
+            name,
+            probes: Embeddings(dimension: Self.dimension, values: probe),
+            model: Self.model,
+            options: SearchOptions(matchLimit: 10, effort: .exact)
+        )
+        let middle = ContinuousClock.now
+        _ = try partition.search(
+            PartitionSearch(
+                parameters: SearchParameters(matchLimit: 10, effort: .exact),
+                excludedFace: nil,
+                probes: EmbeddingMatrix(dimension: Self.dimension, values: probe),
+                now: Timestamp(milliseconds: 0)
+            ),
+            shouldStop: { false }
+        )
+        return OverheadTimes(
+            cluster: middle - start,
+            coordinator: results.coordinatorTime,
+            partition: .now - middle
+        )
+    }
+}
+
+/// One search, both ways.
+private struct OverheadTimes {
+    var cluster: Duration
+    /// The part of it between the coordinator's reading of the request and its answer.
+    var coordinator: Duration
+    var partition: Duration
+}
+
+private struct OverheadReport {
+    private struct Part {
         var times = PairedTimes()
-        for pair in -20..<pairs {
-            let probe = gallery.probes(in: max(0, pair)..<max(0, pair) + 1)
-            let start = ContinuousClock.now
-            _ = try await client.search(
-                "bench",
-                probes: Embeddings(dimension: Self.dimension, values: probe),
-                model: Self.model,
-                options: SearchOptions(matchLimit: 10, effort: .exact)
-            )
-            let middle = ContinuousClock.now
-            _ = try partition.search(
-                PartitionSearch(
-                    parameters: SearchParameters(matchLimit: 10, effort: .exact),
-                    excludedFace: nil,
-                    probes: EmbeddingMatrix(dimension: Self.dimension, values: probe),
-                    now: Timestamp(milliseconds: 0)
-                ),
-                shouldStop: { false }
-            )
-            let end = ContinuousClock.now
-            if pair >= 0 { times.append(middle - start, end - middle) }
+        var coordinator: [Duration] = []
+
+        mutating func append(_ new: OverheadTimes) {
+            times.append(new.cluster, new.partition)
+            coordinator.append(new.coordinator)
         }
-        return times
+
+        var cluster: Double { PairedTimes.medianMicroseconds(times.first) }
+        var partition: Double { PairedTimes.medianMicroseconds(times.second) }
+        /// Median of the differences, pair by pair.
+        var overhead: Double { PairedTimes.medianMicroseconds(zip(times.first, times.second).map { $0 - $1 }) }
+        var coordinatorTime: Double { PairedTimes.medianMicroseconds(coordinator) }
+
+        var json: JSONValue {
+            .object([
+                ("cluster_us", .number(cluster)), ("coordinator_us", .number(coordinatorTime)),
+                ("partition_us", .number(partition)), ("overhead_us", .number(overhead)),
+            ])
+        }
+
+        var text: String {
+            [
+                ("through the cluster", cluster), ("of that in the coordinator and the worker", coordinatorTime),
+                ("in process", partition), ("overhead (median of the differences)", overhead),
+            ].map { label, time in
+                "  \(label.padding(toLength: 42, withPad: " ", startingAt: 0)) \(NumberText.fixed(time, 0)) µs\n"
+            }.joined()
+        }
+    }
+
+    private var whole = Part()
+    private var path = Part()
+
+    mutating func append(whole: OverheadTimes, path: OverheadTimes) {
+        self.whole.append(whole)
+        self.path.append(path)
+    }
+
+    func text(faces: Int) -> String {
+        "One probe, exact, median of \(whole.coordinator.count) pairs.\n"
+            + "Against \(faces) faces:\n\(whole.text)Against one face, which is the path alone:\n\(path.text)"
+    }
+
+    func json(faces: Int) -> String {
+        JSONValue.object([
+            ("faces", .count(faces)), ("pairs", .count(whole.coordinator.count)), ("whole", whole.json),
+            ("path", path.json),
+        ]).document
     }
 }

@@ -23,4 +23,8 @@ struct PairedTimes {
     static func medianMilliseconds(_ times: [Duration]) -> Double {
         median(times.map { $0 / .milliseconds(1) })
     }
+
+    static func medianMicroseconds(_ times: [Duration]) -> Double {
+        median(times.map { $0 / .microseconds(1) })
+    }
 }

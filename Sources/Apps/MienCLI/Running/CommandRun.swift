@@ -14,7 +14,7 @@ extension ConsoleCommand {
 /// Runs one command line from its arguments to its exit status.
 package enum CommandRun {
     /// - Returns: the exit status; everything there is to say has been written to the console.
-    package static func status(arguments: [String], console: Console) async -> Int32 {
+    @concurrent package static func status(arguments: [String], console: Console) async -> Int32 {
         let command: any ParsableCommand
         do {
             command = try Mien.parseAsRoot(arguments)

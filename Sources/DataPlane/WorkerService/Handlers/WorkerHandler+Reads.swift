@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import NIOCore
 import PartitionEngine
 import WireProtocol
 import WireTransport
@@ -18,38 +19,70 @@ extension WorkerHandler {
             if let problem = request.parameters.problem { throw Refusal.invalid(problem) }
             try check(request.probes.dimension, against: terms, request.route.shard)
             guard request.probes.rowCount > 0 else { throw Refusal.invalid("a search needs at least one probe") }
-            onSearchThread(call, byteCount: request.probes.values.count * 4) { () throws(WireStatus) in
-                let answer = try Self.search(request, in: replica, call)
-                try checkAnswer(
-                    byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } }
-                )
-                return answer
+            let estimate = replica.estimate(of: request)
+            if let estimate, estimate <= limits.loopSearchTime, loopTurns.take(on: call.eventLoop) {
+                // After all that has been read: the searches that came with this one are then with their threads.
+                call.eventLoop.execute { searchOnLoop(request, in: replica, call) }
+            } else {
+                searchOnThread(request, in: replica, call)
             }
         }
     }
 
-    private static func search(
+    private func searchOnThread(_ request: ShardSearch, in replica: Replica, _ call: ServerCall) {
+        onSearchThread(call, byteCount: request.probes.values.count * 4) { () throws(WireStatus) in
+            // Only a search that has a time of its own to end at can come to nothing.
+            try search(request, in: replica, call, atMostUntil: nil)!
+        }
+    }
+
+    /// Answers a search that should be short; when it turns out not to be, it begins again on a search thread.
+    private func searchOnLoop(_ request: ShardSearch, in replica: Replica, _ call: ServerCall) {
+        let start = ContinuousClock.now
+        defer { loopTurns.finish(on: call.eventLoop, took: .now - start) }
+        answer(call) { () throws(WireStatus) in
+            let answer = try search(request, in: replica, call, atMostUntil: start + limits.longestLoopSearch)
+            if answer == nil { searchOnThread(request, in: replica, call) }
+            return answer
+        }
+    }
+
+    /// - Returns: nil when the search had not ended by `end`.
+    private func search(
         _ request: ShardSearch,
         in replica: Replica,
-        _ call: ServerCall
-    ) throws(WireStatus) -> ShardSearchAnswer {
+        _ call: ServerCall,
+        atMostUntil end: ContinuousClock.Instant?
+    ) throws(WireStatus) -> ShardSearchAnswer? {
         let search = PartitionSearch(
             parameters: request.parameters,
             excludedFace: request.excludedFace,
             probes: request.probes,
             now: .now
         )
+        let start = ContinuousClock.now
         let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
-            if let refusal = refusal(of: request, by: partition) {
-                return Result<PartitionSearchAnswer, WireStatus>.failure(refusal)
+            if let refusal = Self.refusal(of: request, by: partition) {
+                return Result<PartitionSearchAnswer?, WireStatus>.failure(refusal)
             }
+            var isOverdue = false
             let answer = try partition.search(search) {
-                isFenced() || call.isCancelled || call.deadline.remaining < answerMargin
+                if let end, end <= .now { isOverdue = true }
+                return isOverdue || isFenced() || call.isCancelled || call.deadline.remaining < Self.answerMargin
             }
             // A scan cut short by the replica's leaving is no answer; another try finds it open again, or elsewhere.
-            return isFenced() ? .failure(Refusal.opening(request.route.shard)) : .success(answer)
+            return isFenced() ? .failure(Refusal.opening(request.route.shard)) : .success(isOverdue ? nil : answer)
         }
-        let answer = try outcome.get()
+        guard let answer = try outcome.get() else {
+            replica.forgetPace()
+            return nil
+        }
+        if answer.facesAnswered == answer.faceCount {
+            replica.searched(request, rowsVisited: answer.rowsVisited, took: .now - start)
+        }
+        try checkAnswer(
+            byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } }
+        )
         return ShardSearchAnswer(
             matches: answer.matches,
             faceCount: answer.faceCount,

@@ -6,10 +6,11 @@ import WireTransport
 /// Answers the requests that reach a worker: who may ask, which replica, under which epoch, on which thread.
 ///
 /// Runs on the connection's event loop and only decides; reads go to the search threads, writes to the replica's lane,
-/// control requests, one at a time, to the control thread.
+/// control requests, one at a time, to the control thread. Short searches alone are answered where they come in.
 struct WorkerHandler: RequestHandler {
     let replicas: ReplicaTable
     let searches: BoundedExecutor
+    let loopTurns: LoopTurns
     let control: BoundedExecutor
     let shelf: CodebookShelf
     let training: TrainingService
@@ -84,11 +85,12 @@ struct WorkerHandler: RequestHandler {
         if !isQueued { call.fail(Refusal.controlQueueFull(limit: control.queueLimit)) }
     }
 
-    private func answer(_ call: ServerCall, _ body: () throws(WireStatus) -> some WireMessage) {
+    /// Answers with what `body` gives, unless the caller has given up; a nil is answered elsewhere.
+    func answer(_ call: ServerCall, _ body: () throws(WireStatus) -> (some WireMessage)?) {
         if call.deadline.hasPassed { return call.fail(Refusal.deadlineExceeded) }
         if call.isCancelled { return call.fail(Refusal.cancelled) }
         do throws(WireStatus) {
-            call.reply(try body())
+            if let message = try body() { call.reply(message) }
         } catch {
             call.fail(error)
         }

@@ -29,6 +29,8 @@ final class Replica: Sendable {
         var queue: WriteQueue
         /// Reads inside the partition now.
         var readerCount = 0
+        /// What searches have been costing.
+        var pace = SearchPace()
         /// An error met by a reader, for the lane to act on.
         var readError: PartitionError?
         var isStopping = false
@@ -213,6 +215,31 @@ final class Replica: Sendable {
             return state.readerCount == 0
         }
         if needsLane { monitor.wakeAll() }
+    }
+
+    /// How long a search is going to take; nil when there is no telling.
+    func estimate(of search: ShardSearch) -> Duration? {
+        monitor.withLock {
+            $0.pace.estimate(search.parameters, probeCount: search.probes.rowCount, now: .now)
+        }
+    }
+
+    /// Notes what a whole search took, for the estimates of the next ones.
+    func searched(_ search: ShardSearch, rowsVisited: UInt64, took time: Duration) {
+        monitor.withLock {
+            $0.pace.searched(
+                search.parameters,
+                probeCount: search.probes.rowCount,
+                rowsVisited: rowsVisited,
+                took: time,
+                now: .now
+            )
+        }
+    }
+
+    /// After an estimate that was wrong: there is none before the next measurement.
+    func forgetPace() {
+        monitor.withLock { $0.pace = SearchPace() }
     }
 
     // MARK: Writes

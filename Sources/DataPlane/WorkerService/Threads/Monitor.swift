@@ -39,16 +39,17 @@ import Glibc
         case all
     }
 
-    /// Reads or changes the state, then wakes waiting threads as told.
+    /// Reads or changes the state, then wakes waiting threads as told: once the lock is free, or they would wait for it
+    /// as soon as they are awake.
     func withLock<R, E: Error>(waking: Waking = .none, _ body: (inout State) throws(E) -> R) throws(E) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer {
+            unsafe pthread_mutex_unlock(mutex)
             switch waking {
             case .none: break
             case .one: unsafe pthread_cond_signal(condition)
             case .all: unsafe pthread_cond_broadcast(condition)
             }
-            unsafe pthread_mutex_unlock(mutex)
         }
         return try body(&state)
     }
