@@ -1,8 +1,8 @@
 import ClusterModel
 import Logging
-package import NodeConfiguration
 import NIOCore
 import NIOPosix
+package import NodeConfiguration
 import ServiceLifecycle
 import UnixSignals
 import WorkerService
@@ -26,13 +26,15 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``; then nothing listens any more.
     package static func run(
-        _ configuration: CoordinatorConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: CoordinatorConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let coordinator = try await Coordinator.start(configuration, logger: logger, group: group)
         whenReady(
-            Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data))
+            Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
+        )
         try await serve([coordinator], logger: logger)
     }
 
@@ -40,7 +42,8 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``, or `WorkerError` when the worker must not go on.
     package static func run(
-        _ configuration: WorkerConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: WorkerConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let worker = try await start(configuration, logger: logger)
@@ -52,7 +55,8 @@ package enum NodeServer {
     ///
     /// - Throws: ``NodeStartError``, or `WorkerError` when a worker must not go on.
     package static func run(
-        _ configuration: DevConfiguration, whenReady: @Sendable (Readiness) -> Void
+        _ configuration: DevConfiguration,
+        whenReady: @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
@@ -62,7 +66,8 @@ package enum NodeServer {
             let address = NetworkAddress(host: coordinator.address.host, port: coordinator.address.port)
             for number in 1...configuration.workers {
                 workers.append(
-                    try await start(configuration.worker(number: number, coordinator: address), logger: logger))
+                    try await start(configuration.worker(number: number, coordinator: address), logger: logger)
+                )
             }
         } catch {
             for worker in workers { await worker.shutdown() }
@@ -71,8 +76,11 @@ package enum NodeServer {
         }
         whenReady(
             Readiness(
-                coordinator: "\(coordinator.address)", workers: workers.map { "\($0.address)" },
-                data: configuration.data))
+                coordinator: "\(coordinator.address)",
+                workers: workers.map { "\($0.address)" },
+                data: configuration.data
+            )
+        )
         try await serve(workers + [coordinator], logger: logger)
     }
 
@@ -88,7 +96,9 @@ package enum NodeServer {
 
     private static func serve(_ services: [any Service], logger: Logger) async throws {
         try await ServiceGroup(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            services: services,
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
         ).run()
     }
 }
