@@ -25,6 +25,8 @@ final class ToyCluster: RequestHandler {
         var enrolmentLimit = Int.max
         var enrolmentCount = 0
         var mostRowsInABatch = 0
+        /// What every collection has learnt; nil while it needs nothing.
+        var codebook: CollectionDescription.Codebook?
     }
 
     private let state = Mutex(State())
@@ -164,8 +166,8 @@ final class ToyCluster: RequestHandler {
                 created: Timestamp(milliseconds: 1_767_225_600_123)
             ),
             shards: shards,
-            training: .notNeeded,
-            codebook: nil
+            training: state.codebook == nil ? .notNeeded : .trained,
+            codebook: state.codebook
         )
     }
 

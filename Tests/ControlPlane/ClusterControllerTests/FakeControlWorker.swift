@@ -162,6 +162,7 @@ extension FakeControlWorker: RequestHandler {
                             listCount: 9,
                             energyShare: 0.875,
                             sampleCount: 77,
+                            calibrationProbeCount: 19,
                             calibration: [.init(recall: 0.99, visitedShare: 0.25)]
                         )
                     )

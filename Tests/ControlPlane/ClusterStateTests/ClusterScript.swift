@@ -54,6 +54,7 @@ enum ClusterScript {
             listCount: 16,
             energyShare: 0.9,
             sampleCount: 100,
+            calibrationProbeCount: 0,
             calibration: []
         )
     }

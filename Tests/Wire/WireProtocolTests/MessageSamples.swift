@@ -66,6 +66,7 @@ enum MessageSamples {
         listCount: 1024,
         energyShare: 0.96875,
         sampleCount: 65_536,
+        calibrationProbeCount: 4096,
         calibration: [.init(recall: 0.9, visitedShare: 0.05), .init(recall: 0.99, visitedShare: 0.25)]
     )
     static let description = CollectionDescription(

@@ -26,6 +26,14 @@ public struct CollectionInfo: Hashable, Sendable {
 
     /// What the index learnt of the collection's faces.
     public struct Codebook: Hashable, Sendable {
+        /// How much of the collection a search visits for a recall target.
+        public struct CalibrationPoint: Hashable, Sendable {
+            /// Share of the mates found, 0…1.
+            public var recall: Double
+            /// Share of the collection visited, 0…1.
+            public var visitedShare: Double
+        }
+
         public var generation: Int
         /// Components that are coded, of the collection's dimension.
         public var codedDimension: Int
@@ -34,6 +42,10 @@ public struct CollectionInfo: Hashable, Sendable {
         /// Share of the sample's energy that the coded components hold, 0…1.
         public var energyShare: Double
         public var sampleCount: Int
+        /// Searches that the calibration was measured with.
+        public var calibrationProbeCount: Int
+        /// Ascending; the last visits everything.
+        public var calibration: [CalibrationPoint]
     }
 
     public var id: String
@@ -75,7 +87,9 @@ public struct CollectionInfo: Hashable, Sendable {
                 bitsPerComponent: $0.bitsPerComponent,
                 listCount: $0.listCount,
                 energyShare: Double($0.energyShare),
-                sampleCount: Int($0.sampleCount)
+                sampleCount: Int($0.sampleCount),
+                calibrationProbeCount: Int($0.calibrationProbeCount),
+                calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
     }

@@ -25,6 +25,7 @@ extension ClusterController {
             listCount: summary.listCount,
             energyShare: summary.energyShare,
             sampleCount: summary.sampleCount,
+            calibrationProbeCount: summary.calibrationProbeCount,
             calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
         )
         try await commit { records throws(WireStatus) in

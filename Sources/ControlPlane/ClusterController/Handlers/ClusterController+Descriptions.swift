@@ -63,6 +63,7 @@ extension ClusterController {
                 listCount: codebook.listCount,
                 energyShare: codebook.energyShare,
                 sampleCount: codebook.sampleCount,
+                calibrationProbeCount: codebook.calibrationProbeCount,
                 calibration: codebook.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }

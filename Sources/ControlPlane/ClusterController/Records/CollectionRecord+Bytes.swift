@@ -20,6 +20,7 @@ import FaceModel
 /// | byte count | u64 |
 /// | coded dimension, bits per component, list count, sample count | u32 each |
 /// | energy share | f32 |
+/// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: recall f64, visited share f64 |
 extension CollectionRecord {
     static let layout: UInt8 = 1
@@ -115,6 +116,7 @@ extension CodebookRecord {
             writer.integer(UInt32(number))
         }
         writer.float(energyShare)
+        writer.integer(calibrationProbeCount)
         writer.integer(UInt32(calibration.count))
         for point in calibration {
             writer.double(point.recall)
@@ -131,6 +133,7 @@ extension CodebookRecord {
         let listCount: UInt32 = try reader.integer()
         let sampleCount: UInt32 = try reader.integer()
         let energyShare = try reader.float()
+        let calibrationProbeCount: UInt32 = try reader.integer()
         var calibration: [CalibrationPoint] = []
         for _ in 0..<(try reader.count(leastByteCount: 16)) {
             calibration.append(
@@ -146,6 +149,7 @@ extension CodebookRecord {
             listCount: Int(listCount),
             energyShare: energyShare,
             sampleCount: sampleCount,
+            calibrationProbeCount: calibrationProbeCount,
             calibration: calibration
         )
     }

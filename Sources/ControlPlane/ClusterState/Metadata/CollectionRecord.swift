@@ -52,6 +52,7 @@ package struct CodebookRecord: Hashable, Sendable {
     /// Share of the sample's energy that the coded components hold, 0…1.
     package var energyShare: Float
     package var sampleCount: UInt32
+    package var calibrationProbeCount: UInt32
     package var calibration: [CalibrationPoint]
 
     package init(
@@ -63,6 +64,7 @@ package struct CodebookRecord: Hashable, Sendable {
         listCount: Int,
         energyShare: Float,
         sampleCount: UInt32,
+        calibrationProbeCount: UInt32,
         calibration: [CalibrationPoint]
     ) {
         precondition(digest.count == Self.digestByteCount, "a SHA-256 digest has 32 bytes")
@@ -74,6 +76,7 @@ package struct CodebookRecord: Hashable, Sendable {
         self.listCount = listCount
         self.energyShare = energyShare
         self.sampleCount = sampleCount
+        self.calibrationProbeCount = calibrationProbeCount
         self.calibration = calibration
     }
 }

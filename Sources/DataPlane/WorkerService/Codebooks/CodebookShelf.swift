@@ -167,6 +167,7 @@ final class CodebookShelf: Sendable {
             listCount: codebook.listCount,
             energyShare: codebook.energyShare,
             sampleCount: UInt32(clamping: codebook.sampleCount),
+            calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
             calibration: codebook.calibration.points.map {
                 CollectionDescription.CalibrationPoint(recall: $0.recall, visitedShare: $0.visitedShare)
             }

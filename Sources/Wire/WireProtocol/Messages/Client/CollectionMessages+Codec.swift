@@ -43,7 +43,7 @@ extension CollectionDescription.CalibrationPoint: WireValue {
 }
 
 extension CollectionDescription.Codebook: WireValue {
-    package static var leastByteCount: Int { 28 }
+    package static var leastByteCount: Int { 32 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(generation)
@@ -52,6 +52,7 @@ extension CollectionDescription.Codebook: WireValue {
         writer.count(listCount)
         writer.float(energyShare)
         writer.integer(sampleCount)
+        writer.integer(calibrationProbeCount)
         writer.array(calibration)
     }
 
@@ -63,6 +64,7 @@ extension CollectionDescription.Codebook: WireValue {
             listCount: Int(try reader.integer("list count") as UInt32),
             energyShare: try reader.float("energy share"),
             sampleCount: try reader.integer("sample count"),
+            calibrationProbeCount: try reader.integer("calibration probe count"),
             calibration: try reader.array("calibration")
         )
     }

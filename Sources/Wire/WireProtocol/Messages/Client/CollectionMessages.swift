@@ -48,6 +48,8 @@ package struct CollectionDescription: Hashable, Sendable {
         /// Share of the sample's energy that the coded components hold, 0…1.
         package var energyShare: Float
         package var sampleCount: UInt32
+        /// Searches that the calibration was measured with.
+        package var calibrationProbeCount: UInt32
         /// Rows to visit (share of the collection, 0…1) for each recall target, ascending.
         package var calibration: [CalibrationPoint]
 
@@ -58,6 +60,7 @@ package struct CollectionDescription: Hashable, Sendable {
             listCount: Int,
             energyShare: Float,
             sampleCount: UInt32,
+            calibrationProbeCount: UInt32,
             calibration: [CalibrationPoint]
         ) {
             self.generation = generation
@@ -66,6 +69,7 @@ package struct CollectionDescription: Hashable, Sendable {
             self.listCount = listCount
             self.energyShare = energyShare
             self.sampleCount = sampleCount
+            self.calibrationProbeCount = calibrationProbeCount
             self.calibration = calibration
         }
     }
