@@ -83,7 +83,7 @@ struct WritePass {
 
     /// Removes a face; whether it was there.
     mutating func remove(_ id: FaceID, _ transaction: borrowing WriteTransaction) throws -> Bool {
-        guard let bytes = try unsafe transaction.reading.value(of: tables.faces, key: id) else { return false }
+        guard let bytes = try unsafe tables.faceRecord(of: id, transaction.reading) else { return false }
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
         try transaction.delete(tables.faces, key: id)
         try transaction.delete(tables.rowFaces, key: record.row)
