@@ -75,12 +75,8 @@ final class Coordinator: Service {
             node: folder.store.node,
             store: folder.store,
             codebooks: folder.codebooks,
-            connections: WorkerConnections(
-                group: group,
-                token: token ?? "",
-                tls: tls?.client,
-                agent: NodeServer.agent
-            ),
+            clients: WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
+            group: group,
             options: ControllerOptions(
                 silenceLimit: configuration.workerTimeout,
                 training: TrainingPolicy(

@@ -73,7 +73,7 @@ extension ClusterController {
         guard let address = state.withLock({ $0.records.metadata.workers[worker] }) else {
             throw WireStatus(.unavailable, "No address is known of worker \(worker).")
         }
-        return try await connections.client(for: worker, at: address).call(request, deadline: .after(timeout))
+        return try await clients.client(for: worker, at: address, on: group).call(request, deadline: .after(timeout))
     }
 
     private func host(_ placement: ShardPlacement, on worker: NodeID) async throws(WireStatus) {

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import WireProtocol
-import WireTransport
+package import WireTransport
 
 /// Answers clients' data requests by asking the shards: divides, fans out, tries again inside the deadline, merges.
 ///
