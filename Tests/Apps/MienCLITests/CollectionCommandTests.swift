@@ -37,8 +37,8 @@ import WireProtocol
                     created     2026-01-01T00:00:00.123Z
 
                     shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  live
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  live
+                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
 
                     """
             )
@@ -77,8 +77,8 @@ import WireProtocol
                     created     2026-01-01T00:00:00.123Z
 
                     shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  live
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  live
+                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
 
                     recall    visits
                     0.5       1.25 %
@@ -189,8 +189,13 @@ import WireProtocol
 
                     """
             )
+            cluster.change { $0.shardState = .opening }
+            #expect(await mienCommand(status).error.contains("collection people: not served yet: shard 0\n"))
+            cluster.change { $0.shardState = .failed }
+            #expect(await mienCommand(status).error.contains("collection people: out of service: shard 0\n"))
             let json = await mienCommand(status + ["--json"])
             #expect(json.status == 69)
+            #expect(json.output.contains("\"state\": \"failed\""))
             #expect(json.output.contains("\"silent_seconds\": 12"))
         }
     }

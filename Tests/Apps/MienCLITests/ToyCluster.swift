@@ -19,6 +19,8 @@ final class ToyCluster: RequestHandler {
         var faces: [String: [FaceID: Stored]] = [:]
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
+        /// Of the shards whose workers are live.
+        var shardState = CollectionDescription.ShardState.serving
         /// Enrolments that fail before the first that is served.
         var failingEnrolments = 0
         /// Enrolments after which all further ones fail for good.
@@ -152,7 +154,7 @@ final class ToyCluster: RequestHandler {
                 index: UInt32(index),
                 range: HashRange.divisions(2)[index],
                 worker: worker(index),
-                workerIsLive: state.workersAreLive[index],
+                state: state.workersAreLive[index] ? state.shardState : .missing,
                 faceCount: index == 0 ? count - count / 2 : count / 2,
                 freshCount: 0,
                 tombstoneCount: 0,

@@ -17,7 +17,8 @@ enum CollectionReport {
 
     private static func json(_ shard: CollectionInfo.Shard) -> JSONValue {
         .object([
-            ("index", .count(shard.index)), ("worker", .text(shard.workerID)), ("live", .flag(shard.workerIsLive)),
+            ("index", .count(shard.index)), ("worker", .text(shard.workerID)),
+            ("state", .string(shard.state.rawValue)),
             ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
             ("tombstones", .count(shard.tombstoneCount)),
         ])
@@ -56,7 +57,7 @@ enum CollectionReport {
         for shard in collection.shards {
             shards.append([
                 "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
-                shard.workerID ?? "none", shard.workerIsLive ? "live" : "missing",
+                shard.workerID ?? "none", shard.state.rawValue,
             ])
         }
         let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""

@@ -4,12 +4,22 @@ import WireProtocol
 
 /// What is known of a collection.
 public struct CollectionInfo: Hashable, Sendable {
+    public enum ShardState: String, Hashable, Sendable {
+        /// No live worker holds it.
+        case missing
+        case serving
+        /// Its worker is live and does not serve it yet.
+        case opening
+        /// Its worker is live and has taken it out of service; the worker's log says why.
+        case failed
+    }
+
     /// One shard, as the coordinator last heard of it.
     public struct Shard: Hashable, Sendable {
         public var index: Int
         /// Identity of the worker that holds it; nil while none does.
         public var workerID: String?
-        public var workerIsLive: Bool
+        public var state: ShardState
         public var faceCount: UInt64
         /// Faces that the index does not hold yet; searches find them all the same.
         public var freshCount: UInt64
@@ -68,7 +78,7 @@ public struct CollectionInfo: Hashable, Sendable {
             Shard(
                 index: Int($0.index),
                 workerID: $0.worker?.description,
-                workerIsLive: $0.workerIsLive,
+                state: ShardState($0.state),
                 faceCount: $0.faceCount,
                 freshCount: $0.freshCount,
                 tombstoneCount: $0.tombstoneCount
@@ -92,5 +102,17 @@ public struct CollectionInfo: Hashable, Sendable {
                 calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
+    }
+}
+
+extension CollectionInfo.ShardState {
+    init(_ state: CollectionDescription.ShardState) {
+        self =
+            switch state {
+            case .missing: .missing
+            case .serving: .serving
+            case .opening: .opening
+            case .failed: .failed
+            }
     }
 }

@@ -8,7 +8,7 @@ extension CollectionDescription.Shard: WireValue {
         writer.integer(index)
         range.encode(into: &writer)
         writer.optional(worker)
-        writer.flag(workerIsLive)
+        writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence] { writer.integer(number) }
     }
 
@@ -17,7 +17,7 @@ extension CollectionDescription.Shard: WireValue {
             index: try reader.integer("shard index"),
             range: try HashRange(decoding: &reader),
             worker: try reader.optional("worker"),
-            workerIsLive: try reader.flag("worker is live"),
+            state: try reader.enumeration("shard state"),
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
             tombstoneCount: try reader.integer("tombstone count"),
