@@ -49,7 +49,7 @@ extension ClusterController {
         }
         let now = now
         state.withLock { state in
-            state.actions.finished(action, succeeded: failure == nil, now: now)
+            state.actions.finished(action, failure: failure?.message, now: now)
             guard failure != nil else { return }
             switch action {
             case .train(let order):
