@@ -127,6 +127,9 @@ final class Coordinator: Service {
         )
     }
 
+    /// Whether a worker's heartbeats arrive.
+    func hears(_ worker: NodeID) -> Bool { controller.liveness(of: worker).isLive }
+
     /// Serves until a graceful shutdown or cancellation, then shuts down.
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in

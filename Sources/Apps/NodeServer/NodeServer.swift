@@ -56,7 +56,7 @@ package enum NodeServer {
     /// - Throws: ``NodeStartError``, or `WorkerError` when a worker must not go on.
     package static func run(
         _ configuration: DevConfiguration,
-        whenReady: @Sendable (Readiness) -> Void
+        whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
@@ -74,14 +74,15 @@ package enum NodeServer {
             await coordinator.shutdown()
             throw error
         }
-        whenReady(
-            Readiness(
-                coordinator: "\(coordinator.address)",
-                workers: workers.map { "\($0.address)" },
-                data: configuration.data
-            )
+        let readiness = Readiness(
+            coordinator: "\(coordinator.address)",
+            workers: workers.map { "\($0.address)" },
+            data: configuration.data
         )
-        try await serve(workers + [coordinator], logger: logger)
+        let announcement = ClusterAnnouncement(coordinator: coordinator, workers: workers.map(\.node)) {
+            whenReady(readiness)
+        }
+        try await serve(workers + [coordinator, announcement], logger: logger)
     }
 
     private static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> Worker {
