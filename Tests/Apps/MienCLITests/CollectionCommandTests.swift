@@ -72,7 +72,7 @@ import WireProtocol
                     dimension   64, stored as float16
                     model       toy-64
                     index       256 lists
-                    codes       56 of 64 components in 2 bits, 96.9 % of the energy
+                    codes       56 of 64 components, 2 bits each, 96.9 % of the energy
                     codebook    generation 3, trained on 20000 faces
                     created     2026-01-01T00:00:00.123Z
 
@@ -83,7 +83,7 @@ import WireProtocol
                     recall    visits
                     0.5       1.25 %
                     0.995    25.00 %
-                    1.0     100.00 %
+                    1       100.00 %
                     Share of the faces that a search visits for a recall, measured with 1500 probes.
 
                     """

@@ -25,7 +25,8 @@ enum CodebookReport {
         [
             [
                 "codes",
-                "\(codebook.codedDimension) of \(dimension) components in \(codebook.bitsPerComponent) bits, "
+                "\(codebook.codedDimension) of \(dimension) components, "
+                    + "\(NumberText.counted(codebook.bitsPerComponent, "bit")) each, "
                     + "\(NumberText.percent(codebook.energyShare)) of the energy",
             ],
             [
@@ -39,7 +40,7 @@ enum CodebookReport {
     static func calibrationTable(_ codebook: CollectionInfo.Codebook) -> String {
         var table = TextTable([.init("recall"), .init("visits", .right)])
         for point in codebook.calibration {
-            table.append(["\(point.recall)", NumberText.fixed(point.visitedShare * 100, 2) + " %"])
+            table.append([JSONValue.number(point.recall).line, NumberText.fixed(point.visitedShare * 100, 2) + " %"])
         }
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
         return table.rendered() + "Share of the faces that a search visits for a recall, measured with \(probes).\n"

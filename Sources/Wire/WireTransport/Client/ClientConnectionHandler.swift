@@ -163,8 +163,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         if case .awaitingHelloReply = state {
             return WireStatus(
                 .unavailable,
-                "\(peerName) closed the connection instead of answering the hello. Check that it is a Mien node, and that "
-                    + "both sides use TLS or neither does"
+                "\(peerName) closed the connection instead of answering the hello. Check that it is a Mien node, and "
+                    + "that both sides use TLS or neither does"
             )
         }
         return WireStatus(
