@@ -230,17 +230,20 @@ struct PartitionCorruptionTests {
         #expect(try fixture.partition.faces([FaceID(310), FaceID(9999)], includesEmbeddings: false).isEmpty)
     }
 
-    /// A write that would take a damaged face for a new one.
-    @Test func aDamagedKeyRefusesWrites() throws {
+    /// Face 5 under a damaged key: a delete is refused, and after an enrolment that takes it for new a search notices.
+    @Test func writesThatADamagedKeyMisleadsAreNoticed() throws {
         let fixture = try filled()
-        try fixture.change { tables, transaction in
-            let record = Array(try #require(try transaction.reading.value(of: tables.faces, key: FaceID(5))))
-            try transaction.delete(tables.faces, key: FaceID(5))
-            try transaction.put(tables.faces, key: FaceID(high: 0, low: 5 + 1 << 40), value: record)
-            try transaction.delete(tables.faces, key: FaceID(699))
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        try values.flip(values.faceKeys[5] + 3, 1)
+        try fixture.reopen()
+        // Neither of the two faces below needs the damaged key.
+        #expect(try fixture.partition.faces([FaceID(0), FaceID(699)], includesEmbeddings: true).count == 2)
+        #expect { try fixture.delete([FaceID(5)]) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
         }
         try fixture.reopen()
-        #expect { try fixture.delete([FaceID(high: 0, low: 1 << 30)]) } throws: { error in
+        try fixture.enrol([FaceID(5)], [Self.probes[0]])
+        #expect { try fixture.search(Self.probes, limit: 1000) } throws: { error in
             (error as? PartitionError)?.isCorruption == true
         }
     }

@@ -29,6 +29,6 @@ extension PartitionTables {
         guard let neighbour = unsafe FaceID(keyBytes: entry.key), follows ? neighbour > id : neighbour < id else {
             throw PartitionStoreError.malformed(table: "faces", reason: "its keys are out of order")
         }
-        _ = try unsafe FaceRecord(bytes: entry.value, face: neighbour)
+        _ = try unsafe RecordSeal.open(entry.value, under: neighbour, table: "faces", key: neighbour.high)
     }
 }
