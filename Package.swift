@@ -132,7 +132,8 @@ let package = Package(
         .target(
             name: "ClusterController",
             dependencies: [
-                "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol", "WireTransport",
+                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol",
+                "WireTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -43,8 +43,8 @@ package enum ConfigurationProblem: Error, Equatable, Sendable, CustomStringConve
             .invalidToken(_, let reason):
             reason
         case .unknownKey(_, let key, let nearest, let known):
-            "\(shown(key)) is not a known key" + (nearest.map { "; did you mean \($0)?" } ?? ";")
-                + " Known here: \(known.joined(separator: ", "))"
+            "\(shown(key)) is not a known key" + (nearest.map { "; did you mean \($0)? Known" } ?? "; known")
+                + " here: \(known.joined(separator: ", "))"
         case .duplicateKey(_, let key, let firstLine):
             "\(shown(key)) is set again; it is already set on line \(firstLine)"
         case .wrongShape(_, let key, let expected, let found):

@@ -18,21 +18,30 @@ extension AccessToken {
 extension WireLimits {
     init(_ limits: RequestLimits) {
         self.init(
-            payloadByteCount: UInt32(limits.maxFrameBytes), streamCount: UInt32(limits.maxStreams),
-            batchRowCount: UInt32(limits.maxBatch), probeCount: UInt32(limits.maxProbes),
-            matchLimit: UInt32(limits.maxK))
+            payloadByteCount: UInt32(limits.maxFrameBytes),
+            streamCount: UInt32(limits.maxStreams),
+            batchRowCount: UInt32(limits.maxBatch),
+            probeCount: UInt32(limits.maxProbes),
+            matchLimit: UInt32(limits.maxK)
+        )
     }
 }
 
 extension WorkerOptions {
     init(_ configuration: WorkerConfiguration, tls: NodeTLS?) {
         self.init(
-            dataDirectory: configuration.data, listen: NodeAddress(configuration.listen),
+            dataDirectory: configuration.data,
+            listen: NodeAddress(configuration.listen),
             advertise: configuration.advertise.map { NodeAddress($0) },
-            coordinators: configuration.coordinators.map { NodeAddress($0) }, token: configuration.token?.text,
-            serverTLS: tls?.server, clientTLS: tls?.client, searchThreadCount: configuration.searchThreads,
-            heartbeatInterval: configuration.heartbeatInterval, wireLimits: WireLimits(configuration.limits),
-            agent: NodeServer.agent)
+            coordinators: configuration.coordinators.map { NodeAddress($0) },
+            token: configuration.token?.text,
+            serverTLS: tls?.server,
+            clientTLS: tls?.client,
+            searchThreadCount: configuration.searchThreads,
+            heartbeatInterval: configuration.heartbeatInterval,
+            wireLimits: WireLimits(configuration.limits),
+            agent: NodeServer.agent
+        )
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes
         partition.mapByteCount = configuration.memory.partitionMapBytes
     }

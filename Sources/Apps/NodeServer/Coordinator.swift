@@ -22,7 +22,10 @@ final class Coordinator: Service {
     private let isShutDown = Mutex(false)
 
     private init(
-        controller: ClusterController, clients: WorkerClients, store: EmbeddedMetadataStore, server: WireServer,
+        controller: ClusterController,
+        clients: WorkerClients,
+        store: EmbeddedMetadataStore,
+        server: WireServer,
         logger: Logger
     ) {
         self.controller = controller
@@ -37,7 +40,9 @@ final class Coordinator: Service {
     ///
     /// - Throws: ``NodeStartError``; then nothing is left open.
     static func start(
-        _ configuration: CoordinatorConfiguration, logger: Logger, group: any EventLoopGroup
+        _ configuration: CoordinatorConfiguration,
+        logger: Logger,
+        group: any EventLoopGroup
     ) async throws -> Coordinator {
         let tls = try NodeTLS.load(configuration.tls)
         let folder: CoordinatorFolder
@@ -59,43 +64,71 @@ final class Coordinator: Service {
     }
 
     private static func start(
-        _ configuration: CoordinatorConfiguration, folder: CoordinatorFolder, tls: NodeTLS?, logger: Logger,
+        _ configuration: CoordinatorConfiguration,
+        folder: CoordinatorFolder,
+        tls: NodeTLS?,
+        logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Coordinator {
         let token = configuration.token?.text
         let controller = try await ClusterController(
-            node: folder.store.node, store: folder.store, codebooks: folder.codebooks,
-            connections: WorkerConnections(
-                group: group, token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
+            node: folder.store.node,
+            store: folder.store,
+            codebooks: folder.codebooks,
+            clients: WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
+            group: group,
             options: ControllerOptions(
                 silenceLimit: configuration.workerTimeout,
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),
                     sampleCount: UInt32(configuration.training.sample),
-                    listCount: UInt32(configuration.training.lists ?? 0)),
-                version: NodeServer.version),
-            logger: logger)
+                    listCount: UInt32(configuration.training.lists ?? 0)
+                ),
+                version: NodeServer.version
+            ),
+            logger: logger
+        )
         let clients = WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent)
         let router = QueryRouter(
-            source: ControllerShardMapSource(controller: controller), clients: clients,
-            options: RouterOptions(defaultDeadline: configuration.defaultDeadline))
+            source: ControllerShardMapSource(controller: controller),
+            clients: clients,
+            options: RouterOptions(defaultDeadline: configuration.defaultDeadline)
+        )
         var listening = WireServerConfiguration(
-            listen: NodeAddress(configuration.listen), token: token, tls: tls?.server,
-            limits: WireLimits(configuration.limits), role: .coordinator, node: folder.store.node,
-            agent: NodeServer.agent, logger: logger)
+            listen: NodeAddress(configuration.listen),
+            token: token,
+            tls: tls?.server,
+            limits: WireLimits(configuration.limits),
+            role: .coordinator,
+            node: folder.store.node,
+            agent: NodeServer.agent,
+            logger: logger
+        )
         listening.helloTimeout = configuration.limits.unauthenticatedTime
         listening.unauthenticatedByteLimit = UInt32(configuration.limits.unauthenticatedBytes)
         let server = try await WireServer.start(
-            listening, handler: CoordinatorHandler(controller: controller, router: router), group: group)
+            listening,
+            handler: CoordinatorHandler(controller: controller, router: router),
+            group: group
+        )
         logger.info(
             "coordinator listens",
             metadata: [
                 "address": "\(server.address)", "node": "\(folder.store.node)",
                 "cluster": "\(controller.clusterID)", "data": "\(configuration.data)",
-            ])
+            ]
+        )
         return Coordinator(
-            controller: controller, clients: clients, store: folder.store, server: server, logger: logger)
+            controller: controller,
+            clients: clients,
+            store: folder.store,
+            server: server,
+            logger: logger
+        )
     }
+
+    /// Whether a worker's heartbeats arrive.
+    func hears(_ worker: NodeID) -> Bool { controller.liveness(of: worker).isLive }
 
     /// Serves until a graceful shutdown or cancellation, then shuts down.
     func run() async throws {
@@ -136,7 +169,8 @@ private struct CoordinatorHandler: RequestHandler {
     func handle(_ request: Request, call: ServerCall) {
         if query.handle(request, call: call) || control.handle(request, call: call) { return }
         call.fail(
-            WireStatus(.invalidRequest, "A coordinator does not take this request; it is for workers."))
+            WireStatus(.invalidRequest, "A coordinator does not take this request; it is for workers.")
+        )
     }
 }
 

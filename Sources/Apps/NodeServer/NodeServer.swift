@@ -60,7 +60,7 @@ package enum NodeServer {
     /// - Throws: ``NodeStartError``, or `WorkerError` when a worker must not go on.
     package static func run(
         _ configuration: DevConfiguration,
-        whenReady: @Sendable (Readiness) -> Void
+        whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         // Half the cores: the search threads want the others, and the fewer loops there are, the more often coordinator
         // and worker share one and need not wake each other.
@@ -77,7 +77,7 @@ package enum NodeServer {
     private static func run(
         _ configuration: DevConfiguration,
         on group: any EventLoopGroup,
-        whenReady: @Sendable (Readiness) -> Void
+        whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let coordinator = try await Coordinator.start(configuration.coordinator, logger: logger, group: group)
@@ -98,14 +98,15 @@ package enum NodeServer {
             await coordinator.shutdown()
             throw error
         }
-        whenReady(
-            Readiness(
-                coordinator: "\(coordinator.address)",
-                workers: workers.map { "\($0.address)" },
-                data: configuration.data
-            )
+        let readiness = Readiness(
+            coordinator: "\(coordinator.address)",
+            workers: workers.map { "\($0.address)" },
+            data: configuration.data
         )
-        try await serve(workers + [coordinator], logger: logger)
+        let announcement = ClusterAnnouncement(coordinator: coordinator, workers: workers.map(\.node)) {
+            whenReady(readiness)
+        }
+        try await serve(workers + [coordinator, announcement], logger: logger)
     }
 
     private static func start(

@@ -12,7 +12,8 @@ struct NodeTLS: Sendable {
         do throws(TLSError) {
             return NodeTLS(
                 server: try ServerTLS(certificateFile: files.certificate, privateKeyFile: files.privateKey),
-                client: try ClientTLS(trustRootsFile: files.trustRoots))
+                client: try ClientTLS(trustRootsFile: files.trustRoots)
+            )
         } catch {
             throw NodeStartError.tls(reason: "\(error)")
         }

@@ -22,7 +22,7 @@ extension WorkerError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .folderUnusable(let path, let operation, let code):
-            "cannot \(operation) '\(path)': \(Self.text(of: code)); choose a data folder that this user may write to"
+            "cannot \(operation) '\(path)': \(Self.text(of: code)); \(Self.advice(for: code))"
         case .folderInUse(let path, let process?):
             "the data folder '\(path)' is in use by process \(process); stop that process or choose another data folder"
         case .folderInUse(let path, nil):
@@ -39,6 +39,14 @@ extension WorkerError: CustomStringConvertible {
             \(other); configure that cluster's coordinator, or choose another data folder
             """
         case .cannotListen(let status): status.message
+        }
+    }
+
+    private static func advice(for code: Int32) -> String {
+        switch code {
+        case ENOSPC, EDQUOT: "free some space on its disk, or choose a data folder on another"
+        case EIO: "check the disk and the kernel log"
+        default: "choose a data folder that this user may write to"
         }
     }
 

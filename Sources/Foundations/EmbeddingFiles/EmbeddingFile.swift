@@ -14,11 +14,13 @@ package enum EmbeddingFormat: String, Sendable, CaseIterable {
 package enum EmbeddingFile {
     /// - Parameters:
     ///   - format: `nil` looks at the first bytes, then at the extension.
+    ///   - wantedDimension: decides where a file's rows may differ, which is in JSON Lines.
     ///   - member: array of an archive to read, with or without `.npy`; `nil` takes the only one or `embeddings`.
     package static func open(
         path: String,
         format: EmbeddingFormat? = nil,
-        member: String? = nil
+        member: String? = nil,
+        wantedDimension: Int? = nil
     ) throws(EmbeddingFileError) -> any EmbeddingReader {
         let file = try InputFile(path: path)
         guard file.byteCount > 0 else { throw .emptyFile(path: path) }
@@ -27,7 +29,7 @@ package enum EmbeddingFile {
         case .npy: return try NpyReader(source: FileSource(file: file))
         case .npz: return try NpyReader(source: ZipArchive(file: file).source(member: member))
         case .fvecs: return try FvecsReader(file: file)
-        case .jsonLines: return try JSONLinesReader(file: file)
+        case .jsonLines: return try JSONLinesReader(file: file, wantedDimension: wantedDimension)
         }
     }
 

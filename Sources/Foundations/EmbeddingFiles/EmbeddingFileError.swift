@@ -21,6 +21,7 @@ package enum EmbeddingFileError: Error, Equatable, Sendable {
     case bigEndian(path: String, type: String)
     case unsupportedType(path: String, type: String, supported: String)
     case wrongRank(path: String, shape: [Int])
+    case wrongLabelRank(path: String, shape: [Int])
     case dimensionOutOfRange(path: String, dimension: Int, limit: Int)
     case truncated(path: String, promisedRows: Int, presentBytes: UInt64, rowBytes: Int)
     case trailingBytes(path: String, promisedRows: Int, extraBytes: UInt64)
@@ -74,6 +75,8 @@ extension EmbeddingFileError: CustomStringConvertible {
             "\(path) holds numbers of type \(type); supported here: \(supported)"
         case .wrongRank(let path, let shape):
             "\(path) has shape (\(shape.map(String.init).joined(separator: ", "))); rows × dimension is expected"
+        case .wrongLabelRank(let path, let shape):
+            "\(path) has shape (\(shape.map(String.init).joined(separator: ", "))); one label for each row is expected"
         case .dimensionOutOfRange(let path, let dimension, let limit):
             "\(path) has rows of \(dimension) numbers; 1 to \(limit) are supported"
         case .truncated(let path, let promisedRows, let presentBytes, let rowBytes):

@@ -1,5 +1,6 @@
 import FaceModel
 import Testing
+import WireProtocol
 
 @Suite struct CollectionCommandTests {
     private func create(_ name: String, _ address: String) async -> CommandResult {
@@ -36,11 +37,71 @@ import Testing
                     created     2026-01-01T00:00:00.123Z
 
                     shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  live
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  live
+                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
 
                     """
             )
+        }
+    }
+
+    private static let codebook = CollectionDescription.Codebook(
+        generation: 3,
+        codedDimension: 56,
+        codeByteCount: 2,
+        listCount: 256,
+        energyShare: 0.96875,
+        sampleCount: 20_000,
+        calibrationProbeCount: 1500,
+        calibration: [
+            .init(recall: 0.5, visitedShare: 0.0125), .init(recall: 0.995, visitedShare: 0.25),
+            .init(recall: 1, visitedShare: 1),
+        ]
+    )
+
+    @Test func describeShowsWhatTheIndexHasLearnt() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change { $0.codebook = Self.codebook }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            #expect(result.status == 0)
+            #expect(
+                result.output == """
+                    collection  people
+                    faces       0
+                    dimension   64, stored as float16
+                    model       toy-64
+                    index       256 lists
+                    codes       56 of 64 components, 2 bits each, 96.9 % of the energy
+                    codebook    generation 3, trained on 20000 faces
+                    created     2026-01-01T00:00:00.123Z
+
+                    shard  faces  fresh  dead rows  worker                                state
+                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
+
+                    recall    visits
+                    0.5       1.25 %
+                    0.995    25.00 %
+                    1       100.00 %
+                    Share of the faces that a search visits for a recall, measured with 1500 probes.
+
+                    """
+            )
+        }
+    }
+
+    @Test func theJSONHoldsTheCalibration() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change { $0.codebook = Self.codebook }
+            let result = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            let codebook =
+                #""codebook":{"generation":3,"lists":256,"coded_dimension":56,"code_bytes":2,"#
+                + #""energy_share":0.96875,"sample":20000,"calibration_probes":1500,"calibration":["#
+                + #"{"recall":0.5,"visited_share":0.0125},{"recall":0.995,"visited_share":0.25},"#
+                + #"{"recall":1,"visited_share":1}]}"#
+            #expect(result.output.contains(codebook), "\(result.output)")
         }
     }
 
@@ -128,8 +189,13 @@ import Testing
 
                     """
             )
+            cluster.change { $0.shardState = .opening }
+            #expect(await mienCommand(status).error.contains("collection people: not served yet: shard 0\n"))
+            cluster.change { $0.shardState = .failed }
+            #expect(await mienCommand(status).error.contains("collection people: out of service: shard 0\n"))
             let json = await mienCommand(status + ["--json"])
             #expect(json.status == 69)
+            #expect(json.output.contains("\"state\": \"failed\""))
             #expect(json.output.contains("\"silent_seconds\": 12"))
         }
     }

@@ -16,6 +16,10 @@ import mien
         #expect(result.output.contains("EXAMPLE"))
         let example = (["mien"] + verb).joined(separator: " ")
         #expect(result.output.contains(example))
+        // An example that is broken over two lines cannot be pasted into a shell.
+        let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
+        let examples = lines.drop { $0 != "EXAMPLE" }.dropFirst().prefix { !$0.isEmpty }
+        #expect(!examples.isEmpty && examples.allSatisfy { $0.hasPrefix("  mien ") }, "\(examples)")
     }
 
     @Test func helpAndVersionAreAnswers() async {
@@ -30,6 +34,7 @@ import mien
         ["frobnicate"], ["search", "people"], ["search", "people", "--probes", "a.npy", "--face-id", "x"],
         ["search", "people", "--probes", "a.npy", "-k", "0"],
         ["search", "people", "--probes", "a.npy", "-k", "1000000000"],
+        ["search", "people", "--probes", "a.npy", "-k", "-1"],
         ["search", "people", "--probes", "a.npy", "--effort", "lots"],
         ["search", "people", "--probes", "a.npy", "--effort", "recall:2"],
         ["search", "people", "--probes", "a.npy", "--threshold", "7"],

@@ -19,12 +19,16 @@ final class ToyCluster: RequestHandler {
         var faces: [String: [FaceID: Stored]] = [:]
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
+        /// Of the shards whose workers are live.
+        var shardState = CollectionDescription.ShardState.serving
         /// Enrolments that fail before the first that is served.
         var failingEnrolments = 0
         /// Enrolments after which all further ones fail for good.
         var enrolmentLimit = Int.max
         var enrolmentCount = 0
         var mostRowsInABatch = 0
+        /// What every collection has learnt; nil while it needs nothing.
+        var codebook: CollectionDescription.Codebook?
     }
 
     private let state = Mutex(State())
@@ -150,7 +154,7 @@ final class ToyCluster: RequestHandler {
                 index: UInt32(index),
                 range: HashRange.divisions(2)[index],
                 worker: worker(index),
-                workerIsLive: state.workersAreLive[index],
+                state: state.workersAreLive[index] ? state.shardState : .missing,
                 faceCount: index == 0 ? count - count / 2 : count / 2,
                 freshCount: 0,
                 tombstoneCount: 0,
@@ -164,8 +168,8 @@ final class ToyCluster: RequestHandler {
                 created: Timestamp(milliseconds: 1_767_225_600_123)
             ),
             shards: shards,
-            training: .notNeeded,
-            codebook: nil
+            training: state.codebook == nil ? .notNeeded : .trained,
+            codebook: state.codebook
         )
     }
 

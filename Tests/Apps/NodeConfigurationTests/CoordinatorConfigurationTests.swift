@@ -11,7 +11,7 @@ struct CoordinatorConfigurationTests {
                 "coordinator.worker_timeout": "3s", "coordinator.default_deadline": "700ms",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
-                "limits.max_frame": "1MiB", "limits.max_streams": "2", "limits.max_k": "3", "limits.max_batch": "4",
+                "limits.max_frame": "32MiB", "limits.max_streams": "2", "limits.max_k": "3", "limits.max_batch": "4",
                 "limits.max_probes": "5", "limits.unauthenticated_bytes": "2KiB", "limits.unauthenticated_time": "1s",
             ])
         )
@@ -26,7 +26,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.log.level == .debug)
         #expect(coordinator.log.format == .json)
         let limits = coordinator.limits
-        #expect([limits.maxFrameBytes, limits.maxStreams, limits.maxK] == [1 << 20, 2, 3])
+        #expect([limits.maxFrameBytes, limits.maxStreams, limits.maxK] == [32 << 20, 2, 3])
         #expect([limits.maxBatch, limits.maxProbes, limits.unauthenticatedBytes] == [4, 5, 2048])
         #expect(limits.unauthenticatedTime == .seconds(1))
         #expect(coordinator.token == nil)

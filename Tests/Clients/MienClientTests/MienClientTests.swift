@@ -170,7 +170,7 @@ import WireProtocol
             let collection = try await client.describe("people")
             #expect(collection.options == Sample.options)
             #expect(collection.faceCount == 5)
-            #expect(collection.shards.map(\.workerIsLive) == [true, false])
+            #expect(collection.shards.map(\.state) == [.serving, .missing])
             #expect(collection.shards[1].workerID == nil)
             #expect(collection.training == .notNeeded)
         }

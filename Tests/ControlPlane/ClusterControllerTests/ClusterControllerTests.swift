@@ -15,7 +15,7 @@ struct ClusterControllerTests {
             let description = try await cluster.create("people", shards: 6)
             #expect(workers.map(\.shards.count) == [2, 2, 2])
             #expect(description.shards.map(\.worker) == [0, 1, 2, 0, 1, 2].map { workers[$0].id })
-            #expect(description.shards.allSatisfy { $0.workerIsLive })
+            #expect(description.shards.allSatisfy { $0.state == .serving })
             #expect(description.training == .notNeeded)
             let map = cluster.controller.shardMap
             #expect(map.epoch == Epoch(1))
@@ -73,7 +73,10 @@ struct ClusterControllerTests {
                 try await cluster.create("people", shards: 3, deadline: .seconds(1))
             }
             #expect(status?.code == .unavailable)
-            #expect(status?.message.contains("3 of its 3 shards are not hosted yet") == true)
+            let message = status?.message ?? ""
+            let address = try #require(workers[0].address)
+            #expect(message.contains("3 of its 3 shards are not hosted yet"), "\(message)")
+            #expect(message.contains("shard 0 on worker \(workers[0].id) at \(address): Busy;"), "\(message)")
             workers[0].state.withLock { $0.refusal = nil }
             try await eventually("the shards are hosted") { workers[0].shards.count == 3 }
         }
@@ -119,7 +122,7 @@ struct ClusterControllerTests {
         try await second.awaitWorkers([worker])
         let described = try await second.describe("people")
         #expect(described.collection == created.collection)
-        #expect(described.shards.map(\.workerIsLive) == created.shards.map { $0.worker == worker.id })
+        #expect(described.shards.map { $0.state == .serving } == created.shards.map { $0.worker == worker.id })
         let status = try await second.status()
         #expect(status.workers.map(\.isLive) == [true, false])
         #expect(status.workers[1].silentMilliseconds == .max)

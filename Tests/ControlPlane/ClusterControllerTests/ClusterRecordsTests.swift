@@ -20,13 +20,13 @@ struct ClusterRecordsTests {
 
     @Test(arguments: [
         ("cluster", [9] + [UInt8](repeating: 0, count: 16), "its layout is 9, not 1"),
-        ("cluster", [1, 2], "it ends too early"),
-        ("cluster", [1] + [UInt8](repeating: 0, count: 17), "1 bytes are left over"),
-        ("epoch", [], "it ends too early"),
+        ("cluster", [1, 2], "8 bytes are wanted at offset 1 and 1 are there"),
+        ("cluster", [1] + [UInt8](repeating: 0, count: 17), "1 bytes follow the last field"),
+        ("epoch", [], "1 bytes are wanted at offset 0 and 0 are there"),
         ("worker/x", [1], "its key is no worker id"),
         ("deleted/x", [1], "its key is no collection id"),
         ("other", [1], "its kind is unknown"),
-        ("collection/00000000-0000-0000-0000-000000000001", [1, 0], "it ends too early"),
+        ("collection/00000000-0000-0000-0000-000000000001", [1, 0], "8 bytes are wanted at offset 1 and 1 are there"),
     ])
     func damagedRecordsAreNamed(key: String, value: [UInt8], reason: String) async throws {
         let store = try await EmbeddedMetadataStore.open(at: folder.path)

@@ -56,6 +56,7 @@ struct CodebookRolloutTests {
             #expect(description.training == .trained)
             #expect(description.codebook?.listCount == 9)
             #expect(description.codebook?.energyShare == 0.875)
+            #expect(description.codebook?.calibrationProbeCount == 19)
             #expect(description.codebook?.calibration == [.init(recall: 0.99, visitedShare: 0.25)])
         }
     }

@@ -73,7 +73,8 @@ final class ControlCluster: Sendable {
             node: folder.store.node,
             store: folder.store,
             codebooks: folder.codebooks,
-            connections: WorkerConnections(group: group, token: token, tls: nil, agent: "coordinator"),
+            clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
+            group: group,
             options: Self.options,
             logger: logger
         )

@@ -158,10 +158,11 @@ extension FakeControlWorker: RequestHandler {
                         summary: .init(
                             generation: request.generation,
                             codedDimension: 64,
-                            bitsPerComponent: 2,
+                            codeByteCount: 2,
                             listCount: 9,
                             energyShare: 0.875,
                             sampleCount: 77,
+                            calibrationProbeCount: 19,
                             calibration: [.init(recall: 0.99, visitedShare: 0.25)]
                         )
                     )

@@ -14,7 +14,7 @@ struct ActionLedgerTests {
         var ledger = ActionLedger(limits: limits)
         #expect(ledger.admit(hosting, now: .zero) == Array(hosting[0..<2]))
         #expect(ledger.admit(hosting, now: .zero) == [])
-        ledger.finished(hosting[0], succeeded: true, now: .zero)
+        ledger.finished(hosting[0], failure: nil, now: .zero)
         #expect(ledger.admit(Array(hosting[1...]), now: .zero) == [hosting[2]])
     }
 
@@ -24,19 +24,21 @@ struct ActionLedgerTests {
         var now = Duration.zero
         for pause: Int64 in [1, 2, 4, 5, 5] {
             #expect(ledger.admit(action, now: now) == action)
-            ledger.finished(action[0], succeeded: false, now: now)
+            ledger.finished(action[0], failure: "Busy.", now: now)
             #expect(ledger.admit(action, now: now + .seconds(pause) - .milliseconds(1)) == [])
             now += .seconds(pause)
         }
         #expect(ledger.admit(action, now: now) == action)
-        ledger.finished(action[0], succeeded: true, now: now)
+        #expect(ledger.lastFailure(of: action[0].subject) == "Busy.")
+        ledger.finished(action[0], failure: nil, now: now)
+        #expect(ledger.lastFailure(of: action[0].subject) == nil)
         #expect(ledger.admit(action, now: now) == action)
     }
 
     @Test func aPauseEndsWithItsNeed() {
         var ledger = ActionLedger(limits: limits)
         #expect(ledger.admit([hosting[0]], now: .zero) == [hosting[0]])
-        ledger.finished(hosting[0], succeeded: false, now: .zero)
+        ledger.finished(hosting[0], failure: "Busy.", now: .zero)
         // The worker went away, so that the plan did not name it; now it is back.
         #expect(ledger.admit([], now: .milliseconds(10)) == [])
         #expect(ledger.admit([hosting[0]], now: .milliseconds(20)) == [hosting[0]])

@@ -50,10 +50,11 @@ enum ClusterScript {
             digest: [UInt8](repeating: 7, count: 32),
             byteCount: 10,
             codedDimension: 64,
-            bitsPerComponent: 2,
+            codeByteCount: 2,
             listCount: 16,
             energyShare: 0.9,
             sampleCount: 100,
+            calibrationProbeCount: 0,
             calibration: []
         )
     }

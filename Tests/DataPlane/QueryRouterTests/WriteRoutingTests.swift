@@ -146,6 +146,25 @@ struct WriteRoutingTests {
             let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(12) }
             #expect(status?.code == .storageFull)
             #expect(cluster.workers[0].requestCount == 1)
+            let message = status?.message ?? ""
+            let map = cluster.source.current
+            let rowCount = (0..<12).count {
+                map.placementIndex(of: FakeCluster.face(UInt64($0)), in: cluster.collection.id) == 0
+            }
+            #expect(message.contains("shard 0 refused the write (worker"), "\(message)")
+            #expect(message.contains("The disk is full"), "\(message)")
+            let outcome = "Nothing was done for \(rowCount) of 12 rows; the other shards have done theirs."
+            #expect(message.contains(outcome), "\(message)")
+        }
+    }
+
+    @Test func aRefusalBesideAnUnknownOutcomeDoesNotSayThatTheRestIsDone() async throws {
+        try await FakeCluster.run(shardCount: 2, options: RouterOptions(absenceGrace: .milliseconds(100))) { cluster in
+            cluster.workers[0].setScript(RetryTests.failing(.max, WireStatus(.storageFull, "The disk is full.")))
+            await cluster.stop(1)
+            let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(12) }
+            #expect(status?.code == .storageFull)
+            #expect(status?.message.hasSuffix("; other shards may have done their part.") == true)
         }
     }
 

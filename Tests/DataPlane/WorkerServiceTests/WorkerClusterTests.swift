@@ -136,6 +136,34 @@ import WorkerService
         }
     }
 
+    /// 4096 embeddings of 1024 components do not fit the frames that a node grants unless it is told otherwise.
+    @Test func aSampleOfWideEmbeddingsComesInFramesThatAreGranted() async throws {
+        let test = TestCollection(dimension: 1024)
+        let folder = TemporaryFolder()
+        let limits = WireLimits(payloadByteCount: 16 << 20)
+        try await WorkerHarness.withCluster(folder, cluster: .random(), wireLimits: limits) { harness, coordinator in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(4200)
+            for first in stride(from: 0, to: ids.count, by: 1400) {
+                _ = try await harness.call(test.enrol(Array(ids[first..<first + 1400])))
+            }
+            _ = try await harness.call(
+                TrainCodebook(
+                    collection: test.collection,
+                    generation: 1,
+                    listCount: 16,
+                    sources: [
+                        .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: 5000)
+                    ]
+                )
+            )
+            let report = try await coordinator.report { report in
+                report.trainings.contains { $0.isFinished || $0.failure != nil }
+            }
+            #expect(report.trainings[0].isFinished, "\(report.trainings[0].failure ?? "")")
+        }
+    }
+
     @Test func aTrainingThatCannotSampleSaysWhy() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in

@@ -129,6 +129,7 @@ final class WorkerHarness: Sendable {
         _ folder: TemporaryFolder,
         cluster: NodeID,
         partition: PartitionOptions? = nil,
+        wireLimits: WireLimits = WireLimits(),
         _ body: (WorkerHarness, FakeCoordinator) async throws -> R
     ) async throws -> R {
         let coordinator = FakeCoordinator(clusterID: cluster)
@@ -145,6 +146,7 @@ final class WorkerHarness: Sendable {
         )
         var options = options(folder, coordinators: [server.address])
         if let partition { options.partition = partition }
+        options.wireLimits = wireLimits
         let harness = try await WorkerHarness(options)
         let run = Task { try await harness.worker.run() }
         let outcome: Result<R, any Error>

@@ -9,7 +9,7 @@ import VectorMath
 
 /// Bytes of the data file are changed behind the partition's back, where its own values lie.
 ///
-/// LMDB's page headers and tree are not covered: LMDB has no checksums and believes them.
+/// LMDB's page headers are not covered: LMDB has no checksums and believes them.
 struct PartitionCorruptionTests {
     /// What one sound partition answers.
     private struct Answers: Equatable {
@@ -186,6 +186,87 @@ struct PartitionCorruptionTests {
         }
     }
 
+    /// A damaged key, in a leaf or in a branch of the tree, must not make a face absent: every face is found, or the
+    /// damage is.
+    @Test func aDamagedKeyMakesNoFaceAbsent() throws {
+        let fixture = try filled()
+        try fixture.reopen()
+        let ids = try fixture.partition.page(after: nil, limit: .max, byteLimit: .max, includesEmbeddings: false)
+            .map(\.id)
+        fixture.partition.close()
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        #expect(ids.count == 670 && values.faceKeys.count == 670 && values.branchKeys.count > 3)
+
+        var generator = SplitMix64(seed: testSeed)
+        let leaves = (0..<40).map { _ in values.faceKeys.randomElement(using: &generator)! }
+        let branches = (0..<40).map { _ in values.branchKeys.randomElement(using: &generator)! }
+        for (kind, keys) in [("leaf", leaves), ("branch", branches)] {
+            var noticedCount = 0
+            for key in keys {
+                // The ids of this test differ in their last two bytes; the others are as good as any.
+                let offset = key + (Bool.random(using: &generator) ? Int.random(in: 14..<16, using: &generator) : 3)
+                let bit = UInt8(1) << UInt8.random(in: 0..<8, using: &generator)
+                try values.flip(offset, bit)
+                defer { try? values.flip(offset, bit) }
+                let comment = Comment(rawValue: "seed \(testSeed), \(kind), byte \(offset - key), bit \(bit)")
+                try fixture.reopen()
+                defer { fixture.partition.close() }
+                var isNoticed = false
+                for id in ids {
+                    do {
+                        let found = try fixture.partition.faces([id], includesEmbeddings: false)
+                        #expect(found.map(\.id) == [id], comment)
+                    } catch {
+                        #expect(error.isCorruption, comment)
+                        isNoticed = true
+                    }
+                }
+                if isNoticed { noticedCount += 1 }
+            }
+            #expect(noticedCount > 10, "\(kind): \(noticedCount) of \(keys.count), seed \(testSeed)")
+        }
+        try fixture.reopen()
+        #expect(try fixture.partition.faces(ids, includesEmbeddings: false).count == 670)
+        #expect(try fixture.partition.faces([FaceID(310), FaceID(9999)], includesEmbeddings: false).isEmpty)
+    }
+
+    /// Face 5 under a damaged key: a delete is refused, and after an enrolment that takes it for new a search notices.
+    @Test func writesThatADamagedKeyMisleadsAreNoticed() throws {
+        let fixture = try filled()
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        try values.flip(values.faceKeys[5] + 3, 1)
+        try fixture.reopen()
+        // Neither of the two faces below needs the damaged key.
+        #expect(try fixture.partition.faces([FaceID(0), FaceID(699)], includesEmbeddings: true).count == 2)
+        #expect { try fixture.delete([FaceID(5)]) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+        try fixture.reopen()
+        try fixture.enrol([FaceID(5)], [Self.probes[0]])
+        #expect { try fixture.search(Self.probes, limit: 1000) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
+    /// An embedding under the row id of another.
+    @Test func aTailRowInAnotherPlaceIsNoticed() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in
+            var rows: [UInt32] = []
+            try transaction.reading.forEach(in: tables.tailRows) { entry in
+                rows.append(entry.uint32Key!)
+                return .next
+            }
+            try #require(rows.count > 1)
+            let value = Array(try #require(try transaction.reading.value(of: tables.tailRows, key: rows[0])))
+            try transaction.put(tables.tailRows, key: rows[1], value: value)
+        }
+        try fixture.reopen()
+        #expect { try fixture.search(Self.probes, effort: .exact) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
     @Test func missingValuesAreNoticed() throws {
         let removals: [(String, (PartitionTables) -> Table)] = [
             ("rows", \.rows), ("codes", \.codes), ("rowFaces", \.rowFaces), ("faces", \.faces),
@@ -215,6 +296,9 @@ extension PartitionError {
 /// Where the values of each table lie in a closed partition's file.
 struct StoredValues {
     let ranges: [String: [Range<Int>]]
+    /// Where the keys of `faces` begin: in leaves, and in branches of the tree.
+    let faceKeys: [Int]
+    let branchKeys: [Int]
     var tables: [String] { ranges.keys.sorted() }
     private let path: String
 
@@ -234,6 +318,8 @@ struct StoredValues {
             ("tombstones", tables.tombstones),
         ]
         var ranges: [String: [Range<Int>]] = [:]
+        var faceKeys: [Int] = []
+        var branchKeys: [Int] = []
         try environment.read { transaction in
             // Values are views of the map; the smallest address of all is that of some page of the file.
             var addresses: [(String, Int, Int)] = []
@@ -245,11 +331,25 @@ struct StoredValues {
                 }
             }
             let origin = try Self.origin(file, transaction, tables)
+            var keys: Set<[UInt8]> = []
+            try transaction.forEach(in: tables.faces) { entry in
+                faceKeys.append(Int(bitPattern: entry.key.baseAddress!) - origin)
+                keys.insert(Array(entry.key))
+                return .next
+            }
+            // A branch page has 1 in its flags, 10 bytes from its beginning; its nodes have 8 bytes before the key.
+            for page in stride(from: 0, to: file.count, by: 4096) where file[page + 10] & 1 == 1 {
+                for offset in page + 24..<page + 4080 where keys.contains(Array(file[offset..<offset + 16])) {
+                    branchKeys.append(offset)
+                }
+            }
             for (name, address, count) in addresses where count > 0 {
                 ranges[name, default: []].append(address - origin..<address - origin + count)
             }
         }
         self.ranges = ranges
+        self.faceKeys = faceKeys
+        self.branchKeys = branchKeys
     }
 
     /// Address at which the file's first byte is mapped, found by the place of the codebook, which is there once.

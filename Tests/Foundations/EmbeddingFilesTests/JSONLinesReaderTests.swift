@@ -73,6 +73,19 @@ import Testing
         )
     }
 
+    /// A bad first line must not decide about the others.
+    @Test func theWantedDimensionIsTakenWhereALineHasIt() throws {
+        let lines = [#"{"embedding":[1,2,3]}"#, "not json", #"{"embedding":[1,2]}"#, #"{"embedding":[3,4]}"#]
+        let path = folder.file("a.jsonl", lines.joined(separator: "\n"))
+        #expect(try EmbeddingFile.open(path: path).dimension == 3)
+        #expect(try EmbeddingFile.open(path: path, wantedDimension: 5).dimension == 3)
+        var reader = try EmbeddingFile.open(path: path, wantedDimension: 2)
+        let batch = try #require(try reader.nextBatch(maximumRows: 10))
+        #expect(batch.rowCount == 4 && batch.values.suffix(4) == [1, 2, 3, 4])
+        #expect(batch.problems.map(\.row) == [0, 1])
+        #expect(batch.problems.first?.reason == "line 1: dimension is 3 where 2 was expected")
+    }
+
     @Test func escapesTimesAndNullsAreUnderstood() throws {
         let line =
             #"{"embedding":[1e0,-2.5E+1],"person":"\u00e9\ud83d\ude00\/\t","model":null,"created":1.5,"#

@@ -80,7 +80,7 @@ func bytes(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(f
         )
         #expect(
             error("l.npy", npy(npyHeader("<i8", "(1, 1)"), [UInt8](repeating: 0, count: 8)))
-                == .wrongRank(path: array, shape: [1, 1])
+                == .wrongLabelRank(path: array, shape: [1, 1])
         )
         #expect(
             error("l.npy", npy(npyHeader("<i8", "(2,)"), [UInt8](repeating: 0, count: 8)))

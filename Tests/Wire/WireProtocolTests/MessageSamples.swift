@@ -62,10 +62,11 @@ enum MessageSamples {
     static let codebook = CollectionDescription.Codebook(
         generation: 1,
         codedDimension: 256,
-        bitsPerComponent: 2,
+        codeByteCount: 2,
         listCount: 1024,
         energyShare: 0.96875,
         sampleCount: 65_536,
+        calibrationProbeCount: 4096,
         calibration: [.init(recall: 0.9, visitedShare: 0.05), .init(recall: 0.99, visitedShare: 0.25)]
     )
     static let description = CollectionDescription(
@@ -75,7 +76,7 @@ enum MessageSamples {
                 index: 0,
                 range: HashRange(first: 0, last: 0x5555_5555_5555_5554),
                 worker: nodeID,
-                workerIsLive: true,
+                state: .serving,
                 faceCount: 33_000,
                 freshCount: 12,
                 tombstoneCount: 3,
@@ -85,7 +86,7 @@ enum MessageSamples {
                 index: 1,
                 range: HashRange(first: 0x5555_5555_5555_5555, last: .max),
                 worker: nil,
-                workerIsLive: false,
+                state: .missing,
                 faceCount: 0,
                 freshCount: 0,
                 tombstoneCount: 0,

@@ -77,7 +77,9 @@ struct TLSTests {
 
     @Test func aPlainCallerAtATLSPortIsClosed() async throws {
         try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
-            #expect(await refusal(server, tls: nil) != nil)
+            let status = await refusal(server, tls: nil)
+            #expect(status?.code == .unavailable)
+            #expect(status?.message.contains("both sides use TLS or neither") == true, "\(String(describing: status))")
         }
     }
 

@@ -4,27 +4,21 @@ import MienClient
 enum CollectionReport {
     static func json(_ collection: CollectionInfo) -> JSONValue {
         let options = collection.options
-        let codebook = collection.codebook.map { codebook in
-            JSONValue.object([
-                ("generation", .count(codebook.generation)), ("lists", .count(codebook.listCount)),
-                ("coded_dimension", .count(codebook.codedDimension)),
-                ("bits_per_component", .count(codebook.bitsPerComponent)),
-                ("energy_share", .number(codebook.energyShare)), ("sample", .count(codebook.sampleCount)),
-            ])
-        }
         return .object([
             ("name", .string(options.name)), ("id", .string(collection.id)), ("faces", .count(collection.faceCount)),
             ("fresh", .count(collection.freshCount)), ("dimension", .count(options.dimension)),
             ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
             ("copies", .count(options.replicationFactor)), ("created", .string(TimeText.text(collection.created))),
-            ("training", .string(collection.training.rawValue)), ("codebook", codebook ?? .null),
+            ("training", .string(collection.training.rawValue)),
+            ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
             ("shards", .array(collection.shards.map(json))),
         ])
     }
 
     private static func json(_ shard: CollectionInfo.Shard) -> JSONValue {
         .object([
-            ("index", .count(shard.index)), ("worker", .text(shard.workerID)), ("live", .flag(shard.workerIsLive)),
+            ("index", .count(shard.index)), ("worker", .text(shard.workerID)),
+            ("state", .string(shard.state.rawValue)),
             ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
             ("tombstones", .count(shard.tombstoneCount)),
         ])
@@ -52,6 +46,9 @@ enum CollectionReport {
         facts.append(["dimension", "\(options.dimension), stored as \(options.storedPrecision.rawValue)"])
         facts.append(["model", options.embeddingModel])
         facts.append(["index", indexText(collection)])
+        for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
+            facts.append(fact)
+        }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([
             .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
@@ -60,10 +57,11 @@ enum CollectionReport {
         for shard in collection.shards {
             shards.append([
                 "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
-                shard.workerID ?? "none", shard.workerIsLive ? "live" : "missing",
+                shard.workerID ?? "none", shard.state.rawValue,
             ])
         }
-        return facts.rendered(withTitles: false) + "\n" + shards.rendered()
+        let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""
+        return facts.rendered(withTitles: false) + "\n" + shards.rendered() + calibration
     }
 
     private static func index(_ collection: CollectionInfo) -> String {
@@ -77,11 +75,8 @@ enum CollectionReport {
     private static func indexText(_ collection: CollectionInfo) -> String {
         switch (collection.training, collection.codebook) {
         case (.notNeeded, _): return "not needed yet: searches compare every embedding"
-        case (let training, let codebook?):
-            let text =
-                "\(codebook.listCount) lists, \(codebook.codedDimension) of \(collection.options.dimension) components "
-                + "in \(codebook.bitsPerComponent) bits, generation \(codebook.generation)"
-            return training == .running ? text + ", the next in training" : text
+        case (.running, _?): return index(collection) + ", the next in training"
+        case (.trained, _?): return index(collection)
         case (.running, nil): return "in training: searches compare every embedding until it is there"
         case (.trained, nil): return "trained"
         }

@@ -22,12 +22,18 @@ struct FaceGetCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console)
         var absent: [Face.ID] = []
+        var isFirst = true
         for first in stride(from: 0, to: ids.count, by: FaceDeleteCommand.batchCount) {
             let batch = Array(ids[first..<min(ids.count, first + FaceDeleteCommand.batchCount)])
             let faces = try await calling { () async throws(MienClientError) in try await client.faces(batch, in: name)
             }
             for face in faces {
-                console.writeOutput(connection.json ? FaceReport.json(face).line + "\n" : FaceReport.text(face) + "\n")
+                if connection.json {
+                    console.line(FaceReport.json(face).line)
+                } else {
+                    console.writeOutput((isFirst ? "" : "\n") + FaceReport.text(face))
+                }
+                isFirst = false
             }
             let found = Set(faces.map(\.id))
             absent += batch.filter { !found.contains($0) }

@@ -33,9 +33,11 @@ struct FaceRows {
     private var externalIDs: LabelReader?
     private let model: String
 
-    /// - Parameter model: of the collection; a JSON line that names another is refused.
-    init(_ files: FaceFiles, model: String) throws(EmbeddingFileError) {
-        reader = try EmbeddingFile.open(path: files.embeddings, member: files.member)
+    /// - Parameters:
+    ///   - model: of the collection; a JSON line that names another is refused.
+    ///   - dimension: of the collection; a JSON line of another is refused.
+    init(_ files: FaceFiles, model: String, dimension: Int) throws(EmbeddingFileError) {
+        reader = try EmbeddingFile.open(path: files.embeddings, member: files.member, wantedDimension: dimension)
         let count = reader.rowCount
         if let path = files.ids { ids = try LabelReader(path: path, expectedRowCount: count) }
         if let path = files.persons { persons = try LabelReader(path: path, expectedRowCount: count) }

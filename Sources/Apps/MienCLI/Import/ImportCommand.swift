@@ -109,7 +109,8 @@ struct ImportCommand: ConsoleCommand {
             persons: persons,
             externalIDs: externalIDs
         )
-        var rows = try filing { () throws(EmbeddingFileError) in try FaceRows(files, model: model) }
+        var rows = try filing { () throws(EmbeddingFileError) in try FaceRows(files, model: model, dimension: dimension)
+        }
         guard rows.dimension == dimension else {
             throw CommandFailure(
                 .badData,

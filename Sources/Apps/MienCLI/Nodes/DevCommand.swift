@@ -14,7 +14,7 @@ struct DevCommand: ConsoleCommand {
             """
     )
 
-    @Option(help: "Number of workers.")
+    @Option(help: "Number of workers: 1 to 64; 3 unless given.")
     var workers: Int?
     @OptionGroup var node: NodeOptions
 

@@ -8,7 +8,7 @@ struct WorkerCommand: ConsoleCommand {
         abstract: "Run a worker.",
         discussion: """
             EXAMPLE
-              mien worker --data data/worker-1 --listen 127.0.0.1:7401 --coordinator 127.0.0.1:7400
+              mien worker --data data/worker-1 --coordinator 127.0.0.1:7400
 
             Runs until it is interrupted. Ends with status 78 and every problem when the configuration is wrong.
             """

@@ -30,7 +30,11 @@ struct SearchCommand: ConsoleCommand {
         transform: ArgumentText.faceID
     )
     var faceID: Face.ID?
-    @Option(name: [.customShort("k"), .customLong("matches")], help: "Matches for each probe: 1 to 1000.")
+    @Option(
+        name: [.customShort("k"), .customLong("matches")],
+        parsing: .unconditional,
+        help: "Matches for each probe: 1 to 1000."
+    )
     var matchLimit = 10
     @Option(parsing: .unconditional, help: "Least similarity of a match: -1 to 1.")
     var threshold: Float?

@@ -9,8 +9,8 @@ struct StatusCommand: ConsoleCommand {
             EXAMPLE
               mien status --coordinator 127.0.0.1:7400
 
-            Ends with status 69 when a worker is missing, a shard has no live worker, a replica has failed or \
-            there is no worker at all.
+            Ends with status 69 when a worker is missing, a shard is not served, a replica has failed or there \
+            is no worker at all.
             """
     )
 

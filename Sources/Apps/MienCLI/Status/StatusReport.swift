@@ -18,12 +18,17 @@ enum StatusReport {
             }
         }
         for collection in cluster.collections {
-            let missing = collection.shards.filter { !$0.workerIsLive }.map { "\($0.index)" }
-            guard !missing.isEmpty else { continue }
-            problems.append(
-                "collection \(collection.options.name): no live worker for "
-                    + (missing.count == 1 ? "shard " : "shards ") + missing.joined(separator: ", ")
-            )
+            for (state, what) in [
+                (CollectionInfo.ShardState.missing, "no live worker for"), (.opening, "not served yet:"),
+                (.failed, "out of service:"),
+            ] {
+                let shards = collection.shards.filter { $0.state == state }.map { "\($0.index)" }
+                guard !shards.isEmpty else { continue }
+                problems.append(
+                    "collection \(collection.options.name): \(what) "
+                        + (shards.count == 1 ? "shard " : "shards ") + shards.joined(separator: ", ")
+                )
+            }
         }
         return problems
     }

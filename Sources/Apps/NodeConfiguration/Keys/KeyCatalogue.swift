@@ -11,7 +11,8 @@ enum KeyCatalogue {
     static let tlsTrustRoots = Key.optionalPath("tls.trust_roots")
     static let logLevel = Key.choice("log.level", default: Logger.Level.info)
     static let logFormat = Key.choice("log.format", default: LogFormat.text)
-    static let maxFrame = Key.bytes("limits.max_frame", default: 16 << 20, in: 64 << 10...1 << 30)
+    /// Nodes send each other up to 8 MiB at once, and the wire allows no more than 256 MiB.
+    static let maxFrame = Key.bytes("limits.max_frame", default: 16 << 20, in: 16 << 20...256 << 20)
     static let maxStreams = Key.count("limits.max_streams", default: 256, in: 1...65536)
     static let maxK = Key.count("limits.max_k", default: 1000, in: 1...1000)
     static let maxBatch = Key.count("limits.max_batch", default: 4096, in: 1...65536)

@@ -4,12 +4,22 @@ import WireProtocol
 
 /// What is known of a collection.
 public struct CollectionInfo: Hashable, Sendable {
+    public enum ShardState: String, Hashable, Sendable {
+        /// No live worker holds it.
+        case missing
+        case serving
+        /// Its worker is live and does not serve it yet.
+        case opening
+        /// Its worker is live and has taken it out of service; the worker's log says why.
+        case failed
+    }
+
     /// One shard, as the coordinator last heard of it.
     public struct Shard: Hashable, Sendable {
         public var index: Int
         /// Identity of the worker that holds it; nil while none does.
         public var workerID: String?
-        public var workerIsLive: Bool
+        public var state: ShardState
         public var faceCount: UInt64
         /// Faces that the index does not hold yet; searches find them all the same.
         public var freshCount: UInt64
@@ -26,14 +36,26 @@ public struct CollectionInfo: Hashable, Sendable {
 
     /// What the index learnt of the collection's faces.
     public struct Codebook: Hashable, Sendable {
+        /// How much of the collection a search visits for a recall target.
+        public struct CalibrationPoint: Hashable, Sendable {
+            /// Share of the mates found, 0…1.
+            public var recall: Double
+            /// Share of the collection visited, 0…1.
+            public var visitedShare: Double
+        }
+
         public var generation: Int
         /// Components that are coded, of the collection's dimension.
         public var codedDimension: Int
-        public var bitsPerComponent: Int
+        public var codeByteCount: Int
         public var listCount: Int
         /// Share of the sample's energy that the coded components hold, 0…1.
         public var energyShare: Double
         public var sampleCount: Int
+        /// Searches that the calibration was measured with.
+        public var calibrationProbeCount: Int
+        /// Ascending; the last visits everything.
+        public var calibration: [CalibrationPoint]
     }
 
     public var id: String
@@ -56,7 +78,7 @@ public struct CollectionInfo: Hashable, Sendable {
             Shard(
                 index: Int($0.index),
                 workerID: $0.worker?.description,
-                workerIsLive: $0.workerIsLive,
+                state: ShardState($0.state),
                 faceCount: $0.faceCount,
                 freshCount: $0.freshCount,
                 tombstoneCount: $0.tombstoneCount
@@ -72,11 +94,25 @@ public struct CollectionInfo: Hashable, Sendable {
             Codebook(
                 generation: Int($0.generation),
                 codedDimension: $0.codedDimension,
-                bitsPerComponent: $0.bitsPerComponent,
+                codeByteCount: $0.codeByteCount,
                 listCount: $0.listCount,
                 energyShare: Double($0.energyShare),
-                sampleCount: Int($0.sampleCount)
+                sampleCount: Int($0.sampleCount),
+                calibrationProbeCount: Int($0.calibrationProbeCount),
+                calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
+    }
+}
+
+extension CollectionInfo.ShardState {
+    init(_ state: CollectionDescription.ShardState) {
+        self =
+            switch state {
+            case .missing: .missing
+            case .serving: .serving
+            case .opening: .opening
+            case .failed: .failed
+            }
     }
 }

@@ -21,10 +21,11 @@ extension ClusterController {
             digest: digest,
             byteCount: UInt64(bytes.count),
             codedDimension: summary.codedDimension,
-            bitsPerComponent: summary.bitsPerComponent,
+            codeByteCount: summary.codeByteCount,
             listCount: summary.listCount,
             energyShare: summary.energyShare,
             sampleCount: summary.sampleCount,
+            calibrationProbeCount: summary.calibrationProbeCount,
             calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
         )
         try await commit { records throws(WireStatus) in

@@ -3,6 +3,7 @@ import ClusterState
 import FaceModel
 import Glibc
 import Logging
+import Synchronization
 import WireProtocol
 import WireTransport
 
@@ -111,12 +112,30 @@ extension ClusterController {
                 throw WireStatus(
                     .unavailable,
                     "The collection '\(collection.name)' was created, but \(missing.count) of its "
-                        + "\(record.placements.count) shards are not hosted yet; they will be as soon as their workers "
-                        + "answer ('mien collection describe \(collection.name)' tells)."
+                        + "\(record.placements.count) shards are not hosted yet: "
+                        + "\(missing.prefix(4).map(hindrance).joined(separator: "; ")). They will be as soon as "
+                        + "they can; 'mien collection describe \(collection.name)' tells."
                 )
             }
             await changes.wait(after: seen, atMost: end.remaining)
         }
+    }
+
+    /// Why a shard is not hosted, without a full stop.
+    private func hindrance(of placement: ShardPlacement) -> String {
+        let name = "shard \(placement.shard.index)"
+        guard let worker = placement.primary else { return "\(name) has no worker" }
+        let now = now
+        let (address, failure, isLive) = state.withLock { state in
+            (
+                state.records.metadata.workers[worker],
+                state.actions.lastFailure(of: .replica(placement.shard, worker)),
+                state.membership.liveness(of: worker, now: now).isLive
+            )
+        }
+        let place = "\(name) on worker \(worker)" + (address.map { " at \($0)" } ?? "")
+        if let failure { return "\(place): \(failure.hasSuffix(".") ? String(failure.dropLast()) : failure)" }
+        return isLive ? "\(place) has not been answered for yet" : "\(place), which has not been heard of lately"
     }
 
     private static func wallClock() -> Timestamp {

@@ -48,7 +48,7 @@ extension ClusterController {
                 index: placement.shard.index,
                 range: placement.range,
                 worker: placement.primary,
-                workerIsLive: placement.primary.map(view.liveWorkers.contains) ?? false,
+                state: Self.state(of: placement, in: view),
                 faceCount: replica?.faceCount ?? 0,
                 freshCount: replica?.freshCount ?? 0,
                 tombstoneCount: replica?.tombstoneCount ?? 0,
@@ -59,10 +59,11 @@ extension ClusterController {
             CollectionDescription.Codebook(
                 generation: codebook.generation,
                 codedDimension: codebook.codedDimension,
-                bitsPerComponent: codebook.bitsPerComponent,
+                codeByteCount: codebook.codeByteCount,
                 listCount: codebook.listCount,
                 energyShare: codebook.energyShare,
                 sampleCount: codebook.sampleCount,
+                calibrationProbeCount: codebook.calibrationProbeCount,
                 calibration: codebook.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
@@ -81,6 +82,15 @@ extension ClusterController {
             training: training,
             codebook: codebook
         )
+    }
+
+    private static func state(
+        of placement: ShardPlacement,
+        in view: ClusterView
+    ) -> CollectionDescription.ShardState {
+        guard let primary = placement.primary, view.liveWorkers.contains(primary) else { return .missing }
+        if view.isHosted(placement) { return .serving }
+        return view.replica(of: placement)?.state == .failed ? .failed : .opening
     }
 
     var currentView: ClusterView {

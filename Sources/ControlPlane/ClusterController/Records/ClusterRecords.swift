@@ -1,3 +1,4 @@
+import BinaryCoding
 import ClusterModel
 package import ClusterState
 import FaceModel
@@ -38,18 +39,17 @@ package struct ClusterRecords: Sendable {
     // MARK: Changes
 
     static func put(cluster: NodeID) -> MetadataChange {
-        var writer = RecordWriter(version: layout)
-        writer.id(high: cluster.high, low: cluster.low)
-        return .put(key: clusterKey, value: writer.bytes)
+        .put(key: clusterKey, value: idBytes(high: cluster.high, low: cluster.low))
     }
 
     static func put(_ epoch: Epoch) -> MetadataChange { .put(key: epochKey, value: epochBytes(epoch)) }
 
     static func put(_ worker: NodeID, _ address: NodeAddress) -> MetadataChange {
-        var writer = RecordWriter(version: layout)
-        writer.text(address.host)
-        writer.integer(UInt16(address.port))
-        return .put(key: workerKey(worker), value: writer.bytes)
+        let value = RecordCoding.bytes(layout: layout) {
+            $0.write(string: address.host)
+            $0.write(UInt16(address.port))
+        }
+        return .put(key: workerKey(worker), value: value)
     }
 
     static func put(_ record: CollectionRecord) -> MetadataChange {
@@ -57,9 +57,7 @@ package struct ClusterRecords: Sendable {
     }
 
     static func put(name: String, _ id: CollectionID) -> MetadataChange {
-        var writer = RecordWriter(version: layout)
-        writer.id(high: id.high, low: id.low)
-        return .put(key: nameKey(name), value: writer.bytes)
+        .put(key: nameKey(name), value: idBytes(high: id.high, low: id.low))
     }
 
     static func put(deletion id: CollectionID, _ epoch: Epoch) -> MetadataChange {
@@ -67,9 +65,11 @@ package struct ClusterRecords: Sendable {
     }
 
     private static func epochBytes(_ epoch: Epoch) -> [UInt8] {
-        var writer = RecordWriter(version: layout)
-        writer.integer(epoch.number)
-        return writer.bytes
+        RecordCoding.bytes(layout: layout) { $0.write(epoch.number) }
+    }
+
+    private static func idBytes(high: UInt64, low: UInt64) -> [UInt8] {
+        RecordCoding.bytes(layout: layout) { $0.write(high: high, low: low) }
     }
 
     // MARK: Reading
@@ -94,36 +94,36 @@ package struct ClusterRecords: Sendable {
         var metadata = ClusterMetadata(clusterID: NodeID(high: 0, low: 0))
         var idsByName: [String: CollectionID] = [:]
         for record in listing.records {
-            do throws(RecordReader.Problem) {
+            do {
                 let parts = record.key.split(separator: "/", maxSplits: 1)
                 switch (parts.first.map(String.init), parts.dropFirst().first) {
                 case (Self.clusterKey, nil):
-                    clusterID = try Self.read(record.value) { r throws(RecordReader.Problem) in
-                        let id = try r.id()
-                        return NodeID(high: id.high, low: id.low)
-                    }
+                    let id = try Self.id(record.value)
+                    clusterID = NodeID(high: id.high, low: id.low)
                 case (Self.epochKey, nil): metadata.epoch = try Self.epoch(record.value)
                 case ("worker", let name?):
-                    guard let id = NodeID(name) else { throw .init(reason: "its key is no worker id") }
-                    metadata.workers[id] = try Self.read(record.value) { r throws(RecordReader.Problem) in
-                        NodeAddress(host: try r.text(), port: Int(try r.integer() as UInt16))
+                    guard let id = NodeID(name) else { throw RecordProblem(description: "its key is no worker id") }
+                    metadata.workers[id] = try RecordCoding.read(record.value, layout: Self.layout) { reader in
+                        NodeAddress(host: try reader.readString(), port: Int(try reader.read(UInt16.self)))
                     }
                 case ("collection", _?):
                     let collection = try CollectionRecord(bytes: record.value)
                     guard record.key == Self.collectionKey(collection.collection.id) else {
-                        throw .init(reason: "its id is not its key's")
+                        throw RecordProblem(description: "its id is not its key's")
                     }
                     metadata.collections[collection.collection.id] = collection
                 case ("name", let name?):
-                    let id = try Self.read(record.value) { r throws(RecordReader.Problem) in try r.id() }
+                    let id = try Self.id(record.value)
                     idsByName[String(name)] = CollectionID(high: id.high, low: id.low)
                 case ("deleted", let name?):
-                    guard let id = CollectionID(name) else { throw .init(reason: "its key is no collection id") }
+                    guard let id = CollectionID(name) else {
+                        throw RecordProblem(description: "its key is no collection id")
+                    }
                     metadata.deletions[id] = try Self.epoch(record.value)
-                default: throw .init(reason: "its kind is unknown")
+                default: throw RecordProblem(description: "its kind is unknown")
                 }
             } catch {
-                throw .corrupt(key: record.key, reason: error.reason)
+                throw .corrupt(key: record.key, reason: "\(error)")
             }
         }
         guard let clusterID else { throw .corrupt(key: Self.clusterKey, reason: "it is missing") }
@@ -136,17 +136,11 @@ package struct ClusterRecords: Sendable {
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private static func epoch(_ bytes: [UInt8]) throws(RecordReader.Problem) -> Epoch {
-        try read(bytes) { r throws(RecordReader.Problem) in Epoch(try r.integer()) }
+    private static func epoch(_ bytes: [UInt8]) throws -> Epoch {
+        try RecordCoding.read(bytes, layout: layout) { Epoch(try $0.read()) }
     }
 
-    private static func read<T>(
-        _ bytes: [UInt8],
-        _ body: (inout RecordReader) throws(RecordReader.Problem) -> T
-    ) throws(RecordReader.Problem) -> T {
-        var reader = try RecordReader(bytes, version: layout)
-        let value = try body(&reader)
-        try reader.end()
-        return value
+    private static func id(_ bytes: [UInt8]) throws -> (high: UInt64, low: UInt64) {
+        try RecordCoding.read(bytes, layout: layout) { try $0.readID() }
     }
 }

@@ -1,3 +1,4 @@
+import BinaryCoding
 import ClusterModel
 import ClusterState
 import FaceModel
@@ -18,85 +19,88 @@ import FaceModel
 /// | generation | u32 |
 /// | SHA-256 of its bytes | 32 bytes |
 /// | byte count | u64 |
-/// | coded dimension, bits per component, list count, sample count | u32 each |
+/// | coded dimension, bytes per code, list count, sample count | u32 each |
 /// | energy share | f32 |
+/// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: recall f64, visited share f64 |
 extension CollectionRecord {
     static let layout: UInt8 = 1
 
     var bytes: [UInt8] {
-        var writer = RecordWriter(version: Self.layout)
-        let configuration = collection.configuration
-        writer.id(high: collection.id.high, low: collection.id.low)
-        writer.text(configuration.name)
-        writer.text(configuration.embeddingModel)
-        writer.integer(UInt32(configuration.dimension))
-        writer.integer(UInt32(configuration.shardCount))
-        writer.integer(UInt8(configuration.replicationFactor))
-        writer.integer(configuration.storedPrecision.rawValue)
-        writer.integer(collection.created.milliseconds)
-        writer.integer(UInt8(isEstablished ? 1 : 0))
-        writer.integer(UInt32(placements.count))
-        for placement in placements {
-            writer.integer(placement.shard.index)
-            writer.integer(placement.range.first)
-            writer.integer(placement.range.last)
-            writer.integer(placement.epoch.number)
-            writer.integer(UInt8(placement.primary == nil ? 0 : 1))
-            writer.id(high: placement.primary?.high ?? 0, low: placement.primary?.low ?? 0)
+        RecordCoding.bytes(layout: Self.layout) { writer in
+            let configuration = collection.configuration
+            writer.write(high: collection.id.high, low: collection.id.low)
+            writer.write(string: configuration.name)
+            writer.write(string: configuration.embeddingModel)
+            writer.write(UInt32(configuration.dimension))
+            writer.write(UInt32(configuration.shardCount))
+            writer.write(UInt8(configuration.replicationFactor))
+            writer.write(configuration.storedPrecision.rawValue)
+            writer.write(collection.created.milliseconds)
+            writer.write(isEstablished)
+            writer.write(UInt32(placements.count))
+            for placement in placements { placement.write(to: &writer) }
+            writer.write(codebook != nil)
+            codebook?.write(to: &writer)
         }
-        writer.integer(UInt8(codebook == nil ? 0 : 1))
-        if let codebook { codebook.write(to: &writer) }
-        return writer.bytes
     }
 
-    init(bytes: [UInt8]) throws(RecordReader.Problem) {
-        var reader = try RecordReader(bytes, version: Self.layout)
-        let (high, low) = try reader.id()
-        let id = CollectionID(high: high, low: low)
-        let name = try reader.text()
-        let model = try reader.text()
-        let dimension: UInt32 = try reader.integer()
-        let shardCount: UInt32 = try reader.integer()
-        let replicationFactor: UInt8 = try reader.integer()
-        guard let precision = StoredPrecision(rawValue: try reader.integer()) else {
-            throw RecordReader.Problem(reason: "its stored precision is unknown")
+    init(bytes: [UInt8]) throws {
+        self = try RecordCoding.read(bytes, layout: Self.layout) { reader in
+            let (high, low) = try reader.readID()
+            let id = CollectionID(high: high, low: low)
+            let name = try reader.readString()
+            let model = try reader.readString()
+            let dimension = try reader.read(UInt32.self)
+            let shardCount = try reader.read(UInt32.self)
+            let replicationFactor = try reader.read(UInt8.self)
+            let precisionOffset = reader.offset
+            guard let precision = StoredPrecision(rawValue: try reader.read()) else {
+                throw BinaryCodingError.invalidValue(field: "stored precision", offset: precisionOffset)
+            }
+            let created = Timestamp(milliseconds: try reader.read())
+            let configuration = CollectionConfiguration(
+                name: name,
+                dimension: Int(dimension),
+                embeddingModel: model,
+                shardCount: Int(shardCount),
+                replicationFactor: Int(replicationFactor),
+                storedPrecision: precision
+            )
+            if let problem = configuration.problem { throw RecordProblem(description: problem) }
+            let isEstablished = try reader.readFlag("mark of being established")
+            var placements: [ShardPlacement] = []
+            for _ in 0..<(try reader.readCount(leastByteCount: 45)) {
+                placements.append(try ShardPlacement(from: &reader, collection: id))
+            }
+            return CollectionRecord(
+                collection: Collection(id: id, configuration: configuration, created: created),
+                placements: placements,
+                isEstablished: isEstablished,
+                codebook: try reader.readFlag("mark of a codebook") ? try CodebookRecord(from: &reader) : nil
+            )
         }
-        let created = Timestamp(milliseconds: try reader.integer())
-        let configuration = CollectionConfiguration(
-            name: name,
-            dimension: Int(dimension),
-            embeddingModel: model,
-            shardCount: Int(shardCount),
-            replicationFactor: Int(replicationFactor),
-            storedPrecision: precision
-        )
-        if let problem = configuration.problem { throw RecordReader.Problem(reason: problem) }
-        let isEstablished = try reader.flag()
-        var placements: [ShardPlacement] = []
-        for _ in 0..<(try reader.count(leastByteCount: 45)) {
-            placements.append(try ShardPlacement(from: &reader, collection: id))
-        }
-        let codebook = try reader.flag() ? try CodebookRecord(from: &reader) : nil
-        try reader.end()
-        self.init(
-            collection: Collection(id: id, configuration: configuration, created: created),
-            placements: placements,
-            isEstablished: isEstablished,
-            codebook: codebook
-        )
     }
 }
 
 extension ShardPlacement {
-    fileprivate init(from reader: inout RecordReader, collection: CollectionID) throws(RecordReader.Problem) {
-        let index: UInt32 = try reader.integer()
-        let first: UInt64 = try reader.integer()
-        let last: UInt64 = try reader.integer()
-        guard first <= last else { throw RecordReader.Problem(reason: "the range of shard \(index) is reversed") }
-        let epoch = Epoch(try reader.integer())
-        let hasPrimary = try reader.flag()
-        let (high, low) = try reader.id()
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.write(shard.index)
+        writer.write(range.first)
+        writer.write(range.last)
+        writer.write(epoch.number)
+        writer.write(primary != nil)
+        writer.write(high: primary?.high ?? 0, low: primary?.low ?? 0)
+    }
+
+    fileprivate init(from reader: inout ByteReader, collection: CollectionID) throws {
+        let index = try reader.read(UInt32.self)
+        let first = try reader.read(UInt64.self)
+        let last = try reader.read(UInt64.self)
+        guard first <= last else { throw RecordProblem(description: "the range of shard \(index) is reversed") }
+        let epoch = Epoch(try reader.read())
+        let hasPrimary = try reader.readFlag("mark of a primary")
+        let (high, low) = try reader.readID()
         self.init(
             shard: ShardID(collection: collection, index: index),
             range: HashRange(first: first, last: last),
@@ -107,34 +111,36 @@ extension ShardPlacement {
 }
 
 extension CodebookRecord {
-    fileprivate func write(to writer: inout RecordWriter) {
-        writer.integer(generation)
-        writer.raw(digest)
-        writer.integer(byteCount)
-        for number in [codedDimension, bitsPerComponent, listCount, Int(sampleCount)] {
-            writer.integer(UInt32(number))
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.write(generation)
+        writer.write(bytes: digest)
+        writer.write(byteCount)
+        for number in [codedDimension, codeByteCount, listCount, Int(sampleCount)] {
+            writer.write(UInt32(number))
         }
-        writer.float(energyShare)
-        writer.integer(UInt32(calibration.count))
+        writer.write(energyShare)
+        writer.write(calibrationProbeCount)
+        writer.write(UInt32(calibration.count))
         for point in calibration {
-            writer.double(point.recall)
-            writer.double(point.visitedShare)
+            writer.write(point.recall)
+            writer.write(point.visitedShare)
         }
     }
 
-    fileprivate init(from reader: inout RecordReader) throws(RecordReader.Problem) {
-        let generation: UInt32 = try reader.integer()
-        let digest = Array(try reader.raw(Self.digestByteCount))
-        let byteCount: UInt64 = try reader.integer()
-        let codedDimension: UInt32 = try reader.integer()
-        let bitsPerComponent: UInt32 = try reader.integer()
-        let listCount: UInt32 = try reader.integer()
-        let sampleCount: UInt32 = try reader.integer()
-        let energyShare = try reader.float()
+    fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let generation = try reader.read(UInt32.self)
+        let digest = try reader.readBytes(count: Self.digestByteCount)
+        let byteCount = try reader.read(UInt64.self)
+        let codedDimension = try reader.read(UInt32.self)
+        let codeByteCount = try reader.read(UInt32.self)
+        let listCount = try reader.read(UInt32.self)
+        let sampleCount = try reader.read(UInt32.self)
+        let energyShare = try reader.readFloat()
+        let calibrationProbeCount = try reader.read(UInt32.self)
         var calibration: [CalibrationPoint] = []
-        for _ in 0..<(try reader.count(leastByteCount: 16)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: 16)) {
             calibration.append(
-                CalibrationPoint(recall: try reader.double(), visitedShare: try reader.double())
+                CalibrationPoint(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
             )
         }
         self.init(
@@ -142,21 +148,12 @@ extension CodebookRecord {
             digest: digest,
             byteCount: byteCount,
             codedDimension: Int(codedDimension),
-            bitsPerComponent: Int(bitsPerComponent),
+            codeByteCount: Int(codeByteCount),
             listCount: Int(listCount),
             energyShare: energyShare,
             sampleCount: sampleCount,
+            calibrationProbeCount: calibrationProbeCount,
             calibration: calibration
         )
-    }
-}
-
-extension RecordReader {
-    fileprivate mutating func flag() throws(Problem) -> Bool {
-        switch try integer() as UInt8 {
-        case 0: return false
-        case 1: return true
-        case let value: throw Problem(reason: "a flag is \(value)")
-        }
     }
 }

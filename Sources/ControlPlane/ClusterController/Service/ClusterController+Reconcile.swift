@@ -49,7 +49,7 @@ extension ClusterController {
         }
         let now = now
         state.withLock { state in
-            state.actions.finished(action, succeeded: failure == nil, now: now)
+            state.actions.finished(action, failure: failure?.message, now: now)
             guard failure != nil else { return }
             switch action {
             case .train(let order):
@@ -73,7 +73,7 @@ extension ClusterController {
         guard let address = state.withLock({ $0.records.metadata.workers[worker] }) else {
             throw WireStatus(.unavailable, "No address is known of worker \(worker).")
         }
-        return try await connections.client(for: worker, at: address).call(request, deadline: .after(timeout))
+        return try await clients.client(for: worker, at: address, on: group).call(request, deadline: .after(timeout))
     }
 
     private func host(_ placement: ShardPlacement, on worker: NodeID) async throws(WireStatus) {

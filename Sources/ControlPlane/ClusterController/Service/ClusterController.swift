@@ -2,9 +2,10 @@ package import ClusterModel
 package import ClusterState
 import FaceModel
 package import Logging
+package import NIOCore
 import Synchronization
 import WireProtocol
-import WireTransport
+package import WireTransport
 
 /// Holds the cluster together: keeps what was agreed on, hears the workers, and makes them do what is missing.
 ///
@@ -34,7 +35,8 @@ package final class ClusterController: Sendable {
     let store: any MetadataStore
     let codebooks: CodebookFiles
     let disk = DiskLane(label: "mien.codebooks")
-    let connections: WorkerConnections
+    let clients: WorkerClients
+    let group: any EventLoopGroup
     let state: Mutex<State>
     let changes = ChangeSignal()
     /// Apart from the state, so that routers never wait for planning.
@@ -42,11 +44,16 @@ package final class ClusterController: Sendable {
     private let start = ContinuousClock.now
 
     /// Loads the cluster's records; a new store gets an identity first.
+    ///
+    /// - Parameters:
+    ///   - clients: its own; ``run()`` closes them.
+    ///   - group: where its connections to workers run.
     package init(
         node: NodeID,
         store: any MetadataStore,
         codebooks: CodebookFiles,
-        connections: WorkerConnections,
+        clients: WorkerClients,
+        group: any EventLoopGroup,
         options: ControllerOptions,
         logger: Logger
     ) async throws(MetadataError) {
@@ -54,7 +61,8 @@ package final class ClusterController: Sendable {
         self.node = node
         self.store = store
         self.codebooks = codebooks
-        self.connections = connections
+        self.clients = clients
+        self.group = group
         self.options = options
         self.logger = logger
         currentShardMap = Mutex(records.metadata.shardMap)
@@ -83,7 +91,7 @@ package final class ClusterController: Sendable {
             }
             group.cancelAll()
         }
-        await connections.close()
+        await clients.close()
     }
 
     // MARK: What others may know

@@ -47,11 +47,12 @@ package struct CodebookRecord: Hashable, Sendable {
     package var digest: [UInt8]
     package var byteCount: UInt64
     package var codedDimension: Int
-    package var bitsPerComponent: Int
+    package var codeByteCount: Int
     package var listCount: Int
     /// Share of the sample's energy that the coded components hold, 0…1.
     package var energyShare: Float
     package var sampleCount: UInt32
+    package var calibrationProbeCount: UInt32
     package var calibration: [CalibrationPoint]
 
     package init(
@@ -59,10 +60,11 @@ package struct CodebookRecord: Hashable, Sendable {
         digest: [UInt8],
         byteCount: UInt64,
         codedDimension: Int,
-        bitsPerComponent: Int,
+        codeByteCount: Int,
         listCount: Int,
         energyShare: Float,
         sampleCount: UInt32,
+        calibrationProbeCount: UInt32,
         calibration: [CalibrationPoint]
     ) {
         precondition(digest.count == Self.digestByteCount, "a SHA-256 digest has 32 bytes")
@@ -70,10 +72,11 @@ package struct CodebookRecord: Hashable, Sendable {
         self.digest = digest
         self.byteCount = byteCount
         self.codedDimension = codedDimension
-        self.bitsPerComponent = bitsPerComponent
+        self.codeByteCount = codeByteCount
         self.listCount = listCount
         self.energyShare = energyShare
         self.sampleCount = sampleCount
+        self.calibrationProbeCount = calibrationProbeCount
         self.calibration = calibration
     }
 }

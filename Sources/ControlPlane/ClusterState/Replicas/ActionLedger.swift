@@ -26,6 +26,8 @@ package struct ActionLedger: Sendable {
     private struct Pause {
         var failureCount: Int
         var until: Duration
+        /// Why the last attempt failed, as a sentence.
+        var reason: String
     }
 
     package let limits: Limits
@@ -37,7 +39,7 @@ package struct ActionLedger: Sendable {
     }
 
     /// The actions of the plan to begin now, in the plan's order; they count as under way until
-    /// ``finished(_:succeeded:now:)``.
+    /// ``finished(_:failure:now:)``.
     package mutating func admit(_ actions: [ReconcileAction], now: Duration) -> [ReconcileAction] {
         forgetPauses(except: actions)
         var load: [NodeID: Int] = [:]
@@ -54,17 +56,21 @@ package struct ActionLedger: Sendable {
         }
     }
 
-    package mutating func finished(_ action: ReconcileAction, succeeded: Bool, now: Duration) {
+    /// - Parameter failure: why it failed, as a sentence; nil when it succeeded.
+    package mutating func finished(_ action: ReconcileAction, failure: String?, now: Duration) {
         let subject = action.subject
         precondition(underWay.removeValue(forKey: subject) != nil, "the action was not under way")
-        guard !succeeded else {
+        guard let failure else {
             pauses[subject] = nil
             return
         }
         let failureCount = min((pauses[subject]?.failureCount ?? 0) + 1, 30)
         let pause = min(limits.firstPause * (1 << (failureCount - 1)), limits.longestPause)
-        pauses[subject] = Pause(failureCount: failureCount, until: now + pause)
+        pauses[subject] = Pause(failureCount: failureCount, until: now + pause, reason: failure)
     }
+
+    /// Why the last attempt at something about the subject failed; nil once one succeeded or none is wanted any more.
+    package func lastFailure(of subject: ReconcileAction.Subject) -> String? { pauses[subject]?.reason }
 
     /// A pause ends with its need: a worker that was away and returns is asked at once.
     private mutating func forgetPauses(except actions: [ReconcileAction]) {

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import WireProtocol
-import WireTransport
+package import WireTransport
 
 /// Answers clients' data requests by asking the shards: divides, fans out, tries again inside the deadline, merges.
 ///
@@ -81,6 +81,7 @@ package final class QueryRouter: Sendable {
         var map = context.map
         var pause = options.firstPause
         var lastRefusal: WireStatus?
+        var mayHaveBeenDone = false
         while true {
             let address = placement.primary.flatMap { map.addresses[$0] }
             let presence = placement.primary.map(source.presence)
@@ -106,7 +107,13 @@ package final class QueryRouter: Sendable {
                 status = WireStatus(.unavailable, "No worker is known that holds the shard.")
             }
 
-            let failure = ShardFailure(placement: placement, address: address, presence: presence, status: status)
+            let failure = ShardFailure(
+                placement: placement,
+                address: address,
+                presence: presence,
+                status: status,
+                mayHaveBeenDone: mayHaveBeenDone
+            )
             let retryEnd: WireDeadline
             switch status.code {
             case .overloaded, .notYet: retryEnd = context.deadline
@@ -120,6 +127,7 @@ package final class QueryRouter: Sendable {
             guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
             pause = min(pause * 2, options.longestPause)
             lastRefusal = status
+            mayHaveBeenDone = mayHaveBeenDone || status.code == .unavailable
 
             if status.code.retry == .refreshAndRetry { await source.refresh() }
             let newest = source.current

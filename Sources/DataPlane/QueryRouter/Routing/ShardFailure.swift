@@ -8,6 +8,8 @@ struct ShardFailure: Error, Sendable {
     var address: NodeAddress?
     var presence: WorkerPresence?
     var status: WireStatus
+    /// Whether an earlier attempt ended so that it may have been carried out.
+    var mayHaveBeenDone = false
 
     /// Why the shard is missing from an answer; nil when the request itself is at fault.
     var missingReason: Coverage.MissingShard.Reason? {
@@ -21,6 +23,15 @@ struct ShardFailure: Error, Sendable {
         case .notYet, .cancelled, .invalidRequest, .notFound, .alreadyExists, .limitExceeded, .modelMismatch,
             .dimensionMismatch, .incompleteCoverage:
             nil
+        }
+    }
+
+    /// Whether the shard said that it will not do what was asked, now or when it is asked again.
+    var isRefusal: Bool {
+        switch status.code {
+        case .cancelled: false
+        case .storageFull: true
+        default: missingReason == nil
         }
     }
 

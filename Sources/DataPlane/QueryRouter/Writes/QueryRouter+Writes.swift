@@ -131,12 +131,24 @@ extension QueryRouter {
         rowCount: Int,
         _ context: Context
     ) -> WireStatus {
-        if let fault = failures.first(where: { $0.failure.missingReason == nil })?.failure {
+        let refused = failures.filter(\.failure.isRefusal)
+        if let first = refused.first {
+            let status = first.failure.status
+            let rowText = "\(refused.reduce(0) { $0 + $1.part.positions.count }) of \(rowCount) rows"
+            let outcome =
+                refused.contains(where: \.failure.mayHaveBeenDone)
+                ? "It is not known whether an earlier attempt did anything for" : "Nothing was done for"
+            let rest =
+                if refused.count < failures.count {
+                    "; other shards may have done their part."
+                } else {
+                    shardCount > refused.count ? "; the other shards have done theirs." : "."
+                }
             return WireStatus(
-                fault.status.code,
-                "Collection '\(context.name)': shard \(fault.placement.shard.index) refused its rows: "
-                    + "\(fault.status.message.trimmingFullStop). Other shards may have written theirs.",
-                retryAfterMilliseconds: fault.status.retryAfterMilliseconds
+                status.code,
+                "Collection '\(context.name)': shard \(first.failure.placement.shard.index) refused the write "
+                    + "(\(first.failure.explanation)). \(outcome) \(rowText)\(rest)",
+                retryAfterMilliseconds: status.retryAfterMilliseconds
             )
         }
         let positions = failures.flatMap(\.part.positions).sorted()

@@ -163,10 +163,11 @@ final class CodebookShelf: Sendable {
         let summary = CollectionDescription.Codebook(
             generation: codebook.generation,
             codedDimension: codebook.plan.codedDimension,
-            bitsPerComponent: codebook.plan.planeCount,
+            codeByteCount: codebook.plan.codeByteCount,
             listCount: codebook.listCount,
             energyShare: codebook.energyShare,
             sampleCount: UInt32(clamping: codebook.sampleCount),
+            calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
             calibration: codebook.calibration.points.map {
                 CollectionDescription.CalibrationPoint(recall: $0.recall, visitedShare: $0.visitedShare)
             }

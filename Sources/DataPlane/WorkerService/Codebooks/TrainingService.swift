@@ -12,8 +12,9 @@ import WireTransport
 /// Cancelling ``run()`` stops the training under way; orders not finished are forgotten and come again from the
 /// coordinator.
 final class TrainingService: Sendable {
-    /// Rows asked of a shard in one call.
-    private static let pageRowCount: UInt32 = 4096
+    /// Rows asked of a shard in one call, and bytes of their embeddings: half of the least frame that a node may grant.
+    private static let pageRowLimit = 4096
+    private static let pageByteLimit = 8 << 20
     private static let pageTimeout = Duration.seconds(30)
     private static let attemptsPerPage = 4
     private static let pauseBetweenAttempts = Duration.milliseconds(250)
@@ -157,12 +158,13 @@ final class TrainingService: Sendable {
         seed: UInt64,
         to values: inout [Float]
     ) async throws {
+        let pageRowCount = UInt32(min(Self.pageRowLimit, Self.pageByteLimit / 4 / dimension))
         var remaining = source.sampleCount
         var page: UInt64 = 0
         while remaining > 0 {
             let request = SampleEmbeddings(
                 route: ShardRoute(shard: source.shard, epoch: source.epoch),
-                count: min(remaining, Self.pageRowCount),
+                count: min(remaining, pageRowCount),
                 seed: seed &+ UInt64(source.shard.index) << 32 &+ page
             )
             let sample = try await call(request, on: peer).embeddings

@@ -144,7 +144,7 @@ enum Refusal {
         if error.isStorageFull {
             return WireStatus(
                 code: .storageFull,
-                message: "no room is left for \(name(shard)) on this worker: \(error); free some space, searches go on"
+                message: "\(name(shard)) takes no writes on this worker, searches go on: \(error)"
             )
         }
         if error.requiresReopen {

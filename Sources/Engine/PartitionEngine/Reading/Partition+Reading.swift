@@ -11,7 +11,7 @@ extension Partition {
                 let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
                 var faces: [StoredFace] = []
                 for id in ids {
-                    guard let bytes = try unsafe transaction.value(of: tables.faces, key: id) else { continue }
+                    guard let bytes = try unsafe tables.faceRecord(of: id, transaction) else { continue }
                     faces.append(
                         try unsafe storedFace(id, bytes, rows: rows, includesEmbeddings, transaction)
                     )

@@ -49,7 +49,7 @@ struct RowReader {
         guard let bytes = try unsafe transaction.value(of: tables.tailRows, key: row) else {
             throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
         }
-        let body = try unsafe RecordSeal.open(bytes, table: "tailRows", key: UInt64(row))
+        let body = try unsafe RecordSeal.open(bytes, under: row, table: "tailRows", key: UInt64(row))
         guard body.count == shape.rowByteCount else {
             throw PartitionStoreError.malformed(table: "tailRows", reason: "a row of \(bytes.count) bytes")
         }

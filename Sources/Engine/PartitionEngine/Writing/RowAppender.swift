@@ -42,12 +42,13 @@ struct RowAppender {
     /// Writes the rows of the last, unfinished chunk.
     mutating func finish(_ tables: PartitionTables, _ transaction: borrowing WriteTransaction) throws {
         for offset in 0..<pending.count / shape.rowByteCount {
+            let row = firstPendingRow + UInt32(offset)
             var writer = ByteWriter(reservingByteCount: shape.rowByteCount + 4)
             writer.write(bytes: pending[offset * shape.rowByteCount..<(offset + 1) * shape.rowByteCount])
             try transaction.put(
                 tables.tailRows,
-                key: firstPendingRow + UInt32(offset),
-                value: RecordSeal.seal(writer),
+                key: row,
+                value: RecordSeal.seal(writer, under: row),
                 options: .append
             )
         }
@@ -65,7 +66,7 @@ struct RowAppender {
                 throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
             }
             unsafe rows.append(
-                contentsOf: try RecordSeal.open(bytes, table: "tailRows", key: UInt64(row))
+                contentsOf: try RecordSeal.open(bytes, under: row, table: "tailRows", key: UInt64(row))
             )
             try transaction.delete(tables.tailRows, key: row)
         }

@@ -53,11 +53,11 @@ package struct FaceRecord: Hashable, Sendable {
                 writer.write(string: value)
             }
         }
-        return RecordSeal.seal(writer, of: face)
+        return RecordSeal.seal(writer, under: face)
     }
 
     package init(bytes: UnsafeRawBufferPointer, face: FaceID) throws(PartitionStoreError) {
-        let body = try unsafe RecordSeal.open(bytes, of: face, table: "faces", key: face.high)
+        let body = try unsafe RecordSeal.open(bytes, under: face, table: "faces", key: face.high)
         do throws(BinaryCodingError) {
             var reader = unsafe ByteReader(body)
             row = try reader.read()

@@ -1,23 +1,49 @@
 package import BinaryCoding
 internal import Checksum
-package import FaceModel
+package import LMDB
 
 /// Small records end with the CRC-32C of the bytes before it.
 package enum RecordSeal {
     /// The record's bytes with their checksum behind them.
+    package static func seal(_ writer: consuming ByteWriter) -> [UInt8] {
+        seal(writer, after: 0)
+    }
+
+    /// As ``seal(_:)``, with the key's bytes summed in front, so that the record passes under this key only.
+    package static func seal(_ writer: consuming ByteWriter, under key: some Key) -> [UInt8] {
+        seal(writer, after: checksum(of: key))
+    }
+
+    /// The bytes before the checksum, which is verified.
     ///
-    /// - Parameter face: the face whose record it is, if it is one's; its id is part of what is summed, in front, so
-    ///   that the record passes under this id only.
-    package static func seal(_ writer: consuming ByteWriter, of face: FaceID? = nil) -> [UInt8] {
-        let checksum = unsafe writer.bytes.withUnsafeBytes { unsafe CRC32C.extend(start(face), with: $0) }
+    /// - Parameter key: names the record in an error.
+    package static func open(
+        _ bytes: UnsafeRawBufferPointer,
+        table: String,
+        key: UInt64
+    ) throws(PartitionStoreError) -> UnsafeRawBufferPointer {
+        try unsafe open(bytes, after: 0, table: table, key: key)
+    }
+
+    /// As ``open(_:table:key:)``, of a record that was sealed under a key.
+    package static func open(
+        _ bytes: UnsafeRawBufferPointer,
+        under sealedKey: some Key,
+        table: String,
+        key: UInt64
+    ) throws(PartitionStoreError) -> UnsafeRawBufferPointer {
+        try unsafe open(bytes, after: checksum(of: sealedKey), table: table, key: key)
+    }
+
+    private static func seal(_ writer: consuming ByteWriter, after start: UInt32) -> [UInt8] {
+        let checksum = unsafe writer.bytes.withUnsafeBytes { unsafe CRC32C.extend(start, with: $0) }
         writer.write(checksum)
         return writer.bytes
     }
 
-    /// The bytes before the checksum, which is verified.
-    package static func open(
+    private static func open(
         _ bytes: UnsafeRawBufferPointer,
-        of face: FaceID? = nil,
+        after start: UInt32,
         table: String,
         key: UInt64
     ) throws(PartitionStoreError) -> UnsafeRawBufferPointer {
@@ -26,15 +52,13 @@ package enum RecordSeal {
         let checksum = unsafe UInt32(
             littleEndian: bytes.loadUnaligned(fromByteOffset: body.count, as: UInt32.self)
         )
-        guard unsafe CRC32C.extend(start(face), with: body) == checksum else {
+        guard unsafe CRC32C.extend(start, with: body) == checksum else {
             throw .checksumMismatch(table: table, key: key)
         }
         return unsafe body
     }
 
-    /// The checksum of what is summed in front of a record.
-    private static func start(_ face: FaceID?) -> UInt32 {
-        guard let face else { return 0 }
-        return unsafe face.withKeyBytes { unsafe CRC32C.checksum($0) }
+    private static func checksum(of key: some Key) -> UInt32 {
+        unsafe key.withKeyBytes { unsafe CRC32C.checksum($0) }
     }
 }

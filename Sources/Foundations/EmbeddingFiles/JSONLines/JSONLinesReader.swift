@@ -1,6 +1,7 @@
 /// Reads faces from JSON Lines; a bad line is a problem of its row, the rest goes on.
 ///
-/// Blank lines are passed over and count as no row. The dimension is that of the first good line.
+/// Blank lines are passed over and count as no row. The dimension is the one that is
+/// wanted, if some line has it, and that of the first good line otherwise.
 struct JSONLinesReader: EmbeddingReader {
     /// Longest line, without its end.
     static let lineLimitBytes = 1 << 20
@@ -15,17 +16,21 @@ struct JSONLinesReader: EmbeddingReader {
 
     var rowCount: Int? { nil }
 
-    init(file: InputFile) throws(EmbeddingFileError) {
+    init(file: InputFile, wantedDimension: Int? = nil) throws(EmbeddingFileError) {
         path = file.path
         var scout = LineReader(source: FileSource(file: file), limitBytes: Self.lineLimitBytes)
         var rowsTried = 0
         var firstReason: String?
         var found: Int?
-        while found == nil, rowsTried < Self.linesTriedForDimension, let line = try scout.next() {
+        while found == nil || wantedDimension != nil && found != wantedDimension,
+            rowsTried < Self.linesTriedForDimension, let line = try scout.next()
+        {
             if Self.isBlank(line) { continue }
             rowsTried += 1
             switch Self.parse(line) {
-            case .success(let face): found = face.embedding.count
+            case .success(let face) where found == nil || face.embedding.count == wantedDimension:
+                found = face.embedding.count
+            case .success: break
             case .failure(let fault): firstReason = firstReason ?? fault.reason
             }
         }

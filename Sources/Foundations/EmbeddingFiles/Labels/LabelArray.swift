@@ -20,7 +20,7 @@ struct LabelArray {
         let header = try NpyHeader.read(from: source)
         let type = header.type
         let isPair = type == "<u8" && header.shape.count == 2 && header.shape[1] == 2
-        guard header.shape.count == 1 || isPair else { throw .wrongRank(path: path, shape: header.shape) }
+        guard header.shape.count == 1 || isPair else { throw .wrongLabelRank(path: path, shape: header.shape) }
         guard !isPair || !header.isFortranOrder || header.shape[0] <= 1 else { throw .fortranOrder(path: path) }
         if type.hasPrefix(">") { throw .bigEndian(path: path, type: String(type.prefix(40))) }
         let width = Int(type.drop { !$0.isNumber })

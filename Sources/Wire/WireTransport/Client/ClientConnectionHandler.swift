@@ -160,7 +160,14 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     }
 
     private var connectionLost: WireStatus {
-        WireStatus(
+        if case .awaitingHelloReply = state {
+            return WireStatus(
+                .unavailable,
+                "\(peerName) closed the connection instead of answering the hello. Check that it is a Mien node, and "
+                    + "that both sides use TLS or neither does"
+            )
+        }
+        return WireStatus(
             .unavailable,
             "the connection to \(peerName) was lost before the answer came; a write may have been done, and may be "
                 + "sent again under the same key"

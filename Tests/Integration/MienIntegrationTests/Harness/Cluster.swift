@@ -7,23 +7,28 @@ final class Cluster {
     let coordinator: Node
     let workers: [Node]
     let workerAddresses: [String]
+    private let security: ClusterSecurity?
 
     /// - Parameters:
     ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
     ///   - workerSettings: likewise.
+    ///   - security: TLS and a token for every node, client and command; neither unless given.
     init(
         _ stage: Stage,
         workers workerCount: Int,
         coordinatorSettings: [String] = [],
-        workerSettings: [String] = []
+        workerSettings: [String] = [],
+        security: ClusterSecurity? = nil
     ) throws {
         self.stage = stage
+        self.security = security
+        let common = security?.nodeSettings ?? []
         address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
         func settings(_ list: [String]) -> [String] { list.flatMap { ["--set", $0] } }
         coordinator = Node(
             stage,
             ["coordinator", "--listen", "\(address)", "--data", stage.path("coordinator")]
-                + settings(["coordinator.worker_timeout=1s"] + coordinatorSettings)
+                + settings(["coordinator.worker_timeout=1s"] + common + coordinatorSettings)
         )
         var workers: [Node] = []
         var addresses: [String] = []
@@ -37,7 +42,7 @@ final class Cluster {
                         + ["--data", stage.path("worker-\(number)")]
                         + settings(
                             ["worker.heartbeat_interval=100ms", "worker.search_threads=1"]
-                                + ["worker.memory.partition_map=1GiB"] + workerSettings
+                                + ["worker.memory.partition_map=1GiB"] + common + workerSettings
                         )
                 )
             )
@@ -59,13 +64,18 @@ final class Cluster {
 
     /// A client that gives up quickly, or as told.
     func client(retrying retryDuration: Duration = .zero, timeout: Duration = .seconds(10)) throws -> MienClient {
-        try MienClient(addresses: [address], calls: .init(timeout: timeout, retryDuration: retryDuration))
+        try MienClient(
+            addresses: [address],
+            token: security?.token,
+            tls: security.map { .init(trustRootsFile: $0.trustRoots) },
+            calls: .init(timeout: timeout, retryDuration: retryDuration)
+        )
     }
 
     /// Runs a command against this cluster.
     func mien(_ arguments: String...) async throws -> CommandResult { try await mien(arguments) }
 
     func mien(_ arguments: [String]) async throws -> CommandResult {
-        try await stage.mien(arguments + ["--coordinator", "\(address)"])
+        try await stage.mien(arguments + ["--coordinator", "\(address)"] + (security?.commandOptions ?? []))
     }
 }

@@ -2,7 +2,7 @@
 struct CollectionDocument: Decodable {
     struct Shard: Decodable {
         var index: Int
-        var live: Bool
+        var state: String
         var faces: Int
         var fresh: Int
     }

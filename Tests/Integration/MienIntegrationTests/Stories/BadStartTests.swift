@@ -129,7 +129,8 @@ extension Integration {
                     ["worker", "--listen", "127.0.0.1:0", "--data", "\(place)/data-2"],
                     74,
                     "\(place)/data-2",
-                    "no space left"
+                    "no space left",
+                    "free some space"
                 )
             }
         }

@@ -87,7 +87,8 @@ extension Integration {
             try await eventually("the coordinator knows of \(faceCount) faces", within: .seconds(5)) {
                 let result = try await cluster.mien("collection", "describe", "people", "--json")
                 let collection = try result.document(CollectionDocument.self)
-                return collection.faces == faceCount && collection.shards.allSatisfy(\.live) ? collection : nil
+                return collection.faces == faceCount && collection.shards.allSatisfy { $0.state == "serving" }
+                    ? collection : nil
             }
         }
 
@@ -95,7 +96,7 @@ extension Integration {
         private func missingShard(_ cluster: Cluster) async throws -> Int {
             try await eventually("the coordinator misses the worker", within: .seconds(4)) {
                 let result = try await cluster.mien("collection", "describe", "people", "--json")
-                return try result.document(CollectionDocument.self).shards.first { !$0.live }?.index
+                return try result.document(CollectionDocument.self).shards.first { $0.state == "missing" }?.index
             }
         }
 

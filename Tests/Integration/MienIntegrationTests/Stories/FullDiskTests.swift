@@ -40,6 +40,9 @@ extension Integration {
                 #expect(refusal?.code == .storageFull, "\(String(describing: refusal))")
                 #expect(refusal?.message.contains("free some space") ?? false, "\(String(describing: refusal))")
                 #expect(refusal?.message.contains("\(disk)") ?? false, "\(String(describing: refusal))")
+                let outcome = "Nothing was done for \(Self.batchRowCount) of \(Self.batchRowCount) rows."
+                #expect(refusal?.message.contains(outcome) ?? false, "\(String(describing: refusal))")
+                #expect(refusal?.message.contains(cluster.workerAddresses[0]) ?? false)
                 try await check(stored, client)
 
                 cluster.workers[0].kill()
@@ -95,6 +98,8 @@ extension Integration {
                     "1"
                 )
                 #expect(created.status == 69 && created.error.contains("not hosted yet"), "\(created)")
+                #expect(created.error.contains("at \(cluster.workerAddresses[0]): "), "\(created)")
+                #expect(created.error.contains("free some space"), "\(created)")
 
                 #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT), "size=200m") == 0)
                 var random = SeededRandom(seed: 12)

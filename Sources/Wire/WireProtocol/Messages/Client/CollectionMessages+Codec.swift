@@ -8,7 +8,7 @@ extension CollectionDescription.Shard: WireValue {
         writer.integer(index)
         range.encode(into: &writer)
         writer.optional(worker)
-        writer.flag(workerIsLive)
+        writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence] { writer.integer(number) }
     }
 
@@ -17,7 +17,7 @@ extension CollectionDescription.Shard: WireValue {
             index: try reader.integer("shard index"),
             range: try HashRange(decoding: &reader),
             worker: try reader.optional("worker"),
-            workerIsLive: try reader.flag("worker is live"),
+            state: try reader.enumeration("shard state"),
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
             tombstoneCount: try reader.integer("tombstone count"),
@@ -43,15 +43,16 @@ extension CollectionDescription.CalibrationPoint: WireValue {
 }
 
 extension CollectionDescription.Codebook: WireValue {
-    package static var leastByteCount: Int { 28 }
+    package static var leastByteCount: Int { 32 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(generation)
         writer.count(codedDimension)
-        writer.count(bitsPerComponent)
+        writer.count(codeByteCount)
         writer.count(listCount)
         writer.float(energyShare)
         writer.integer(sampleCount)
+        writer.integer(calibrationProbeCount)
         writer.array(calibration)
     }
 
@@ -59,10 +60,11 @@ extension CollectionDescription.Codebook: WireValue {
         self.init(
             generation: try reader.integer("generation"),
             codedDimension: Int(try reader.integer("coded dimension") as UInt32),
-            bitsPerComponent: Int(try reader.integer("bits per component") as UInt32),
+            codeByteCount: Int(try reader.integer("bytes per code") as UInt32),
             listCount: Int(try reader.integer("list count") as UInt32),
             energyShare: try reader.float("energy share"),
             sampleCount: try reader.integer("sample count"),
+            calibrationProbeCount: try reader.integer("calibration probe count"),
             calibration: try reader.array("calibration")
         )
     }

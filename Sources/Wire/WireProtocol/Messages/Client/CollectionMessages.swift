@@ -3,13 +3,23 @@ package import FaceModel
 
 /// What is known of a collection, for people and programs.
 package struct CollectionDescription: Hashable, Sendable {
+    package enum ShardState: UInt8, CaseIterable, Sendable {
+        /// No live worker holds it.
+        case missing = 0
+        case serving = 1
+        /// Its worker is live and does not serve it yet.
+        case opening = 2
+        /// Its worker is live and has taken it out of service; the worker's log says why.
+        case failed = 3
+    }
+
     /// One shard of the collection as the coordinator last heard of it.
     package struct Shard: Hashable, Sendable {
         package var index: UInt32
         package var range: HashRange
         /// Worker that holds it; nil while none does.
         package var worker: NodeID?
-        package var workerIsLive: Bool
+        package var state: ShardState
         package var faceCount: UInt64
         /// Faces not yet in a run of codes.
         package var freshCount: UInt64
@@ -21,7 +31,7 @@ package struct CollectionDescription: Hashable, Sendable {
             index: UInt32,
             range: HashRange,
             worker: NodeID?,
-            workerIsLive: Bool,
+            state: ShardState,
             faceCount: UInt64,
             freshCount: UInt64,
             tombstoneCount: UInt64,
@@ -30,7 +40,7 @@ package struct CollectionDescription: Hashable, Sendable {
             self.index = index
             self.range = range
             self.worker = worker
-            self.workerIsLive = workerIsLive
+            self.state = state
             self.faceCount = faceCount
             self.freshCount = freshCount
             self.tombstoneCount = tombstoneCount
@@ -43,29 +53,33 @@ package struct CollectionDescription: Hashable, Sendable {
         package var generation: UInt32
         /// Components that are coded, of the collection's dimension.
         package var codedDimension: Int
-        package var bitsPerComponent: Int
+        package var codeByteCount: Int
         package var listCount: Int
         /// Share of the sample's energy that the coded components hold, 0…1.
         package var energyShare: Float
         package var sampleCount: UInt32
+        /// Searches that the calibration was measured with.
+        package var calibrationProbeCount: UInt32
         /// Rows to visit (share of the collection, 0…1) for each recall target, ascending.
         package var calibration: [CalibrationPoint]
 
         package init(
             generation: UInt32,
             codedDimension: Int,
-            bitsPerComponent: Int,
+            codeByteCount: Int,
             listCount: Int,
             energyShare: Float,
             sampleCount: UInt32,
+            calibrationProbeCount: UInt32,
             calibration: [CalibrationPoint]
         ) {
             self.generation = generation
             self.codedDimension = codedDimension
-            self.bitsPerComponent = bitsPerComponent
+            self.codeByteCount = codeByteCount
             self.listCount = listCount
             self.energyShare = energyShare
             self.sampleCount = sampleCount
+            self.calibrationProbeCount = calibrationProbeCount
             self.calibration = calibration
         }
     }

@@ -1,32 +1,37 @@
-import ClusterModel
+package import ClusterModel
 package import NIOCore
 import Synchronization
 import WireProtocol
-package import WireTransport
 
-/// The controller's connections: one per worker, remade when the worker's address changes.
-package final class WorkerConnections: Sendable {
+/// A coordinator's connections to workers: one for each group of event loops and worker. A router names the loop it
+/// runs on, so that a call and its answer never change threads; a controller names all loops.
+package final class WorkerClients: Sendable {
+    private struct Place: Hashable {
+        var group: ObjectIdentifier
+        var worker: NodeID
+    }
+
     private struct Entry {
         var address: NodeAddress
         var client: PeerClient
     }
 
-    private let group: any EventLoopGroup
     private let token: String
     private let tls: ClientTLS?
     private let agent: String
-    private let entries = Mutex<[NodeID: Entry]>([:])
+    private let entries = Mutex<[Place: Entry]>([:])
 
-    package init(group: any EventLoopGroup, token: String, tls: ClientTLS?, agent: String) {
-        self.group = group
+    package init(token: String, tls: ClientTLS?, agent: String) {
         self.token = token
         self.tls = tls
         self.agent = agent
     }
 
-    func client(for worker: NodeID, at address: NodeAddress) -> PeerClient {
+    /// The connection to a worker on a loop of the group; a worker that has moved gets a new one.
+    package func client(for worker: NodeID, at address: NodeAddress, on group: any EventLoopGroup) -> PeerClient {
+        let place = Place(group: ObjectIdentifier(group), worker: worker)
         let (client, outdated) = entries.withLock { entries -> (PeerClient, PeerClient?) in
-            let known = entries[worker]
+            let known = entries[place]
             if let known, known.address == address { return (known.client, nil) }
             let client = PeerClient(
                 address: address,
@@ -36,7 +41,7 @@ package final class WorkerConnections: Sendable {
                 group: group,
                 agent: agent
             )
-            entries[worker] = Entry(address: address, client: client)
+            entries[place] = Entry(address: address, client: client)
             return (client, known?.client)
         }
         if let outdated { Task { await outdated.close() } }

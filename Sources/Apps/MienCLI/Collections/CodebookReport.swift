@@ -1,0 +1,48 @@
+import MienClient
+
+/// What an index learnt, as text and as JSON: the codes, and the calibration that turns a recall target into work.
+enum CodebookReport {
+    static func json(_ codebook: CollectionInfo.Codebook) -> JSONValue {
+        .object([
+            ("generation", .count(codebook.generation)), ("lists", .count(codebook.listCount)),
+            ("coded_dimension", .count(codebook.codedDimension)),
+            ("code_bytes", .count(codebook.codeByteCount)),
+            ("energy_share", .number(codebook.energyShare)), ("sample", .count(codebook.sampleCount)),
+            ("calibration_probes", .count(codebook.calibrationProbeCount)),
+            (
+                "calibration",
+                .array(
+                    codebook.calibration.map {
+                        .object([("recall", .number($0.recall)), ("visited_share", .number($0.visitedShare))])
+                    }
+                )
+            ),
+        ])
+    }
+
+    /// Names and values for the facts of a collection.
+    static func facts(_ codebook: CollectionInfo.Codebook, dimension: Int) -> [[String]] {
+        [
+            [
+                "codes",
+                "\(codebook.codedDimension) of \(dimension) components in "
+                    + "\(NumberText.counted(codebook.codeByteCount, "byte")) a face, "
+                    + "\(NumberText.percent(codebook.energyShare)) of the energy",
+            ],
+            [
+                "codebook",
+                "generation \(codebook.generation), trained on \(NumberText.counted(codebook.sampleCount, "face"))",
+            ],
+        ]
+    }
+
+    /// The recall targets, as `--effort recall:R` takes them, and what each costs.
+    static func calibrationTable(_ codebook: CollectionInfo.Codebook) -> String {
+        var table = TextTable([.init("recall"), .init("visits", .right)])
+        for point in codebook.calibration {
+            table.append([JSONValue.number(point.recall).line, NumberText.fixed(point.visitedShare * 100, 2) + " %"])
+        }
+        let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
+        return table.rendered() + "Share of the faces that a search visits for a recall, measured with \(probes).\n"
+    }
+}

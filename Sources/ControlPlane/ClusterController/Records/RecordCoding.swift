@@ -1,0 +1,65 @@
+import BinaryCoding
+
+/// Why the bytes of a metadata record hold no record, where they can be read at all.
+struct RecordProblem: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// A metadata record: its layout, one byte, then its fields. 128-bit ids are big-endian, as everywhere.
+enum RecordCoding {
+    static func bytes(layout: UInt8, _ write: (inout ByteWriter) -> Void) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(layout)
+        write(&writer)
+        return writer.bytes
+    }
+
+    /// - Throws: `RecordProblem` or `BinaryCodingError`; either reads as the reason why a record is corrupt.
+    static func read<T>(
+        _ bytes: [UInt8],
+        layout: UInt8,
+        _ read: (inout ByteReader) throws -> T
+    ) throws -> T {
+        try unsafe bytes.withUnsafeBytes { buffer in
+            var reader = unsafe ByteReader(buffer)
+            let found = try reader.read(UInt8.self)
+            guard found == layout else { throw RecordProblem(description: "its layout is \(found), not \(layout)") }
+            let value = try read(&reader)
+            try reader.finish()
+            return value
+        }
+    }
+}
+
+extension ByteWriter {
+    mutating func write(high: UInt64, low: UInt64) {
+        write(high.bigEndian)
+        write(low.bigEndian)
+    }
+
+    mutating func write(_ flag: Bool) { write(flag ? 1 : 0 as UInt8) }
+}
+
+extension ByteReader {
+    mutating func readID() throws(BinaryCodingError) -> (high: UInt64, low: UInt64) {
+        (UInt64(bigEndian: try read()), UInt64(bigEndian: try read()))
+    }
+
+    mutating func readFlag(_ field: String) throws(BinaryCodingError) -> Bool {
+        let start = offset
+        switch try read(UInt8.self) {
+        case 0: return false
+        case 1: return true
+        default: throw .invalidValue(field: field, offset: start)
+        }
+    }
+
+    /// A count of entries that take at least `leastByteCount` bytes each, checked before anything is allocated.
+    mutating func readCount(leastByteCount: Int) throws(BinaryCodingError) -> Int {
+        let count = Int(try read(UInt32.self))
+        guard count <= remainingByteCount / leastByteCount else {
+            throw .truncated(offset: offset, wanted: count * leastByteCount, available: remainingByteCount)
+        }
+        return count
+    }
+}

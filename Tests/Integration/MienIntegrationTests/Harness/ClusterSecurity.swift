@@ -1,0 +1,37 @@
+import Foundation
+
+/// TLS and a token for a cluster, with copies of the test certificates on its stage.
+struct ClusterSecurity {
+    let token = "story-token-0123456789"
+    let tokenFile: String
+    let certificate: String
+    let privateKey: String
+    /// Has signed the certificate.
+    let trustRoots: String
+    /// Has signed nothing.
+    let otherTrustRoots: String
+
+    init(_ stage: Stage) throws {
+        let folder = URL(filePath: #filePath).appending(path: "../../../../Wire/WireTransportTests/Certificates")
+            .standardizedFileURL
+        func copy(_ name: String, mode: mode_t = 0o644) throws -> String {
+            try stage.write(name, try Data(contentsOf: folder.appending(path: name)), mode: mode)
+        }
+        tokenFile = try stage.write("token", token + "\n", mode: 0o600)
+        certificate = try copy("node.pem")
+        privateKey = try copy("node.key", mode: 0o600)
+        trustRoots = try copy("authority.pem")
+        otherTrustRoots = try copy("other-authority.pem")
+    }
+
+    /// For `--set` of a node.
+    var nodeSettings: [String] {
+        [
+            "token_file=\(tokenFile)", "tls.certificate=\(certificate)", "tls.private_key=\(privateKey)",
+            "tls.trust_roots=\(trustRoots)",
+        ]
+    }
+
+    /// For commands.
+    var commandOptions: [String] { ["--token-file", tokenFile, "--tls-trust", trustRoots] }
+}
