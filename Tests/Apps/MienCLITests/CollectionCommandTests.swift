@@ -48,7 +48,7 @@ import WireProtocol
     private static let codebook = CollectionDescription.Codebook(
         generation: 3,
         codedDimension: 56,
-        codeByteCount: 2,
+        codeByteCount: 80,
         listCount: 256,
         energyShare: 0.96875,
         sampleCount: 20_000,
@@ -72,7 +72,7 @@ import WireProtocol
                     dimension   64, stored as float16
                     model       toy-64
                     index       256 lists
-                    codes       56 of 64 components, 2 bits each, 96.9 % of the energy
+                    codes       56 of 64 components in 80 bytes a face, 96.9 % of the energy
                     codebook    generation 3, trained on 20000 faces
                     created     2026-01-01T00:00:00.123Z
 
@@ -97,7 +97,7 @@ import WireProtocol
             cluster.change { $0.codebook = Self.codebook }
             let result = await mienCommand(["collection", "list", "--json", "--coordinator", address])
             let codebook =
-                #""codebook":{"generation":3,"lists":256,"coded_dimension":56,"code_bytes":2,"#
+                #""codebook":{"generation":3,"lists":256,"coded_dimension":56,"code_bytes":80,"#
                 + #""energy_share":0.96875,"sample":20000,"calibration_probes":1500,"calibration":["#
                 + #"{"recall":0.5,"visited_share":0.0125},{"recall":0.995,"visited_share":0.25},"#
                 + #"{"recall":1,"visited_share":1}]}"#

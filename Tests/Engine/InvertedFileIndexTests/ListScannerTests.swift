@@ -91,8 +91,8 @@ struct ListScannerTests {
         }
     }
 
-    /// The best rows by the definition of the codes are compared, whatever the room, and hardly more. Tables, factors and
-    /// rotated probes are rounded, so estimates closer than 0.01 may change places.
+    /// The best rows by the definition of the codes are compared, whatever the room, and hardly more. Tables, factors
+    /// and rotated probes are rounded, so estimates closer than 0.01 may change places.
     @Test(arguments: [1, 10, 200])
     func theBestRowsByEstimateAreCompared(limit: Int) throws {
         let gallery = try Self.small.get()

@@ -52,7 +52,8 @@ extension VectorKernelsTests {
                         codeSum += product
                         size += abs(product)
                     }
-                    let coded = oracle.planes.filter { $0.bit == 0 }.flatMap { (plane: CodePlane) -> ArraySlice<Float> in
+                    let coded = oracle.planes.filter { $0.bit == 0 }.flatMap {
+                        (plane: CodePlane) -> ArraySlice<Float> in
                         y[128 * plane.segment..<128 * (plane.segment + 1)]
                     }
                     #expect(selfDot.values[row].bitPattern == laneSum(coded[...], coded[...]).bitPattern)

@@ -3,10 +3,6 @@ import FaceModel
 import Foundation
 import PartitionEngine
 
-extension SearchEffort: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
-
 struct BenchIndexCommand: ConsoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "index",
@@ -28,7 +24,8 @@ struct BenchIndexCommand: ConsoleCommand {
     var partition: String?
     @Option(
         name: .customLong("effort"),
-        help: ArgumentHelp("An effort to measure; may be repeated.", valueName: "effort")
+        help: ArgumentHelp("An effort to measure; may be repeated.", valueName: "effort"),
+        transform: ArgumentText.partitionEffort
     )
     var efforts: [SearchEffort] = []
     @Option(help: "Inverted lists of a new partition; 0 chooses by its size.")

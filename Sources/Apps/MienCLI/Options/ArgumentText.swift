@@ -1,4 +1,5 @@
 import ArgumentParser
+import FaceModel
 import MienClient
 
 /// Reads arguments as values of the client; what is wrong is told in one sentence.
@@ -19,6 +20,14 @@ enum ArgumentText {
 
     @Sendable static func effort(_ text: String) throws -> SearchOptions.Effort {
         guard let effort = SearchOptions.Effort(text) else {
+            throw ValidationError("'\(text)' is no effort; use exact, full, lists:N or recall:R.")
+        }
+        return effort
+    }
+
+    /// For commands that search a partition of their own.
+    @Sendable static func partitionEffort(_ text: String) throws -> SearchEffort {
+        guard let effort = SearchEffort(text) else {
             throw ValidationError("'\(text)' is no effort; use exact, full, lists:N or recall:R.")
         }
         return effort

@@ -26,9 +26,9 @@ package struct CodePlan: Hashable, Sendable {
 
     /// The planes that reduce the error of a spectrum's codes most, bit by bit.
     ///
-    /// The error of an estimate grows with the square of a segment's energy that is left unexplained, the part of a mate's
-    /// similarity that is lost with the energy itself: what a bit gains is weighed between the two, by the power 1.5.
-    /// Planes are read from the first segments' greatest bits on, which separates most rows from mates soonest.
+    /// The error of an estimate grows with the square of a segment's energy that is left unexplained, the part of a
+    /// mate's similarity that is lost with the energy itself: what a bit gains is weighed between the two, by the power
+    /// 1.5. Planes are read from the first segments' greatest bits on, which separates most rows from mates soonest.
     /// - Parameter energies: variances along the principal components, greatest first; `dimension` of them.
     package static func forSpectrum(_ energies: [Float]) -> CodePlan {
         let segments = (energies.count + CodePlane.dimension - 1) / CodePlane.dimension

@@ -19,7 +19,7 @@ internal import VectorMath
 /// | 36 | 4 | calibration probe count |
 /// | 40 | 16 N | calibration points: recall, visited share, float64 each |
 /// | … | 3 K | planes: segment, bit, bits of the segment's components, one byte each |
-/// | … | 12 (K + 1) | scan calibration of each plane, then of the whole code: intercept, slope, deviation, float32 each |
+/// | … | 12 (K + 1) | scan lines of each plane and the whole code: intercept, slope, deviation, float32 |
 /// | … | 4 D | mean |
 /// | … | 4 P D | projection, row-major |
 /// | … | 4 P | scale |

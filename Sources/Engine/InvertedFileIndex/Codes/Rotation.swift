@@ -24,8 +24,8 @@ enum Rotation {
 
 /// Rotates probes by integer arithmetic: exact sums of products of bytes, the same on every machine.
 ///
-/// A rotated probe only ranks lists and estimates similarities. Bytes err by about 0.0005 in a similarity where codes err
-/// by 0.02, and read a quarter of the memory.
+/// A rotated probe only ranks lists and estimates similarities. Bytes err by about 0.0005 in a similarity where codes
+/// err by 0.02, and read a quarter of the memory.
 struct ProbeRotation: Sendable {
     private let dimension: Int
     /// `[rowCount × dimension]`: each row of the projection scaled to ±127 and rounded.

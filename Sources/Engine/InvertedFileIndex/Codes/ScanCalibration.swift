@@ -1,10 +1,10 @@
 /// How far estimates from codes may fall short, measured on simulated mates.
 ///
 /// The estimate from the whole code of a mate of similarity `s` is spread around `intercept + slope * s`, and the
-/// estimate from its first planes, given the estimate `e` from the whole code, around `intercept + slope * e`. The lower
-/// tail of both is that of a normal distribution of the line's deviation. A row is given up when its estimate is `z`
-/// deviations below the line of what still matters: a share of `Φ(−z)` of those at exactly that is lost, of better ones
-/// less.
+/// estimate from its first planes, given the estimate `e` from the whole code, around `intercept + slope * e`. The
+/// lower tail of both is that of a normal distribution of the line's deviation. A row is given up when its estimate is
+/// `z` deviations below the line of what still matters: a share of `Φ(−z)` of those at exactly that is lost, of better
+/// ones less.
 package struct ScanCalibration: Hashable, Sendable {
     package struct Line: Hashable, Sendable {
         package let intercept: Float

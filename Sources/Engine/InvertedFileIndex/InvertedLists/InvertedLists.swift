@@ -38,8 +38,8 @@ package struct CodeBlock {
 package protocol InvertedLists<Failure> {
     associatedtype Failure: Error
 
-    /// Passes every block of some lists, in storage order; consecutive lists may share a block. A block's memory is valid
-    /// during `body` only.
+    /// Passes every block of some lists, in storage order; consecutive lists may share a block. A block's memory is
+    /// valid during `body` only.
     ///
     /// - Parameter lists: ascending, no list twice.
     /// - Returns: the rows of these lists.

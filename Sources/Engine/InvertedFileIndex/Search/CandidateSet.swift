@@ -1,9 +1,9 @@
-/// Keeps the best rows of one probe by estimated similarity, without an order among them, until they are taken out to be
-/// compared in full.
+/// Keeps the best rows of one probe by estimated similarity, without an order among them, until they are taken out to
+/// be compared in full.
 ///
-/// Rows are collected up to one and a half times the capacity, then the worst are dropped by selection: an amortised constant
-/// number of steps a row, where a heap takes a logarithm. The result does not depend on the order of offers; of equal
-/// estimates the lower row stays.
+/// Rows are collected up to one and a half times the capacity, then the worst are dropped by selection: an amortised
+/// constant number of steps a row, where a heap takes a logarithm. The result does not depend on the order of offers;
+/// of equal estimates the lower row stays.
 struct CandidateSet: Sendable {
     private let capacity: Int
     /// Score and row in one number each: greater is better.

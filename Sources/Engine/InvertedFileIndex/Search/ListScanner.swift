@@ -39,8 +39,8 @@ package struct ListScanner {
     ///   - matchLimit: rows of the first comparison beyond a fixed few: as many as matches are wanted.
     ///   - candidateLimit: rows kept per probe between two comparisons.
     ///   - shouldStop: asked every few thousand rows; ends the scan with what was found.
-    ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of no use to the
-    ///     probe; minus infinity while every row is.
+    ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of
+    ///     no use to the probe; minus infinity while every row is.
     package func scan<Lists: InvertedLists>(
         probes: PreparedProbes,
         selections: [ListSelection],

@@ -5,8 +5,8 @@ internal import Glibc
 /// - SeeAlso: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial"
 ///   (1934).
 package enum BinomialBound {
-    /// The most misses among `trials` that still show, with the confidence, that the miss rate is at most `missRate`; nil
-    /// when not even none would.
+    /// The most misses among `trials` that still show, with the confidence, that the miss rate is at most `missRate`;
+    /// nil when not even none would.
     package static func missesAllowed(trials: Int, missRate: Double, confidence: Double) -> Int? {
         guard trials > 0, missRate > 0, missRate < 1 else { return nil }
         // P(X = m) from m to m + 1, summed until it passes 1 − confidence.

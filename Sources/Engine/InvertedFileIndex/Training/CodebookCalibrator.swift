@@ -90,8 +90,8 @@ struct CodebookCalibrator {
 }
 
 extension PreparedProbes {
-    /// The estimates of one row's similarity after each plane, without its factor, and of the whole code with it, as the
-    /// scan's kernels sum them up.
+    /// The estimates of one row's similarity after each plane, without its factor, and of the whole code with it, as
+    /// the scan's kernels sum them up.
     fileprivate func partialEstimates(probe: Int, code batch: CodeBatch, row: Int) -> [Float] {
         let planeCount = tableByteCount / VectorKernels.lutPlaneByteCount
         let line = lines[probe]

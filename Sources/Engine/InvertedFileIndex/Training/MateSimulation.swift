@@ -3,8 +3,8 @@ internal import VectorMath
 
 /// Makes probes that are mates of known rows.
 ///
-/// Collections have no labels to calibrate on, so mates are made as the field's statistics say they look: the part of the
-/// probe that is not the row is noise whose spectrum is the square root of the collection's, orthogonal to the row.
+/// Collections have no labels to calibrate on, so mates are made as the field's statistics say they look: the part of
+/// the probe that is not the row is noise whose spectrum is the square root of the collection's, orthogonal to the row.
 /// `docs/decisions` has the reasons and what was measured.
 struct MateSimulation {
     /// How similar a made mate is to its row.

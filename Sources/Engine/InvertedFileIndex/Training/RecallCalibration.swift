@@ -55,8 +55,8 @@ package struct RecallCalibration: Sendable, Hashable {
         self.init(points: points, probeCount: wild.count + lowest.count)
     }
 
-    /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too few
-    /// measurements to say so of any.
+    /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too
+    /// few measurements to say so of any.
     private static func share(_ sorted: [Double], found: Double) -> Double {
         let allowed = BinomialBound.missesAllowed(trials: sorted.count, missRate: 1 - found, confidence: 0.95)
         guard let allowed, allowed < sorted.count else { return 1 }

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// Where chunks of stored rows lie in the map, found once for all searches.
 ///
-/// A chunk's value is written once and stays where it is until it is scrubbed or removed; then a new table begins, valid
-/// from that commit on. LMDB leaves pages that a reader's commit uses alone, so an address holds in every transaction
-/// the table is valid for.
+/// A chunk's value is written once and stays where it is until it is scrubbed or removed; then a new table begins,
+/// valid from that commit on. LMDB leaves pages that a reader's commit uses alone, so an address holds in every
+/// transaction the table is valid for.
 final class RowAddresses: Sendable {
     /// Addresses as of one commit and all later ones until the next table.
     @safe
