@@ -13,6 +13,8 @@ package enum VectorKernels {
     package static let groupByteCount = 256
     /// Bytes of one plane of a look-up table.
     package static let lutPlaneByteCount = 512
+    /// Alignment at which look-up tables are read fastest.
+    package static let tableAlignment = 64
     /// Most planes of one code.
     package static let maximumPlaneCount = 8
     /// Most groups of one scan call.

@@ -110,7 +110,8 @@ VK_INLINE void scan_stages(const uint8_t *const *planes, const size_t plane_coun
                     keep_rows(group_sums, threshold, g, row_count, &kept[probe]);
                 } else {
                     sums[probe][g] = group_sums;
-                    stay_live(group_sums, threshold, g, &live[probe]);
+                    latest_live = stay_live(group_sums, threshold, g, &live[probe]) ? g : latest_live;
+                    vk_prefetch(planes[p + 1], latest_live * VK_GROUP_BYTES, VK_GROUP_BYTES);
                 }
             }
         }

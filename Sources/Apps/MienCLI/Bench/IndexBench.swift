@@ -118,7 +118,7 @@ final class IndexBench {
                 progress("  \(plane): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
             }
             try partition.install(codebook: codebook.encoded())
-            while try partition.maintain(now: Timestamp(milliseconds: 0)) {}
+            while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) {}
             progress("folded and merged: \(clock.lap())")
         } catch {
             throw CommandFailure(.internalError, "the partition could not be made: \(error)")

@@ -24,6 +24,8 @@ extension Replica {
     private static let longestPause = Duration.seconds(10)
     private static let idleInterval = Duration.seconds(5)
     private static let rowsPerStep = 4096
+    /// Time without a write after which fewer rows are worth a fold.
+    private static let quietTime = Duration.seconds(1)
 
     /// The thread's body: sessions of serving, with attempts to open between them.
     func runLane() {
@@ -83,6 +85,7 @@ extension Replica {
     /// Serves until told to stop (nil) or until an error asks for the partition to be closed.
     private func serve(_ partition: Partition) -> PartitionError? {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
+        var lastCommit = ContinuousClock.now
         while true {
             switch nextStep(schedule) {
             case .stop: return nil
@@ -90,15 +93,17 @@ extension Replica {
             case .turn(.writes(let writes)):
                 let start = ContinuousClock.now
                 if let error = commit(writes, to: partition) { return error }
-                schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: .now - start)
+                lastCommit = .now
+                schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: lastCommit - start)
                 // Counts that people see should be those of the write they have just made.
                 if monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
             case .turn(.install(let installation)):
                 if let error = install(installation, in: partition) { return error }
             case .maintain:
                 let start = ContinuousClock.now
+                let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
-                    let hasMore = try partition.maintain(now: .now)
+                    let hasMore = try partition.maintain(now: .now, isIdle: isIdle)
                     schedule.maintained(hasMore: hasMore, took: .now - start, now: .now)
                     if !hasMore { options.reportChanged() }
                 } catch {

@@ -5,8 +5,6 @@ internal import VectorMath
 struct CodebookCalibrator {
     /// Most rows that get mates; none of them trained the quantizer.
     static let rowLimit = 4000
-    /// The lowest similarities of mates for which a promise is made.
-    private static let lowestBand: ClosedRange<Float> = 0.30...0.35
     /// Similarities between which the lines of the scan calibration are fitted.
     private static let lineSimilarities: [Float] = [0.30, 0.40, 0.55]
 
@@ -32,7 +30,6 @@ struct CodebookCalibrator {
     /// The calibrated form of a codebook that has everything else.
     mutating func calibrated(_ codebook: Codebook) -> Codebook {
         let wild = simulation.mates(of: sample, rows: rows, .wild)
-        let lowest = simulation.mates(of: sample, rows: rows, .within(Self.lowestBand))
         return Codebook(
             generation: codebook.generation,
             dimension: codebook.dimension,
@@ -43,10 +40,7 @@ struct CodebookCalibrator {
             quantizer: codebook.quantizer,
             energyShare: codebook.energyShare,
             sampleCount: codebook.sampleCount,
-            calibration: RecallCalibration(
-                mateShares: visitedShares(wild, codebook),
-                lowestBandShares: visitedShares(lowest, codebook)
-            ),
+            calibration: RecallCalibration(mateShares: visitedShares(wild, codebook)),
             scanCalibration: scanCalibration(codebook)
         )
     }

@@ -11,7 +11,6 @@ struct MateSimulation {
     enum Similarity {
         /// As two images of one person "in the wild": N(0.60, 0.135), drawn again outside 0.40…0.95.
         case wild
-        case within(ClosedRange<Float>)
         case exactly(Float)
     }
 
@@ -65,7 +64,6 @@ struct MateSimulation {
     private mutating func draw(_ similarity: Similarity) -> Float {
         switch similarity {
         case .exactly(let value): return value
-        case .within(let range): return Float.random(in: range, using: &generator)
         case .wild:
             var gaussian = GaussianSource()
             while true {

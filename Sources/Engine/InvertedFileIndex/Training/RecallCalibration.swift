@@ -30,29 +30,14 @@ package struct RecallCalibration: Sendable, Hashable {
     /// The recall targets that are tabulated.
     package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
 
-    /// How much less than the target may be found of the mates in the lowest band of similarity.
-    package static let lowestBandAllowance = 0.01
-
     /// Points from what was measured: the visited shares at which calibration probes met their mate's list.
     ///
-    /// A target's share finds at least the target of the mates as they occur, and at least the target less
-    /// ``lowestBandAllowance`` of those in the lowest band, both with 95 % confidence (a one-sided binomial bound).
-    /// - Parameters:
-    ///   - mateShares: of mates of 0.40 and above as they occur in photographs taken in the wild.
-    ///   - lowestBandShares: of mates of 0.30 to 0.35. What is nearer is found sooner, so no band is found less often.
-    package init(mateShares: [Double], lowestBandShares: [Double]) {
-        let wild = mateShares.sorted()
-        let lowest = lowestBandShares.sorted()
-        var points: [Point] = []
-        for target in Self.targets {
-            let share = max(
-                Self.share(wild, found: target),
-                Self.share(lowest, found: target - Self.lowestBandAllowance)
-            )
-            points.append(Point(recall: target, visitedShare: share))
-        }
+    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound).
+    package init(mateShares: [Double]) {
+        let sorted = mateShares.sorted()
+        var points = Self.targets.map { Point(recall: $0, visitedShare: Self.share(sorted, found: $0)) }
         points.append(Point(recall: 1, visitedShare: 1))
-        self.init(points: points, probeCount: wild.count + lowest.count)
+        self.init(points: points, probeCount: sorted.count)
     }
 
     /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too

@@ -9,12 +9,13 @@ extension Partition {
     /// merges runs, rewrites a run with many dead rows, overwrites dead embeddings.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
+    /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
     /// - Returns: whether another step may be worth while.
-    package func maintain(now: Timestamp) throws(PartitionError) -> Bool {
+    package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
         do {
             if try removeExpired(now: now) { return true }
             if let codebook = installedCodebook.withLock({ $0 }) {
-                if try fold(codebook) { return true }
+                if try fold(codebook, isIdle: isIdle) { return true }
                 if try mergeRuns(codebook) { return true }
             }
             return try scrub()
@@ -90,11 +91,13 @@ extension Partition {
     }
 
     /// Turns the oldest fresh rows of full chunks into a run.
-    private func fold(_ codebook: Codebook) throws -> Bool {
+    private func fold(_ codebook: Codebook, isIdle: Bool) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
-            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) >= UInt32(options.foldRowCount) else {
+            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) 
+                >= UInt32(isIdle ? min(options.idleFoldRowCount, options.foldRowCount) : options.foldRowCount)
+            else {
                 return false
             }
             let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))

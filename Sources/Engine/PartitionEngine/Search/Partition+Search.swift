@@ -138,8 +138,9 @@ private struct SearchPass {
                 probes.lists(ofProbe: probe, share: codebook.calibration.visitedShare(forRecall: target))
             }
         }
-        let limit =
+        var limit =
             partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
+        if case .recall = search.parameters.effort {} else { limit *= 2 }
         let scanner = ListScanner(codebook: codebook, missRate: search.parameters.effort.codeMissRate)
         let outcome = try scanner.scan(
             probes: probes,
