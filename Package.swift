@@ -277,6 +277,7 @@ let package = Package(
                 "VectorMath"
             ],
             path: "Tests/Foundations/VectorMathTests",
+            exclude: ["arm64"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "kernels.h"
 
 static _Atomic(const struct vk_kernels *) chosen = &vk_kernels_scalar;
@@ -11,8 +16,19 @@ static const struct vk_kernels *in_force(void) {
     return atomic_load_explicit(&chosen, memory_order_relaxed);
 }
 
-// The best kernels of this CPU up to `level`.
-static const struct vk_kernels *best_up_to(int level) {
+#if defined(__aarch64__)
+static int has_dot_product(void) {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return 1;
+#else
+    return 0;
+#endif
+}
+#endif
+
+const struct vk_kernels *vk_best_kernels(int level) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -23,6 +39,8 @@ static const struct vk_kernels *best_up_to(int level) {
                            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
     if (level >= VK_LEVEL_AVX512 && has_avx512) return &vk_kernels_avx512;
     if (level >= VK_LEVEL_AVX2 && has_avx2) return &vk_kernels_avx2;
+#elif defined(__aarch64__)
+    if (level >= VK_LEVEL_NEON) return has_dot_product() ? &vk_kernels_neon_dotprod : &vk_kernels_neon;
 #else
     (void)level;
 #endif
@@ -34,7 +52,7 @@ int vk_level(void) {
 }
 
 int vk_set_level(int level) {
-    const struct vk_kernels *kernels = best_up_to(level);
+    const struct vk_kernels *kernels = vk_best_kernels(level);
     atomic_store_explicit(&chosen, kernels, memory_order_relaxed);
     return kernels->level;
 }
@@ -43,6 +61,7 @@ __attribute__((constructor)) static void choose_at_start(void) {
     int level = VK_LEVEL_AVX512;
     const char *name = getenv("MIEN_KERNEL_LEVEL");
     if (name && strcmp(name, "scalar") == 0) level = VK_LEVEL_SCALAR;
+    if (name && strcmp(name, "neon") == 0) level = VK_LEVEL_NEON;
     if (name && strcmp(name, "avx2") == 0) level = VK_LEVEL_AVX2;
     vk_set_level(level);
 }

@@ -33,7 +33,13 @@ extern const struct vk_kernels vk_kernels_scalar;
 #if defined(__x86_64__)
 extern const struct vk_kernels vk_kernels_avx2;
 extern const struct vk_kernels vk_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct vk_kernels vk_kernels_neon;
+extern const struct vk_kernels vk_kernels_neon_dotprod;
 #endif
+
+// The best kernels of this CPU up to `level`.
+const struct vk_kernels *vk_best_kernels(int level);
 
 // The unit of a dimension of `bits` bits whose scale is 1.
 VK_INLINE float vk_step(unsigned bits) {

@@ -24,7 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VK_LEVEL_SCALAR = 0, VK_LEVEL_AVX2 = 1, VK_LEVEL_AVX512 = 2 };
+// By width of vectors, so that the best level of a CPU is the highest one it has. NEON is that of arm64, with or
+// without its dot product; the AVX levels are those of x86-64.
+enum { VK_LEVEL_SCALAR = 0, VK_LEVEL_NEON = 1, VK_LEVEL_AVX2 = 2, VK_LEVEL_AVX512 = 3 };
 
 enum {
     VK_GROUP_ROWS = 16,        // rows of one group
@@ -46,7 +48,7 @@ struct vk_plane {
 
 enum { VK_ROW_OK = 0, VK_ROW_NOT_FINITE = 1, VK_ROW_BAD_NORM = 2 };
 
-// Level in force: chosen from the CPU at start-up, lowered by MIEN_KERNEL_LEVEL=scalar|avx2|avx512.
+// Level in force: chosen from the CPU at start-up, lowered by MIEN_KERNEL_LEVEL=scalar|neon|avx2|avx512.
 int vk_level(void);
 
 // Takes the given level, or the best one below it that the CPU has; returns the level in force. Process-wide.
