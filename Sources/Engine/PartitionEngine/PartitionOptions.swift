@@ -11,10 +11,10 @@ package struct PartitionOptions: Sendable {
     package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.
     package var compactionDeadShare = 0.2
-    /// Most candidates per probe whose stored embeddings are compared, for `recall`; other efforts take twice as many.
-    /// This many, and a multiple of k.
-    package var candidateFloor = 64
-    package var candidatesPerMatch = 8
+    /// Candidates per probe that are kept to have their stored embeddings compared: this many, and a multiple of k.
+    /// That is for `recall`; other efforts keep four times as many.
+    package var candidateFloor = 32
+    package var candidatesPerMatch = 4
     /// Receipts kept for writes sent again.
     package var receiptLimit = 65_536
     /// Writes are refused while less than this is free on the disk.

@@ -8,9 +8,11 @@ struct ScanScratch: ~Copyable {
     /// several probes share a block its bytes are in cache, and reading a third plane jointly is cheaper than a test.
     private let untestedPlanes: Int
     private let calibration: ScanCalibration
-    /// Standard normal deviations below the calibrated lines at which rows are given up.
-    private let planeDeviations: Float
+    /// Standard normal deviations below the line of the whole code at which rows are given up.
     private let wholeDeviations: Float
+    /// The same for the planes before the last, below the line of the worst candidate kept. One row of fifteen that is
+    /// just as good as that one is lost at each plane; what ends as a match is better by several deviations.
+    private static let planeDeviations: Float = 1.5
     private let rows: UnsafeMutableBufferPointer<UInt32>
     private let sums: UnsafeMutableBufferPointer<UInt16>
     private let thresholds: UnsafeMutableBufferPointer<Int32>
@@ -29,16 +31,14 @@ struct ScanScratch: ~Copyable {
     /// `[probeCount]`: the estimate that each probe's thresholds are for.
     private let thresholdEstimates: UnsafeMutableBufferPointer<Float>
 
-    /// - Parameter missRate: half of it is spent on the whole code, the rest on the planes before the last.
+    /// - Parameter missRate: share that the whole code may lose of the rows that are just similar enough to matter.
     init(codebook: Codebook, probes prepared: PreparedProbes, missRate: Double) {
         let probes = VectorKernels.maximumScanProbes
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         planeCount = codebook.plan.planeCount
         untestedPlanes = prepared.probeCount == 1 ? 1 : 2
         calibration = codebook.scanCalibration
-        wholeDeviations = Float(NormalDistribution.deviations(forTail: missRate / 2))
-        let testedPlanes = max(1, planeCount - 1 - untestedPlanes)
-        planeDeviations = Float(NormalDistribution.deviations(forTail: missRate / 2 / Double(testedPlanes)))
+        wholeDeviations = Float(NormalDistribution.deviations(forTail: missRate))
         unsafe rows = .allocate(capacity: probes * capacity)
         unsafe sums = .allocate(capacity: probes * capacity)
         unsafe thresholds = .allocate(capacity: probes * planeCount)
@@ -98,7 +98,7 @@ struct ScanScratch: ~Copyable {
         unsafe thresholdEstimates[probe] = estimate
         let line = unsafe lines[probe]
         for plane in min(untestedPlanes, planeCount - 1)..<planeCount - 1 {
-            let least = calibration.planes[plane].least(for: estimate - line.meanTerm, deviations: planeDeviations)
+            let least = calibration.planes[plane].least(for: estimate - line.meanTerm, deviations: Self.planeDeviations)
             let index = probe * planeCount + plane
             unsafe allThresholds[index] = threshold(forSum: (least - biases[index]) / line.step)
         }

@@ -5,6 +5,8 @@ internal import VectorMath
 struct CodebookCalibrator {
     /// Most rows that get mates; none of them trained the quantizer.
     static let rowLimit = 4000
+    /// Mates of each row for the visited shares: the more, the less the confidence bound costs.
+    private static let matesPerRow = 4
     /// Similarities between which the lines of the scan calibration are fitted.
     private static let lineSimilarities: [Float] = [0.30, 0.40, 0.55]
 
@@ -29,7 +31,9 @@ struct CodebookCalibrator {
 
     /// The calibrated form of a codebook that has everything else.
     mutating func calibrated(_ codebook: Codebook) -> Codebook {
-        let wild = simulation.mates(of: sample, rows: rows, .wild)
+        let shares = (0..<Self.matesPerRow).flatMap { _ in
+            visitedShares(simulation.mates(of: sample, rows: rows, .wild), codebook)
+        }
         return Codebook(
             generation: codebook.generation,
             dimension: codebook.dimension,
@@ -40,7 +44,7 @@ struct CodebookCalibrator {
             quantizer: codebook.quantizer,
             energyShare: codebook.energyShare,
             sampleCount: codebook.sampleCount,
-            calibration: RecallCalibration(mateShares: visitedShares(wild, codebook)),
+            calibration: RecallCalibration(mateShares: shares),
             scanCalibration: scanCalibration(codebook)
         )
     }

@@ -95,8 +95,9 @@ extension Partition {
         try environment.read { reading in
             let before = try state(reading)
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
-            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) 
-                >= UInt32(isIdle ? min(options.idleFoldRowCount, options.foldRowCount) : options.foldRowCount)
+            guard
+                rows.sealedRow - min(before.foldedRow, rows.sealedRow)
+                    >= UInt32(isIdle ? min(options.idleFoldRowCount, options.foldRowCount) : options.foldRowCount)
             else {
                 return false
             }

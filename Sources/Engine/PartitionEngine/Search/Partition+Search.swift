@@ -38,6 +38,9 @@ extension Partition {
 
 /// One attempt at a search, within one read transaction.
 private struct SearchPass {
+    /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
+    private static let codeMissRate = 0.001
+
     private let partition: Partition
     private let search: PartitionSearch
     private let room: Int
@@ -140,8 +143,8 @@ private struct SearchPass {
         }
         var limit =
             partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
-        if case .recall = search.parameters.effort {} else { limit *= 2 }
-        let scanner = ListScanner(codebook: codebook, missRate: search.parameters.effort.codeMissRate)
+        if case .recall = search.parameters.effort {} else { limit *= 4 }
+        let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let outcome = try scanner.scan(
             probes: probes,
             selections: selections,
@@ -280,15 +283,5 @@ private struct SearchPass {
         if listShare >= 1, flatShare >= 1 { return state.faceCount }
         let done = listShare * Double(firstFlatRow) + flatShare * Double(state.nextRow - firstFlatRow)
         return UInt64(Double(state.faceCount) * done / Double(max(1, state.nextRow)))
-    }
-}
-
-extension SearchEffort {
-    /// Share that codes may lose of the mates that are as similar as the last match: nearer ones are lost less often.
-    fileprivate var codeMissRate: Double {
-        switch self {
-        case .recall(let target): min(0.05, max(0.0005, 1 - target))
-        case .exact, .full, .lists: 0.005
-        }
     }
 }
