@@ -134,11 +134,12 @@ struct CodebookTrainerTests {
                 lists: lists,
                 matchLimit: 10,
                 candidateLimit: 2000,
-                shouldStop: { false }
-            ) { _, rows in
-                compared += rows.count
-                return -.infinity
-            }
+                shouldStop: { false },
+                comparing: { _, rows in
+                    compared += rows.count
+                    return -.infinity
+                }
+            )
             #expect(compared == 1100)
         }
     }

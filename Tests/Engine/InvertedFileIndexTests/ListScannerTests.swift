@@ -57,11 +57,12 @@ struct ListScannerTests {
                 lists: lists,
                 matchLimit: 1,
                 candidateLimit: limit,
-                shouldStop: { false }
-            ) { probe, rows in
-                compared[probe] += rows
-                return -.infinity
-            }
+                shouldStop: { false },
+                comparing: { probe, rows in
+                    compared[probe] += rows
+                    return -.infinity
+                }
+            )
             return (outcome, compared.map { $0.sorted() })
         }
 
@@ -133,12 +134,13 @@ struct ListScannerTests {
                 lists: lists,
                 matchLimit: 3,
                 candidateLimit: 100,
-                shouldStop: { false }
-            ) { probe, rows in
-                found[probe].formUnion(rows)
-                let best = found[probe].map { similarities[probe][Int($0)] }.sorted(by: >)
-                return best.count >= 3 ? best[2] : -.infinity
-            }
+                shouldStop: { false },
+                comparing: { probe, rows in
+                    found[probe].formUnion(rows)
+                    let best = found[probe].map { similarities[probe][Int($0)] }.sorted(by: >)
+                    return best.count >= 3 ? best[2] : -.infinity
+                }
+            )
             compared += Int(outcome.rowsReranked)
             for probe in 0..<probeCount {
                 let best = similarities[probe].indices.sorted { similarities[probe][$0] > similarities[probe][$1] }
@@ -196,8 +198,9 @@ struct ListScannerTests {
                 shouldStop: {
                     asked += 1
                     return asked > limit
-                }
-            ) { _, _ in -.infinity }
+                },
+                comparing: { _, _ in -.infinity }
+            )
             #expect(outcome.completedShare == Double(outcome.listsVisited) / 48)
             #expect(outcome.listsVisited >= visitsBefore && outcome.listsVisited <= 48)
             #expect(limit > 0 || outcome.listsVisited == 0)
