@@ -35,29 +35,26 @@ struct ProbeRotation: Sendable {
 
     init(projection: [Float], dimension: Int) {
         self.dimension = dimension
-        var rows: [Int8] = []
-        rows.reserveCapacity(projection.count)
+        (rows, steps) = Self.quantized(projection, dimension: dimension)
+    }
+
+    /// Vectors `[n × dimension]`, each scaled to ±127 and rounded, and what a unit of each stands for.
+    private static func quantized(_ vectors: [Float], dimension: Int) -> (bytes: [Int8], steps: [Float]) {
+        var bytes: [Int8] = []
+        bytes.reserveCapacity(vectors.count)
         var steps: [Float] = []
-        for first in stride(from: 0, to: projection.count, by: dimension) {
-            let row = projection[first..<first + dimension]
-            rows.append(contentsOf: CoarseQuantizer.quantize(row))
-            steps.append(row.reduce(0) { max($0, abs($1)) } / 127)
+        for first in stride(from: 0, to: vectors.count, by: dimension) {
+            let vector = vectors[first..<first + dimension]
+            bytes.append(contentsOf: CoarseQuantizer.quantize(vector))
+            steps.append(vector.reduce(0) { max($0, abs($1)) } / 127)
         }
-        self.rows = rows
-        self.steps = steps
+        return (bytes, steps)
     }
 
     /// `[n × rowCount]` from `[n × dimension]`.
     func rotate(_ probes: [Float]) -> [Float] {
         let probeCount = probes.count / dimension
-        var bytes: [Int8] = []
-        bytes.reserveCapacity(probes.count)
-        var probeSteps: [Float] = []
-        for first in stride(from: 0, to: probes.count, by: dimension) {
-            let probe = probes[first..<first + dimension]
-            bytes.append(contentsOf: CoarseQuantizer.quantize(probe))
-            probeSteps.append(probe.reduce(0) { max($0, abs($1)) } / 127)
-        }
+        let (bytes, probeSteps) = Self.quantized(probes, dimension: dimension)
         var sums = [Int32](repeating: 0, count: probeCount * steps.count)
         unsafe bytes.withUnsafeBufferPointer { bytes in
             unsafe rows.withUnsafeBufferPointer { rows in
