@@ -53,9 +53,9 @@ struct CodebookCalibrator {
     private func visitedShares(_ mates: [Float], _ codebook: Codebook) -> [Double] {
         let rotated = codebook.rotate(probes: mates)
         let (coded, quantizer) = (codebook.plan.codedDimension, codebook.quantizer)
-        return zip(rows.indices, assignment).enumerated().map { index, place in
+        return assignment.enumerated().map { index, list in
             let scores = quantizer.scores(rotated: rotated[index * coded..<(index + 1) * coded])
-            let own = Int(place.1)
+            let own = Int(list)
             var share = 0.0
             for list in scores.indices where scores[list] > scores[own] || (scores[list] == scores[own] && list <= own)
             {
