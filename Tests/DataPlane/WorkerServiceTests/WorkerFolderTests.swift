@@ -118,7 +118,9 @@ import WorkerService
             with: [UInt8](repeating: 0xee, count: 32_768)
         )
         try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, coordinator in
-            let report = try await coordinator.report { $0.replicas.count == 2 }
+            let report = try await coordinator.report { report in
+                report.replicas.count == 2 && report.replicas.allSatisfy { $0.state != .opening }
+            }
             #expect(report.replicas.map(\.state) == [.failed, .serving])
             let ids = test.ids(10, in: 1)
             #expect(try await harness.call(test.search(ids, in: 1)).matches.map { $0.first?.faceID } == ids)
