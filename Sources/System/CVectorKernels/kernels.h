@@ -13,9 +13,7 @@ struct vk_kernels {
     int level;
     void (*encode)(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                    const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
-    void (*scan_codes)(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                       const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                       uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
+    void (*scan_codes)(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
     // Blocks of 1...4 probes; row r of probe p goes to out[p * out_stride + r].
     void (*dot_f16)(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                     float *out, size_t out_stride);
@@ -57,6 +55,14 @@ VK_INLINE void vk_planes_of_segment(const struct vk_plane *planes, size_t plane_
 // One value in scalar code, for the portable level and for the tails of the others.
 float vk_scalar_f16_to_f32(uint16_t half);
 uint16_t vk_scalar_f32_to_f16(float value);
+
+// The factor of a record as a float.
+VK_INLINE float vk_factor(uint16_t half) {
+    const uint32_t bits = ((uint32_t)half << 13) + ((uint32_t)(127 - 15) << 23);
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
 
 // Prefetches `bytes` from `offset` bytes behind `base`, line by line; the range need not exist.
 VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
