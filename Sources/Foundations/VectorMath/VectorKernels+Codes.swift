@@ -111,13 +111,18 @@ extension VectorKernels {
         )
     }
 
-    /// How sums become estimates of `⟨y, what planes stand for⟩`: `step * sum + headBias` after the heads, where the sum
-    /// is that of the heads' table entries, and `step * sum + bias` after all planes, where the weights of the records'
-    /// bits are added.
+    /// How sums become estimates of `⟨y, what planes stand for⟩`: `step * sum + headBias` after the heads, the sum being
+    /// that of their table entries, and `step * sum + bias` after all planes, with the weights of the records' bits.
     package struct Estimator: Hashable, Sendable {
         package let step: Float
         package let headBias: Float
         package let bias: Float
+
+        package init(step: Float, headBias: Float, bias: Float) {
+            self.step = step
+            self.headBias = headBias
+            self.bias = bias
+        }
     }
 
     /// Prepares what a scan looks up for one rotated probe.
@@ -154,7 +159,7 @@ extension VectorKernels {
 
     /// One probe of a scan, and what the scan found for it.
     @safe
-    package struct ScanProbe {
+    package struct ScanProbe: BitwiseCopyable {
         private var probe: vk_scan_probe
 
         /// - Parameters:

@@ -1,4 +1,4 @@
-// What the scans with and without dot product share: sums of a group, the slots among them above a threshold, and records.
+// What the scans with and without dot product share: sums of a group, the slots among them above a threshold, records.
 #pragma once
 
 #include "kernels_neon.h"

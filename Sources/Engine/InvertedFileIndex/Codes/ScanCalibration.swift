@@ -33,6 +33,16 @@ package struct ScanCalibration: Hashable, Sendable {
         self.whole = whole
     }
 
+    /// The estimate of the heads that a mate of this similarity seldom stays below.
+    ///
+    /// What the whole code and its heads fall short by is independent, so variances add up.
+    func headLeast(for similarity: Float, deviations: Float) -> Float {
+        let inherited = head.slope * whole.deviation
+        let deviation = (head.deviation * head.deviation + inherited * inherited).squareRoot()
+        let estimate = whole.least(for: similarity, deviations: 0)
+        return head.least(for: estimate, deviations: 0) - deviations * deviation
+    }
+
     /// Nothing is given up before the whole code is read; for tests and for codebooks of too few rows.
     package static let none: ScanCalibration = {
         let line = Line(intercept: 0, slope: 1, deviation: .infinity)

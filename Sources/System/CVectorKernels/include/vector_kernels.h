@@ -7,13 +7,14 @@
 // accumulator l += accumulator l + h for h = 8, 4, 2, 1. Accumulator 0 is the result.
 //
 // Code layout. A code is plane_count planes of 16 bytes. A plane holds 32 positions of 4 bits: byte 4 z + j
-// (z, j in 0..3) has position 8 z + j in its low and position 8 z + 4 + j in its high nibble. A row-major code has plane
-// p in bytes 16 p ..< 16 p + 16. Packed codes lie in slots, 16 of which form a group:
+// (z, j in 0..3) has position 8 z + j in its low and position 8 z + 4 + j in its high nibble. A row-major code has
+// plane p in bytes 16 p ..< 16 p + 16. Packed codes lie in slots, 16 of which form a group:
 //   heads        the first VK_HEAD_PLANES planes, or all of fewer, each in an array of its own: group g starts at
 //                256 g; byte 64 z + 4 v + j of a group is byte 4 z + j of that plane of slot v of the group.
 //   records      what only slots that pass the heads are asked for, slot by slot, vk_record_bytes apart: the other
 //                planes as in a row-major code, the row id (uint32, VK_ABSENT_ROW in a slot without a row), the factor
-//                (float16, normal, above 0 and finite), zeros. A record of a code of 5 planes is 64 bytes, one cache line where it is aligned.
+//                (float16, normal, above 0 and finite), zeros. A record of a code of 5 planes is 64 bytes, one cache
+//                line where it is aligned.
 // A plane has one bit for each of 128 dimensions: position i holds dimensions 4 i + t behind its first as bit t. A
 // dimension of n bits (1...4) is quantized uniformly: with unit = step[n] * scale[d], u = floor(y[d] / unit) + 2^(n-1),
 // clamped to 0 ... 2^n - 1, stands for (u - 2^(n-1) + 0.5) unit. Bit b of n, the most significant being bit 0, adds
@@ -108,8 +109,8 @@ struct vk_estimator {
 
 // Prepares the estimator of one probe.
 //   y        [dims], rotated probe
-//   lut      [vk_head_count x 512]: the 16 entries of (z, half h: 0 low 1 high, j) start at byte ((z * 2 + h) * 4 + j) * 16
-//            of their plane
+//   lut      [vk_head_count x 512]: the 16 entries of (z, half h: 0 low 1 high, j) start at byte
+//            ((z * 2 + h) * 4 + j) * 16 of their plane
 //   weights  [vk_tail_count x 128]: one for each bit of a plane, least significant bit of its first byte first
 // Entries are rounded to nearest of (value - least value of its table) / step, weights to nearest of what a 1 adds over
 // a 0, / step. The step is the least at which entries fit 0...255 and weights -127...127, or 1 when all are zero.
@@ -133,7 +134,8 @@ struct vk_scan_probe {
     int32_t head_threshold;  // slots with a sum of the heads above it are read on; -1 reads all on
     float least_estimate;    // rows with an estimate of at least this are found
     uint32_t *row_ids;       // [16 group_count], found rows in order of their slots; behind them is scratch
-    float *estimates;        // [16 group_count], likewise: mean_term + factor * (step * sum + bias), each operation rounded
+    // [16 group_count], likewise: mean_term + factor * (step * sum + bias), each operation rounded.
+    float *estimates;
     size_t count;            // rows found
 };
 
