@@ -31,22 +31,27 @@ enum RowKernel {
         }
     }
 
-    /// Every probe against the rows of one chunk: `[probeCount × 128]`.
+    /// Every probe against rows side by side.
+    ///
+    /// - Parameter out: `[probeCount × rowCount]`, and what lies behind is left alone.
     static func similarities(
         probes: EmbeddingMatrix,
-        chunk: UnsafeRawPointer,
+        rows: UnsafeRawPointer,
+        rowCount: Int,
         shape: RowChunk.Shape,
         into out: inout [Float]
     ) {
-        let componentCount = RowChunk.rowCount * shape.dimension
+        let componentCount = rowCount * shape.dimension
+        let similarityCount = probes.rowCount * rowCount
         unsafe probes.values.withUnsafeBufferPointer { probes in
             unsafe out.withUnsafeMutableBufferPointer { out in
+                let out = unsafe UnsafeMutableBufferPointer(rebasing: out[0..<similarityCount])
                 switch shape.precision {
                 case .float16:
                     unsafe VectorKernels.dotFloat16(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: UInt16.self),
+                            start: rows.assumingMemoryBound(to: UInt16.self),
                             count: componentCount
                         ),
                         dimension: shape.dimension,
@@ -56,7 +61,7 @@ enum RowKernel {
                     unsafe VectorKernels.dotFloat32(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: Float.self),
+                            start: rows.assumingMemoryBound(to: Float.self),
                             count: componentCount
                         ),
                         dimension: shape.dimension,
