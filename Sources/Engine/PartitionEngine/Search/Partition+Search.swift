@@ -183,20 +183,29 @@ private struct SearchPass {
         withProbe probe: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
-        var pointers: [UnsafeRawPointer] = unsafe []
-        unsafe pointers.reserveCapacity(rowIDs.count)
-        for row in rowIDs {
-            guard let pointer = try unsafe rows.row(row, transaction) else {
-                throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+        let floor = search.parameters.threshold ?? -.infinity
+        try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
+            for (index, row) in rowIDs.enumerated() {
+                guard let pointer = try unsafe rows.row(row, transaction) else {
+                    throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+                }
+                unsafe pointers[index] = unsafe pointer
             }
-            unsafe pointers.append(pointer)
+            unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
+                unsafe search.probes.row(probe).withUnsafeBufferPointer { probe in
+                    unsafe RowKernel.similarities(
+                        probe: probe,
+                        rows: UnsafeBufferPointer(pointers),
+                        shape: rows.shape,
+                        into: similarities
+                    )
+                }
+                for (index, row) in rowIDs.enumerated() {
+                    let similarity = unsafe similarities[index]
+                    if similarity >= floor { offer(row, similarity, probe: probe) }
+                }
+            }
         }
-        let similarities = unsafe RowKernel.similarities(
-            probe: search.probes.row(probe),
-            rows: pointers,
-            shape: rows.shape
-        )
-        for (row, similarity) in zip(rowIDs, similarities) { offer(row, similarity, probe: probe) }
     }
 
     /// Compares every probe with every live row from `first` on, the first of a full chunk or of the tail; the share of
@@ -257,8 +266,8 @@ private struct SearchPass {
         }
     }
 
+    /// Offers a live row that is not below the search's threshold.
     private mutating func offer(_ row: UInt32, _ similarity: Float, probe: Int) {
-        guard similarity >= search.parameters.threshold ?? -.infinity else { return }
         best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
     }
 

@@ -6,28 +6,23 @@ internal import VectorMath
 /// similarity is the same bits however it is reached.
 enum RowKernel {
     /// One probe against scattered rows.
+    ///
+    /// - Parameter out: `[rows.count]`.
     static func similarities(
-        probe: ArraySlice<Float>,
-        rows: [UnsafeRawPointer],
-        shape: RowChunk.Shape
-    ) -> [Float] {
-        unsafe [Float](unsafeUninitializedCapacity: rows.count) { out, initialized in
-            let out = unsafe UnsafeMutableBufferPointer(rebasing: out[0..<rows.count])
-            unsafe probe.withUnsafeBufferPointer { probe in
-                switch shape.precision {
-                case .float16:
-                    let pointers = unsafe rows.map { unsafe Optional($0.assumingMemoryBound(to: UInt16.self)) }
-                    unsafe pointers.withUnsafeBufferPointer {
-                        unsafe VectorKernels.dotFloat16Gather(probe: probe, rows: $0, out: out)
-                    }
-                case .float32:
-                    let pointers = unsafe rows.map { unsafe Optional($0.assumingMemoryBound(to: Float.self)) }
-                    unsafe pointers.withUnsafeBufferPointer {
-                        unsafe VectorKernels.dotFloat32Gather(probe: probe, rows: $0, out: out)
-                    }
-                }
+        probe: UnsafeBufferPointer<Float>,
+        rows: UnsafeBufferPointer<UnsafeRawPointer?>,
+        shape: RowChunk.Shape,
+        into out: UnsafeMutableBufferPointer<Float>
+    ) {
+        switch shape.precision {
+        case .float16:
+            unsafe rows.withMemoryRebound(to: UnsafePointer<UInt16>?.self) { rows in
+                unsafe VectorKernels.dotFloat16Gather(probe: probe, rows: rows, out: out)
             }
-            initialized = unsafe rows.count
+        case .float32:
+            unsafe rows.withMemoryRebound(to: UnsafePointer<Float>?.self) { rows in
+                unsafe VectorKernels.dotFloat32Gather(probe: probe, rows: rows, out: out)
+            }
         }
     }
 
