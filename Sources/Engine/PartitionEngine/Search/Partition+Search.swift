@@ -184,6 +184,8 @@ private struct SearchPass {
         _ transaction: borrowing ReadTransaction
     ) throws {
         let floor = search.parameters.threshold ?? -.infinity
+        // Read once: within the loop, each use of a member of `self` would be a copy.
+        let rows = rows
         try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
             for (index, row) in rowIDs.enumerated() {
                 guard let pointer = try unsafe rows.row(row, transaction) else {
