@@ -1,4 +1,5 @@
 /// What a reader met in bytes that do not hold what they should.
+@usableFromInline
 package enum BinaryCodingError: Error, Hashable, Sendable {
     /// A field of `wanted` bytes at `offset` where only `available` are left.
     case truncated(offset: Int, wanted: Int, available: Int)
@@ -10,6 +11,7 @@ package enum BinaryCodingError: Error, Hashable, Sendable {
 }
 
 extension BinaryCodingError: CustomStringConvertible {
+    @usableFromInline
     package var description: String {
         switch self {
         case .truncated(let offset, let wanted, let available):
@@ -23,17 +25,23 @@ extension BinaryCodingError: CustomStringConvertible {
 
 /// Reads little-endian fields in order; never past the end, whatever the bytes say.
 @safe
+@usableFromInline
 package struct ByteReader: ~Copyable {
-    private let bytes: UnsafeRawBufferPointer
-    package private(set) var offset = 0
+    @usableFromInline
+    let bytes: UnsafeRawBufferPointer
+    @usableFromInline
+    package internal(set) var offset = 0
 
     /// - Parameter bytes: valid for as long as the reader is used.
     package init(_ bytes: UnsafeRawBufferPointer) {
         unsafe self.bytes = unsafe bytes
     }
 
+    @inlinable
     package var remainingByteCount: Int { unsafe bytes.count - offset }
 
+    /// Inlinable: generic code that is not made for its type looks the type up at run time, a field at a time.
+    @inlinable
     package mutating func read<Value: FixedWidthInteger>(
         _ type: Value.Type = Value.self
     ) throws(BinaryCodingError) -> Value {
@@ -84,7 +92,8 @@ package struct ByteReader: ~Copyable {
         if remainingByteCount > 0 { throw .trailingBytes(count: remainingByteCount) }
     }
 
-    private func require(_ byteCount: Int) throws(BinaryCodingError) {
+    @inlinable
+    func require(_ byteCount: Int) throws(BinaryCodingError) {
         guard byteCount >= 0, byteCount <= remainingByteCount else {
             throw .truncated(offset: offset, wanted: byteCount, available: remainingByteCount)
         }

@@ -6,8 +6,8 @@
 // For bodies that are compiled once per number of probes.
 #define VK_INLINE static inline __attribute__((always_inline))
 
-// Rows fetched ahead of a gather.
-enum { VK_GATHER_AHEAD = 4 };
+// How far ahead a gather fetches the first line of a row, and the whole of it.
+enum { VK_GATHER_TOUCH = 32, VK_GATHER_AHEAD = 4 };
 
 struct vk_kernels {
     int level;
@@ -69,3 +69,13 @@ VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
     const uintptr_t first = (uintptr_t)base + offset;
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 3);
 }
+
+// Runs a statement for each of `n` scattered rows, fetched in time. Each row lies on a page of its own: its first line
+// is fetched long before its turn, so that the page's translation is at hand when the rest is fetched.
+#define VK_GATHER(row_bytes, statement) \
+    for (size_t r = 0; r < n && r < VK_GATHER_TOUCH; r++) vk_prefetch(rows[r], 0, 1); \
+    for (size_t r = 0; r < n; r++) { \
+        if (r + VK_GATHER_TOUCH < n) vk_prefetch(rows[r + VK_GATHER_TOUCH], 0, 1); \
+        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, row_bytes); \
+        statement; \
+    }
