@@ -111,8 +111,8 @@ extension VectorKernels {
         )
     }
 
-    /// How sums become estimates of `⟨y, what planes stand for⟩`: `step * sum + headBias` after the heads, the sum
-    /// being that of their table entries, and `step * sum + bias` after all planes, with the weights of the records' bits.
+    /// How sums become estimates of `⟨y, what planes stand for⟩`: `step * sum + headBias` after the heads, with the sum
+    /// of their table entries, and `step * sum + bias` after all planes, with the weights of the records' bits too.
     package struct Estimator: Hashable, Sendable {
         package let step: Float
         package let headBias: Float

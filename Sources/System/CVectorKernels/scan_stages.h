@@ -33,7 +33,7 @@ struct vk_passed {
 
 VK_INLINE void pass_heads(const struct vk_code_block *block, const struct vk_scan_probe *probes,
                           const size_t probe_count, struct vk_passed *passed) {
-    const size_t head_count = vk_head_count(block->plane_count);
+    const size_t head_count = vk_head_count(block->plane_count), record_bytes = vk_record_bytes(block->plane_count);
     for (size_t probe = 0; probe < probe_count; probe++) passed[probe].count = 0;
     for (size_t g = 0; g < block->group_count; g++) {
         for (size_t p = 0; p < head_count; p++) {
@@ -44,7 +44,10 @@ VK_INLINE void pass_heads(const struct vk_code_block *block, const struct vk_sca
         for (size_t probe = 0; probe < probe_count; probe++) {
             struct vk_passed *own = &passed[probe];
             const unsigned mask = rows_above(sums[probe], probes[probe].head_threshold);
-            own->count = append_slots(sums[probe], mask, (uint32_t)(g * VK_GROUP_ROWS), own->entry, own->count);
+            const size_t first = own->count;
+            own->count = append_slots(sums[probe], mask, (uint32_t)(g * VK_GROUP_ROWS), own->entry, first);
+            // The first record of the group, or any: asking whether there is one would cost more.
+            vk_prefetch(block->records, (own->entry[first] >> 16) * record_bytes, record_bytes);
         }
     }
 }
