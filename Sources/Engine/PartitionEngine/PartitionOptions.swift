@@ -13,8 +13,8 @@ package struct PartitionOptions: Sendable {
     package var compactionDeadShare = 0.2
     /// Candidates per probe that are kept to have their stored embeddings compared: this many, and a multiple of k.
     /// That is for `recall`; other efforts keep four times as many.
-    package var candidateFloor = 32
-    package var candidatesPerMatch = 4
+    package var candidateFloor = 24
+    package var candidatesPerMatch = 3
     /// Receipts kept for writes sent again.
     package var receiptLimit = 65_536
     /// Writes are refused while less than this is free on the disk.
