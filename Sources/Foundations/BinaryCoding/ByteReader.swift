@@ -1,4 +1,5 @@
 /// What a reader met in bytes that do not hold what they should.
+@usableFromInline
 package enum BinaryCodingError: Error, Hashable, Sendable {
     /// A field of `wanted` bytes at `offset` where only `available` are left.
     case truncated(offset: Int, wanted: Int, available: Int)
@@ -10,6 +11,7 @@ package enum BinaryCodingError: Error, Hashable, Sendable {
 }
 
 extension BinaryCodingError: CustomStringConvertible {
+    @usableFromInline
     package var description: String {
         switch self {
         case .truncated(let offset, let wanted, let available):
@@ -22,31 +24,45 @@ extension BinaryCodingError: CustomStringConvertible {
 }
 
 /// Reads little-endian fields in order; never past the end, whatever the bytes say.
+///
+/// Inlinable: a reader of records that is called across modules for each number takes five times as long.
+@usableFromInline
 @safe
 package struct ByteReader: ~Copyable {
-    private let bytes: UnsafeRawBufferPointer
-    package private(set) var offset = 0
+    @usableFromInline
+    let bytes: UnsafeRawBufferPointer
+    @usableFromInline
+    var nextOffset = 0
 
     /// - Parameter bytes: valid for as long as the reader is used.
+    @inlinable
     package init(_ bytes: UnsafeRawBufferPointer) {
         unsafe self.bytes = unsafe bytes
     }
 
+    /// Of the next field.
+    @inlinable
+    package var offset: Int { nextOffset }
+
+    @inlinable
     package var remainingByteCount: Int { unsafe bytes.count - offset }
 
+    @inlinable
     package mutating func read<Value: FixedWidthInteger>(
         _ type: Value.Type = Value.self
     ) throws(BinaryCodingError) -> Value {
         let byteCount = MemoryLayout<Value>.size
         try require(byteCount)
-        defer { offset += byteCount }
+        defer { nextOffset += byteCount }
         return Value(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
     }
 
+    @inlinable
     package mutating func readFloat() throws(BinaryCodingError) -> Float {
         Float(bitPattern: try read(UInt32.self))
     }
 
+    @inlinable
     package mutating func readDouble() throws(BinaryCodingError) -> Double {
         Double(bitPattern: try read(UInt64.self))
     }
@@ -63,7 +79,7 @@ package struct ByteReader: ~Copyable {
 
     package mutating func readBytes(count: Int) throws(BinaryCodingError) -> [UInt8] {
         try require(count)
-        defer { offset += count }
+        defer { nextOffset += count }
         return unsafe Array(bytes[offset..<offset + count])
     }
 
@@ -72,19 +88,36 @@ package struct ByteReader: ~Copyable {
         let byteCount = Int(try read(UInt16.self))
         let start = offset
         try require(byteCount)
-        defer { offset += byteCount }
+        defer { nextOffset += byteCount }
         guard let text = unsafe String(validating: bytes[offset..<offset + byteCount], as: UTF8.self) else {
             throw .invalidText(offset: start)
         }
         return text
     }
 
+    /// The bytes of a text as ``readString()`` reads it, in place and not checked to be UTF-8.
+    @inlinable
+    package mutating func readTextBytes() throws(BinaryCodingError) -> UnsafeRawBufferPointer {
+        let byteCount = Int(try read(UInt16.self))
+        try require(byteCount)
+        defer { nextOffset += byteCount }
+        return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount])
+    }
+
+    @inlinable
+    package mutating func skip(byteCount: Int) throws(BinaryCodingError) {
+        try require(byteCount)
+        nextOffset += byteCount
+    }
+
     /// Ends reading; bytes that are left are an error.
+    @inlinable
     package consuming func finish() throws(BinaryCodingError) {
         if remainingByteCount > 0 { throw .trailingBytes(count: remainingByteCount) }
     }
 
-    private func require(_ byteCount: Int) throws(BinaryCodingError) {
+    @inlinable
+    func require(_ byteCount: Int) throws(BinaryCodingError) {
         guard byteCount >= 0, byteCount <= remainingByteCount else {
             throw .truncated(offset: offset, wanted: byteCount, available: remainingByteCount)
         }
