@@ -116,6 +116,7 @@ extension PartitionOptions {
         options.foldRowCount = 128
         options.foldRowLimit = 256
         options.mergeRatio = 1
+        options.keptFilterRecordCount = 30
         options.mapByteCount = 1 << 30
         options.minimumFreeByteCount = 0
         return options

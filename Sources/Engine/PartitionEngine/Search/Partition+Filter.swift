@@ -14,13 +14,11 @@ enum PassingRows {
 extension Partition {
     /// Records that are looked at without a question whether to stop.
     private static let recordsPerStep = 1024
-    /// Records from which on the rows found are kept for later searches: about a millisecond.
-    private static let costlyRecordCount = 4096
 
     /// Finds the rows that pass a filter; nil when `shouldStop` said so before all were found.
     ///
     /// Rows of a person or an external image are found in the tables that list them. Other conditions are held against
-    /// the record of every face, at about 0.1 µs each, but once only: see ``FilterCache``.
+    /// the record of every face, at about 0.15 µs each, but once only: see ``FilterCache``.
     func passingRows(
         _ wanted: FaceFilter?,
         _ state: PartitionState,
@@ -33,12 +31,12 @@ extension Partition {
         if bitmap.rowCount == state.nextRow { return .many(bitmap) }
         let known = bitmap.rowCount
         let listed = try listedRows(filter, from: known, transaction)
-        if known == 0, let listed, listed.count < Self.costlyRecordCount {
+        if known == 0, let listed, listed.count < options.keptFilterRecordCount {
             return .few(try listed.filter { try examine($0, filter, transaction).passes })
         }
         bitmap.extend(to: state.nextRow)
         let isDone =
-            if let listed {
+            if let listed, listed.count < state.nextRow / 4 {
                 try insert(listed, into: &bitmap, filter, transaction, shouldStop: shouldStop)
             } else if (state.nextRow - known) < state.nextRow / 4 {
                 try insertRows(from: known, into: &bitmap, filter, transaction, shouldStop: shouldStop)
