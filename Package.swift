@@ -291,7 +291,8 @@ let package = Package(
         .testTarget(
             name: "PartitionEngineTests",
             dependencies: [
-                "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore", "VectorMath",
+                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore",
+                "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
             swiftSettings: strict

@@ -65,6 +65,7 @@ def search(collection, model, k, threshold, recall, token, probes):
     payload = string(collection) + string(model) + struct.pack("<I", k)
     payload += b"\0" if threshold is None else struct.pack("<Bf", 1, threshold)
     payload += struct.pack("<Bd", 4, recall)
+    payload += b"\0"  # no filter
     payload += b"\x01"
     payload += b"\0" if token is None else struct.pack("<BI", 1, len(token)) + token
     return payload + matrix(len(payload), probes)

@@ -24,6 +24,7 @@ package final class Partition: Sendable {
     let rowAddresses = RowAddresses()
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
+    let filterCache = FilterCache()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
     private let sequence: Atomic<UInt64>
@@ -50,14 +51,15 @@ package final class Partition: Sendable {
         }
     }
 
-    /// Opens a partition; serves at once.
+    /// Opens a partition; serves at once, but for one of an earlier format, which is brought up to date first.
     package static func open(at directory: String, options: PartitionOptions) throws(PartitionError) -> Partition {
         do {
             let environment = try openEnvironment(directory, options: options, create: false)
             let tables: PartitionTables
             do {
+                try upgrade(environment)
                 tables = try PartitionTables(environment, create: false)
-            } catch .tableNotFound {
+            } catch LMDBError.tableNotFound {
                 throw PartitionStoreError.notAPartition(path: directory)
             }
             return try Partition(environment: environment, tables: tables, options: options)

@@ -63,11 +63,19 @@ package struct SearchParameters: Hashable, Sendable {
     /// Least similarity (cosine, −1…1) of a match; nil for none.
     package var threshold: Float?
     package var effort: SearchEffort
+    /// Which faces may be found; nil for all.
+    package var filter: FaceFilter?
 
-    package init(matchLimit: Int, threshold: Float? = nil, effort: SearchEffort = .default) {
+    package init(
+        matchLimit: Int,
+        threshold: Float? = nil,
+        effort: SearchEffort = .default,
+        filter: FaceFilter? = nil
+    ) {
         self.matchLimit = matchLimit
         self.threshold = threshold
         self.effort = effort
+        self.filter = filter
     }
 
     package static let matchLimitRange = 1...1000
@@ -76,7 +84,7 @@ package struct SearchParameters: Hashable, Sendable {
     package var problem: String? {
         if !Self.matchLimitRange.contains(matchLimit) { return "k must be from 1 to 1000, not \(matchLimit)" }
         if let threshold, !(threshold >= -1 && threshold <= 1) { return "threshold must be a cosine from -1 to 1" }
-        return effort.problem
+        return effort.problem ?? filter?.problem
     }
 }
 

@@ -130,6 +130,33 @@ import Testing
         }
     }
 
+    @Test func aFilterIsPassedOn() async throws {
+        try await withFaces { cluster, search, folder in
+            let probes = ["--probes", folder.file("probes.npy")]
+            #expect(await mienCommand(search + probes).status == 0)
+            #expect(cluster.current.filter == nil)
+            let filter = [
+                "--person", "alice", "--person", "bob", "--external-id", "a b.jpg", "--attribute", "gate=north",
+                "--attribute", "note=a=b", "--attribute", "empty=", "--created-from", "2026-01-31",
+                "--created-to", "2026-02-01T01:30:00.5+01:30",
+            ]
+            for probe in [probes, ["--face-id", Self.a]] {
+                #expect(await mienCommand(search + probe + filter).status == 0)
+                #expect(
+                    cluster.current.filter
+                        == FaceFilter(
+                            personIDs: ["alice", "bob"],
+                            externalImageIDs: ["a b.jpg"],
+                            attributes: ["gate": "north", "note": "a=b", "empty": ""],
+                            createdFrom: Timestamp(milliseconds: 1_769_817_600_000),
+                            createdBefore: Timestamp(milliseconds: 1_769_904_000_500)
+                        )
+                )
+                cluster.change { $0.filter = nil }
+            }
+        }
+    }
+
     @Test func aMissingShardIsAnErrorOrAWarning() async throws {
         try await withFaces { cluster, search, folder in
             cluster.change { $0.workersAreLive[1] = false }

@@ -27,6 +27,8 @@ final class ToyCluster: RequestHandler {
         var enrolmentLimit = Int.max
         var enrolmentCount = 0
         var mostRowsInABatch = 0
+        /// Of the latest search.
+        var filter: FaceFilter?
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
     }
@@ -119,6 +121,7 @@ final class ToyCluster: RequestHandler {
                 throw WireStatus(.modelMismatch, "the collection's model is \(collection.configuration.embeddingModel)")
             }
             let probes = (0..<message.probes.rowCount).map { Array(message.probes.row($0)) }
+            state.filter = message.parameters.filter
             return try search(
                 message.collection,
                 probes,
@@ -131,6 +134,7 @@ final class ToyCluster: RequestHandler {
             guard let face = state.faces[message.collection]?[message.faceID] else {
                 throw WireStatus(.notFound, "no face of that id in '\(message.collection)'")
             }
+            state.filter = message.parameters.filter
             return try search(
                 message.collection,
                 [face.embedding],

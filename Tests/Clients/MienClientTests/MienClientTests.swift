@@ -124,7 +124,17 @@ import WireProtocol
     @Test func searchOptionsAndCoverageAreTranslated() async throws {
         try await ScriptedCluster.run { request, _ in
             guard case .searchByFace(let message) = request else { return nil }
-            #expect(message.parameters == SearchParameters(matchLimit: 3, threshold: 0.5, effort: .lists(8)))
+            let filter = FaceFilter(
+                personIDs: ["a", "b"],
+                externalImageIDs: ["c"],
+                attributes: ["k": "v"],
+                createdFrom: Timestamp(milliseconds: 5),
+                createdBefore: Timestamp(milliseconds: 6)
+            )
+            #expect(
+                message.parameters
+                    == SearchParameters(matchLimit: 3, threshold: 0.5, effort: .lists(8), filter: filter)
+            )
             #expect(message.coverage == .minimum(0.5))
             return SearchAnswer(
                 outcomes: [
@@ -147,7 +157,19 @@ import WireProtocol
             let results = try await client.search(
                 "people",
                 face: Face.ID(high: 0, low: 1),
-                options: SearchOptions(matchLimit: 3, threshold: 0.5, effort: .lists(8), coverage: .atLeast(0.5))
+                options: SearchOptions(
+                    matchLimit: 3,
+                    threshold: 0.5,
+                    effort: .lists(8),
+                    coverage: .atLeast(0.5),
+                    filter: SearchOptions.Filter(
+                        personIDs: ["a", "b"],
+                        externalImageIDs: ["c"],
+                        attributes: ["k": "v"],
+                        createdFrom: Face.Timestamp(millisecondsSince1970: 5),
+                        createdBefore: Face.Timestamp(millisecondsSince1970: 6)
+                    )
+                )
             )
             guard case .matches(let matches) = results.outcomes[0], case .rejected(let refusal) = results.outcomes[1]
             else {
@@ -161,6 +183,11 @@ import WireProtocol
             #expect(results.coverage.missing.map(\.index) == [1])
             #expect(results.coverage.missing.map(\.reason) == ["no live worker"])
         }
+    }
+
+    @Test func aFilterThatMatchesNothingIsAProblem() {
+        #expect(SearchOptions(filter: .init(personIDs: ["a"])).problem == nil)
+        #expect(SearchOptions(filter: .init(personIDs: [])).problem?.contains("1–256 person ids") == true)
     }
 
     @Test func aCollectionIsDescribedShardByShard() async throws {

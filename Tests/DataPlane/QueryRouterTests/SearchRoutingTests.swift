@@ -75,6 +75,7 @@ struct SearchRoutingTests {
                 collection: String = "people",
                 model: String = FakeCluster.model,
                 k: Int = 1,
+                filter: FaceFilter? = nil,
                 coverage: CoverageRequirement = .full,
                 token: ConsistencyToken? = nil,
                 probes: EmbeddingMatrix = matrix
@@ -84,7 +85,7 @@ struct SearchRoutingTests {
                         SearchFaces(
                             collection: collection,
                             embeddingModel: model,
-                            parameters: SearchParameters(matchLimit: k),
+                            parameters: SearchParameters(matchLimit: k, filter: filter),
                             coverage: coverage,
                             token: token,
                             probes: probes
@@ -102,6 +103,7 @@ struct SearchRoutingTests {
             #expect(await refusal(model: "model-b") == .modelMismatch)
             #expect(await refusal(k: 0) == .invalidRequest)
             #expect(await refusal(k: 1_000_000_000) == .invalidRequest)
+            #expect(await refusal(filter: FaceFilter(personIDs: [])) == .invalidRequest)
             #expect(await refusal(coverage: .minimum(.nan)) == .invalidRequest)
             #expect(await refusal(probes: EmbeddingMatrix(dimension: 64, values: [])) == .invalidRequest)
             #expect(

@@ -63,6 +63,15 @@ import WorkerService
         #expect(pace.estimate(SearchParameters(matchLimit: 10, effort: .full), probeCount: 1, now: start) == nil)
     }
 
+    @Test func searchesWithAFilterAreNoMeasureAndHaveNone() throws {
+        var pace = pace(took: .microseconds(80))
+        let filtered = SearchParameters(matchLimit: 10, effort: .exact, filter: FaceFilter(personIDs: ["a"]))
+        pace.searched(filtered, probeCount: 1, rowsVisited: 1, took: .milliseconds(40), now: start + .seconds(5))
+        #expect(pace.estimate(filtered, probeCount: 1, now: start) == nil)
+        #expect(abs(try microseconds(pace, exact) - 80) < 0.01)
+        #expect(pace.estimate(exact, probeCount: 1, now: start + .seconds(10)) == nil)
+    }
+
     @Test func anOldMeasurementIsForgotten() {
         let pace = pace(took: .microseconds(80))
         #expect(pace.estimate(exact, probeCount: 1, now: start + .seconds(9)) != nil)

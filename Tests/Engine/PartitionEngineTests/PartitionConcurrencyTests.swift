@@ -60,6 +60,55 @@ struct PartitionConcurrencyTests {
         #expect(record.searchCount.load(ordering: .relaxed) > 20 && steps > 5)
     }
 
+    /// The face that passes a filter is replaced without end: a search finds it as it was before or after, never in
+    /// neither place.
+    @Test func aFilterFindsAFaceThatIsReplacedMeanwhile() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<300).map { _ in source.embedding() }
+        try fixture.enrol((0..<300).map { FaceID($0) }, embeddings)
+        func replace() throws {
+            try fixture.enrol([FaceID(5)], [embeddings[5]]) { _ in
+                FaceMetadata(personID: "target", attributes: ["gate": "west"])
+            }
+        }
+        try replace()
+        let partition = fixture.partition
+        let record = Record()
+        let ended = DispatchSemaphore(value: 0)
+        for thread in 0..<2 {
+            Thread.detachNewThread {
+                while !record.isDone.load(ordering: .relaxed) {
+                    for filter in [FaceFilter(attributes: ["gate": "west"]), FaceFilter(personIDs: ["target"])] {
+                        do {
+                            let answer = try partition.search(
+                                PartitionSearch(
+                                    parameters: SearchParameters(matchLimit: 2, effort: .full, filter: filter),
+                                    excludedFace: nil,
+                                    probes: EmbeddingMatrix(dimension: 64, values: embeddings[thread]),
+                                    now: Timestamp(milliseconds: 0)
+                                ),
+                                shouldStop: { false }
+                            )
+                            let ids = answer.matches[0].map(\.faceID)
+                            if ids != [FaceID(5)] { record.note("\(filter): \(ids)") }
+                        } catch {
+                            record.note("\(filter): \(error)")
+                        }
+                        record.searchCount.add(1, ordering: .relaxed)
+                    }
+                }
+                ended.signal()
+            }
+        }
+        let end = ContinuousClock.now + .seconds(1)
+        while ContinuousClock.now < end { try replace() }
+        record.isDone.store(true, ordering: .relaxed)
+        for _ in 0..<2 { ended.wait() }
+        #expect(record.problems.withLock { $0 } == [])
+        #expect(record.searchCount.load(ordering: .relaxed) > 20)
+    }
+
     private static func search(_ partition: Partition, stable: [[Float]], record: Record, seed: UInt64) {
         var source = FaceSource(dimension: 64, seed: seed)
         while !record.isDone.load(ordering: .relaxed) {

@@ -33,11 +33,23 @@ struct PartitionCorruptionTests {
             answers.found += answer.found
             answers.foundMetadata += answer.matches.joined().map(\.metadata)
         }
+        answers.found += try found(persons: (0..<50).map { "person \($0)" }, fixture)
+        answers.found += try found(persons: ["person 4"], fixture)
         let faces = try fixture.partition.page(after: nil, limit: .max, byteLimit: .max, includesEmbeddings: true)
         answers.faces = faces.map(\.id)
         answers.metadata = faces.map(\.metadata)
         answers.embeddings = faces.map(\.embedding)
         return answers
+    }
+
+    private static func found(persons: [String], _ fixture: PartitionFixture) throws -> [[Found]] {
+        let answer = try fixture.search(
+            [probes[0]],
+            limit: 1000,
+            filter: FaceFilter(personIDs: persons),
+            now: Timestamp(milliseconds: 50)
+        )
+        return answer.found
     }
 
     /// Runs, a partly filled chunk, deleted and expired faces: something in every table.
@@ -63,7 +75,7 @@ struct PartitionCorruptionTests {
         try fixture.reopen()
         let sound = try Self.answers(fixture)
         fixture.partition.close()
-        #expect(sound.faces.count == 670 && sound.found.count == 9)
+        #expect(sound.faces.count == 670 && sound.found.count == 11)
 
         let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
         var generator = SplitMix64(seed: testSeed)
@@ -89,7 +101,7 @@ struct PartitionCorruptionTests {
             }
         }
         // Values that every answer depends on; most of the others are as well.
-        for table in ["faces", "rowFaces", "rows", "tailRows", "codes", "runs", "tombstones", "meta"] {
+        for table in ["faces", "rowFaces", "rows", "tailRows", "codes", "runs", "tombstones", "meta", "byPerson"] {
             #expect(noticed[table, default: 0] > 5, "\(table): \(noticed)")
         }
         try fixture.reopen()
@@ -230,6 +242,42 @@ struct PartitionCorruptionTests {
         #expect(try fixture.partition.faces([FaceID(310), FaceID(9999)], includesEmbeddings: false).isEmpty)
     }
 
+    /// A damaged key must not hide a face from a search for its person: all are found, or the damage is.
+    @Test func aDamagedKeyHidesNoFaceOfAPerson() throws {
+        let fixture = try filled()
+        let persons = (0..<50).map { "person \($0)" }
+        try fixture.reopen()
+        let sound = try persons.map { try Self.found(persons: [$0], fixture) }
+        fixture.partition.close()
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        #expect(values.personKeys.count == 670 && values.personBranchKeys.count > 3)
+
+        var generator = SplitMix64(seed: testSeed)
+        for (kind, keys) in [("leaf", values.personKeys), ("branch", values.personBranchKeys)] {
+            var noticedCount = 0
+            for _ in 0..<40 {
+                let offset = Int.random(in: keys.randomElement(using: &generator)!, using: &generator)
+                let bit = UInt8(1) << UInt8.random(in: 0..<8, using: &generator)
+                try values.flip(offset, bit)
+                defer { try? values.flip(offset, bit) }
+                let comment = Comment(rawValue: "seed \(testSeed), \(kind), offset \(offset), bit \(bit)")
+                try fixture.reopen()
+                defer { fixture.partition.close() }
+                var isNoticed = false
+                for (person, expected) in zip(persons, sound) {
+                    do {
+                        #expect(try Self.found(persons: [person], fixture) == expected, comment)
+                    } catch let error as PartitionError {
+                        #expect(error.isCorruption, comment)
+                        isNoticed = true
+                    }
+                }
+                if isNoticed { noticedCount += 1 }
+            }
+            #expect(noticedCount > 10, "\(kind): \(noticedCount), seed \(testSeed)")
+        }
+    }
+
     /// Face 5 under a damaged key: a delete is refused, and after an enrolment that takes it for new a search notices.
     @Test func writesThatADamagedKeyMisleadsAreNoticed() throws {
         let fixture = try filled()
@@ -299,6 +347,9 @@ struct StoredValues {
     /// Where the keys of `faces` begin: in leaves, and in branches of the tree.
     let faceKeys: [Int]
     let branchKeys: [Int]
+    /// The same of `byPerson`, where keys are of different sizes.
+    let personKeys: [Range<Int>]
+    let personBranchKeys: [Range<Int>]
     var tables: [String] { ranges.keys.sorted() }
     private let path: String
 
@@ -315,11 +366,13 @@ struct StoredValues {
         let named: [(String, Table)] = [
             ("meta", tables.meta), ("faces", tables.faces), ("rowFaces", tables.rowFaces), ("rows", tables.rows),
             ("tailRows", tables.tailRows), ("codes", tables.codes), ("runs", tables.runs),
-            ("tombstones", tables.tombstones),
+            ("tombstones", tables.tombstones), ("byPerson", tables.byPerson),
         ]
         var ranges: [String: [Range<Int>]] = [:]
         var faceKeys: [Int] = []
         var branchKeys: [Int] = []
+        var personKeys: [Range<Int>] = []
+        var personBranchKeys: [Range<Int>] = []
         try environment.read { transaction in
             // Values are views of the map; the smallest address of all is that of some page of the file.
             var addresses: [(String, Int, Int)] = []
@@ -337,10 +390,23 @@ struct StoredValues {
                 keys.insert(Array(entry.key))
                 return .next
             }
+            var names: Set<[UInt8]> = []
+            try transaction.forEach(in: tables.byPerson) { entry in
+                let start = Int(bitPattern: entry.key.baseAddress!) - origin
+                personKeys.append(start..<start + entry.key.count)
+                names.insert(Array(entry.key))
+                return .next
+            }
+            let nameCounts = Set(names.map(\.count))
             // A branch page has 1 in its flags, 10 bytes from its beginning; its nodes have 8 bytes before the key.
             for page in stride(from: 0, to: file.count, by: 4096) where file[page + 10] & 1 == 1 {
                 for offset in page + 24..<page + 4080 where keys.contains(Array(file[offset..<offset + 16])) {
                     branchKeys.append(offset)
+                }
+                for offset in page + 24..<page + 4070 {
+                    for count in nameCounts where names.contains(Array(file[offset..<offset + count])) {
+                        personBranchKeys.append(offset..<offset + count)
+                    }
                 }
             }
             for (name, address, count) in addresses where count > 0 {
@@ -350,6 +416,8 @@ struct StoredValues {
         self.ranges = ranges
         self.faceKeys = faceKeys
         self.branchKeys = branchKeys
+        self.personKeys = personKeys
+        self.personBranchKeys = personBranchKeys
     }
 
     /// Address at which the file's first byte is mapped, found by the place of the codebook, which is there once.

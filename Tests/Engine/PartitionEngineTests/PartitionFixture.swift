@@ -76,17 +76,24 @@ final class PartitionFixture {
         limit: Int = 5,
         threshold: Float? = nil,
         effort: SearchEffort = .exact,
+        filter: FaceFilter? = nil,
         excluding: FaceID? = nil,
-        now: Timestamp = Timestamp(milliseconds: 0)
+        now: Timestamp = Timestamp(milliseconds: 0),
+        shouldStop: () -> Bool = { false }
     ) throws -> PartitionSearchAnswer {
         try partition.search(
             PartitionSearch(
-                parameters: SearchParameters(matchLimit: limit, threshold: threshold, effort: effort),
+                parameters: SearchParameters(
+                    matchLimit: limit,
+                    threshold: threshold,
+                    effort: effort,
+                    filter: filter
+                ),
                 excludedFace: excluding,
                 probes: EmbeddingMatrix(dimension: dimension, values: probes.flatMap { $0 }),
                 now: now
             ),
-            shouldStop: { false }
+            shouldStop: shouldStop
         )
     }
 
@@ -109,6 +116,7 @@ extension PartitionOptions {
         options.foldRowCount = 128
         options.foldRowLimit = 256
         options.mergeRatio = 1
+        options.keptFilterRecordCount = 30
         options.mapByteCount = 1 << 30
         options.minimumFreeByteCount = 0
         return options

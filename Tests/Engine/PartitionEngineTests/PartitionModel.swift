@@ -59,15 +59,29 @@ struct PartitionModel {
         faces = kept
     }
 
+    /// What a filter means.
+    static func passes(_ face: FaceMetadata, _ filter: FaceFilter?) -> Bool {
+        guard let filter else { return true }
+        func isOne(_ value: String?, of ids: [String]?) -> Bool {
+            ids.map { ids in value.map { ids.contains($0) } ?? false } ?? true
+        }
+        return isOne(face.personID, of: filter.personIDs) && isOne(face.externalImageID, of: filter.externalImageIDs)
+            && filter.attributes.allSatisfy { face.attributes[$0.key] == $0.value }
+            && filter.createdFrom.map { from in face.created.map { $0 >= from } ?? false } ?? true
+            && filter.createdBefore.map { end in face.created.map { $0 < end } ?? false } ?? true
+    }
+
     /// Every face that may be found, best first.
     func ranking(
         probe: [Float],
         threshold: Float?,
+        filter: FaceFilter? = nil,
         excluding: FaceID?,
         now: Timestamp
     ) -> [Found] {
         var scored: [(face: FaceID, similarity: Float)] = []
         for (id, face) in faces where id != excluding && face.metadata.expires.map({ $0 > now }) ?? true {
+            guard Self.passes(face.metadata, filter) else { continue }
             let similarity = Self.innerProduct(probe, face.embedding)
             if similarity >= threshold ?? -.infinity { scored.append((id, min(1, max(-1, similarity)))) }
         }

@@ -31,6 +31,22 @@ struct ByteReaderTests {
         }
     }
 
+    @Test func textsAreReadInPlaceAndBytesAreSkipped() throws {
+        let text = try reading(Self.record) { reader in
+            try reader.skip(byteCount: 22)
+            let text = String(decoding: try reader.readTextBytes(), as: UTF8.self)
+            #expect(reader.remainingByteCount == 12)
+            return text
+        }
+        #expect(text == "grüße")
+        #expect(throws: BinaryCodingError.truncated(offset: 0, wanted: 44, available: 43)) {
+            try reading(Self.record) { try $0.skip(byteCount: 44) }
+        }
+        #expect(throws: BinaryCodingError.truncated(offset: 2, wanted: 7, available: 1)) {
+            try reading([7, 0, 65]) { _ = try $0.readTextBytes() }
+        }
+    }
+
     @Test func fieldsAreLittleEndian() {
         #expect(Self.record[..<10] == [0xef, 0xbe, 0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
         #expect(Self.record[10..<14] == [0, 0, 0xc0, 0x3f])

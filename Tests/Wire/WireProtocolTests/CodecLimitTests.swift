@@ -18,6 +18,7 @@ struct CodecLimitTests {
         matchLimit: Int = 10,
         threshold: Float? = nil,
         effort: SearchEffort = .full,
+        filter: FaceFilter? = nil,
         coverage: CoverageRequirement = .full,
         rows: Int = 1,
         dimension: Int = 4,
@@ -26,7 +27,12 @@ struct CodecLimitTests {
         SearchFaces(
             collection: collection,
             embeddingModel: "m",
-            parameters: SearchParameters(matchLimit: matchLimit, threshold: threshold, effort: effort),
+            parameters: SearchParameters(
+                matchLimit: matchLimit,
+                threshold: threshold,
+                effort: effort,
+                filter: filter
+            ),
             coverage: coverage,
             token: nil,
             probes: EmbeddingMatrix(dimension: dimension, values: [Float](repeating: 1, count: rows * dimension))
@@ -60,6 +66,44 @@ struct CodecLimitTests {
         ])
     func effortsOutsideTheirRangeAreRefused(effort: SearchEffort) {
         #expect(refusal(search(effort: effort))?.code == .invalidRequest)
+    }
+
+    @Test func filtersWithinTheirLimitsAreReadBack() throws {
+        let filters = [
+            FaceFilter(), FaceFilter(personIDs: (0..<256).map { "\($0)" }), FaceFilter(externalImageIDs: ["é"]),
+            FaceFilter(attributes: Dictionary(uniqueKeysWithValues: (0..<32).map { ("\($0)", "v") })),
+            FaceFilter(createdFrom: Timestamp(milliseconds: -5)),
+            FaceFilter(createdBefore: Timestamp(milliseconds: .max)), MessageSamples.filter,
+        ]
+        for filter in filters {
+            let message = search(filter: filter)
+            let read = try Wire.decode(Wire.payloadBytes(message), like: message)
+            #expect(read.parameters == message.parameters)
+        }
+    }
+
+    @Test func filtersBeyondTheirLimitsAreRefused() {
+        let tooMany = (0..<257).map { "\($0)" }
+        let tooLong = String(repeating: "a", count: 256)
+        let attributes = Dictionary(uniqueKeysWithValues: tooMany.prefix(33).map { ($0, "") })
+        #expect(
+            refusal(search(filter: FaceFilter(personIDs: tooMany)))
+                == WireStatus(.limitExceeded, "filter person ids: 257 is above the limit of 256")
+        )
+        for filter in [
+            FaceFilter(externalImageIDs: tooMany), FaceFilter(personIDs: [tooLong]),
+            FaceFilter(attributes: attributes), FaceFilter(attributes: [String(tooLong.prefix(65)): ""]),
+            FaceFilter(attributes: ["k": tooLong]),
+        ] {
+            #expect(refusal(search(filter: filter))?.code == .limitExceeded)
+        }
+        let moment = Timestamp(milliseconds: 7)
+        for filter in [
+            FaceFilter(personIDs: []), FaceFilter(externalImageIDs: ["a", ""]), FaceFilter(attributes: ["": "v"]),
+            FaceFilter(createdFrom: moment, createdBefore: moment),
+        ] {
+            #expect(refusal(search(filter: filter))?.code == .invalidRequest)
+        }
     }
 
     @Test(arguments: [-0.1, 1.1, Double.nan])

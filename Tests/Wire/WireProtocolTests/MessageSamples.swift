@@ -32,6 +32,13 @@ enum MessageSamples {
     static let embeddings = EmbeddingMatrix(dimension: 4, values: [1, -0.5, 0.25, 0, 0, 0.5, -1, 2])
     static let probes = EmbeddingMatrix(dimension: 4, values: [0.5, 0.5, -0.5, 0.5])
     static let parameters = SearchParameters(matchLimit: 10, threshold: 0.375, effort: .recall(0.99))
+    static let filter = FaceFilter(
+        personIDs: ["person-1", "person-2"],
+        externalImageIDs: ["photo é.jpg"],
+        attributes: ["camera": "north", "set": ""],
+        createdFrom: Timestamp(milliseconds: 1_780_000_000_000),
+        createdBefore: Timestamp(milliseconds: 1_790_000_000_001)
+    )
     static let faces = [
         StoredFace(
             id: firstFace,
@@ -165,7 +172,7 @@ enum MessageSamples {
         SearchByFace(
             collection: "gallery",
             faceID: firstFace,
-            parameters: SearchParameters(matchLimit: 3, threshold: nil, effort: .lists(64)),
+            parameters: SearchParameters(matchLimit: 3, threshold: nil, effort: .lists(64), filter: filter),
             coverage: .minimum(0.5),
             token: nil
         ),
@@ -233,7 +240,12 @@ enum MessageSamples {
         ShardList(route: route, after: nil, limit: 1000, includesEmbeddings: true),
         ShardSearch(
             route: route,
-            parameters: SearchParameters(matchLimit: 5, threshold: nil, effort: .exact),
+            parameters: SearchParameters(
+                matchLimit: 5,
+                threshold: nil,
+                effort: .exact,
+                filter: FaceFilter(attributes: ["set": "a"])
+            ),
             minimumSequence: 41,
             excludedFace: secondFace,
             probes: probes

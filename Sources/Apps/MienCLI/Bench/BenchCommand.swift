@@ -9,8 +9,11 @@ struct BenchCommand: ParsableCommand {
             EXAMPLE
               mien bench search people --probes gallery/probes.npy --truth gallery/probe-truth.jsonl
               mien bench index gallery --effort recall:0.99 --effort full
+              mien bench filter gallery --share 0.5 --share 0.01
               mien bench overhead
             """,
-        subcommands: [BenchSearchCommand.self, BenchIndexCommand.self, BenchOverheadCommand.self]
+        subcommands: [
+            BenchSearchCommand.self, BenchIndexCommand.self, BenchFilterCommand.self, BenchOverheadCommand.self,
+        ]
     )
 }

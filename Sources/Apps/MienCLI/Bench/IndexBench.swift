@@ -37,6 +37,8 @@ final class IndexBench {
         gallery: String,
         partition directory: String,
         listCount: Int,
+        options: PartitionOptions = PartitionOptions(),
+        metadata: (_ row: Int) -> FaceMetadata = { _ in FaceMetadata() },
         progress: (String) -> Void
     ) throws(CommandFailure) {
         probes = try Self.readAll("\(gallery)/probes.npy")
@@ -44,18 +46,24 @@ final class IndexBench {
         for (row, id) in ids.enumerated() { rowOfFace[id] = row }
         do {
             if FileManager.default.fileExists(atPath: "\(directory)/data.mdb") {
-                partition = try Partition.open(at: directory, options: PartitionOptions())
+                partition = try Partition.open(at: directory, options: options)
                 return
             }
             partition = try Partition.create(
                 at: directory,
                 identity: Self.identity,
-                options: PartitionOptions()
+                options: options
             )
         } catch {
             throw CommandFailure(.fileSystem, "the partition in \(directory) cannot be used: \(error)")
         }
-        try build("\(gallery)/embeddings.npy", ids: ids, listCount: listCount, progress: progress)
+        try build(
+            "\(gallery)/embeddings.npy",
+            ids: ids,
+            listCount: listCount,
+            metadata: metadata,
+            progress: progress
+        )
     }
 
     private static var identity: PartitionIdentity {
@@ -80,6 +88,7 @@ final class IndexBench {
         _ embeddings: String,
         ids: [FaceID],
         listCount: Int,
+        metadata: (_ row: Int) -> FaceMetadata,
         progress: (String) -> Void
     ) throws(CommandFailure) {
         var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: embeddings) }
@@ -96,7 +105,7 @@ final class IndexBench {
                         WriteBatch(
                             key: .random(),
                             operation: .enrol(
-                                rows: range.map { EnrolRow(id: ids[$0], metadata: FaceMetadata()) },
+                                rows: range.map { EnrolRow(id: ids[$0], metadata: metadata($0)) },
                                 embeddings: EmbeddingMatrix(dimension: Self.dimension, values: values)
                             )
                         )
@@ -129,6 +138,7 @@ final class IndexBench {
     func search(
         _ range: Range<Int>,
         effort: SearchEffort,
+        filter: FaceFilter? = nil,
         matchLimit: Int,
         batch: Int
     ) throws(CommandFailure) -> Pass {
@@ -136,7 +146,7 @@ final class IndexBench {
         for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
             let rows = first..<min(range.upperBound, first + batch)
             let search = PartitionSearch(
-                parameters: SearchParameters(matchLimit: matchLimit, effort: effort),
+                parameters: SearchParameters(matchLimit: matchLimit, effort: effort, filter: filter),
                 excludedFace: nil,
                 probes: EmbeddingMatrix(
                     dimension: Self.dimension,

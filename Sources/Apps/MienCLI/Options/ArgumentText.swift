@@ -1,4 +1,5 @@
 import ArgumentParser
+import EmbeddingFiles
 import FaceModel
 import MienClient
 
@@ -23,6 +24,23 @@ enum ArgumentText {
             throw ValidationError("'\(text)' is no effort; use exact, full, lists:N or recall:R.")
         }
         return effort
+    }
+
+    /// A date stands for its beginning, in UTC.
+    @Sendable static func time(_ text: String) throws -> Face.Timestamp {
+        let isDate = text.utf8.count == 10
+        guard let milliseconds = TimestampText.milliseconds(rfc3339: isDate ? "\(text)T00:00:00Z" : text) else {
+            throw ValidationError("'\(text)' is no time; write 2026-01-31 or 2026-01-31T09:30:00Z.")
+        }
+        return Face.Timestamp(millisecondsSince1970: milliseconds)
+    }
+
+    /// What is before and behind the first '='.
+    @Sendable static func attribute(_ text: String) throws -> (key: String, value: String) {
+        guard let separator = text.firstIndex(of: "="), separator > text.startIndex else {
+            throw ValidationError("'\(text)' is no attribute; write key=value.")
+        }
+        return (String(text[..<separator]), String(text[text.index(after: separator)...]))
     }
 
     /// For commands that search a partition of their own.

@@ -13,6 +13,12 @@ struct SearchCommand: ConsoleCommand {
             EXAMPLE
               mien search people --probes probes.npy -k 3 --threshold 0.4
               mien search people --face-id 0b9f2c1e-6d3a-8c41-9a54-3f0c3b7e2d10
+              mien search people --probes probes.npy --attribute gate=north
+              mien search people --probes probes.npy --created-from 2026-01-31
+
+            A filter leaves out faces before they are ranked, so that -k matches are found among those that pass. \
+            All its conditions must hold; --person and --external-id may be repeated for one of several, \
+            --attribute for several that must all hold.
 
             With --json, one line for each probe and a last line with the summary. Ends with status 69 when \
             the cluster cannot cover as much as is asked for, which is everything unless --min-coverage is \
@@ -55,6 +61,7 @@ struct SearchCommand: ConsoleCommand {
     var truth: String?
     @Option(help: "Model that made the probes; the collection's unless given.")
     var model: String?
+    @OptionGroup var filter: FilterOptions
     @OptionGroup var connection: ConnectionOptions
 
     private var options: SearchOptions {
@@ -62,7 +69,8 @@ struct SearchCommand: ConsoleCommand {
             matchLimit: matchLimit,
             threshold: threshold,
             effort: effort,
-            coverage: minimumCoverage.map { .atLeast($0) } ?? .full
+            coverage: minimumCoverage.map { .atLeast($0) } ?? .full,
+            filter: filter.filter
         )
     }
 

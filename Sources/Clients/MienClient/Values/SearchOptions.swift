@@ -52,27 +52,75 @@ public struct SearchOptions: Hashable, Sendable {
         }
     }
 
+    /// Which faces a search may find: those for which every condition that is given holds. A face without the field of
+    /// a condition does not pass it; texts are compared byte by byte.
+    public struct Filter: Hashable, Sendable {
+        /// The face's person is one of these: 1–256 ids; nil for any face.
+        public var personIDs: [String]?
+        /// The face's external image id is one of these: 1–256 ids; nil for any face.
+        public var externalImageIDs: [String]?
+        /// The face has every one of these pairs: up to 32.
+        public var attributes: [String: String]
+        /// The face was created at this moment or later.
+        public var createdFrom: Face.Timestamp?
+        /// The face was created before this moment.
+        public var createdBefore: Face.Timestamp?
+
+        public init(
+            personIDs: [String]? = nil,
+            externalImageIDs: [String]? = nil,
+            attributes: [String: String] = [:],
+            createdFrom: Face.Timestamp? = nil,
+            createdBefore: Face.Timestamp? = nil
+        ) {
+            self.personIDs = personIDs
+            self.externalImageIDs = externalImageIDs
+            self.attributes = attributes
+            self.createdFrom = createdFrom
+            self.createdBefore = createdBefore
+        }
+
+        var model: FaceFilter {
+            FaceFilter(
+                personIDs: personIDs,
+                externalImageIDs: externalImageIDs,
+                attributes: attributes,
+                createdFrom: createdFrom.map { Timestamp(milliseconds: $0.millisecondsSince1970) },
+                createdBefore: createdBefore.map { Timestamp(milliseconds: $0.millisecondsSince1970) }
+            )
+        }
+    }
+
     /// Matches wanted per probe: 1–1000.
     public var matchLimit: Int
     /// Least similarity (cosine, −1…1) of a match; nil for none.
     public var threshold: Float?
     public var effort: Effort
     public var coverage: Coverage
+    /// Faces that do not pass take no place among the matches; nil for all faces.
+    public var filter: Filter?
 
     public init(
         matchLimit: Int = 10,
         threshold: Float? = nil,
         effort: Effort = .recall(0.99),
-        coverage: Coverage = .full
+        coverage: Coverage = .full,
+        filter: Filter? = nil
     ) {
         self.matchLimit = matchLimit
         self.threshold = threshold
         self.effort = effort
         self.coverage = coverage
+        self.filter = filter
     }
 
     var parameters: SearchParameters {
-        SearchParameters(matchLimit: matchLimit, threshold: threshold, effort: effort.model)
+        SearchParameters(
+            matchLimit: matchLimit,
+            threshold: threshold,
+            effort: effort.model,
+            filter: filter?.model
+        )
     }
 
     /// The first rule the options break, as one sentence; nil when they are valid.

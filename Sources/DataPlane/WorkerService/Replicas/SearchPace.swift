@@ -5,7 +5,8 @@ package import FaceModel
 /// A search's work is counted in rows: those it compares, rows × probes, and what its transaction and its matches take
 /// the time of. Rows and time per row come from the searches before it, so that dimension, stored precision, processor
 /// and page cache are all in it. There is no estimate while nothing was measured lately: the pages may have left
-/// memory, the replica may have grown.
+/// memory, the replica may have grown. Searches with a filter are no measure and get no estimate: what one takes
+/// depends on what the filter lets through, and on whether its rows are known.
 package struct SearchPace: Sendable {
     /// How long a measurement counts.
     static let memory = Duration.seconds(10)
@@ -35,6 +36,7 @@ package struct SearchPace: Sendable {
         took time: Duration,
         now: ContinuousClock.Instant
     ) {
+        guard parameters.filter == nil else { return }
         let rowsPerProbe = Double(rowsVisited) / Double(max(1, probeCount))
         let rows = Self.rows(parameters, probeCount: probeCount, rowsPerProbe: rowsPerProbe)
         let measured = time / .nanoseconds(1) / rows
@@ -48,13 +50,14 @@ package struct SearchPace: Sendable {
         latest = Latest(effort: parameters.effort, rowsPerProbe: rowsPerProbe, time: now)
     }
 
-    /// How long a search will take; nil when the latest one was long ago or of another effort.
+    /// How long a search will take; nil when the latest one was long ago or of another effort, or it has a filter.
     package func estimate(
         _ parameters: SearchParameters,
         probeCount: Int,
         now: ContinuousClock.Instant
     ) -> Duration? {
-        guard let latest, latest.effort == parameters.effort, now - latest.time < Self.memory else { return nil }
+        guard let latest, parameters.filter == nil, latest.effort == parameters.effort, now - latest.time < Self.memory
+        else { return nil }
         let rows = Self.rows(parameters, probeCount: probeCount, rowsPerProbe: latest.rowsPerProbe)
         return .nanoseconds(1) * (nanosecondsPerRow * rows)
     }

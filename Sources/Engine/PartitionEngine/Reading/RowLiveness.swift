@@ -48,13 +48,17 @@ struct RowLiveness {
     private let tombstones: Tombstones
     /// Rows of faces that have expired or are excluded.
     private let hidden: Set<UInt32>
+    /// Rows of faces that the search's filter lets through; nil for all.
+    private let passing: RowBitmap?
 
-    init(_ tombstones: Tombstones, hidden: Set<UInt32>) {
+    init(_ tombstones: Tombstones, hidden: Set<UInt32>, passing: RowBitmap? = nil) {
         self.tombstones = tombstones
         self.hidden = hidden
+        self.passing = passing
     }
 
     func isLive(_ row: UInt32) -> Bool {
+        if let passing, !passing.contains(row) { return false }
         let piece = Int(row) / TombstonePiece.rowCount
         if let bytes = unsafe tombstones.pieces[piece],
             unsafe TombstonePiece.isDead(bytes, row: Int(row) % TombstonePiece.rowCount)

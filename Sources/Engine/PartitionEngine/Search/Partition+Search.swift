@@ -23,8 +23,17 @@ extension Partition {
             // with more room in the rare case that they were not.
             var room = search.parameters.matchLimit + 32
             while true {
-                let answer = try environment.read { transaction in
-                    var pass = try SearchPass(self, search: search, room: room, transaction)
+                let answer = try environment.read { transaction -> PartitionSearchAnswer? in
+                    let state = try state(transaction)
+                    guard
+                        let passing = try passingRows(
+                            search.parameters.filter,
+                            state,
+                            transaction,
+                            shouldStop: shouldStop
+                        )
+                    else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
+                    var pass = try SearchPass(self, search: search, state, passing, room: room, transaction)
                     return try pass.run(transaction, shouldStop: shouldStop)
                 }
                 if let answer { return answer }
@@ -36,16 +45,36 @@ extension Partition {
     }
 }
 
+extension PartitionSearchAnswer {
+    /// The answer of a search that was stopped before it compared anything.
+    fileprivate static func nothing(of state: PartitionState, probeCount: Int) -> PartitionSearchAnswer {
+        PartitionSearchAnswer(
+            matches: [[Match]](repeating: [], count: probeCount),
+            faceCount: state.faceCount,
+            facesAnswered: 0,
+            rowsVisited: 0,
+            listsVisited: 0,
+            rowsReranked: 0,
+            generation: 0
+        )
+    }
+}
+
 /// One attempt at a search, within one read transaction.
 private struct SearchPass {
     /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
     private static let codeMissRate = 0.001
+    /// What comparing rows one after the other takes for each, in codes scanned.
+    private static let consecutiveRowCost = 6.0
 
     private let partition: Partition
     private let search: PartitionSearch
     private let room: Int
     private let state: PartitionState
+    private let codebook: Codebook?
     private let liveness: RowLiveness
+    /// Rows to compare instead of a scan, dead and hidden ones among them; nil for a scan.
+    private let onlyRows: [UInt32]?
     private let rows: RowReader
     private var best: [BoundedTopK]
     private var rowsVisited: UInt64 = 0
@@ -55,17 +84,34 @@ private struct SearchPass {
     init(
         _ partition: Partition,
         search: PartitionSearch,
+        _ state: PartitionState,
+        _ passing: PassingRows,
         room: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
         self.partition = partition
         self.search = search
         self.room = room
-        state = try partition.state(transaction)
+        self.state = state
+        let codebook =
+            search.parameters.effort != .exact && state.foldedRow > 0
+            ? partition.installedCodebook.withLock { $0 } : nil
+        self.codebook = codebook
+        let scanCost = Self.scanCost(search.parameters.effort, state, codebook)
+        let isCheaperThanScan = { (count: Int) in Double(count) * partition.options.scatteredRowCost <= scanCost }
+        let bitmap: RowBitmap?
+        switch passing {
+        case .all: (onlyRows, bitmap) = (nil, nil)
+        case .few(let few):
+            (onlyRows, bitmap) =
+                isCheaperThanScan(few.count) ? (few, nil) : (nil, RowBitmap(few, below: state.nextRow))
+        case .many(let many): (onlyRows, bitmap) = isCheaperThanScan(many.count) ? (many.rows, nil) : (nil, many)
+        }
         rows = RowReader(partition: partition, state: state, transaction: transaction.number)
         liveness = RowLiveness(
             try partition.tombstones(transaction, rowCount: state.nextRow),
-            hidden: try Self.hiddenRows(partition, search, transaction)
+            hidden: try Self.hiddenRows(partition, search, transaction),
+            passing: bitmap
         )
         best = [BoundedTopK](repeating: BoundedTopK(capacity: room), count: search.probes.rowCount)
     }
@@ -78,14 +124,17 @@ private struct SearchPass {
         var firstFlatRow: UInt32 = 0
         var plannedShare = 1.0
         var generation: UInt32 = 0
-        if search.parameters.effort != .exact, state.foldedRow > 0,
-            let codebook = partition.installedCodebook.withLock({ $0 })
-        {
-            firstFlatRow = state.foldedRow
-            generation = codebook.generation
-            plannedShare = try scanLists(codebook, transaction, shouldStop: shouldStop)
+        let flatShare: Double
+        if let onlyRows {
+            flatShare = try compare(onlyRows, transaction, shouldStop: shouldStop)
+        } else {
+            if let codebook {
+                firstFlatRow = state.foldedRow
+                generation = codebook.generation
+                plannedShare = try scanLists(codebook, transaction, shouldStop: shouldStop)
+            }
+            flatShare = try scanRows(from: firstFlatRow, transaction, shouldStop: shouldStop)
         }
-        let flatShare = try scanRows(from: firstFlatRow, transaction, shouldStop: shouldStop)
         var matches: [[Match]] = []
         for kept in best {
             guard let resolved = try resolve(kept, transaction) else { return nil }
@@ -100,6 +149,34 @@ private struct SearchPass {
             rowsReranked: rowsReranked,
             generation: generation
         )
+    }
+
+    /// What a scan takes for each probe, in codes.
+    private static func scanCost(_ effort: SearchEffort, _ state: PartitionState, _ codebook: Codebook?) -> Double {
+        guard let codebook else { return Double(state.nextRow) * consecutiveRowCost }
+        let visitedShare =
+            switch effort {
+            case .exact, .full: 1.0
+            case .lists(let count): min(1, Double(count) / Double(codebook.listCount))
+            case .recall(let target): codebook.calibration.visitedShare(forRecall: target)
+            }
+        return Double(state.foldedRow) * visitedShare + Double(state.nextRow - state.foldedRow) * consecutiveRowCost
+    }
+
+    /// Compares every probe with the live ones of some rows; the share of them that was done.
+    private mutating func compare(
+        _ rowIDs: [UInt32],
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> Double {
+        for first in stride(from: 0, to: rowIDs.count, by: RowChunk.rowCount) {
+            if shouldStop() { return Double(first) / Double(rowIDs.count) }
+            // The rows of a block stay in cache from probe to probe.
+            let block = rowIDs[first..<min(rowIDs.count, first + RowChunk.rowCount)].filter { liveness.isLive($0) }
+            for probe in 0..<search.probes.rowCount { try compare(block, withProbe: probe, transaction) }
+            rowsVisited += UInt64(block.count * search.probes.rowCount)
+        }
+        return 1
     }
 
     /// Rows that live in the tables but must not be found.

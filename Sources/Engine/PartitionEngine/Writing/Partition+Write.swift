@@ -36,6 +36,9 @@ extension Partition {
                     + "faces of dimension \(shape.dimension)"
             )
         }
+        for row in rows {
+            if let problem = row.metadata.problem { throw .invalidWrite(reason: problem) }
+        }
     }
 
     func checkFreeDisk() throws(PartitionError) {

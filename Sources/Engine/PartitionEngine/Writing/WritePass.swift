@@ -77,6 +77,7 @@ struct WritePass {
             if let expires = face.metadata.expires {
                 try transaction.put(tables.byExpiry, key: ExpiryKey(expires: expires, row: row), value: [])
             }
+            try tables.list(row, of: face.metadata, transaction)
         }
         return outcomes
     }
@@ -100,6 +101,7 @@ struct WritePass {
         if let expires = record.metadata.expires {
             try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
         }
+        try tables.unlist(record.row, of: record.metadata, transaction)
         let rowsPerPiece = UInt32(TombstonePiece.rowCount)
         dead[record.row / rowsPerPiece, default: []].append(Int(record.row % rowsPerPiece))
         state.faceCount -= 1

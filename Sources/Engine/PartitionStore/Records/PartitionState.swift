@@ -4,7 +4,7 @@ internal import BinaryCoding
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 1 |
+/// | 0 | 2 | format version, 2 |
 /// | 2 | 2 | zero |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
@@ -19,6 +19,8 @@ internal import BinaryCoding
 /// | 64 | 8 | number of the next receipt |
 /// | 72 | 4 | CRC-32C |
 package struct PartitionState: Hashable, Sendable {
+    /// As it was read; what is written is of ``newestFormat``.
+    package private(set) var format = newestFormat
     package var nextRow: UInt32 = 0
     package var foldedRow: UInt32 = 0
     package var nextRun: UInt32 = 0
@@ -30,7 +32,7 @@ package struct PartitionState: Hashable, Sendable {
     package var oldestReceipt: UInt64 = 0
     package var nextReceipt: UInt64 = 0
 
-    package static let newestFormat: UInt16 = 1
+    package static let newestFormat: UInt16 = 2
 
     package init() {}
 
@@ -55,7 +57,7 @@ package struct PartitionState: Hashable, Sendable {
     package init(bytes: UnsafeRawBufferPointer) throws(PartitionStoreError) {
         // The version is read before the checksum: a later format may be sealed in another way.
         guard bytes.count >= 2 else { throw .malformed(table: "meta", reason: "the state has \(bytes.count) bytes") }
-        let format = unsafe UInt16(littleEndian: bytes.loadUnaligned(as: UInt16.self))
+        format = unsafe UInt16(littleEndian: bytes.loadUnaligned(as: UInt16.self))
         guard format <= Self.newestFormat else { throw .newerFormat(version: format, newest: Self.newestFormat) }
         let body = try unsafe RecordSeal.open(bytes, table: "meta", key: 0)
         do throws(BinaryCodingError) {

@@ -74,3 +74,35 @@ package struct ExpiryKey: Key, Hashable, Sendable {
         return try unsafe bytes.withKeyBytes(body)
     }
 }
+
+/// The UTF-8 of a name, a zero byte and a row id (4 bytes, big-endian): the rows of one name lie together, ascending.
+///
+/// Names have no control characters, so the zero byte ends them.
+package struct NameKey: Key, Hashable, Sendable {
+    package let name: [UInt8]
+    package let row: UInt32
+
+    package init(name: [UInt8], row: UInt32) {
+        self.name = name
+        self.row = row
+    }
+
+    package init(name: String, row: UInt32) {
+        self.init(name: Array(name.utf8), row: row)
+    }
+
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        var bytes = name
+        bytes.append(0)
+        unsafe withUnsafeBytes(of: row.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+        return try unsafe bytes.withKeyBytes(body)
+    }
+
+    /// The row, when the bytes are a key of this name; nil when they are of another.
+    func row(inKeyBytes bytes: UnsafeRawBufferPointer) -> UInt32? {
+        guard bytes.count == name.count + 5, unsafe bytes[name.count] == 0,
+            unsafe bytes.prefix(name.count).elementsEqual(name)
+        else { return nil }
+        return unsafe UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: name.count + 1, as: UInt32.self))
+    }
+}

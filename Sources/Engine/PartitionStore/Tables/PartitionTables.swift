@@ -20,6 +20,10 @@ package struct PartitionTables: Sendable {
     package let tombstones: Table
     /// (moment, row id) → nothing.
     package let byExpiry: Table
+    /// (person id, row id) → checksum of the key.
+    package let byPerson: Table
+    /// (external image id, row id) → checksum of the key.
+    package let byExternalImage: Table
     /// Idempotency key → ``ReceiptRecord``.
     package let receipts: Table
     /// Order of arrival → idempotency key.
@@ -35,6 +39,8 @@ package struct PartitionTables: Sendable {
         runs = try environment.openTable(named: "runs", create: create)
         tombstones = try environment.openTable(named: "tombstones", create: create)
         byExpiry = try environment.openTable(named: "byExpiry", create: create)
+        byPerson = try environment.openTable(named: "byPerson", create: create)
+        byExternalImage = try environment.openTable(named: "byExternalImage", create: create)
         receipts = try environment.openTable(named: "receipts", create: create)
         receiptOrder = try environment.openTable(named: "receiptOrder", create: create)
     }

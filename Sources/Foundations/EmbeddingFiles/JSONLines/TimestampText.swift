@@ -1,8 +1,8 @@
 /// Times as text (RFC 3339), to the millisecond, years 0000 to 9999.
-enum TimestampText {
+package enum TimestampText {
     /// Milliseconds since 1970-01-01T00:00:00Z, or `nil` if the text is not a time; a 60th second counts as the next
     /// minute.
-    static func milliseconds(rfc3339 text: String) -> Int64? {
+    package static func milliseconds(rfc3339 text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard bytes.count >= 20, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
             bytes[10] | 0x20 == UInt8(ascii: "t"), bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"),

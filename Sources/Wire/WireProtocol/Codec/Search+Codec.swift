@@ -14,6 +14,7 @@ extension SearchParameters {
             writer.integer(4 as UInt8)
             writer.double(target)
         }
+        writer.optional(filter) { writer, filter in filter.encode(into: &writer) }
     }
 
     init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -30,8 +31,63 @@ extension SearchParameters {
         case 4: effort = .recall(try reader.double("effort recall", in: SearchEffort.recallRange))
         default: throw .unknownValue(field: "effort", value: UInt64(kind))
         }
-        self.init(matchLimit: matchLimit, threshold: threshold, effort: effort)
+        let filter = try reader.flag("filter") ? try FaceFilter(decoding: &reader) : nil
+        self.init(matchLimit: matchLimit, threshold: threshold, effort: effort, filter: filter)
         if let problem { throw .invalid(field: "search parameters", rule: problem) }
+    }
+}
+
+extension FaceFilter {
+    func encode(into writer: inout PayloadWriter) {
+        for (ids, field) in [(personIDs, "person id"), (externalImageIDs, "external image id")] {
+            writer.optional(ids) { writer, ids in
+                writer.count(ids.count)
+                for id in ids { writer.string(id, field) }
+            }
+        }
+        writer.optional(createdFrom)
+        writer.optional(createdBefore)
+        writer.count(attributes.count)
+        for (key, value) in attributes.sorted(by: { $0.key < $1.key }) {
+            writer.string(key, "attribute key")
+            writer.string(value, "attribute value")
+        }
+    }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            personIDs: try Self.ids(&reader, "person id"),
+            externalImageIDs: try Self.ids(&reader, "external image id"),
+            createdFrom: try reader.optional("created from"),
+            createdBefore: try reader.optional("created before")
+        )
+        let count = try reader.elementCount(
+            "filter attributes",
+            leastByteCount: 4,
+            limit: FaceMetadata.attributeCountLimit
+        )
+        for _ in 0..<count {
+            let key = try reader.string("attribute key", limit: FaceMetadata.attributeKeyByteLimit)
+            let value = try reader.string("attribute value", limit: FaceMetadata.attributeValueByteLimit)
+            if attributes.updateValue(value, forKey: key) != nil { throw .duplicate(field: "filter attributes") }
+        }
+    }
+
+    private static func ids(
+        _ reader: inout PayloadReader,
+        _ field: String
+    ) throws(WireDecodingError) -> [String]? {
+        guard try reader.flag("filter \(field)s") else { return nil }
+        let count = try reader.elementCount(
+            "filter \(field)s",
+            leastByteCount: 2,
+            limit: idCountLimit,
+            isEmptyAllowed: false
+        )
+        var ids: [String] = []
+        ids.reserveCapacity(count)
+        for _ in 0..<count { ids.append(try reader.string(field, limit: FaceMetadata.nameByteLimit)) }
+        return ids
     }
 }
 

@@ -1,0 +1,51 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+
+extension Partition {
+    /// Brings an environment of format 1 to the format of today, in one commit: fills the tables that list rows by
+    /// person and external image. Does nothing with a newer one.
+    ///
+    /// An environment without a state is left as it is; opening it says what is wrong.
+    static func upgrade(_ environment: Environment) throws {
+        let meta = try environment.openTable(named: "meta")
+        let format = try environment.read { transaction in
+            try unsafe transaction.value(of: meta, key: MetaKey.state).map {
+                try unsafe PartitionState(bytes: $0).format
+            }
+        }
+        guard format == 1 else { return }
+        for name in ["byPerson", "byExternalImage"] { _ = try environment.openTable(named: name, create: true) }
+        let tables = try PartitionTables(environment, create: false)
+        try environment.write { transaction in
+            var rows: [(row: UInt32, metadata: FaceMetadata)] = []
+            try unsafe transaction.reading.forEach(in: tables.faces) { entry in
+                guard let face = unsafe FaceID(keyBytes: entry.key) else {
+                    throw PartitionStoreError.malformed(table: "faces", reason: "a key that is no face id")
+                }
+                let record = try unsafe FaceRecord(bytes: entry.value, face: face)
+                if record.metadata.personID != nil || record.metadata.externalImageID != nil {
+                    rows.append(
+                        (
+                            record.row,
+                            FaceMetadata(
+                                personID: record.metadata.personID,
+                                externalImageID: record.metadata.externalImageID
+                            )
+                        )
+                    )
+                }
+                return .next
+            }
+            for (row, metadata) in rows { try tables.list(row, of: metadata, transaction) }
+            guard let bytes = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.state) else {
+                throw PartitionStoreError.missing(table: "meta", key: 0)
+            }
+            try transaction.put(
+                tables.meta,
+                key: MetaKey.state,
+                value: try unsafe PartitionState(bytes: bytes).encoded()
+            )
+        }
+    }
+}
