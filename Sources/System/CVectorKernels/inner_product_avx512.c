@@ -2,35 +2,38 @@
 
 #include "kernels_avx512.h"
 #include "lanes_avx512.h"
+#include "sums_avx512.h"
 
 #pragma clang attribute push(VK_TARGET_AVX512, apply_to = function)
 
 #include "inner_product_rows.h"
 
 // vpdpbusd multiplies unsigned by signed bytes: rows are raised by 128, 128 times the probe's sum comes off again.
-VK_INLINE void dot_i8_row(const int8_t *probes, const size_t probe_count, const int32_t *raised, const int8_t *row,
-                          size_t dim, int32_t *out, size_t out_stride) {
+// Four rows at a time, so that their sums are added up together.
+VK_INLINE void dot_i8_rows(const int8_t *probes, const size_t probe_count, const int32_t *raised, const int8_t *rows,
+                           const size_t row_count, size_t dim, int32_t *out, size_t out_stride) {
     const __m512i raise = _mm512_set1_epi8((char)0x80);
-    __m512i even[4], odd[4];
-    for (size_t p = 0; p < probe_count; p++) even[p] = odd[p] = _mm512_setzero_si512();
-    size_t i = 0;
-    for (; i + 128 <= dim; i += 128) {
-        const __m512i first = _mm512_xor_si512(_mm512_loadu_si512(row + i), raise);
-        const __m512i second = _mm512_xor_si512(_mm512_loadu_si512(row + i + 64), raise);
-        for (size_t p = 0; p < probe_count; p++) {
-            even[p] = _mm512_dpbusd_epi32(even[p], first, _mm512_loadu_si512(probes + p * dim + i));
-            odd[p] = _mm512_dpbusd_epi32(odd[p], second, _mm512_loadu_si512(probes + p * dim + i + 64));
-        }
+    __m512i sums[4][4];
+    for (size_t p = 0; p < probe_count; p++) {
+        for (size_t r = 0; r < 4; r++) sums[p][r] = _mm512_setzero_si512();
     }
-    for (; i < dim; i += 64) {
+    for (size_t i = 0; i < dim; i += 64) {
         const __mmask64 present = dim - i < 64 ? ((__mmask64)1 << (dim - i)) - 1 : ~(__mmask64)0;
-        const __m512i bytes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, row + i), raise);
+        __m512i raised_rows[4];
+        for (size_t r = 0; r < row_count; r++) {
+            raised_rows[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, rows + r * dim + i), raise);
+        }
         for (size_t p = 0; p < probe_count; p++) {
-            even[p] = _mm512_dpbusd_epi32(even[p], bytes, _mm512_maskz_loadu_epi8(present, probes + p * dim + i));
+            const __m512i probe = _mm512_maskz_loadu_epi8(present, probes + p * dim + i);
+            for (size_t r = 0; r < row_count; r++) {
+                sums[p][r] = _mm512_dpbusd_epi32(sums[p][r], raised_rows[r], probe);
+            }
         }
     }
     for (size_t p = 0; p < probe_count; p++) {
-        out[p * out_stride] = _mm512_reduce_add_epi32(_mm512_add_epi32(even[p], odd[p])) - raised[p];
+        const __m128i totals = _mm_sub_epi32(four_sums(sums[p][0], sums[p][1], sums[p][2], sums[p][3]),
+                                             _mm_set1_epi32(raised[p]));
+        _mm_mask_storeu_epi32(out + p * out_stride, (__mmask8)((1u << row_count) - 1), totals);
     }
 }
 
@@ -44,13 +47,27 @@ void vk_dot_f32_avx512(const float *probes, size_t probe_count, const float *row
     VK_PROBES(dot_f32_row, )
 }
 
+#define VK_DOT_I8(probe_count) \
+    for (size_t r = 0; r < row_count; r += 4, rows += 4 * dim, out += 4) { \
+        if (row_count - r >= 4) { \
+            dot_i8_rows(probes, probe_count, raised, rows, 4, dim, out, out_stride); \
+        } else { \
+            dot_i8_rows(probes, probe_count, raised, rows, row_count - r, dim, out, out_stride); \
+        } \
+    }
+
 void vk_dot_i8_avx512(const int8_t *probes, size_t probe_count, const int8_t *rows, size_t row_count, size_t dim,
                       int32_t *out, size_t out_stride) {
     int32_t raised[4] = {0};
     for (size_t p = 0; p < probe_count; p++) {
         for (size_t d = 0; d < dim; d++) raised[p] += 128 * probes[p * dim + d];
     }
-    VK_PROBES(dot_i8_row, raised, )
+    switch (probe_count) {
+        case 1: VK_DOT_I8(1); break;
+        case 2: VK_DOT_I8(2); break;
+        case 3: VK_DOT_I8(3); break;
+        case 4: VK_DOT_I8(4); break;
+    }
 }
 
 void vk_dot_f16_gather_avx512(const float *probe, const uint16_t *const *rows, size_t n, size_t dim, float *out) {

@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 
 #include "kernels_avx512.h"
+#include "sums_avx512.h"
 
 #pragma clang attribute push(VK_TARGET_AVX512, apply_to = function)
 
@@ -65,16 +66,11 @@ VK_INLINE __m512i tail_lanes(const uint8_t *planes, const int8_t *weights, size_
     return _mm512_add_epi32(even, odd);
 }
 
-// Four sums at once: pairs of lanes are added crosswise.
 VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
-    const __m512i a = tail_lanes(records[0], weights, tail_count), b = tail_lanes(records[1], weights, tail_count);
-    const __m512i c = tail_lanes(records[2], weights, tail_count), d = tail_lanes(records[3], weights, tail_count);
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    const __m512i abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(abcd), _mm512_extracti64x4_epi64(abcd, 1));
-    const __m128i quarter = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    _mm_storeu_si128((__m128i *)sums, _mm_add_epi32(_mm_loadu_si128((const __m128i *)sums), quarter));
+    __m512i lanes[4];
+    for (size_t r = 0; r < 4; r++) lanes[r] = tail_lanes(records[r], weights, tail_count);
+    const __m128i tails = four_sums(lanes[0], lanes[1], lanes[2], lanes[3]);
+    _mm_storeu_si128((__m128i *)sums, _mm_add_epi32(_mm_loadu_si128((const __m128i *)sums), tails));
 }
 
 #include "scan_stages.h"

@@ -14,7 +14,7 @@ struct CoarseQuantizerTests {
     }
 
     private func scores(_ quantizer: CoarseQuantizer, _ generator: inout SplitMix64) -> [Int32] {
-        quantizer.scores(rotated: (0..<64).map { _ in Float.random(in: -1...1, using: &generator) })
+        quantizer.scores(rotated: (0..<64).map { _ in Float.random(in: -1...1, using: &generator) }[...])
     }
 
     /// Lists by falling score, lower list first among equals.
@@ -79,7 +79,7 @@ struct CoarseQuantizerTests {
         )
         let vector = [Float](repeating: 1, count: 8)
         #expect(quantizer.assign(rotated: vector, rowStride: 8) == [0])
-        let scores = quantizer.scores(rotated: vector)
+        let scores = quantizer.scores(rotated: vector[...])
         #expect(quantizer.selectLists(scores: scores, count: 3).allLists.sorted() == [0, 1, 2])
         #expect(quantizer.selectLists(scores: scores, share: 0.1).allLists.sorted() == [0, 1, 2, 3])
         // A vector without direction.

@@ -79,22 +79,22 @@ final class PartitionFixture {
         filter: FaceFilter? = nil,
         excluding: FaceID? = nil,
         now: Timestamp = Timestamp(milliseconds: 0),
+        collectionShare: Double = 1,
         shouldStop: () -> Bool = { false }
     ) throws -> PartitionSearchAnswer {
-        try partition.search(
-            PartitionSearch(
-                parameters: SearchParameters(
-                    matchLimit: limit,
-                    threshold: threshold,
-                    effort: effort,
-                    filter: filter
-                ),
-                excludedFace: excluding,
-                probes: EmbeddingMatrix(dimension: dimension, values: probes.flatMap { $0 }),
-                now: now
+        var search = PartitionSearch(
+            parameters: SearchParameters(
+                matchLimit: limit,
+                threshold: threshold,
+                effort: effort,
+                filter: filter
             ),
-            shouldStop: shouldStop
+            excludedFace: excluding,
+            probes: EmbeddingMatrix(dimension: dimension, values: probes.flatMap { $0 }),
+            now: now
         )
+        search.collectionShare = collectionShare
+        return try partition.search(search, shouldStop: shouldStop)
     }
 
     /// Maintains until nothing is left to do; the number of steps that did something.

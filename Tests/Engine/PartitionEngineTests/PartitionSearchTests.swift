@@ -83,6 +83,17 @@ struct PartitionSearchTests {
         }
     }
 
+    /// A partition of a tenth of its collection compares fewer candidates, and still has all the matches wanted.
+    @Test(arguments: [SearchEffort.full, .recall(0.9)])
+    func aSmallPartOfACollectionComparesFewerCandidates(effort: SearchEffort) throws {
+        let (fixture, embeddings) = try settled(candidateFloor: 100)
+        let whole = try fixture.search([embeddings[5]], limit: 5, effort: effort)
+        let part = try fixture.search([embeddings[5]], limit: 5, effort: effort, collectionShare: 0.1)
+        #expect(part.rowsReranked < whole.rowsReranked)
+        #expect(part.rowsVisited == whole.rowsVisited)
+        #expect(part.found[0].count == 5 && part.found[0][0] == whole.found[0][0])
+    }
+
     @Test(arguments: efforts)
     func aHigherThresholdKeepsTheBestOfTheSameMatches(effort: SearchEffort) throws {
         let (fixture, _) = try settled(candidateFloor: 20)

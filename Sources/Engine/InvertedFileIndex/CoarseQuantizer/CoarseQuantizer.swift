@@ -21,20 +21,35 @@ package struct CoarseQuantizer: Sendable {
     package var listCount: Int { weights.count }
 
     /// Inner products of one rotated vector with every centroid, up to a positive factor.
-    package func scores(rotated: some RandomAccessCollection<Float>) -> [Int32] {
-        let vector = Self.quantize(rotated.prefix(dimension))
-        return unsafe [Int32](unsafeUninitializedCapacity: listCount) { out, initialized in
-            unsafe vector.withUnsafeBufferPointer { vector in
+    package func scores(rotated: ArraySlice<Float>) -> [Int32] {
+        scores(quantized: Self.quantize(rotated.prefix(dimension)))
+    }
+
+    /// The same for rotated vectors `[n × rowStride]`: `[n][listCount]`.
+    func scores(rotated: [Float], rowStride: Int) -> [[Int32]] {
+        let all = scores(
+            quantized: stride(from: 0, to: rotated.count, by: rowStride).flatMap {
+                Self.quantize(rotated[$0..<$0 + dimension])
+            }
+        )
+        return stride(from: 0, to: all.count, by: listCount).map { Array(all[$0..<$0 + listCount]) }
+    }
+
+    /// `[n × listCount]` from vectors `[n × dimension]`.
+    private func scores(quantized vectors: [Int8]) -> [Int32] {
+        let count = vectors.count / dimension * listCount
+        return unsafe [Int32](unsafeUninitializedCapacity: count) { out, initialized in
+            unsafe vectors.withUnsafeBufferPointer { vectors in
                 unsafe centroids.withUnsafeBufferPointer { centroids in
                     unsafe VectorKernels.dotInt8(
-                        probes: vector,
+                        probes: vectors,
                         rows: centroids,
                         dimension: dimension,
-                        out: UnsafeMutableBufferPointer(rebasing: out[0..<listCount])
+                        out: UnsafeMutableBufferPointer(rebasing: out[0..<count])
                     )
                 }
             }
-            initialized = listCount
+            initialized = count
         }
     }
 
@@ -50,11 +65,20 @@ package struct CoarseQuantizer: Sendable {
         }
     }
 
-    /// Scales to ±127 and rounds to nearest.
-    static func quantize(_ vector: some Swift.Collection<Float>) -> [Int8] {
-        let largest = vector.reduce(0) { max($0, abs($1)) }
-        guard largest > 0 else { return [Int8](repeating: 0, count: vector.count) }
-        let factor = 127 / largest
-        return vector.map { Int8(($0 * factor).rounded()) }
+    /// Scales to ±127 and rounds to nearest, ties to even.
+    static func quantize(_ vector: ArraySlice<Float>) -> [Int8] {
+        unsafe vector.withUnsafeBufferPointer { vector in
+            var largest: Float = 0
+            for index in vector.indices { largest = unsafe max(largest, abs(vector[index])) }
+            let factor = largest > 0 ? 127 / largest : 0
+            return unsafe [Int8](unsafeUninitializedCapacity: vector.count) { out, initialized in
+                for index in vector.indices {
+                    // Behind this sum lies the rounded number, in the last bits, and no call into a library.
+                    let shifted = unsafe vector[index] * factor + 0x1.8p23
+                    unsafe out[index] = Int8(truncatingIfNeeded: shifted.bitPattern)
+                }
+                initialized = vector.count
+            }
+        }
     }
 }

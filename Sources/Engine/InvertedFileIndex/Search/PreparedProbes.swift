@@ -57,9 +57,7 @@ package struct PreparedProbes: Sendable {
         self.weightCount = weightCount
         meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: codebook.dimension)
         quantizer = codebook.quantizer
-        listScores = (0..<count).map {
-            codebook.quantizer.scores(rotated: rotated[$0 * coded..<($0 + 1) * coded])
-        }
+        listScores = quantizer.scores(rotated: rotated, rowStride: coded)
     }
 
     /// The lists a probe visits under a share of the collection, 0…1.

@@ -56,7 +56,7 @@ package enum CodebookTrainer {
                 shouldStop: shouldStop
             )
         else { throw .stopped }
-        let quantized = CoarseQuantizer.quantize(centroids)
+        let quantized = CoarseQuantizer.quantize(centroids[...])
         let unweighted = CoarseQuantizer(
             dimension: leading,
             centroids: quantized,

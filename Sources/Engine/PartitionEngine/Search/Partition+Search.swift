@@ -64,10 +64,8 @@ extension PartitionSearchAnswer {
 private struct SearchPass {
     /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
     private static let codeMissRate = 0.001
-    /// Matches kept beyond those wanted, in case their similarities are equal.
-    static let spareRoom = 32
-    /// Candidates beyond the matches wanted that are compared after each round of a scan, and kept at least.
-    private static let spareCandidates = 16
+    /// Matches and candidates kept beyond the matches wanted, in case their similarities are equal.
+    static let spareRoom = 16
     /// What comparing rows one after the other takes for each, in codes scanned.
     private static let consecutiveRowCost = 6.0
 
@@ -225,8 +223,6 @@ private struct SearchPass {
         let matchLimit = search.parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
         if case .recall = search.parameters.effort {} else { limit *= 4 }
-        // More room is asked for when equal similarities did not fit.
-        let least = room > matchLimit + Self.spareRoom ? room : matchLimit + Self.spareCandidates
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let outcome = try scanner.scan(
             probes: probes,
@@ -236,8 +232,8 @@ private struct SearchPass {
                 liveness: liveness,
                 planeCount: codebook.plan.planeCount
             ),
-            comparisonCount: part(of: matchLimit + Self.spareCandidates),
-            candidateLimit: max(part(of: limit), least),
+            comparisonCount: part(of: matchLimit + Self.spareRoom),
+            candidateLimit: max(part(of: limit), room),
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
