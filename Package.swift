@@ -88,7 +88,7 @@ let package = Package(
         ),
         .target(
             name: "PartitionStore",
-            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB"],
+            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB", "VectorMath"],
             path: "Sources/Engine/PartitionStore",
             swiftSettings: memorySafe
         ),

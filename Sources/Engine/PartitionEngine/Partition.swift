@@ -22,6 +22,7 @@ package final class Partition: Sendable {
     let snapshots = Mutex<CodeSnapshot?>(nil)
     let tombstones = Mutex<Tombstones?>(nil)
     let rowAddresses = RowAddresses()
+    let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
     /// Sequence at which ``scrub()`` last found nothing to do.

@@ -13,9 +13,9 @@ package struct PartitionOptions: Sendable {
     package var compactionDeadShare = 0.2
     /// Candidates per probe that are kept to have their stored embeddings compared: this many, and a multiple of k.
     /// That is for `recall`; other efforts keep four times as many.
-    package var candidateFloor = 32
-    package var candidatesPerMatch = 4
-    /// What comparing a row somewhere in memory takes, in codes scanned (measured: 16 to 25). Rows that pass a filter
+    package var candidateFloor = 24
+    package var candidatesPerMatch = 3
+    /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter
     /// are compared one by one instead of a scan when that is less work.
     package var scatteredRowCost = 20.0
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a

@@ -24,15 +24,13 @@ extension BinaryCodingError: CustomStringConvertible {
 }
 
 /// Reads little-endian fields in order; never past the end, whatever the bytes say.
-///
-/// Inlinable: a reader of records that is called across modules for each number takes five times as long.
-@usableFromInline
 @safe
+@usableFromInline
 package struct ByteReader: ~Copyable {
     @usableFromInline
     let bytes: UnsafeRawBufferPointer
     @usableFromInline
-    var nextOffset = 0
+    package internal(set) var offset = 0
 
     /// - Parameter bytes: valid for as long as the reader is used.
     @inlinable
@@ -40,20 +38,17 @@ package struct ByteReader: ~Copyable {
         unsafe self.bytes = unsafe bytes
     }
 
-    /// Of the next field.
-    @inlinable
-    package var offset: Int { nextOffset }
-
     @inlinable
     package var remainingByteCount: Int { unsafe bytes.count - offset }
 
+    /// Inlinable: generic code that is not made for its type looks the type up at run time, a field at a time.
     @inlinable
     package mutating func read<Value: FixedWidthInteger>(
         _ type: Value.Type = Value.self
     ) throws(BinaryCodingError) -> Value {
         let byteCount = MemoryLayout<Value>.size
         try require(byteCount)
-        defer { nextOffset += byteCount }
+        defer { offset += byteCount }
         return Value(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
     }
 
@@ -79,7 +74,7 @@ package struct ByteReader: ~Copyable {
 
     package mutating func readBytes(count: Int) throws(BinaryCodingError) -> [UInt8] {
         try require(count)
-        defer { nextOffset += count }
+        defer { offset += count }
         return unsafe Array(bytes[offset..<offset + count])
     }
 
@@ -88,7 +83,7 @@ package struct ByteReader: ~Copyable {
         let byteCount = Int(try read(UInt16.self))
         let start = offset
         try require(byteCount)
-        defer { nextOffset += byteCount }
+        defer { offset += byteCount }
         guard let text = unsafe String(validating: bytes[offset..<offset + byteCount], as: UTF8.self) else {
             throw .invalidText(offset: start)
         }
@@ -100,14 +95,14 @@ package struct ByteReader: ~Copyable {
     package mutating func readTextBytes() throws(BinaryCodingError) -> UnsafeRawBufferPointer {
         let byteCount = Int(try read(UInt16.self))
         try require(byteCount)
-        defer { nextOffset += byteCount }
+        defer { offset += byteCount }
         return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount])
     }
 
     @inlinable
     package mutating func skip(byteCount: Int) throws(BinaryCodingError) {
         try require(byteCount)
-        nextOffset += byteCount
+        offset += byteCount
     }
 
     /// Ends reading; bytes that are left are an error.

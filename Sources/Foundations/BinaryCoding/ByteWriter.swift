@@ -1,11 +1,14 @@
 /// Appends little-endian fields to a byte array: the one way records and codebooks are written.
+@usableFromInline
 package struct ByteWriter: Sendable {
-    package private(set) var bytes: [UInt8] = []
+    @usableFromInline
+    package internal(set) var bytes: [UInt8] = []
 
     package init(reservingByteCount byteCount: Int = 0) {
         bytes.reserveCapacity(byteCount)
     }
 
+    @inlinable
     package mutating func write(_ value: some FixedWidthInteger) {
         unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }

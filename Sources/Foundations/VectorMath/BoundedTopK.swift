@@ -55,7 +55,38 @@ package struct BoundedTopK: Sendable {
     package func score(ofRank rank: Int) -> Float {
         precondition((1...heap.count).contains(rank), "a rank among the entries kept")
         if rank == heap.count { return heap[0].score }
-        return heap.map(\.score).sorted(by: >)[rank - 1]
+        return unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: heap.count) { scores in
+            for index in heap.indices { unsafe scores[index] = heap[index].score }
+            return unsafe Self.greatest(rank, of: scores)
+        }
+    }
+
+    /// Hoare's selection of the value at a rank among values without NaN, which it moves.
+    private static func greatest(_ rank: Int, of values: UnsafeMutableBufferPointer<Float>) -> Float {
+        var low = 0
+        var high = values.count - 1
+        while low < high {
+            let pivot = unsafe values[low + (high - low) / 2]
+            var left = low
+            var right = high
+            while left <= right {
+                while unsafe values[left] > pivot { left += 1 }
+                while unsafe values[right] < pivot { right -= 1 }
+                if left <= right {
+                    unsafe values.swapAt(left, right)
+                    left += 1
+                    right -= 1
+                }
+            }
+            if rank - 1 <= right {
+                high = right
+            } else if rank - 1 >= left {
+                low = left
+            } else {
+                break
+            }
+        }
+        return unsafe values[rank - 1]
     }
 
     /// Forgets every entry and keeps the memory.

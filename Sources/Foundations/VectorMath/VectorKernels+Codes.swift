@@ -39,113 +39,211 @@ extension VectorKernels {
         }
     }
 
-    /// Interleaves row-major codes into group-major planes.
+    /// Planes of a code that every slot of a scan is asked for: the first two, or the only one.
+    package static func headCount(planeCount: Int) -> Int { vk_head_count(planeCount) }
+
+    /// Bytes of the record of one slot: the other planes, the row id, the factor.
+    package static func recordByteCount(planeCount: Int) -> Int { vk_record_bytes(planeCount) }
+
+    /// Writes row-major codes into slots.
     ///
     /// - Parameters:
-    ///   - rowCodes: one pointer per row to its `16 * planes.count` bytes.
-    ///   - planes: one pointer per plane to `ceil(rowCodes.count / 16)` groups of 256 bytes; absent rows become zero.
+    ///   - rowCodes: one pointer per row to its `16 * planeCount` bytes.
+    ///   - rowIDs: one per row.
+    ///   - factors: one per row, float16 bits.
+    ///   - heads: first groups of the first head; head `p` begins `p * headStride` bytes later and takes
+    ///     `ceil(rowCodes.count / 16)` groups of 256 bytes; slots behind the last row become zero.
+    ///   - records: as many slots of `recordByteCount` bytes; those behind the last row get no row.
     package static func packCodes(
         rowCodes: UnsafeBufferPointer<UnsafePointer<UInt8>?>,
-        planes: UnsafeBufferPointer<UnsafeMutablePointer<UInt8>?>
+        rowIDs: UnsafeBufferPointer<UInt32>,
+        factors: UnsafeBufferPointer<UInt16>,
+        planeCount: Int,
+        heads: UnsafeMutablePointer<UInt8>,
+        headStride: Int,
+        records: UnsafeMutablePointer<UInt8>
     ) {
-        precondition(planes.count >= 1 && planes.count <= maximumPlaneCount, "1...8 planes")
-        unsafe vk_pack_codes(rowCodes.baseAddress, rowCodes.count, planes.count, planes.baseAddress)
+        precondition(planeCount >= 1 && planeCount <= maximumPlaneCount, "1...8 planes")
+        precondition(rowIDs.count == rowCodes.count && factors.count == rowCodes.count, "one id and factor per row")
+        var starts: [UnsafeMutablePointer<UInt8>?] = unsafe (0..<headCount(planeCount: planeCount)).map {
+            unsafe heads + $0 * headStride
+        }
+        unsafe vk_pack_codes(
+            rowCodes.baseAddress,
+            rowIDs.baseAddress,
+            factors.baseAddress,
+            rowCodes.count,
+            planeCount,
+            &starts,
+            records
+        )
     }
 
-    /// Reads row `row` of group-major planes back as a row-major code of `16 * planes.count` bytes.
+    /// Reads one slot back as a row-major code of `16 * planeCount` bytes.
     package static func unpackCode(
-        planes: UnsafeBufferPointer<UnsafePointer<UInt8>?>,
-        row: Int,
+        heads: UnsafePointer<UInt8>,
+        headStride: Int,
+        records: UnsafePointer<UInt8>,
+        planeCount: Int,
+        slot: Int,
         code: UnsafeMutableBufferPointer<UInt8>
     ) {
-        precondition(planes.count >= 1 && planes.count <= maximumPlaneCount, "1...8 planes")
-        precondition(row >= 0, "rows count from zero")
-        precondition(code.count == planes.count * planeByteCount, "a code has 16 bytes per plane")
-        unsafe vk_unpack_code(planes.baseAddress, planes.count, row, code.baseAddress)
+        precondition(planeCount >= 1 && planeCount <= maximumPlaneCount, "1...8 planes")
+        precondition(slot >= 0, "slots count from zero")
+        precondition(code.count == planeCount * planeByteCount, "a code has 16 bytes per plane")
+        let starts: [UnsafePointer<UInt8>?] = unsafe (0..<headCount(planeCount: planeCount)).map {
+            unsafe heads + $0 * headStride
+        }
+        unsafe vk_unpack_code(starts, records, planeCount, slot, code.baseAddress)
     }
 
-    /// Builds the look-up table of one rotated probe.
+    /// Row id and factor, float16 bits, of one slot.
+    package static func slot(
+        _ slot: Int,
+        records: UnsafePointer<UInt8>,
+        planeCount: Int
+    ) -> (rowID: UInt32, factor: UInt16) {
+        let byteCount = recordByteCount(planeCount: planeCount)
+        let fields = unsafe UnsafeRawPointer(records) + (slot + 1) * byteCount - planeByteCount
+        return unsafe (
+            fields.loadUnaligned(fromByteOffset: Int(VK_RECORD_ROW_ID), as: UInt32.self),
+            fields.loadUnaligned(fromByteOffset: Int(VK_RECORD_FACTOR), as: UInt16.self)
+        )
+    }
+
+    /// How sums become estimates of `⟨y, what planes stand for⟩`: `step * sum + headBias` after the heads, with the sum
+    /// of their table entries, and `step * sum + bias` after all planes, with the weights of the records' bits too.
+    package struct Estimator: Hashable, Sendable {
+        package let step: Float
+        package let headBias: Float
+        package let bias: Float
+
+        package init(step: Float, headBias: Float, bias: Float) {
+            self.step = step
+            self.headBias = headBias
+            self.bias = bias
+        }
+    }
+
+    /// Prepares what a scan looks up for one rotated probe.
     ///
     /// - Parameters:
     ///   - probe: `[dimension]`.
     ///   - scale: `[dimension]`.
-    ///   - lut: `[planes.count × 512]` bytes.
-    ///   - biases: `[planes.count]`; the estimate of `⟨probe, what planes 0...p stand for⟩` is
-    ///     `step * (sum of their entries) + biases[p]`.
-    /// - Returns: the step.
+    ///   - lut: `[headCount × 512]` bytes.
+    ///   - weights: `[(planes.count - headCount) × 128]`.
     package static func buildLUT(
         probe: UnsafeBufferPointer<Float>,
         planes: [CodePlane],
         scale: UnsafeBufferPointer<Float>,
         lut: UnsafeMutableBufferPointer<UInt8>,
-        biases: UnsafeMutableBufferPointer<Float>
-    ) -> Float {
+        weights: UnsafeMutableBufferPointer<Int8>
+    ) -> Estimator {
         CodePlane.check(planes, dimension: probe.count)
+        let heads = headCount(planeCount: planes.count)
         precondition(scale.count == probe.count, "one scale per component")
-        precondition(lut.count == planes.count * lutPlaneByteCount, "a look-up table has 512 bytes per plane")
-        precondition(biases.count == planes.count, "one bias per plane")
-        var step: Float = 1
-        unsafe planes.map(\.kernelPlane).withUnsafeBufferPointer { planes in
+        precondition(lut.count == heads * lutPlaneByteCount, "a look-up table has 512 bytes per head")
+        precondition(weights.count == (planes.count - heads) * CodePlane.dimension, "128 weights per further plane")
+        let estimator = unsafe planes.map(\.kernelPlane).withUnsafeBufferPointer { planes in
             unsafe vk_build_lut(
                 probe.baseAddress,
                 planes.baseAddress,
                 planes.count,
                 scale.baseAddress,
                 lut.baseAddress,
-                &step,
-                biases.baseAddress
+                weights.baseAddress
             )
         }
-        return step
+        return Estimator(step: estimator.step, headBias: estimator.head_bias, bias: estimator.bias)
     }
 
-    /// Scans group-major codes for 1...4 probes and writes the rows above threshold, in order.
-    ///
-    /// A row survives when its sum is above the threshold of the last plane. After an earlier plane `p` a probe
-    /// leaves a group of 16 rows when none of their sums so far is above `thresholds[probe][p]`; -1 is no threshold.
+    /// One probe of a scan, and what the scan found for it.
+    @safe
+    package struct ScanProbe: BitwiseCopyable {
+        private var probe: vk_scan_probe
+
+        /// - Parameters:
+        ///   - lut: `headCount × 512` bytes.
+        ///   - weights: 128 for each further plane.
+        ///   - meanTerm: added to every estimate.
+        package init(
+            lut: UnsafePointer<UInt8>,
+            weights: UnsafePointer<Int8>,
+            estimator: Estimator,
+            meanTerm: Float
+        ) {
+            unsafe probe = vk_scan_probe(
+                lut: lut,
+                weights: weights,
+                estimator: vk_estimator(step: estimator.step, head_bias: estimator.headBias, bias: estimator.bias),
+                mean_term: meanTerm,
+                head_threshold: -1,
+                least_estimate: -.infinity,
+                row_ids: nil,
+                estimates: nil,
+                count: 0
+            )
+        }
+
+        /// The same probe, told where to write what a scan finds: room for 16 rows for each group of a block.
+        package func writing(
+            rowIDs: UnsafeMutablePointer<UInt32>,
+            estimates: UnsafeMutablePointer<Float>
+        ) -> ScanProbe {
+            var copy = self
+            unsafe copy.probe.row_ids = unsafe rowIDs
+            unsafe copy.probe.estimates = unsafe estimates
+            return copy
+        }
+
+        /// Slots whose sum of the heads is above this are read on; -1 reads all on.
+        package var headThreshold: Int32 {
+            get { unsafe probe.head_threshold }
+            set { unsafe probe.head_threshold = newValue }
+        }
+
+        /// Rows with an estimate of at least this are found.
+        package var leastEstimate: Float {
+            get { unsafe probe.least_estimate }
+            set { unsafe probe.least_estimate = newValue }
+        }
+
+        /// Ids of the rows found, in order of their slots.
+        package var rowIDs: UnsafeBufferPointer<UInt32> {
+            unsafe UnsafeBufferPointer(start: probe.row_ids, count: probe.count)
+        }
+
+        /// Their estimates: `meanTerm + factor * (step * sum + bias)`.
+        package var estimates: UnsafeBufferPointer<Float> {
+            unsafe UnsafeBufferPointer(start: probe.estimates, count: probe.count)
+        }
+    }
+
+    /// Scans packed codes for 1...4 probes at once. Slots without a row are never found.
     ///
     /// - Parameters:
-    ///   - planes: one pointer per plane to the first group of the scan.
+    ///   - heads: first group of the first head; head `p` begins `p * headStride` bytes later.
+    ///   - records: record of the first slot.
     ///   - groupCount: 0...64.
-    ///   - rowCount: rows of these groups that exist.
-    ///   - luts: one pointer per probe to `512 * planes.count` bytes.
-    ///   - thresholds: `[luts.count × planes.count]`.
-    ///   - rowsOut: one pointer per probe to `16 * groupCount` row numbers, counted from the start of the scan.
-    ///   - scoresOut: one pointer per probe to `16 * groupCount` sums.
-    ///   - countsOut: `[luts.count]`, rows written; elements behind them are scratch.
     package static func scanCodes(
-        planes: UnsafeBufferPointer<UnsafePointer<UInt8>?>,
+        heads: UnsafePointer<UInt8>,
+        headStride: Int,
+        records: UnsafePointer<UInt8>,
+        planeCount: Int,
         groupCount: Int,
-        rowCount: Int,
-        luts: UnsafeBufferPointer<UnsafePointer<UInt8>?>,
-        thresholds: UnsafeBufferPointer<Int32>,
-        rowsOut: UnsafeBufferPointer<UnsafeMutablePointer<UInt32>?>,
-        scoresOut: UnsafeBufferPointer<UnsafeMutablePointer<UInt16>?>,
-        countsOut: UnsafeMutableBufferPointer<Int>
+        probes: UnsafeMutableBufferPointer<ScanProbe>
     ) {
-        let probeCount = luts.count
-        precondition(planes.count >= 1 && planes.count <= maximumPlaneCount, "1...8 planes")
+        precondition(planeCount >= 1 && planeCount <= maximumPlaneCount, "1...8 planes")
         precondition(groupCount >= 0 && groupCount <= maximumScanGroups, "0...64 groups")
-        precondition(rowCount >= 0 && rowCount <= groupCount * groupRows, "rows must fit the groups")
-        precondition(probeCount >= 1 && probeCount <= maximumScanProbes, "1...4 probes")
-        precondition(thresholds.count == probeCount * planes.count, "one threshold per probe and plane")
-        precondition(
-            rowsOut.count == probeCount && scoresOut.count == probeCount && countsOut.count == probeCount,
-            "one output per probe"
+        precondition(probes.count >= 1 && probes.count <= maximumScanProbes, "1...4 probes")
+        var block = unsafe vk_code_block(
+            heads: (heads, heads + headStride),
+            records: records,
+            plane_count: planeCount,
+            group_count: groupCount
         )
-        unsafe countsOut.withMemoryRebound(to: UInt.self) { counts in
-            unsafe vk_scan_codes(
-                planes.baseAddress,
-                planes.count,
-                groupCount,
-                rowCount,
-                luts.baseAddress,
-                probeCount,
-                thresholds.baseAddress,
-                rowsOut.baseAddress,
-                scoresOut.baseAddress,
-                counts.baseAddress
-            )
+        unsafe probes.withMemoryRebound(to: vk_scan_probe.self) { probes in
+            unsafe vk_scan_codes(&block, probes.baseAddress, probes.count)
         }
     }
 }

@@ -5,7 +5,7 @@ internal import CVectorKernels
 /// Shapes are preconditions, nothing is copied, no call allocates. Code layout, sum order and rounding are stated in
 /// `vector_kernels.h`; here shapes are named only.
 package enum VectorKernels {
-    /// Rows of one group of a group-major plane.
+    /// Slots of one group.
     package static let groupRows = 16
     /// Bytes of one plane of one code.
     package static let planeByteCount = 16
@@ -17,6 +17,8 @@ package enum VectorKernels {
     package static let tableAlignment = 64
     /// Most planes of one code.
     package static let maximumPlaneCount = 8
+    /// The row id of a slot without a row.
+    package static let absentRow = UInt32.max
     /// Most groups of one scan call.
     package static let maximumScanGroups = 64
     /// Most probes of one scan call.

@@ -71,11 +71,8 @@ void vk_encode(const float *y, size_t rows, size_t dims, const struct vk_plane *
     in_force()->encode(y, rows, dims, planes, plane_count, scale, codes, self_dot, code_dot);
 }
 
-void vk_scan_codes(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                   const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                   uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out) {
-    in_force()->scan_codes(planes, plane_count, group_count, row_count, luts, probe_count, thresholds, rows_out,
-                           scores_out, counts_out);
+void vk_scan_codes(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+    in_force()->scan_codes(block, probes, probe_count);
 }
 
 // Rows of one piece: about 128 KiB, so that it stays in the second-level cache while every probe passes over it.

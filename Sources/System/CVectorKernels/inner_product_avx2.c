@@ -49,17 +49,11 @@ void vk_dot_i8_avx2(const int8_t *probes, size_t probe_count, const int8_t *rows
 }
 
 void vk_dot_f16_gather_avx2(const float *probe, const uint16_t *const *rows, size_t n, size_t dim, float *out) {
-    for (size_t r = 0; r < n; r++) {
-        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, dim * sizeof(uint16_t));
-        dot_f16_row(probe, 1, rows[r], dim, out + r, 1);
-    }
+    VK_GATHER(dim * sizeof(uint16_t), dot_f16_row(probe, 1, rows[r], dim, out + r, 1))
 }
 
 void vk_dot_f32_gather_avx2(const float *probe, const float *const *rows, size_t n, size_t dim, float *out) {
-    for (size_t r = 0; r < n; r++) {
-        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, dim * sizeof(float));
-        dot_f32_row(probe, 1, rows[r], dim, out + r, 1);
-    }
+    VK_GATHER(dim * sizeof(float), dot_f32_row(probe, 1, rows[r], dim, out + r, 1))
 }
 
 #pragma clang attribute pop

@@ -56,15 +56,9 @@ void vk_dot_i8_scalar(const int8_t *probes, size_t probe_count, const int8_t *ro
 }
 
 void vk_dot_f16_gather_scalar(const float *probe, const uint16_t *const *rows, size_t n, size_t dim, float *out) {
-    for (size_t r = 0; r < n; r++) {
-        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, dim * sizeof(uint16_t));
-        out[r] = dot_f16(probe, rows[r], dim);
-    }
+    VK_GATHER(dim * sizeof(uint16_t), out[r] = dot_f16(probe, rows[r], dim))
 }
 
 void vk_dot_f32_gather_scalar(const float *probe, const float *const *rows, size_t n, size_t dim, float *out) {
-    for (size_t r = 0; r < n; r++) {
-        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, dim * sizeof(float));
-        out[r] = dot_f32(probe, rows[r], dim);
-    }
+    VK_GATHER(dim * sizeof(float), out[r] = dot_f32(probe, rows[r], dim))
 }

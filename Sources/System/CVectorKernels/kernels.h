@@ -6,16 +6,14 @@
 // For bodies that are compiled once per number of probes.
 #define VK_INLINE static inline __attribute__((always_inline))
 
-// Rows fetched ahead of a gather.
-enum { VK_GATHER_AHEAD = 4 };
+// How far ahead a gather fetches the first line of a row, and the whole of it.
+enum { VK_GATHER_TOUCH = 32, VK_GATHER_AHEAD = 4 };
 
 struct vk_kernels {
     int level;
     void (*encode)(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                    const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
-    void (*scan_codes)(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                       const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                       uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
+    void (*scan_codes)(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
     // Blocks of 1...4 probes; row r of probe p goes to out[p * out_stride + r].
     void (*dot_f16)(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                     float *out, size_t out_stride);
@@ -58,8 +56,26 @@ VK_INLINE void vk_planes_of_segment(const struct vk_plane *planes, size_t plane_
 float vk_scalar_f16_to_f32(uint16_t half);
 uint16_t vk_scalar_f32_to_f16(float value);
 
+// The factor of a record as a float.
+VK_INLINE float vk_factor(uint16_t half) {
+    const uint32_t bits = ((uint32_t)half << 13) + ((uint32_t)(127 - 15) << 23);
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 // Prefetches `bytes` from `offset` bytes behind `base`, line by line; the range need not exist.
 VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
     const uintptr_t first = (uintptr_t)base + offset;
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 3);
 }
+
+// Runs a statement for each of `n` scattered rows, fetched in time. Each row lies on a page of its own: its first line
+// is fetched long before its turn, so that the page's translation is at hand when the rest is fetched.
+#define VK_GATHER(row_bytes, statement) \
+    for (size_t r = 0; r < n && r < VK_GATHER_TOUCH; r++) vk_prefetch(rows[r], 0, 1); \
+    for (size_t r = 0; r < n; r++) { \
+        if (r + VK_GATHER_TOUCH < n) vk_prefetch(rows[r + VK_GATHER_TOUCH], 0, 1); \
+        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, row_bytes); \
+        statement; \
+    }

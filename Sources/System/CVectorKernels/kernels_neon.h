@@ -9,13 +9,8 @@
 
 void vk_encode_neon(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                     const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
-void vk_scan_codes_neon(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                        const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                        uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
-void vk_scan_codes_neon_dotprod(const uint8_t *const *planes, size_t plane_count, size_t group_count,
-                                size_t row_count, const uint8_t *const *luts, size_t probe_count,
-                                const int32_t *thresholds, uint32_t *const *rows_out, uint16_t *const *scores_out,
-                                size_t *counts_out);
+void vk_scan_codes_neon(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
+void vk_scan_codes_neon_dotprod(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
 void vk_dot_f16_neon(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                      float *out, size_t out_stride);
 void vk_dot_f32_neon(const float *probes, size_t probe_count, const float *rows, size_t row_count, size_t dim,

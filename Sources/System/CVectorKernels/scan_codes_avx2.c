@@ -29,13 +29,13 @@ VK_INLINE void columns_of(const uint8_t *group, __m256i column[4]) {
 
 // vpshufb looks up the low nibbles of 16 rows in its low half and the high nibbles in its high half. Values are added
 // as 16-bit words, whole and shifted down by 8; the words' low bytes come out at the end.
-VK_INLINE void add_planes(const uint8_t *const *planes, size_t first, size_t end, size_t offset,
-                          const uint8_t *const *luts, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
+                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
     const __m256i nibble = _mm256_set1_epi8(15), half_shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
     __m256i whole[VK_MAX_SCAN_PROBES], odd_rows[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) whole[probe] = odd_rows[probe] = _mm256_setzero_si256();
-    for (size_t p = first; p < end; p++) {
-        const uint8_t *group = planes[p] + offset;
+    for (size_t p = 0; p < head_count; p++) {
+        const uint8_t *group = heads[p] + offset;
         for (size_t z = 0; z < 4; z++) {
             __m256i column[4];
             columns_of(group + 64 * z, column);
@@ -44,7 +44,7 @@ VK_INLINE void add_planes(const uint8_t *const *planes, size_t first, size_t end
                 const __m256i nibbles = _mm256_and_si256(_mm256_srlv_epi32(column[j], half_shift), nibble);
 #pragma clang loop unroll(full)
                 for (size_t probe = 0; probe < probe_count; probe++) {
-                    const uint8_t *low_table = luts[probe] + p * VK_LUT_PLANE_BYTES + 128 * z + 16 * j;
+                    const uint8_t *low_table = probes[probe].lut + p * VK_LUT_PLANE_BYTES + 128 * z + 16 * j;
                     const __m256i values = _mm256_shuffle_epi8(load_halves(low_table, low_table + 64), nibbles);
                     whole[probe] = _mm256_add_epi16(whole[probe], values);
                     odd_rows[probe] = _mm256_add_epi16(odd_rows[probe], _mm256_srli_epi16(values, 8));
@@ -72,23 +72,46 @@ VK_INLINE unsigned rows_above(vk_sums sums, int32_t threshold) {
     return ~(unsigned)_mm_movemask_epi8(bytes) & 0xffff;
 }
 
-VK_INLINE size_t append_rows(vk_sums sums, unsigned mask, uint32_t first_row, uint32_t *rows, uint16_t *scores,
-                             size_t count) {
-    uint16_t sum_of_row[VK_GROUP_ROWS];
-    _mm256_storeu_si256((__m256i *)sum_of_row, sums);
+VK_INLINE size_t append_slots(vk_sums sums, unsigned mask, uint32_t first_slot, uint32_t *entries, size_t count) {
+    uint16_t sum_of_slot[VK_GROUP_ROWS];
+    _mm256_storeu_si256((__m256i *)sum_of_slot, sums);
     for (; mask; mask &= mask - 1, count++) {
         const unsigned v = (unsigned)__builtin_ctz(mask);
-        rows[count] = first_row + v;
-        scores[count] = sum_of_row[v];
+        entries[count] = (first_slot + v) << 16 | sum_of_slot[v];
     }
     return count;
 }
 
+// Spreads 32 bits of a plane to bytes of all ones or zeros, which select weights.
+VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t tail_count) {
+    const __m256i byte_of_bit = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                                                 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201), ones = _mm256_set1_epi8(1);
+    // 16-bit sums of pairs: at most 6 planes x 4 x 2 x 127.
+    __m256i sums = _mm256_setzero_si256();
+    for (size_t p = 0; p < tail_count; p++) {
+        for (size_t z = 0; z < 4; z++) {
+            int32_t bits;
+            __builtin_memcpy(&bits, planes + p * VK_PLANE_BYTES + 4 * z, sizeof bits);
+            const __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte_of_bit), bit);
+            const __m256i chosen = _mm256_cmpeq_epi8(spread, bit);
+            const __m256i values = _mm256_loadu_si256((const __m256i *)(weights + p * VK_PLANE_DIMS + 32 * z));
+            sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(ones, _mm256_and_si256(values, chosen)));
+        }
+    }
+    const __m256i eight = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
+    for (size_t r = 0; r < 4; r++) sums[r] += tail_sum(records[r], weights, tail_count);
+}
+
 #include "scan_stages.h"
 
-void vk_scan_codes_avx2(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                        const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                        uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out) {
+void vk_scan_codes_avx2(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

@@ -8,14 +8,14 @@ typedef __m512i vk_sums;
 
 // vpermb looks 64 nibbles up in 4 tables of 16 at once (byte j of each dword in table j), vpdpbusd adds the 4 bytes
 // of each row.
-VK_INLINE void add_planes(const uint8_t *const *planes, size_t first, size_t end, size_t offset,
-                          const uint8_t *const *luts, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
+                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
     const __m512i nibble = _mm512_set1_epi8(15), table_of_byte = _mm512_set1_epi32(0x30201000);
     const __m512i ones = _mm512_set1_epi8(1);
     __m512i high_sums[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) high_sums[probe] = _mm512_setzero_si512();
-    for (size_t p = first; p < end; p++) {
-        const uint8_t *group = planes[p] + offset;
+    for (size_t p = 0; p < head_count; p++) {
+        const uint8_t *group = heads[p] + offset;
 #pragma clang loop unroll(full)
         for (size_t z = 0; z < 4; z++) {
             const __m512i bytes = _mm512_loadu_si512(group + 64 * z);
@@ -25,7 +25,7 @@ VK_INLINE void add_planes(const uint8_t *const *planes, size_t first, size_t end
                 _mm512_ternarylogic_epi32(_mm512_srli_epi32(bytes, 4), nibble, table_of_byte, 0xea);
 #pragma clang loop unroll(full)
             for (size_t probe = 0; probe < probe_count; probe++) {
-                const uint8_t *tables = luts[probe] + p * VK_LUT_PLANE_BYTES + 128 * z;
+                const uint8_t *tables = probes[probe].lut + p * VK_LUT_PLANE_BYTES + 128 * z;
                 const __m512i low_values = _mm512_permutexvar_epi8(low, _mm512_loadu_si512(tables));
                 const __m512i high_values = _mm512_permutexvar_epi8(high, _mm512_loadu_si512(tables + 64));
                 sums[probe] = _mm512_dpbusd_epi32(sums[probe], low_values, ones);
@@ -42,21 +42,44 @@ VK_INLINE unsigned rows_above(vk_sums sums, int32_t threshold) {
     return _mm512_cmpgt_epi32_mask(sums, _mm512_set1_epi32(threshold));
 }
 
-VK_INLINE size_t append_rows(vk_sums sums, unsigned mask, uint32_t first_row, uint32_t *rows, uint16_t *scores,
-                             size_t count) {
-    const __m512i in_group = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i row = _mm512_add_epi32(in_group, _mm512_set1_epi32((int)first_row));
-    const __m512i kept_sums = _mm512_maskz_compress_epi32((__mmask16)mask, sums);
-    _mm512_storeu_si512(rows + count, _mm512_maskz_compress_epi32((__mmask16)mask, row));
-    _mm256_storeu_si256((__m256i *)(scores + count), _mm512_cvtepi32_epi16(kept_sums));
+VK_INLINE size_t append_slots(vk_sums sums, unsigned mask, uint32_t first_slot, uint32_t *entries, size_t count) {
+    const __m512i in_group = _mm512_slli_epi32(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), 16);
+    const __m512i slot = _mm512_add_epi32(in_group, _mm512_set1_epi32((int)(first_slot << 16)));
+    const __m512i kept = _mm512_maskz_compress_epi32((__mmask16)mask, _mm512_or_si512(sums, slot));
+    _mm512_storeu_si512(entries + count, kept);
     return count + (size_t)__builtin_popcount(mask);
+}
+
+// The bits of a plane are masks of the weights' bytes.
+VK_INLINE __m512i tail_lanes(const uint8_t *planes, const int8_t *weights, size_t tail_count) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    __m512i even = _mm512_setzero_si512(), odd = even;
+    for (size_t p = 0; p < tail_count; p++) {
+        uint64_t bits[2];
+        __builtin_memcpy(bits, planes + p * VK_PLANE_BYTES, sizeof bits);
+        const int8_t *plane_weights = weights + p * VK_PLANE_DIMS;
+        even = _mm512_dpbusd_epi32(even, ones, _mm512_maskz_loadu_epi8(bits[0], plane_weights));
+        odd = _mm512_dpbusd_epi32(odd, ones, _mm512_maskz_loadu_epi8(bits[1], plane_weights + 64));
+    }
+    return _mm512_add_epi32(even, odd);
+}
+
+// Four sums at once: pairs of lanes are added crosswise.
+VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
+    const __m512i a = tail_lanes(records[0], weights, tail_count), b = tail_lanes(records[1], weights, tail_count);
+    const __m512i c = tail_lanes(records[2], weights, tail_count), d = tail_lanes(records[3], weights, tail_count);
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    const __m512i abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(abcd), _mm512_extracti64x4_epi64(abcd, 1));
+    const __m128i quarter = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128((__m128i *)sums, _mm_add_epi32(_mm_loadu_si128((const __m128i *)sums), quarter));
 }
 
 #include "scan_stages.h"
 
-void vk_scan_codes_avx512(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                          const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                          uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out) {
+void vk_scan_codes_avx512(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

@@ -111,6 +111,56 @@ struct CoarseQuantizerTests {
         }
     }
 
+    /// Buckets are a matter of speed: the rounds are those of a plain sort, whatever the scores and weights.
+    @Test(arguments: [1, 2, 5, 64, 511, 512, 513, 1024, 4096])
+    func roundsAreThoseOfAPlainSort(listCount: Int) {
+        var generator = SplitMix64(seed: testSeed &+ UInt64(listCount))
+        for spread: ClosedRange<Int32> in [0...0, 0...1, -300...300, -40_000...2_000_000, .min ... .max] {
+            // Multiples of a power of two, so that their sums have one value in any order; some lists weigh nothing.
+            let weights = (0..<listCount).map { _ in
+                Float(max(0, Int.random(in: -30...127, using: &generator))) * 0x1p-20
+            }
+            let quantizer = quantizer(listCount: listCount, generator: &generator, weights: weights)
+            let scores = (0..<listCount).map { _ in Int32.random(in: spread, using: &generator) }
+            for share in [0, 1e-5, 0.001, 0.01, 0.05, 0.1, 1] {
+                #expect(
+                    quantizer.selectLists(scores: scores, share: share).rounds
+                        == rounds(scores, weights, budget: share == 1 ? .infinity : share, total: share),
+                    "seed \(testSeed), share \(share), scores \(spread)"
+                )
+            }
+            for count in [1, 2, listCount / 3, listCount - 1, listCount] where count > 0 {
+                #expect(
+                    quantizer.selectLists(scores: scores, count: count).rounds
+                        == rounds(
+                            scores,
+                            [Float](repeating: 1, count: listCount),
+                            budget: count == listCount ? .infinity : Double(count),
+                            total: Double(count)
+                        ),
+                    "seed \(testSeed), \(count) of \(listCount), scores \(spread)"
+                )
+            }
+        }
+    }
+
+    /// Lists in order of rank, until the round's goal is reached, then the next round's; no round stays empty before a
+    /// list has weight.
+    private func rounds(_ scores: [Int32], _ weights: [Float], budget: Double, total: Double) -> [[UInt32]] {
+        let goals = [0.03 * total, 0.15 * total, budget - 1e-9]
+        var rounds: [[UInt32]] = [[], [], []]
+        var (round, taken) = (0, 0.0)
+        for list in order(scores) {
+            while taken >= goals[round], !rounds[round].isEmpty || taken > 0 {
+                if round == 2 { return rounds.filter { !$0.isEmpty }.map { $0.sorted() } }
+                round += 1
+            }
+            rounds[round].append(list)
+            taken += Double(weights[Int(list)])
+        }
+        return rounds.filter { !$0.isEmpty }.map { $0.sorted() }
+    }
+
     /// Rounds take the nearest lists first, each in the order of storage.
     @Test(arguments: [1, 2, 7, 100, 1024])
     func roundsGoFromNearToFar(listCount: Int) {

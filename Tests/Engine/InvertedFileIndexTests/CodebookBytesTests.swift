@@ -65,8 +65,13 @@ struct CodebookBytesTests {
             }
         }
         var later = bytes
-        later[4] = 2
-        #expect(throws: CodebookError.newerFormat(version: 2, newest: 1)) { try Codebook(bytes: later) }
+        later[4] = 3
+        #expect(throws: CodebookError.newerFormat(version: 3, newest: 2)) { try Codebook(bytes: later) }
+        var earlier = bytes
+        earlier[4] = 1
+        #expect(throws: CodebookError.malformed(reason: "format 1 was never released; import the collection again")) {
+            try Codebook(bytes: Self.sealed(earlier))
+        }
         var magic = bytes
         magic[0] = 0
         #expect(throws: CodebookError.self) { try Codebook(bytes: Self.sealed(magic)) }
@@ -78,7 +83,7 @@ struct CodebookBytesTests {
         let points = try Self.codebook.get().calibration.points.count
         let planes = try Self.codebook.get().plan.planeCount
         let lines = 40 + 16 * points + 3 * planes
-        let mean = lines + 12 * (planes + 1)
+        let mean = lines + 24
         let projection = mean + 4 * 72
         let scale = projection + 4 * 72 * 128
         let weights = scale + 4 * 128

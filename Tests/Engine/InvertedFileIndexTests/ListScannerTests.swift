@@ -93,7 +93,8 @@ struct ListScannerTests {
     }
 
     /// The best rows by the definition of the codes are compared, whatever the room, and hardly more. Tables, factors
-    /// and rotated probes are rounded, so estimates closer than 0.01 may change places.
+    /// and rotated probes are rounded, so estimates closer than 0.01 may change places; and a few rows have heads so
+    /// much worse than their whole code that they are given up.
     @Test(arguments: [1, 10, 200])
     func theBestRowsByEstimateAreCompared(limit: Int) throws {
         let gallery = try Self.small.get()
@@ -102,6 +103,7 @@ struct ListScannerTests {
         let probes = (0..<30).map { _ in source.vector() }
         let compared = gallery.scan(probes.flatMap { $0 }, lists, limit: limit) { $0.lists(ofProbe: $1, count: 24) }
             .compared
+        var (certainCount, missing) = (0, 0)
         for (index, probe) in probes.enumerated() {
             let rows = compared[index]
             #expect(Set(rows).count == rows.count && rows.count >= limit)
@@ -110,8 +112,10 @@ struct ListScannerTests {
             let estimates = gallery.estimates(probe)
             let least = estimates.sorted(by: >)[limit - 1]
             let certain = estimates.indices.filter { estimates[$0] > least + 0.01 }
-            #expect(certain.allSatisfy { rows.contains(UInt32($0)) }, "seed \(testSeed), probe \(index)")
+            certainCount += certain.count
+            missing += certain.count { !rows.contains(UInt32($0)) }
         }
+        #expect(missing <= certainCount / 100, "seed \(testSeed), \(missing) of \(certainCount)")
     }
 
     /// With similarities known, most rows are given up early, and the best ones are found all the same.

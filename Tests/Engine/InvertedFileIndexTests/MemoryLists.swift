@@ -9,7 +9,8 @@ final class MemoryLists: InvertedLists {
         var codes: [[UInt8]] = []
         var factors: [UInt16] = []
         var rows: [UInt32] = []
-        var planes: [UInt8] = []
+        var heads: [UInt8] = []
+        var records: [UInt8] = []
     }
 
     var dead: Set<UInt32> = []
@@ -35,22 +36,38 @@ final class MemoryLists: InvertedLists {
     func rows(ofList list: Int) -> [UInt32] { lists[list].rows }
 
     private func pack(_ list: Int) {
-        let groupCount = (lists[list].rows.count + 15) / 16
-        let planeByteCount = groupCount * VectorKernels.groupByteCount
-        var planes = [UInt8](repeating: 0, count: max(1, planeCount * planeByteCount))
+        let slotCount = (lists[list].rows.count + 15) / 16 * 16
+        let headCount = VectorKernels.headCount(planeCount: planeCount)
+        var heads = [UInt8](repeating: 0, count: max(1, headCount * slotCount * VectorKernels.planeByteCount))
+        var records = [UInt8](repeating: 0, count: max(1, slotCount * recordByteCount))
         let codes = lists[list].codes.flatMap { $0 }
-        let rowCount = lists[list].codes.count
-        planes.withUnsafeMutableBufferPointer { planes in
-            codes.withUnsafeBufferPointer { codes in
-                let rowCodes = (0..<rowCount).map { codes.baseAddress.map { $0 }! + $0 * planeCount * 16 }
-                let pointers = (0..<planeCount).map { Optional(planes.baseAddress! + $0 * planeByteCount) }
-                rowCodes.map { Optional($0) }.withUnsafeBufferPointer { rowCodes in
-                    pointers.withUnsafeBufferPointer { VectorKernels.packCodes(rowCodes: rowCodes, planes: $0) }
+        codes.withUnsafeBufferPointer { codes in
+            let rowCodes = lists[list].rows.indices.map { Optional(codes.baseAddress! + $0 * planeCount * 16) }
+            rowCodes.withUnsafeBufferPointer { rowCodes in
+                lists[list].rows.withUnsafeBufferPointer { rowIDs in
+                    lists[list].factors.withUnsafeBufferPointer { factors in
+                        heads.withUnsafeMutableBufferPointer { heads in
+                            records.withUnsafeMutableBufferPointer { records in
+                                VectorKernels.packCodes(
+                                    rowCodes: rowCodes,
+                                    rowIDs: rowIDs,
+                                    factors: factors,
+                                    planeCount: planeCount,
+                                    heads: heads.baseAddress!,
+                                    headStride: slotCount * VectorKernels.planeByteCount,
+                                    records: records.baseAddress!
+                                )
+                            }
+                        }
+                    }
                 }
             }
         }
-        lists[list].planes = planes
+        lists[list].heads = heads
+        lists[list].records = records
     }
+
+    private var recordByteCount: Int { VectorKernels.recordByteCount(planeCount: planeCount) }
 
     func forEachBlock(ofLists wanted: ArraySlice<UInt32>, _ body: (CodeBlock) -> Void) -> Int {
         for list in wanted { forEachBlock(of: lists[Int(list)], body) }
@@ -58,31 +75,20 @@ final class MemoryLists: InvertedLists {
     }
 
     private func forEachBlock(of list: List, _ body: (CodeBlock) -> Void) {
-        let rowCount = list.rows.count
-        let groupCount = (rowCount + 15) / 16
-        var first = 0
-        while first < groupCount {
-            let groups = min(blockGroups, groupCount - first)
-            let rows = min(rowCount - 16 * first, 16 * groups)
-            let factors = list.factors[16 * first..<16 * first + rows]
-            let greatest = factors.map { Float(Float16(bitPattern: $0)) }.max() ?? 0
-            list.planes.withUnsafeBufferPointer { planes in
-                list.factors.withUnsafeBufferPointer { factors in
-                    list.rows.withUnsafeBufferPointer { rowIDs in
-                        body(
-                            CodeBlock(
-                                firstPlane: planes.baseAddress! + first * VectorKernels.groupByteCount,
-                                planeStride: groupCount * VectorKernels.groupByteCount,
-                                slotCount: rows,
-                                factors: factors.baseAddress! + 16 * first,
-                                rowIDs: rowIDs.baseAddress! + 16 * first,
-                                greatestFactor: greatest
-                            )
+        let groupCount = (list.rows.count + 15) / 16
+        for first in stride(from: 0, to: groupCount, by: blockGroups) {
+            list.heads.withUnsafeBufferPointer { heads in
+                list.records.withUnsafeBufferPointer { records in
+                    body(
+                        CodeBlock(
+                            heads: heads.baseAddress! + first * VectorKernels.groupByteCount,
+                            headStride: groupCount * VectorKernels.groupByteCount,
+                            records: records.baseAddress! + 16 * first * recordByteCount,
+                            groupCount: min(blockGroups, groupCount - first)
                         )
-                    }
+                    )
                 }
             }
-            first += groups
         }
     }
 

@@ -4,6 +4,7 @@ import LMDB
 import PartitionEngine
 import PartitionStore
 import Testing
+import VectorMath
 
 struct PartitionMaintenanceTests {
     private func filled(_ count: Int, options: PartitionOptions = .small) throws -> (PartitionFixture, [[Float]]) {
@@ -271,7 +272,9 @@ extension PartitionFixture {
                 // One segment of four bits a component: four planes.
                 let chunk = try CodeChunk(bytes, planeCount: 4, key: key)
                 try chunk.verify(key)
-                rows.append(chunk.rowIDs[Int(slot) % CodeChunk.slotCount])
+                rows.append(
+                    VectorKernels.slot(Int(slot) % CodeChunk.slotCount, records: chunk.records, planeCount: 4).rowID
+                )
             }
         }
         return rows

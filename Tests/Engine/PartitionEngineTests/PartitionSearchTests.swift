@@ -186,6 +186,28 @@ struct PartitionSearchTests {
         }
     }
 
+    /// Searches share what they have read of an unfinished chunk, which grows, fills and gives way to the next.
+    @Test(arguments: StoredPrecision.allCases)
+    func everyFaceOfAGrowingPartitionIsFound(precision: StoredPrecision) throws {
+        let fixture = try PartitionFixture(dimension: 72, precision: precision)
+        var source = FaceSource(dimension: 72)
+        let embeddings = (0..<300).map { _ in source.embedding() }
+        let probes = Array(embeddings[295...])
+        for first in stride(from: 0, to: 295, by: 5) {
+            try fixture.enrol((first..<first + 5).map { FaceID($0) }, Array(embeddings[first..<first + 5]))
+            if first % 50 == 45 { try fixture.delete([FaceID(first)]) }
+            let answer = try fixture.search(probes, limit: 400)
+            // What was read before decides nothing.
+            if first % 40 == 0 { try fixture.reopen() }
+            #expect(try fixture.search(probes, limit: 400).found == answer.found)
+            let living = (0..<first + 5).filter { $0 % 50 != 45 }.map { FaceID($0) }
+            for found in answer.found { #expect(found.map(\.face).sorted() == living) }
+            for number in [first, first + 4] where number % 50 != 45 {
+                #expect(try fixture.search([embeddings[number]], limit: 1).matches[0].map(\.faceID) == [FaceID(number)])
+            }
+        }
+    }
+
     @Test(arguments: StoredPrecision.allCases)
     func similarityOfAFaceIsTheSameBitsWhateverTheEffort(precision: StoredPrecision) throws {
         let (fixture, _) = try settled(precision: precision, candidateFloor: 700)

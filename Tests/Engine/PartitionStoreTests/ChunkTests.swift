@@ -15,12 +15,21 @@ struct ChunkTests {
         return bytes
     }
 
-    private func codeChunk() -> [UInt8] {
+    private func codeChunk(planeCount: Int = 3) -> [UInt8] {
         var generator = SplitMix64(seed: 2)
-        var bytes = (0..<CodeChunk.byteCount(planeCount: 2)).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        for offset in 28..<44 { bytes[offset] = 0 }
+        var bytes = [UInt8](repeating: 0xee, count: CodeChunk.byteCount(planeCount: planeCount))
+        let codes = (0..<1024 * 16 * planeCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
         bytes.withUnsafeMutableBytes {
-            CodeChunk.seal($0, planeCount: 2, generation: 9, key: Self.key, slotsInUse: 1000, greatestFactor: 1.5)
+            CodeChunk.write(
+                into: $0,
+                planeCount: planeCount,
+                generation: 9,
+                key: Self.key,
+                slotsInUse: 1000,
+                codes: codes,
+                rowIDs: (0..<1024).map { $0 < 1000 ? $0 + 70_000 : VectorKernels.absentRow },
+                factors: (0..<1024).map { $0 + 0x3c00 }
+            )
         }
         return bytes
     }
@@ -39,19 +48,21 @@ struct ChunkTests {
 
     @Test func codeChunksHaveTheirHeaderAndPlaces() throws {
         let bytes = codeChunk()
-        #expect(bytes.count == 48 + 2 * 16_384 + 2048 + 4096)
+        #expect(bytes.count == 48 + 2 * 16_384 + 1024 * 32)
+        #expect(CodeChunk.byteCount(planeCount: 1) == 48 + 16_384 + 1024 * 16)
+        #expect(CodeChunk.byteCount(planeCount: 5) == 48 + 2 * 16_384 + 1024 * 64)
         #expect(
-            bytes[..<28] == [
-                0x4d, 0x43, 0x4f, 0x44, 1, 0, 2, 0, 9, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0xc0, 0x3f,
-            ]
+            bytes[..<24] == [0x4d, 0x43, 0x4f, 0x44, 2, 0, 3, 0, 9, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0xe8, 3, 0, 0]
         )
+        #expect(bytes[24..<44].allSatisfy { $0 == 0 })
         try bytes.withUnsafeBytes { bytes in
-            let chunk = try CodeChunk(bytes, planeCount: 2, key: Self.key)
+            let chunk = try CodeChunk(bytes, planeCount: 3, key: Self.key)
             try chunk.verify(Self.key)
-            #expect(chunk.greatestFactor == 1.5)
-            #expect(chunk.planes[16_384] == bytes[48 + 16_384])
-            #expect(chunk.factors[1023] == bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 2046, as: UInt16.self))
-            #expect(chunk.rowIDs[0] == bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 2048, as: UInt32.self))
+            #expect(chunk.heads[16_384] == bytes[48 + 16_384])
+            #expect(chunk.records[32] == bytes[48 + 32_768 + 32])
+            #expect(VectorKernels.slot(999, records: chunk.records, planeCount: 3) == (70_999, 0x3c00 + 999))
+            #expect(VectorKernels.slot(1000, records: chunk.records, planeCount: 3).rowID == UInt32.max)
+            #expect(bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 32 * 7 + 16, as: UInt32.self) == 70_007)
         }
     }
 
@@ -68,7 +79,7 @@ struct ChunkTests {
         for offset in Array(0..<64) + Array(stride(from: 64, to: codes.count, by: 211)) + [codes.count - 1] {
             codes[offset] ^= 4
             #expect(throws: PartitionStoreError.self, "codes, \(offset)") {
-                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 2, key: Self.key).verify(Self.key) }
+                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 3, key: Self.key).verify(Self.key) }
             }
             codes[offset] ^= 4
         }
@@ -88,7 +99,7 @@ struct ChunkTests {
         }
         for key in [CodeChunkKey(run: 4, chunk: 4), CodeChunkKey(run: 3, chunk: 5)] {
             #expect(throws: PartitionStoreError.self) {
-                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 2, key: key).verify(key) }
+                try codes.withUnsafeBytes { try CodeChunk($0, planeCount: 3, key: key).verify(key) }
             }
         }
         for count in [0, 47, rows.count - 1] {
@@ -96,7 +107,7 @@ struct ChunkTests {
                 try Array(rows.prefix(count)).withUnsafeBytes { _ = try RowChunk($0, shape: Self.shape) }
             }
         }
-        for planeCount in [1, 3] {
+        for planeCount in [2, 4] {
             #expect(throws: PartitionStoreError.self) {
                 try codes.withUnsafeBytes { _ = try CodeChunk($0, planeCount: planeCount, key: Self.key) }
             }

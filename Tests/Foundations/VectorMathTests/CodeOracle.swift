@@ -1,7 +1,7 @@
 import Testing
 import VectorMath
 
-/// Codes, look-up tables and scans written down from the layout in `vector_kernels.h`, one component at a time.
+/// Codes, look-up tables and records written down from the layout in `vector_kernels.h`, one component at a time.
 struct CodeOracle: CustomTestStringConvertible {
     let planes: [CodePlane]
 
@@ -72,32 +72,28 @@ struct CodeOracle: CustomTestStringConvertible {
         }
     }
 
-    /// Rows and sums that a scan of `codes` must give for one probe.
-    static func scan(
-        codes: [[UInt8]],
-        planeCount: Int,
-        groupCount: Int,
-        rowCount: Int,
-        lut: [UInt8],
-        thresholds: [Int32]
-    ) -> (rows: [UInt32], scores: [UInt16]) {
-        var rows: [UInt32] = []
-        var scores: [UInt16] = []
-        let absent = [UInt8](repeating: 0, count: 16 * planeCount)
-        for group in 0..<groupCount {
-            let members = (16 * group..<16 * group + 16).map { $0 < codes.count ? codes[$0] : absent }
-            var sums = [Int](repeating: 0, count: 16)
-            var leaves = false
-            for plane in 0..<planeCount where !leaves {
-                for v in 0..<16 { sums[v] += planeSum(members[v], lut: lut, plane: plane) }
-                leaves = plane < planeCount - 1 && sums.allSatisfy { $0 <= thresholds[plane] }
-            }
-            if leaves { continue }
-            for v in 0..<16 where 16 * group + v < rowCount && sums[v] > thresholds[planeCount - 1] {
-                rows.append(UInt32(16 * group + v))
-                scores.append(UInt16(sums[v]))
-            }
+    /// Planes that every slot is asked for.
+    static func headCount(_ planeCount: Int) -> Int { min(2, planeCount) }
+
+    /// Sum of the heads' entries for one code.
+    static func headSum(_ code: [UInt8], lut: [UInt8], planeCount: Int) -> Int {
+        (0..<headCount(planeCount)).reduce(0) { $0 + planeSum(code, lut: lut, plane: $1) }
+    }
+
+    /// Sum of the weights of the bits of further planes that are 1.
+    static func tailSum(_ code: [UInt8], weights: [Int8], planeCount: Int) -> Int {
+        let first = 16 * headCount(planeCount)
+        return weights.indices.reduce(0) { sum, bit in
+            sum + (code[first + bit / 8] >> (bit % 8) & 1 == 1 ? Int(weights[bit]) : 0)
         }
-        return (rows, scores)
+    }
+
+    /// Component that bit `bit` of a plane has.
+    static func component(ofBit bit: Int) -> Int {
+        (0..<128).first { i in
+            let position = i / 4
+            let (z, half, j) = (position / 8, position / 4 % 2, position % 4)
+            return 8 * (4 * z + j) + 4 * half + i % 4 == bit
+        }!
     }
 }

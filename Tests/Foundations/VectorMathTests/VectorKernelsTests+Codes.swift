@@ -68,93 +68,115 @@ extension VectorKernelsTests {
             }
         }
 
-        /// Encoded components must lie in the code where the packed planes and the look-up tables expect them.
+        /// Encoded components must lie in the code where slots and look-up tables expect them.
         @Test(arguments: 1...8, [0, 1, 15, 16, 17, 100])
         func packingThenUnpackingGivesEveryCodeBack(planeCount: Int, rowCount: Int) {
             var random = SplitMix64(seed: testSeed &+ UInt64(planeCount))
-            let codes = randomCodes(rowCount, planeCount, &random)
-            let planes = PackedPlanes(codes: codes, planeCount: planeCount, offset: 3)
-            #expect(planes.guardsAreIntact)
-            for (row, code) in codes.enumerated() {
-                let out = TestBuffer([UInt8](repeating: 0xFF, count: 16 * planeCount), offset: 1)
-                planes.withPointers { VectorKernels.unpackCode(planes: $0, row: row, code: out.elements) }
-                #expect(out.values == code)
-                #expect(out.guardsAreIntact)
-                for plane in 0..<planeCount {
+            let codes = PackedCodes(rowCount: rowCount, planeCount: planeCount, offset: 3, &random)
+            #expect(codes.guardsAreIntact)
+            let headCount = min(2, planeCount)
+            let recordByteCount = 16 * (planeCount - headCount + 1)
+            #expect(VectorKernels.headCount(planeCount: planeCount) == headCount)
+            #expect(VectorKernels.recordByteCount(planeCount: planeCount) == recordByteCount)
+            for (slot, code) in codes.codes.enumerated() {
+                #expect(codes.unpacked(slot) == code)
+                for plane in 0..<headCount {
                     for z in 0..<4 {
                         for j in 0..<4 {
-                            let packed = planes.bytes(plane)[row / 16 * 256 + 64 * z + 4 * (row % 16) + j]
+                            let packed = codes.head(plane)[slot / 16 * 256 + 64 * z + 4 * (slot % 16) + j]
                             #expect(packed == code[16 * plane + 4 * z + j])
                         }
                     }
                 }
+                let record = codes.record(slot)
+                let (id, factor) = (codes.rowIDs[slot], codes.factors[slot])
+                let fields =
+                    (0..<4).map { UInt8(truncatingIfNeeded: id >> UInt32(8 * $0)) } + [
+                        UInt8(truncatingIfNeeded: factor), UInt8(factor >> 8),
+                    ]
+                #expect(record == code.dropFirst(16 * headCount) + fields + [UInt8](repeating: 0, count: 10))
+                #expect(codes.slot(slot) == (id, factor))
             }
-            for plane in 0..<planeCount {
-                let present = codes.reduce(0) { sum, code in
-                    sum + code[16 * plane..<16 * plane + 16].reduce(0) { $0 + Int($1) }
-                }
-                // Nothing but the codes: absent rows are zero.
-                #expect(planes.bytes(plane).reduce(0) { $0 + Int($1) } == present)
+            for slot in rowCount..<codes.slotCount {
+                #expect(codes.unpacked(slot).allSatisfy { $0 == 0 })
+                #expect(codes.slot(slot) == (VectorKernels.absentRow, 0))
             }
         }
 
         @Test(arguments: shapes)
-        func tablesEstimateTheInnerProductWithTheReconstruction(oracle: CodeOracle) {
+        func tablesAndWeightsEstimateTheInnerProductWithTheReconstruction(oracle: CodeOracle) {
             let dimension = oracle.dimension
-            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + oracle.planes.count))
+            let planeCount = oracle.planes.count
+            let headCount = min(2, planeCount)
+            var random = SplitMix64(seed: testSeed &+ UInt64(dimension + planeCount))
             let probe = random.gaussians(dimension, scale: 0.06)
             let scale = (0..<dimension).map { _ in Float.random(in: 0.01...0.2, using: &random) }
-            let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512 * oracle.planes.count), offset: 1)
-            let biases = TestBuffer([Float](repeating: .nan, count: oracle.planes.count), offset: 1)
-            let step = probe.withUnsafeBufferPointer { probe in
-                scale.withUnsafeBufferPointer {
-                    VectorKernels.buildLUT(
-                        probe: probe,
-                        planes: oracle.planes,
-                        scale: $0,
-                        lut: lut.elements,
-                        biases: biases.elements
-                    )
-                }
-            }
-            #expect(lut.guardsAreIntact && biases.guardsAreIntact)
-            #expect(lut.values.max() == 255, "the widest table uses the whole range")
-            let tables = 32 * oracle.planes.count
-            for table in 0..<tables { #expect(lut.values[16 * table..<16 * table + 16].min() == 0) }
-            for code in randomCodes(20, oracle.planes.count, &random) {
-                var sum = 0
-                for plane in oracle.planes.indices {
-                    sum += CodeOracle.planeSum(code, lut: lut.values, plane: plane)
-                    let exact = (0..<dimension).reduce(0.0) {
+            let (estimator, lut, weights) = estimator(of: oracle, probe: probe, scale: scale)
+            let step = Double(estimator.step)
+            let widest = lut.max()! == 255
+            #expect(widest || weights.map { abs(Int($0)) }.max() == 127, "the widest range is used whole")
+            for table in 0..<32 * headCount { #expect(lut[16 * table..<16 * table + 16].min() == 0) }
+            for code in randomCodes(20, planeCount, &random) {
+                func exact(through plane: Int) -> Double {
+                    (0..<dimension).reduce(0.0) {
                         $0 + Double(probe[$1]) * Double(scale[$1]) * oracle.partialValue(code, $1, through: plane)
                     }
-                    let estimate = Double(step) * Double(sum) + Double(biases.values[plane])
-                    // Each table is off by half a step at most.
-                    #expect(abs(estimate - exact) <= Double(step) * Double(tables) * 0.501, "seed \(testSeed)")
                 }
+                // Each table and each weight is off by half a step at most.
+                let headSum = CodeOracle.headSum(code, lut: lut, planeCount: planeCount)
+                let head = step * Double(headSum) + Double(estimator.headBias)
+                #expect(abs(head - exact(through: headCount - 1)) <= step * Double(32 * headCount) * 0.501)
+                let sum = headSum + CodeOracle.tailSum(code, weights: weights, planeCount: planeCount)
+                let whole = step * Double(sum) + Double(estimator.bias)
+                let roundings = Double(32 * headCount + 128 * (planeCount - headCount))
+                #expect(abs(whole - exact(through: planeCount - 1)) <= step * roundings * 0.501, "seed \(testSeed)")
                 for d in 0..<dimension where oracle.bits(of: d) > 0 {
-                    let whole = oracle.partialValue(code, d, through: oracle.planes.count - 1)
+                    let whole = oracle.partialValue(code, d, through: planeCount - 1)
                     let value = oracle.value(ofLevel: oracle.level(of: code, d), bits: oracle.bits(of: d))
                     #expect(abs(whole - value) < 1e-6, "the planes of a component add up to its level")
                 }
             }
         }
 
-        @Test func aProbeOfZerosHasATableOfZeros() {
-            let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512))
-            let bias = TestBuffer([Float](repeating: .nan, count: 1))
-            let zeros = [Float](repeating: 0, count: 128)
-            let step = zeros.withUnsafeBufferPointer {
-                VectorKernels.buildLUT(
-                    probe: $0,
-                    planes: [CodePlane(segment: 0, bit: 0, of: 1)],
-                    scale: $0,
-                    lut: lut.elements,
-                    biases: bias.elements
-                )
+        /// A weight is what its own component adds: of a probe along one component all others are zero.
+        @Test(arguments: [0, 1, 31, 32, 77, 127])
+        func weightsLieAtTheBitsOfTheirComponents(component: Int) {
+            let oracle = CodeOracle(bits: [1, 1, 1])
+            var probe = [Float](repeating: 0, count: 384)
+            probe[256 + component] = -1
+            let (_, _, weights) = estimator(of: oracle, probe: probe, scale: [Float](repeating: 0.5, count: 384))
+            let expected = (0..<128).map { CodeOracle.component(ofBit: $0) == component ? Int8(-127) : 0 }
+            #expect(weights == expected)
+        }
+
+        @Test func aProbeOfZerosHasTablesOfZeros() {
+            let zeros = [Float](repeating: 0, count: 384)
+            let (estimator, lut, weights) = estimator(of: CodeOracle(bits: [1, 1, 1]), probe: zeros, scale: zeros)
+            #expect(estimator == VectorKernels.Estimator(step: 1, headBias: 0, bias: 0))
+            #expect(lut.allSatisfy { $0 == 0 } && weights.allSatisfy { $0 == 0 })
+        }
+
+        private func estimator(
+            of oracle: CodeOracle,
+            probe: [Float],
+            scale: [Float]
+        ) -> (VectorKernels.Estimator, lut: [UInt8], weights: [Int8]) {
+            let headCount = min(2, oracle.planes.count)
+            let lut = TestBuffer([UInt8](repeating: 0xFF, count: 512 * headCount), offset: 1)
+            let weights = TestBuffer([Int8](repeating: 99, count: 128 * (oracle.planes.count - headCount)), offset: 1)
+            let estimator = probe.withUnsafeBufferPointer { probe in
+                scale.withUnsafeBufferPointer {
+                    VectorKernels.buildLUT(
+                        probe: probe,
+                        planes: oracle.planes,
+                        scale: $0,
+                        lut: lut.elements,
+                        weights: weights.elements
+                    )
+                }
             }
-            #expect(step == 1 && bias.values == [0])
-            #expect(lut.values.allSatisfy { $0 == 0 })
+            #expect(lut.guardsAreIntact && weights.guardsAreIntact)
+            return (estimator, lut.values, weights.values)
         }
 
         @Test func planesThatDoNotMakeACodeAreNotValid() {
@@ -182,30 +204,82 @@ func randomCodes(_ count: Int, _ planeCount: Int, _ random: inout SplitMix64) ->
     (0..<count).map { _ in (0..<16 * planeCount).map { _ in UInt8.random(in: 0...255, using: &random) } }
 }
 
-/// Codes as group-major planes, each in memory of its own.
-struct PackedPlanes {
-    private let planes: [TestBuffer<UInt8>]
+/// Random codes in slots, heads and records each in memory of its own.
+struct PackedCodes {
+    let codes: [[UInt8]]
+    let rowIDs: [UInt32]
+    let factors: [UInt16]
+    let planeCount: Int
+    private let heads: TestBuffer<UInt8>
+    private let records: TestBuffer<UInt8>
 
-    init(codes: [[UInt8]], planeCount: Int, offset: Int) {
-        let byteCount = (codes.count + 15) / 16 * 256
-        planes = (0..<planeCount).map {
-            TestBuffer([UInt8](repeating: 0xEE, count: byteCount), offset: offset + $0)
-        }
+    init(rowCount: Int, planeCount: Int, offset: Int, _ random: inout SplitMix64) {
+        codes = randomCodes(rowCount, planeCount, &random)
+        rowIDs = (0..<rowCount).map { _ in UInt32.random(in: 0..<UInt32.max, using: &random) }
+        factors = (0..<rowCount).map { _ in Float16(Float.random(in: 0.9...1.6, using: &random)).bitPattern }
+        self.planeCount = planeCount
+        let slotCount = (rowCount + 15) / 16 * 16
+        let headCount = VectorKernels.headCount(planeCount: planeCount)
+        let recordByteCount = VectorKernels.recordByteCount(planeCount: planeCount)
+        heads = TestBuffer([UInt8](repeating: 0xEE, count: headCount * slotCount * 16), offset: offset)
+        records = TestBuffer([UInt8](repeating: 0xEE, count: slotCount * recordByteCount), offset: offset + 1)
         let rows = codes.map { TestBuffer($0, offset: 1) }
-        let rowPointers = rows.map { UnsafePointer($0.elements.baseAddress!) as Optional }
-        let planePointers = planes.map(\.elements.baseAddress)
-        rowPointers.withUnsafeBufferPointer { rowCodes in
-            planePointers.withUnsafeBufferPointer { VectorKernels.packCodes(rowCodes: rowCodes, planes: $0) }
+        rows.map { UnsafePointer($0.elements.baseAddress!) as Optional }.withUnsafeBufferPointer { rowCodes in
+            rowIDs.withUnsafeBufferPointer { rowIDs in
+                factors.withUnsafeBufferPointer { factors in
+                    VectorKernels.packCodes(
+                        rowCodes: rowCodes,
+                        rowIDs: rowIDs,
+                        factors: factors,
+                        planeCount: planeCount,
+                        heads: heads.elements.baseAddress!,
+                        headStride: slotCount * 16,
+                        records: records.elements.baseAddress!
+                    )
+                }
+            }
         }
         withExtendedLifetime(rows) {}
     }
 
-    var guardsAreIntact: Bool { planes.allSatisfy(\.guardsAreIntact) }
+    var slotCount: Int { (codes.count + 15) / 16 * 16 }
+    var guardsAreIntact: Bool { heads.guardsAreIntact && records.guardsAreIntact }
 
-    func bytes(_ plane: Int) -> [UInt8] { planes[plane].values }
+    func head(_ plane: Int) -> [UInt8] {
+        Array(heads.values[plane * slotCount * 16..<(plane + 1) * slotCount * 16])
+    }
 
-    func withPointers(_ body: (UnsafeBufferPointer<UnsafePointer<UInt8>?>) -> Void) {
-        planes.map { UnsafePointer($0.elements.baseAddress) }.withUnsafeBufferPointer(body)
-        withExtendedLifetime(planes) {}
+    func record(_ slot: Int) -> [UInt8] {
+        let byteCount = VectorKernels.recordByteCount(planeCount: planeCount)
+        return Array(records.values[slot * byteCount..<(slot + 1) * byteCount])
+    }
+
+    func slot(_ slot: Int) -> (rowID: UInt32, factor: UInt16) {
+        VectorKernels.slot(slot, records: UnsafePointer(records.elements.baseAddress!), planeCount: planeCount)
+    }
+
+    func unpacked(_ slot: Int) -> [UInt8] {
+        let out = TestBuffer([UInt8](repeating: 0xFF, count: 16 * planeCount), offset: 1)
+        VectorKernels.unpackCode(
+            heads: UnsafePointer(heads.elements.baseAddress!),
+            headStride: slotCount * 16,
+            records: UnsafePointer(records.elements.baseAddress!),
+            planeCount: planeCount,
+            slot: slot,
+            code: out.elements
+        )
+        #expect(out.guardsAreIntact)
+        return out.values
+    }
+
+    func scan(_ probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>) {
+        VectorKernels.scanCodes(
+            heads: UnsafePointer(heads.elements.baseAddress!),
+            headStride: slotCount * 16,
+            records: UnsafePointer(records.elements.baseAddress!),
+            planeCount: planeCount,
+            groupCount: slotCount / 16,
+            probes: probes
+        )
     }
 }

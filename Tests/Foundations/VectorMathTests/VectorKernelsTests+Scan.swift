@@ -5,16 +5,25 @@ extension VectorKernelsTests {
     struct Scan {
         /// How thresholds of a case are drawn.
         enum Thresholds: CaseIterable {
-            /// Everything survives.
+            /// Everything is found.
             case none
-            /// Nothing leaves early; about a tenth survives.
-            case lastOnly
-            /// Groups leave at every plane.
-            case everyPlane
-            /// Some planes have one, some have not, differently per probe.
-            case mixed
-            /// Nothing survives.
+            /// All records are read; about a tenth is found.
+            case wholeOnly
+            /// About a tenth passes the heads; all that does is found.
+            case headsOnly
+            case both
+            /// Nothing passes the heads.
             case unreachable
+        }
+
+        /// What is looked up for one probe.
+        struct Tables {
+            var lut: [UInt8]
+            var weights: [Int8]
+            var estimator: VectorKernels.Estimator
+            var meanTerm: Float
+            var headThreshold: Int32 = -1
+            var leastEstimate = -Float.infinity
         }
 
         @Test(arguments: 1...8, 1...4)
@@ -27,7 +36,7 @@ extension VectorKernelsTests {
             }
         }
 
-        @Test(arguments: [(4, 4), (8, 1)])
+        @Test(arguments: [(5, 4), (8, 1)])
         func theLongestScanFitsItsBuffers(planeCount: Int, probeCount: Int) {
             for kind in Thresholds.allCases {
                 check(planeCount, probeCount, rowCount: 1024, kind, seed: testSeed &+ 7)
@@ -35,47 +44,20 @@ extension VectorKernelsTests {
             }
         }
 
-        /// All entries 255: the greatest sum there is, one below, at and above the threshold.
+        /// Entries of 255 and weights of either end: the greatest sums there are, one below, at and above thresholds.
         @Test(arguments: 1...8)
         func greatestSumsDoNotWrap(planeCount: Int) {
             var random = SplitMix64(seed: testSeed)
-            let codes = randomCodes(20, planeCount, &random)
-            let lut = [UInt8](repeating: 255, count: 512 * planeCount)
-            let partial = (1...planeCount).map { Int32($0 * 32 * 255) }
-            for delta: Int32 in [-1, 0, 1] {
-                let thresholds = partial.map { $0 + delta }
-                let survives = delta < 0
-                VectorKernelsTests.onEveryLevel { level in
-                    let found = scan(
-                        codes,
-                        planeCount,
-                        groupCount: 2,
-                        rowCount: 20,
-                        luts: [lut],
-                        thresholds: [thresholds]
-                    )
-                    #expect(found[0].rows == (survives ? Array(0..<20) : []), "\(level.name), \(delta)")
-                    #expect(found[0].scores.allSatisfy { $0 == partial[planeCount - 1] }, "\(level.name)")
-                }
-            }
-        }
-
-        /// Rows that exist may be fewer than the groups hold, down to none of the last groups.
-        @Test func rowsBeyondTheCountNeverSurvive() {
-            var random = SplitMix64(seed: testSeed)
-            let codes = randomCodes(64, 4, &random)
-            let lut = randomLUT(4, &random)
-            for rowCount in 0...64 {
-                VectorKernelsTests.onEveryLevel { level in
-                    let found = scan(
-                        codes,
-                        4,
-                        groupCount: 4,
-                        rowCount: rowCount,
-                        luts: [lut],
-                        thresholds: [[-1, -1, -1, -1]]
-                    )
-                    #expect(found[0].rows == Array(0..<UInt32(rowCount)), "\(level.name)")
+            let codes = PackedCodes(rowCount: 20, planeCount: planeCount, offset: 5, &random)
+            for weight: Int8 in [127, -127] {
+                var tables = randomTables(planeCount, &random)
+                tables.lut = tables.lut.map { _ in 255 }
+                tables.weights = tables.weights.map { _ in weight }
+                let headSum = Int32(min(2, planeCount) * 32 * 255)
+                for delta: Int32 in [-1, 0, 1] {
+                    tables.headThreshold = headSum + delta
+                    check(codes, [tables], "weights \(weight), \(delta)")
+                    #expect(expected(codes, tables).rows.isEmpty == (delta >= 0))
                 }
             }
         }
@@ -88,106 +70,97 @@ extension VectorKernelsTests {
             seed: UInt64
         ) {
             var random = SplitMix64(seed: seed)
-            let codes = randomCodes(rowCount, planeCount, &random)
-            let luts = (0..<probeCount).map { _ in randomLUT(planeCount, &random) }
-            let thresholds = luts.map { lut in
-                (0..<planeCount).map { plane in
-                    threshold(kind, codes: codes, lut: lut, plane: plane, of: planeCount, &random)
+            let codes = PackedCodes(rowCount: rowCount, planeCount: planeCount, offset: 5, &random)
+            let tables = (0..<probeCount).map { _ in
+                var tables = randomTables(planeCount, &random)
+                // Of one row, so that it meets the threshold exactly.
+                func quantile<Value: Comparable>(_ values: [Value]) -> Value? {
+                    values.sorted().dropFirst(values.count * 9 / 10).first
                 }
+                if kind == .wholeOnly || kind == .both {
+                    tables.leastEstimate = quantile(expected(codes, tables).estimates) ?? 0
+                }
+                if kind == .headsOnly || kind == .both {
+                    let sums = codes.codes.map { CodeOracle.headSum($0, lut: tables.lut, planeCount: planeCount) }
+                    tables.headThreshold = Int32(quantile(sums) ?? 0) - Int32.random(in: 0...1, using: &random)
+                }
+                if kind == .unreachable { tables.headThreshold = Int32.max }
+                return tables
             }
-            let groupCount = (rowCount + 15) / 16
-            let expected = zip(luts, thresholds).map {
-                CodeOracle.scan(
-                    codes: codes,
-                    planeCount: planeCount,
-                    groupCount: groupCount,
-                    rowCount: rowCount,
-                    lut: $0,
-                    thresholds: $1
-                )
-            }
+            check(codes, tables, "\(kind), seed \(seed)")
+        }
+
+        private func check(_ codes: PackedCodes, _ tables: [Tables], _ what: String) {
             VectorKernelsTests.onEveryLevel { level in
-                let found = scan(
-                    codes,
-                    planeCount,
-                    groupCount: groupCount,
-                    rowCount: rowCount,
-                    luts: luts,
-                    thresholds: thresholds
-                )
-                for probe in 0..<probeCount {
-                    #expect(found[probe].rows == expected[probe].rows, "\(level.name), \(kind), seed \(seed)")
-                    #expect(found[probe].scores == expected[probe].scores, "\(level.name), \(kind), seed \(seed)")
+                let found = scan(codes, tables)
+                for (found, tables) in zip(found, tables) {
+                    let expected = expected(codes, tables)
+                    #expect(found.rows == expected.rows, "\(level.name), \(what)")
+                    #expect(bits(found.estimates) == bits(expected.estimates), "\(level.name), \(what)")
                 }
             }
         }
 
-        /// A threshold near the sums that really occur after `plane`.
-        private func threshold(
-            _ kind: Thresholds,
-            codes: [[UInt8]],
-            lut: [UInt8],
-            plane: Int,
-            of planeCount: Int,
-            _ random: inout SplitMix64
-        ) -> Int32 {
-            let isLast = plane == planeCount - 1
-            let sums = codes.map { code in
-                (0...plane).reduce(0) { $0 + CodeOracle.planeSum(code, lut: lut, plane: $1) }
-            }.sorted()
-            func quantile(_ share: Double) -> Int32 {
-                sums.isEmpty ? 0 : Int32(sums[min(sums.count - 1, Int(share * Double(sums.count)))])
+        /// What must be found for one probe, by the definition.
+        private func expected(_ codes: PackedCodes, _ tables: Tables) -> (rows: [UInt32], estimates: [Float]) {
+            var rows: [UInt32] = []
+            var estimates: [Float] = []
+            for (slot, code) in codes.codes.enumerated() {
+                let headSum = CodeOracle.headSum(code, lut: tables.lut, planeCount: codes.planeCount)
+                guard headSum > Int(tables.headThreshold) else { continue }
+                let sum = headSum + CodeOracle.tailSum(code, weights: tables.weights, planeCount: codes.planeCount)
+                let product = tables.estimator.step * Float(sum)
+                let estimate =
+                    tables.meanTerm + Float(Float16(bitPattern: codes.factors[slot]))
+                    * (product + tables.estimator.bias)
+                guard estimate >= tables.leastEstimate else { continue }
+                rows.append(codes.rowIDs[slot])
+                estimates.append(estimate)
             }
-            return switch kind {
-            case .none: -1
-            case .lastOnly: isLast ? quantile(0.9) : -1
-            case .everyPlane: quantile(0.95)
-            case .mixed: Bool.random(using: &random) ? -1 : quantile(Double.random(in: 0.5...1, using: &random))
-            case .unreachable: isLast ? Int32.max : -1
-            }
+            return (rows, estimates)
         }
 
         /// Tables that make rows differ: entries of every size.
-        private func randomLUT(_ planeCount: Int, _ random: inout SplitMix64) -> [UInt8] {
-            (0..<512 * planeCount).map { _ in UInt8.random(in: 0...255, using: &random) }
+        private func randomTables(_ planeCount: Int, _ random: inout SplitMix64) -> Tables {
+            let headCount = min(2, planeCount)
+            return Tables(
+                lut: (0..<512 * headCount).map { _ in UInt8.random(in: 0...255, using: &random) },
+                weights: (0..<128 * (planeCount - headCount)).map { _ in Int8.random(in: -127...127, using: &random) },
+                estimator: VectorKernels.Estimator(
+                    step: Float.random(in: 0.0001...0.001, using: &random),
+                    headBias: 0,
+                    bias: Float.random(in: -1...0, using: &random)
+                ),
+                meanTerm: Float.random(in: -0.1...0.1, using: &random)
+            )
         }
 
         /// One call of the kernel over memory with guards, nothing aligned.
-        private func scan(
-            _ codes: [[UInt8]],
-            _ planeCount: Int,
-            groupCount: Int,
-            rowCount: Int,
-            luts: [[UInt8]],
-            thresholds: [[Int32]]
-        ) -> [(rows: [UInt32], scores: [UInt16])] {
-            let planes = PackedPlanes(codes: codes, planeCount: planeCount, offset: 5)
-            let lutBuffers = luts.map { TestBuffer($0, offset: 3) }
-            let rows = luts.map { _ in TestBuffer([UInt32](repeating: 7, count: 16 * groupCount), offset: 1) }
-            let scores = luts.map { _ in TestBuffer([UInt16](repeating: 7, count: 16 * groupCount), offset: 1) }
-            let counts = TestBuffer([Int](repeating: -1, count: luts.count))
-            let lutPointers = lutBuffers.map { UnsafePointer($0.elements.baseAddress) }
-            let lutTable = TestBuffer(lutPointers)
-            let thresholdTable = TestBuffer(thresholds.flatMap { $0 })
-            let rowTable = TestBuffer(rows.map(\.elements.baseAddress))
-            let scoreTable = TestBuffer(scores.map(\.elements.baseAddress))
-            planes.withPointers { planes in
-                VectorKernels.scanCodes(
-                    planes: planes,
-                    groupCount: groupCount,
-                    rowCount: rowCount,
-                    luts: lutTable.readOnly,
-                    thresholds: thresholdTable.readOnly,
-                    rowsOut: rowTable.readOnly,
-                    scoresOut: scoreTable.readOnly,
-                    countsOut: counts.elements
-                )
-            }
-            withExtendedLifetime((lutBuffers, lutTable, thresholdTable, rowTable, scoreTable)) {}
-            #expect((rows.map(\.guardsAreIntact) + scores.map(\.guardsAreIntact)).allSatisfy { $0 })
-            return luts.indices.map { probe in
-                let count = counts.values[probe]
-                return (Array(rows[probe].values.prefix(count)), Array(scores[probe].values.prefix(count)))
+        private func scan(_ codes: PackedCodes, _ tables: [Tables]) -> [(rows: [UInt32], estimates: [Float])] {
+            let luts = tables.map { TestBuffer($0.lut, offset: 3) }
+            let weights = tables.map { TestBuffer($0.weights, offset: 3) }
+            let rows = tables.map { _ in TestBuffer([UInt32](repeating: 7, count: codes.slotCount), offset: 1) }
+            let estimates = tables.map { _ in TestBuffer([Float](repeating: 7, count: codes.slotCount), offset: 1) }
+            let probes = TestBuffer(
+                tables.indices.map { n in
+                    var probe = VectorKernels.ScanProbe(
+                        lut: UnsafePointer(luts[n].elements.baseAddress!),
+                        weights: UnsafePointer(weights[n].elements.baseAddress!),
+                        estimator: tables[n].estimator,
+                        meanTerm: tables[n].meanTerm
+                    )
+                    probe.headThreshold = tables[n].headThreshold
+                    probe.leastEstimate = tables[n].leastEstimate
+                    return probe.writing(
+                        rowIDs: rows[n].elements.baseAddress!,
+                        estimates: estimates[n].elements.baseAddress!
+                    )
+                }
+            )
+            codes.scan(probes.elements)
+            #expect((rows.map(\.guardsAreIntact) + estimates.map(\.guardsAreIntact)).allSatisfy { $0 })
+            return withExtendedLifetime((luts, weights, rows, estimates)) {
+                probes.values.map { (Array($0.rowIDs), Array($0.estimates)) }
             }
         }
     }

@@ -122,9 +122,9 @@ final class IndexBench {
                 shouldStop: { false }
             )
             progress("trained \(codebook.listCount) lists: \(clock.lap())")
-            let lines = codebook.scanCalibration.planes + [codebook.scanCalibration.whole]
-            for (plane, line) in zip(codebook.plan.planes.map { "\($0)" } + ["whole"], lines) {
-                progress("  \(plane): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
+            progress("  planes: \(codebook.plan.planes.map { "\($0)" }.joined(separator: ", "))")
+            for (part, line) in [("heads", codebook.scanCalibration.head), ("whole", codebook.scanCalibration.whole)] {
+                progress("  \(part): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
             }
             try partition.install(codebook: codebook.encoded())
             while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) {}

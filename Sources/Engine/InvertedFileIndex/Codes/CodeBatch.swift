@@ -41,8 +41,8 @@ extension Codebook {
                 }
             }
         }
-        // A row at the mean has no direction; any finite factor serves it.
-        let factors = zip(selfDot, codeDot).map { $1 > 0 ? min($0 / $1, 60_000) : 1 }
+        // A row at the mean has no direction; any factor that is a normal float16 serves it.
+        let factors = zip(selfDot, codeDot).map { $1 > 0 ? min(max($0 / $1, 0x1p-14), 60_000) : 1 }
         var halves = [UInt16](repeating: 0, count: rowCount)
         unsafe factors.withUnsafeBufferPointer { factors in
             unsafe halves.withUnsafeMutableBufferPointer { halves in

@@ -7,7 +7,7 @@ internal import VectorMath
 /// | offset | bytes | field |
 /// |---|---|---|
 /// | 0 | 4 | magic `MCBK` |
-/// | 4 | 2 | format version, 1 |
+/// | 4 | 2 | format version, 2 |
 /// | 6 | 2 | planes of a code K |
 /// | 8 | 4 | generation |
 /// | 12 | 4 | dimension D |
@@ -19,7 +19,7 @@ internal import VectorMath
 /// | 36 | 4 | calibration probe count |
 /// | 40 | 16 N | calibration points: recall, visited share, float64 each |
 /// | … | 3 K | planes: segment, bit, bits of the segment's components, one byte each |
-/// | … | 12 (K + 1) | scan lines of each plane and the whole code: intercept, slope, deviation, float32 |
+/// | … | 24 | scan lines of the heads and the whole code: intercept, slope, deviation, float32 |
 /// | … | 4 D | mean |
 /// | … | 4 P D | projection, row-major |
 /// | … | 4 P | scale |
@@ -28,7 +28,7 @@ internal import VectorMath
 /// | … | 4 | CRC-32C of everything before |
 extension Codebook {
     private static let magic: UInt32 = 0x4b42_434d
-    private static let newestFormat: UInt16 = 1
+    private static let newestFormat: UInt16 = 2
 
     /// The bytes that every partition stores.
     package func encoded() -> [UInt8] {
@@ -53,7 +53,7 @@ extension Codebook {
             writer.write(UInt8(plane.bit))
             writer.write(UInt8(plane.bits))
         }
-        for line in scanCalibration.planes + [scanCalibration.whole] {
+        for line in [scanCalibration.head, scanCalibration.whole] {
             writer.write(line.intercept)
             writer.write(line.slope)
             writer.write(line.deviation)
@@ -88,6 +88,9 @@ extension Codebook {
         let format = try reader.read(UInt16.self)
         guard format <= newestFormat else {
             throw CodebookError.newerFormat(version: format, newest: newestFormat)
+        }
+        guard format == newestFormat else {
+            throw CodebookError.malformed(reason: "format \(format) was never released; import the collection again")
         }
         let body = bytes.count - 4
         let checksum = unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: body, as: UInt32.self))
@@ -125,7 +128,7 @@ extension Codebook {
             throw CodebookError.malformed(reason: "its planes do not fit its dimension")
         }
         var lines: [ScanCalibration.Line] = []
-        for _ in 0...planeCount {
+        for _ in 0..<2 {
             lines.append(
                 ScanCalibration.Line(
                     intercept: try reader.readFloat(),
@@ -165,7 +168,7 @@ extension Codebook {
             energyShare: energyShare,
             sampleCount: sampleCount,
             calibration: RecallCalibration(points: points, probeCount: probeCount),
-            scanCalibration: ScanCalibration(planes: Array(lines.dropLast()), whole: lines[planeCount])
+            scanCalibration: ScanCalibration(head: lines[0], whole: lines[1])
         )
     }
 }

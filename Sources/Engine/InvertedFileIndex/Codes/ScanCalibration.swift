@@ -1,7 +1,7 @@
 /// How far estimates from codes may fall short, measured on simulated mates.
 ///
 /// The estimate from the whole code of a mate of similarity `s` is spread around `intercept + slope * s`, and the
-/// estimate from its first planes, given the estimate `e` from the whole code, around `intercept + slope * e`. The
+/// estimate from the code's heads, given the estimate `e` from the whole code, around `intercept + slope * e`. The
 /// lower tail of both is that of a normal distribution of the line's deviation. A row is given up when its estimate is
 /// `z` deviations below the line of what still matters: a share of `Φ(−z)` of those at exactly that is lost, of better
 /// ones less.
@@ -23,21 +23,31 @@ package struct ScanCalibration: Hashable, Sendable {
         }
     }
 
-    /// One per plane: from the estimate of the whole code to the one of planes `0...p`, which lacks the row's factor.
-    package let planes: [Line]
+    /// From the estimate of the whole code to the one of its heads, which lacks the row's factor.
+    package let head: Line
     /// From the similarity to the estimate of the whole code, which has the row's factor.
     package let whole: Line
 
-    package init(planes: [Line], whole: Line) {
-        self.planes = planes
+    package init(head: Line, whole: Line) {
+        self.head = head
         self.whole = whole
     }
 
-    /// Nothing is given up before the whole code is read; for tests and for codebooks of too few rows.
-    package static func none(planeCount: Int) -> ScanCalibration {
-        let line = Line(intercept: 0, slope: 1, deviation: .infinity)
-        return ScanCalibration(planes: Array(repeating: line, count: planeCount), whole: line)
+    /// The estimate of the heads that a mate of this similarity seldom stays below.
+    ///
+    /// What the whole code and its heads fall short by is independent, so variances add up.
+    func headLeast(for similarity: Float, deviations: Float) -> Float {
+        let inherited = head.slope * whole.deviation
+        let deviation = (head.deviation * head.deviation + inherited * inherited).squareRoot()
+        let estimate = whole.least(for: similarity, deviations: 0)
+        return head.least(for: estimate, deviations: 0) - deviations * deviation
     }
+
+    /// Nothing is given up before the whole code is read; for tests and for codebooks of too few rows.
+    package static let none: ScanCalibration = {
+        let line = Line(intercept: 0, slope: 1, deviation: .infinity)
+        return ScanCalibration(head: line, whole: line)
+    }()
 
     /// Fits a line by least squares.
     ///

@@ -1,37 +1,25 @@
-/// Rows of one or more consecutive inverted lists, in group-major planes, in place.
+/// Slots of one or more consecutive inverted lists, in place, laid out as `vector_kernels.h` says.
 @safe
 package struct CodeBlock {
-    /// First group of the first plane; plane `p` begins `p * planeStride` bytes later.
-    package let firstPlane: UnsafePointer<UInt8>
-    package let planeStride: Int
-    /// Slots of the block, rows and padding between lists: at most 64 groups of 16.
-    package let slotCount: Int
-    /// `[slotCount]`, float16 bits.
-    package let factors: UnsafePointer<UInt16>
-    /// `[slotCount]`; ``absentRow`` in padding.
-    package let rowIDs: UnsafePointer<UInt32>
-    /// No factor of the block is greater.
-    package let greatestFactor: Float
-
-    package static let absentRow = UInt32.max
+    /// First group of the first head; head `p` begins `p * headStride` bytes later.
+    package let heads: UnsafePointer<UInt8>
+    package let headStride: Int
+    /// Record of the first slot.
+    package let records: UnsafePointer<UInt8>
+    /// At most 64 groups of 16 slots.
+    package let groupCount: Int
 
     package init(
-        firstPlane: UnsafePointer<UInt8>,
-        planeStride: Int,
-        slotCount: Int,
-        factors: UnsafePointer<UInt16>,
-        rowIDs: UnsafePointer<UInt32>,
-        greatestFactor: Float
+        heads: UnsafePointer<UInt8>,
+        headStride: Int,
+        records: UnsafePointer<UInt8>,
+        groupCount: Int
     ) {
-        unsafe self.firstPlane = unsafe firstPlane
-        self.planeStride = planeStride
-        self.slotCount = slotCount
-        unsafe self.factors = unsafe factors
-        unsafe self.rowIDs = unsafe rowIDs
-        self.greatestFactor = greatestFactor
+        unsafe self.heads = unsafe heads
+        self.headStride = headStride
+        unsafe self.records = unsafe records
+        self.groupCount = groupCount
     }
-
-    package var groupCount: Int { (slotCount + 15) / 16 }
 }
 
 /// Where codes are kept, list by list. The scanner asks; memory or a store answers.

@@ -10,6 +10,8 @@ struct CandidateSet: Sendable {
     private var keys: [UInt64] = []
     /// An estimate below this is not kept.
     private(set) var threshold: Float = -.infinity
+    /// The least estimate kept when worse ones had to go; minus infinity until then.
+    private(set) var worstKept: Float = -.infinity
 
     init(capacity: Int) {
         precondition(capacity > 0, "a set keeps at least one candidate")
@@ -42,7 +44,8 @@ struct CandidateSet: Sendable {
     private mutating func dropWorse() {
         select(capacity)
         keys.removeLast(keys.count - capacity)
-        raiseThreshold(to: Self.estimate(keys.min() ?? 0))
+        worstKept = Self.estimate(keys.min() ?? 0)
+        raiseThreshold(to: worstKept)
     }
 
     /// Hoare's selection: moves the best `count` keys to the front.

@@ -74,7 +74,7 @@ package struct ListScanner {
             }
             for probe in candidates.indices {
                 let least = try compare(probe, taking: candidates[probe].takeBest(matchLimit + Self.firstComparison))
-                candidates[probe].raiseThreshold(to: scratch.leastEstimate(for: least, probe: probe))
+                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
             }
         }
         for probe in candidates.indices {
@@ -83,7 +83,7 @@ package struct ListScanner {
                 let rows = candidates[probe].takeBest(Self.laterComparison)
                 if rows.isEmpty { break }
                 let least = try compare(probe, taking: rows)
-                candidates[probe].raiseThreshold(to: scratch.leastEstimate(for: least, probe: probe))
+                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
             }
         }
         outcome.listsVisited = UInt64(visits)

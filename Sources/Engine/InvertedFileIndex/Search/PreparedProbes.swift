@@ -4,54 +4,47 @@ internal import VectorMath
 /// of the codebook.
 package struct PreparedProbes: Sendable {
     package let probeCount: Int
-    /// `[probeCount × tableByteCount]`, a table of `planeCount × 512` bytes for each probe.
+    /// `[probeCount × tableByteCount]`: `headCount × 512` bytes of each probe.
     let tables: [UInt8]
     let tableByteCount: Int
+    /// `[probeCount × weightCount]`: 128 of each further plane.
+    let weights: [Int8]
+    let weightCount: Int
     /// `[probeCount]`.
-    let lines: [EstimateLine]
-    /// `[probeCount × planeCount]`: what is added to the sum of planes `0...p` in steps.
-    let biases: [Float]
+    let estimators: [VectorKernels.Estimator]
+    /// `[probeCount]`: inner products with the collection's mean, which are added to every estimate.
+    let meanTerms: [Float]
     /// `[probeCount][listCount]`.
     private let listScores: [[Int32]]
     private let quantizer: CoarseQuantizer
 
-    /// How a sum of table entries becomes an estimate of `⟨probe, x⟩`: `meanTerm + factor * (step * sum + bias)`, with
-    /// the bias of the last plane.
-    struct EstimateLine {
-        let step: Float
-        let bias: Float
-        let meanTerm: Float
-    }
-
     /// - Parameter probes: `[n × dimension]`, unit vectors.
     package init(probes: [Float], codebook: Codebook) {
         let plan = codebook.plan
-        let (coded, planeCount) = (plan.codedDimension, plan.planeCount)
+        let coded = plan.codedDimension
         let count = probes.count / codebook.dimension
         let rotated = codebook.rotate(probes: probes)
-        let tableByteCount = planeCount * VectorKernels.lutPlaneByteCount
+        let headCount = VectorKernels.headCount(planeCount: plan.planeCount)
+        let tableByteCount = headCount * VectorKernels.lutPlaneByteCount
+        let weightCount = (plan.planeCount - headCount) * CodePlane.dimension
         var tables = [UInt8](repeating: 0, count: count * tableByteCount)
-        var biases = [Float](repeating: 0, count: count * planeCount)
-        let meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: codebook.dimension)
-        var lines: [EstimateLine] = []
-        unsafe rotated.withUnsafeBufferPointer { rotated in
+        var weights = [Int8](repeating: 0, count: count * weightCount)
+        estimators = unsafe rotated.withUnsafeBufferPointer { rotated in
             unsafe codebook.scale.withUnsafeBufferPointer { scale in
                 unsafe tables.withUnsafeMutableBufferPointer { tables in
-                    unsafe biases.withUnsafeMutableBufferPointer { biases in
-                        for probe in 0..<count {
-                            let step = unsafe VectorKernels.buildLUT(
+                    unsafe weights.withUnsafeMutableBufferPointer { weights in
+                        (0..<count).map { probe in
+                            unsafe VectorKernels.buildLUT(
                                 probe: UnsafeBufferPointer(rebasing: rotated[probe * coded..<(probe + 1) * coded]),
                                 planes: plan.planes,
                                 scale: scale,
                                 lut: UnsafeMutableBufferPointer(
                                     rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount]
                                 ),
-                                biases: UnsafeMutableBufferPointer(
-                                    rebasing: biases[probe * planeCount..<(probe + 1) * planeCount]
+                                weights: UnsafeMutableBufferPointer(
+                                    rebasing: weights[probe * weightCount..<(probe + 1) * weightCount]
                                 )
                             )
-                            let bias = unsafe biases[(probe + 1) * planeCount - 1]
-                            lines.append(EstimateLine(step: step, bias: bias, meanTerm: meanTerms[probe]))
                         }
                     }
                 }
@@ -60,8 +53,9 @@ package struct PreparedProbes: Sendable {
         probeCount = count
         self.tables = tables
         self.tableByteCount = tableByteCount
-        self.lines = lines
-        self.biases = biases
+        self.weights = weights
+        self.weightCount = weightCount
+        meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: codebook.dimension)
         quantizer = codebook.quantizer
         listScores = (0..<count).map {
             codebook.quantizer.scores(rotated: rotated[$0 * coded..<($0 + 1) * coded])

@@ -66,47 +66,47 @@ struct CodebookCalibrator {
     }
 
     private mutating func scanCalibration(_ codebook: Codebook) -> ScanCalibration {
-        let planeCount = codebook.plan.planeCount
         let values = rows.flatMap { sample.row($0) }
         let batch = codebook.encode(embeddings: values)
-        var planes = [[(value: Float, estimate: Float)]](repeating: [], count: planeCount)
+        var heads: [(value: Float, estimate: Float)] = []
         var whole: [(value: Float, estimate: Float)] = []
         for similarity in Self.lineSimilarities {
             let mates = simulation.mates(of: sample, rows: rows, .exactly(similarity))
             let probes = PreparedProbes(probes: mates, codebook: codebook)
             for index in 0..<rows.count {
+                let estimate = probes.estimate(probe: index, code: batch, row: index)
+                heads.append((estimate.whole, estimate.head))
                 // The mean's part is taken off; it is added again where the lines are used.
-                let meanTerm = probes.lines[index].meanTerm
-                let parts = probes.partialEstimates(probe: index, code: batch, row: index)
-                let estimate = parts[planeCount] - meanTerm
-                for plane in 0..<planeCount { planes[plane].append((estimate, parts[plane] - meanTerm)) }
-                whole.append((similarity - meanTerm, estimate))
+                whole.append((similarity - probes.meanTerms[index], estimate.whole))
             }
         }
-        return ScanCalibration(planes: planes.map(ScanCalibration.fit), whole: ScanCalibration.fit(whole))
+        return ScanCalibration(head: ScanCalibration.fit(heads), whole: ScanCalibration.fit(whole))
     }
 }
 
 extension PreparedProbes {
-    /// The estimates of one row's similarity after each plane, without its factor, and of the whole code with it, as
-    /// the scan's kernels sum them up.
-    fileprivate func partialEstimates(probe: Int, code batch: CodeBatch, row: Int) -> [Float] {
-        let planeCount = tableByteCount / VectorKernels.lutPlaneByteCount
-        let line = lines[probe]
+    /// The estimates of one row's similarity, the mean's part left out, after the heads without the row's factor and
+    /// of the whole code with it, as the scan's kernels sum them up.
+    fileprivate func estimate(probe: Int, code batch: CodeBatch, row: Int) -> (head: Float, whole: Float) {
+        let estimator = estimators[probe]
+        let headByteCount = tableByteCount / VectorKernels.lutPlaneByteCount * VectorKernels.planeByteCount
+        let codeByteCount = headByteCount + weightCount / 8
+        let code = batch.codes[row * codeByteCount..<(row + 1) * codeByteCount]
         var sum = 0
-        var estimates: [Float] = []
-        for plane in 0..<planeCount {
-            for byte in 0..<VectorKernels.planeByteCount {
-                let value = batch.codes[(row * planeCount + plane) * VectorKernels.planeByteCount + byte]
-                // Byte 4 z + j has position 8 z + j in its low and 8 z + 4 + j in its high half.
-                let position = byte / 4 * 8 + byte % 4
-                let table = probe * tableByteCount + plane * VectorKernels.lutPlaneByteCount + 16 * position
-                sum += Int(tables[table + Int(value & 15)]) + Int(tables[table + 64 + Int(value >> 4)])
+        for (offset, byte) in code.prefix(headByteCount).enumerated() {
+            // Byte 4 z + j has position 8 z + j in its low and 8 z + 4 + j in its high half.
+            let position = offset % VectorKernels.planeByteCount / 4 * 8 + offset % 4
+            let plane = offset / VectorKernels.planeByteCount * VectorKernels.lutPlaneByteCount
+            let table = probe * tableByteCount + plane + 16 * position
+            sum += Int(tables[table + Int(byte & 15)]) + Int(tables[table + 64 + Int(byte >> 4)])
+        }
+        let head = estimator.step * Float(sum) + estimator.headBias
+        for (offset, byte) in code.dropFirst(headByteCount).enumerated() {
+            for bit in 0..<8 where byte >> bit & 1 == 1 {
+                sum += Int(weights[probe * weightCount + 8 * offset + bit])
             }
-            estimates.append(line.meanTerm + line.step * Float(sum) + biases[probe * planeCount + plane])
         }
         let factor = Float(Float16(bitPattern: batch.factors[row]))
-        estimates.append(line.meanTerm + factor * (line.step * Float(sum) + line.bias))
-        return estimates
+        return (head, factor * (estimator.step * Float(sum) + estimator.bias))
     }
 }

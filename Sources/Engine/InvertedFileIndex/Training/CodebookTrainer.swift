@@ -92,7 +92,7 @@ package enum CodebookTrainer {
                 energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
                 sampleCount: rowCount,
                 calibration: RecallCalibration(mateShares: []),
-                scanCalibration: .none(planeCount: plan.planeCount)
+                scanCalibration: .none
             )
         )
     }

@@ -90,14 +90,14 @@ extension Partition {
                         input.marks.mark(number)
                     }
                     let place = slot % CodeChunk.slotCount
-                    let row = unsafe view.rowIDs[place]
-                    guard liveness.isLive(row) else { continue }
+                    let stored = unsafe VectorKernels.slot(place, records: view.records, planeCount: planeCount)
+                    guard liveness.isLive(stored.rowID) else { continue }
                     unpack(view, planeCount: planeCount, slot: place, into: &code)
                     try writer.add(
                         list: UInt32(list),
-                        row: row,
+                        row: stored.rowID,
                         code: code[...],
-                        factor: unsafe view.factors[place],
+                        factor: stored.factor,
                         transaction
                     )
                 }
@@ -111,11 +111,15 @@ extension Partition {
     }
 
     private func unpack(_ chunk: CodeChunk, planeCount: Int, slot: Int, into code: inout [UInt8]) {
-        let planes = unsafe (0..<planeCount).map { unsafe Optional(chunk.planes + $0 * CodeChunk.planeByteCount) }
-        unsafe planes.withUnsafeBufferPointer { planes in
-            unsafe code.withUnsafeMutableBufferPointer { code in
-                unsafe VectorKernels.unpackCode(planes: planes, row: slot, code: code)
-            }
+        unsafe code.withUnsafeMutableBufferPointer { code in
+            unsafe VectorKernels.unpackCode(
+                heads: chunk.heads,
+                headStride: CodeChunk.headByteCount,
+                records: chunk.records,
+                planeCount: planeCount,
+                slot: slot,
+                code: code
+            )
         }
     }
 }

@@ -16,7 +16,6 @@ struct RunWriter {
     private var codes: [UInt8]
     private var factors: [UInt16] = []
     private var rowIDs: [UInt32] = []
-    private var greatestFactor: Float = 0
     private var rowCount: UInt32 = 0
 
     init(run: UInt32, generation: UInt32, planeCount: Int, listCount: Int, tables: PartitionTables) {
@@ -44,7 +43,6 @@ struct RunWriter {
         codes.append(contentsOf: code)
         factors.append(factor)
         rowIDs.append(row)
-        greatestFactor = max(greatestFactor, Float(Float16(bitPattern: factor)))
         listRowCounts[Int(list)] += 1
         rowCount += 1
         if rowIDs.count == CodeChunk.slotCount { try writeChunk(transaction) }
@@ -78,63 +76,44 @@ struct RunWriter {
     /// Begins every list up to `list` that has not begun, each at a whole group.
     private mutating func beginLists(through list: UInt32, _ transaction: borrowing WriteTransaction) throws {
         while firstSlots.count <= Int(list) {
-            while rowIDs.count % VectorKernels.groupRows != 0 {
-                codes.append(contentsOf: repeatElement(0, count: planeCount * 16))
-                factors.append(0)
-                rowIDs.append(CodeChunk.absentRow)
-            }
+            let groupCount = (rowIDs.count + VectorKernels.groupRows - 1) / VectorKernels.groupRows
+            addEmptySlots(through: groupCount * VectorKernels.groupRows)
             if rowIDs.count == CodeChunk.slotCount { try writeChunk(transaction) }
             firstSlots.append(slot)
             listRowCounts.append(0)
         }
     }
 
+    private mutating func addEmptySlots(through end: Int) {
+        let count = end - rowIDs.count
+        codes.append(contentsOf: repeatElement(0, count: count * planeCount * VectorKernels.planeByteCount))
+        factors.append(contentsOf: repeatElement(0, count: count))
+        rowIDs.append(contentsOf: repeatElement(VectorKernels.absentRow, count: count))
+    }
+
     private mutating func writeChunk(_ transaction: borrowing WriteTransaction) throws {
         let key = CodeChunkKey(run: run, chunk: chunk)
-        let slotCount = rowIDs.count
         let value = try unsafe transaction.reserve(
             tables.codes,
             key: key,
             byteCount: CodeChunk.byteCount(planeCount: planeCount),
             options: .append
         )
-        let planes = unsafe value.baseAddress! + CodeChunk.headerByteCount
-        unsafe codes.withUnsafeBufferPointer { codes in
-            let rowCodes = unsafe (0..<slotCount).map { slot in
-                unsafe Optional(codes.baseAddress! + slot * planeCount * 16)
-            }
-            let planePointers = unsafe (0..<planeCount).map { plane in
-                unsafe Optional((planes + plane * CodeChunk.planeByteCount).assumingMemoryBound(to: UInt8.self))
-            }
-            unsafe rowCodes.withUnsafeBufferPointer { rowCodes in
-                unsafe planePointers.withUnsafeBufferPointer { planePointers in
-                    unsafe VectorKernels.packCodes(rowCodes: rowCodes, planes: planePointers)
-                }
-            }
-        }
-        let factorBytes = unsafe planes + planeCount * CodeChunk.planeByteCount
-        let rowBytes = unsafe factorBytes + 2 * CodeChunk.slotCount
-        for index in 0..<CodeChunk.slotCount {
-            let isInUse = index < slotCount
-            unsafe factorBytes.storeBytes(of: isInUse ? factors[index] : 0, toByteOffset: 2 * index, as: UInt16.self)
-            unsafe rowBytes.storeBytes(
-                of: isInUse ? rowIDs[index] : CodeChunk.absentRow,
-                toByteOffset: 4 * index,
-                as: UInt32.self
-            )
-        }
-        unsafe CodeChunk.seal(
-            value,
+        let slotsInUse = rowIDs.count
+        addEmptySlots(through: CodeChunk.slotCount)
+        unsafe CodeChunk.write(
+            into: value,
             planeCount: planeCount,
             generation: generation,
             key: key,
-            slotsInUse: slotCount,
-            greatestFactor: greatestFactor
+            slotsInUse: slotsInUse,
+            codes: codes,
+            rowIDs: rowIDs,
+            factors: factors
         )
         chunk += 1
         codes.removeAll(keepingCapacity: true)
         factors.removeAll(keepingCapacity: true)
         rowIDs.removeAll(keepingCapacity: true)
-        greatestFactor = 0
     }
 }

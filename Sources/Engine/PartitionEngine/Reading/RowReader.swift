@@ -46,14 +46,7 @@ struct RowReader {
                 unsafe $0 + Int(row % rowsPerChunk) * shape.rowByteCount
             }
         }
-        guard let bytes = try unsafe transaction.value(of: tables.tailRows, key: row) else {
-            throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
-        }
-        let body = try unsafe RecordSeal.open(bytes, under: row, table: "tailRows", key: UInt64(row))
-        guard body.count == shape.rowByteCount else {
-            throw PartitionStoreError.malformed(table: "tailRows", reason: "a row of \(bytes.count) bytes")
-        }
-        return body.baseAddress
+        return try unsafe TailRows.row(row, shape: shape, tables, transaction).baseAddress
     }
 
     /// The row as float32: `[dimension]`; nil when its chunk is gone.

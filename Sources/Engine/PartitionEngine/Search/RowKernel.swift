@@ -6,47 +6,47 @@ internal import VectorMath
 /// similarity is the same bits however it is reached.
 enum RowKernel {
     /// One probe against scattered rows.
+    ///
+    /// - Parameter out: `[rows.count]`.
     static func similarities(
-        probe: ArraySlice<Float>,
-        rows: [UnsafeRawPointer],
-        shape: RowChunk.Shape
-    ) -> [Float] {
-        unsafe [Float](unsafeUninitializedCapacity: rows.count) { out, initialized in
-            let out = unsafe UnsafeMutableBufferPointer(rebasing: out[0..<rows.count])
-            unsafe probe.withUnsafeBufferPointer { probe in
-                switch shape.precision {
-                case .float16:
-                    let pointers = unsafe rows.map { unsafe Optional($0.assumingMemoryBound(to: UInt16.self)) }
-                    unsafe pointers.withUnsafeBufferPointer {
-                        unsafe VectorKernels.dotFloat16Gather(probe: probe, rows: $0, out: out)
-                    }
-                case .float32:
-                    let pointers = unsafe rows.map { unsafe Optional($0.assumingMemoryBound(to: Float.self)) }
-                    unsafe pointers.withUnsafeBufferPointer {
-                        unsafe VectorKernels.dotFloat32Gather(probe: probe, rows: $0, out: out)
-                    }
-                }
+        probe: UnsafeBufferPointer<Float>,
+        rows: UnsafeBufferPointer<UnsafeRawPointer?>,
+        shape: RowChunk.Shape,
+        into out: UnsafeMutableBufferPointer<Float>
+    ) {
+        switch shape.precision {
+        case .float16:
+            unsafe rows.withMemoryRebound(to: UnsafePointer<UInt16>?.self) { rows in
+                unsafe VectorKernels.dotFloat16Gather(probe: probe, rows: rows, out: out)
             }
-            initialized = unsafe rows.count
+        case .float32:
+            unsafe rows.withMemoryRebound(to: UnsafePointer<Float>?.self) { rows in
+                unsafe VectorKernels.dotFloat32Gather(probe: probe, rows: rows, out: out)
+            }
         }
     }
 
-    /// Every probe against the rows of one chunk: `[probeCount × 128]`.
+    /// Every probe against rows side by side.
+    ///
+    /// - Parameter out: `[probeCount × rowCount]`, and what lies behind is left alone.
     static func similarities(
         probes: EmbeddingMatrix,
-        chunk: UnsafeRawPointer,
+        rows: UnsafeRawPointer,
+        rowCount: Int,
         shape: RowChunk.Shape,
         into out: inout [Float]
     ) {
-        let componentCount = RowChunk.rowCount * shape.dimension
+        let componentCount = rowCount * shape.dimension
+        let similarityCount = probes.rowCount * rowCount
         unsafe probes.values.withUnsafeBufferPointer { probes in
             unsafe out.withUnsafeMutableBufferPointer { out in
+                let out = unsafe UnsafeMutableBufferPointer(rebasing: out[0..<similarityCount])
                 switch shape.precision {
                 case .float16:
                     unsafe VectorKernels.dotFloat16(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: UInt16.self),
+                            start: rows.assumingMemoryBound(to: UInt16.self),
                             count: componentCount
                         ),
                         dimension: shape.dimension,
@@ -56,7 +56,7 @@ enum RowKernel {
                     unsafe VectorKernels.dotFloat32(
                         probes: probes,
                         rows: UnsafeBufferPointer(
-                            start: chunk.assumingMemoryBound(to: Float.self),
+                            start: rows.assumingMemoryBound(to: Float.self),
                             count: componentCount
                         ),
                         dimension: shape.dimension,

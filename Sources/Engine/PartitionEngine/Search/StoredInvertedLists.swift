@@ -51,12 +51,10 @@ struct StoredInvertedLists: InvertedLists {
             }
             unsafe body(
                 CodeBlock(
-                    firstPlane: view.planes + VectorKernels.planeByteCount * firstSlot,
-                    planeStride: CodeChunk.planeByteCount,
-                    slotCount: slotCount,
-                    factors: view.factors + firstSlot,
-                    rowIDs: view.rowIDs + firstSlot,
-                    greatestFactor: view.greatestFactor
+                    heads: view.heads + VectorKernels.planeByteCount * firstSlot,
+                    headStride: CodeChunk.headByteCount,
+                    records: view.records + VectorKernels.recordByteCount(planeCount: planeCount) * firstSlot,
+                    groupCount: slotCount / VectorKernels.groupRows
                 )
             )
             slot += slotCount

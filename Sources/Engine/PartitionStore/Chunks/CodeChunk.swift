@@ -1,35 +1,39 @@
 internal import Checksum
+internal import VectorMath
 
-/// One value of the `codes` table: 1024 slots of codes in group-major planes, with what belongs to each slot.
+/// One value of the `codes` table: 1024 slots of packed codes, laid out as `vector_kernels.h` says.
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
 /// | 0 | 4 | magic `MCOD` |
-/// | 4 | 2 | layout, 1: groups of 16 rows, planes of 16 bytes a code |
+/// | 4 | 2 | layout, 2: heads in groups of 16 slots, then records |
 /// | 6 | 2 | planes P |
 /// | 8 | 4 | codebook generation |
 /// | 12 | 4, 4 | run, chunk |
 /// | 20 | 4 | slots in use |
-/// | 24 | 4 | greatest factor, float32 |
-/// | 28 | 16 | zero |
+/// | 24 | 20 | zero |
 /// | 44 | 4 | CRC-32C of bytes 0 ..< 44 and everything from 48 |
-/// | 48 | 16 384 P | planes |
-/// | … | 2048 | factors, float16 |
-/// | … | 4096 | row ids; all bits set in a slot without a row |
+/// | 48 | 16 384 min(P, 2) | heads: the first two planes of every code |
+/// | … | 1024 records | the further planes, row id (all bits set in a slot without a row), factor (float16), zeros |
 ///
-/// An LMDB value of this size begins 16 bytes into a page, so the first plane lies on a 64-byte line.
+/// A record has 16 bytes for each further plane and 16 more. An LMDB value of this size begins 16 bytes into a page, so
+/// heads lie on 64-byte lines, and so do the records of a code of five planes.
 @safe
 package struct CodeChunk {
     package static let slotCount = 1024
-    package static let planeByteCount = 16 * slotCount
+    /// Bytes of one head.
+    package static let headByteCount = 16 * slotCount
     package static let headerByteCount = 48
-    package static let absentRow = UInt32.max
     private static let magic: UInt32 = 0x444f_434d
-    private static let layout: UInt16 = 1
+    private static let layout: UInt16 = 2
 
     /// Bytes of a chunk of `planeCount` planes.
     package static func byteCount(planeCount: Int) -> Int {
-        headerByteCount + planeCount * planeByteCount + 6 * slotCount
+        recordsOffset(planeCount: planeCount) + slotCount * VectorKernels.recordByteCount(planeCount: planeCount)
+    }
+
+    private static func recordsOffset(planeCount: Int) -> Int {
+        headerByteCount + VectorKernels.headCount(planeCount: planeCount) * headByteCount
     }
 
     private let bytes: UnsafeRawBufferPointer
@@ -49,21 +53,15 @@ package struct CodeChunk {
         self.planeCount = planeCount
     }
 
-    package var planes: UnsafePointer<UInt8> {
+    /// First group of the first head; the next head begins ``headByteCount`` later.
+    package var heads: UnsafePointer<UInt8> {
         unsafe (bytes.baseAddress! + Self.headerByteCount).assumingMemoryBound(to: UInt8.self)
     }
 
-    package var factors: UnsafePointer<UInt16> {
-        unsafe (bytes.baseAddress! + Self.headerByteCount + planeCount * Self.planeByteCount)
-            .assumingMemoryBound(to: UInt16.self)
+    /// Record of the first slot.
+    package var records: UnsafePointer<UInt8> {
+        unsafe (bytes.baseAddress! + Self.recordsOffset(planeCount: planeCount)).assumingMemoryBound(to: UInt8.self)
     }
-
-    package var rowIDs: UnsafePointer<UInt32> {
-        unsafe (bytes.baseAddress! + Self.headerByteCount + planeCount * Self.planeByteCount + 2 * Self.slotCount)
-            .assumingMemoryBound(to: UInt32.self)
-    }
-
-    package var greatestFactor: Float { unsafe bytes.loadUnaligned(fromByteOffset: 24, as: Float.self) }
 
     /// Checks magic, place and checksum.
     package func verify(_ key: CodeChunkKey) throws(PartitionStoreError) {
@@ -79,16 +77,45 @@ package struct CodeChunk {
         else { throw .malformed(table: "codes", reason: "a chunk that belongs elsewhere") }
     }
 
-    /// Writes the header of a chunk whose planes, factors and row ids are in place.
-    package static func seal(
-        _ bytes: UnsafeMutableRawBufferPointer,
+    /// Packs row-major codes into the slots of a chunk, the last of which may be without a row, and seals it.
+    ///
+    /// - Parameters:
+    ///   - codes: `[1024 × 16 planeCount]`.
+    ///   - rowIDs, factors: `[1024]`.
+    package static func write(
+        into bytes: UnsafeMutableRawBufferPointer,
         planeCount: Int,
         generation: UInt32,
         key: CodeChunkKey,
         slotsInUse: Int,
-        greatestFactor: Float
+        codes: [UInt8],
+        rowIDs: [UInt32],
+        factors: [UInt16]
     ) {
         precondition(bytes.count == byteCount(planeCount: planeCount), "a chunk has one size")
+        precondition(codes.count == slotCount * planeCount * VectorKernels.planeByteCount, "a code for each slot")
+        let start = unsafe bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
+        unsafe start.initialize(repeating: 0, count: headerByteCount)
+        unsafe codes.withUnsafeBufferPointer { codes in
+            let rowCodes = unsafe (0..<slotCount).map { slot in
+                unsafe Optional(codes.baseAddress! + slot * planeCount * VectorKernels.planeByteCount)
+            }
+            unsafe rowCodes.withUnsafeBufferPointer { rowCodes in
+                unsafe rowIDs.withUnsafeBufferPointer { rowIDs in
+                    unsafe factors.withUnsafeBufferPointer { factors in
+                        unsafe VectorKernels.packCodes(
+                            rowCodes: rowCodes,
+                            rowIDs: rowIDs,
+                            factors: factors,
+                            planeCount: planeCount,
+                            heads: start + headerByteCount,
+                            headStride: headByteCount,
+                            records: start + recordsOffset(planeCount: planeCount)
+                        )
+                    }
+                }
+            }
+        }
         func store(_ value: some FixedWidthInteger, _ offset: Int) {
             unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
         }
@@ -99,7 +126,6 @@ package struct CodeChunk {
         store(key.run, 12)
         store(key.chunk, 16)
         store(UInt32(slotsInUse), 20)
-        store(greatestFactor.bitPattern, 24)
         store(unsafe checksum(UnsafeRawBufferPointer(bytes)), 44)
     }
 

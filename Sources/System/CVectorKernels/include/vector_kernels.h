@@ -7,10 +7,14 @@
 // accumulator l += accumulator l + h for h = 8, 4, 2, 1. Accumulator 0 is the result.
 //
 // Code layout. A code is plane_count planes of 16 bytes. A plane holds 32 positions of 4 bits: byte 4 z + j
-// (z, j in 0..3) has position 8 z + j in its low and position 8 z + 4 + j in its high nibble.
-//   row-major    plane p of a code is bytes 16 p ..< 16 p + 16.
-//   group-major  each plane has its own array; 16 rows form a group of 256 bytes, group g starts at 256 g;
-//                byte 64 z + 4 v + j of a group is byte 4 z + j of that plane of row v of the group.
+// (z, j in 0..3) has position 8 z + j in its low and position 8 z + 4 + j in its high nibble. A row-major code has
+// plane p in bytes 16 p ..< 16 p + 16. Packed codes lie in slots, 16 of which form a group:
+//   heads        the first VK_HEAD_PLANES planes, or all of fewer, each in an array of its own: group g starts at
+//                256 g; byte 64 z + 4 v + j of a group is byte 4 z + j of that plane of slot v of the group.
+//   records      what only slots that pass the heads are asked for, slot by slot, vk_record_bytes apart: the other
+//                planes as in a row-major code, the row id (uint32, VK_ABSENT_ROW in a slot without a row), the factor
+//                (float16, normal, above 0 and finite), zeros. A record of a code of 5 planes is 64 bytes, one cache
+//                line where it is aligned.
 // A plane has one bit for each of 128 dimensions: position i holds dimensions 4 i + t behind its first as bit t. A
 // dimension of n bits (1...4) is quantized uniformly: with unit = step[n] * scale[d], u = floor(y[d] / unit) + 2^(n-1),
 // clamped to 0 ... 2^n - 1, stands for (u - 2^(n-1) + 0.5) unit. Bit b of n, the most significant being bit 0, adds
@@ -35,6 +39,7 @@ enum {
     VK_LUT_PLANE_BYTES = 512,  // bytes of one plane of a look-up table
     VK_PLANE_DIMS = 128,       // dimensions of one plane
     VK_MAX_PLANES = 8,
+    VK_HEAD_PLANES = 2,        // planes that every slot of a scan is asked for
     VK_MAX_SCAN_GROUPS = 64,
     VK_MAX_SCAN_PROBES = 4
 };
@@ -65,37 +70,77 @@ int vk_set_level(int level);
 void vk_encode(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
 
-// Writes row-major codes into group-major planes; `planes[p]` takes ceil(rows / 16) groups, absent rows are zero.
-void vk_pack_codes(const uint8_t *const *row_codes, size_t rows, size_t plane_count, uint8_t *const *planes);
+// Planes of a code in the heads, and in the records.
+static inline size_t vk_head_count(size_t plane_count) {
+    return plane_count < VK_HEAD_PLANES ? plane_count : (size_t)VK_HEAD_PLANES;
+}
+static inline size_t vk_tail_count(size_t plane_count) {
+    return plane_count - vk_head_count(plane_count);
+}
 
-// Reads one row of group-major planes back as a row-major code of 16 plane_count bytes.
-void vk_unpack_code(const uint8_t *const *planes, size_t plane_count, size_t row, uint8_t *code);
+// Bytes of one record: a multiple of 16.
+static inline size_t vk_record_bytes(size_t plane_count) {
+    return VK_PLANE_BYTES * (vk_tail_count(plane_count) + 1);
+}
 
-// Builds the look-up table of one probe: plane_count x 512 bytes; the 16 entries of (z, half h: 0 low 1 high, j)
-// start at byte ((z * 2 + h) * 4 + j) * 16 of their plane.
-//   y          [dims], rotated probe
-//   step, biases [plane_count]
-//              estimate of <y, what planes 0 ... p stand for> = step * (sum of their entries) + biases[p]
-// Entries are rounded to nearest of (value - least value of its table) / step; step is the widest range of one
-// table / 255, or 1 when every range is zero.
-void vk_build_lut(const float *y, const struct vk_plane *planes, size_t plane_count, const float *scale, uint8_t *lut,
-                  float *step, float *biases);
+// Where a record has its row id and its factor, behind its planes.
+enum { VK_RECORD_ROW_ID = 0, VK_RECORD_FACTOR = 4 };
 
-// Scans group-major codes for 1...4 probes at once and appends the rows above threshold.
-//   planes      [plane_count], each at the first group of the scan; plane_count 1...8
-//   group_count 0...64
-//   row_count   rows of these groups that exist; later ones never survive
-//   luts        [probe_count], as written by vk_build_lut
-//   thresholds  [probe_count x plane_count], -1 = none
-//   rows_out, scores_out  [probe_count] buffers of 16 * group_count; row in the scan, sum of all planes (fits 16
-//               bits: 8 * 32 * 255); entries at and behind the count are scratch
-//   counts_out  [probe_count], rows appended
-// A row survives when its sum > thresholds[probe][plane_count - 1]; rows are appended in order. After plane
-// p < plane_count - 1 a probe leaves a group when none of the group's 16 sums so far (absent rows included)
-// > thresholds[probe][p].
-void vk_scan_codes(const uint8_t *const *planes, size_t plane_count, size_t group_count, size_t row_count,
-                   const uint8_t *const *luts, size_t probe_count, const int32_t *thresholds,
-                   uint32_t *const *rows_out, uint16_t *const *scores_out, size_t *counts_out);
+// A slot that has no row has this id.
+#define VK_ABSENT_ROW UINT32_MAX
+
+// Writes row-major codes into slots.
+//   row_codes, row_ids, factors  [rows]
+//   heads     [vk_head_count] arrays of ceil(rows / 16) groups; slots behind the last row are zero
+//   records   [16 ceil(rows / 16)] records; slots behind the last row are zero but for the id
+void vk_pack_codes(const uint8_t *const *row_codes, const uint32_t *row_ids, const uint16_t *factors, size_t rows,
+                   size_t plane_count, uint8_t *const *heads, uint8_t *records);
+
+// Reads one slot back as a row-major code of 16 plane_count bytes.
+void vk_unpack_code(const uint8_t *const *heads, const uint8_t *records, size_t plane_count, size_t slot,
+                    uint8_t *code);
+
+// What a scan looks up for one probe. An estimate of <y, what planes stand for> is, after the heads,
+// step * (sum of their entries) + head_bias, and after all planes
+// step * (that sum + sum of the weights of the records' bits that are 1) + bias.
+struct vk_estimator {
+    float step, head_bias, bias;
+};
+
+// Prepares the estimator of one probe.
+//   y        [dims], rotated probe
+//   lut      [vk_head_count x 512]: the 16 entries of (z, half h: 0 low 1 high, j) start at byte
+//            ((z * 2 + h) * 4 + j) * 16 of their plane
+//   weights  [vk_tail_count x 128]: one for each bit of a plane, least significant bit of its first byte first
+// Entries are rounded to nearest of (value - least value of its table) / step, weights to nearest of what a 1 adds over
+// a 0, / step. The step is the least at which entries fit 0...255 and weights -127...127, or 1 when all are zero.
+struct vk_estimator vk_build_lut(const float *y, const struct vk_plane *planes, size_t plane_count,
+                                 const float *scale, uint8_t *lut, int8_t *weights);
+
+// Some groups of packed codes.
+struct vk_code_block {
+    const uint8_t *heads[VK_HEAD_PLANES];  // each at the first group
+    const uint8_t *records;                // at the first slot
+    size_t plane_count;                    // 1...8
+    size_t group_count;                    // 0...64
+};
+
+// One probe of a scan, and what the scan found for it.
+struct vk_scan_probe {
+    const uint8_t *lut;
+    const int8_t *weights;
+    struct vk_estimator estimator;
+    float mean_term;         // added to every estimate
+    int32_t head_threshold;  // slots with a sum of the heads above it are read on; -1 reads all on
+    float least_estimate;    // rows with an estimate of at least this are found
+    uint32_t *row_ids;       // [16 group_count], found rows in order of their slots; behind them is scratch
+    // [16 group_count], likewise: mean_term + factor * (step * sum + bias), each operation rounded.
+    float *estimates;
+    size_t count;            // rows found
+};
+
+// Scans a block for 1...4 probes at once. Slots without a row are never found.
+void vk_scan_codes(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
 
 // Inner products of every probe with every row, as lane sums. dim % 8 == 0.
 //   probes [probe_count x dim], rows [row_count x dim] (float16 bits or float), out [probe_count x row_count]

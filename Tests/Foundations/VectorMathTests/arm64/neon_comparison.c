@@ -91,108 +91,120 @@ static void *elements(size_t count, size_t size) {
 
 // MARK: Scan of codes
 
-enum { SCAN_OPEN, SCAN_LAST_ONLY, SCAN_EVERY_PLANE, SCAN_MIXED, SCAN_EXTREME, SCAN_KINDS };
-enum { LUT_RANDOM, LUT_FULL, LUT_EMPTY, LUT_KINDS };
+enum { SCAN_OPEN, SCAN_WHOLE_ONLY, SCAN_HEADS_ONLY, SCAN_BOTH, SCAN_EXTREME, SCAN_KINDS };
+enum { TABLES_RANDOM, TABLES_FULL, TABLES_EMPTY, TABLES_KINDS };
 
-struct scan_case {
-    size_t plane_count, group_count, row_count, probe_count;
-    const uint8_t *planes[VK_MAX_PLANES];
-    const uint8_t *luts[VK_MAX_SCAN_PROBES];
-    int32_t *thresholds;
-};
-
-struct scan_result {
-    uint32_t *rows[VK_MAX_SCAN_PROBES];
-    uint16_t *scores[VK_MAX_SCAN_PROBES];
-    size_t counts[VK_MAX_SCAN_PROBES];
-};
-
-static void scan(const struct vk_kernels *kernels, const struct scan_case *c, struct scan_result *result) {
-    for (size_t probe = 0; probe < c->probe_count; probe++) {
-        result->rows[probe] = elements(c->group_count * VK_GROUP_ROWS, sizeof(uint32_t));
-        result->scores[probe] = elements(c->group_count * VK_GROUP_ROWS, sizeof(uint16_t));
-        result->counts[probe] = SIZE_MAX;
+// Scans with fresh places for what is found.
+static void scan(const struct vk_kernels *kernels, const struct vk_code_block *block, struct vk_scan_probe *probes,
+                 size_t probe_count) {
+    for (size_t probe = 0; probe < probe_count; probe++) {
+        probes[probe].row_ids = elements(block->group_count * VK_GROUP_ROWS, sizeof(uint32_t));
+        probes[probe].estimates = elements(block->group_count * VK_GROUP_ROWS, sizeof(float));
+        probes[probe].count = SIZE_MAX;
     }
-    kernels->scan_codes(c->planes, c->plane_count, c->group_count, c->row_count, c->luts, c->probe_count,
-                        c->thresholds, result->rows, result->scores, result->counts);
+    kernels->scan_codes(block, probes, probe_count);
 }
 
-// The sum of one row after plane p, so that thresholds are met exactly, or nearly.
-static int32_t sum_through(const struct scan_case *c, size_t row, size_t probe, size_t p) {
+static int32_t head_sum(const struct vk_code_block *block, const uint8_t *lut, size_t slot) {
     int32_t sum = 0;
-    for (size_t q = 0; q <= p; q++) {
-        const uint8_t *bytes = c->planes[q] + row / VK_GROUP_ROWS * VK_GROUP_BYTES + 4 * (row % VK_GROUP_ROWS);
-        for (size_t i = 0; i < VK_PLANE_BYTES; i++) {
-            const uint8_t byte = bytes[64 * (i / 4) + i % 4];
-            const uint8_t *tables = c->luts[probe] + q * VK_LUT_PLANE_BYTES + 128 * (i / 4) + 16 * (i % 4);
-            sum += tables[byte & 15] + tables[64 + (byte >> 4)];
+    for (size_t p = 0; p < vk_head_count(block->plane_count); p++) {
+        const uint8_t *group = block->heads[p] + slot / VK_GROUP_ROWS * VK_GROUP_BYTES + 4 * (slot % VK_GROUP_ROWS);
+        for (size_t z = 0; z < 4; z++) {
+            for (size_t j = 0; j < 4; j++) {
+                const uint8_t byte = group[64 * z + j], *tables = lut + p * VK_LUT_PLANE_BYTES;
+                sum += tables[(8 * z + j) * 16 + (byte & 15)] + tables[(8 * z + 4 + j) * 16 + (byte >> 4)];
+            }
         }
     }
     return sum;
 }
 
-static int32_t scan_threshold(const struct scan_case *c, int kind, size_t probe, size_t p) {
-    static const int32_t extremes[] = {-1, 0, 8160, 65279, 65280, 65534, 65535, 65536, INT32_MAX};
-    const int is_last = p == c->plane_count - 1;
-    if (kind == SCAN_OPEN || (kind == SCAN_LAST_ONLY && !is_last)) return -1;
-    if (kind == SCAN_EXTREME) return extremes[random_below(COUNT_OF(extremes))];
-    if (kind == SCAN_MIXED && random_below(2) == 0) return -1;
-    if (c->group_count == 0) return 0;
-    const size_t row = random_below(c->group_count * VK_GROUP_ROWS);
-    return sum_through(c, row, probe, p) - (int32_t)random_below(2);
+// Thresholds that some slots meet exactly, or nearly.
+static void set_thresholds(const struct vk_code_block *block, struct vk_scan_probe *probe, int kind) {
+    static const int32_t extremes[] = {INT32_MIN, -1, 0, 0xfffe, 0xffff, 0x10000, INT32_MAX};
+    probe->head_threshold = -1;
+    probe->least_estimate = -INFINITY;
+    if (kind == SCAN_EXTREME) {
+        probe->head_threshold = extremes[random_below(COUNT_OF(extremes))];
+        probe->least_estimate = random_bits() & 1 ? INFINITY : -INFINITY;
+    }
+    if (block->group_count == 0) return;
+    if (kind == SCAN_HEADS_ONLY || kind == SCAN_BOTH) {
+        const size_t slot = random_below(block->group_count * VK_GROUP_ROWS);
+        probe->head_threshold = head_sum(block, probe->lut, slot) - (int32_t)random_below(2);
+    }
+    if (kind == SCAN_WHOLE_ONLY || kind == SCAN_BOTH) {
+        struct vk_scan_probe open = *probe;
+        open.head_threshold = -1;
+        scan(&vk_kernels_scalar, block, &open, 1);
+        probe->least_estimate = open.count > 0 ? open.estimates[random_below(open.count)] : 0;
+    }
 }
 
-static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, size_t probe_count, size_t row_count,
-                         int kind, int lut_kind) {
-    struct scan_case c = {
-        .plane_count = plane_count,
-        .group_count = (row_count + VK_GROUP_ROWS - 1) / VK_GROUP_ROWS,
-        .row_count = row_count,
-        .probe_count = probe_count,
-    };
-    for (size_t p = 0; p < plane_count; p++) {
-        uint8_t *plane = elements(c.group_count * VK_GROUP_BYTES, 1);
-        for (size_t i = 0; i < c.group_count * VK_GROUP_BYTES; i++) plane[i] = (uint8_t)random_bits();
-        c.planes[p] = plane;
+static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, size_t probe_count, size_t group_count,
+                         int kind, int table_kind) {
+    const size_t head_count = vk_head_count(plane_count), tail_count = vk_tail_count(plane_count);
+    const size_t record_bytes = vk_record_bytes(plane_count), slot_count = group_count * VK_GROUP_ROWS;
+    struct vk_code_block block = {.plane_count = plane_count, .group_count = group_count};
+    for (size_t p = 0; p < head_count; p++) {
+        uint8_t *head = elements(group_count * VK_GROUP_BYTES, 1);
+        for (size_t i = 0; i < group_count * VK_GROUP_BYTES; i++) head[i] = (uint8_t)random_bits();
+        block.heads[p] = head;
     }
+    uint8_t *records = elements(slot_count * record_bytes, 1);
+    for (size_t i = 0; i < slot_count * record_bytes; i++) records[i] = (uint8_t)random_bits();
+    for (size_t slot = 0; slot < slot_count; slot++) {
+        uint8_t *fields = records + slot * record_bytes + tail_count * VK_PLANE_BYTES;
+        const uint16_t factor = vk_scalar_f32_to_f16(1 + 0.4f * fabsf(random_float(1)));
+        memcpy(fields + VK_RECORD_FACTOR, &factor, sizeof factor);
+        if (random_below(8) == 0) memset(fields + VK_RECORD_ROW_ID, 0xff, 4);
+    }
+    block.records = records;
+    struct vk_scan_probe expected[VK_MAX_SCAN_PROBES], found[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) {
-        uint8_t *lut = elements(plane_count * VK_LUT_PLANE_BYTES, 1);
-        for (size_t i = 0; i < plane_count * VK_LUT_PLANE_BYTES; i++) {
-            lut[i] = lut_kind == LUT_FULL ? 255 : lut_kind == LUT_EMPTY ? 0 : (uint8_t)random_bits();
+        uint8_t *lut = elements(head_count * VK_LUT_PLANE_BYTES, 1);
+        int8_t *weights = elements(tail_count * VK_PLANE_DIMS, 1);
+        const int8_t end = random_bits() & 1 ? 127 : -127;
+        for (size_t i = 0; i < head_count * VK_LUT_PLANE_BYTES; i++) {
+            lut[i] = table_kind == TABLES_FULL ? 255 : table_kind == TABLES_EMPTY ? 0 : (uint8_t)random_bits();
         }
-        c.luts[probe] = lut;
-    }
-    c.thresholds = elements(probe_count * plane_count, sizeof(int32_t));
-    for (size_t probe = 0; probe < probe_count; probe++) {
-        for (size_t p = 0; p < plane_count; p++) {
-            c.thresholds[probe * plane_count + p] = scan_threshold(&c, kind, probe, p);
+        for (size_t i = 0; i < tail_count * VK_PLANE_DIMS; i++) {
+            const int8_t weight = (int8_t)((int)random_below(255) - 127);
+            weights[i] = table_kind == TABLES_FULL ? end : table_kind == TABLES_EMPTY ? 0 : weight;
         }
+        expected[probe] = (struct vk_scan_probe){
+            .lut = lut,
+            .weights = weights,
+            .estimator = {.step = 0.001f + fabsf(random_float(0.01f)), .bias = random_float(1)},
+            .mean_term = random_float(0.1f),
+        };
+        set_thresholds(&block, &expected[probe], kind);
+        found[probe] = expected[probe];
     }
-    struct scan_result expected, found;
-    scan(&vk_kernels_scalar, &c, &expected);
-    scan(kernels, &c, &found);
+    scan(&vk_kernels_scalar, &block, expected, probe_count);
+    scan(kernels, &block, found, probe_count);
     int same = 1;
     for (size_t probe = 0; probe < probe_count; probe++) {
-        const size_t count = expected.counts[probe];
-        same = same && found.counts[probe] == count &&
-               equal(found.rows[probe], expected.rows[probe], count * sizeof(uint32_t)) &&
-               equal(found.scores[probe], expected.scores[probe], count * sizeof(uint16_t));
+        const size_t count = expected[probe].count;
+        same = same && found[probe].count == count &&
+               equal(found[probe].row_ids, expected[probe].row_ids, count * sizeof(uint32_t)) &&
+               equal(found[probe].estimates, expected[probe].estimates, count * sizeof(float));
     }
     same &= release_guarded_memory();
-    expect(same, "scan_codes", "%zu planes, %zu probes, %zu rows, thresholds %d, tables %d", plane_count, probe_count,
-           row_count, kind, lut_kind);
+    expect(same, "scan_codes", "%zu planes, %zu probes, %zu groups, thresholds %d, tables %d", plane_count,
+           probe_count, group_count, kind, table_kind);
 }
 
 static void compare_scans(const struct vk_kernels *kernels) {
-    static const size_t row_counts[] = {0, 1, 15, 16, 17, 131, 1009, 1024};
+    static const size_t group_counts[] = {0, 1, 2, 9, 64};
     for (size_t plane_count = 1; plane_count <= VK_MAX_PLANES; plane_count++) {
         for (size_t probe_count = 1; probe_count <= VK_MAX_SCAN_PROBES; probe_count++) {
-            for (size_t n = 0; n < COUNT_OF(row_counts); n++) {
+            for (size_t n = 0; n < COUNT_OF(group_counts); n++) {
                 for (int kind = 0; kind < SCAN_KINDS; kind++) {
-                    compare_scan(kernels, plane_count, probe_count, row_counts[n], kind, LUT_RANDOM);
-                    if (row_counts[n] > 131) continue;
-                    compare_scan(kernels, plane_count, probe_count, row_counts[n], kind, LUT_FULL);
-                    compare_scan(kernels, plane_count, probe_count, row_counts[n], kind, LUT_EMPTY);
+                    compare_scan(kernels, plane_count, probe_count, group_counts[n], kind, TABLES_RANDOM);
+                    if (group_counts[n] > 9) continue;
+                    compare_scan(kernels, plane_count, probe_count, group_counts[n], kind, TABLES_FULL);
+                    compare_scan(kernels, plane_count, probe_count, group_counts[n], kind, TABLES_EMPTY);
                 }
             }
         }
