@@ -11,8 +11,8 @@ package struct PartitionOptions: Sendable {
     package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.
     package var compactionDeadShare = 0.2
-    /// Candidates per probe that are kept to have their stored embeddings compared: this many, and a multiple of k.
-    /// That is for `recall`; other efforts keep four times as many.
+    /// Candidates of the whole collection per probe that are kept to have their stored embeddings compared: this many,
+    /// and a multiple of k. That is for `recall`; other efforts keep four times as many.
     package var candidateFloor = 24
     package var candidatesPerMatch = 3
     /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter

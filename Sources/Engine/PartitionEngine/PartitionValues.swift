@@ -41,6 +41,9 @@ package struct PartitionSearch: Sendable {
     package var probes: EmbeddingMatrix
     /// Faces that expire at or before this moment are not found.
     package var now: Timestamp
+    /// Share of the collection that the partition holds, in (0, 1]: of the collection's best candidates, only that
+    /// share is to be expected here.
+    package var collectionShare = 1.0
 
     package init(parameters: SearchParameters, excludedFace: FaceID?, probes: EmbeddingMatrix, now: Timestamp) {
         self.parameters = parameters

@@ -24,13 +24,15 @@ extension BinaryCodingError: CustomStringConvertible {
 }
 
 /// Reads little-endian fields in order; never past the end, whatever the bytes say.
-@safe
+///
+/// Inlinable: a reader of records that is called across modules for each number takes five times as long.
 @usableFromInline
+@safe
 package struct ByteReader: ~Copyable {
     @usableFromInline
     let bytes: UnsafeRawBufferPointer
     @usableFromInline
-    package internal(set) var offset = 0
+    var nextOffset = 0
 
     /// - Parameter bytes: valid for as long as the reader is used.
     @inlinable
@@ -38,17 +40,20 @@ package struct ByteReader: ~Copyable {
         unsafe self.bytes = unsafe bytes
     }
 
+    /// Of the next field.
+    @inlinable
+    package var offset: Int { nextOffset }
+
     @inlinable
     package var remainingByteCount: Int { unsafe bytes.count - offset }
 
-    /// Inlinable: generic code that is not made for its type looks the type up at run time, a field at a time.
     @inlinable
     package mutating func read<Value: FixedWidthInteger>(
         _ type: Value.Type = Value.self
     ) throws(BinaryCodingError) -> Value {
         let byteCount = MemoryLayout<Value>.size
         try require(byteCount)
-        defer { offset += byteCount }
+        defer { nextOffset += byteCount }
         return Value(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
     }
 
@@ -74,7 +79,7 @@ package struct ByteReader: ~Copyable {
 
     package mutating func readBytes(count: Int) throws(BinaryCodingError) -> [UInt8] {
         try require(count)
-        defer { offset += count }
+        defer { nextOffset += count }
         return unsafe Array(bytes[offset..<offset + count])
     }
 
@@ -83,7 +88,7 @@ package struct ByteReader: ~Copyable {
         let byteCount = Int(try read(UInt16.self))
         let start = offset
         try require(byteCount)
-        defer { offset += byteCount }
+        defer { nextOffset += byteCount }
         guard let text = unsafe String(validating: bytes[offset..<offset + byteCount], as: UTF8.self) else {
             throw .invalidText(offset: start)
         }
@@ -95,14 +100,14 @@ package struct ByteReader: ~Copyable {
     package mutating func readTextBytes() throws(BinaryCodingError) -> UnsafeRawBufferPointer {
         let byteCount = Int(try read(UInt16.self))
         try require(byteCount)
-        defer { offset += byteCount }
+        defer { nextOffset += byteCount }
         return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount])
     }
 
     @inlinable
     package mutating func skip(byteCount: Int) throws(BinaryCodingError) {
         try require(byteCount)
-        offset += byteCount
+        nextOffset += byteCount
     }
 
     /// Ends reading; bytes that are left are an error.

@@ -15,6 +15,9 @@ package struct HashRange: Hashable, Sendable {
 
     package func contains(_ hash: UInt64) -> Bool { first <= hash && hash <= last }
 
+    /// Share of the ring that the range covers, in (0, 1].
+    package var share: Double { (Double(last - first) + 1) / 0x1p64 }
+
     /// The whole ring cut into `count` ranges that differ by at most one in width.
     package static func divisions(_ count: Int) -> [HashRange] {
         precondition(count > 0)

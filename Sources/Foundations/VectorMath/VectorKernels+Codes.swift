@@ -209,13 +209,13 @@ extension VectorKernels {
         }
 
         /// Ids of the rows found, in order of their slots.
-        package var rowIDs: UnsafeBufferPointer<UInt32> {
-            unsafe UnsafeBufferPointer(start: probe.row_ids, count: probe.count)
+        package var rowIDs: UnsafeMutableBufferPointer<UInt32> {
+            unsafe UnsafeMutableBufferPointer(start: probe.row_ids, count: probe.count)
         }
 
         /// Their estimates: `meanTerm + factor * (step * sum + bias)`.
-        package var estimates: UnsafeBufferPointer<Float> {
-            unsafe UnsafeBufferPointer(start: probe.estimates, count: probe.count)
+        package var estimates: UnsafeMutableBufferPointer<Float> {
+            unsafe UnsafeMutableBufferPointer(start: probe.estimates, count: probe.count)
         }
     }
 

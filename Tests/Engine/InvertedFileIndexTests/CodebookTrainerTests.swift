@@ -132,7 +132,7 @@ struct CodebookTrainerTests {
                 probes: probes,
                 selections: [probes.lists(ofProbe: 0, count: again.listCount)],
                 lists: lists,
-                matchLimit: 10,
+                comparisonCount: 26,
                 candidateLimit: 2000,
                 shouldStop: { false },
                 comparing: { _, rows in

@@ -55,7 +55,7 @@ struct ListScannerTests {
                 probes: prepared,
                 selections: (0..<prepared.probeCount).map { select(prepared, $0) },
                 lists: lists,
-                matchLimit: 1,
+                comparisonCount: 17,
                 candidateLimit: limit,
                 shouldStop: { false },
                 comparing: { probe, rows in
@@ -136,7 +136,7 @@ struct ListScannerTests {
                 probes: prepared,
                 selections: (0..<probeCount).map { prepared.lists(ofProbe: $0, count: 24) },
                 lists: lists,
-                matchLimit: 3,
+                comparisonCount: 19,
                 candidateLimit: 100,
                 shouldStop: { false },
                 comparing: { probe, rows in
@@ -197,7 +197,7 @@ struct ListScannerTests {
                 probes: prepared,
                 selections: (0..<2).map { prepared.lists(ofProbe: $0, count: 24) },
                 lists: lists,
-                matchLimit: 1,
+                comparisonCount: 17,
                 candidateLimit: 1500,
                 shouldStop: {
                     asked += 1

@@ -92,5 +92,12 @@ final class MemoryLists: InvertedLists {
         }
     }
 
-    func isLive(row: UInt32) -> Bool { !dead.contains(row) }
+    func keepLive(
+        rows: UnsafeMutableBufferPointer<UInt32>,
+        estimates: UnsafeMutableBufferPointer<Float>
+    ) -> Int {
+        let live = zip(rows, estimates).filter { !dead.contains($0.0) }
+        for (index, found) in live.enumerated() { (rows[index], estimates[index]) = found }
+        return live.count
+    }
 }

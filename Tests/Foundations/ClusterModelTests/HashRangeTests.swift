@@ -22,6 +22,8 @@ struct HashRangeTests {
         #expect(!range.contains(9) && !range.contains(21))
         #expect(HashRange.all.contains(0) && HashRange.all.contains(.max))
         #expect(HashRange.divisions(1) == [.all])
+        #expect(HashRange.all.share == 1 && HashRange(first: 5, last: 5).share == 0x1p-64)
+        #expect(HashRange.divisions(3).allSatisfy { abs($0.share - 1.0 / 3) < 1e-12 })
         #expect(HashRange.divisions(2)[1].first == 1 << 63)
     }
 

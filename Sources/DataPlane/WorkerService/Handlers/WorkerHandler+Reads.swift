@@ -54,12 +54,13 @@ extension WorkerHandler {
         _ call: ServerCall,
         atMostUntil end: ContinuousClock.Instant?
     ) throws(WireStatus) -> ShardSearchAnswer? {
-        let search = PartitionSearch(
+        var search = PartitionSearch(
             parameters: request.parameters,
             excludedFace: request.excludedFace,
             probes: request.probes,
             now: .now
         )
+        search.collectionShare = replica.record.range.share
         let start = ContinuousClock.now
         let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
             if let refusal = Self.refusal(of: request, by: partition) {

@@ -33,6 +33,10 @@ package protocol InvertedLists<Failure> {
     /// - Returns: the rows of these lists.
     func forEachBlock(ofLists lists: ArraySlice<UInt32>, _ body: (CodeBlock) -> Void) throws(Failure) -> Int
 
-    /// Whether the row may be found: neither deleted nor expired nor excluded from this search.
-    func isLive(row: UInt32) -> Bool
+    /// Moves the rows that may be found, neither deleted nor expired nor excluded from this search, to the front with
+    /// their estimates, in their order; returns how many they are. One call for many rows: it is not inlined.
+    func keepLive(
+        rows: UnsafeMutableBufferPointer<UInt32>,
+        estimates: UnsafeMutableBufferPointer<Float>
+    ) -> Int
 }

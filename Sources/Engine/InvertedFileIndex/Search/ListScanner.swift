@@ -18,8 +18,6 @@ package struct ListScanner {
         package var completedShare = 1.0
     }
 
-    /// Candidates compared after a round beyond the matches wanted.
-    private static let firstComparison = 16
     /// Candidates compared at a time after the last round.
     private static let laterComparison = 32
     /// Lists that one probe alone scans between two questions whether to stop.
@@ -36,7 +34,7 @@ package struct ListScanner {
 
     /// - Parameters:
     ///   - selections: the lists each probe visits, one per probe.
-    ///   - matchLimit: rows of the first comparison beyond a fixed few: as many as matches are wanted.
+    ///   - comparisonCount: rows compared after each round.
     ///   - candidateLimit: rows kept per probe between two comparisons.
     ///   - shouldStop: asked every few thousand rows; ends the scan with what was found.
     ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of
@@ -45,7 +43,7 @@ package struct ListScanner {
         probes: PreparedProbes,
         selections: [ListSelection],
         lists: Lists,
-        matchLimit: Int,
+        comparisonCount: Int,
         candidateLimit: Int,
         shouldStop: () -> Bool,
         comparing similarityThatMatters: (_ probe: Int, _ rows: [UInt32]) throws(Lists.Failure) -> Float
@@ -73,7 +71,7 @@ package struct ListScanner {
                 visits += step.lists.count * step.probes.count
             }
             for probe in candidates.indices {
-                let least = try compare(probe, taking: candidates[probe].takeBest(matchLimit + Self.firstComparison))
+                let least = try compare(probe, taking: candidates[probe].takeBest(comparisonCount))
                 candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
             }
         }

@@ -148,11 +148,9 @@ struct ScanScratch: ~Copyable {
         to candidates: inout CandidateSet
     ) {
         let (rows, estimates) = unsafe (found.rowIDs, found.estimates)
-        for index in rows.indices {
-            let (row, estimate) = unsafe (rows[index], estimates[index])
-            if estimate >= candidates.threshold, lists.isLive(row: row) {
-                candidates.insert(estimate: estimate, row: row)
-            }
+        if rows.isEmpty { return }
+        for index in 0..<(unsafe lists.keepLive(rows: rows, estimates: estimates)) {
+            unsafe candidates.insert(estimate: estimates[index], row: rows[index])
         }
     }
 }

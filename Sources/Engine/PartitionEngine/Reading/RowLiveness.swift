@@ -10,6 +10,7 @@ final class Tombstones: @unchecked Sendable {
     // Sendable: immutable after init; the memory behind the pointers is a read-only map.
     let transactionNumber: UInt64
     fileprivate let pieces: [UnsafeRawBufferPointer?]
+    fileprivate let isEmpty: Bool
 
     init(_ transaction: borrowing ReadTransaction, tables: PartitionTables, rowCount: UInt32) throws {
         transactionNumber = transaction.number
@@ -26,6 +27,7 @@ final class Tombstones: @unchecked Sendable {
             return .next
         }
         unsafe self.pieces = unsafe pieces
+        isEmpty = unsafe pieces.allSatisfy { unsafe $0 == nil }
     }
 }
 
@@ -56,6 +58,9 @@ struct RowLiveness {
         self.hidden = hidden
         self.passing = passing
     }
+
+    /// No row is dead or left out.
+    var keepsAll: Bool { tombstones.isEmpty && hidden.isEmpty && passing == nil }
 
     func isLive(_ row: UInt32) -> Bool {
         if let passing, !passing.contains(row) { return false }

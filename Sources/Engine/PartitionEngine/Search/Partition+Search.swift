@@ -21,7 +21,7 @@ extension Partition {
         do {
             // Equal similarities at the end of the list are ranked by face id, so all of them must be kept: try again
             // with more room in the rare case that they were not.
-            var room = search.parameters.matchLimit + 32
+            var room = search.parameters.matchLimit + SearchPass.spareRoom
             while true {
                 let answer = try environment.read { transaction -> PartitionSearchAnswer? in
                     let state = try state(transaction)
@@ -64,6 +64,10 @@ extension PartitionSearchAnswer {
 private struct SearchPass {
     /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
     private static let codeMissRate = 0.001
+    /// Matches kept beyond those wanted, in case their similarities are equal.
+    static let spareRoom = 32
+    /// Candidates beyond the matches wanted that are compared after each round of a scan, and kept at least.
+    private static let spareCandidates = 16
     /// What comparing rows one after the other takes for each, in codes scanned.
     private static let consecutiveRowCost = 6.0
 
@@ -218,9 +222,11 @@ private struct SearchPass {
                 probes.lists(ofProbe: probe, share: codebook.calibration.visitedShare(forRecall: target))
             }
         }
-        var limit =
-            partition.options.candidateFloor + partition.options.candidatesPerMatch * search.parameters.matchLimit
+        let matchLimit = search.parameters.matchLimit
+        var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
         if case .recall = search.parameters.effort {} else { limit *= 4 }
+        // More room is asked for when equal similarities did not fit.
+        let least = room > matchLimit + Self.spareRoom ? room : matchLimit + Self.spareCandidates
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let outcome = try scanner.scan(
             probes: probes,
@@ -230,8 +236,8 @@ private struct SearchPass {
                 liveness: liveness,
                 planeCount: codebook.plan.planeCount
             ),
-            matchLimit: search.parameters.matchLimit,
-            candidateLimit: max(limit, room),
+            comparisonCount: part(of: matchLimit + Self.spareCandidates),
+            candidateLimit: max(part(of: limit), least),
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
@@ -241,6 +247,12 @@ private struct SearchPass {
         listsVisited += outcome.listsVisited
         rowsReranked += outcome.rowsReranked
         return outcome.completedShare
+    }
+
+    /// How many of the best rows of the whole collection are to be expected here, and two standard deviations more.
+    private func part(of count: Int) -> Int {
+        let expected = Double(count) * search.collectionShare
+        return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
     }
 
     /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.

@@ -61,5 +61,17 @@ struct StoredInvertedLists: InvertedLists {
         }
     }
 
-    func isLive(row: UInt32) -> Bool { liveness.isLive(row) }
+    func keepLive(
+        rows: UnsafeMutableBufferPointer<UInt32>,
+        estimates: UnsafeMutableBufferPointer<Float>
+    ) -> Int {
+        if liveness.keepsAll { return rows.count }
+        var kept = 0
+        for index in rows.indices where unsafe liveness.isLive(rows[index]) {
+            unsafe rows[kept] = unsafe rows[index]
+            unsafe estimates[kept] = unsafe estimates[index]
+            kept += 1
+        }
+        return kept
+    }
 }
