@@ -15,7 +15,7 @@ package struct PartitionOptions: Sendable {
     /// and a multiple of k. That is for `recall`; other efforts keep four times as many.
     package var candidateFloor = 24
     package var candidatesPerMatch = 3
-    /// What comparing a row somewhere in memory takes, in codes scanned (measured: 16 to 25). Rows that pass a filter
+    /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter
     /// are compared one by one instead of a scan when that is less work.
     package var scatteredRowCost = 20.0
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a

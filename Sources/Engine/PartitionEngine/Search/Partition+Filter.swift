@@ -18,7 +18,7 @@ extension Partition {
     /// Finds the rows that pass a filter; nil when `shouldStop` said so before all were found.
     ///
     /// Rows of a person or an external image are found in the tables that list them. Other conditions are held against
-    /// the record of every face, at about 0.15 µs each, but once only: see ``FilterCache``.
+    /// the record of every face, at about 0.13 µs each, but once only: see ``FilterCache``.
     func passingRows(
         _ wanted: FaceFilter?,
         _ state: PartitionState,
