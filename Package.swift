@@ -206,7 +206,7 @@ let package = Package(
             name: "mien",
             dependencies: [
                 "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient", "NodeConfiguration", "NodeServer",
-                "PartitionEngine", "SyntheticGallery",
+                "PartitionEngine", "SyntheticGallery", "VectorMath",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],

@@ -10,10 +10,12 @@ struct BenchCommand: ParsableCommand {
               mien bench search people --probes gallery/probes.npy --truth gallery/probe-truth.jsonl
               mien bench index gallery --effort recall:0.99 --effort full
               mien bench filter gallery --share 0.5 --share 0.01
+              mien bench kernels
               mien bench overhead
             """,
         subcommands: [
-            BenchSearchCommand.self, BenchIndexCommand.self, BenchFilterCommand.self, BenchOverheadCommand.self,
+            BenchSearchCommand.self, BenchIndexCommand.self, BenchFilterCommand.self, BenchKernelsCommand.self,
+            BenchOverheadCommand.self,
         ]
     )
 }

@@ -200,28 +200,3 @@ final class IndexBench {
         return ids
     }
 }
-
-/// CPU time of the process and time on the wall, between two moments.
-struct CPUClock {
-    struct Lap: CustomStringConvertible {
-        var cpu: Duration
-        var wall: Duration
-
-        var description: String { "\(NumberText.duration(wall)), \(NumberText.duration(cpu)) of CPU time" }
-    }
-
-    private var cpu = Self.processTime()
-    private var wall = ContinuousClock.now
-
-    mutating func lap() -> Lap {
-        let (newCPU, newWall) = (Self.processTime(), ContinuousClock.now)
-        defer { (cpu, wall) = (newCPU, newWall) }
-        return Lap(cpu: newCPU - cpu, wall: newWall - wall)
-    }
-
-    private static func processTime() -> Duration {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-    }
-}

@@ -1,0 +1,100 @@
+import ArgumentParser
+import VectorMath
+
+struct BenchKernelsCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kernels",
+        abstract: "Measure the vector kernels of every level this CPU has.",
+        discussion: """
+            EXAMPLE
+              mien bench kernels
+              mien bench kernels --memory 2048 --json
+
+            Times are nanoseconds of CPU time for one row and one probe, on one thread: of 1024 rows that stay in cache, \
+            and of rows that come from memory, beside the rate at which one thread reads memory in order. Levels take \
+            turns. Rows have 512 components, codes five planes; 8 % of the rows pass a code's heads.
+            """
+    )
+
+    @Option(help: "Mebibytes that rows from memory lie in; more than the caches hold.")
+    var memory = 1024
+    @Option(help: "Passes of each kernel, of which the median counts.")
+    var passes = 7
+    @Flag(help: "Write JSON for programs.")
+    var json = false
+
+    func validate() throws {
+        guard (64...65_536).contains(memory), (1...1000).contains(passes) else {
+            throw ValidationError("--memory must be 64 to 65536, --passes 1 to 1000.")
+        }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let bench = KernelBench(byteCount: memory << 20)
+        let best = VectorKernels.level
+        defer { VectorKernels.setLevel(best) }
+        let levels = KernelLevel.allCases.filter { $0.rawValue <= best.rawValue && VectorKernels.setLevel($0) == $0 }
+        let bandwidth = bench.readBandwidth(passCount: passes)
+        var rows: [Measurement] = []
+        for kernel in KernelBench.kernels {
+            for place in KernelBench.Place.allCases {
+                let times = levels.map { level in
+                    VectorKernels.setLevel(level)
+                    return bench.nanoseconds(kernel, in: place, passCount: passes)
+                }
+                rows.append(Measurement(kernel: kernel, place: place, nanoseconds: times))
+            }
+        }
+        console.writeOutput(
+            json ? Self.json(levels, rows, bandwidth: bandwidth) : Self.text(levels, rows, bandwidth: bandwidth)
+        )
+    }
+
+    private struct Measurement {
+        let kernel: KernelBench.Kernel
+        let place: KernelBench.Place
+        /// A row and probe, by level.
+        let nanoseconds: [Double]
+
+        /// Bytes a nanosecond that the best level reads.
+        var rate: Double {
+            Double(kernel.rowByteCount) / (nanoseconds.min() ?? .nan) / Double(kernel.probeCount)
+        }
+    }
+
+    private static func text(_ levels: [KernelLevel], _ rows: [Measurement], bandwidth: Double) -> String {
+        var table = TextTable(
+            [.init("ns a row and probe"), .init("probes", .right), .init("rows in")]
+                + levels.map { .init($0.name, .right) } + [.init("best, GB/s", .right)]
+        )
+        for row in rows {
+            table.append(
+                [row.kernel.name, "\(row.kernel.probeCount)", row.place.rawValue]
+                    + row.nanoseconds.map { NumberText.fixed($0, $0 < 10 ? 2 : 1) }
+                    + [NumberText.fixed(row.rate, 1)]
+            )
+        }
+        return table.rendered() + "\nOne thread reads memory in order at \(NumberText.fixed(bandwidth, 1)) GB/s.\n"
+    }
+
+    private static func json(_ levels: [KernelLevel], _ rows: [Measurement], bandwidth: Double) -> String {
+        JSONValue.object([
+            ("read_gb_per_second", .number(bandwidth)),
+            (
+                "kernels",
+                .array(
+                    rows.map { row in
+                        .object([
+                            ("kernel", .string(row.kernel.name)), ("probes", .count(row.kernel.probeCount)),
+                            ("rows_in", .string(row.place.rawValue)), ("row_bytes", .count(row.kernel.rowByteCount)),
+                            (
+                                "nanoseconds",
+                                .object(zip(levels, row.nanoseconds).map { ($0.name, .number($1)) })
+                            ),
+                        ])
+                    }
+                )
+            ),
+        ]).document
+    }
+}

@@ -1,0 +1,207 @@
+import VectorMath
+
+/// Times of the vector kernels on rows in cache and on rows that come from memory, one thread.
+@safe
+final class KernelBench {
+    /// What one call reads.
+    enum Place: String, CaseIterable {
+        case cache
+        case memory
+    }
+
+    struct Kernel: Sendable {
+        let name: String
+        let probeCount: Int
+        /// Bytes of one row, as far as the kernel reads all of them.
+        let rowByteCount: Int
+        /// Passes over `count` rows from a place of the memory on.
+        fileprivate let run: @Sendable (KernelBench, _ firstRow: Int, _ count: Int) -> Void
+    }
+
+    static let dimension = 512
+    /// Rows of a pass in cache: one block of a scan.
+    private static let cachedRowCount = 1024
+    private static let planeCount = 5
+    /// Share of the slots whose records a scan reads: what a search leaves.
+    static let passedShare = 0.08
+
+    /// More than any cache of the machine holds.
+    private let memory: UnsafeMutableRawBufferPointer
+    private let probes: UnsafeMutableBufferPointer<Float>
+    private let byteProbes: UnsafeMutableBufferPointer<Int8>
+    private let outputs: UnsafeMutableBufferPointer<Float>
+    private let tables: UnsafeMutableBufferPointer<UInt8>
+    private let weights: UnsafeMutableBufferPointer<Int8>
+    private let rowIDs: UnsafeMutableBufferPointer<UInt32>
+    private let scans: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
+
+    init(byteCount: Int) {
+        let probeCount = VectorKernels.maximumScanProbes
+        unsafe memory = .allocate(byteCount: byteCount, alignment: 4096)
+        var random = SplitMix64(seed: 1)
+        let words = unsafe memory.bindMemory(to: UInt64.self)
+        // Every half of a word is a float16 between -2 and 2, and a byte of any value otherwise.
+        for index in words.indices { unsafe words[index] = random.next() & 0xbfff_bfff_bfff_bfff }
+        unsafe probes = .allocate(capacity: probeCount * Self.dimension)
+        unsafe byteProbes = .allocate(capacity: probeCount * Self.dimension)
+        for index in unsafe probes.indices {
+            unsafe probes[index] = Float.random(in: -1...1, using: &random)
+            unsafe byteProbes[index] = Int8.random(in: -127...127, using: &random)
+        }
+        let heads = VectorKernels.headCount(planeCount: Self.planeCount)
+        unsafe tables = Self.aligned(probeCount * heads * VectorKernels.lutPlaneByteCount)
+        unsafe weights = Self.aligned(probeCount * (Self.planeCount - heads) * CodePlane.dimension)
+        for index in unsafe tables.indices { unsafe tables[index] = UInt8.random(in: 0...255, using: &random) }
+        for index in unsafe weights.indices { unsafe weights[index] = Int8.random(in: -60...60, using: &random) }
+        unsafe outputs = .allocate(capacity: probeCount * max(Self.cachedRowCount, VectorKernels.maximumScanGroups * 16))
+        unsafe rowIDs = .allocate(capacity: unsafe outputs.count)
+        unsafe scans = .allocate(capacity: probeCount)
+        for probe in 0..<probeCount {
+            let scan = unsafe VectorKernels.ScanProbe(
+                lut: tables.baseAddress! + probe * heads * VectorKernels.lutPlaneByteCount,
+                weights: weights.baseAddress! + probe * (Self.planeCount - heads) * CodePlane.dimension,
+                estimator: VectorKernels.Estimator(step: 0.001, headBias: 0, bias: 0),
+                meanTerm: 0
+            )
+            let room = VectorKernels.maximumScanGroups * VectorKernels.groupRows
+            unsafe scans.initializeElement(
+                at: probe,
+                to: scan.writing(
+                    rowIDs: rowIDs.baseAddress! + probe * room,
+                    estimates: outputs.baseAddress! + probe * room
+                )
+            )
+            // Sums of the 64 entries of random codes lie around 64 · 127.5, with a deviation of 8 · 73.9; 8 % lie 1.4
+            // deviations above.
+            unsafe scans[probe].headThreshold = 8160 + 828
+            unsafe scans[probe].leastEstimate = .infinity
+        }
+    }
+
+    deinit {
+        unsafe memory.deallocate()
+        unsafe probes.deallocate()
+        unsafe byteProbes.deallocate()
+        unsafe outputs.deallocate()
+        unsafe tables.deallocate()
+        unsafe weights.deallocate()
+        unsafe rowIDs.deallocate()
+        unsafe scans.deallocate()
+    }
+
+    private static func aligned<Element>(_ count: Int) -> UnsafeMutableBufferPointer<Element> {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: count * MemoryLayout<Element>.stride,
+            alignment: VectorKernels.tableAlignment
+        )
+        return unsafe bytes.bindMemory(to: Element.self)
+    }
+
+    static let kernels: [Kernel] =
+        [1, 4].flatMap { probeCount in
+            [
+                Kernel(
+                    name: "scan of codes",
+                    probeCount: probeCount,
+                    rowByteCount: 32 + Int((64 * passedShare).rounded())
+                ) { $0.scan(probeCount, firstRow: $1, count: $2) },
+                Kernel(name: "product with int8", probeCount: probeCount, rowByteCount: dimension) {
+                    $0.multiplyBytes(probeCount, firstRow: $1, count: $2)
+                },
+                Kernel(name: "product with float16", probeCount: probeCount, rowByteCount: 2 * dimension) {
+                    $0.multiplyHalves(probeCount, firstRow: $1, count: $2)
+                },
+            ]
+        } + [
+            Kernel(name: "product with scattered float16", probeCount: 1, rowByteCount: 2 * dimension) {
+                $0.multiplyScattered(firstRow: $1, count: $2)
+            }
+        ]
+
+    /// Nanoseconds of CPU time a row and probe, the median of some passes of a few milliseconds each.
+    func nanoseconds(_ kernel: Kernel, in place: Place, passCount: Int) -> Double {
+        let rowsInMemory = unsafe memory.count / (2 * Self.dimension)
+        let rowCount = place == .cache ? Self.cachedRowCount : rowsInMemory / Self.cachedRowCount * Self.cachedRowCount
+        let times = (0...passCount).map { pass -> Double in
+            var rows = 0
+            let start = CPUClock.ofThisThread
+            repeat {
+                for first in stride(from: 0, to: rowCount, by: Self.cachedRowCount) {
+                    kernel.run(self, first, Self.cachedRowCount)
+                }
+                rows += rowCount
+            } while CPUClock.ofThisThread - start < .milliseconds(5)
+            return (CPUClock.ofThisThread - start) / .nanoseconds(1) / Double(rows * kernel.probeCount)
+        }
+        // The first pass warms.
+        return PairedTimes.median(Array(times.dropFirst()))
+    }
+
+    /// Bytes a nanosecond that one thread reads in order.
+    func readBandwidth(passCount: Int) -> Double {
+        let words = unsafe UnsafeRawBufferPointer(memory).bindMemory(to: SIMD8<UInt64>.self)
+        let times = (0...passCount).map { _ -> Double in
+            let start = CPUClock.ofThisThread
+            var sums = SIMD8<UInt64>.zero
+            for index in words.indices { unsafe sums &+= words[index] }
+            unsafe outputs[0] = Float(sums.wrappedSum() & 1)
+            return (CPUClock.ofThisThread - start) / .nanoseconds(1)
+        }
+        return unsafe Double(memory.count) / PairedTimes.median(Array(times.dropFirst()))
+    }
+
+    // MARK: Calls
+
+    private func scan(_ probeCount: Int, firstRow: Int, count: Int) {
+        let start = unsafe memory.baseAddress!.assumingMemoryBound(to: UInt8.self)
+        // Blocks of 96 bytes a slot: heads, then records.
+        let block = unsafe UnsafePointer(start + firstRow * 96)
+        unsafe VectorKernels.scanCodes(
+            heads: block,
+            headStride: count * VectorKernels.planeByteCount,
+            records: block + 2 * count * VectorKernels.planeByteCount,
+            planeCount: Self.planeCount,
+            groupCount: count / VectorKernels.groupRows,
+            probes: UnsafeMutableBufferPointer(rebasing: scans[0..<probeCount])
+        )
+    }
+
+    private func multiplyBytes(_ probeCount: Int, firstRow: Int, count: Int) {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: Int8.self))
+        unsafe outputs.withMemoryRebound(to: Int32.self) { outputs in
+            unsafe VectorKernels.dotInt8(
+                probes: UnsafeBufferPointer(rebasing: byteProbes[0..<probeCount * Self.dimension]),
+                rows: UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension),
+                dimension: Self.dimension,
+                out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
+            )
+        }
+    }
+
+    private func multiplyHalves(_ probeCount: Int, firstRow: Int, count: Int) {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt16.self))
+        unsafe VectorKernels.dotFloat16(
+            probes: UnsafeBufferPointer(rebasing: probes[0..<probeCount * Self.dimension]),
+            rows: UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension),
+            dimension: Self.dimension,
+            out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
+        )
+    }
+
+    /// Rows in an order that no processor guesses.
+    private func multiplyScattered(firstRow: Int, count: Int) {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt16.self))
+        let rowCount = unsafe firstRow == 0 ? count : memory.count / (2 * Self.dimension)
+        let rows: [UnsafePointer<UInt16>?] = unsafe (0..<count).map { index in
+            let row = ((firstRow + index) &* 2_654_435_761) % rowCount
+            return unsafe start + row * Self.dimension
+        }
+        unsafe rows.withUnsafeBufferPointer { rows in
+            unsafe VectorKernels.dotFloat16Gather(
+                probe: UnsafeBufferPointer(rebasing: probes[0..<Self.dimension]),
+                rows: rows,
+                out: UnsafeMutableBufferPointer(rebasing: outputs[0..<count])
+            )
+        }
+    }
+}
