@@ -11,6 +11,8 @@ package struct Coverage: Hashable, Sendable {
             case corrupt = 3
             /// It turned the request away.
             case overloaded = 4
+            /// Its worker lives and cannot open or serve its replica.
+            case failed = 5
 
             package var name: String {
                 switch self {
@@ -18,6 +20,7 @@ package struct Coverage: Hashable, Sendable {
                 case .deadlineExceeded: "deadline exceeded"
                 case .corrupt: "corrupt, out of service"
                 case .overloaded: "overloaded"
+                case .failed: "failed, out of service"
                 }
             }
         }

@@ -151,7 +151,8 @@ struct SearchRoutingTests {
             cluster.source.state.withLock { $0.faceCounts[missing] = UInt64(counts[2]) }
             let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0.2))
             #expect(answer.coverage.shardsAnswered == 2)
-            #expect(answer.coverage.facesTotal == 60)
+            let expected = Int((Double(counts[0] + counts[1]) / 2).rounded())
+            #expect(answer.coverage.facesTotal == UInt64(counts[0] + counts[1] + max(counts[2], expected)))
             #expect(answer.coverage.facesAnswered == UInt64(counts[0] + counts[1]))
             #expect(answer.coverage.missing == [.init(shardIndex: 2, reason: .unavailable)])
             #expect(!answer.coverage.isFull)
@@ -172,6 +173,42 @@ struct SearchRoutingTests {
             let present = Double(60 - missing)
             #expect(answer.coverage.facesAnswered == UInt64(present))
             #expect(answer.coverage.facesTotal == UInt64(present) + UInt64((present / 3).rounded()))
+        }
+    }
+
+    /// A report may be older than the last writes, or come from a replica that could not be opened.
+    @Test func facesOfAMissingShardAreNotTakenToBeFewerThanIsToBeExpected() async throws {
+        try await FakeCluster.run(shardCount: 4, options: Self.impatient) { cluster in
+            try await cluster.enrolNumbered(60)
+            let missing = cluster.workers[3].state.withLock { $0.faces.values.reduce(0) { $0 + $1.count } }
+            let shard = cluster.shards[3]
+            await cluster.stop(3)
+            let present = UInt64(60 - missing)
+            let expected = UInt64((Double(present) / 3).rounded())
+            for (reported, counted) in [(UInt64(0), expected), (1, expected), (expected + 9, expected + 9)] {
+                cluster.source.state.withLock { $0.faceCounts[shard] = reported }
+                let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0))
+                #expect(answer.coverage.facesAnswered == present)
+                #expect(answer.coverage.facesTotal == present + counted, "\(reported) reported")
+                await #expect(throws: WireStatus.self) {
+                    try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(1))
+                }
+            }
+        }
+    }
+
+    @Test func aShardThatItsWorkerCannotServeIsMissingWithThatReason() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            try await cluster.enrolNumbered(10)
+            cluster.workers[0].setScript { request, call in
+                guard case .shardSearch = request else { return false }
+                call.fail(WireStatus(.internalError, "the partition has format 9"))
+                return true
+            }
+            let answer = try await cluster.search([FakeCluster.embedding(0)], coverage: .minimum(0))
+            #expect(answer.coverage.missing == [.init(shardIndex: 0, reason: .failed)])
+            let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(0)]) }
+            #expect(status?.message.hasSuffix("See the worker's log, or pass a minimum coverage.") == true)
         }
     }
 

@@ -14,9 +14,10 @@ struct ShardFailure: Error, Sendable {
     /// Why the shard is missing from an answer; nil when the request itself is at fault.
     var missingReason: Coverage.MissingShard.Reason? {
         switch status.code {
-        case .unavailable, .staleEpoch, .unknownReplica, .unauthenticated, .incompatibleVersion, .internalError,
-            .malformedFrame, .storageFull:
+        case .unavailable, .staleEpoch, .unknownReplica, .unauthenticated, .incompatibleVersion, .malformedFrame,
+            .storageFull:
             .unavailable
+        case .internalError: .failed
         case .deadlineExceeded: .deadlineExceeded
         case .corruptPartition: .corrupt
         case .overloaded: .overloaded

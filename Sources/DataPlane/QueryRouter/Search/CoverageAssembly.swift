@@ -23,23 +23,24 @@ struct CoverageAssembly {
         answeredWidth += placement.range.share
     }
 
-    /// - Parameter faceCount: of the missing shard as last reported; without one it is taken to hold as many faces per
-    ///   ring width as the shards that answered, since ids are spread evenly.
     mutating func add(_ failure: ShardFailure, reason: Coverage.MissingShard.Reason) {
         failures.append(failure)
         coverage.missing.append(.init(shardIndex: failure.placement.shard.index, reason: reason))
     }
 
     /// Counts the faces of the missing shards. Once, after all answers.
+    ///
+    /// A shard is taken to hold what its worker last reported, or as many faces per ring width as the shards that
+    /// answered, since ids are spread evenly: whichever is more. A report may be from before the last writes, or from a
+    /// replica that could not be opened, and a share must not come out too high.
+    /// - Parameter faceCount: of a shard as last reported.
     mutating func countMissingFaces(_ faceCount: (ShardID) -> UInt64?) {
         let answered = Double(coverage.facesTotal)
         for failure in failures {
             let placement = failure.placement
-            if let count = faceCount(placement.shard) {
-                coverage.facesTotal += count
-            } else if answeredWidth > 0 {
-                coverage.facesTotal += UInt64((answered / answeredWidth * placement.range.share).rounded())
-            }
+            let expected =
+                answeredWidth > 0 ? UInt64((answered / answeredWidth * placement.range.share).rounded()) : 0
+            coverage.facesTotal += max(faceCount(placement.shard) ?? 0, expected)
         }
     }
 
@@ -84,9 +85,4 @@ struct CoverageAssembly {
         let permille = Int((share * 1000).rounded(.down))
         return permille % 10 == 0 ? "\(permille / 10) %" : "\(permille / 10).\(permille % 10) %"
     }
-}
-
-extension HashRange {
-    /// Its width as a share of the ring.
-    var share: Double { (Double(last - first) + 1) / 0x1p64 }
 }
