@@ -19,7 +19,7 @@ struct BenchKernelsCommand: ConsoleCommand {
     @Option(help: "Mebibytes that rows from memory lie in; more than the caches hold.")
     var memory = 1024
     @Option(help: "Passes of each kernel, of which the median counts.")
-    var passes = 7
+    var passes = 5
     @Flag(help: "Write JSON for programs.")
     var json = false
 

@@ -25,7 +25,7 @@ final class KernelBench {
     /// Share of the slots whose records a scan reads: what a search leaves.
     static let passedShare = 0.08
 
-    /// More than any cache of the machine holds.
+    /// More than any cache of the machine holds: float16 in its first half, bytes of any value in its second.
     private let memory: UnsafeMutableRawBufferPointer
     private let probes: UnsafeMutableBufferPointer<Float>
     private let byteProbes: UnsafeMutableBufferPointer<Int8>
@@ -40,8 +40,10 @@ final class KernelBench {
         unsafe memory = .allocate(byteCount: byteCount, alignment: 4096)
         var random = SplitMix64(seed: 1)
         let words = unsafe memory.bindMemory(to: UInt64.self)
-        // Every half of a word is a float16 between -2 and 2, and a byte of any value otherwise.
-        for index in words.indices { unsafe words[index] = random.next() & 0xbfff_bfff_bfff_bfff }
+        for index in words.indices {
+            // Float16 between -2 and 2, no infinity and no NaN.
+            unsafe words[index] = random.next() & (index < words.count / 2 ? 0xbfff_bfff_bfff_bfff : .max)
+        }
         unsafe probes = .allocate(capacity: probeCount * Self.dimension)
         unsafe byteProbes = .allocate(capacity: probeCount * Self.dimension)
         for index in unsafe probes.indices {
@@ -120,7 +122,7 @@ final class KernelBench {
 
     /// Nanoseconds of CPU time a row and probe, the median of some passes of a few milliseconds each.
     func nanoseconds(_ kernel: Kernel, in place: Place, passCount: Int) -> Double {
-        let rowsInMemory = unsafe memory.count / (2 * Self.dimension)
+        let rowsInMemory = unsafe memory.count / 2 / (2 * Self.dimension)
         let rowCount = place == .cache ? Self.cachedRowCount : rowsInMemory / Self.cachedRowCount * Self.cachedRowCount
         let times = (0...passCount).map { pass -> Double in
             var rows = 0
@@ -153,7 +155,7 @@ final class KernelBench {
     // MARK: Calls
 
     private func scan(_ probeCount: Int, firstRow: Int, count: Int) {
-        let start = unsafe memory.baseAddress!.assumingMemoryBound(to: UInt8.self)
+        let start = unsafe (memory.baseAddress! + memory.count / 2).assumingMemoryBound(to: UInt8.self)
         // Blocks of 96 bytes a slot: heads, then records.
         let block = unsafe UnsafePointer(start + firstRow * 96)
         unsafe VectorKernels.scanCodes(
@@ -167,7 +169,7 @@ final class KernelBench {
     }
 
     private func multiplyBytes(_ probeCount: Int, firstRow: Int, count: Int) {
-        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: Int8.self))
+        let start = unsafe UnsafePointer((memory.baseAddress! + memory.count / 2).assumingMemoryBound(to: Int8.self))
         unsafe outputs.withMemoryRebound(to: Int32.self) { outputs in
             unsafe VectorKernels.dotInt8(
                 probes: UnsafeBufferPointer(rebasing: byteProbes[0..<probeCount * Self.dimension]),
@@ -191,7 +193,8 @@ final class KernelBench {
     /// Rows in an order that no processor guesses.
     private func multiplyScattered(firstRow: Int, count: Int) {
         let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt16.self))
-        let rowCount = unsafe firstRow == 0 ? count : memory.count / (2 * Self.dimension)
+        // A pass in cache has its rows only; of one in memory the first block is one of hundreds.
+        let rowCount = unsafe firstRow == 0 ? count : memory.count / 2 / (2 * Self.dimension)
         let rows: [UnsafePointer<UInt16>?] = unsafe (0..<count).map { index in
             let row = ((firstRow + index) &* 2_654_435_761) % rowCount
             return unsafe start + row * Self.dimension
