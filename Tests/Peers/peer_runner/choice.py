@@ -72,10 +72,14 @@ class Trials:
         start = first_index(len(sweep), lambda index: is_reached(sweep[index][-1]))
         candidates: list[Setting] = []
         best = float("inf")
+        bound = max((len(family) for family in sweep), default=0)
         for family in sweep[start:]:
-            index = first_index(len(family), partial(_holds, is_reached, family))
-            if index == len(family):
+            # More lists need no more depth, so what the family before needed bounds the search.
+            tried = family[: bound + 1]
+            index = first_index(len(tried), partial(_holds, is_reached, tried))
+            if index == len(tried):
                 continue
+            bound = index
             cost = self._try(family[index], batch)[1].cpu_ms
             best = min(best, cost)
             if cost > self.slack * best:

@@ -9,7 +9,17 @@ from pathlib import Path
 from peer_runner.failure import Failure
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SYSTEMS = ["mien", "faiss-ivf-pq", "faiss-flat-pq", "faiss-ivf-sq8", "faiss-ivf-rabitq", "scann", "hnswlib"]
+SYSTEMS = [
+    "mien",
+    "faiss-ivf-pq",
+    "faiss-flat-pq",
+    "faiss-ivf-pca-pq",
+    "faiss-flat-pca-pq",
+    "faiss-ivf-sq8",
+    "faiss-ivf-rabitq",
+    "scann",
+    "hnswlib",
+]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,38 @@ BLOCK_ROWS = 65_536
 TRAINING_ROWS = 65_536
 SAMPLES_A_LIST = 50
 
-CODES = {
-    "faiss-ivf-pq": ("PQ128x4fs", True, True),
-    "faiss-flat-pq": ("PQ128x4fs", False, True),
-    "faiss-ivf-sq8": ("SQ8", True, False),
-    "faiss-ivf-rabitq": ("RaBitQfs", True, True),
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to put an index together, in the words of Faiss's index factory.
+
+    Attributes:
+        projection: what embeddings go through before they are coded; empty for nothing.
+        code: what is stored.
+        has_lists: whether the codes lie in inverted lists.
+        is_reranked: whether candidates are compared again from the float16 copy.
+    """
+
+    code: str
+    has_lists: bool
+    is_reranked: bool = True
+    projection: str = ""
+
+    def factory(self, lists: int) -> str:
+        """The description of the codes' index."""
+        parts = [self.projection, f"IVF{lists}" if self.has_lists else "", self.code]
+        return ",".join(part for part in parts if part)
+
+
+KINDS = {
+    "faiss-ivf-pq": Kind("PQ128x4fs", has_lists=True),
+    "faiss-flat-pq": Kind("PQ128x4fs", has_lists=False),
+    "faiss-ivf-pca-pq": Kind("PQ128x4fs", has_lists=True, projection="PCAR256"),
+    "faiss-flat-pca-pq": Kind("PQ128x4fs", has_lists=False, projection="PCAR256"),
+    "faiss-ivf-sq8": Kind("SQ8", has_lists=True, is_reranked=False),
+    "faiss-ivf-rabitq": Kind("RaBitQfs", has_lists=True),
 }
-"""By system: the code in Faiss's index factory, whether it has inverted lists, whether candidates are reranked."""
+"""By system."""
 
 
 def list_count(face_count: int) -> int:
@@ -58,15 +85,21 @@ def build_float16(gallery: Gallery, path: Path, work: Path) -> None:
 
 def build_codes(gallery: Gallery, path: Path, work: Path) -> None:
     """The codes of the system that the file is named after."""
-    code, has_lists, _ = CODES[path.name.removesuffix(".unfinished").removesuffix(".index")]
+    kind = KINDS[path.name.removesuffix(".unfinished").removesuffix(".index")]
     lists = list_count(len(gallery.faces))
-    description = f"IVF{lists},{code}" if has_lists else code
-    index = faiss.index_factory(gallery.dimension, description, faiss.METRIC_INNER_PRODUCT)
-    if has_lists:
-        # With its centroids there the coarse quantizer counts as trained.
-        faiss.downcast_index(index.quantizer).add(np.load(work / "centroids.npy"))
-    index.train(gallery.sample(TRAINING_ROWS))
-    if code.startswith("RaBitQ"):
+    index = faiss.index_factory(gallery.dimension, kind.factory(lists), faiss.METRIC_INNER_PRODUCT)
+    sample = gallery.sample(TRAINING_ROWS)
+    projection = None
+    if kind.projection:
+        projection = faiss.downcast_VectorTransform(index.chain.at(0))
+        projection.train(sample)
+    if kind.has_lists:
+        centroids = np.load(work / "centroids.npy")
+        # With its centroids there the coarse quantizer counts as trained. A mean's projection is its members' mean.
+        quantizer = faiss.downcast_index(faiss.extract_index_ivf(index).quantizer)
+        quantizer.add(projection.apply(centroids) if projection else centroids)
+    index.train(sample)
+    if kind.code.startswith("RaBitQ"):
         index.qb = 8
     _fill(index, gallery)
     faiss.write_index(index, str(path))
@@ -77,6 +110,21 @@ def _fill(index: Any, gallery: Gallery) -> None:
         index.train(gallery.sample(TRAINING_ROWS))
     for first in range(0, len(gallery.faces), BLOCK_ROWS):
         index.add(gallery.rows(first, BLOCK_ROWS))
+
+
+def call_microseconds(dimension: int) -> float:
+    """What a search costs that finds nothing to do: the call through Python and back, in a gallery of one face."""
+    face = np.eye(1, dimension, dtype=np.float32)
+    index = faiss.IndexRefineFlat(faiss.IndexFlatIP(dimension))
+    index.add(face)
+    parameters = faiss.IndexRefineSearchParameters(k_factor=1.0)
+    costs = []
+    for _ in range(5):
+        start = time.process_time_ns()
+        for _ in range(500):
+            index.search(face, 10, params=parameters)
+        costs.append((time.process_time_ns() - start) / 500e3)
+    return min(costs)
 
 
 class Float16Copy:
@@ -95,22 +143,23 @@ class Float16Copy:
 
 
 class FaissPeer(LibraryPeer):
-    """One of `CODES`."""
+    """One of `KINDS`."""
 
     def __init__(self, key: str, gallery: Gallery, work: Path, match_limit: int) -> None:
         super().__init__(gallery.probes, match_limit)
         faiss.omp_set_num_threads(1)
-        code, has_lists, is_reranked = CODES[key]
+        kind = KINDS[key]
+        has_lists, is_reranked = kind.has_lists, kind.is_reranked
         lists = list_count(len(gallery.faces))
         self.key = key
-        self.name = "Faiss " + (f"IVF{lists} " if has_lists else "flat ") + code + (" + fp16" if is_reranked else "")
+        self.name = f"Faiss {kind.factory(lists)}" + (" + fp16" if is_reranked else "")
         self.version = f"faiss-cpu {VERSION}"
         self._lists = lists if has_lists else 0
-        self._is_reranked = is_reranked
+        self._kind = kind
         self._face_count = len(gallery.faces)
 
         recipe = f"{gallery.fingerprint} {self.version}"
-        parts = [Artefact(f"{key}.index", MODULE, "build_codes", f"{recipe} {code} {self._lists}")]
+        parts = [Artefact(f"{key}.index", MODULE, "build_codes", f"{recipe} {kind.factory(lists)}")]
         if has_lists:
             parts.insert(0, Artefact("centroids.npy", MODULE, "build_centroids", f"{recipe} {lists}"))
         if is_reranked:
@@ -133,7 +182,7 @@ class FaissPeer(LibraryPeer):
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit
         depths = [depth for depth in steps(limit, limit * 256, 2) if depth <= self._face_count]
-        if not self._is_reranked:
+        if not self._kind.is_reranked:
             return [[[self._lists_setting(count) for count in steps(4, self._lists)]]]
         if not self._lists:
             return [[[Setting(f"rerank {depth}", (0, depth)) for depth in depths]]]
@@ -151,6 +200,8 @@ class FaissPeer(LibraryPeer):
         lists, depth = setting.values
         limit, search = self._match_limit, self._index.search
         parameters = faiss.SearchParametersIVF(nprobe=lists) if lists else None
+        if parameters and self._kind.projection:
+            parameters = faiss.SearchParametersPreTransform(index_params=parameters)
         if depth:
             parameters = faiss.IndexRefineSearchParameters(k_factor=depth / limit, base_index_params=parameters)
         return lambda probes: search(probes, limit, params=parameters)

@@ -97,9 +97,18 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
         "search": f"k = {options.match_limit}, one thread, times a probe, medians of {options.rounds} rounds in turn",
         "machine": f"{_processor()}, {os.cpu_count()} processors, "
         f"load {started:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
+        "call of a peer": _call_cost(systems, gallery.dimension),
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }
     return Report(heading, systems, contests, times, truth)
+
+
+def _call_cost(systems: list[System], dimension: int) -> str:
+    """What the peers pay for being called from Python, as far as it is known."""
+    if not any(system.key.startswith("faiss") for system in systems):
+        return "not measured"
+    microseconds: float = importlib.import_module("peer_runner.faiss_peers").call_microseconds(dimension)
+    return f"{microseconds:.0f} us through Python, for Faiss over one face; contained in the times"
 
 
 def _batches(options: Options) -> list[int]:
