@@ -35,7 +35,7 @@ class Options:
     probes: int | None
     photo: int
     match_limit: int
-    rounds: int
+    rounds: int | None
     choose_again: bool
     build_only: bool
     json: Path | None
@@ -57,7 +57,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--probes", type=int, help="probes used (default: all, cut to whole photos)")
     parser.add_argument("--photo", type=int, default=100, help="probes of a photo (default: 100)")
     parser.add_argument("-k", type=int, default=10, dest="match_limit", help="matches a probe (default: 10)")
-    parser.add_argument("--rounds", type=int, default=15, help="timed rounds (default: 15)")
+    parser.add_argument("--rounds", type=int, help="timed rounds (default: one a photo, at least 15)")
     parser.add_argument("--choose-again", action="store_true", help="search the settings again, not those of last time")
     parser.add_argument("--build-only", action="store_true", help="build what is missing and end")
     parser.add_argument("--json", type=Path, help="write every figure to this file too")
@@ -68,7 +68,8 @@ def parse(arguments: list[str]) -> Options:
     systems = [name for name in systems if name not in left_out]
     if not systems:
         parser.error("no system is left to measure")
-    if min(values.photo, values.match_limit, values.rounds) < 1 or (values.probes is not None and values.probes < 1):
+    counts = [values.photo, values.match_limit, values.rounds, values.probes]
+    if any(count is not None and count < 1 for count in counts):
         parser.error("--photo, --probes, --rounds and -k must be at least 1")
     work = (values.work or values.gallery / "peers").resolve()
     options = Options(

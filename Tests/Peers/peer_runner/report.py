@@ -36,6 +36,7 @@ class Report:
         self._systems = systems
         self._contests = contests
         self._times = times
+        self._recall_name = f"recall@{truth.match_limit}"
         self._quality = {entrant: own.quality(truth) for entrant, own in times.items()}
 
     def text(self) -> str:
@@ -91,7 +92,7 @@ class Report:
 
     def _contest_table(self, contest: Contest) -> str:
         mien = self._mien(contest)
-        lines = [["system", "setting", "CPU ms", "wall ms", "x Mien", "mate@1", "recall", ""]]
+        lines = [["system", "setting", "CPU ms", "wall ms", "x Mien", "mate@1", self._recall_name, ""]]
         for system, entrant in contest.entrants:
             if entrant is None:
                 lines.append([system.name, "does not reach it", "", "", "", "", "", ""])
@@ -136,16 +137,14 @@ class Report:
         # The lowest bands may be empty in a small gallery.
         shown = [band for band, count in enumerate(counts) if count > 0]
         lines = [["system", "setting", "probes a call", *(f"{band_name(band)} ({counts[band]})" for band in shown)]]
-        for entrant in sorted(self._quality, key=lambda entrant: (self._systems.index(entrant.system), entrant.batch)):
-            quality = self._quality[entrant]
-            lines.append(
-                [
-                    entrant.system.name,
-                    entrant.setting.label,
-                    str(entrant.batch),
-                    *(f"{quality.found[band] / quality.mates[band]:.3f}" for band in shown),
-                ]
-            )
+        # One line where single probes and photos were answered alike.
+        batches: dict[tuple[int, str, tuple[str, ...]], list[int]] = {}
+        for entrant, quality in self._quality.items():
+            shares = tuple(f"{quality.found[band] / quality.mates[band]:.3f}" for band in shown)
+            place = self._systems.index(entrant.system)
+            batches.setdefault((place, entrant.setting.label, shares), []).append(entrant.batch)
+        for (place, setting, shares), sizes in sorted(batches.items(), key=lambda item: item[0][0]):
+            lines.append([self._systems[place].name, setting, ", ".join(map(str, sorted(sizes))), *shares])
         return table(lines)
 
     def _footprints(self) -> str:

@@ -90,11 +90,13 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
             ]
             contests.append(Contest(level, batch, entered))
     entrants = list(dict.fromkeys(entrant for contest in contests for _, entrant in contest.entrants if entrant))
-    times = run_rounds(entrants, options.rounds, len(gallery.probes), options.photo)
+    # Enough by default for every probe to be answered, so that levels are judged on all.
+    rounds = options.rounds or max(15, len(gallery.probes) // options.photo)
+    times = run_rounds(entrants, rounds, len(gallery.probes), options.photo)
     heading = {
         "gallery": f"{len(gallery.faces)} x {gallery.dimension}, {len(gallery.probes)} probes, "
         f"{int(truth.has_mate_first.sum())} with the mate first in exact search",
-        "search": f"k = {options.match_limit}, one thread, times a probe, medians of {options.rounds} rounds in turn",
+        "search": f"k = {options.match_limit}, one thread, times a probe, medians of {rounds} rounds in turn",
         "machine": f"{_processor()}, {os.cpu_count()} processors, "
         f"load {started:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
         "call of a peer": _call_cost(systems, gallery.dimension),
