@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from peer_runner.system import Family, Footprint, LibraryPeer, Setting, Sweep, s
 # Any: its wrapped classes are not described to type checkers.
 faiss: Any = importlib.import_module("faiss")
 
-VERSION = importlib.metadata.version("faiss-cpu")
+BLAS = os.environ.get("OPENBLAS_CORETYPE", "OpenBLAS as detected")
+VERSION = f"{importlib.metadata.version('faiss-cpu')} ({BLAS})"
 MODULE = "peer_runner.faiss_peers"
 BLOCK_ROWS = 65_536
 TRAINING_ROWS = 65_536
