@@ -1,0 +1,84 @@
+"""The table names the best peer and pairs times by round."""
+
+import unittest
+
+import numpy as np
+
+from peer_runner.choice import levels
+from peer_runner.report import Contest, Report, table
+from peer_runner.rounds import Entrant, Times, ratio, run_rounds
+from peer_runner.system import Footprint, Pass, Setting, Sweep, System
+from peer_runner.truth import BAND_FLOORS, Quality
+
+SETTING = Setting("only")
+
+
+class ReportTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.mien, self.slow, self.fast = Clockwork("mien", 1), Clockwork("slow", 5), Clockwork("fast", 3)
+        systems = [self.mien, self.slow, self.fast]
+        entrants = [(system, Entrant(system, SETTING, 1)) for system in systems]
+        contest = Contest(levels(10)[0], 1, [*entrants, (Clockwork("unable", 1), None)])
+        self.times = run_rounds([entrant for _, entrant in entrants], rounds=3, probe_count=8, photo=4)
+        self.report = Report({"gallery": "small"}, systems, [contest], self.times, PerfectTruth())
+
+    def test_the_best_peer_is_the_one_of_least_time(self) -> None:
+        best = self.report.json()["contests"][0]["best_peer"]
+        self.assertEqual(best, {"system": "fast", "ratio": 3, "quartiles": [3, 3]})
+        self.assertIn("| mate@1 >= 0.99 | 1             | FAST", self.report.text())
+
+    def test_a_system_that_does_not_reach_a_level_is_named(self) -> None:
+        self.assertIn("| UNABLE | does not reach it |", self.report.text())
+
+    def test_every_round_gives_all_the_same_probes_after_others(self) -> None:
+        self.assertEqual(self.fast.searched, [(4, 4), (0, 4), (0, 4), (4, 4), (4, 4), (0, 4)])
+        self.assertEqual(self.fast.searched, self.mien.searched)
+
+    def test_bands_are_printed_once_for_equal_answers(self) -> None:
+        self.assertEqual(self.report.text().count("| SLOW   | only    | 1             |"), 1)
+
+
+class RatioTests(unittest.TestCase):
+    def test_is_the_median_of_the_rounds(self) -> None:
+        # The second round was slow for both: their ratio is not.
+        own, base = Times(cpu_ms=[2, 40, 6]), Times(cpu_ms=[1, 20, 2])
+        self.assertEqual(ratio(own, base)[0], 2)
+
+
+class TableTests(unittest.TestCase):
+    def test_columns_are_aligned(self) -> None:
+        self.assertEqual(table([["a", "b"], ["long", "c"]]), "| a    | b |\n|------|---|\n| long | c |")
+
+
+class Clockwork(System):
+    """Takes the same time for every probe."""
+
+    version = "1"
+
+    def __init__(self, key: str, milliseconds: float) -> None:
+        self.key, self.name, self.milliseconds = key, key.upper(), milliseconds
+        self.searched: list[tuple[int, int]] = []
+
+    def footprint(self) -> Footprint:
+        return Footprint(1, 1, 1_000_000, 2_000_000)
+
+    def sweeps(self) -> list[Sweep]:
+        return [[[SETTING]]]
+
+    def search(self, first: int, count: int, setting: Setting, batch: int) -> Pass:
+        self.searched.append((first, count))
+        return Pass(np.zeros((count, 10)), self.milliseconds * count, self.milliseconds * count)
+
+
+class PerfectTruth:
+    """Finds nothing wrong."""
+
+    match_limit = 10
+
+    def quality(self, answers, first: int = 0) -> Quality:
+        mates = [len(answers)] * len(BAND_FLOORS)
+        return Quality(recall=1, mate=1, found=mates, mates=mates)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,77 @@
+"""Times the chosen settings in turn, so that what else the machine does falls on all alike."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+
+from peer_runner.gallery import Rows
+from peer_runner.system import Setting, System
+from peer_runner.truth import Quality, Truth
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A system with one setting, searched `batch` probes a call."""
+
+    system: System
+    setting: Setting
+    batch: int
+
+
+@dataclass
+class Times:
+    """Milliseconds a probe, one entry a round, and the answers of all rounds."""
+
+    cpu_ms: list[float] = field(default_factory=list)
+    wall_ms: list[float] = field(default_factory=list)
+    answers: dict[int, Rows] = field(default_factory=dict)
+    """By first probe."""
+
+    def quality(self, truth: Truth) -> Quality:
+        """How good the answers were; photos that came round twice count once."""
+        parts = [truth.quality(rows, first) for first, rows in sorted(self.answers.items())]
+        weights = [sum(part.mates) for part in parts]
+        counts = [len(rows) for _, rows in sorted(self.answers.items())]
+        found = [sum(column) for column in zip(*(part.found for part in parts), strict=True)]
+        return Quality(
+            recall=sum(part.recall * count for part, count in zip(parts, counts, strict=True)) / sum(counts),
+            mate=sum(found) / max(1, sum(weights)),
+            found=found,
+            mates=[sum(column) for column in zip(*(part.mates for part in parts), strict=True)],
+        )
+
+
+def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: int) -> dict[Entrant, Times]:
+    """One photo's worth of probes a round, the same for all; every other round in the opposite order.
+
+    Before its time is taken each entrant searches other probes, so that it does not pay for the caches that
+    the one before it filled.
+    """
+    times = {entrant: Times() for entrant in entrants}
+    photos = max(1, probe_count // photo)
+    count = min(photo, probe_count)
+    for turn in range(rounds):
+        print(f"\rround {turn + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+        first = turn % photos * count
+        warm = (turn + 1) % photos * count
+        for entrant in entrants if turn % 2 == 0 else reversed(entrants):
+            warm_count = count if entrant.batch > 1 else min(count, 25)
+            entrant.system.search(warm, warm_count, entrant.setting, entrant.batch)
+            result = entrant.system.search(first, count, entrant.setting, entrant.batch)
+            own = times[entrant]
+            own.cpu_ms.append(result.cpu_ms / count)
+            own.wall_ms.append(result.wall_ms / count)
+            own.answers[first] = result.rows
+    print(file=sys.stderr)
+    return times
+
+
+def ratio(times: Times, base: Times) -> tuple[float, float, float]:
+    """CPU time over that of `base`, round by round: median, lower and upper quartile."""
+    ratios = [own / other for own, other in zip(times.cpu_ms, base.cpu_ms, strict=True)]
+    low, high = np.quantile(ratios, [0.25, 0.75])
+    return median(ratios), float(low), float(high)
