@@ -87,7 +87,7 @@ extension EmbeddingFileError: CustomStringConvertible {
         case .rowDimensionChanged(let path, let row, let dimension, let expected):
             "\(path) row \(row) has dimension \(dimension) where \(expected) was expected; all rows must be alike"
         case .noEmbedding(let path, let rowsTried, let firstReason):
-            "\(path) has no row with an embedding (\(rowsTried) read)"
+            "\(path) has no row that can be used (\(rowsTried) read)"
                 + (firstReason.map { "; first fault: \($0)" } ?? "")
         case .malformedArchive(let path, let reason):
             "\(path) is not a whole .npz archive: \(reason); write it with numpy.savez"

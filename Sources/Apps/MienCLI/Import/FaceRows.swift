@@ -83,7 +83,7 @@ struct FaceRows {
             if let claimed = line?.model, claimed != model { problem = RowRejection.wrongModel.reason }
             var id = line?.id
             if let ids {
-                id = ids[offset].flatMap(Self.id)
+                id = ids[offset].flatMap(FaceLabel.id)
                 if id == nil { problem = "the id is neither a UUID nor a whole number" }
             }
             if let problem {
@@ -101,11 +101,6 @@ struct FaceRows {
         }
         batch.problems.sort { $0.row < $1.row }
         return batch
-    }
-
-    /// A UUID, or a whole number, which stands for the UUID of that value.
-    static func id(_ label: String) -> FaceID? {
-        FaceID(label) ?? UInt64(label).map { FaceID(high: 0, low: $0) }
     }
 
     /// The id of a row that has none: the same for the same row of the same file, so that an import done again ends in
