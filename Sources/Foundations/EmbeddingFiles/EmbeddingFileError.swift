@@ -11,6 +11,7 @@ package enum EmbeddingFileError: Error, Equatable, Sendable {
     case readFailed(path: String, errno: Int32)
     case writeFailed(path: String, errno: Int32)
     case emptyFile(path: String)
+    case noRows(path: String)
     case unknownFormat(path: String)
     case notNpy(path: String, looksLikeText: Bool)
     case unsupportedNpyVersion(path: String, major: Int, minor: Int)
@@ -53,6 +54,8 @@ extension EmbeddingFileError: CustomStringConvertible {
             "\(path) could not be written: \(Self.reason(errno)); check the free space and the folder's permissions"
         case .emptyFile(let path):
             "\(path) is empty (0 bytes); write it again"
+        case .noRows(let path):
+            "\(path) holds no rows; check what wrote it"
         case .unknownFormat(let path):
             "\(path) is not recognised as .npy, .npz, .fvecs or JSON Lines; convert it or name its format"
         case .notNpy(let path, let looksLikeText):

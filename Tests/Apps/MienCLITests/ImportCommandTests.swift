@@ -236,6 +236,25 @@ import Testing
         }
     }
 
+    @Test func aFileWithoutRowsIsRefused() async throws {
+        try await withPeople { cluster, command, folder in
+            let array = try embeddings(folder, 0)
+            let lines = try folder.write("blank.jsonl", "\n \n")
+            for file in [array, lines] {
+                let result = await mienCommand(command + ["--embeddings", file])
+                #expect(result.status == 65)
+                #expect(result.error == "mien: \(file) holds no rows; check what wrote it\n")
+                #expect(result.output.isEmpty)
+            }
+            let empty = try folder.write("empty.fvecs", "")
+            #expect(await mienCommand(command + ["--embeddings", empty]).status == 65)
+            #expect(cluster.current.enrolmentCount == 0)
+            // To go on at the end of a file that has been imported is no mistake.
+            let file = try embeddings(folder, 3)
+            #expect(await mienCommand(command + ["--embeddings", file, "--from-row", "3"]).status == 0)
+        }
+    }
+
     @Test func anUnknownCollectionIsANo() async throws {
         try await ToyCluster.run { _, address in
             let result = await mienCommand(["import", "nobody", "--embeddings", "a.npy", "--coordinator", address])

@@ -160,6 +160,8 @@ import Testing
             openFailure(path)
                 == .noEmbedding(path: path, rowsTried: 2, firstReason: "\"embedding\" is missing or empty")
         )
+        let blank = folder.file("blank.jsonl", " \n\n")
+        #expect(openFailure(blank) == .noRows(path: blank))
         let text = folder.file("a.txt", "hello\n")
         #expect(openFailure(text) == .unknownFormat(path: text))
     }

@@ -36,9 +36,11 @@ struct FaceRows {
     /// - Parameters:
     ///   - model: of the collection; a JSON line that names another is refused.
     ///   - dimension: of the collection; a JSON line of another is refused.
+    /// - Throws: also for a file without rows: nobody means to import nothing.
     init(_ files: FaceFiles, model: String, dimension: Int) throws(EmbeddingFileError) {
         reader = try EmbeddingFile.open(path: files.embeddings, member: files.member, wantedDimension: dimension)
         let count = reader.rowCount
+        guard count != 0 else { throw .noRows(path: files.embeddings) }
         if let path = files.ids { ids = try LabelReader(path: path, expectedRowCount: count) }
         if let path = files.persons { persons = try LabelReader(path: path, expectedRowCount: count) }
         if let path = files.externalIDs { externalIDs = try LabelReader(path: path, expectedRowCount: count) }

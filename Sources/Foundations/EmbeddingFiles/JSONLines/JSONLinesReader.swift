@@ -34,7 +34,8 @@ struct JSONLinesReader: EmbeddingReader {
             case .failure(let fault): firstReason = firstReason ?? fault.reason
             }
         }
-        guard let found = found ?? (rowsTried > 0 ? wantedDimension : nil) else {
+        guard rowsTried > 0 else { throw .noRows(path: file.path) }
+        guard let found = found ?? wantedDimension else {
             throw .noEmbedding(path: file.path, rowsTried: rowsTried, firstReason: firstReason)
         }
         dimension = found
