@@ -75,6 +75,16 @@ import mien
         #expect(wrong.status == 78)
     }
 
+    @Test(arguments: [["status"], ["generate", "/nonexistent", "--faces", "1"], ["dev"], ["worker"], ["coordinator"]])
+    func variablesThatNothingReadsEndEveryVerb(verb: [String]) async {
+        let result = await mienCommand(verb, environment: ["MIEN_COORDINATR": "a:1", "MIEN_KERNEL_LEVEL": "banana"])
+        #expect(result.status == 78)
+        let lines = result.error.split(separator: "\n")
+        #expect(lines.count == 2)
+        #expect(lines[0].hasSuffix("MIEN_COORDINATR is not a known variable; did you mean MIEN_COORDINATOR?"))
+        #expect(lines[1].contains("MIEN_KERNEL_LEVEL must be one of scalar, neon, avx2, avx512, but is"))
+    }
+
     @Test func theTokenComesFromAFileOrTheEnvironment() async throws {
         let folder = try ScratchFolder()
         let token = "0123456789abcdefghij"

@@ -2,7 +2,7 @@ import ArgumentParser
 import NodeConfiguration
 import NodeServer
 
-struct DevCommand: ConsoleCommand {
+struct DevCommand: NodeCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev",
         abstract: "Run a whole cluster in one process: a coordinator and some workers.",
