@@ -59,6 +59,21 @@ import mien
         #expect(result.output.isEmpty)
     }
 
+    /// The words of the cluster's sentences for programs are another's to change: what is not found stays as it is.
+    @Test func adviceForProgramsIsSaidInOptions() {
+        #expect(
+            CommandWords.translated(
+                "2 rows may be written; send the same batch again under the same idempotency key, which writes "
+                    + "nothing twice."
+            ) == "2 rows may be written; run the same command again, which writes nothing twice."
+        )
+        #expect(
+            CommandWords.translated("Give a longer deadline, or pass a minimum coverage.")
+                == "Give a longer --timeout, or pass --min-coverage."
+        )
+        #expect(CommandWords.translated("the disk is full") == "the disk is full")
+    }
+
     @Test func anAbsentClusterIsUnavailable() async {
         let result = await mienCommand(["status", "--coordinator", "127.0.0.1:1"])
         #expect(result.status == 69)
