@@ -59,6 +59,21 @@ import mien
         #expect(result.output.isEmpty)
     }
 
+    @Test(arguments: [
+        (["status", "--timeout", "0"], "--timeout must be more than 0 and at most 86400 seconds."),
+        (["status", "--timeout", "-1"], "--timeout must be more than 0 and at most 86400 seconds."),
+        (["status", "--workers", "-1"], "--workers must not be negative."),
+        (["face", "list", "people", "--limit", "-1"], "--limit must be at least 1."),
+        (["import", "people", "--embeddings", "a.npy", "--from-row", "-1"], "--from-row must not be negative."),
+        (["import", "people", "--embeddings", "a.npy", "--batch", "-1"], "--batch must be from 1 to 4096."),
+        (["generate", "folder", "--faces", "1", "--probes", "-1"], "--probes must be from 0 to 1000000."),
+    ])
+    func aNumberOutOfRangeIsToldWithItsRange(arguments: [String], sentence: String) async {
+        let result = await mienCommand(arguments)
+        #expect(result.status == 64)
+        #expect(result.error.hasPrefix("mien: \(sentence)\n"), "\(result.error)")
+    }
+
     /// The words of the cluster's sentences for programs are another's to change: what is not found stays as it is.
     @Test func adviceForProgramsIsSaidInOptions() {
         #expect(

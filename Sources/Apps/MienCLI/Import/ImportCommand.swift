@@ -56,13 +56,21 @@ struct ImportCommand: ConsoleCommand {
     var externalIDs: String?
     @Option(help: "Model that made the embeddings; the collection's unless given.")
     var model: String?
-    @Option(help: ArgumentHelp("Begin at this row, counted from 0.", valueName: "row"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Begin at this row, counted from 0.", valueName: "row"))
     var fromRow = 0
     @Option(help: ArgumentHelp("File for every refused row, as JSON Lines.", valueName: "file"))
     var report: String?
-    @Option(name: .customLong("batch"), help: ArgumentHelp("Rows of one request.", valueName: "rows"))
+    @Option(
+        name: .customLong("batch"),
+        parsing: .unconditional,
+        help: ArgumentHelp("Rows of one request.", valueName: "rows")
+    )
     var batchRowCount = 1000
-    @Option(name: .customLong("in-flight"), help: ArgumentHelp("Requests under way at once.", valueName: "count"))
+    @Option(
+        name: .customLong("in-flight"),
+        parsing: .unconditional,
+        help: ArgumentHelp("Requests under way at once.", valueName: "count")
+    )
     var inFlightLimit = 4
     @OptionGroup var connection: ConnectionOptions
 

@@ -14,7 +14,7 @@ struct DevCommand: NodeCommand {
             """
     )
 
-    @Option(help: "Number of workers: 1 to 64; 3 unless given.")
+    @Option(parsing: .unconditional, help: "Number of workers: 1 to 64; 3 unless given.")
     var workers: Int?
     @OptionGroup var node: NodeOptions
 
