@@ -181,6 +181,7 @@ let package = Package(
         .target(
             name: "NodeConfiguration",
             dependencies: [
+                "VectorMath",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),

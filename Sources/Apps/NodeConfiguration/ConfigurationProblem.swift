@@ -4,6 +4,8 @@ package enum ConfigurationProblem: Error, Equatable, Sendable, CustomStringConve
     case invalidYAML(ConfigurationPlace, reason: String)
     /// `known`: the keys of the nearest enclosing section, sorted.
     case unknownKey(ConfigurationPlace, key: String, nearest: String?, known: [String])
+    /// `known`: the variables of the same section, sorted; empty where the name begins like none.
+    case unknownVariable(ConfigurationPlace, name: String, nearest: String?, known: [String])
     /// `key` is the last component; the place is its second line where that can be told, else its first.
     case duplicateKey(ConfigurationPlace, key: String, firstLine: Int)
     case wrongShape(ConfigurationPlace, key: String, expected: String, found: String)
@@ -21,7 +23,8 @@ package enum ConfigurationProblem: Error, Equatable, Sendable, CustomStringConve
     package var place: ConfigurationPlace {
         switch self {
         case .unreadableFile(let path, _): .file(path: path, line: 0)
-        case .invalidYAML(let place, _), .unknownKey(let place, _, _, _), .duplicateKey(let place, _, _),
+        case .invalidYAML(let place, _), .unknownKey(let place, _, _, _), .unknownVariable(let place, _, _, _),
+            .duplicateKey(let place, _, _),
             .wrongShape(let place, _, _, _), .invalidValue(let place, _, _, _), .unusedKey(let place, _, _),
             .conflictingValues(let place, _), .portClash(let place, _, _, _), .unprotectedListener(let place, _, _, _),
             .missingAdvertise(let place, _, _), .invalidToken(let place, _), .exposedSecretFile(let place, _, _, _, _),
@@ -45,6 +48,10 @@ package enum ConfigurationProblem: Error, Equatable, Sendable, CustomStringConve
         case .unknownKey(_, let key, let nearest, let known):
             "\(shown(key)) is not a known key" + (nearest.map { "; did you mean \($0)? Known" } ?? "; known")
                 + " here: \(known.joined(separator: ", "))"
+        case .unknownVariable(_, let name, let nearest, let known):
+            "\(shown(name)) is not a known variable" + (nearest.map { "; did you mean \($0)?" } ?? "")
+                + (known.isEmpty
+                    ? "" : "\(nearest == nil ? "; known" : " Known") here: \(known.joined(separator: ", "))")
         case .duplicateKey(_, let key, let firstLine):
             "\(shown(key)) is set again; it is already set on line \(firstLine)"
         case .wrongShape(_, let key, let expected, let found):

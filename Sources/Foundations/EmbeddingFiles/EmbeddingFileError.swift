@@ -11,6 +11,7 @@ package enum EmbeddingFileError: Error, Equatable, Sendable {
     case readFailed(path: String, errno: Int32)
     case writeFailed(path: String, errno: Int32)
     case emptyFile(path: String)
+    case noRows(path: String)
     case unknownFormat(path: String)
     case notNpy(path: String, looksLikeText: Bool)
     case unsupportedNpyVersion(path: String, major: Int, minor: Int)
@@ -53,6 +54,8 @@ extension EmbeddingFileError: CustomStringConvertible {
             "\(path) could not be written: \(Self.reason(errno)); check the free space and the folder's permissions"
         case .emptyFile(let path):
             "\(path) is empty (0 bytes); write it again"
+        case .noRows(let path):
+            "\(path) holds no rows; check what wrote it"
         case .unknownFormat(let path):
             "\(path) is not recognised as .npy, .npz, .fvecs or JSON Lines; convert it or name its format"
         case .notNpy(let path, let looksLikeText):
@@ -87,7 +90,7 @@ extension EmbeddingFileError: CustomStringConvertible {
         case .rowDimensionChanged(let path, let row, let dimension, let expected):
             "\(path) row \(row) has dimension \(dimension) where \(expected) was expected; all rows must be alike"
         case .noEmbedding(let path, let rowsTried, let firstReason):
-            "\(path) has no row with an embedding (\(rowsTried) read)"
+            "\(path) has no row that can be used (\(rowsTried) read)"
                 + (firstReason.map { "; first fault: \($0)" } ?? "")
         case .malformedArchive(let path, let reason):
             "\(path) is not a whole .npz archive: \(reason); write it with numpy.savez"

@@ -73,7 +73,7 @@ extension LMDBError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .notFound(let path):
-            "\(path) does not exist; create it, or open its environment with createDirectory."
+            "\(path) does not exist; make that folder, or name another."
         case .notADirectory(let path):
             "\(path) is not a folder; name the folder that holds data.mdb."
         case .permissionDenied(let path, let errno):

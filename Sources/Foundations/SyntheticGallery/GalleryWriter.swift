@@ -79,9 +79,8 @@ package struct GalleryWriter {
     /// Writes the folder; does nothing if it is already complete.
     ///
     /// - Parameter progress: called after every batch and at the end.
-    /// - Throws: `occupied` if something else is at `path`; nothing is left behind but perhaps the partial folder,
-    ///   which
-    ///   the next run replaces.
+    /// - Throws: `occupied` if something else is at `path`. Nothing is left behind; a partial folder of a process that
+    ///   was killed is replaced by the next run.
     package func write(to path: String, progress: (GalleryProgress) -> Void = { _ in }) throws(GalleryError) {
         if Self.isComplete(at: path, parameters: gallery.parameters, output: output) {
             progress(GalleryProgress(facesWritten: gallery.faceCount, probesWritten: output.probeCount))
@@ -91,6 +90,16 @@ package struct GalleryWriter {
         let partial = "\(path).partial"
         try GalleryFolder.removeFiles(Self.fileNames, in: partial)
         try GalleryFolder.create(partial)
+        do throws(GalleryError) {
+            try writeFiles(to: partial, progress: progress)
+            try GalleryFolder.rename(partial, to: path)
+        } catch {
+            try? GalleryFolder.removeFiles(Self.fileNames, in: partial)
+            throw error
+        }
+    }
+
+    private func writeFiles(to partial: String, progress: (GalleryProgress) -> Void) throws(GalleryError) {
         do throws(EmbeddingFileError) {
             let kindCounts = try writeFaces(to: partial, progress: progress)
             let matedCount = try writeProbes(to: partial, progress: progress)
@@ -107,7 +116,6 @@ package struct GalleryWriter {
         } catch {
             throw .file(error)
         }
-        try GalleryFolder.rename(partial, to: path)
     }
 
     /// - Returns: how many faces are of each kind.

@@ -59,6 +59,36 @@ import mien
         #expect(result.output.isEmpty)
     }
 
+    @Test(arguments: [
+        (["status", "--timeout", "0"], "--timeout must be more than 0 and at most 86400 seconds."),
+        (["status", "--timeout", "-1"], "--timeout must be more than 0 and at most 86400 seconds."),
+        (["status", "--workers", "-1"], "--workers must not be negative."),
+        (["face", "list", "people", "--limit", "-1"], "--limit must be at least 1."),
+        (["import", "people", "--embeddings", "a.npy", "--from-row", "-1"], "--from-row must not be negative."),
+        (["import", "people", "--embeddings", "a.npy", "--batch", "-1"], "--batch must be from 1 to 4096."),
+        (["generate", "folder", "--faces", "1", "--probes", "-1"], "--probes must be from 0 to 1000000."),
+    ])
+    func aNumberOutOfRangeIsToldWithItsRange(arguments: [String], sentence: String) async {
+        let result = await mienCommand(arguments)
+        #expect(result.status == 64)
+        #expect(result.error.hasPrefix("mien: \(sentence)\n"), "\(result.error)")
+    }
+
+    /// The words of the cluster's sentences for programs are another's to change: what is not found stays as it is.
+    @Test func adviceForProgramsIsSaidInOptions() {
+        #expect(
+            CommandWords.translated(
+                "2 rows may be written; send the same batch again under the same idempotency key, which writes "
+                    + "nothing twice."
+            ) == "2 rows may be written; run the same command again, which writes nothing twice."
+        )
+        #expect(
+            CommandWords.translated("Give a longer deadline, or pass a minimum coverage.")
+                == "Give a longer --timeout, or pass --min-coverage."
+        )
+        #expect(CommandWords.translated("the disk is full") == "the disk is full")
+    }
+
     @Test func anAbsentClusterIsUnavailable() async {
         let result = await mienCommand(["status", "--coordinator", "127.0.0.1:1"])
         #expect(result.status == 69)
@@ -73,6 +103,16 @@ import mien
         }
         let wrong = await mienCommand(["status"], environment: ["MIEN_COORDINATOR": "nowhere"])
         #expect(wrong.status == 78)
+    }
+
+    @Test(arguments: [["status"], ["generate", "/nonexistent", "--faces", "1"], ["dev"], ["worker"], ["coordinator"]])
+    func variablesThatNothingReadsEndEveryVerb(verb: [String]) async {
+        let result = await mienCommand(verb, environment: ["MIEN_COORDINATR": "a:1", "MIEN_KERNEL_LEVEL": "banana"])
+        #expect(result.status == 78)
+        let lines = result.error.split(separator: "\n")
+        #expect(lines.count == 2)
+        #expect(lines[0].hasSuffix("MIEN_COORDINATR is not a known variable; did you mean MIEN_COORDINATOR?"))
+        #expect(lines[1].contains("MIEN_KERNEL_LEVEL must be one of scalar, neon, avx2, avx512, but is"))
     }
 
     @Test func theTokenComesFromAFileOrTheEnvironment() async throws {

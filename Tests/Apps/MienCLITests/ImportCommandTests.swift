@@ -177,6 +177,46 @@ import Testing
         }
     }
 
+    @Test func whereEveryRowIsBadTheSummaryAndTheReportAreWritten() async throws {
+        try await withPeople { cluster, command, folder in
+            let row = "[" + (0..<64).map { "\($0 + 1)" }.joined(separator: ",") + "]"
+            let file = try folder.write("faces.jsonl", "{\"id\":\"x\",\"embedding\":\(row)}\n{}\n")
+            let result = await mienCommand(
+                command + ["--embeddings", file, "--report", folder.file("refused.jsonl"), "--json"]
+            )
+            #expect(result.status == 1)
+            #expect(result.output.contains("\"rejected\": 2"))
+            #expect(result.error.hasSuffix("\nmien: \(file) has no row that can be imported: 2 rows refused\n"))
+            #expect(try folder.text("refused.jsonl").split(separator: "\n").count == 2)
+            #expect(cluster.current.enrolmentCount == 0)
+        }
+    }
+
+    /// The example and the keys of the help and of the README are those that a file may hold.
+    @Test func theDocumentedJSONLineIsRead() async throws {
+        let folder = try ScratchFolder()
+        let help = await mienCommand(["import", "--help"]).output
+        var root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
+        let line = try #require(help.split(separator: "\n").first { $0.hasPrefix("  {") }).dropFirst(2)
+        #expect(readme.contains("\n\(line)\n"))
+        var reader = try EmbeddingFile.open(path: try folder.write("a.jsonl", "\(line)\n"))
+        let batch = try #require(try reader.nextBatch(maximumRows: 2))
+        #expect(batch.problems.isEmpty)
+        let face = FaceMetadata(personID: "alice", attributes: ["gate": "4"])
+        #expect(batch.metadata == [FaceLineMetadata(id: FaceID(high: 0, low: 7), face: face)])
+        // A null stands for every key that may be left out, and an unknown key is a fault.
+        let keys = help.split(separator: "\n").drop { !$0.hasPrefix("Keys;") }.dropFirst()
+            .prefix { $0.hasPrefix("  ") }.compactMap { $0.split(separator: " ").first }
+        #expect(keys.count == 12)
+        #expect(keys.allSatisfy { readme.contains("`\($0)`") })
+        let nulls = keys.filter { $0 != "embedding" }.map { "\"\($0)\":null" } + ["\"embedding\":[1]"]
+        let all = try folder.write("all.jsonl", "{\(nulls.joined(separator: ","))}\n")
+        var everyKey = try EmbeddingFile.open(path: all)
+        #expect(try everyKey.nextBatch(maximumRows: 1)?.problems.isEmpty == true)
+    }
+
     @Test func filesThatCannotBeUsedEndBeforeAnythingIsSent() async throws {
         try await withPeople { cluster, command, folder in
             let text = try folder.write("text.npy", "1,2,3\n")
@@ -193,6 +233,25 @@ import Testing
             #expect(await mienCommand(command + ["--embeddings", file, "--ids", few]).status == 65)
             #expect(await mienCommand(command + ["--embeddings", file, "--from-row", "4"]).status == 65)
             #expect(cluster.current.enrolmentCount == 0)
+        }
+    }
+
+    @Test func aFileWithoutRowsIsRefused() async throws {
+        try await withPeople { cluster, command, folder in
+            let array = try embeddings(folder, 0)
+            let lines = try folder.write("blank.jsonl", "\n \n")
+            for file in [array, lines] {
+                let result = await mienCommand(command + ["--embeddings", file])
+                #expect(result.status == 65)
+                #expect(result.error == "mien: \(file) holds no rows; check what wrote it\n")
+                #expect(result.output.isEmpty)
+            }
+            let empty = try folder.write("empty.fvecs", "")
+            #expect(await mienCommand(command + ["--embeddings", empty]).status == 65)
+            #expect(cluster.current.enrolmentCount == 0)
+            // To go on at the end of a file that has been imported is no mistake.
+            let file = try embeddings(folder, 3)
+            #expect(await mienCommand(command + ["--embeddings", file, "--from-row", "3"]).status == 0)
         }
     }
 

@@ -163,7 +163,7 @@ import Testing
             let probes = ["--probes", folder.file("probes.npy")]
             let refused = await mienCommand(search + probes)
             #expect(refused.status == 69)
-            #expect(refused.error == "mien: no live worker holds shard 1\n")
+            #expect(refused.error == "mien: no live worker holds shard 1. Start it, or pass --min-coverage.\n")
             let partial = await mienCommand(search + probes + ["--min-coverage", "0.4"])
             #expect(partial.status == 0)
             #expect(partial.output.contains("coverage  1 of 2 shards, 1 of 2 faces (50.0 %, partial)\n"))

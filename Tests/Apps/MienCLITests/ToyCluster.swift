@@ -242,7 +242,10 @@ final class ToyCluster: RequestHandler {
         let faces = state.faces[collection] ?? [:]
         let missing = state.workersAreLive.indices.filter { !state.workersAreLive[$0] }
         if !missing.isEmpty, requirement == .full {
-            throw WireStatus(.incompleteCoverage, "no live worker holds shard \(missing[0])")
+            throw WireStatus(
+                .incompleteCoverage,
+                "no live worker holds shard \(missing[0]). Start it, or pass a minimum coverage."
+            )
         }
         let outcomes = probes.map { probe -> ProbeOutcome in
             let norm = probe.reduce(0) { $0 + $1 * $1 }.squareRoot()

@@ -86,7 +86,7 @@ struct WorkerConfigurationTests {
             """
         let found = try problems(
             ofWorker: yaml,
-            environment: ["MIEN_WORKER_DATTA": "x", "MIEN_LIMITS_MAX_K": "0", "MIEN_UNRELATED": "1"],
+            environment: ["MIEN_WORKER_DATTA": "x", "MIEN_LIMITS_MAX_K": "0", "UNRELATED": "1"],
             flags: ["worker.search_thread": "1", "worker.heartbeat_interval": "1d"],
             in: folder
         )
@@ -110,7 +110,7 @@ struct WorkerConfigurationTests {
         #expect(found.count == 11)
         #expect(
             found[8].hasPrefix(
-                "MIEN_WORKER_DATTA: MIEN_WORKER_DATTA is not a known key; did you mean MIEN_WORKER_DATA?"
+                "MIEN_WORKER_DATTA: MIEN_WORKER_DATTA is not a known variable; did you mean MIEN_WORKER_DATA? Known"
             )
         )
         #expect(

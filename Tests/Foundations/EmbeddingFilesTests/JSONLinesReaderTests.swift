@@ -65,12 +65,37 @@ import Testing
             problems.map(\.reason) == [
                 "line 3: dimension is 3 where 2 was expected", "line 4: key \"colour\" is unknown",
                 "line 5: needs an object at byte 0", "line 6: \"embedding\" ends where ',' or ']' was expected",
-                "line 7: \"id\" is not a UUID", "line 8: \"embedding\" is missing or empty",
+                "line 7: \"id\" is neither a UUID nor a whole number", "line 8: \"embedding\" is missing or empty",
                 "line 9: \"embedding\" has a number with a leading zero", "line 10: key \"embedding\" appears twice",
                 "line 11: \"embedding\" needs a number at byte 14", "line 12: text follows the object at byte 20",
                 "line 13: \"person\" has half a surrogate pair",
             ]
         )
+    }
+
+    @Test func idsAreUUIDsOrWholeNumbersAsInLabelFiles() throws {
+        let ids = [
+            "7", #""7""#, "18446744073709551615", #""\#(id)""#, "9007199254740993", "7.0", "-7", "1e3", "07", #""""#,
+            "18446744073709551616", "true",
+        ]
+        let path = folder.file("a.jsonl", ids.map { "{\"id\":\($0),\"embedding\":[1]}\n" }.joined())
+        var reader = try EmbeddingFile.open(path: path)
+        let batch = try #require(try reader.nextBatch(maximumRows: 20))
+        let numbers: [UInt64] = [7, 7, .max]
+        #expect(
+            batch.metadata?.prefix(5).map(\.id)
+                == numbers.map { FaceID(high: 0, low: $0) } + [id, FaceID(high: 0, low: 9_007_199_254_740_993)]
+        )
+        #expect(batch.problems.map(\.row) == Array(5...11))
+        #expect(batch.problems[0].reason == "line 6: \"id\" is neither a UUID nor a whole number")
+    }
+
+    @Test func whereADimensionIsWantedBadRowsAreProblemsThoughNoneIsGood() throws {
+        let path = folder.file("a.jsonl", "{}\n\nnot json\n")
+        var reader = try EmbeddingFile.open(path: path, wantedDimension: 2)
+        let batch = try #require(try reader.nextBatch(maximumRows: 10))
+        #expect(batch.values == [0, 0, 0, 0])
+        #expect(batch.problems.map(\.row) == [0, 1])
     }
 
     /// A bad first line must not decide about the others.
@@ -135,6 +160,8 @@ import Testing
             openFailure(path)
                 == .noEmbedding(path: path, rowsTried: 2, firstReason: "\"embedding\" is missing or empty")
         )
+        let blank = folder.file("blank.jsonl", " \n\n")
+        #expect(openFailure(blank) == .noRows(path: blank))
         let text = folder.file("a.txt", "hello\n")
         #expect(openFailure(text) == .unknownFormat(path: text))
     }

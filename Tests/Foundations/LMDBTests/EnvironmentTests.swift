@@ -8,6 +8,8 @@ import Testing
     @Test func missingFolderIsNamed() {
         let path = folder.path + "/missing"
         #expect(throws: LMDBError.notFound(path: path)) { try Environment(path: path) }
+        // For a person: options of this module mean nothing to them.
+        #expect("\(LMDBError.notFound(path: "/a"))" == "/a does not exist; make that folder, or name another.")
         #expect(throws: LMDBError.notFound(path: "a\0b")) { try Environment(path: "a\0b") }
         var options = EnvironmentOptions()
         options.createDirectory = true

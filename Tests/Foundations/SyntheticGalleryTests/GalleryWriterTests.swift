@@ -90,6 +90,25 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: "\(path).partial"))
     }
 
+    @Test func aRunThatFailsLeavesNothingBehind() throws {
+        let gallery = try SyntheticGallery(GalleryParameters(faceCount: 10, dimension: 64))
+        let path = "\(folder)/g"
+        // A file that cannot be opened stands for one that cannot be written.
+        #expect(throws: GalleryError.file(.writeFailed(path: "\(path).partial/probes.npy", errno: ENOENT))) {
+            try GalleryWriter(gallery).write(to: path) { progress in
+                guard progress.probesWritten == 0 else { return }
+                symlink("\(folder)/absent/file", "\(path).partial/probes.npy")
+            }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        #expect(throws: GalleryError.self) {
+            try GalleryWriter(gallery).write(to: path) { _ in
+                try? FileManager.default.createDirectory(atPath: "\(path)/taken", withIntermediateDirectories: true)
+            }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["g"])
+    }
+
     @Test func aFolderThatCannotBeMadeIsNamed() throws {
         let gallery = try SyntheticGallery(GalleryParameters(faceCount: 10, dimension: 64))
         try Data([1]).write(to: URL(fileURLWithPath: "\(folder)/file"))

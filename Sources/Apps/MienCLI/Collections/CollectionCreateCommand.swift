@@ -15,13 +15,16 @@ struct CollectionCreateCommand: ConsoleCommand {
 
     @Argument(help: "Name: 1-64 characters of a-z, 0-9, '_' and '-', beginning with a letter or digit.")
     var name: String
-    @Option(help: "Numbers of each embedding: a multiple of 8 from 64 to 2048.")
+    @Option(parsing: .unconditional, help: "Numbers of each embedding: a multiple of 8 from 64 to 2048.")
     var dimension: Int
     @Option(help: "Name of the model that makes the embeddings; those of another are refused.")
     var model: String
-    @Option(help: "Shards to divide the collection into; as many as there are workers unless given.")
+    @Option(
+        parsing: .unconditional,
+        help: "Shards to divide the collection into; as many as there are workers unless given."
+    )
     var shards: Int?
-    @Option(name: .customLong("copies"), help: "Copies of each shard.")
+    @Option(name: .customLong("copies"), parsing: .unconditional, help: "Copies of each shard.")
     var copies = 1
     @Option(help: "How embeddings are stored: float16 or float32.", transform: ArgumentText.precision)
     var precision = CollectionOptions.Precision.float16

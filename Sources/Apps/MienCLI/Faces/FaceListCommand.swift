@@ -15,7 +15,7 @@ struct FaceListCommand: ConsoleCommand {
 
     @Argument(help: "Name of the collection.")
     var name: String
-    @Option(help: "Faces to list.")
+    @Option(parsing: .unconditional, help: "Faces to list: 1 or more.")
     var limit = 20
     @Flag(help: "List every face.")
     var all = false

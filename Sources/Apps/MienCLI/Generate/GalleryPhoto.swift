@@ -25,8 +25,18 @@ struct GalleryPhoto {
         return reader.rowCount == faceCount && reader.dimension == dimension
     }
 
-    /// Writes the files from the gallery's own probes; a file appears whole or not at all.
+    /// Writes the files from the gallery's own probes; a file appears whole or not at all, and nothing of it is left
+    /// behind.
     func write(dimension: Int) throws(CommandFailure) {
+        do throws(CommandFailure) {
+            try writeFiles(dimension: dimension)
+        } catch {
+            for path in [truth, embeddings] { _ = unsafe unlink(path + ".partial") }
+            throw error
+        }
+    }
+
+    private func writeFiles(dimension: Int) throws(CommandFailure) {
         guard let lines = FileManager.default.contents(atPath: "\(folder)/probe-truth.jsonl") else {
             throw CommandFailure(.fileSystem, "\(folder)/probe-truth.jsonl cannot be read")
         }

@@ -21,21 +21,21 @@ struct GenerateCommand: ConsoleCommand {
 
     @Argument(help: ArgumentHelp("Folder to write.", valueName: "folder"))
     var folder: String
-    @Option(help: "Number of faces.")
+    @Option(parsing: .unconditional, help: "Number of faces.")
     var faces: Int
-    @Option(help: "Number of probes.")
+    @Option(parsing: .unconditional, help: "Number of probes.")
     var probes = 1000
     @Option(help: "Kind of images: wild, mugshot or surveillance.")
     var profile = GalleryProfile.wild
-    @Option(help: "Numbers of each embedding: a multiple of 8 from 64 to 2048.")
+    @Option(parsing: .unconditional, help: "Numbers of each embedding: a multiple of 8 from 64 to 2048.")
     var dimension = 512
-    @Option(help: "Effective dimension of the faces (140 at dimension 512 unless given).")
+    @Option(parsing: .unconditional, help: "Effective dimension of the faces (140 at dimension 512 unless given).")
     var effectiveDimension: Double?
-    @Option(help: "Equal seeds give equal galleries.")
+    @Option(parsing: .unconditional, help: "Equal seeds give equal galleries.")
     var seed: UInt64 = 1
     @Option(help: "float32 or float16 for embeddings.npy.")
     var precision = NpyPrecision.float32
-    @Option(help: "Rows after the faces that an import must refuse or repair.")
+    @Option(parsing: .unconditional, help: "Rows after the faces that an import must refuse or repair.")
     var hostileRows = 0
     @Flag(help: "Write JSON for programs.")
     var json = false

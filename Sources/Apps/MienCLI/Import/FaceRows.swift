@@ -36,9 +36,11 @@ struct FaceRows {
     /// - Parameters:
     ///   - model: of the collection; a JSON line that names another is refused.
     ///   - dimension: of the collection; a JSON line of another is refused.
+    /// - Throws: also for a file without rows: nobody means to import nothing.
     init(_ files: FaceFiles, model: String, dimension: Int) throws(EmbeddingFileError) {
         reader = try EmbeddingFile.open(path: files.embeddings, member: files.member, wantedDimension: dimension)
         let count = reader.rowCount
+        guard count != 0 else { throw .noRows(path: files.embeddings) }
         if let path = files.ids { ids = try LabelReader(path: path, expectedRowCount: count) }
         if let path = files.persons { persons = try LabelReader(path: path, expectedRowCount: count) }
         if let path = files.externalIDs { externalIDs = try LabelReader(path: path, expectedRowCount: count) }
@@ -83,7 +85,7 @@ struct FaceRows {
             if let claimed = line?.model, claimed != model { problem = RowRejection.wrongModel.reason }
             var id = line?.id
             if let ids {
-                id = ids[offset].flatMap(Self.id)
+                id = ids[offset].flatMap(FaceLabel.id)
                 if id == nil { problem = "the id is neither a UUID nor a whole number" }
             }
             if let problem {
@@ -101,11 +103,6 @@ struct FaceRows {
         }
         batch.problems.sort { $0.row < $1.row }
         return batch
-    }
-
-    /// A UUID, or a whole number, which stands for the UUID of that value.
-    static func id(_ label: String) -> FaceID? {
-        FaceID(label) ?? UInt64(label).map { FaceID(high: 0, low: $0) }
     }
 
     /// The id of a row that has none: the same for the same row of the same file, so that an import done again ends in

@@ -12,11 +12,30 @@ struct ImportCommand: ConsoleCommand {
         discussion: """
             EXAMPLE
               mien import people --embeddings faces.npy --ids ids.txt --persons persons.txt
+              mien import people --embeddings faces.jsonl --report refused.jsonl
 
             Labels are text files with one label per line, or .npy arrays. Ids are UUIDs or whole numbers; \
             rows without ids get one made of their number and content, so that the same file imported twice, \
             or again after an interruption, ends in the same collection. A bad row is told of and the rest \
             goes on; the command then ends with status 1.
+
+            JSON Lines hold one face per line:
+
+              {"id":7,"embedding":[0.12,-0.5],"person":"alice","attributes":{"gate":"4"}}
+
+            Keys; all but embedding may be left out, and no others are taken:
+              embedding     as many numbers as the collection's dimension
+              id            UUID or whole number, as in --ids
+              person        person id
+              external_id   your own name of the image
+              image_id      id of the image that the face was found in
+              bounding_box  [left, top, width, height] as shares of the image
+              quality       number
+              confidence    number
+              created       time: 2026-01-31T12:00:00Z, or seconds since 1970
+              expires       time
+              attributes    object of strings
+              model         model that made the embedding; must be the collection's
             """
     )
 
@@ -37,13 +56,21 @@ struct ImportCommand: ConsoleCommand {
     var externalIDs: String?
     @Option(help: "Model that made the embeddings; the collection's unless given.")
     var model: String?
-    @Option(help: ArgumentHelp("Begin at this row, counted from 0.", valueName: "row"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Begin at this row, counted from 0.", valueName: "row"))
     var fromRow = 0
     @Option(help: ArgumentHelp("File for every refused row, as JSON Lines.", valueName: "file"))
     var report: String?
-    @Option(name: .customLong("batch"), help: ArgumentHelp("Rows of one request.", valueName: "rows"))
+    @Option(
+        name: .customLong("batch"),
+        parsing: .unconditional,
+        help: ArgumentHelp("Rows of one request.", valueName: "rows")
+    )
     var batchRowCount = 1000
-    @Option(name: .customLong("in-flight"), help: ArgumentHelp("Requests under way at once.", valueName: "count"))
+    @Option(
+        name: .customLong("in-flight"),
+        parsing: .unconditional,
+        help: ArgumentHelp("Requests under way at once.", valueName: "count")
+    )
     var inFlightLimit = 4
     @OptionGroup var connection: ConnectionOptions
 
@@ -98,7 +125,12 @@ struct ImportCommand: ConsoleCommand {
                 ? tally.json(collection: name, elapsed: elapsed).document
                 : tally.text(collection: name, elapsed: elapsed)
         )
-        if tally.rejected > 0 { throw CommandFailure(.no, "\(NumberText.counted(tally.rejected, "row")) refused") }
+        guard tally.rejected > 0 else { return }
+        let refused = "\(NumberText.counted(tally.rejected, "row")) refused"
+        throw CommandFailure(
+            .no,
+            tally.rejected < tally.rowCount ? refused : "\(embeddings) has no row that can be imported: \(refused)"
+        )
     }
 
     private func open(model: String, dimension: Int) throws(CommandFailure) -> FaceRows {

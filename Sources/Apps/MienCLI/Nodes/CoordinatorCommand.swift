@@ -2,7 +2,7 @@ import ArgumentParser
 import NodeConfiguration
 import NodeServer
 
-struct CoordinatorCommand: ConsoleCommand {
+struct CoordinatorCommand: NodeCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator",
         abstract: "Run a coordinator.",

@@ -2,7 +2,7 @@ import ArgumentParser
 import NodeConfiguration
 import NodeServer
 
-struct DevCommand: ConsoleCommand {
+struct DevCommand: NodeCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev",
         abstract: "Run a whole cluster in one process: a coordinator and some workers.",
@@ -14,7 +14,7 @@ struct DevCommand: ConsoleCommand {
             """
     )
 
-    @Option(help: "Number of workers: 1 to 64; 3 unless given.")
+    @Option(parsing: .unconditional, help: "Number of workers: 1 to 64; 3 unless given.")
     var workers: Int?
     @OptionGroup var node: NodeOptions
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import NodeConfiguration
 import NodeServer
 
-struct WorkerCommand: ConsoleCommand {
+struct WorkerCommand: NodeCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
         abstract: "Run a worker.",

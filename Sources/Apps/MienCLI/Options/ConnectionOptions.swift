@@ -36,7 +36,10 @@ struct ConnectionOptions: ParsableArguments {
     )
     var trustRoots: String?
 
-    @Option(help: ArgumentHelp("Longest time of one request, in seconds.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Longest time of one request, in seconds.", valueName: "seconds")
+    )
     var timeout: Double = 30
 
     @Flag(help: "Write JSON for programs.")
@@ -44,7 +47,7 @@ struct ConnectionOptions: ParsableArguments {
 
     func validate() throws {
         guard timeout > 0, timeout <= 86_400 else {
-            throw ValidationError("--timeout must be from 0 to 86400 seconds.")
+            throw ValidationError("--timeout must be more than 0 and at most 86400 seconds.")
         }
     }
 

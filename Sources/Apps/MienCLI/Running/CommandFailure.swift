@@ -36,7 +36,7 @@ struct CommandFailure: Error, Equatable {
             case .storageFull, .corruptData: .fileSystem
             default: .internalError
             }
-        message = error.message
+        message = CommandWords.translated(error.message)
     }
 
     init(_ error: EmbeddingFileError) {

@@ -1,9 +1,13 @@
 import ArgumentParser
+import NodeConfiguration
 
 /// A command that runs on a console and says in its failure how the process ends.
 protocol ConsoleCommand: AsyncParsableCommand {
     func run(on console: Console) async throws(CommandFailure)
 }
+
+/// A command that runs a node: its configuration checks the environment, with everything else.
+protocol NodeCommand: ConsoleCommand {}
 
 extension ConsoleCommand {
     mutating func run() async throws {
@@ -32,6 +36,7 @@ package enum CommandRun {
             }
         }
         do throws(CommandFailure) {
+            if !(command is any NodeCommand) { try checkEnvironment(console.environment) }
             try await command.run(on: console)
             return 0
         } catch {
@@ -39,6 +44,13 @@ package enum CommandRun {
                 for line in error.message.split(separator: "\n") { console.writeError("mien: \(line)\n") }
             }
             return error.status.rawValue
+        }
+    }
+
+    private static func checkEnvironment(_ environment: [String: String]) throws(CommandFailure) {
+        let problems = EnvironmentVariables.problems(in: environment)
+        guard problems.isEmpty else {
+            throw CommandFailure(.configuration, problems.map(\.description).joined(separator: "\n"))
         }
     }
 

@@ -54,6 +54,7 @@ struct SearchCommand: ConsoleCommand {
     var effort = SearchOptions.Effort.recall(0.99)
     @Option(
         name: .customLong("min-coverage"),
+        parsing: .unconditional,
         help: "Take an answer that covers at least this share (0 to 1) of the faces."
     )
     var minimumCoverage: Double?

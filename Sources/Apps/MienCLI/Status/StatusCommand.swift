@@ -14,7 +14,7 @@ struct StatusCommand: ConsoleCommand {
             """
     )
 
-    @Option(help: "Also end with status 69 while fewer workers than these are live.")
+    @Option(parsing: .unconditional, help: "Also end with status 69 while fewer workers than these are live.")
     var workers: Int?
     @OptionGroup var connection: ConnectionOptions
 

@@ -78,16 +78,9 @@ struct LayeredConfiguration {
         throw NodeConfigurationError(problems: problems.sorted { ConfigurationPlace.precedes($0.place, $1.place) })
     }
 
-    /// Environment names in our sections and flags that are no keys: mistyped, and silently without effect otherwise.
+    /// Variables and flags that are no keys: mistyped, and silently without effect otherwise.
     private mutating func checkNames() {
-        let known = KeyCatalogue.all.map(\.environmentName)
-        let sectionPrefixes = YAMLFile.names(in: "").filter(YAMLFile.isSection).map { Self.environmentName($0) + "_" }
-        for name in environment.keys where !known.contains(name) {
-            guard let prefix = sectionPrefixes.first(where: name.hasPrefix) else { continue }
-            let nearest = NearestKey.find(name, among: known)
-            let alike = known.filter { $0.hasPrefix(prefix) }.sorted()
-            problems.append(.unknownKey(.environment(name: name), key: name, nearest: nearest, known: alike))
-        }
+        problems += EnvironmentVariables.problems(in: environment)
         for path in flags.keys.sorted() where !KeyCatalogue.all.contains(where: { $0.path == path }) {
             problems.append(.unknown(path, at: .commandLine))
         }

@@ -23,8 +23,9 @@ package struct FaceLineMetadata: Sendable, Equatable {
 ///  "quality":90,"confidence":99.1,"created":"2026-01-31T12:00:00Z","expires":1769860800,"attributes":{"a":"b"},
 ///  "model":"…"}
 /// ```
-/// (in one line). Only `embedding` is required; `null` is as if absent; times are seconds since 1970 or RFC 3339 text;
-/// an unknown or repeated key is a fault of the line.
+/// (in one line). Only `embedding` is required; `null` is as if absent; an id is a UUID or a whole number
+/// (``FaceLabel``); times are seconds since 1970 or RFC 3339 text; an unknown or repeated key is a fault of the line.
+/// `mien import --help` and the README say the same to users.
 package struct FaceLine: Sendable, Equatable {
     package var embedding: [Float]
     package var metadata: FaceLineMetadata
@@ -66,7 +67,9 @@ package struct FaceLine: Sendable, Equatable {
             switch key {
             case "embedding": embedding = try scanner.floats(limit: embeddingFileDimensionLimit)
             case "id":
-                guard let id = FaceID(try scanner.string()) else { throw JSONFault("is not a UUID") }
+                guard let id = FaceLabel.id(try scanner.stringOrNumberText()) else {
+                    throw JSONFault("is neither a UUID nor a whole number")
+                }
                 metadata.id = id
             case "person": metadata.face.personID = try scanner.string()
             case "external_id": metadata.face.externalImageID = try scanner.string()

@@ -1,7 +1,7 @@
 /// Reads faces from JSON Lines; a bad line is a problem of its row, the rest goes on.
 ///
-/// Blank lines are passed over and count as no row. The dimension is the one that is
-/// wanted, if some line has it, and that of the first good line otherwise.
+/// Blank lines are passed over and count as no row. The dimension is the one that is wanted, if some line has it or no
+/// line is good, and that of the first good line otherwise.
 struct JSONLinesReader: EmbeddingReader {
     /// Longest line, without its end.
     static let lineLimitBytes = 1 << 20
@@ -34,7 +34,8 @@ struct JSONLinesReader: EmbeddingReader {
             case .failure(let fault): firstReason = firstReason ?? fault.reason
             }
         }
-        guard let found else {
+        guard rowsTried > 0 else { throw .noRows(path: file.path) }
+        guard let found = found ?? wantedDimension else {
             throw .noEmbedding(path: file.path, rowsTried: rowsTried, firstReason: firstReason)
         }
         dimension = found

@@ -177,6 +177,15 @@ struct JSONScanner {
         return unsafe strtod(String(decoding: text[start..<position], as: UTF8.self), nil)
     }
 
+    /// A string, or a number as it is written, which keeps whole numbers exact.
+    mutating func stringOrNumberText() throws(JSONFault) -> String {
+        skipBlanks()
+        if byte == UInt8(ascii: "\"") { return try string() }
+        let start = position
+        _ = try number()
+        return String(decoding: text[start..<position], as: UTF8.self)
+    }
+
     private static let powersOfTen: [Double] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
         1e20, 1e21, 1e22,

@@ -29,6 +29,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private let helloDeadline: NIODeadline
     private let keepAlive: TimeAmount
     private let peerName: String
+    /// What TLS trusts, to name it where it does not; nil for the machine's roots.
+    private let trustRootsFile: String?
     private let openness: ConnectionOpenness
     let helloReply: EventLoopPromise<HelloReply>
 
@@ -49,6 +51,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         helloDeadline: NIODeadline,
         keepAlive: TimeAmount,
         peerName: String,
+        trustRootsFile: String?,
         openness: ConnectionOpenness,
         helloReply: EventLoopPromise<HelloReply>
     ) {
@@ -56,6 +59,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         self.helloDeadline = helloDeadline
         self.keepAlive = keepAlive
         self.peerName = peerName
+        self.trustRootsFile = trustRootsFile
         self.openness = openness
         self.helloReply = helloReply
     }
@@ -156,7 +160,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(TransportFailure.status(for: error, peer: peerName))
+        close(TransportFailure.status(for: error, peer: peerName, trustRootsFile: trustRootsFile))
     }
 
     private var connectionLost: WireStatus {

@@ -85,7 +85,7 @@ package final class WireConnection: Sendable {
             let peer = try await parts.helloReply.get()
             return WireConnection(peer: peer, address: address, parts: parts)
         } catch {
-            throw TransportFailure.status(for: error, peer: "\(address)")
+            throw TransportFailure.status(for: error, peer: "\(address)", trustRootsFile: tls?.trustRootsFile)
         }
     }
 
@@ -111,6 +111,7 @@ package final class WireConnection: Sendable {
             helloDeadline: deadline.instant,
             keepAlive: TimeAmount(clamping: keepAlive),
             peerName: "\(address)",
+            trustRootsFile: tls?.trustRootsFile,
             openness: openness,
             helloReply: promise
         )

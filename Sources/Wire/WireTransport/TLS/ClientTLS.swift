@@ -3,6 +3,8 @@ import NIOSSL
 /// What a calling side needs to speak TLS: loaded and checked once.
 package struct ClientTLS: Sendable {
     let context: NIOSSLContext
+    /// To name it when a server is not trusted.
+    let trustRootsFile: String?
 
     /// - Parameters:
     ///   - trustRootsFile: PEM: who may sign the servers' certificates; nil for the system's roots.
@@ -14,6 +16,7 @@ package struct ClientTLS: Sendable {
         certificateFile: String? = nil,
         privateKeyFile: String? = nil
     ) throws(TLSError) {
+        self.trustRootsFile = trustRootsFile
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
         if let trustRootsFile { configuration.trustRoots = try TLSFiles.trustRoots(trustRootsFile) }
