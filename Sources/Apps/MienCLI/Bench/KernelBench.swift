@@ -55,7 +55,8 @@ final class KernelBench {
         unsafe weights = Self.aligned(probeCount * (Self.planeCount - heads) * CodePlane.dimension)
         for index in unsafe tables.indices { unsafe tables[index] = UInt8.random(in: 0...255, using: &random) }
         for index in unsafe weights.indices { unsafe weights[index] = Int8.random(in: -60...60, using: &random) }
-        unsafe outputs = .allocate(capacity: probeCount * max(Self.cachedRowCount, VectorKernels.maximumScanGroups * 16))
+        let slotCount = VectorKernels.maximumScanGroups * VectorKernels.groupRows
+        unsafe outputs = .allocate(capacity: probeCount * max(Self.cachedRowCount, slotCount))
         unsafe rowIDs = .allocate(capacity: unsafe outputs.count)
         unsafe scans = .allocate(capacity: probeCount)
         for probe in 0..<probeCount {
