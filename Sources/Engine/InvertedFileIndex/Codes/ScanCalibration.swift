@@ -19,8 +19,11 @@ package struct ScanCalibration: Hashable, Sendable {
 
         /// What a mate of this similarity, or with this estimate, seldom stays below.
         func least(for value: Float, deviations: Float) -> Float {
-            intercept + slope * value - deviations * deviation
+            expected(for: value) - deviations * deviation
         }
+
+        /// The middle of the line.
+        func expected(for value: Float) -> Float { intercept + slope * value }
     }
 
     /// From the estimate of the whole code to the one of its heads, which lacks the row's factor.
@@ -39,8 +42,7 @@ package struct ScanCalibration: Hashable, Sendable {
     func headLeast(for similarity: Float, deviations: Float) -> Float {
         let inherited = head.slope * whole.deviation
         let deviation = (head.deviation * head.deviation + inherited * inherited).squareRoot()
-        let estimate = whole.least(for: similarity, deviations: 0)
-        return head.least(for: estimate, deviations: 0) - deviations * deviation
+        return head.expected(for: whole.expected(for: similarity)) - deviations * deviation
     }
 
     /// Nothing is given up before the whole code is read; for tests and for codebooks of too few rows.

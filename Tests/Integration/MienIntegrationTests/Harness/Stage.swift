@@ -52,12 +52,23 @@ final class Stage {
 
     func text(_ name: String) throws -> String { try String(contentsOfFile: path(name), encoding: .utf8) }
 
-    /// A file system in memory of its own size; nil when the tests may not mount one.
-    func mountMemory(_ name: String, mebibytes: Int, isReadOnly: Bool = false) throws -> String? {
+    /// Whether the tests may mount file systems here: tried once.
+    static let mayMount: Bool = {
+        let place = FileManager.default.temporaryDirectory.appending(path: "mien-mount-\(getpid())").path
+        guard mkdir(place, 0o700) == 0 else { return false }
+        defer { rmdir(place) }
+        guard mount("tmpfs", place, "tmpfs", 0, "size=1m") == 0 else { return false }
+        return umount(place) == 0
+    }()
+
+    /// A file system in memory of its own size; for tests that run where ``mayMount`` is true.
+    func mountMemory(_ name: String, mebibytes: Int, isReadOnly: Bool = false) throws -> String {
         let place = path(name)
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         let flags = isReadOnly ? UInt(MS_RDONLY) : 0
-        guard mount("tmpfs", place, "tmpfs", flags, "size=\(mebibytes)m") == 0 else { return nil }
+        guard mount("tmpfs", place, "tmpfs", flags, "size=\(mebibytes)m") == 0 else {
+            throw StoryError("\(place) cannot be mounted")
+        }
         mounts.append(place)
         return place
     }
