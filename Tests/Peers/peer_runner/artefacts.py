@@ -19,6 +19,7 @@ from pathlib import Path
 
 from peer_runner.failure import Failure
 from peer_runner.gallery import Gallery
+from peer_runner.system import Footprint
 
 Build = Callable[[Gallery, Path, Path], None]
 """Builds from the gallery into the path given first; other artefacts are found in the folder given second."""
@@ -32,12 +33,14 @@ class Artefact:
         name: its name there.
         module: the module whose function `build_…` makes it.
         recipe: everything that decides its content; another recipe builds anew.
+        serves: whether searches read it, and not just other builds.
     """
 
     name: str
     module: str
     function: str
     recipe: str
+    serves: bool = True
 
     def ensure(self, gallery: Gallery, work: Path) -> None:
         """Builds it unless it is there."""
@@ -71,6 +74,17 @@ class Artefact:
         """Bytes of the file, or of all files of the folder."""
         path = work / self.name
         return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def footprint(parts: list[Artefact], work: Path, resident: int) -> Footprint:
+    """What a peer took to build from these parts, and takes to keep."""
+    records = [part.record(work) for part in parts]
+    return Footprint(
+        build_cpu_s=sum(float(record["cpu_s"]) for record in records),
+        build_wall_s=sum(float(record["wall_s"]) for record in records),
+        disk_bytes=sum(part.disk_bytes(work) for part in parts if part.serves),
+        resident_bytes=resident,
+    )
 
 
 def _build(name: str, module: str, function: str, recipe: str, gallery_folder: str, work_folder: str) -> None:

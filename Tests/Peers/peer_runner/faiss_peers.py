@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from peer_runner.artefacts import Artefact
+from peer_runner.artefacts import Artefact, footprint
 from peer_runner.gallery import Gallery, Matrix, Rows
 from peer_runner.memory import settled_bytes
-from peer_runner.system import Family, Footprint, LibraryPeer, Setting, Sweep, steps
+from peer_runner.system import Family, LibraryPeer, Setting, Sweep, steps
 
 # Any: its wrapped classes are not described to type checkers.
 faiss: Any = importlib.import_module("faiss")
@@ -163,7 +163,7 @@ class FaissPeer(LibraryPeer):
         recipe = f"{gallery.fingerprint} {self.version}"
         parts = [Artefact(f"{key}.index", MODULE, "build_codes", f"{recipe} {kind.factory(lists)}")]
         if has_lists:
-            parts.insert(0, Artefact("centroids.npy", MODULE, "build_centroids", f"{recipe} {lists}"))
+            parts.insert(0, Artefact("centroids.npy", MODULE, "build_centroids", f"{recipe} {lists}", serves=False))
         if is_reranked:
             parts.append(Artefact("float16.index", MODULE, "build_float16", recipe))
         for part in parts:
@@ -173,13 +173,7 @@ class FaissPeer(LibraryPeer):
         before = settled_bytes()
         self._codes = faiss.read_index(str(work / f"{key}.index"))
         self._index = faiss.IndexRefine(self._codes, copy) if is_reranked else self._codes
-        records = [part.record(work) for part in parts]
-        self._footprint = Footprint(
-            build_cpu_s=sum(float(record["cpu_s"]) for record in records),
-            build_wall_s=sum(float(record["wall_s"]) for record in records),
-            disk_bytes=sum(part.disk_bytes(work) for part in parts if part.name != "centroids.npy"),
-            resident_bytes=settled_bytes() - before + copy_bytes,
-        )
+        self._footprint = footprint(parts, work, settled_bytes() - before + copy_bytes)
 
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit

@@ -10,10 +10,10 @@ from pathlib import Path
 import hnswlib
 import numpy as np
 
-from peer_runner.artefacts import Artefact
+from peer_runner.artefacts import Artefact, footprint
 from peer_runner.gallery import Gallery, Matrix, Rows
 from peer_runner.memory import settled_bytes
-from peer_runner.system import Footprint, LibraryPeer, Setting, Sweep, steps
+from peer_runner.system import LibraryPeer, Setting, Sweep, steps
 
 VERSION = importlib.metadata.version("hnswlib")
 LINKS, BUILD_EFFORT = 16, 128
@@ -45,13 +45,7 @@ class HnswlibPeer(LibraryPeer):
         self._index = hnswlib.Index(space="ip", dim=gallery.dimension)
         self._index.load_index(str(work / "hnswlib.index"))
         self._index.set_num_threads(1)
-        record = part.record(work)
-        self._footprint = Footprint(
-            build_cpu_s=float(record["cpu_s"]),
-            build_wall_s=float(record["wall_s"]),
-            disk_bytes=part.disk_bytes(work),
-            resident_bytes=settled_bytes() - before,
-        )
+        self._footprint = footprint([part], work, settled_bytes() - before)
 
     def sweeps(self) -> list[Sweep]:
         return [[[Setting(f"ef {effort}", (effort,)) for effort in steps(self._match_limit, 4096)]]]

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import scann
 
-from peer_runner.artefacts import Artefact
+from peer_runner.artefacts import Artefact, footprint
 from peer_runner.gallery import Gallery, Matrix, Rows
 from peer_runner.memory import settled_bytes
-from peer_runner.system import Footprint, LibraryPeer, Setting, Sweep, steps
+from peer_runner.system import LibraryPeer, Setting, Sweep, steps
 
 VERSION = importlib.metadata.version("scann")
 
@@ -54,13 +54,7 @@ class ScannPeer(LibraryPeer):
         part.ensure(gallery, work)
         before = settled_bytes()
         self._searcher = scann.scann_ops_pybind.load_searcher(str(work / "scann"))
-        record = part.record(work)
-        self._footprint = Footprint(
-            build_cpu_s=float(record["cpu_s"]),
-            build_wall_s=float(record["wall_s"]),
-            disk_bytes=part.disk_bytes(work),
-            resident_bytes=settled_bytes() - before,
-        )
+        self._footprint = footprint([part], work, settled_bytes() - before)
 
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit
