@@ -5,20 +5,24 @@ package import LMDB
 extension PartitionTables {
     /// Lists a row under its face's person and external image.
     package func list(_ row: UInt32, of metadata: FaceMetadata, _ transaction: borrowing WriteTransaction) throws {
-        for (table, name) in [(byPerson, metadata.personID), (byExternalImage, metadata.externalImageID)] {
-            guard let name else { continue }
-            let key = NameKey(name: name, row: row)
+        for (table, key) in nameKeys(row, metadata) {
             try transaction.put(table, key: key, value: RecordSeal.seal(ByteWriter(), under: key))
         }
     }
 
     /// Takes back what ``list(_:of:_:)`` did.
     package func unlist(_ row: UInt32, of metadata: FaceMetadata, _ transaction: borrowing WriteTransaction) throws {
-        for (table, name) in [(byPerson, metadata.personID), (byExternalImage, metadata.externalImageID)] {
-            guard let name else { continue }
-            guard try transaction.delete(table, key: NameKey(name: name, row: row)) else {
+        for (table, key) in nameKeys(row, metadata) {
+            guard try transaction.delete(table, key: key) else {
                 throw PartitionStoreError.missing(table: Self.nameTable, key: UInt64(row))
             }
+        }
+    }
+
+    /// Where a row is listed.
+    private func nameKeys(_ row: UInt32, _ metadata: FaceMetadata) -> [(table: Table, key: NameKey)] {
+        [(byPerson, metadata.personID), (byExternalImage, metadata.externalImageID)].compactMap { table, name in
+            name.map { (table, NameKey(name: $0, row: row)) }
         }
     }
 
