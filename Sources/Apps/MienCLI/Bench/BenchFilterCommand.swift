@@ -18,26 +18,11 @@ struct BenchFilterCommand: ConsoleCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Folder of the gallery.", valueName: "folder"))
-    var gallery: String
-    @Option(help: ArgumentHelp("Folder of the partition; by default beside the gallery.", valueName: "folder"))
-    var partition: String?
-    @Option(
-        name: .customLong("effort"),
-        help: ArgumentHelp("An effort to measure; may be repeated.", valueName: "effort"),
-        transform: ArgumentText.partitionEffort
-    )
-    var efforts: [SearchEffort] = []
+    @OptionGroup var measured: IndexBenchOptions
     @Option(name: .customLong("share"), help: "Share of the faces that passes a filter; may be repeated.")
     var shares: [Double] = []
     @Option(help: "Probes to search.")
     var probes = 200
-    @Option(help: "Probes of a photo.")
-    var photo = 100
-    @Option(name: .customShort("k"), help: "Matches for each probe.")
-    var matchLimit = 10
-    @Option(help: "Rounds over efforts and filters.")
-    var rounds = 3
     @Option(
         name: .customLong("scattered-row-cost"),
         help: "What comparing a row takes, in codes scanned: 0 compares all that pass, inf scans always."
@@ -45,16 +30,11 @@ struct BenchFilterCommand: ConsoleCommand {
     var scatteredRowCost = PartitionOptions().scatteredRowCost
 
     func validate() throws {
-        guard probes > 0, photo > 0, rounds > 0, SearchParameters.matchLimitRange.contains(matchLimit) else {
-            throw ValidationError("--probes, --photo, --rounds and -k must be at least 1.")
-        }
+        guard probes > 0 else { throw ValidationError("--probes must be at least 1.") }
         guard shares.allSatisfy({ $0 > 0 && $0 <= 1 }) else {
             throw ValidationError("--share must be above 0 and at most 1.")
         }
         guard scatteredRowCost >= 0 else { throw ValidationError("--scattered-row-cost must be at least 0.") }
-        for effort in efforts {
-            if let problem = effort.problem { throw ValidationError(problem) }
-        }
     }
 
     private struct Row {
@@ -72,8 +52,8 @@ struct BenchFilterCommand: ConsoleCommand {
         var options = PartitionOptions()
         options.scatteredRowCost = scatteredRowCost
         let bench = try IndexBench(
-            gallery: gallery,
-            partition: partition ?? "\(gallery)/partition-filter",
+            gallery: measured.gallery,
+            partition: measured.partition ?? "\(measured.gallery)/partition-filter",
             listCount: 0,
             options: options,
             metadata: Self.metadata
@@ -83,9 +63,9 @@ struct BenchFilterCommand: ConsoleCommand {
         var rows = plan()
         let range = 0..<probeCount
         // Whatever is touched first is read from disk.
-        _ = try bench.search(range, effort: .full, matchLimit: matchLimit, batch: photo)
-        _ = try bench.search(0..<1, effort: .exact, matchLimit: matchLimit, batch: 1)
-        for round in 0..<rounds {
+        _ = try bench.search(range, effort: .full, matchLimit: measured.matchLimit, batch: measured.photo)
+        _ = try bench.search(0..<1, effort: .exact, matchLimit: measured.matchLimit, batch: 1)
+        for round in 0..<measured.rounds {
             for index in rows.indices {
                 let row = rows[index]
                 func pass(_ range: Range<Int>, batch: Int) throws(CommandFailure) -> IndexBench.Pass {
@@ -93,13 +73,13 @@ struct BenchFilterCommand: ConsoleCommand {
                         range,
                         effort: row.effort,
                         filter: row.filter,
-                        matchLimit: matchLimit,
+                        matchLimit: measured.matchLimit,
                         batch: batch
                     )
                 }
                 if round == 0 { rows[index].first = try pass(0..<1, batch: 1).cpuTime / .milliseconds(1) }
                 let single = try pass(range, batch: 1)
-                let photo = try pass(range, batch: photo)
+                let photo = try pass(range, batch: measured.photo)
                 rows[index].single.append(single.cpuTime / .milliseconds(1) / Double(probeCount))
                 rows[index].photo.append(photo.cpuTime / .milliseconds(1) / Double(probeCount))
                 rows[index].visited = Double(single.rowsVisited) / Double(probeCount)
@@ -127,7 +107,7 @@ struct BenchFilterCommand: ConsoleCommand {
             filters.append((NumberText.fixed(share * 100, 3) + " %", FaceFilter(createdBefore: end)))
         }
         filters.append(("one person", FaceFilter(personIDs: ["person-4711"])))
-        return (efforts.isEmpty ? [SearchEffort.default, .full, .exact] : efforts).flatMap { effort in
+        return (measured.efforts.isEmpty ? [SearchEffort.default, .full, .exact] : measured.efforts).flatMap { effort in
             filters.map { Row(name: $0.0, effort: effort, filter: $0.1) }
         }
     }

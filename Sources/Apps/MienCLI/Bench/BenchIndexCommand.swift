@@ -18,56 +18,39 @@ struct BenchIndexCommand: ConsoleCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Folder of the gallery.", valueName: "folder"))
-    var gallery: String
-    @Option(help: ArgumentHelp("Folder of the partition; by default beside the gallery.", valueName: "folder"))
-    var partition: String?
-    @Option(
-        name: .customLong("effort"),
-        help: ArgumentHelp("An effort to measure; may be repeated.", valueName: "effort"),
-        transform: ArgumentText.partitionEffort
-    )
-    var efforts: [SearchEffort] = []
+    @OptionGroup var measured: IndexBenchOptions
     @Option(help: "Inverted lists of a new partition; 0 chooses by its size.")
     var lists = 0
     @Option(help: "Probes to search.")
     var probes = 1000
-    @Option(help: "Probes of a photo.")
-    var photo = 100
-    @Option(name: .customShort("k"), help: "Matches for each probe.")
-    var matchLimit = 10
-    @Option(help: "Rounds over the efforts.")
-    var rounds = 3
     @Flag(help: "Answer lines of the standard input.")
     var interactive = false
     @Flag(help: "Write JSON for programs.")
     var json = false
 
     func validate() throws {
-        guard probes > 0, photo > 0, rounds > 0, lists >= 0, SearchParameters.matchLimitRange.contains(matchLimit)
-        else { throw ValidationError("--probes, --photo, --rounds and -k must be at least 1.") }
-        for effort in efforts {
-            if let problem = effort.problem { throw ValidationError(problem) }
+        guard probes > 0, lists >= 0 else {
+            throw ValidationError("--probes must be at least 1, --lists at least 0.")
         }
     }
 
     func run(on console: Console) async throws(CommandFailure) {
         let bench = try IndexBench(
-            gallery: gallery,
-            partition: partition ?? "\(gallery)/partition",
+            gallery: measured.gallery,
+            partition: measured.partition ?? "\(measured.gallery)/partition",
             listCount: lists
         ) { console.writeError("\($0)\n") }
         defer { bench.partition.close() }
         if interactive { return try IndexBenchDialogue(bench: bench).run(on: console) }
-        let efforts = efforts.isEmpty ? [SearchEffort.default, .full] : efforts
+        let efforts = measured.efforts.isEmpty ? [SearchEffort.default, .full] : measured.efforts
         var report = try IndexBenchReport(
             bench: bench,
-            gallery: gallery,
+            gallery: measured.gallery,
             probeCount: min(probes, bench.probeCount),
-            matchLimit: matchLimit
+            matchLimit: measured.matchLimit
         )
-        for _ in 0..<rounds {
-            for effort in efforts { try report.measure(effort, photo: photo) }
+        for _ in 0..<measured.rounds {
+            for effort in efforts { try report.measure(effort, photo: measured.photo) }
         }
         console.writeOutput(json ? report.json.document : report.text)
     }
