@@ -1,31 +1,17 @@
 // IEEE 754 binary16 by integer arithmetic, exactly as the F16C instructions round.
-#include <string.h>
-
 #include "kernels_scalar.h"
-
-static float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
 
 float vk_scalar_f16_to_f32(uint16_t half) {
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     const uint32_t exponent = (half >> 10) & 31, mantissa = half & 0x3ff;
-    if (exponent == 0) return float_of(sign | bits_of((float)mantissa * 0x1p-24f));
-    if (exponent < 31) return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
+    if (exponent == 0) return vk_float_of(sign | vk_bits_of((float)mantissa * 0x1p-24f));
+    if (exponent < 31) return vk_float_of(sign | (exponent + 112) << 23 | mantissa << 13);
     const uint32_t quiet = mantissa ? 0x400000 : 0;
-    return float_of(sign | 0x7f800000 | quiet | mantissa << 13);
+    return vk_float_of(sign | 0x7f800000 | quiet | mantissa << 13);
 }
 
 uint16_t vk_scalar_f32_to_f16(float value) {
-    const uint32_t bits = bits_of(value);
+    const uint32_t bits = vk_bits_of(value);
     const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
     uint32_t half;
     if (magnitude > 0x7f800000) {
@@ -37,7 +23,7 @@ uint16_t vk_scalar_f32_to_f16(float value) {
         half = (rebiased + 0xfff + ((rebiased >> 13) & 1)) >> 13;
     } else {
         // A subnormal half: one unit is 2^-24, the last place of floats in [0.5, 1), so that the sum rounds for us.
-        half = bits_of(float_of(magnitude) + 0.5f) - 0x3f000000;
+        half = vk_bits_of(vk_float_of(magnitude) + 0.5f) - 0x3f000000;
     }
     return (uint16_t)(sign | half);
 }

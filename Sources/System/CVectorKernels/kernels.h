@@ -56,12 +56,21 @@ VK_INLINE void vk_planes_of_segment(const struct vk_plane *planes, size_t plane_
 float vk_scalar_f16_to_f32(uint16_t half);
 uint16_t vk_scalar_f32_to_f16(float value);
 
-// The factor of a record as a float.
-VK_INLINE float vk_factor(uint16_t half) {
-    const uint32_t bits = ((uint32_t)half << 13) + ((uint32_t)(127 - 15) << 23);
+VK_INLINE float vk_float_of(uint32_t bits) {
     float value;
     __builtin_memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+VK_INLINE uint32_t vk_bits_of(float value) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// The factor of a record as a float.
+VK_INLINE float vk_factor(uint16_t half) {
+    return vk_float_of(((uint32_t)half << 13) + ((uint32_t)(127 - 15) << 23));
 }
 
 // Prefetches `bytes` from `offset` bytes behind `base`, line by line; the range need not exist.

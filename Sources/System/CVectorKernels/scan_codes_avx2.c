@@ -1,5 +1,6 @@
 #if defined(__x86_64__)
 
+#include "append_each.h"
 #include "kernels_avx2.h"
 
 #pragma clang attribute push(VK_TARGET_AVX2, apply_to = function)
@@ -75,11 +76,7 @@ VK_INLINE unsigned rows_above(vk_sums sums, int32_t threshold) {
 VK_INLINE size_t append_slots(vk_sums sums, unsigned mask, uint32_t first_slot, uint32_t *entries, size_t count) {
     uint16_t sum_of_slot[VK_GROUP_ROWS];
     _mm256_storeu_si256((__m256i *)sum_of_slot, sums);
-    for (; mask; mask &= mask - 1, count++) {
-        const unsigned v = (unsigned)__builtin_ctz(mask);
-        entries[count] = (first_slot + v) << 16 | sum_of_slot[v];
-    }
-    return count;
+    return append_each(sum_of_slot, mask, first_slot, entries, count);
 }
 
 // Spreads 32 bits of a plane to bytes of all ones or zeros, which select weights.
@@ -103,10 +100,6 @@ VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t 
     const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
-}
-
-VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
-    for (size_t r = 0; r < 4; r++) sums[r] += tail_sum(records[r], weights, tail_count);
 }
 
 #include "scan_stages.h"

@@ -66,6 +66,7 @@ VK_INLINE __m512i tail_lanes(const uint8_t *planes, const int8_t *weights, size_
     return _mm512_add_epi32(even, odd);
 }
 
+#define VK_TAIL_SUMS
 VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
     __m512i lanes[4];
     for (size_t r = 0; r < 4; r++) lanes[r] = tail_lanes(records[r], weights, tail_count);

@@ -46,10 +46,6 @@ VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t 
     return sum;
 }
 
-VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
-    for (size_t r = 0; r < 4; r++) sums[r] += tail_sum(records[r], weights, tail_count);
-}
-
 #include "scan_stages.h"
 
 void vk_scan_codes_scalar(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {

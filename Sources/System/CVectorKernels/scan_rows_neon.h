@@ -1,6 +1,7 @@
 // What the scans with and without dot product share: sums of a group, the slots among them above a threshold, records.
 #pragma once
 
+#include "append_each.h"
 #include "kernels_neon.h"
 
 // Sums of 16 rows, in row order.
@@ -23,11 +24,7 @@ VK_INLINE size_t append_slots(vk_sums sums, unsigned mask, uint32_t first_slot, 
     uint16_t sum_of_slot[VK_GROUP_ROWS];
     vst1q_u16(sum_of_slot, sums.low);
     vst1q_u16(sum_of_slot + 8, sums.high);
-    for (; mask; mask &= mask - 1, count++) {
-        const unsigned v = (unsigned)__builtin_ctz(mask);
-        entries[count] = (first_slot + v) << 16 | sum_of_slot[v];
-    }
-    return count;
+    return append_each(sum_of_slot, mask, first_slot, entries, count);
 }
 
 // Spreads 16 bits of a plane to bytes of all ones or zeros, which select weights.
@@ -44,8 +41,4 @@ VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t 
         }
     }
     return vaddlvq_s16(sums);
-}
-
-VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
-    for (size_t r = 0; r < 4; r++) sums[r] += tail_sum(records[r], weights, tail_count);
 }

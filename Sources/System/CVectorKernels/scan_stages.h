@@ -6,7 +6,8 @@
 //   append_slots(sums, mask, first_slot, entries, count)
 //                                                    writes slot << 16 | sum of the slots of `mask`, returns the new
 //                                                    count; may write 16
-//   tail_sums(records, weights, tail_count, sums)    adds the weights of the bits that are 1 to the sums of 4 records
+//   tail_sum(planes, weights, tail_count)            sum of the weights of the bits that are 1; or VK_TAIL_SUMS and
+//   tail_sums(records, weights, tail_count, sums)    which adds those of VK_RECORDS_TOGETHER records to their sums
 //
 // All probes pass over the heads together, so that they share loads and nibbles; then each reads the records of the
 // slots that were above its threshold, usually one in ten. Records are cache lines in no order that the processor could
@@ -24,6 +25,12 @@ enum { VK_MAX_SCAN_SLOTS = VK_MAX_SCAN_GROUPS * VK_GROUP_ROWS };
 
 // Records summed at a time.
 enum { VK_RECORDS_TOGETHER = 4 };
+
+#ifndef VK_TAIL_SUMS
+VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, size_t tail_count, int32_t *sums) {
+    for (size_t r = 0; r < VK_RECORDS_TOGETHER; r++) sums[r] += tail_sum(records[r], weights, tail_count);
+}
+#endif
 
 // Slots above the threshold of the heads, each in the high half, its sum in the low half.
 struct vk_passed {

@@ -28,18 +28,6 @@ static size_t random_below(size_t bound) {
     return (size_t)(random_bits() % bound);
 }
 
-static float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 // -limit ..< limit.
 static float random_float(float limit) {
     return ((float)(random_bits() >> 40) * 0x1p-23f - 1) * limit;
@@ -79,7 +67,7 @@ static int equal(const void *a, const void *b, size_t byte_count) {
 // Bits, except that any NaN equals any other: which of two NaNs goes through a sum is not stated.
 static int equal_floats(const float *a, const float *b, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (bits_of(a[i]) != bits_of(b[i]) && !(isnan(a[i]) && isnan(b[i]))) return 0;
+        if (vk_bits_of(a[i]) != vk_bits_of(b[i]) && !(isnan(a[i]) && isnan(b[i]))) return 0;
     }
     return 1;
 }
@@ -385,14 +373,14 @@ static void compare_conversions(const struct vk_kernels *kernels) {
     static float values[65536 * 6];
     size_t count = 0;
     for (uint32_t half = 0; half < 65536; half++) {
-        const uint32_t bits = bits_of(vk_scalar_f16_to_f32((uint16_t)half));
+        const uint32_t bits = vk_bits_of(vk_scalar_f16_to_f32((uint16_t)half));
         for (uint32_t middle = 0; middle < 2; middle++) {
-            for (uint32_t n = 0; n < 3; n++) values[count++] = float_of(bits + middle * 0x1000 + n - 1);
+            for (uint32_t n = 0; n < 3; n++) values[count++] = vk_float_of(bits + middle * 0x1000 + n - 1);
         }
     }
     compare_to_half(kernels, values, count);
     for (int repetition = 0; repetition < 4; repetition++) {
-        for (size_t i = 0; i < count; i++) values[i] = float_of((uint32_t)random_bits());
+        for (size_t i = 0; i < count; i++) values[i] = vk_float_of((uint32_t)random_bits());
         compare_to_half(kernels, values, count);
     }
     for (size_t tail = 0; tail <= 33; tail++) compare_to_half(kernels, values, tail);
