@@ -1,0 +1,119 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+/// Comparison of probes with stored embeddings.
+extension SearchPass {
+    /// Compares every probe with the live ones of some rows; the share of them that was done.
+    mutating func compare(
+        _ rowIDs: [UInt32],
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> Double {
+        for first in stride(from: 0, to: rowIDs.count, by: RowChunk.rowCount) {
+            if shouldStop() { return Double(first) / Double(rowIDs.count) }
+            // The rows of a block stay in cache from probe to probe.
+            let block = rowIDs[first..<min(rowIDs.count, first + RowChunk.rowCount)].filter { liveness.isLive($0) }
+            for probe in 0..<search.probes.rowCount { try compare(block, withProbe: probe, transaction) }
+            rowsVisited += UInt64(block.count * search.probes.rowCount)
+        }
+        return 1
+    }
+
+    /// Compares one probe with scattered live rows.
+    mutating func compare(
+        _ rowIDs: [UInt32],
+        withProbe probe: Int,
+        _ transaction: borrowing ReadTransaction
+    ) throws {
+        let floor = search.parameters.threshold ?? -.infinity
+        // Read once: within the loop, each use of a member of `self` would be a copy.
+        let rows = rows
+        try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
+            for (index, row) in rowIDs.enumerated() {
+                guard let pointer = try unsafe rows.row(row, transaction) else {
+                    throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+                }
+                unsafe pointers[index] = unsafe pointer
+            }
+            unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
+                unsafe search.probes.row(probe).withUnsafeBufferPointer { probe in
+                    unsafe RowKernel.similarities(
+                        probe: probe,
+                        rows: UnsafeBufferPointer(pointers),
+                        shape: rows.shape,
+                        into: similarities
+                    )
+                }
+                for (index, row) in rowIDs.enumerated() {
+                    let similarity = unsafe similarities[index]
+                    if similarity >= floor { offer(row, similarity, probe: probe) }
+                }
+            }
+        }
+    }
+
+    /// Compares every probe with every live row from `first` on, the first of a full chunk or of the tail; the share of
+    /// them that was done.
+    mutating func scanRows(
+        from first: UInt32,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> Double {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        let planned = Double(state.nextRow - first)
+        let tailCount = Int(state.nextRow - rows.sealedRow)
+        let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
+        var similarities = [Float](repeating: 0, count: search.probes.rowCount * blockRowCount)
+        for chunk in first / rowsPerChunk..<max(first, rows.sealedRow) / rowsPerChunk {
+            if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
+            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
+            unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
+        }
+        guard tailCount > 0 else { return 1 }
+        let tail = partition.tail(ofChunk: rows.sealedRow / rowsPerChunk)
+        try unsafe tail.withRows(count: tailCount, partition.tables, transaction) { bytes in
+            unsafe compare(bytes, tailCount, firstRow: rows.sealedRow, &similarities)
+        }
+        return 1
+    }
+
+    /// Compares every probe with rows side by side and offers those that live.
+    ///
+    /// - Parameter similarities: room for one of each row and probe.
+    mutating func compare(
+        _ bytes: UnsafeRawPointer,
+        _ rowCount: Int,
+        firstRow: UInt32,
+        _ similarities: inout [Float]
+    ) {
+        unsafe RowKernel.similarities(
+            probes: search.probes,
+            rows: bytes,
+            rowCount: rowCount,
+            shape: rows.shape,
+            into: &similarities
+        )
+        rowsVisited += UInt64(rowCount * search.probes.rowCount)
+        let floor = search.parameters.threshold ?? -.infinity
+        for probe in 0..<search.probes.rowCount {
+            var least = max(floor, best[probe].threshold)
+            unsafe similarities.withUnsafeBufferPointer { similarities in
+                for offset in 0..<rowCount {
+                    let similarity = unsafe similarities[probe * rowCount + offset]
+                    guard similarity >= least else { continue }
+                    let row = firstRow + UInt32(offset)
+                    guard liveness.isLive(row) else { continue }
+                    offer(row, similarity, probe: probe)
+                    least = max(floor, best[probe].threshold)
+                }
+            }
+        }
+    }
+
+    /// Offers a live row that is not below the search's threshold.
+    mutating func offer(_ row: UInt32, _ similarity: Float, probe: Int) {
+        best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
+    }
+}

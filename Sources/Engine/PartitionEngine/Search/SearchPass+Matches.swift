@@ -1,0 +1,40 @@
+internal import FaceModel
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+/// From rows to matches.
+extension SearchPass {
+    /// The matches of one probe; nil when more rows are as similar as the last match than were kept.
+    func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match]? {
+        let limit = search.parameters.matchLimit
+        var entries = kept.sorted()
+        if entries.count > limit {
+            let last = entries[limit - 1].score
+            if entries.count == room, entries[room - 1].score == last { return nil }
+            entries.removeAll { $0.score < last }
+        }
+        var matches: [(match: Match, row: UInt32)] = []
+        for entry in entries {
+            let row = UInt32(entry.id)
+            guard let key = try unsafe transaction.value(of: partition.tables.rowFaces, key: row),
+                let face = unsafe FaceID(keyBytes: key)
+            else { throw PartitionStoreError.missing(table: "rowFaces", key: entry.id) }
+            matches.append((Match(faceID: face, similarity: entry.score, metadata: FaceMetadata()), row))
+        }
+        matches.sort { Match.ranksBefore($0.match, $1.match) }
+        matches.removeLast(max(0, matches.count - limit))
+        for index in matches.indices {
+            let face = matches[index].match.faceID
+            guard let bytes = try unsafe transaction.value(of: partition.tables.faces, key: face) else {
+                throw PartitionStoreError.missing(table: "faces", key: face.high)
+            }
+            let record = try unsafe FaceRecord(bytes: bytes, face: face)
+            guard record.row == matches[index].row else {
+                throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
+            }
+            matches[index].match.metadata = record.metadata
+        }
+        return matches.map(\.match)
+    }
+}
