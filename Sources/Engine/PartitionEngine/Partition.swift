@@ -153,6 +153,16 @@ package final class Partition: Sendable {
         }
     }
 
+    /// What the file has of pages. Takes time in proportion to the list of free pages.
+    package func fileUse() throws(PartitionError) -> PartitionFileUse {
+        do {
+            let statistics = try environment.statistics()
+            return PartitionFileUse(usedByteCount: statistics.usedByteCount, freeByteCount: statistics.freeByteCount)
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
     private func fileByteCount() -> UInt64 {
         var status = stat()
         guard unsafe stat("\(environment.path)/data.mdb", &status) == 0 else { return 0 }
