@@ -27,6 +27,7 @@ package final class Partition: Sendable {
     let filterCache = FilterCache()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
+    let overwrittenRows = OverwrittenRows()
     private let sequence: Atomic<UInt64>
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
