@@ -27,6 +27,7 @@ package final class Partition: Sendable {
     let filterCache = FilterCache()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
+    let overwrittenRows = OverwrittenRows()
     private let sequence: Atomic<UInt64>
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
@@ -148,6 +149,16 @@ package final class Partition: Sendable {
                     rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount)
                 )
             }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// What the file has of pages. Takes time in proportion to the list of free pages.
+    package func fileUse() throws(PartitionError) -> PartitionFileUse {
+        do {
+            let statistics = try environment.statistics()
+            return PartitionFileUse(usedByteCount: statistics.usedByteCount, freeByteCount: statistics.freeByteCount)
         } catch {
             throw PartitionError(error)
         }

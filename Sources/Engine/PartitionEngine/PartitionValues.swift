@@ -126,3 +126,16 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.rowByteCount = rowByteCount
     }
 }
+
+/// What a partition's file has of pages.
+package struct PartitionFileUse: Hashable, Sendable {
+    /// Bytes of pages that were ever used; the file does not shrink.
+    package var usedByteCount: Int
+    /// Bytes of pages among them that later commits may take.
+    package var freeByteCount: Int
+
+    package init(usedByteCount: Int, freeByteCount: Int) {
+        self.usedByteCount = usedByteCount
+        self.freeByteCount = freeByteCount
+    }
+}

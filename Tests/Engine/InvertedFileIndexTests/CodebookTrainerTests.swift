@@ -166,6 +166,28 @@ struct CodebookTrainerTests {
         #expect(planes.map { "\($0.segment).\($0.bit)" } == ["0.0", "1.0", "0.1", "2.0", "0.2"])
     }
 
+    @Test func aPlanIsAlsoMadeOfItsBits() {
+        let energies = (0..<512).map { 1 / (Float($0) + 8.3) }
+        #expect(CodePlan(bits: [3, 1, 1]) == CodePlan.forSpectrum(energies))
+        #expect(Self.bits(CodePlan.forSpectrum(energies, planeCount: 4)) == [3, 1])
+        #expect(Self.bits(CodePlan(bits: [2, 0, 1])) == [2, 0, 1])
+    }
+
+    @Test func aCodebookMayBeTrainedForAGivenPlan() throws {
+        let sample = try Self.trained.get().sample
+        let plan = CodePlan(bits: [2])
+        let codebook = try CodebookTrainer.train(
+            sample: sample,
+            generation: 4,
+            listCount: 1,
+            plan: plan,
+            seed: 1,
+            shouldStop: { false }
+        )
+        #expect(codebook.plan == plan)
+        #expect(codebook.encode(embeddings: sample.values).codes.count == sample.rowCount * 32)
+    }
+
     @Test(arguments: [(64, 128), (72, 128), (120, 128), (128, 128), (192, 256), (256, 256), (264, 256), (384, 384)])
     func dimensionsArePaddedToWholeSegments(dimension: Int, coded: Int) {
         let plan = CodePlan.forSpectrum([Float](repeating: 1, count: dimension))

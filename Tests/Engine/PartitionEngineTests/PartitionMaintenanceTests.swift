@@ -135,22 +135,36 @@ struct PartitionMaintenanceTests {
         try fixture.delete(dead)
         #expect(try fixture.settle() > 0)
         #expect(try fixture.settle() == 0)
-        fixture.partition.close()
-        try fixture.change { tables, transaction in
-            let shape = RowChunk.Shape(dimension: 64, precision: .float16)
-            for chunk in UInt32(0)..<2 {
-                let bytes = try #require(try transaction.reading.value(of: tables.rows, key: chunk))
-                let view = try RowChunk(bytes, shape: shape)
-                try view.verify(chunk: chunk)
-                for row in 0..<128 {
-                    let isZero = view.rows[row * 128..<(row + 1) * 128].allSatisfy { $0 == 0 }
-                    #expect(isZero == (chunk == 0 && row < 32), "chunk \(chunk), row \(row)")
-                }
-            }
-        }
-        try fixture.reopen()
+        #expect(try fixture.overwrittenRows(ofChunk: 0) == Array(0..<32))
+        #expect(try fixture.overwrittenRows(ofChunk: 1) == [])
         #expect(try fixture.search([embeddings[40]], limit: 1).matches[0][0].faceID == FaceID(40))
         #expect(try fixture.search([embeddings[3]], limit: 256).matches[0].count == 224)
+    }
+
+    @Test func aChunkIsOverwrittenAgainOnceAnEighthOfItHasDiedSince() throws {
+        let (fixture, _) = try filled(256)
+        try fixture.delete((0..<16).map { FaceID($0) })
+        #expect(try fixture.settle() == 1)
+        try fixture.delete((16..<31).map { FaceID($0) })
+        #expect(try fixture.settle() == 0)
+        // What was overwritten is found again when nothing is remembered.
+        try fixture.reopen()
+        #expect(try fixture.settle() == 0)
+        try fixture.delete([FaceID(31)])
+        #expect(try fixture.settle() == 1)
+        #expect(try fixture.settle() == 0)
+        #expect(try fixture.overwrittenRows(ofChunk: 0) == Array(0..<32))
+    }
+
+    @Test func theFileSaysWhatOfItIsFree() throws {
+        let (fixture, _) = try filled(1024)
+        let full = try fixture.partition.fileUse()
+        #expect(full.usedByteCount > full.freeByteCount + 1024 * 64 * 2)
+        try fixture.delete((0..<1024).map { FaceID($0) })
+        try fixture.settle()
+        let empty = try fixture.partition.fileUse()
+        #expect(empty.usedByteCount >= full.usedByteCount)
+        #expect(empty.freeByteCount > full.freeByteCount + 1024 * 64 * 2)
     }
 
     @Test func expiryIsSeenBeforeItIsCarriedOut() throws {
@@ -277,6 +291,23 @@ extension PartitionFixture {
                 )
             }
         }
+        return rows
+    }
+}
+
+extension PartitionFixture {
+    /// Rows of a chunk whose bytes are all zero; the chunk is sound.
+    fileprivate func overwrittenRows(ofChunk chunk: UInt32) throws -> [Int] {
+        partition.close()
+        var rows: [Int] = []
+        try change { tables, transaction in
+            let shape = RowChunk.Shape(dimension: 64, precision: .float16)
+            let bytes = try #require(try transaction.reading.value(of: tables.rows, key: chunk))
+            let view = try RowChunk(bytes, shape: shape)
+            try view.verify(chunk: chunk)
+            rows = (0..<128).filter { row in view.rows[row * 128..<(row + 1) * 128].allSatisfy { $0 == 0 } }
+        }
+        try reopen()
         return rows
     }
 }

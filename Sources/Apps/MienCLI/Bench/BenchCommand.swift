@@ -12,10 +12,15 @@ struct BenchCommand: ParsableCommand {
               mien bench filter gallery --share 0.5 --share 0.01
               mien bench kernels
               mien bench overhead
+              mien bench codes --faces 100000
+
+            The last five are the experiments behind the layout of codes, lists and files; docs/decisions has \
+            what they decided.
             """,
         subcommands: [
             BenchSearchCommand.self, BenchIndexCommand.self, BenchFilterCommand.self, BenchKernelsCommand.self,
-            BenchOverheadCommand.self,
+            BenchOverheadCommand.self, BenchSpectrumCommand.self, BenchCodesCommand.self,
+            BenchAbandonCommand.self, BenchListsCommand.self, BenchChurnCommand.self,
         ]
     )
 }

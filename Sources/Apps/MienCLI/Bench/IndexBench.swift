@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import InvertedFileIndex
 import PartitionEngine
+import SyntheticGallery
 import Threads
 
 /// One partition in this process, made from a generated gallery: the index without sockets.
@@ -29,6 +30,8 @@ final class IndexBench {
     /// `[probeCount × dimension]`.
     let probes: [Float]
     private var rowOfFace: [FaceID: Int] = [:]
+    /// Inverted lists of the codebook, if it was made now.
+    private(set) var listCount = 0
     private let helpers: BoundedExecutor?
 
     var probeCount: Int { probes.count / Self.dimension }
@@ -56,21 +59,48 @@ final class IndexBench {
                 partition = try Partition.open(at: directory, options: options)
                 return
             }
-            partition = try Partition.create(
-                at: directory,
-                identity: Self.identity,
-                options: options
-            )
         } catch {
             throw CommandFailure(.fileSystem, "the partition in \(directory) cannot be used: \(error)")
         }
-        try build(
-            "\(gallery)/embeddings.npy",
-            ids: ids,
-            listCount: listCount,
-            metadata: metadata,
-            progress: progress
-        )
+        partition = try Self.newPartition(at: directory, options: options)
+        let embeddings = "\(gallery)/embeddings.npy"
+        var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: embeddings) }
+        guard reader.dimension == Self.dimension else {
+            throw CommandFailure(.badData, "\(embeddings) has dimension \(reader.dimension), not \(Self.dimension)")
+        }
+        try build(ids: ids, listCount: listCount, metadata: metadata, progress: progress) { _ in
+            try reader.nextBatch(maximumRows: Self.batchRows)?.values
+        }
+    }
+
+    /// Makes the partition from a gallery whose faces are made while they are enrolled.
+    init(
+        gallery: SyntheticGallery,
+        probes: [Float],
+        partition directory: String,
+        listCount: Int,
+        progress: (String) -> Void
+    ) throws(CommandFailure) {
+        self.probes = probes
+        helpers = nil
+        let ids = (0..<gallery.faceCount).map { gallery.faceID($0) }
+        for (row, id) in ids.enumerated() { rowOfFace[id] = row }
+        partition = try Self.newPartition(at: directory)
+        try build(ids: ids, listCount: listCount, metadata: { _ in FaceMetadata() }, progress: progress) { range in
+            range.isEmpty ? nil : gallery.faces(in: range)
+        }
+    }
+
+    /// An empty partition of its own collection.
+    static func newPartition(
+        at directory: String,
+        options: PartitionOptions = PartitionOptions()
+    ) throws(CommandFailure) -> Partition {
+        do {
+            return try Partition.create(at: directory, identity: identity, options: options)
+        } catch {
+            throw CommandFailure(.fileSystem, "the partition in \(directory) cannot be used: \(error)")
+        }
     }
 
     /// Ends the threads and closes the partition.
@@ -97,54 +127,74 @@ final class IndexBench {
         )
     }
 
+    /// Enrols all faces, trains a codebook and brings the index into shape.
+    ///
+    /// - Parameter nextValues: the embeddings of the next faces, of these or of fewer from the first on; nil at the end.
     private func build(
-        _ embeddings: String,
         ids: [FaceID],
         listCount: Int,
         metadata: (_ row: Int) -> FaceMetadata,
-        progress: (String) -> Void
+        progress: (String) -> Void,
+        nextValues: (Range<Int>) throws -> [Float]?
     ) throws(CommandFailure) {
-        var reader = try filing { () throws(EmbeddingFileError) in try EmbeddingFile.open(path: embeddings) }
-        guard reader.dimension == Self.dimension else {
-            throw CommandFailure(.badData, "\(embeddings) has dimension \(reader.dimension), not \(Self.dimension)")
-        }
         do {
             var clock = CPUClock()
-            while let batch = try reader.nextBatch(maximumRows: Self.batchRows) {
-                let range = batch.firstRow..<min(ids.count, batch.firstRow + batch.rowCount)
-                let values = Array(batch.values[..<(range.count * Self.dimension)])
+            var first = 0
+            while let values = try nextValues(first..<min(ids.count, first + Self.batchRows)) {
+                let range = first..<min(ids.count, first + values.count / Self.dimension)
+                if range.isEmpty { break }
                 _ = try partition.write(
                     [
                         WriteBatch(
                             key: .random(),
                             operation: .enrol(
                                 rows: range.map { EnrolRow(id: ids[$0], metadata: metadata($0)) },
-                                embeddings: EmbeddingMatrix(dimension: Self.dimension, values: values)
+                                embeddings: EmbeddingMatrix(
+                                    dimension: Self.dimension,
+                                    values: Array(values[..<(range.count * Self.dimension)])
+                                )
                             )
                         )
                     ],
                     epoch: 1
                 )
+                first = range.upperBound
             }
             progress("enrolled \(ids.count) faces: \(clock.lap())")
-            let codebook = try CodebookTrainer.train(
-                sample: partition.sample(count: min(ids.count, Self.sampleRows), seed: 1),
-                generation: 1,
-                listCount: listCount,
-                seed: 1,
-                shouldStop: { false }
-            )
-            progress("trained \(codebook.listCount) lists: \(clock.lap())")
-            progress("  planes: \(codebook.plan.planes.map { "\($0)" }.joined(separator: ", "))")
-            for (part, line) in [("heads", codebook.scanCalibration.head), ("whole", codebook.scanCalibration.whole)] {
-                progress("  \(part): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
-            }
-            try partition.install(codebook: codebook.encoded())
+            self.listCount = try Self.installCodebook(in: partition, listCount: listCount, progress: progress)
+            clock = CPUClock()
             while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) {}
             progress("folded and merged: \(clock.lap())")
         } catch {
             throw CommandFailure(.internalError, "the partition could not be made: \(error)")
         }
+    }
+
+    /// Trains a codebook on the partition's faces and installs it.
+    ///
+    /// - Parameter listCount: inverted lists; 0 chooses.
+    /// - Returns: how many it has.
+    static func installCodebook(
+        in partition: Partition,
+        listCount: Int,
+        progress: (String) -> Void
+    ) throws -> Int {
+        var clock = CPUClock()
+        let faceCount = Int(try partition.statistics().faceCount)
+        let codebook = try CodebookTrainer.train(
+            sample: partition.sample(count: min(faceCount, sampleRows), seed: 1),
+            generation: 1,
+            listCount: listCount,
+            seed: 1,
+            shouldStop: { false }
+        )
+        progress("trained \(codebook.listCount) lists: \(clock.lap())")
+        progress("  planes: \(codebook.plan.planes.map { "\($0)" }.joined(separator: ", "))")
+        for (part, line) in [("heads", codebook.scanCalibration.head), ("whole", codebook.scanCalibration.whole)] {
+            progress("  \(part): slope \(line.slope), deviation \(line.deviation), intercept \(line.intercept)")
+        }
+        try partition.install(codebook: codebook.encoded())
+        return codebook.listCount
     }
 
     private var team: SearchTeam {

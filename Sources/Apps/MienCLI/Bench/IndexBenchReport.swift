@@ -16,8 +16,6 @@ struct IndexBenchReport {
         var missed: [Int] = []
     }
 
-    private static let bandFloors: [Float] = [-1, 0.30, 0.35, 0.40, 0.45, 0.50, 0.60]
-
     private let bench: IndexBench
     private let probeCount: Int
     private let matchLimit: Int
@@ -37,8 +35,7 @@ struct IndexBenchReport {
         bands = exact.rows.enumerated().map { probe, rows in
             guard let best = rows.first, best >= 0, best < persons.count, truth.isMate(persons[best], ofProbe: probe)
             else { return nil }
-            let similarity = similarities[probe]
-            return Self.bandFloors.lastIndex { $0 <= similarity } ?? 0
+            return SimilarityBands.band(of: similarities[probe])
         }
     }
 
@@ -65,7 +62,7 @@ struct IndexBenchReport {
         measurements[index].reranked = Double(single.rowsReranked) / Double(probeCount)
         var agreed = 0
         var wanted = 0
-        var missed = [Int](repeating: 0, count: Self.bandFloors.count)
+        var missed = [Int](repeating: 0, count: SimilarityBands.count)
         for probe in 0..<probeCount {
             let found = Set(single.rows[probe])
             wanted += exact.rows[probe].count
@@ -77,7 +74,7 @@ struct IndexBenchReport {
     }
 
     private var mateCounts: [Int] {
-        Self.bandFloors.indices.map { band in bands.count { $0 == band } }
+        (0..<SimilarityBands.count).map { band in bands.count { $0 == band } }
     }
 
     var text: String {
@@ -88,7 +85,7 @@ struct IndexBenchReport {
         ])
         var misses = TextTable(
             [.init("mates missed, by similarity from")]
-                + Self.bandFloors.map { .init($0 < 0 ? "-1" : NumberText.fixed(Double($0), 2), .right) }
+                + SimilarityBands.names.map { .init($0, .right) }
         )
         let counts = mateCounts
         misses.append(["mates"] + counts.map { "\($0)" })
@@ -115,7 +112,7 @@ struct IndexBenchReport {
     var json: JSONValue {
         .object([
             ("faces", .count(bench.faceCount)), ("probes", .count(probeCount)), ("k", .count(matchLimit)),
-            ("band_floors", .array(Self.bandFloors.map { .number($0) })),
+            ("band_floors", .array(SimilarityBands.floors.map { .number($0) })),
             ("mates", .array(mateCounts.map { .count($0) })),
             (
                 "efforts",

@@ -12,6 +12,16 @@ package struct CodePlan: Hashable, Sendable {
         self.planes = planes
     }
 
+    /// The plan that keeps `bits[i]` bits, 0…4, of each component of segment `i`.
+    ///
+    /// Planes are read from the first segments' greatest bits on, which separates most rows from mates soonest.
+    package init(bits: [Int]) {
+        let planes = bits.enumerated().flatMap { segment, count in
+            (0..<count).map { CodePlane(segment: segment, bit: $0, of: count) }
+        }
+        self.init(planes: planes.sorted { ($0.bit + $0.segment, $0.bit) < ($1.bit + $1.segment, $1.bit) })
+    }
+
     /// Components of a rotated embedding: whole segments, padded with zeros behind the dimension.
     package var codedDimension: Int { segmentCount * CodePlane.dimension }
     package var segmentCount: Int { planes.reduce(0) { max($0, $1.segment + 1) } }
@@ -28,9 +38,12 @@ package struct CodePlan: Hashable, Sendable {
     ///
     /// The error of an estimate grows with the square of a segment's energy that is left unexplained, the part of a
     /// mate's similarity that is lost with the energy itself: what a bit gains is weighed between the two, by the power
-    /// 1.5. Planes are read from the first segments' greatest bits on, which separates most rows from mates soonest.
-    /// - Parameter energies: variances along the principal components, greatest first; `dimension` of them.
-    package static func forSpectrum(_ energies: [Float]) -> CodePlan {
+    /// 1.5.
+    ///
+    /// - Parameters:
+    ///   - energies: variances along the principal components, greatest first; `dimension` of them.
+    ///   - planeCount: most planes, 16 bytes each.
+    package static func forSpectrum(_ energies: [Float], planeCount: Int = automaticPlaneCount) -> CodePlan {
         let segments = (energies.count + CodePlane.dimension - 1) / CodePlane.dimension
         let weights = (0..<segments).map { segment -> Float in
             let first = segment * CodePlane.dimension
@@ -38,7 +51,7 @@ package struct CodePlan: Hashable, Sendable {
             return energy * energy.squareRoot()
         }
         var bits = [Int](repeating: 0, count: segments)
-        for _ in 0..<automaticPlaneCount {
+        for _ in 0..<planeCount {
             func gain(_ segment: Int) -> Float {
                 bits[segment] < CodePlane.bitRange.upperBound
                     ? weights[segment] * (CodePlane.distortion[bits[segment]] - CodePlane.distortion[bits[segment] + 1])
@@ -49,9 +62,6 @@ package struct CodePlan: Hashable, Sendable {
             if gain(best) < 0 { break }
             bits[best] += 1
         }
-        let planes = bits.enumerated().flatMap { segment, count in
-            (0..<count).map { CodePlane(segment: segment, bit: $0, of: count) }
-        }
-        return CodePlan(planes: planes.sorted { ($0.bit + $0.segment, $0.bit) < ($1.bit + $1.segment, $1.bit) })
+        return CodePlan(bits: bits)
     }
 }

@@ -18,7 +18,7 @@ package struct ScanCalibration: Hashable, Sendable {
         }
 
         /// What a mate of this similarity, or with this estimate, seldom stays below.
-        func least(for value: Float, deviations: Float) -> Float {
+        package func least(for value: Float, deviations: Float) -> Float {
             expected(for: value) - deviations * deviation
         }
 

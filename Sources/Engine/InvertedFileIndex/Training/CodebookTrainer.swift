@@ -13,12 +13,14 @@ package enum CodebookTrainer {
     /// - Parameters:
     ///   - sample: unit rows drawn at random from all shards.
     ///   - listCount: inverted lists; 0 chooses the greatest power of two up to 1024 with 39 training rows a list.
+    ///   - plan: what codes hold; nil chooses by the sample's spectrum.
     ///   - seed: the same sample and seed give the same codebook on the same machine.
     ///   - shouldStop: asked every few milliseconds.
     package static func train(
         sample: EmbeddingMatrix,
         generation: UInt32,
         listCount: Int,
+        plan chosenPlan: CodePlan? = nil,
         seed: UInt64,
         shouldStop: () -> Bool
     ) throws(CodebookError) -> Codebook {
@@ -30,7 +32,7 @@ package enum CodebookTrainer {
         var generator = SplitMix64(seed: seed)
         let spectrum = PrincipalComponents(rows: sample.values, dimension: dimension)
         if shouldStop() { throw .stopped }
-        let plan = CodePlan.forSpectrum(spectrum.energies)
+        let plan = chosenPlan ?? CodePlan.forSpectrum(spectrum.energies)
         let projection = projection(spectrum: spectrum, plan: plan, generator: &generator)
         let scale = scale(spectrum: spectrum, plan: plan)
         let rotated = rotate(sample.values, spectrum: spectrum, projection: projection, dimension: dimension)

@@ -1,17 +1,17 @@
 internal import VectorMath
 
 /// Mean and principal components of a sample.
-struct PrincipalComponents {
-    let dimension: Int
+package struct PrincipalComponents {
+    package let dimension: Int
     /// `[dimension]`.
-    let mean: [Float]
+    package let mean: [Float]
     /// Variances along the components, greatest first, never negative.
-    let energies: [Float]
+    package let energies: [Float]
     /// `[dimension × dimension]`: row `i` is the unit direction of `energies[i]`.
-    let components: [Float]
+    package let components: [Float]
 
     /// - Parameter rows: `[n × dimension]`.
-    init(rows: [Float], dimension: Int) {
+    package init(rows: [Float], dimension: Int) {
         let count = rows.count / dimension
         var sums = [Double](repeating: 0, count: dimension)
         for row in 0..<count {

@@ -4,13 +4,14 @@ internal import PartitionStore
 internal import Synchronization
 
 extension Partition {
-    /// Dead rows of a chunk from which their bytes are overwritten.
+    /// Rows of a chunk that died since its dead rows were last overwritten, from which they are again: each time the
+    /// whole chunk is written.
     private static let scrubDeadCount = RowChunk.rowCount / 8
     /// Chunks looked at in one step.
     private static let scrubChunkLimit = 64
 
-    /// Overwrites embeddings of deleted faces with zeros in chunks where an eighth of the rows is dead, and removes
-    /// chunks that are dead as a whole; whether there was anything to do.
+    /// Overwrites embeddings of deleted faces with zeros in chunks where an eighth of the rows has died since the last
+    /// time, and removes chunks that are dead as a whole; whether there was anything to do.
     func scrub() throws -> Bool {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         return try environment.read { reading in
@@ -22,9 +23,16 @@ extension Partition {
             var scrubs: [(chunk: UInt32, dead: [Int])] = []
             for chunk in 0..<rows.sealedRow / rowsPerChunk {
                 let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
-                guard dead.count >= Self.scrubDeadCount, let bytes = try unsafe rows.chunk(chunk, reading),
-                    unsafe isWorthScrubbing(bytes, dead: dead)
+                let isWhole = dead.count == RowChunk.rowCount
+                // What was overwritten before need not be looked at again: of a partition that changes much it is most.
+                guard dead.count - overwrittenRows.count(inChunk: chunk) >= Self.scrubDeadCount || isWhole,
+                    let bytes = try unsafe rows.chunk(chunk, reading)
                 else { continue }
+                if !isWhole {
+                    let overwritten = dead.count { unsafe isZero(bytes, row: $0) }
+                    overwrittenRows.set(overwritten, inChunk: chunk)
+                    guard dead.count - overwritten >= Self.scrubDeadCount else { continue }
+                }
                 scrubs.append((chunk, dead))
                 if scrubs.count == Self.scrubChunkLimit { break }
             }
@@ -59,14 +67,9 @@ extension Partition {
                     unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
                 }
             }
+            for scrub in scrubs { overwrittenRows.set(scrub.dead.count, inChunk: scrub.chunk) }
             return true
         }
-    }
-
-    private func isWorthScrubbing(_ rows: UnsafeRawPointer, dead: [Int]) -> Bool {
-        if dead.count == RowChunk.rowCount { return true }
-        for row in dead where unsafe !isZero(rows, row: row) { return true }
-        return false
     }
 
     private func isZero(_ rows: UnsafeRawPointer, row: Int) -> Bool {
@@ -75,5 +78,23 @@ extension Partition {
             count: shape.rowByteCount
         )
         return unsafe bytes.allSatisfy { $0 == 0 }
+    }
+}
+
+/// How many dead rows of each chunk are known to be overwritten; what is not known counts as none.
+struct OverwrittenRows: ~Copyable, Sendable {
+    private let counts = Mutex<[UInt8]>([])
+
+    func count(inChunk chunk: UInt32) -> Int {
+        counts.withLock { Int(chunk) < $0.count ? Int($0[Int(chunk)]) : 0 }
+    }
+
+    func set(_ count: Int, inChunk chunk: UInt32) {
+        counts.withLock { counts in
+            if Int(chunk) >= counts.count {
+                counts.append(contentsOf: repeatElement(0, count: Int(chunk) + 1 - counts.count))
+            }
+            counts[Int(chunk)] = UInt8(count)
+        }
     }
 }
