@@ -142,9 +142,16 @@ struct PartitionMaintenanceTests {
                 let bytes = try #require(try transaction.reading.value(of: tables.rows, key: chunk))
                 let view = try RowChunk(bytes, shape: shape)
                 try view.verify(chunk: chunk)
+                let roundedBytes = try #require(try transaction.reading.value(of: tables.roundedRows, key: chunk))
+                let rounded = try RoundedRowChunk(roundedBytes, dimension: 64)
+                try rounded.verify(chunk: chunk)
                 for row in 0..<128 {
+                    let isDead = chunk == 0 && row < 32
                     let isZero = view.rows[row * 128..<(row + 1) * 128].allSatisfy { $0 == 0 }
-                    #expect(isZero == (chunk == 0 && row < 32), "chunk \(chunk), row \(row)")
+                    #expect(isZero == isDead, "chunk \(chunk), row \(row)")
+                    let isRoundedZero = rounded.rows[row * 64..<(row + 1) * 64].allSatisfy { $0 == 0 }
+                    #expect(isRoundedZero == isDead, "chunk \(chunk), row \(row)")
+                    #expect((rounded.scales[row] == 0) == isDead && (rounded.norms[row] == 0) == isDead)
                 }
             }
         }
