@@ -66,8 +66,14 @@ extension SearchPass {
         let tailCount = Int(state.nextRow - rows.sealedRow)
         let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
         var similarities = [Float](repeating: 0, count: search.probes.rowCount * blockRowCount)
+        let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
+        var probes = RoundedProbes(search.probes)
         for chunk in first / rowsPerChunk..<max(first, rows.sealedRow) / rowsPerChunk {
             if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
+            if let rounded = try roundedRows.chunk(chunk, transaction) {
+                try compare(rounded, firstRow: chunk * rowsPerChunk, &probes, transaction)
+                continue
+            }
             guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
             unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
         }
@@ -77,6 +83,28 @@ extension SearchPass {
             unsafe compare(bytes, tailCount, firstRow: rows.sealedRow, &similarities)
         }
         return 1
+    }
+
+    /// Compares every probe with the live rows of a chunk whose roundings leave it open that they are among the best.
+    ///
+    /// What is left out has a similarity below that of the worst match kept, or the threshold: the outcome is, bit by
+    /// bit, that of comparing every stored embedding.
+    mutating func compare(
+        _ chunk: RoundedRowChunk,
+        firstRow: UInt32,
+        _ probes: inout RoundedProbes,
+        _ transaction: borrowing ReadTransaction
+    ) throws {
+        probes.multiply(by: chunk)
+        rowsVisited += UInt64(RoundedRowChunk.rowCount * search.probes.rowCount)
+        let floor = search.parameters.threshold ?? -.infinity
+        for probe in 0..<search.probes.rowCount {
+            let reaching = probes.rows(of: chunk, reaching: max(floor, best[probe].threshold), probe: probe)
+            if reaching.isEmpty { continue }
+            let live = reaching.map { firstRow + $0 }.filter { liveness.isLive($0) }
+            try compare(live, withProbe: probe, transaction)
+            rowsReranked += UInt64(live.count)
+        }
     }
 
     /// Compares every probe with rows side by side and offers those that live.
