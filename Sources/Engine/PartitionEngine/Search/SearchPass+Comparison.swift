@@ -66,16 +66,17 @@ extension SearchPass {
         let tailCount = Int(state.nextRow - rows.sealedRow)
         let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
         var similarities = [Float](repeating: 0, count: search.probes.rowCount * blockRowCount)
-        let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
-        var probes = RoundedProbes(search.probes)
-        for chunk in first / rowsPerChunk..<max(first, rows.sealedRow) / rowsPerChunk {
-            if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
-            if let rounded = try roundedRows.chunk(chunk, transaction) {
-                try compare(rounded, firstRow: chunk * rowsPerChunk, &probes, transaction)
-                continue
+        if rows.sealedRow > first {
+            let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
+            var probes = RoundedProbes(search.probes)
+            for chunk in first / rowsPerChunk..<rows.sealedRow / rowsPerChunk {
+                if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
+                if let rounded = try roundedRows.chunk(chunk, transaction) {
+                    try compare(rounded, firstRow: chunk * rowsPerChunk, &probes, transaction)
+                } else if let bytes = try unsafe rows.chunk(chunk, transaction) {
+                    unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
+                }
             }
-            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
-            unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
         }
         guard tailCount > 0 else { return 1 }
         let tail = partition.tail(ofChunk: rows.sealedRow / rowsPerChunk)
