@@ -11,8 +11,9 @@ struct SearchPass {
     static let codeMissRate = 0.001
     /// Matches and candidates kept beyond the matches wanted, in case their similarities are equal.
     static let spareRoom = 16
-    /// What comparing rows one after the other takes for each, in codes scanned.
-    static let consecutiveRowCost = 6.0
+    /// What going through rows one after the other takes for each, in codes scanned: between a third of a scattered row
+    /// (single probes, as fast as memory) and a fifteenth (photos).
+    static let consecutiveRowCost = 3.0
 
     let partition: Partition
     let search: PartitionSearch
