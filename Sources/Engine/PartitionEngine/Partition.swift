@@ -22,12 +22,15 @@ package final class Partition: Sendable {
     let snapshots = Mutex<CodeSnapshot?>(nil)
     let tombstones = Mutex<Tombstones?>(nil)
     let rowAddresses = RowAddresses()
+    let roundedRowAddresses = RowAddresses()
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
     let overwrittenRows = OverwrittenRows()
+    /// The first chunk that ``roundRows()`` has not looked at.
+    let firstUnroundedChunk = Atomic<UInt32>(0)
     private let sequence: Atomic<UInt64>
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
@@ -137,6 +140,7 @@ package final class Partition: Sendable {
                 let runs = try transaction.statistics(of: tables.runs)
                 let codes = try transaction.statistics(of: tables.codes)
                 let rows = try transaction.statistics(of: tables.rows)
+                let roundedRows = try transaction.statistics(of: tables.roundedRows)
                 return PartitionStatistics(
                     faceCount: state.faceCount,
                     freshCount: UInt64(state.nextRow - state.foldedRow),
@@ -146,7 +150,9 @@ package final class Partition: Sendable {
                     generation: state.generation,
                     runCount: runs.entryCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
-                    rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount)
+                    rowByteCount: UInt64(
+                        (rows.overflowPageCount + roundedRows.overflowPageCount) * rows.pageByteCount
+                    )
                 )
             }
         } catch {

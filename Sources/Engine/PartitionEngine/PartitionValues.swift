@@ -63,7 +63,8 @@ package struct PartitionSearchAnswer: Sendable {
     package var rowsVisited: UInt64
     /// Lists visited, summed over probes.
     package var listsVisited: UInt64
-    /// Rows whose stored embeddings were compared because their codes promised a match, summed over probes.
+    /// Rows whose stored embeddings were compared because their codes or roundings promised a match,
+    /// summed over probes.
     package var rowsReranked: UInt64
     /// Codebook generation used; 0 when every embedding was compared.
     package var generation: UInt32
@@ -101,7 +102,7 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var runCount: Int
     /// Bytes of the codes that a full scan reads.
     package var codeByteCount: UInt64
-    /// Bytes of the stored embeddings.
+    /// Bytes of the stored embeddings of full chunks, and of the same rounded.
     package var rowByteCount: UInt64
 
     package init(

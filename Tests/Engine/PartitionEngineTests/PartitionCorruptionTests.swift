@@ -101,7 +101,9 @@ struct PartitionCorruptionTests {
             }
         }
         // Values that every answer depends on; most of the others are as well.
-        for table in ["faces", "rowFaces", "rows", "tailRows", "codes", "runs", "tombstones", "meta", "byPerson"] {
+        for table in [
+            "faces", "rowFaces", "rows", "roundedRows", "tailRows", "codes", "runs", "tombstones", "meta", "byPerson",
+        ] {
             #expect(noticed[table, default: 0] > 5, "\(table): \(noticed)")
         }
         try fixture.reopen()
@@ -365,7 +367,8 @@ struct StoredValues {
         let tables = try PartitionTables(environment, create: false)
         let named: [(String, Table)] = [
             ("meta", tables.meta), ("faces", tables.faces), ("rowFaces", tables.rowFaces), ("rows", tables.rows),
-            ("tailRows", tables.tailRows), ("codes", tables.codes), ("runs", tables.runs),
+            ("roundedRows", tables.roundedRows), ("tailRows", tables.tailRows), ("codes", tables.codes),
+            ("runs", tables.runs),
             ("tombstones", tables.tombstones), ("byPerson", tables.byPerson),
         ]
         var ranges: [String: [Range<Int>]] = [:]

@@ -1,4 +1,3 @@
-import BinaryCoding
 import FaceModel
 import LMDB
 import PartitionEngine
@@ -181,7 +180,7 @@ struct PartitionFilterTests {
         try fixture.delete([FaceID(14)])
         let folder = TemporaryFolder()
         fixture.partition.close()
-        try Self.copyAsFormat1(from: fixture.directory, to: folder.path)
+        try fixture.copy(to: folder.path, asFormat: 1)
         let filters = [
             FaceFilter(personIDs: ["p"]), FaceFilter(externalImageIDs: ["image 8", "image 14"]), Self.north,
         ]
@@ -203,35 +202,6 @@ struct PartitionFilterTests {
             // What is listed can be taken off the list.
             let batch = WriteBatch(key: fixture.nextKey(), operation: .delete([FaceID(15)]))
             #expect(try partition.write([batch], epoch: 1).count == 1)
-        }
-    }
-
-    private static func copyAsFormat1(from source: String, to target: String) throws {
-        var options = EnvironmentOptions()
-        options.mapByteCount = 1 << 30
-        let old = try Environment(path: source, options: options)
-        defer { old.close() }
-        let new = try Environment(path: target, options: options)
-        defer { new.close() }
-        for name in [
-            "meta", "faces", "rowFaces", "rows", "tailRows", "codes", "runs", "tombstones", "byExpiry", "receipts",
-            "receiptOrder",
-        ] {
-            let from = try old.openTable(named: name)
-            let to = try new.openTable(named: name, create: true)
-            try old.read { reading in
-                try new.write { writing in
-                    try reading.forEach(in: from) { entry in
-                        try writing.put(to, key: Array(entry.key), value: Array(entry.value))
-                        return .next
-                    }
-                    guard name == "meta" else { return }
-                    let state = Array(try #require(try reading.value(of: from, key: MetaKey.state)))
-                    var writer = ByteWriter()
-                    writer.write(bytes: [1] + state.dropFirst().dropLast(4))
-                    try writing.put(to, key: MetaKey.state, value: RecordSeal.seal(writer))
-                }
-            }
         }
     }
 }

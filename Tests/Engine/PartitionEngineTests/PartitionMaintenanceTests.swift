@@ -137,6 +137,27 @@ struct PartitionMaintenanceTests {
         #expect(try fixture.settle() == 0)
         #expect(try fixture.overwrittenRows(ofChunk: 0) == Array(0..<32))
         #expect(try fixture.overwrittenRows(ofChunk: 1) == [])
+        fixture.partition.close()
+        try fixture.change { tables, transaction in
+            let shape = RowChunk.Shape(dimension: 64, precision: .float16)
+            for chunk in UInt32(0)..<2 {
+                let bytes = try #require(try transaction.reading.value(of: tables.rows, key: chunk))
+                let view = try RowChunk(bytes, shape: shape)
+                try view.verify(chunk: chunk)
+                let roundedBytes = try #require(try transaction.reading.value(of: tables.roundedRows, key: chunk))
+                let rounded = try RoundedRowChunk(roundedBytes, dimension: 64)
+                try rounded.verify(chunk: chunk)
+                for row in 0..<128 {
+                    let isDead = chunk == 0 && row < 32
+                    let isZero = view.rows[row * 128..<(row + 1) * 128].allSatisfy { $0 == 0 }
+                    #expect(isZero == isDead, "chunk \(chunk), row \(row)")
+                    let isRoundedZero = rounded.rows[row * 64..<(row + 1) * 64].allSatisfy { $0 == 0 }
+                    #expect(isRoundedZero == isDead, "chunk \(chunk), row \(row)")
+                    #expect((rounded.scales[row] == 0) == isDead && (rounded.norms[row] == 0) == isDead)
+                }
+            }
+        }
+        try fixture.reopen()
         #expect(try fixture.search([embeddings[40]], limit: 1).matches[0][0].faceID == FaceID(40))
         #expect(try fixture.search([embeddings[3]], limit: 256).matches[0].count == 224)
     }

@@ -15,6 +15,22 @@ struct ChunkTests {
         return bytes
     }
 
+    /// Values that tell their places.
+    private func roundedChunk() -> [UInt8] {
+        var bytes = [UInt8](repeating: 0xee, count: RoundedRowChunk.byteCount(dimension: 64))
+        bytes.withUnsafeMutableBytes {
+            RoundedRowChunk.write(into: $0, dimension: 64, chunk: 5) { rows, scales, errors, norms in
+                for index in rows.indices { rows[index] = Int8(truncatingIfNeeded: index % 255 - 127) }
+                for row in scales.indices {
+                    scales[row] = Float(row + 1)
+                    errors[row] = Float(row + 1001)
+                    norms[row] = Float(row + 2001)
+                }
+            }
+        }
+        return bytes
+    }
+
     private func codeChunk(planeCount: Int = 3) -> [UInt8] {
         var generator = SplitMix64(seed: 2)
         var bytes = [UInt8](repeating: 0xee, count: CodeChunk.byteCount(planeCount: planeCount))
@@ -46,6 +62,46 @@ struct ChunkTests {
         }
     }
 
+    @Test func roundedRowChunksHaveTheirHeaderAndPlaces() throws {
+        let bytes = roundedChunk()
+        #expect(bytes.count == 48 + 128 * 64 + 3 * 512)
+        #expect(bytes[..<16] == [0x4d, 0x52, 0x4e, 0x44, 1, 0, 128, 0, 64, 0, 0, 0, 5, 0, 0, 0])
+        #expect(bytes[16..<44].allSatisfy { $0 == 0 })
+        try bytes.withUnsafeBytes { bytes in
+            let chunk = try RoundedRowChunk(bytes, dimension: 64)
+            try chunk.verify(chunk: 5)
+            #expect(chunk.rows.count == 128 * 64 && chunk.rows[300] == Int8(300 % 255 - 127))
+            #expect(chunk.rows[300] == bytes.load(fromByteOffset: 48 + 300, as: Int8.self))
+            let places = [(chunk.scales, 0, 1), (chunk.errors, 512, 1001), (chunk.norms, 1024, 2001)]
+            for (values, place, first) in places {
+                #expect(values.count == 128 && values[127] == Float(first + 127))
+                #expect(bytes.load(fromByteOffset: 48 + 128 * 64 + place + 4, as: Float.self) == Float(first + 1))
+            }
+        }
+    }
+
+    @Test func clearedRoundedRowsAreZeroAndOthersStay() throws {
+        let sound = roundedChunk()
+        var bytes = sound
+        bytes.withUnsafeMutableBytes { RoundedRowChunk.clear([0, 70, 127], in: $0, dimension: 64, chunk: 5) }
+        try bytes.withUnsafeBytes { bytes in
+            try sound.withUnsafeBytes { sound in
+                let chunk = try RoundedRowChunk(bytes, dimension: 64)
+                let before = try RoundedRowChunk(sound, dimension: 64)
+                try chunk.verify(chunk: 5)
+                for row in 0..<128 {
+                    let isCleared = [0, 70, 127].contains(row)
+                    let places = row * 64..<(row + 1) * 64
+                    #expect(chunk.rows[places].allSatisfy { $0 == 0 } == isCleared)
+                    #expect(Array(chunk.rows[places]) == Array(before.rows[places]) || isCleared)
+                    for (after, before) in [
+                        (chunk.scales, before.scales), (chunk.errors, before.errors), (chunk.norms, before.norms),
+                    ] { #expect(after[row] == (isCleared ? 0 : before[row])) }
+                }
+            }
+        }
+    }
+
     @Test func codeChunksHaveTheirHeaderAndPlaces() throws {
         let bytes = codeChunk()
         #expect(bytes.count == 48 + 2 * 16_384 + 1024 * 32)
@@ -68,7 +124,15 @@ struct ChunkTests {
 
     @Test func everyChangedByteIsNoticed() {
         var rows = rowChunk()
+        var rounded = roundedChunk()
         var codes = codeChunk()
+        for offset in Array(0..<64) + Array(stride(from: 64, to: rounded.count, by: 61)) + [rounded.count - 1] {
+            rounded[offset] ^= 4
+            #expect(throws: PartitionStoreError.self, "rounded rows, \(offset)") {
+                try rounded.withUnsafeBytes { try RoundedRowChunk($0, dimension: 64).verify(chunk: 5) }
+            }
+            rounded[offset] ^= 4
+        }
         for offset in Array(0..<64) + Array(stride(from: 64, to: rows.count, by: 61)) + [rows.count - 1] {
             rows[offset] ^= 4
             #expect(throws: PartitionStoreError.self, "rows, \(offset)") {
@@ -87,7 +151,16 @@ struct ChunkTests {
 
     @Test func chunksOfAnotherPlaceOrShapeAreMalformed() {
         let rows = rowChunk()
+        let rounded = roundedChunk()
         let codes = codeChunk()
+        #expect(throws: PartitionStoreError.self) {
+            try rounded.withUnsafeBytes { try RoundedRowChunk($0, dimension: 64).verify(chunk: 6) }
+        }
+        for dimension in [56, 72] {
+            #expect(throws: PartitionStoreError.self) {
+                try rounded.withUnsafeBytes { _ = try RoundedRowChunk($0, dimension: dimension) }
+            }
+        }
         #expect(throws: PartitionStoreError.self) {
             try rows.withUnsafeBytes { try RowChunk($0, shape: Self.shape).verify(chunk: 6) }
         }

@@ -92,7 +92,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 76)
-        #expect(bytes[..<16] == [2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
         for (offset, value) in [(16, 4), (24, 5), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10)] as [(Int, UInt8)] {
             #expect(bytes[offset] == value && bytes[offset + 1..<offset + 8].allSatisfy { $0 == 0 }, "\(offset)")
         }
@@ -204,12 +204,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[3, 0], [0xff, 0xff, 1, 2, 3], [3, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[4, 0], [0xff, 0xff, 1, 2, 3], [4, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 2) = error else { return false }
-                return version > 2 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 3) = error else { return false }
+                return version > 3 && "\(error)".contains("use a newer mien")
             }
         }
     }

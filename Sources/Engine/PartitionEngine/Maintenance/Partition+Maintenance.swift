@@ -6,7 +6,8 @@ internal import Synchronization
 
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
-    /// merges runs, rewrites a run with many dead rows, overwrites dead embeddings.
+    /// merges runs, rewrites a run with many dead rows, overwrites dead embeddings, rounds the rows of a partition that
+    /// came without roundings.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
@@ -18,7 +19,8 @@ extension Partition {
                 if try fold(codebook, isIdle: isIdle) { return true }
                 if try mergeRuns(codebook) { return true }
             }
-            return try scrub()
+            if try scrub() { return true }
+            return try roundRows()
         } catch {
             throw PartitionError(error)
         }
@@ -161,7 +163,7 @@ extension Partition {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         for chunk in range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk {
             guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
-            let batch = codebook.encode(embeddings: unsafe rows.floats(bytes, count: RowChunk.rowCount))
+            let batch = codebook.encode(embeddings: unsafe shape.floats(bytes, count: RowChunk.rowCount))
             for offset in 0..<RowChunk.rowCount {
                 let row = chunk * rowsPerChunk + UInt32(offset)
                 guard liveness.isLive(row) else { continue }

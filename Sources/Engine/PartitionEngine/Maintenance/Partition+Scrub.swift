@@ -10,8 +10,8 @@ extension Partition {
     /// Chunks looked at in one step.
     private static let scrubChunkLimit = 64
 
-    /// Overwrites embeddings of deleted faces with zeros in chunks where an eighth of the rows has died since the last
-    /// time, and removes chunks that are dead as a whole; whether there was anything to do.
+    /// Overwrites embeddings of deleted faces, and their roundings, with zeros in chunks where an eighth of the rows has
+    /// died since the last time, and removes chunks that are dead as a whole; whether there was anything to do.
     func scrub() throws -> Bool {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         return try environment.read { reading in
@@ -19,6 +19,7 @@ extension Partition {
             // Nothing was deleted since the last round that found nothing.
             guard scrubbedSequence.load(ordering: .relaxed) != before.sequence else { return false }
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
+            let roundedRows = RoundedRowReader(partition: self, state: before, transaction: reading.number)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             var scrubs: [(chunk: UInt32, dead: [Int])] = []
             for chunk in 0..<rows.sealedRow / rowsPerChunk {
@@ -43,9 +44,11 @@ extension Partition {
             try checkFreeDisk()
             try environment.write { transaction in
                 rowAddresses.begin(withTransaction: transaction.reading.number)
+                roundedRowAddresses.begin(withTransaction: transaction.reading.number)
                 for scrub in scrubs {
                     if scrub.dead.count == RowChunk.rowCount {
                         try transaction.delete(tables.rows, key: scrub.chunk)
+                        try transaction.delete(tables.roundedRows, key: scrub.chunk)
                         continue
                     }
                     guard let old = try unsafe reading.value(of: tables.rows, key: scrub.chunk) else {
@@ -65,6 +68,19 @@ extension Partition {
                         unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
                     }
                     unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
+                    guard let rounded = try roundedRows.chunk(scrub.chunk, reading) else { continue }
+                    let roundedValue = try unsafe transaction.reserve(
+                        tables.roundedRows,
+                        key: scrub.chunk,
+                        byteCount: RoundedRowChunk.byteCount(dimension: shape.dimension)
+                    )
+                    unsafe roundedValue.copyMemory(from: rounded.bytes)
+                    unsafe RoundedRowChunk.clear(
+                        scrub.dead,
+                        in: roundedValue,
+                        dimension: shape.dimension,
+                        chunk: scrub.chunk
+                    )
                 }
             }
             for scrub in scrubs { overwrittenRows.set(scrub.dead.count, inChunk: scrub.chunk) }

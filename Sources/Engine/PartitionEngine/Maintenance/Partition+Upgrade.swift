@@ -3,8 +3,10 @@ internal import LMDB
 internal import PartitionStore
 
 extension Partition {
-    /// Brings an environment of format 1 to the format of today, in one commit: fills the tables that list rows by
-    /// person and external image. Does nothing with a newer one.
+    /// Brings an environment of an earlier format to that of today, in one commit. Does nothing with a newer one.
+    ///
+    /// Format 1 has no tables that list rows by person and external image; they are filled here. Formats 1 and 2 have
+    /// no rounded rows: maintenance writes them, chunk by chunk, and until then searches do without.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {
@@ -14,30 +16,13 @@ extension Partition {
                 try unsafe PartitionState(bytes: $0).format
             }
         }
-        guard format == 1 else { return }
-        for name in ["byPerson", "byExternalImage"] { _ = try environment.openTable(named: name, create: true) }
+        guard let format, format < PartitionState.newestFormat else { return }
+        for name in ["byPerson", "byExternalImage", "roundedRows"] {
+            _ = try environment.openTable(named: name, create: true)
+        }
         let tables = try PartitionTables(environment, create: false)
         try environment.write { transaction in
-            var rows: [(row: UInt32, metadata: FaceMetadata)] = []
-            try unsafe transaction.reading.forEach(in: tables.faces) { entry in
-                guard let face = unsafe FaceID(keyBytes: entry.key) else {
-                    throw PartitionStoreError.malformed(table: "faces", reason: "a key that is no face id")
-                }
-                let record = try unsafe FaceRecord(bytes: entry.value, face: face)
-                if record.metadata.personID != nil || record.metadata.externalImageID != nil {
-                    rows.append(
-                        (
-                            record.row,
-                            FaceMetadata(
-                                personID: record.metadata.personID,
-                                externalImageID: record.metadata.externalImageID
-                            )
-                        )
-                    )
-                }
-                return .next
-            }
-            for (row, metadata) in rows { try tables.list(row, of: metadata, transaction) }
+            if format == 1 { try listNames(tables, transaction) }
             guard let bytes = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.state) else {
                 throw PartitionStoreError.missing(table: "meta", key: 0)
             }
@@ -47,5 +32,28 @@ extension Partition {
                 value: try unsafe PartitionState(bytes: bytes).encoded()
             )
         }
+    }
+
+    private static func listNames(_ tables: PartitionTables, _ transaction: borrowing WriteTransaction) throws {
+        var rows: [(row: UInt32, metadata: FaceMetadata)] = []
+        try unsafe transaction.reading.forEach(in: tables.faces) { entry in
+            guard let face = unsafe FaceID(keyBytes: entry.key) else {
+                throw PartitionStoreError.malformed(table: "faces", reason: "a key that is no face id")
+            }
+            let record = try unsafe FaceRecord(bytes: entry.value, face: face)
+            if record.metadata.personID != nil || record.metadata.externalImageID != nil {
+                rows.append(
+                    (
+                        record.row,
+                        FaceMetadata(
+                            personID: record.metadata.personID,
+                            externalImageID: record.metadata.externalImageID
+                        )
+                    )
+                )
+            }
+            return .next
+        }
+        for (row, metadata) in rows { try tables.list(row, of: metadata, transaction) }
     }
 }

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Where chunks of stored rows lie in the map, found once for all searches.
+/// Where chunks of stored or of rounded rows lie in the map, found once for all searches.
 ///
 /// A chunk's value is written once and stays where it is until it is scrubbed or removed; then a new table begins,
 /// valid from that commit on. LMDB leaves pages that a reader's commit uses alone, so an address holds in every
@@ -31,7 +31,7 @@ final class RowAddresses: Sendable {
 
         private func word(_ chunk: Int) -> UInt { unsafe addresses[chunk].load(ordering: .relaxed) }
 
-        /// The chunk's rows; nil when nobody has looked it up yet.
+        /// The chunk's rows, or the chunk of rounded ones; nil when nobody has looked it up yet.
         subscript(chunk: Int) -> UnsafeRawPointer? {
             get { unsafe UnsafeRawPointer(bitPattern: word(chunk)) }
             set { unsafe addresses[chunk].store(UInt(bitPattern: newValue), ordering: .relaxed) }

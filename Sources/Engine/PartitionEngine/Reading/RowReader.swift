@@ -52,14 +52,16 @@ struct RowReader {
     /// The row as float32: `[dimension]`; nil when its chunk is gone.
     func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
         guard let bytes = try unsafe self.row(row, transaction) else { return nil }
-        return unsafe floats(bytes, count: 1)
+        return unsafe shape.floats(bytes, count: 1)
     }
+}
 
+extension RowChunk.Shape {
     /// `[count × dimension]` float32 from consecutive stored rows.
     func floats(_ rows: UnsafeRawPointer, count: Int) -> [Float] {
-        let componentCount = count * shape.dimension
+        let componentCount = count * dimension
         return unsafe [Float](unsafeUninitializedCapacity: componentCount) { out, initialized in
-            switch shape.precision {
+            switch precision {
             case .float16:
                 // Tail rows may lie at odd places: components are read one by one where they are not aligned.
                 if Int(bitPattern: rows) % 2 == 0 {

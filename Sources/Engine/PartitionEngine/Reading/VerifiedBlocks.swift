@@ -37,14 +37,22 @@ final class VerifiedBlocks: Sendable {
     }
 
     private let rowMarks = Mutex(Marks(count: 0, copying: nil))
+    private let roundedRowMarks = Mutex(Marks(count: 0, copying: nil))
     private let runMarks = Mutex<[UInt32: Marks]>([:])
 
     /// Marks that cover at least `chunkCount` chunks of rows.
     func rows(chunkCount: Int) -> Marks {
-        rowMarks.withLock { marks in
-            if marks.count < chunkCount { marks = Marks(count: max(chunkCount, 2 * marks.count), copying: marks) }
-            return marks
-        }
+        rowMarks.withLock { Self.marks(&$0, chunkCount: chunkCount) }
+    }
+
+    /// The same for chunks of rounded rows.
+    func roundedRows(chunkCount: Int) -> Marks {
+        roundedRowMarks.withLock { Self.marks(&$0, chunkCount: chunkCount) }
+    }
+
+    private static func marks(_ marks: inout Marks, chunkCount: Int) -> Marks {
+        if marks.count < chunkCount { marks = Marks(count: max(chunkCount, 2 * marks.count), copying: marks) }
+        return marks
     }
 
     /// Marks for the chunks of one run.

@@ -70,13 +70,20 @@ extension SearchPass {
         let tailCount = Int(state.nextRow - rows.sealedRow)
         let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
         var similarities = [Float](repeating: 0, count: probes.rowCount * blockRowCount)
-        let firstChunk = first / rowsPerChunk
-        let chunks = part.slice.range(of: Int(max(first, rows.sealedRow) / rowsPerChunk - firstChunk))
-        for chunk in chunks {
-            if shouldStop() { return Double(chunk - chunks.lowerBound) / Double(chunks.count) }
-            let chunk = firstChunk + UInt32(chunk)
-            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
-            unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
+        if rows.sealedRow > first {
+            let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
+            var rounded = RoundedProbes(probes)
+            let firstChunk = first / rowsPerChunk
+            let chunks = part.slice.range(of: Int(rows.sealedRow / rowsPerChunk - firstChunk))
+            for index in chunks {
+                if shouldStop() { return Double(index - chunks.lowerBound) / Double(chunks.count) }
+                let chunk = firstChunk + UInt32(index)
+                if let roundings = try roundedRows.chunk(chunk, transaction) {
+                    try compare(roundings, firstRow: chunk * rowsPerChunk, &rounded, transaction)
+                } else if let bytes = try unsafe rows.chunk(chunk, transaction) {
+                    unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
+                }
+            }
         }
         guard tailCount > 0, part.slice.isFirst else { return 1 }
         let tail = partition.tail(ofChunk: rows.sealedRow / rowsPerChunk)
@@ -84,6 +91,28 @@ extension SearchPass {
             unsafe compare(bytes, tailCount, firstRow: rows.sealedRow, &similarities)
         }
         return 1
+    }
+
+    /// Compares every probe with the live rows of a chunk whose roundings leave it open that they are among the best.
+    ///
+    /// What is left out has a similarity below that of the worst match kept, or the threshold: the outcome is, bit by
+    /// bit, that of comparing every stored embedding.
+    mutating func compare(
+        _ chunk: RoundedRowChunk,
+        firstRow: UInt32,
+        _ rounded: inout RoundedProbes,
+        _ transaction: borrowing ReadTransaction
+    ) throws {
+        rounded.multiply(by: chunk)
+        outcome.rowsVisited += UInt64(RoundedRowChunk.rowCount * probes.rowCount)
+        let floor = parameters.threshold ?? -.infinity
+        for probe in 0..<probes.rowCount {
+            let reaching = rounded.rows(of: chunk, reaching: max(floor, outcome.best[probe].threshold), probe: probe)
+            if reaching.isEmpty { continue }
+            let live = reaching.map { firstRow + $0 }.filter { plan.liveness.isLive($0) }
+            try compare(live, withProbe: probe, transaction)
+            outcome.rowsReranked += UInt64(live.count)
+        }
     }
 
     /// Compares every probe with rows side by side and offers those that live.

@@ -9,8 +9,9 @@ internal import VectorMath
 struct SearchPlan: Sendable {
     /// Matches and candidates kept beyond the matches wanted, in case their similarities are equal.
     static let spareRoom = 16
-    /// What comparing rows one after the other takes for each, in codes scanned.
-    private static let consecutiveRowCost = 6.0
+    /// What going through rows one after the other takes for each, in codes scanned: between a third of a scattered row
+    /// (single probes, as fast as memory) and a fifteenth (photos).
+    private static let consecutiveRowCost = 3.0
 
     let partition: Partition
     let search: PartitionSearch

@@ -4,7 +4,8 @@ internal import LMDB
 internal import PartitionStore
 internal import VectorMath
 
-/// Appends stored embeddings: full chunks go to `rows`, the rest to `tailRows` until their chunk is full.
+/// Appends stored embeddings: full chunks go to `rows` and `roundedRows`, the rest to `tailRows` until their chunk is
+/// full.
 struct RowAppender {
     private let shape: RowChunk.Shape
     /// Row id of the first pending row.
@@ -79,6 +80,15 @@ struct RowAppender {
         )
         unsafe UnsafeMutableRawBufferPointer(rebasing: value[RowChunk.headerByteCount...]).copyBytes(from: rows)
         unsafe RowChunk.seal(value, shape: shape, chunk: chunk)
+        let rounded = try unsafe transaction.reserve(
+            tables.roundedRows,
+            key: chunk,
+            byteCount: RoundedRowChunk.byteCount(dimension: shape.dimension),
+            options: .append
+        )
+        unsafe rows.withUnsafeBytes { rows in
+            unsafe RoundedRowChunk.write(into: rounded, rounding: rows, shape: shape, chunk: chunk)
+        }
         firstPendingRow = (chunk + 1) * UInt32(RowChunk.rowCount)
         pending.removeAll(keepingCapacity: true)
     }

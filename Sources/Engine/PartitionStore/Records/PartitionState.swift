@@ -4,7 +4,7 @@ internal import BinaryCoding
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 2 |
+/// | 0 | 2 | format version, 3 |
 /// | 2 | 2 | zero |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
@@ -32,7 +32,7 @@ package struct PartitionState: Hashable, Sendable {
     package var oldestReceipt: UInt64 = 0
     package var nextReceipt: UInt64 = 0
 
-    package static let newestFormat: UInt16 = 2
+    package static let newestFormat: UInt16 = 3
 
     package init() {}
 

@@ -10,6 +10,8 @@ package struct PartitionTables: Sendable {
     package let rowFaces: Table
     /// Chunk of row ids → stored embeddings.
     package let rows: Table
+    /// Chunk of row ids → the same rounded to int8, see ``RoundedRowChunk``.
+    package let roundedRows: Table
     /// Row id → stored embedding, for rows whose chunk is not full yet.
     package let tailRows: Table
     /// (run, chunk) → codes.
@@ -34,6 +36,7 @@ package struct PartitionTables: Sendable {
         faces = try environment.openTable(named: "faces", create: create)
         rowFaces = try environment.openTable(named: "rowFaces", create: create)
         rows = try environment.openTable(named: "rows", create: create)
+        roundedRows = try environment.openTable(named: "roundedRows", create: create)
         tailRows = try environment.openTable(named: "tailRows", create: create)
         codes = try environment.openTable(named: "codes", create: create)
         runs = try environment.openTable(named: "runs", create: create)

@@ -158,6 +158,42 @@ void vk_dot_f32_gather(const float *probe, const float *const *rows, size_t n, s
 void vk_dot_i8(const int8_t *probes, size_t probe_count, const int8_t *rows, size_t row_count, size_t dim,
                int32_t *out);
 
+// Rounded rows. A row x is stood for by scale * a, where a are int8 between -127 and 127, so that an inner product of
+// rows is estimated by an exact integer, <b, a>: with r = x - scale_x a, a probe q and e = q - scale_q b,
+//   |<q, x> - scale_q scale_x <b, a>| = |<q, r> + <e, scale_x a>| <= |q| |r| + |e| |scale_x a|    (Cauchy-Schwarz)
+// What is stored of |r|, |e| and the norms is not below the true values: they are computed in double, with relative
+// errors below 2^-36 (2^16 dimensions), and raised by 2^-20 before they are rounded to float.
+struct vk_rounding {
+    float scale;  // 0 when the greatest absolute value is not between 2^-100 and 2^40
+    float error;  // at least |r|; of a probe, what is to be multiplied by a row's norm, see vk_round_probe
+    float norm;   // at least |x| + |r|, so at least |x| and |scale a|, and at least 2^-60
+};
+
+// Rounds rows to the nearest int8 of scale = (greatest absolute value) / 127. dim % 8 == 0.
+//   rounded                 [row_count x dim]
+//   scales, errors, norms   [row_count], as in vk_rounding
+// A row with a component that is not finite has an error that is not finite, so that it reaches every similarity.
+void vk_round_rows(const float *rows, size_t row_count, size_t dim, int8_t *rounded, float *scales, float *errors,
+                   float *norms);
+
+// Rounds a probe likewise; its error has an allowance beyond |e|, so that with u = 2^-24
+//   error >= |e| + (ceil(dim / 16) + 4 + 16) u (1 + 2^-10) norm.
+// A lane sum of q and x is off <q, x> by at most (ceil(dim / 16) + 4) u (1 + 2^-10) |q| |x|: so many roundings each
+// product goes through (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1). The bound of vk_reaching_rows
+// goes through three roundings of the estimate, which is at most norm_q norm_x, one of norm_q error_x and of
+// error_q norm_x, one of their sum and one of the whole: below 11 u norm_q norm_x. The 5 left over, with norms of at
+// least 2^-60, exceed what underflow takes (2^-132).
+struct vk_rounding vk_round_probe(const float *probe, size_t dim, int8_t *rounded);
+
+// Finds the rows whose lane sum with a probe may be `least` or more: every row of which
+//   (float)product * scale_x * scale_q + (norm_q * error_x + error_q * norm_x),
+// each operation rounded, is not below `least`. All other rows have a lane sum below it, at every level.
+//   products               [row_count], <b, a> as vk_dot_i8 gives it
+//   scales, errors, norms  [row_count], of vk_round_rows
+//   reaching               [row_count], the rows found, ascending, and scratch behind them; returns how many
+size_t vk_reaching_rows(const int32_t *products, size_t row_count, const float *scales, const float *errors,
+                        const float *norms, struct vk_rounding probe, float least, uint32_t *reaching);
+
 // Converts between float and float16 bits: round to nearest even, overflow to infinity, NaN quietened, its sign
 // and leading payload bits kept.
 void vk_f32_to_f16(const float *in, size_t count, uint16_t *out);

@@ -1,0 +1,34 @@
+internal import LMDB
+internal import PartitionStore
+
+/// Rounded rows in place, within one read transaction; every chunk is verified on its first touch.
+@safe
+struct RoundedRowReader {
+    private let dimension: Int
+    private let tables: PartitionTables
+    private let marks: VerifiedBlocks.Marks
+    private let addresses: RowAddresses.Table
+
+    init(partition: Partition, state: PartitionState, transaction number: UInt64) {
+        dimension = partition.shape.dimension
+        tables = partition.tables
+        let chunkCount = Int(state.nextRow) / RowChunk.rowCount
+        marks = partition.verifiedBlocks.roundedRows(chunkCount: chunkCount)
+        addresses = partition.roundedRowAddresses.table(forTransaction: number, chunkCount: chunkCount)
+    }
+
+    /// A full chunk; nil when all of its rows are dead and it is gone, or when it was never rounded.
+    func chunk(_ chunk: UInt32, _ transaction: borrowing ReadTransaction) throws -> RoundedRowChunk? {
+        if let known = unsafe addresses[Int(chunk)] {
+            return unsafe RoundedRowChunk(start: known, dimension: dimension)
+        }
+        guard let bytes = try unsafe transaction.value(of: tables.roundedRows, key: chunk) else { return nil }
+        let view = try unsafe RoundedRowChunk(bytes, dimension: dimension)
+        if !marks.isMarked(Int(chunk)) {
+            try view.verify(chunk: chunk)
+            marks.mark(Int(chunk))
+        }
+        unsafe addresses[Int(chunk)] = bytes.baseAddress
+        return view
+    }
+}
