@@ -120,6 +120,29 @@ import WireProtocol
         }
     }
 
+    @Test func whyThereIsACodebookAndHowItFitsIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change {
+                $0.codebook = Self.codebook
+                $0.standing = .init(
+                    origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
+                    fit: CodebookFit(recentRowCount: 5000, energyRatio: 0.9955, imbalanceRatio: 1.25)
+                )
+            }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            let fit =
+                "fit         5000 faces since: 99.5 % of the sample's share of the energy, lists 1.25 times as uneven"
+            #expect(
+                result.outputLines.contains("because     the collection had grown to 200000 faces"),
+                "\(result.output)"
+            )
+            #expect(result.outputLines.contains(fit), "\(result.output)")
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            #expect(json.output.contains(#""codebook_standing":{"cause":"growth","faces":200000,"recent_faces":5000,"#))
+        }
+    }
+
     @Test func theJSONHoldsTheCalibration() async throws {
         try await ToyCluster.run { cluster, address in
             _ = await create("people", address)

@@ -12,6 +12,7 @@ enum CollectionReport {
             ("training", .string(collection.training.rawValue)),
             ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
+            ("codebook_standing", collection.standing.map(CodebookReport.json) ?? .null),
             ("shards", .array(collection.shards.map(json))),
         ])
     }
@@ -60,6 +61,7 @@ enum CollectionReport {
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
         }
+        for fact in collection.standing.map(CodebookReport.facts) ?? [] { facts.append(fact) }
         if let training = collection.trainingUnderWay {
             facts.append([
                 "training",
