@@ -2,7 +2,7 @@
 package struct CodebookFit: Hashable, Sendable {
     /// Rows that it coded when they were new.
     package var recentRowCount: UInt64
-    /// Share of the recent rows' energy that the coded components hold, over the same share of the training sample.
+    /// Share of the recent rows' energy that the coded components hold, over what the training sample lets expect.
     package var energyRatio: Float
     /// Imbalance of the lists, over that of the training sample: how many rows a row shares its list with, on average.
     package var imbalanceRatio: Float

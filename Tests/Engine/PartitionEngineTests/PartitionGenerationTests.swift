@@ -252,9 +252,9 @@ struct PartitionGenerationTests {
         try fixture.reopen()
         let fit = try #require(try fixture.partition.statistics().fit)
         #expect(fit.recentRowCount == 2048)
-        // A sample of 1024 rows says more of itself than of others.
-        #expect(fit.energyRatio > 0.9 && fit.energyRatio < 1.01, "seed \(testSeed)")
-        #expect(fit.imbalanceRatio > 0.6 && fit.imbalanceRatio < 1.6, "seed \(testSeed)")
+        // A sample of 1024 rows says more of itself than of others: what is expected of others allows for it.
+        #expect(fit.energyRatio > 0.85 && fit.energyRatio < 1.4, "\(fit), seed \(testSeed)")
+        #expect(fit.imbalanceRatio > 0.3 && fit.imbalanceRatio < 1.6, "\(fit), seed \(testSeed)")
     }
 
     @Test func facesOfAnotherKindLoseEnergy() throws {

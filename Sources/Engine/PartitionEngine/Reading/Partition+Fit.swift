@@ -12,7 +12,7 @@ extension Partition {
         var fit = CodebookFit.unknown
         fit.recentRowCount = intake.rowCount
         if intake.energy > 0, codebook.energyShare > 0 {
-            fit.energyRatio = Float(intake.codedEnergy / intake.energy) / codebook.energyShare
+            fit.energyRatio = Float(intake.codedEnergy / intake.energy) / codebook.expectedEnergyShare
         }
         let runs = try snapshot(transaction).runs(ofGeneration: codebook.generation)
         var counts = [UInt64](repeating: 0, count: codebook.listCount)
@@ -33,6 +33,17 @@ extension Partition {
         }
         if let stored, stored.generation == codebook.generation { return stored }
         return IntakeRecord(generation: codebook.generation)
+    }
+}
+
+extension Codebook {
+    /// The share of the energy of other rows of the sample's kind that the coded components hold.
+    ///
+    /// Principal components hold more of the sample's own: of n rows of dimension d, by about d / n (measured: 13 000
+    /// rows of dimension 512 made it 0.963 of the sample's, 1 / (1 + d / n) is 0.962).
+    fileprivate var expectedEnergyShare: Float {
+        if plan.codedDimension >= dimension { return energyShare }
+        return energyShare / (1 + Float(dimension) / Float(max(1, sampleCount)))
     }
 }
 
