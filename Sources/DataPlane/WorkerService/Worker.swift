@@ -97,6 +97,7 @@ package final class Worker: Service {
         let training = TrainingService(
             shelf: parts.shelf,
             limits: options.limits,
+            backgroundProcessorShare: options.backgroundProcessorShare,
             makePeer: makePeer,
             reportChanged: changes.note,
             logger: logger
@@ -181,6 +182,7 @@ package final class Worker: Service {
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
+                backgroundProcessorShare: options.backgroundProcessorShare,
                 reportChanged: changes.note
             ),
             logger: logger

@@ -66,7 +66,7 @@ package struct PartitionSearchAnswer: Sendable {
     /// Rows whose stored embeddings were compared because their codes or roundings promised a match,
     /// summed over probes.
     package var rowsReranked: UInt64
-    /// Codebook generation used; 0 when every embedding was compared.
+    /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
 
     package init(
@@ -98,7 +98,14 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var sequence: UInt64
     /// Bytes of the environment's file that were ever used.
     package var diskByteCount: UInt64
+    /// Newest codebook generation installed; 0 for none.
     package var generation: UInt32
+    /// Generation that still has codes beside the newest; 0 for none.
+    package var olderGeneration: UInt32
+    /// Its rows that wait to be coded again.
+    package var olderRowCount: UInt64
+    /// How well the newest codebook fits what came after it; nil without one.
+    package var fit: CodebookFit?
     package var runCount: Int
     /// Bytes of the codes that a full scan reads.
     package var codeByteCount: UInt64
@@ -112,6 +119,9 @@ package struct PartitionStatistics: Hashable, Sendable {
         sequence: UInt64,
         diskByteCount: UInt64,
         generation: UInt32,
+        olderGeneration: UInt32,
+        olderRowCount: UInt64,
+        fit: CodebookFit?,
         runCount: Int,
         codeByteCount: UInt64,
         rowByteCount: UInt64
@@ -122,6 +132,9 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.sequence = sequence
         self.diskByteCount = diskByteCount
         self.generation = generation
+        self.olderGeneration = olderGeneration
+        self.olderRowCount = olderRowCount
+        self.fit = fit
         self.runCount = runCount
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount

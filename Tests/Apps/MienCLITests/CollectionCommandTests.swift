@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import Testing
 import WireProtocol
@@ -36,9 +37,9 @@ import WireProtocol
                     index       not needed yet: searches compare every embedding
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker                                state
+                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
 
                     """
             )
@@ -80,9 +81,9 @@ import WireProtocol
                     codebook    generation 3, trained on 20000 faces
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker                                state
+                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
 
                     recall  from 0.25  from 0.75
                     0.5        1.25 %          -
@@ -93,6 +94,58 @@ import WireProtocol
 
                     """
             )
+        }
+    }
+
+    private static let training = CollectionDescription.Training(
+        generation: 4,
+        worker: NodeID(high: 7, low: 1),
+        progress: .init(stage: .centroids, share: 0.4375, elapsedMilliseconds: 12_345)
+    )
+
+    @Test func aTrainingUnderWayIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change { $0.training = Self.training }
+            let first = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            let line =
+                "training    generation 4, centroids 43 %, for 12.3 s, on worker 00000000-0000-0007-0000-000000000001"
+            #expect(first.outputLines.contains { $0 == line }, "\(first.output)")
+            #expect(first.output.contains("in training: searches compare every embedding until it is there"))
+            let status = await mienCommand(["status", "--coordinator", address])
+            #expect(status.output.contains("training: centroids 43 %"), "\(status.output)")
+
+            cluster.change { $0.codebook = Self.codebook }
+            let next = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            #expect(next.output.contains("256 lists, the next in training"), "\(next.output)")
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            let member =
+                #""training_under_way":{"generation":4,"worker":"00000000-0000-0007-0000-000000000001","#
+                + #""stage":"centroids","share":0.4375,"elapsed_seconds":12.345}"#
+            #expect(json.output.contains(member), "\(json.output)")
+        }
+    }
+
+    @Test func whyThereIsACodebookAndHowItFitsIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change {
+                $0.codebook = Self.codebook
+                $0.standing = .init(
+                    origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
+                    fit: CodebookFit(recentRowCount: 5000, energyRatio: 0.995, imbalanceRatio: 1.25)
+                )
+            }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            let fit =
+                "fit         5000 faces since: 99.5 % of the sample's share of the energy, lists 1.25 times as uneven"
+            #expect(
+                result.outputLines.contains { $0 == "because     the collection had grown to 200000 faces" },
+                "\(result.output)"
+            )
+            #expect(result.outputLines.contains { $0 == fit }, "\(result.output)")
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            #expect(json.output.contains(#""codebook_standing":{"cause":"growth","faces":200000,"recent_faces":5000,"#))
         }
     }
 

@@ -98,7 +98,31 @@ struct RecordTests {
         }
     }
 
+    @Test func theRecodingHasItsBytes() {
+        let bytes = RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded()
+        #expect(bytes.dropLast(4) == [3, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0])
+    }
+
+    @Test func theIntakeHasItsBytesAndForgetsHalf() throws {
+        var record = IntakeRecord(generation: 3)
+        record.add(rowCount: 2, energy: 1.5, codedEnergy: 1.25)
+        let bytes = record.encoded()
+        #expect(bytes[..<16] == [3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0])
+        #expect(bytes[16..<24] == [0, 0, 0, 0, 0, 0, 0xf8, 0x3f] && bytes[24..<32] == [0, 0, 0, 0, 0, 0, 0xf4, 0x3f])
+        #expect(try bytes.withUnsafeBytes { try IntakeRecord(bytes: $0) } == record)
+        record.add(rowCount: 100_000, energy: 99_998.5, codedEnergy: 49_998.75)
+        // The rows are all counted, their energies up to a limit.
+        #expect(record.rowCount == 100_002 && record.energy == 50_000 && record.codedEnergy == 25_000)
+    }
+
     // MARK: Round trips
+
+    @Test func whatIsCodedAgainIsReadBack() throws {
+        for pending in [[], [7], [1, 2, .max]] as [[UInt32]] {
+            let record = RecodingRecord(run: 9, nextRow: .max, pendingRuns: pending)
+            #expect(try record.encoded().withUnsafeBytes { try RecodingRecord(bytes: $0) } == record)
+        }
+    }
 
     @Test func everyFieldOfAFaceIsReadBack() throws {
         let empty = FaceRecord(row: .max, version: FaceVersion(epoch: .max, sequence: 0), metadata: FaceMetadata())
@@ -161,6 +185,14 @@ struct RecordTests {
         ("state", state.encoded(), { try $0.withUnsafeBytes { _ = try PartitionState(bytes: $0) } }),
         ("identity", IdentityRecord.encode(identity), { try $0.withUnsafeBytes { _ = try IdentityRecord.decode($0) } }),
         ("manifest", manifest.encoded(), { try $0.withUnsafeBytes { _ = try RunManifest(bytes: $0, run: 7) } }),
+        (
+            "recoding", RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded(),
+            { try $0.withUnsafeBytes { _ = try RecodingRecord(bytes: $0) } }
+        ),
+        (
+            "intake", IntakeRecord(generation: 3).encoded(),
+            { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
+        ),
         (
             "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),
             { try $0.withUnsafeBytes { _ = try ReceiptRecord(bytes: $0) } }

@@ -90,7 +90,10 @@ enum MessageSamples {
                 faceCount: 33_000,
                 freshCount: 12,
                 tombstoneCount: 3,
-                sequence: 41
+                sequence: 41,
+                generation: 2,
+                olderGeneration: 1,
+                olderRowCount: 20_000
             ),
             .init(
                 index: 1,
@@ -103,8 +106,17 @@ enum MessageSamples {
                 sequence: 0
             ),
         ],
-        training: .trained,
-        codebook: codebook
+        training: .running,
+        codebook: codebook,
+        standing: .init(
+            origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
+            fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
+        ),
+        trainingUnderWay: .init(
+            generation: 2,
+            worker: nodeID,
+            progress: .init(stage: .centroids, share: 0.25, elapsedMilliseconds: 12_345)
+        )
     )
     static let report = WorkerReport(
         replicas: [
@@ -117,11 +129,20 @@ enum MessageSamples {
                 tombstoneCount: 3,
                 sequence: 41,
                 diskByteCount: 1 << 30,
-                generation: 1
+                generation: 2,
+                olderGeneration: 1,
+                olderRowCount: 20_000,
+                fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
             )
         ],
         trainings: [
-            .init(collection: collectionID, generation: 2, isFinished: false, failure: nil),
+            .init(
+                collection: collectionID,
+                generation: 2,
+                isFinished: false,
+                failure: nil,
+                progress: .init(stage: .calibration, share: 0.5, elapsedMilliseconds: 54_321)
+            ),
             .init(collection: collectionID, generation: 1, isFinished: true, failure: "the sample was too small"),
         ],
         residentByteCount: 1 << 28,

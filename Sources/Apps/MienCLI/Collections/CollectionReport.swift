@@ -10,8 +10,18 @@ enum CollectionReport {
             ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
             ("copies", .count(options.replicationFactor)), ("created", .string(TimeText.text(collection.created))),
             ("training", .string(collection.training.rawValue)),
+            ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
+            ("codebook_standing", collection.standing.map(CodebookReport.json) ?? .null),
             ("shards", .array(collection.shards.map(json))),
+        ])
+    }
+
+    private static func json(_ training: CollectionInfo.TrainingUnderWay) -> JSONValue {
+        .object([
+            ("generation", .count(training.generation)), ("worker", .string(training.workerID)),
+            ("stage", .string(training.stage.rawValue)), ("share", .number(training.share)),
+            ("elapsed_seconds", .number(NumberText.seconds(training.elapsed))),
         ])
     }
 
@@ -20,14 +30,16 @@ enum CollectionReport {
             ("index", .count(shard.index)), ("worker", .text(shard.workerID)),
             ("state", .string(shard.state.rawValue)),
             ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
-            ("tombstones", .count(shard.tombstoneCount)),
+            ("tombstones", .count(shard.tombstoneCount)), ("generation", .count(shard.generation)),
+            ("older_generation", shard.olderGeneration > 0 ? .count(shard.olderGeneration) : .null),
+            ("older_rows", .count(shard.olderRowCount)),
         ])
     }
 
     static func table(_ collections: [CollectionInfo]) -> String {
         var table = TextTable([
             .init("collection", widthLimit: 30), .init("faces", .right), .init("shards", .right),
-            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 20),
+            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 36),
         ])
         for collection in collections {
             table.append([
@@ -49,33 +61,52 @@ enum CollectionReport {
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
         }
+        for fact in collection.standing.map(CodebookReport.facts) ?? [] { facts.append(fact) }
+        if let training = collection.trainingUnderWay {
+            facts.append([
+                "training",
+                "generation \(training.generation), \(stageText(training)), "
+                    + "for \(NumberText.duration(training.elapsed)), on worker \(training.workerID)",
+            ])
+        }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([
             .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
-            .init("worker"), .init("state"),
+            .init("codes"), .init("worker"), .init("state"),
         ])
         for shard in collection.shards {
             shards.append([
                 "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
-                shard.workerID ?? "none", shard.state.rawValue,
+                codes(shard), shard.workerID ?? "none", shard.state.rawValue,
             ])
         }
         let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""
         return facts.rendered(withTitles: false) + "\n" + shards.rendered() + calibration
     }
 
+    /// The generations that a shard's codes are of.
+    private static func codes(_ shard: CollectionInfo.Shard) -> String {
+        if shard.generation == 0 { return "none" }
+        if shard.olderGeneration == 0 { return "\(shard.generation)" }
+        return "\(shard.generation), \(shard.olderRowCount) rows of \(shard.olderGeneration)"
+    }
+
     private static func index(_ collection: CollectionInfo) -> String {
         switch collection.training {
         case .notNeeded: "not needed yet"
-        case .running: "training"
+        case .running: "training" + (collection.trainingUnderWay.map { ": " + stageText($0) } ?? "")
         case .trained: collection.codebook.map { "\($0.listCount) lists" } ?? "trained"
         }
+    }
+
+    private static func stageText(_ training: CollectionInfo.TrainingUnderWay) -> String {
+        "\(training.stage.rawValue) \(Int(training.share * 100)) %"
     }
 
     private static func indexText(_ collection: CollectionInfo) -> String {
         switch (collection.training, collection.codebook) {
         case (.notNeeded, _): return "not needed yet: searches compare every embedding"
-        case (.running, _?): return index(collection) + ", the next in training"
+        case (.running, let codebook?): return "\(codebook.listCount) lists, the next in training"
         case (.trained, _?): return index(collection)
         case (.running, nil): return "in training: searches compare every embedding until it is there"
         case (.trained, nil): return "trained"

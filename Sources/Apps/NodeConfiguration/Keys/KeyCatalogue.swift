@@ -27,7 +27,8 @@ enum KeyCatalogue {
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
-    static let trainingSample = Key.count("coordinator.training.sample", default: 65536, in: 1024...1_000_000)
+    static let trainingSample = Key.count("coordinator.training.sample", default: 196_608, in: 1024...1_000_000)
+    static let trainingGrowth = Key.count("coordinator.training.growth", default: 4, in: 2...1000)
     static let trainingLists = Key.automaticCount("coordinator.training.lists", in: 1...65536)
 
     // Worker.
@@ -36,6 +37,7 @@ enum KeyCatalogue {
     static let workerData = Key.path("worker.data", default: "data/worker")
     static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
     static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
+    static let backgroundPercent = Key.count("worker.background_percent", default: 50, in: 1...100)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
         "worker.memory.queued_writes",
@@ -60,13 +62,13 @@ enum KeyCatalogue {
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),
-        .init(trainingLists),
+        .init(trainingLists), .init(trainingGrowth),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
-        .init(searchThreads), .init(memoryPartitionMap), .init(memoryQueuedWrites),
+        .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
         .init(heartbeatInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devData), .init(devWorkers)]

@@ -25,6 +25,12 @@ public struct CollectionInfo: Hashable, Sendable {
         public var freshCount: UInt64
         /// Deleted or replaced rows still on disk.
         public var tombstoneCount: UInt64
+        /// Newest codebook generation that it uses; 0 for none.
+        public var generation: Int
+        /// Generation that still has codes beside the newest; 0 for none.
+        public var olderGeneration: Int
+        /// Its rows that wait to be coded again.
+        public var olderRowCount: UInt64
     }
 
     public enum Training: String, Hashable, Sendable {
@@ -32,6 +38,50 @@ public struct CollectionInfo: Hashable, Sendable {
         case notNeeded = "not needed"
         case running
         case trained
+    }
+
+    /// Where the codebook comes from, and how well it fits what came after it.
+    public struct CodebookStanding: Hashable, Sendable {
+        public enum Cause: String, Hashable, Sendable {
+            /// The collection had become large enough for its first.
+            case first
+            /// It had grown by a multiple.
+            case growth
+            /// The coded components held less of the recent faces' energy.
+            case energy
+            /// Lists had become uneven.
+            case imbalance
+        }
+
+        public var cause: Cause
+        /// Faces of the collection when the training was ordered.
+        public var faceCount: UInt64
+        /// Faces that were coded when they were new.
+        public var recentFaceCount: UInt64
+        /// Share of the recent faces' energy that the coded components hold, over the same share of the sample.
+        public var energyRatio: Double
+        /// Imbalance of the lists, over that of the sample.
+        public var imbalanceRatio: Double
+    }
+
+    /// The training under way.
+    public struct TrainingUnderWay: Hashable, Sendable {
+        public enum Stage: String, Hashable, Sendable {
+            /// Faces are being drawn from the shards.
+            case sampling
+            case principalComponents = "principal components"
+            case centroids
+            case calibration
+        }
+
+        /// Of the codebook that it makes.
+        public var generation: Int
+        public var workerID: String
+        public var stage: Stage
+        /// Share of the stage that is done, 0…1.
+        public var share: Double
+        /// Time since it began.
+        public var elapsed: Duration
     }
 
     /// What the index learnt of the collection's faces.
@@ -67,6 +117,10 @@ public struct CollectionInfo: Hashable, Sendable {
     public var shards: [Shard]
     public var training: Training
     public var codebook: Codebook?
+    /// Nil without a codebook.
+    public var standing: CodebookStanding?
+    /// Nil while no worker trains.
+    public var trainingUnderWay: TrainingUnderWay?
 
     /// Exact only while every shard's worker is live.
     public var faceCount: UInt64 { shards.reduce(0) { $0 &+ $1.faceCount } }
@@ -83,7 +137,10 @@ public struct CollectionInfo: Hashable, Sendable {
                 state: ShardState($0.state),
                 faceCount: $0.faceCount,
                 freshCount: $0.freshCount,
-                tombstoneCount: $0.tombstoneCount
+                tombstoneCount: $0.tombstoneCount,
+                generation: Int($0.generation),
+                olderGeneration: Int($0.olderGeneration),
+                olderRowCount: $0.olderRowCount
             )
         }
         training =
@@ -110,6 +167,48 @@ public struct CollectionInfo: Hashable, Sendable {
                 }
             )
         }
+        standing = description.standing.map {
+            CodebookStanding(
+                cause: .init($0.origin.cause),
+                faceCount: $0.origin.faceCount,
+                recentFaceCount: $0.fit.recentRowCount,
+                energyRatio: Double($0.fit.energyRatio),
+                imbalanceRatio: Double($0.fit.imbalanceRatio)
+            )
+        }
+        trainingUnderWay = description.trainingUnderWay.map {
+            TrainingUnderWay(
+                generation: Int($0.generation),
+                workerID: $0.worker.description,
+                stage: .init($0.progress.stage),
+                share: Double(min(max($0.progress.share, 0), 1)),
+                elapsed: .milliseconds(Int64(clamping: $0.progress.elapsedMilliseconds))
+            )
+        }
+    }
+}
+
+extension CollectionInfo.CodebookStanding.Cause {
+    init(_ cause: TrainingCause) {
+        self =
+            switch cause {
+            case .first: .first
+            case .growth: .growth
+            case .energy: .energy
+            case .imbalance: .imbalance
+            }
+    }
+}
+
+extension CollectionInfo.TrainingUnderWay.Stage {
+    init(_ stage: TrainingProgress.Stage) {
+        self =
+            switch stage {
+            case .sampling: .sampling
+            case .principalComponents: .principalComponents
+            case .centroids: .centroids
+            case .calibration: .calibration
+            }
     }
 }
 

@@ -52,7 +52,10 @@ extension ClusterController {
                 faceCount: replica?.faceCount ?? 0,
                 freshCount: replica?.freshCount ?? 0,
                 tombstoneCount: replica?.tombstoneCount ?? 0,
-                sequence: replica?.sequence ?? 0
+                sequence: replica?.sequence ?? 0,
+                generation: replica?.generation ?? 0,
+                olderGeneration: replica?.olderGeneration ?? 0,
+                olderRowCount: replica?.olderRowCount ?? 0
             )
         }
         let codebook = record.codebook.map { codebook in
@@ -70,8 +73,11 @@ extension ClusterController {
             )
         }
         let faceCount = shards.reduce(0) { $0 + $1.faceCount }
+        let underWay = training(of: record, in: view)
         let training: CollectionDescription.TrainingState =
-            if codebook != nil {
+            if underWay != nil {
+                .running
+            } else if codebook != nil {
                 .trained
             } else if faceCount >= max(options.training.minimumFaceCount, 1) {
                 .running
@@ -82,8 +88,32 @@ extension ClusterController {
             collection: record.collection,
             shards: shards,
             training: training,
-            codebook: codebook
+            codebook: codebook,
+            standing: record.codebook.map { codebook in
+                // What replicas of another generation say is of another codebook.
+                let replicas = record.placements.compactMap { view.replica(of: $0) }
+                let fits = replicas.filter { $0.generation == codebook.generation }.map(\.fit)
+                return .init(origin: codebook.origin, fit: CodebookFit(of: fits))
+            },
+            trainingUnderWay: underWay
         )
+    }
+
+    /// The training of the next codebook, as the worker that has begun it tells.
+    private func training(
+        of record: CollectionRecord,
+        in view: ClusterView
+    ) -> CollectionDescription.Training? {
+        for worker in view.liveWorkers.sorted() {
+            let state = view.observations[worker]?.training(
+                of: record.collection.id,
+                generation: record.nextGeneration
+            )
+            if case .running(let progress?) = state {
+                return .init(generation: record.nextGeneration, worker: worker, progress: .init(progress))
+            }
+        }
+        return nil
     }
 
     private static func state(
@@ -107,7 +137,7 @@ extension ClusterController {
         )
     }
 
-    private static func milliseconds(_ duration: Duration) -> UInt64 {
+    static func milliseconds(_ duration: Duration) -> UInt64 {
         let (seconds, attoseconds) = duration.components
         return UInt64(max(seconds, 0)) * 1000 + UInt64(max(attoseconds, 0) / 1_000_000_000_000_000)
     }

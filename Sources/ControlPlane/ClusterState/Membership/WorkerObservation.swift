@@ -21,6 +21,12 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var diskByteCount: UInt64
     /// Newest codebook generation installed; 0 for none.
     package var generation: UInt32
+    /// Generation that still has codes beside the newest; 0 for none.
+    package var olderGeneration: UInt32
+    /// Its rows that wait to be coded again.
+    package var olderRowCount: UInt64
+    /// Of the newest codebook to what came after it.
+    package var fit: CodebookFit
 
     package init(
         epoch: Epoch,
@@ -30,7 +36,10 @@ package struct ReplicaObservation: Hashable, Sendable {
         tombstoneCount: UInt64 = 0,
         sequence: UInt64 = 0,
         diskByteCount: UInt64 = 0,
-        generation: UInt32 = 0
+        generation: UInt32 = 0,
+        olderGeneration: UInt32 = 0,
+        olderRowCount: UInt64 = 0,
+        fit: CodebookFit = .unknown
     ) {
         self.epoch = epoch
         self.state = state
@@ -40,14 +49,28 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.sequence = sequence
         self.diskByteCount = diskByteCount
         self.generation = generation
+        self.olderGeneration = olderGeneration
+        self.olderRowCount = olderRowCount
+        self.fit = fit
     }
 }
 
 /// A codebook training as its worker last reported it.
 package struct TrainingObservation: Hashable, Sendable {
+    package struct Progress: Hashable, Sendable {
+        package var progress: TrainingProgress
+        /// Since the training began.
+        package var elapsed: Duration
+
+        package init(_ progress: TrainingProgress, elapsed: Duration) {
+            self.progress = progress
+            self.elapsed = elapsed
+        }
+    }
+
     package enum State: Hashable, Sendable {
-        /// Can move to: `finished`, `failed`.
-        case running
+        /// Can move to: `finished`, `failed`. Without a progress while it waits for another training.
+        case running(Progress?)
         case finished
         /// With the reason, as a sentence. Can move to: `running`, by a new order.
         case failed(String)

@@ -30,16 +30,30 @@ struct CodebookCalibrator {
     }
 
     /// The calibrated form of a codebook that has everything else.
-    mutating func calibrated(_ codebook: Codebook) -> Codebook {
-        let shares = RecallCalibration.leastSimilarities.map { similarity in
-            let isUsual = similarity == RecallCalibration.usualLeastSimilarity
-            return (
-                leastSimilarity: similarity,
-                shares: (0..<(isUsual ? Self.matesPerRow : 1)).flatMap { _ in
-                    visitedShares(simulation.mates(of: sample, rows: rows, .wild(from: similarity)), codebook)
-                }
+    ///
+    /// - Parameter proceed: called between rounds of mates with the share of them that is done; false ends the work.
+    /// - Returns: nil when `proceed` ended it.
+    mutating func calibrated(_ codebook: Codebook, proceed: (Float) -> Bool) -> Codebook? {
+        // The usual similarity has rounds of its own.
+        let similarities = RecallCalibration.leastSimilarities.flatMap { similarity in
+            [Float](
+                repeating: similarity,
+                count: similarity == RecallCalibration.usualLeastSimilarity ? Self.matesPerRow : 1
             )
         }
+        let roundCount = Float(similarities.count + Self.lineSimilarities.count)
+        var shares: [(leastSimilarity: Float, shares: [Double])] = []
+        for (round, similarity) in similarities.enumerated() {
+            if !proceed(Float(round) / roundCount) { return nil }
+            let found = visitedShares(simulation.mates(of: sample, rows: rows, .wild(from: similarity)), codebook)
+            if shares.last?.leastSimilarity == similarity {
+                shares[shares.count - 1].shares += found
+            } else {
+                shares.append((similarity, found))
+            }
+        }
+        let lines = scanCalibration(codebook) { proceed((Float(similarities.count) + Float($0)) / roundCount) }
+        guard let lines else { return nil }
         return Codebook(
             generation: codebook.generation,
             dimension: codebook.dimension,
@@ -51,7 +65,7 @@ struct CodebookCalibrator {
             energyShare: codebook.energyShare,
             sampleCount: codebook.sampleCount,
             calibration: RecallCalibration(mateShares: shares),
-            scanCalibration: scanCalibration(codebook)
+            scanCalibration: lines
         )
     }
 
@@ -71,12 +85,13 @@ struct CodebookCalibrator {
         }
     }
 
-    private mutating func scanCalibration(_ codebook: Codebook) -> ScanCalibration {
+    private mutating func scanCalibration(_ codebook: Codebook, proceed: (Int) -> Bool) -> ScanCalibration? {
         let values = rows.flatMap { sample.row($0) }
         let batch = codebook.encode(embeddings: values)
         var heads: [(value: Float, estimate: Float)] = []
         var whole: [(value: Float, estimate: Float)] = []
-        for similarity in Self.lineSimilarities {
+        for (round, similarity) in Self.lineSimilarities.enumerated() {
+            if !proceed(round) { return nil }
             let mates = simulation.mates(of: sample, rows: rows, .exactly(similarity))
             let probes = PreparedProbes(probes: mates, codebook: codebook)
             for index in 0..<rows.count {

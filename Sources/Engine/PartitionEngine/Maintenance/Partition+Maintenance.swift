@@ -15,7 +15,7 @@ extension Partition {
     package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
         do {
             if try removeExpired(now: now) { return true }
-            if let codebook = installedCodebook.withLock({ $0 }) {
+            if let codebook = codebooks.withLock({ $0.newest }) {
                 if try fold(codebook, isIdle: isIdle) { return true }
                 if try mergeRuns(codebook) { return true }
             }
@@ -26,8 +26,11 @@ extension Partition {
         }
     }
 
-    /// Stores the codebook that later folds and searches use; the same one again changes nothing, and another one is
-    /// refused: codes on disk belong to the first.
+    /// Stores the codebook that later folds use; the same one again changes nothing.
+    ///
+    /// The one before stays as long as runs hold its codes, which searches scan all the same; ``recode()`` does away
+    /// with them. While there are two, no third is taken; and none that is not newer, since codes on disk belong to the
+    /// one that made them.
     ///
     /// Call from the write lane only.
     package func install(codebook bytes: [UInt8]) throws(PartitionError) {
@@ -38,21 +41,32 @@ extension Partition {
                     .malformed(reason: "dimension \(codebook.dimension) in a collection of \(shape.dimension)")
                 )
             }
-            try environment.write { transaction in
+            let installed = try environment.write { transaction in
                 var state = try state(transaction.reading)
-                let stored = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.codebook)
-                if let stored = unsafe stored, unsafe stored.elementsEqual(bytes) { return }
-                guard state.generation == 0 else {
-                    throw PartitionError.generationConflict(
-                        installed: state.generation,
-                        offered: codebook.generation
-                    )
+                var hasRuns = false
+                if let stored = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.codebook) {
+                    if unsafe stored.elementsEqual(bytes) { return false }
+                    guard codebook.generation > state.generation,
+                        try !transaction.reading.contains(tables.meta, key: MetaKey.olderCodebook)
+                    else {
+                        throw PartitionError.generationConflict(
+                            installed: state.generation,
+                            offered: codebook.generation
+                        )
+                    }
+                    hasRuns = try transaction.reading.statistics(of: tables.runs).entryCount > 0
+                    let older = unsafe Array(stored)
+                    if hasRuns { try transaction.put(tables.meta, key: MetaKey.olderCodebook, value: older) }
                 }
                 state.generation = codebook.generation
                 try transaction.put(tables.meta, key: MetaKey.codebook, value: bytes)
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+                return true
             }
-            installedCodebook.withLock { $0 = codebook }
+            if installed {
+                let stored = try environment.read { try InstalledCodebooks(tables, $0) }
+                codebooks.withLock { $0 = stored }
+            }
         } catch {
             throw PartitionError(error)
         }
@@ -107,28 +121,18 @@ extension Partition {
             let end = min(rows.sealedRow, before.foldedRow + limit)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             let coded = try code(before.foldedRow..<end, codebook, rows, liveness, reading)
+            let intake = try intake(codebook, reading)
             try checkFreeDisk()
             try environment.write { transaction in
                 var state = before
-                var writer = RunWriter(
-                    run: state.nextRun,
-                    generation: codebook.generation,
-                    planeCount: codebook.plan.planeCount,
-                    listCount: codebook.listCount,
-                    tables: tables
+                let written = try write(coded, of: before.foldedRow..<end, as: state.nextRun, codebook, transaction)
+                var intake = intake
+                intake.add(
+                    rowCount: coded.factors.count,
+                    energy: coded.energy,
+                    codedEnergy: coded.codedEnergy
                 )
-                for entry in coded.order {
-                    try writer.add(
-                        list: entry.list,
-                        row: entry.row,
-                        code: coded.codes[
-                            entry.position * coded.codeByteCount..<(entry.position + 1) * coded.codeByteCount
-                        ],
-                        factor: coded.factors[entry.position],
-                        transaction
-                    )
-                }
-                let written = try writer.finish(firstRow: before.foldedRow, endRow: end, transaction)
+                try transaction.put(tables.meta, key: MetaKey.intake, value: intake.encoded())
                 state.tombstoneCount -= UInt64(end - before.foldedRow - written)
                 state.foldedRow = end
                 state.nextRun += 1
@@ -138,7 +142,35 @@ extension Partition {
         }
     }
 
-    private struct CodedRows {
+    /// Writes a run of coded rows; how many they are.
+    func write(
+        _ coded: CodedRows,
+        of range: Range<UInt32>,
+        as run: UInt32,
+        _ codebook: Codebook,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        var writer = RunWriter(
+            run: run,
+            generation: codebook.generation,
+            planeCount: codebook.plan.planeCount,
+            listCount: codebook.listCount,
+            tables: tables
+        )
+        for entry in coded.order {
+            let first = entry.position * coded.codeByteCount
+            try writer.add(
+                list: entry.list,
+                row: entry.row,
+                code: coded.codes[first..<first + coded.codeByteCount],
+                factor: coded.factors[entry.position],
+                transaction
+            )
+        }
+        return try writer.finish(firstRow: range.lowerBound, endRow: range.upperBound, transaction)
+    }
+
+    struct CodedRows {
         struct Place {
             let list: UInt32
             let row: UInt32
@@ -150,9 +182,13 @@ extension Partition {
         var factors: [UInt16] = []
         /// By list, then row.
         var order: [Place] = []
+        /// Sums over the rows; see ``CodeBatch``.
+        var energy = 0.0
+        var codedEnergy = 0.0
     }
 
-    private func code(
+    /// Codes the live rows of whole chunks.
+    func code(
         _ range: Range<UInt32>,
         _ codebook: Codebook,
         _ rows: RowReader,
@@ -173,6 +209,8 @@ extension Partition {
                 let first = offset * coded.codeByteCount
                 coded.codes.append(contentsOf: batch.codes[first..<first + coded.codeByteCount])
                 coded.factors.append(batch.factors[offset])
+                coded.energy += Double(batch.energies[offset])
+                coded.codedEnergy += Double(batch.codedEnergies[offset])
             }
         }
         coded.order.sort { ($0.list, $0.row) < ($1.list, $1.row) }

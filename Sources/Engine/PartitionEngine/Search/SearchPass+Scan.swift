@@ -6,12 +6,35 @@ internal import VectorMath
 
 /// The way over codes.
 extension SearchPass {
-    /// Scans codes and compares the stored embeddings of the best of them; the share of the plan that was done.
+    /// Scans the codes of every generation; the share of the plan that was done.
     mutating func scanLists(
-        _ codebook: Codebook,
+        _ snapshot: CodeSnapshot,
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> Double {
+        let rowCount = Double(max(1, snapshot.rowCount))
+        var isComplete = true
+        var done = 0.0
+        for generation in snapshot.generations {
+            let part = snapshot.generations.count > 1 ? Double(generation.rowCount) / rowCount : 1
+            let share = try scanLists(generation, part: part, transaction, shouldStop: shouldStop)
+            isComplete = isComplete && share >= 1
+            done += share * part
+        }
+        return isComplete ? 1 : min(done, 1)
+    }
+
+    /// Scans the codes of one generation and compares the stored embeddings of the best of them; the share of the plan
+    /// that was done.
+    ///
+    /// - Parameter rowShare: share of the coded rows that are of this generation.
+    private mutating func scanLists(
+        _ generation: CodeSnapshot.Generation,
+        part rowShare: Double,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> Double {
+        let codebook = generation.codebook
         let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
         let matchLimit = parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
@@ -21,12 +44,12 @@ extension SearchPass {
             probes: prepared,
             plan: visitPlan(prepared, codebook),
             lists: StoredInvertedLists(
-                snapshot: try partition.snapshot(transaction),
+                runs: generation.runs,
                 liveness: plan.liveness,
                 planeCount: codebook.plan.planeCount
             ),
-            comparisonCount: expectedHere(of: matchLimit + SearchPlan.spareRoom),
-            candidateLimit: max(expectedHere(of: limit), plan.room),
+            comparisonCount: expected(of: matchLimit + SearchPlan.spareRoom, in: rowShare),
+            candidateLimit: max(expected(of: limit, in: rowShare), plan.room),
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
@@ -63,9 +86,10 @@ extension SearchPass {
     /// A share of 1 takes the lists that were empty in the sample as well.
     private static func budget(forShare share: Double) -> Double { share >= 1 ? .infinity : share }
 
-    /// How many of the best rows of the whole collection are to be expected here, and two standard deviations more.
-    func expectedHere(of count: Int) -> Int {
-        let expected = Double(count) * plan.search.collectionShare / Double(part.slice.count)
+    /// How many of the best rows of the whole collection are to be expected in this part of a share of the rows here, and
+    /// two standard deviations more.
+    private func expected(of count: Int, in rowShare: Double) -> Int {
+        let expected = Double(count) * plan.search.collectionShare * rowShare / Double(part.slice.count)
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
     }
 

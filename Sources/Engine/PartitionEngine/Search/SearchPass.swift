@@ -55,8 +55,8 @@ struct SearchPass {
             outcome.flatShare = try compare(onlyRows, transaction, shouldStop: shouldStop)
             return
         }
-        if let codebook = plan.codebook {
-            outcome.listShare = try scanLists(codebook, transaction, shouldStop: shouldStop)
+        if let snapshot = plan.snapshot {
+            outcome.listShare = try scanLists(snapshot, transaction, shouldStop: shouldStop)
         }
         outcome.flatShare = try scanRows(from: plan.firstFlatRow, transaction, shouldStop: shouldStop)
     }

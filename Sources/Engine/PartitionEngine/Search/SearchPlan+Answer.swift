@@ -7,7 +7,7 @@ internal import VectorMath
 /// From rows to matches.
 extension SearchPlan {
     /// First of the rows that are compared in full: those before have codes.
-    var firstFlatRow: UInt32 { codebook != nil && onlyRows == nil ? state.foldedRow : 0 }
+    var firstFlatRow: UInt32 { snapshot != nil && onlyRows == nil ? state.foldedRow : 0 }
 
     /// Nil when equal similarities did not fit `room`.
     func answer(
@@ -26,7 +26,7 @@ extension SearchPlan {
             rowsVisited: outcome.rowsVisited,
             listsVisited: outcome.listsVisited,
             rowsReranked: outcome.rowsReranked,
-            generation: onlyRows == nil ? codebook?.generation ?? 0 : 0
+            generation: onlyRows == nil ? snapshot?.generations.last?.codebook.generation ?? 0 : 0
         )
     }
 

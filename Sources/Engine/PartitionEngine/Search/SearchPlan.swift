@@ -19,8 +19,8 @@ struct SearchPlan: Sendable {
     let room: Int
     let state: PartitionState
     let transactionNumber: UInt64
-    /// Nil when every row is compared in full.
-    let codebook: Codebook?
+    /// The codes to scan; nil when every embedding is compared.
+    let snapshot: CodeSnapshot?
     let liveness: RowLiveness
     /// Rows to compare instead of a scan, dead and hidden ones among them; nil for a scan.
     let onlyRows: [UInt32]?
@@ -41,11 +41,10 @@ struct SearchPlan: Sendable {
         self.room = room
         self.state = state
         transactionNumber = transaction.number
-        let codebook =
-            search.parameters.effort != .exact && state.foldedRow > 0
-            ? partition.installedCodebook.withLock { $0 } : nil
-        self.codebook = codebook
-        let scanCost = Self.scanCost(search.parameters, state, codebook)
+        let snapshot =
+            search.parameters.effort != .exact && state.foldedRow > 0 ? try partition.snapshot(transaction) : nil
+        self.snapshot = snapshot
+        let scanCost = Self.scanCost(search.parameters, state, snapshot?.generations.first?.codebook)
         let rowCost = partition.options.scatteredRowCost
         let isCheaperThanScan = { (count: Int) in Double(count) * rowCost <= scanCost }
         let bitmap: RowBitmap?

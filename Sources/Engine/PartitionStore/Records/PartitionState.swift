@@ -13,7 +13,7 @@ internal import BinaryCoding
 /// | 24 | 8 | sequence of the last write |
 /// | 32 | 8 | live faces |
 /// | 40 | 8 | dead rows that are still in a run or fresh |
-/// | 48 | 4 | codebook generation, 0 for none |
+/// | 48 | 4 | newest codebook generation, 0 for none |
 /// | 52 | 4 | zero |
 /// | 56 | 8 | number of the oldest receipt kept |
 /// | 64 | 8 | number of the next receipt |

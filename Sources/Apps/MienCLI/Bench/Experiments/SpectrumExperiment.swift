@@ -18,7 +18,8 @@ struct SpectrumExperiment {
     init(_ faces: LabelledFaces, seed: UInt64) {
         self.faces = faces
         self.seed = seed
-        components = PrincipalComponents(rows: faces.faces, dimension: faces.dimension)
+        // Nobody ends it early.
+        components = PrincipalComponents(rows: faces.faces, dimension: faces.dimension) { _ in true }!
     }
 
     /// Components of equal energy that would have the same sum of squared energies.

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension CollectionDescription.Shard: WireValue {
-    package static var leastByteCount: Int { 54 }
+    package static var leastByteCount: Int { 70 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(index)
@@ -10,6 +10,9 @@ extension CollectionDescription.Shard: WireValue {
         writer.optional(worker)
         writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence] { writer.integer(number) }
+        writer.integer(generation)
+        writer.integer(olderGeneration)
+        writer.integer(olderRowCount)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -21,7 +24,10 @@ extension CollectionDescription.Shard: WireValue {
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
             tombstoneCount: try reader.integer("tombstone count"),
-            sequence: try reader.integer("sequence")
+            sequence: try reader.integer("sequence"),
+            generation: try reader.integer("generation"),
+            olderGeneration: try reader.integer("older generation"),
+            olderRowCount: try reader.integer("rows of the older generation")
         )
     }
 }
@@ -72,16 +78,56 @@ extension CollectionDescription.Codebook: WireValue {
     }
 }
 
+extension CollectionDescription.CodebookStanding: WireValue {
+    package static var leastByteCount: Int { 25 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(origin.cause.rawValue)
+        writer.integer(origin.faceCount)
+        fit.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            origin: CodebookOrigin(
+                cause: try reader.enumeration("training cause"),
+                faceCount: try reader.integer("face count at training")
+            ),
+            fit: try CodebookFit(decoding: &reader)
+        )
+    }
+}
+
+extension CollectionDescription.Training: WireValue {
+    package static var leastByteCount: Int { 33 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(generation)
+        worker.encode(into: &writer)
+        progress.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            generation: try reader.integer("generation in training"),
+            worker: try NodeID(decoding: &reader),
+            progress: try WorkerReport.Training.Progress(decoding: &reader)
+        )
+    }
+}
+
 extension CollectionDescription: WireMessage, WireValue {
     package static var type: MessageType { .collectionDescription }
-    package static var leastByteCount: Int { 46 }
-    package var expectedByteCount: Int { 512 + shards.count * 72 }
+    package static var leastByteCount: Int { 48 }
+    package var expectedByteCount: Int { 512 + shards.count * 88 }
 
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)
         writer.array(shards)
         writer.integer(training.rawValue)
         writer.optional(codebook)
+        writer.optional(standing)
+        writer.optional(trainingUnderWay)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -89,7 +135,9 @@ extension CollectionDescription: WireMessage, WireValue {
             collection: try Collection(decoding: &reader),
             shards: try reader.array("shards"),
             training: try reader.enumeration("training"),
-            codebook: try reader.optional("codebook")
+            codebook: try reader.optional("codebook"),
+            standing: try reader.optional("codebook standing"),
+            trainingUnderWay: try reader.optional("training under way")
         )
     }
 }

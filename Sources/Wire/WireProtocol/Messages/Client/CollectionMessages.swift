@@ -26,6 +26,12 @@ package struct CollectionDescription: Hashable, Sendable {
         /// Dead rows that compaction has not dropped yet.
         package var tombstoneCount: UInt64
         package var sequence: UInt64
+        /// Newest codebook generation installed; 0 for none.
+        package var generation: UInt32
+        /// Generation that still has codes beside the newest; 0 for none.
+        package var olderGeneration: UInt32
+        /// Its rows that wait to be coded again.
+        package var olderRowCount: UInt64
 
         package init(
             index: UInt32,
@@ -35,7 +41,10 @@ package struct CollectionDescription: Hashable, Sendable {
             faceCount: UInt64,
             freshCount: UInt64,
             tombstoneCount: UInt64,
-            sequence: UInt64
+            sequence: UInt64,
+            generation: UInt32 = 0,
+            olderGeneration: UInt32 = 0,
+            olderRowCount: UInt64 = 0
         ) {
             self.index = index
             self.range = range
@@ -45,10 +54,13 @@ package struct CollectionDescription: Hashable, Sendable {
             self.freshCount = freshCount
             self.tombstoneCount = tombstoneCount
             self.sequence = sequence
+            self.generation = generation
+            self.olderGeneration = olderGeneration
+            self.olderRowCount = olderRowCount
         }
     }
 
-    /// The codebook in use.
+    /// The newest codebook.
     package struct Codebook: Hashable, Sendable {
         package var generation: UInt32
         /// Components that are coded, of the collection's dimension.
@@ -105,16 +117,53 @@ package struct CollectionDescription: Hashable, Sendable {
         case trained = 2
     }
 
+    package struct CodebookStanding: Hashable, Sendable {
+        package var origin: CodebookOrigin
+        package var fit: CodebookFit
+
+        package init(origin: CodebookOrigin, fit: CodebookFit) {
+            self.origin = origin
+            self.fit = fit
+        }
+    }
+
+    /// The training under way.
+    package struct Training: Hashable, Sendable {
+        /// Of the codebook that it makes.
+        package var generation: UInt32
+        package var worker: NodeID
+        package var progress: WorkerReport.Training.Progress
+
+        package init(generation: UInt32, worker: NodeID, progress: WorkerReport.Training.Progress) {
+            self.generation = generation
+            self.worker = worker
+            self.progress = progress
+        }
+    }
+
     package var collection: Collection
     package var shards: [Shard]
     package var training: TrainingState
     package var codebook: Codebook?
+    /// Where the codebook comes from, and how well it fits what came after it; nil without one.
+    package var standing: CodebookStanding?
+    /// Nil while no worker says that it trains.
+    package var trainingUnderWay: Training?
 
-    package init(collection: Collection, shards: [Shard], training: TrainingState, codebook: Codebook?) {
+    package init(
+        collection: Collection,
+        shards: [Shard],
+        training: TrainingState,
+        codebook: Codebook?,
+        standing: CodebookStanding? = nil,
+        trainingUnderWay: Training? = nil
+    ) {
         self.collection = collection
         self.shards = shards
         self.training = training
         self.codebook = codebook
+        self.standing = standing
+        self.trainingUnderWay = trainingUnderWay
     }
 
     /// Exact only while every shard's worker is live.

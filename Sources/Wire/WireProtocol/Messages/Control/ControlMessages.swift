@@ -24,6 +24,12 @@ package struct WorkerReport: Hashable, Sendable {
         package var diskByteCount: UInt64
         /// Newest codebook generation installed; 0 for none.
         package var generation: UInt32
+        /// Generation that still has codes beside the newest; 0 for none.
+        package var olderGeneration: UInt32
+        /// Its rows that wait to be coded again.
+        package var olderRowCount: UInt64
+        /// Of the newest codebook to what came after it.
+        package var fit: CodebookFit
 
         package init(
             shard: ShardID,
@@ -34,7 +40,10 @@ package struct WorkerReport: Hashable, Sendable {
             tombstoneCount: UInt64,
             sequence: UInt64,
             diskByteCount: UInt64,
-            generation: UInt32
+            generation: UInt32,
+            olderGeneration: UInt32 = 0,
+            olderRowCount: UInt64 = 0,
+            fit: CodebookFit = .unknown
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -45,22 +54,49 @@ package struct WorkerReport: Hashable, Sendable {
             self.sequence = sequence
             self.diskByteCount = diskByteCount
             self.generation = generation
+            self.olderGeneration = olderGeneration
+            self.olderRowCount = olderRowCount
+            self.fit = fit
         }
     }
 
     /// A codebook training on this worker.
     package struct Training: Hashable, Sendable {
+        /// How far a training under way is.
+        package struct Progress: Hashable, Sendable {
+            package var stage: TrainingProgress.Stage
+            /// Share of the stage that is done, 0…1.
+            package var share: Float
+            /// Time since the training began.
+            package var elapsedMilliseconds: UInt64
+
+            package init(stage: TrainingProgress.Stage, share: Float, elapsedMilliseconds: UInt64) {
+                self.stage = stage
+                self.share = share
+                self.elapsedMilliseconds = elapsedMilliseconds
+            }
+        }
+
         package var collection: CollectionID
         package var generation: UInt32
         package var isFinished: Bool
         /// Why it failed; nil while it has not.
         package var failure: String?
+        /// Nil while it waits for another, and once it has ended.
+        package var progress: Progress?
 
-        package init(collection: CollectionID, generation: UInt32, isFinished: Bool, failure: String?) {
+        package init(
+            collection: CollectionID,
+            generation: UInt32,
+            isFinished: Bool,
+            failure: String?,
+            progress: Progress? = nil
+        ) {
             self.collection = collection
             self.generation = generation
             self.isFinished = isFinished
             self.failure = failure
+            self.progress = progress
         }
     }
 

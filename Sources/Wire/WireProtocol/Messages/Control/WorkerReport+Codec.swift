@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 73 }
+    package static var leastByteCount: Int { 101 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -10,6 +10,9 @@ extension WorkerReport.Replica: WireValue {
         writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence, diskByteCount] { writer.integer(number) }
         writer.integer(generation)
+        writer.integer(olderGeneration)
+        writer.integer(olderRowCount)
+        fit.encode(into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -22,19 +25,41 @@ extension WorkerReport.Replica: WireValue {
             tombstoneCount: try reader.integer("tombstone count"),
             sequence: try reader.integer("sequence"),
             diskByteCount: try reader.integer("disk bytes"),
-            generation: try reader.integer("generation")
+            generation: try reader.integer("generation"),
+            olderGeneration: try reader.integer("older generation"),
+            olderRowCount: try reader.integer("rows of the older generation"),
+            fit: try CodebookFit(decoding: &reader)
+        )
+    }
+}
+
+extension WorkerReport.Training.Progress: WireValue {
+    package static var leastByteCount: Int { 13 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(stage.rawValue)
+        writer.float(share)
+        writer.integer(elapsedMilliseconds)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            stage: try reader.enumeration("training stage"),
+            share: try reader.float("training share"),
+            elapsedMilliseconds: try reader.integer("training time")
         )
     }
 }
 
 extension WorkerReport.Training: WireValue {
-    package static var leastByteCount: Int { 22 }
+    package static var leastByteCount: Int { 23 }
 
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)
         writer.integer(generation)
         writer.flag(isFinished)
         writer.optional(failure) { $0.string($1, "failure") }
+        writer.optional(progress)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -42,7 +67,8 @@ extension WorkerReport.Training: WireValue {
             collection: try CollectionID(decoding: &reader),
             generation: try reader.integer("generation"),
             isFinished: try reader.flag("is finished"),
-            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil
+            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil,
+            progress: try reader.optional("training progress")
         )
     }
 }
