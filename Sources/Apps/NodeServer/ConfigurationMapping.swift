@@ -45,5 +45,11 @@ extension WorkerOptions {
         )
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes
         partition.mapByteCount = configuration.memory.partitionMapBytes
+        prefault =
+            switch configuration.memory.prefault {
+            case .none: .none
+            case .codes: .codes
+            case .all: .all
+            }
     }
 }

@@ -137,6 +137,7 @@ package final class Worker: Service {
                     replicas: parts.replicas.all.map { $0.report() },
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
+                    mapped: parts.replicas.all.reduce(MappedMemory()) { $0 + $1.mappedMemory() },
                     freeDiskByteCount: parts.folder.freeByteCount(),
                     kernelLevel: VectorKernels.level.name
                 )
@@ -183,6 +184,7 @@ package final class Worker: Service {
                 limits: options.limits,
                 partition: options.partition,
                 backgroundProcessorShare: options.backgroundProcessorShare,
+                prefault: options.prefault,
                 reportChanged: changes.note
             ),
             logger: logger

@@ -31,6 +31,8 @@ package struct WorkerOptions: Sendable {
     package var connectionLimit: Int
     package var limits: WorkerLimits
     package var partition: PartitionOptions
+    /// What is read into memory when a partition has been opened, before searches ask for it.
+    package var prefault = PrefaultPolicy.codes
     /// Name and version of the program, for the logs of its peers.
     package var agent: String
 

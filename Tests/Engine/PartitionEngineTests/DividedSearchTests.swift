@@ -143,8 +143,11 @@ struct DividedSearchTests {
                 return asked > limit
             }
             #expect(answer.facesAnswered <= answer.faceCount)
-            if limit == 0 { #expect(answer.facesAnswered < answer.faceCount) }
         }
+        // With nobody to help, the caller is the one that stops; helpers may have done it all before it asks.
+        let nobody = SearchTeam(memberLimit: 4) { _ in false }
+        let stopped = try fixture.search(probes, effort: effort, team: nobody) { true }
+        #expect(stopped.facesAnswered < stopped.faceCount)
         // Another search is not stopped by it.
         #expect(try fixture.search(probes, effort: effort, team: helpers.team).facesAnswered == 1060)
     }

@@ -94,7 +94,7 @@ struct PartitionSearchTests {
         #expect(part.found[0].count == 5 && part.found[0][0] == whole.found[0][0])
     }
 
-    @Test(arguments: efforts)
+    @Test(arguments: [SearchEffort.exact, .full, .lists(3)])
     func aHigherThresholdKeepsTheBestOfTheSameMatches(effort: SearchEffort) throws {
         let (fixture, _) = try settled(candidateFloor: 20)
         var source = FaceSource(dimension: 64, seed: testSeed &+ 1)
@@ -107,6 +107,40 @@ struct PartitionSearchTests {
                 "seed \(testSeed), \(threshold)"
             )
         }
+    }
+
+    /// A recall is a promise about mates at or above the threshold: a lower one visits more, so that what a higher one
+    /// finds is found, but for rows that codes give up.
+    @Test func aLowerThresholdOfARecallFindsWhatAHigherOneDoes() throws {
+        let (fixture, _) = try settled(candidateFloor: 20)
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 1)
+        let probes = (0..<40).map { _ in source.embedding() }
+        var visitedBefore = UInt64.max
+        var foundBefore: [[Found]]?
+        var (count, lost) = (0, 0)
+        for threshold: Float in [-1, 0.3, 0.4, 0.5, 0.6, 0.8] {
+            let answer = try fixture.search(probes, limit: 40, threshold: threshold, effort: .recall(0.9))
+            #expect(answer.rowsVisited <= visitedBefore, "\(threshold)")
+            #expect(answer.matches.allSatisfy { $0.allSatisfy { $0.similarity >= threshold } })
+            for (found, before) in zip(answer.found, foundBefore ?? answer.found) {
+                count += found.count
+                lost += Set(found).subtracting(before).count
+            }
+            (visitedBefore, foundBefore) = (answer.rowsVisited, answer.found)
+        }
+        #expect(lost <= count / 100, "seed \(testSeed): \(lost) of \(count)")
+        #expect(visitedBefore < 40 * 680)
+    }
+
+    /// With one match wanted, a face that is found ends the visits that could only find worse ones.
+    @Test func aGoodMatchMakesASearchShorter() throws {
+        let (fixture, embeddings) = try settled()
+        let numbers = Array(120..<500)
+        let probes = numbers.map { embeddings[$0] }
+        let one = try fixture.search(probes, limit: 1, effort: .recall(0.9))
+        let many = try fixture.search(probes, limit: 100, effort: .recall(0.9))
+        #expect(one.matches.map { $0[0].faceID } == numbers.map { FaceID($0) })
+        #expect(one.rowsVisited < many.rowsVisited)
     }
 
     @Test(arguments: efforts)

@@ -49,7 +49,11 @@ enum StatusReport {
             ("replicas", .count(worker.replicaCount)), ("failed_replicas", .count(worker.failedReplicaCount)),
             ("faces", .count(worker.faceCount)), ("disk_bytes", .count(worker.diskByteCount)),
             ("free_disk_bytes", .count(worker.freeDiskByteCount)),
-            ("resident_bytes", .count(worker.residentByteCount)), ("kernels", .string(worker.kernelLevel)),
+            ("resident_bytes", .count(worker.residentByteCount)),
+            ("code_bytes", .count(worker.codeByteCount)),
+            ("resident_code_bytes", .count(worker.residentCodeByteCount)),
+            ("embedding_bytes", .count(worker.rowByteCount)),
+            ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("kernels", .string(worker.kernelLevel)),
         ])
     }
 
@@ -70,16 +74,24 @@ enum StatusReport {
     private static func workers(_ workers: [ClusterInfo.Worker]) -> String {
         var table = TextTable([
             .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
-            .init("faces", .right), .init("disk", .right), .init("memory", .right), .init("kernels", widthLimit: 10),
+            .init("faces", .right), .init("disk", .right), .init("memory", .right), .init("warm codes", .right),
+            .init("warm rows", .right), .init("kernels", widthLimit: 10),
         ])
         for worker in workers.sorted(by: { $0.address < $1.address }) {
             table.append([
                 worker.address, worker.isLive ? "live" : silence(worker), "\(worker.replicaCount)",
                 "\(worker.faceCount)", NumberText.bytes(worker.diskByteCount),
-                NumberText.bytes(worker.residentByteCount), worker.kernelLevel,
+                NumberText.bytes(worker.residentByteCount),
+                warmth(worker.residentCodeByteCount, of: worker.codeByteCount),
+                warmth(worker.residentRowByteCount, of: worker.rowByteCount), worker.kernelLevel,
             ])
         }
         return table.rendered()
+    }
+
+    /// The share that is in memory; nothing for nothing.
+    private static func warmth(_ resident: UInt64, of total: UInt64) -> String {
+        total == 0 ? "-" : NumberText.percent(Double(resident) / Double(total))
     }
 
     private static func silence(_ worker: ClusterInfo.Worker) -> String {

@@ -44,6 +44,7 @@ enum KeyCatalogue {
         default: 256 << 20,
         in: 16 << 20...64 << 30
     )
+    static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
     static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 1000, in: 50...60000)
 
     // Development cluster.
@@ -69,7 +70,7 @@ enum KeyCatalogue {
     ]
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
-        .init(heartbeatInterval),
+        .init(memoryPrefault), .init(heartbeatInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devData), .init(devWorkers)]
 

@@ -80,9 +80,11 @@ package struct WorkerMemory: Sendable, Equatable {
     package var partitionMapBytes: Int
     /// Writes received and not yet committed, over all partitions; more are refused with `retryAfter`.
     package var queuedWritesBytes: Int
+    package var prefault: Prefault
 
     init(reading configuration: inout LayeredConfiguration) {
         partitionMapBytes = configuration.value(KeyCatalogue.memoryPartitionMap)
         queuedWritesBytes = configuration.value(KeyCatalogue.memoryQueuedWrites)
+        prefault = configuration.value(KeyCatalogue.memoryPrefault)
     }
 }

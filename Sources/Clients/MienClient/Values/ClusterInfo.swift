@@ -16,6 +16,13 @@ public struct ClusterInfo: Hashable, Sendable {
         public var diskByteCount: UInt64
         public var freeDiskByteCount: UInt64
         public var residentByteCount: UInt64
+        /// Bytes of the compact codes, which every search scans, and how many of them are in memory.
+        public var codeByteCount: UInt64
+        public var residentCodeByteCount: UInt64
+        /// Bytes of the stored embeddings, of which a search reads some and an exact one all, and how many of them are
+        /// in memory.
+        public var rowByteCount: UInt64
+        public var residentRowByteCount: UInt64
         /// What the worker's processor is used by, such as `avx512`.
         public var kernelLevel: String
     }
@@ -49,6 +56,10 @@ public struct ClusterInfo: Hashable, Sendable {
                 diskByteCount: report.replicas.reduce(0) { $0 &+ $1.diskByteCount },
                 freeDiskByteCount: report.freeDiskByteCount,
                 residentByteCount: report.residentByteCount,
+                codeByteCount: report.mapped.codeByteCount,
+                residentCodeByteCount: report.mapped.residentCodeByteCount,
+                rowByteCount: report.mapped.rowByteCount,
+                residentRowByteCount: report.mapped.residentRowByteCount,
                 kernelLevel: report.kernelLevel
             )
         }

@@ -12,6 +12,7 @@ extension WorkerObservation {
             ),
             trainings: report.trainings.map(TrainingObservation.init),
             residentByteCount: report.residentByteCount,
+            mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
             kernelLevel: report.kernelLevel
         )
@@ -24,6 +25,7 @@ extension WorkerReport {
             replicas: observation.replicas.sorted { $0.key < $1.key }.map { Replica($0.key, $0.value) },
             trainings: observation.trainings.map(Training.init),
             residentByteCount: observation.residentByteCount,
+            mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
             kernelLevel: observation.kernelLevel
         )

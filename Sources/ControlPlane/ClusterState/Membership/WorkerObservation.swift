@@ -92,6 +92,7 @@ package struct WorkerObservation: Hashable, Sendable {
     package var replicas: [ShardID: ReplicaObservation]
     package var trainings: [TrainingObservation]
     package var residentByteCount: UInt64
+    package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
     package var kernelLevel: String
 
@@ -99,12 +100,14 @@ package struct WorkerObservation: Hashable, Sendable {
         replicas: [ShardID: ReplicaObservation] = [:],
         trainings: [TrainingObservation] = [],
         residentByteCount: UInt64 = 0,
+        mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         kernelLevel: String = ""
     ) {
         self.replicas = replicas
         self.trainings = trainings
         self.residentByteCount = residentByteCount
+        self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.kernelLevel = kernelLevel
     }

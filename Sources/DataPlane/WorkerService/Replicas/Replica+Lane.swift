@@ -35,7 +35,10 @@ extension Replica {
             do throws(PartitionError) {
                 guard let partition = try openAndCheck() else { return refuseUntilStopped() }
                 pause = Self.firstPause
+                let warming = WorkerThread(name: "warm-\(shard.index)", priority: .background) { self.prefault() }
                 let end = serve(partition)
+                isFenced.store(true, ordering: .releasing)
+                warming.join()
                 retire(partition, because: end)
                 guard let end else { return }
                 if end.isCorruption { return refuseUntilStopped() }

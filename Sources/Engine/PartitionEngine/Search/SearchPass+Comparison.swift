@@ -41,6 +41,9 @@ extension SearchPass {
                 }
                 unsafe pointers[index] = unsafe pointer
             }
+            if partition.coldRows.isAttentive {
+                unsafe partition.coldRows.readAhead(UnsafeBufferPointer(pointers), rowByteCount: rows.shape.rowByteCount)
+            }
             unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
                 unsafe probes.row(probe).withUnsafeBufferPointer { probe in
                     unsafe RowKernel.similarities(

@@ -96,8 +96,10 @@ struct SearchPlan: Sendable {
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> SearchPass.Outcome {
+        let faults = MappedPages.majorFaultCount()
         var pass = SearchPass(self, part, leastUseful)
         try pass.run(transaction, shouldStop: shouldStop)
+        if MappedPages.majorFaultCount() > faults { partition.coldRows.noteWait() }
         return pass.outcome
     }
 

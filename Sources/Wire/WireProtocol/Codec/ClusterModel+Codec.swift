@@ -29,6 +29,23 @@ extension Epoch: WireValue {
     }
 }
 
+extension MappedMemory: WireValue {
+    package static var leastByteCount: Int { 32 }
+    package func encode(into writer: inout PayloadWriter) {
+        for number in [codeByteCount, residentCodeByteCount, rowByteCount, residentRowByteCount] {
+            writer.integer(number)
+        }
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            codeByteCount: try reader.integer("code bytes"),
+            residentCodeByteCount: try reader.integer("resident code bytes"),
+            rowByteCount: try reader.integer("row bytes"),
+            residentRowByteCount: try reader.integer("resident row bytes")
+        )
+    }
+}
+
 extension HashRange: WireValue {
     package static var leastByteCount: Int { 16 }
     package func encode(into writer: inout PayloadWriter) {

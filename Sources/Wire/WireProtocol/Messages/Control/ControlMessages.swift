@@ -103,6 +103,7 @@ package struct WorkerReport: Hashable, Sendable {
     package var replicas: [Replica]
     package var trainings: [Training]
     package var residentByteCount: UInt64
+    package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
     /// Kernel level in use, for people.
     package var kernelLevel: String
@@ -111,12 +112,14 @@ package struct WorkerReport: Hashable, Sendable {
         replicas: [Replica] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
+        mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         kernelLevel: String = ""
     ) {
         self.replicas = replicas
         self.trainings = trainings
         self.residentByteCount = residentByteCount
+        self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.kernelLevel = kernelLevel
     }

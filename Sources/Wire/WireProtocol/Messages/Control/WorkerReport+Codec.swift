@@ -78,6 +78,7 @@ extension WorkerReport {
         writer.array(replicas)
         writer.array(trainings)
         writer.integer(residentByteCount)
+        mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
         writer.string(kernelLevel, "kernel level")
     }
@@ -87,6 +88,7 @@ extension WorkerReport {
             replicas: try reader.array("replicas"),
             trainings: try reader.array("trainings"),
             residentByteCount: try reader.integer("resident bytes"),
+            mapped: try MappedMemory(decoding: &reader),
             freeDiskByteCount: try reader.integer("free disk bytes"),
             kernelLevel: try reader.string("kernel level", limit: NameLimit.agent)
         )

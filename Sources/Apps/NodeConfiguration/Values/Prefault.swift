@@ -1,0 +1,4 @@
+/// What a worker reads into memory when it has opened a partition.
+package enum Prefault: String, CaseIterable, Sendable {
+    case none, codes, all
+}

@@ -1,0 +1,59 @@
+internal import Glibc
+
+/// What the system keeps of the mapped file in memory, and how to have it read before it is needed.
+///
+/// Ranges are of bytes in the map; every call works on the whole pages that hold them.
+enum MappedPages {
+    private static let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
+    /// `MADV_POPULATE_READ` (Linux 5.14): reads pages and maps them.
+    private static let populateRead: Int32 = 22
+
+    /// Major faults of the calling thread so far: each waited for the disk.
+    static func majorFaultCount() -> Int {
+        var usage = rusage()
+        guard unsafe getrusage(RUSAGE_THREAD, &usage) == 0 else { return 0 }
+        return usage.ru_majflt
+    }
+
+    /// Pages of a range, and those of them in memory.
+    static func residency(of range: UnsafeRawBufferPointer) -> (pages: Int, resident: Int) {
+        guard let pages = unsafe pages(of: range) else { return (0, 0) }
+        let count = unsafe pages.count / pageByteCount
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { flags in
+            guard unsafe mincore(pages.baseAddress!, pages.count, flags.baseAddress!) == 0 else { return (count, count) }
+            var resident = 0
+            for index in 0..<count { resident += unsafe Int(flags[index] & 1) }
+            return (count, resident)
+        }
+    }
+
+    /// Begins to read a range from the disk and does not wait for it.
+    static func readAhead(_ range: UnsafeRawBufferPointer) {
+        guard let pages = unsafe pages(of: range) else { return }
+        _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
+    }
+
+    /// Reads a range and maps its pages, so that touching them costs nothing; waits for the disk.
+    static func populate(_ range: UnsafeRawBufferPointer) {
+        guard let pages = unsafe pages(of: range) else { return }
+        if unsafe madvise(pages.baseAddress!, pages.count, populateRead) == 0 { return }
+        // An older kernel: have it read, and touch every page.
+        _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
+        var sum: UInt8 = 0
+        for offset in stride(from: 0, to: unsafe pages.count, by: pageByteCount) { sum &+= unsafe pages[offset] }
+        blackHole(sum)
+    }
+
+    @inline(never)
+    private static func blackHole(_ value: UInt8) {}
+
+    private static func pages(of range: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
+        guard let base = unsafe range.baseAddress, unsafe !range.isEmpty else { return unsafe nil }
+        let first = UInt(bitPattern: base) / UInt(pageByteCount) * UInt(pageByteCount)
+        let end = unsafe UInt(bitPattern: base) + UInt(range.count)
+        return unsafe UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: first),
+            count: Int((end - first + UInt(pageByteCount) - 1) / UInt(pageByteCount)) * pageByteCount
+        )
+    }
+}

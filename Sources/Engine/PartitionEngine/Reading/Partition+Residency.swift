@@ -1,0 +1,123 @@
+internal import LMDB
+internal import PartitionStore
+internal import Synchronization
+
+/// How much of what searches read is in memory: shares 0…1 of the pages; 1 of nothing.
+package struct PartitionResidency: Hashable, Sendable {
+    /// Of the codes, which every search scans.
+    package var codes: Double
+    /// Of the stored embeddings, of which a search reads some, and an exact one all.
+    package var rows: Double
+
+    package init(codes: Double, rows: Double) {
+        self.codes = codes
+        self.rows = rows
+    }
+}
+
+/// What is read into memory when a partition has been opened, before searches ask for it.
+package enum PrefaultPolicy: String, CaseIterable, Sendable {
+    case none
+    /// The codes, which every search scans.
+    case codes
+    /// The codes, then the stored embeddings.
+    case all
+}
+
+extension Partition {
+    /// Chunks that are looked at of each kind: evenly spread, which is within a few per cent of all.
+    private static let residencySample = 128
+    /// Bytes read under one transaction.
+    private static let prefaultStep = 4 << 20
+
+    /// An estimate from evenly spread chunks.
+    package func residency() throws(PartitionError) -> PartitionResidency {
+        do {
+            return try environment.read { transaction in
+                let codes = unsafe try snapshot(transaction).runs.flatMap { unsafe $0.chunks }
+                let chunkCount = Int(try state(transaction).nextRow) / RowChunk.rowCount
+                let rows = try unsafe Self.spread(over: chunkCount).compactMap { chunk in
+                    try unsafe transaction.value(of: tables.rows, key: UInt32(chunk))
+                }
+                return PartitionResidency(
+                    codes: unsafe Self.residentShare(Self.spread(over: codes.count).map { unsafe codes[$0] }),
+                    rows: unsafe Self.residentShare(rows)
+                )
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private static func spread(over count: Int) -> [Int] {
+        count <= residencySample
+            ? Array(0..<count) : (0..<residencySample).map { $0 * count / residencySample }
+    }
+
+    private static func residentShare(_ ranges: [UnsafeRawBufferPointer]) -> Double {
+        var (pages, resident) = (0, 0)
+        for range in unsafe ranges {
+            let found = unsafe MappedPages.residency(of: range)
+            pages += found.pages
+            resident += found.resident
+        }
+        return pages == 0 ? 1 : Double(resident) / Double(pages)
+    }
+
+    /// Reads what the policy names into memory, a few megabytes at a time; pages that are there already cost little.
+    ///
+    /// Meant for a thread of its own: it waits for the disk.
+    ///
+    /// - Parameters:
+    ///   - pause: called after every step with the bytes it read; what it waits bounds the rate.
+    ///   - shouldStop: asked before every step.
+    package func prefault(
+        _ policy: PrefaultPolicy,
+        pause: (_ byteCount: Int) -> Void,
+        shouldStop: () -> Bool
+    ) throws(PartitionError) {
+        if policy == .none { return }
+        do {
+            var chunk = 0
+            while !shouldStop() {
+                let read = try environment.read { transaction in
+                    let codes = unsafe try snapshot(transaction).runs.flatMap { unsafe $0.chunks }
+                    return unsafe Self.populate(codes, from: &chunk)
+                }
+                if read == 0 { break }
+                pause(read)
+            }
+            if policy == .codes { return }
+            var row: UInt32 = 0
+            while !shouldStop() {
+                let read = try environment.read { transaction in
+                    var byteCount = 0
+                    let end = try state(transaction).nextRow / UInt32(RowChunk.rowCount)
+                    while row < end, byteCount < Self.prefaultStep {
+                        if let bytes = try unsafe transaction.value(of: tables.rows, key: row) {
+                            unsafe MappedPages.populate(bytes)
+                            byteCount += unsafe bytes.count
+                        }
+                        row += 1
+                    }
+                    return byteCount
+                }
+                if read == 0 { break }
+                pause(read)
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Populates ranges from `index` on until a step is full; the bytes of them.
+    private static func populate(_ ranges: [UnsafeRawBufferPointer], from index: inout Int) -> Int {
+        var byteCount = 0
+        while unsafe index < ranges.count, byteCount < prefaultStep {
+            unsafe MappedPages.populate(ranges[index])
+            byteCount += unsafe ranges[index].count
+            index += 1
+        }
+        return byteCount
+    }
+}
