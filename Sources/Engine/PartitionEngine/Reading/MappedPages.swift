@@ -20,7 +20,9 @@ enum MappedPages {
         guard let pages = unsafe pages(of: range) else { return (0, 0) }
         let count = unsafe pages.count / pageByteCount
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { flags in
-            guard unsafe mincore(pages.baseAddress!, pages.count, flags.baseAddress!) == 0 else { return (count, count) }
+            guard unsafe mincore(pages.baseAddress!, pages.count, flags.baseAddress!) == 0 else {
+                return (count, count)
+            }
             var resident = 0
             for index in 0..<count { resident += unsafe Int(flags[index] & 1) }
             return (count, resident)

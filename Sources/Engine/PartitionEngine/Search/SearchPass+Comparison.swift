@@ -42,7 +42,10 @@ extension SearchPass {
                 unsafe pointers[index] = unsafe pointer
             }
             if partition.coldRows.isAttentive {
-                unsafe partition.coldRows.readAhead(UnsafeBufferPointer(pointers), rowByteCount: rows.shape.rowByteCount)
+                unsafe partition.coldRows.readAhead(
+                    UnsafeBufferPointer(pointers),
+                    rowByteCount: rows.shape.rowByteCount
+                )
             }
             unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
                 unsafe probes.row(probe).withUnsafeBufferPointer { probe in
