@@ -12,8 +12,8 @@ struct BenchCodesCommand: ConsoleCommand {
               mien bench codes --plan 2,2,1 --plan 3,2,1
 
             Scans all codes without giving any row up. 'error' is the deviation of estimates from similarities, \
-            'mate bias' what mates are estimated too high, 'C .99' the candidates that must be compared for 99 % of the \
-            ten nearest. Then the faces are divided over partitions by hash, and a codebook of all of them is \
+            'mate bias' what mates are estimated too high, 'C .99' the candidates that must be compared for 99 % of \
+            the ten nearest. Then the faces are divided over partitions by hash, and a codebook of all of them is \
             compared with one of each partition. Mates count when exact search has them among the \
             ten nearest.
             """

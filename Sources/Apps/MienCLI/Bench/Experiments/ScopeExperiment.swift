@@ -88,8 +88,8 @@ struct ScopeExperiment {
         var codes = ResultTable(
             "scope_codes",
             title:
-                "\(gallery.model.rawValue), \(partitionCount) partitions: mates among \(candidateCount) candidates of a "
-                + "partition, by similarity from",
+                "\(gallery.model.rawValue), \(partitionCount) partitions: mates among \(candidateCount) candidates "
+                + "of a partition, by similarity from",
             columns: [
                 .init("codebook", "codebook, lists"), .init("error"), .init("candidates_95", "C .95"),
                 .init("candidates_99", "C .99"),
