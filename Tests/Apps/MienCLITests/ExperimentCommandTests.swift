@@ -99,13 +99,13 @@ import Testing
             #expect(bands(of: row)[6] == 1)
         }
         let lists = try rows("scope_lists", of: first)
-        #expect(lists.count == 8)
-        for scope in ["of the collection", "of each partition"] {
+        #expect(lists.count == 12)
+        for scope in ["of the collection, 16", "of the collection, 32", "of each partition, 16"] {
             let found = try lists.filter { $0["codebook"] as? String == scope }.map { try number("mates", of: $0) }
             #expect(found.count == 4 && found == found.sorted())
             #expect(found[3] > 0.6)
         }
-        #expect(try rows("scope_codes", of: first).count == 2)
+        #expect(try rows("scope_codes", of: first).count == 3)
         #expect(NSDictionary(dictionary: first) == NSDictionary(dictionary: try await result(arguments)))
     }
 

@@ -129,7 +129,7 @@ final class IndexBench {
 
     /// Enrols all faces, trains a codebook and brings the index into shape.
     ///
-    /// - Parameter nextValues: the embeddings of the next faces, of these or of fewer from the first on; nil at the end.
+    /// - Parameter nextValues: the embeddings of these faces, or of fewer from the first on; nil at the end.
     private func build(
         ids: [FaceID],
         listCount: Int,

@@ -29,6 +29,9 @@ struct AbandonExperiment {
         var lost = [Int](repeating: 0, count: SimilarityBands.count)
     }
 
+    /// What searches do.
+    private static let searchDeviations: Float = 0.8
+
     let gallery: MeasuredGallery
     let codes: PackedCodes
     /// Rows kept by estimate.
@@ -38,14 +41,9 @@ struct AbandonExperiment {
         [Rule(deviations: nil, order: .nearFirst, knowsThreshold: false)]
             + margins.map { Rule(deviations: $0, order: .nearFirst, knowsThreshold: false) }
             + [
-                Rule(deviations: ScanRule.deviations, order: .stored, knowsThreshold: false),
-                Rule(deviations: ScanRule.deviations, order: .nearFirst, knowsThreshold: true),
+                Rule(deviations: searchDeviations, order: .stored, knowsThreshold: false),
+                Rule(deviations: searchDeviations, order: .nearFirst, knowsThreshold: true),
             ]
-    }
-
-    /// What searches do.
-    enum ScanRule {
-        static let deviations: Float = 0.8
     }
 
     func table(_ rules: [Rule], rounds: Int) -> ResultTable {

@@ -12,9 +12,9 @@ struct BenchCodesCommand: ConsoleCommand {
               mien bench codes --plan 2,2,1 --plan 3,2,1
 
             Scans all codes without giving any row up. 'error' is the deviation of estimates from similarities, \
-            'mate bias' what mates are estimated too high, 'C .99' the candidates that must be compared for 99 % of the \
-            ten nearest. Then the faces are divided over partitions by hash, and a codebook of all of them is \
-            compared with one of each partition, of as many lists. Mates count when exact search has them among the \
+            'mate bias' what mates are estimated too high, 'C .99' the candidates that must be compared for 99 % of \
+            the ten nearest. Then the faces are divided over partitions by hash, and a codebook of all of them is \
+            compared with one of each partition. Mates count when exact search has them among the \
             ten nearest.
             """
     )
@@ -33,7 +33,7 @@ struct BenchCodesCommand: ConsoleCommand {
     var candidates = 100
     @Option(help: "Partitions of the collection; 1 leaves the second part out.")
     var partitions = 4
-    @Option(help: "Lists of every codebook in the second part.")
+    @Option(help: "Lists of a partition's codebook in the second part.")
     var lists = 128
     @OptionGroup var options: ExperimentOptions
 

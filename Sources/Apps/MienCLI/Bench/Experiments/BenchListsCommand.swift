@@ -77,7 +77,7 @@ struct BenchListsCommand: ConsoleCommand {
                 rounds: rounds,
                 parent: folder
             )
-            let (_, mates, results) = try experiment.run { console.writeError("\($0)\n") }
+            let (mates, results) = try experiment.run { console.writeError("\($0)\n") }
             table.append(
                 [.count(count), .none, .text("mates"), .none, .none, .none, .none] + mates.map { .count($0) }
             )

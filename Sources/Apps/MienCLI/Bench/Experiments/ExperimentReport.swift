@@ -7,7 +7,7 @@ enum ResultCell {
     case share(Double)
     case none
 
-    /// Such as `17 of 20`: what was found of what there was; nothing where there was nothing.
+    /// The share of what there was that was found; nothing where there was nothing.
     static func found(_ found: Int, of total: Int) -> ResultCell {
         total == 0 ? .none : .share(Double(found) / Double(total))
     }

@@ -52,10 +52,10 @@ struct ListExperiment {
     /// Share of a flat scan's mates that lists must find to be compared with it.
     static let equalShare = 0.99
 
-    /// - Returns: of a flat scan first, then of lists.
+    /// - Returns: mates that exact search finds, by band; results of a flat scan first, then of lists.
     func run(
         progress: (String) -> Void
-    ) throws(CommandFailure) -> (probes: MatedProbes, mates: [Int], results: [Result]) {
+    ) throws(CommandFailure) -> (mates: [Int], results: [Result]) {
         let gallery = try model.gallery(faceCount: faceCount, seed: options.seed)
         let probes = MatedProbes(gallery: gallery, perBand: options.perBand) { gallery.faces(in: $0)[...] }
         let folder = try ExperimentFolder(in: parent)
@@ -99,7 +99,7 @@ struct ListExperiment {
         let mates = (0..<SimilarityBands.count).map { band in
             range.count { isFindable[$0] && probes.band(ofProbe: $0) == band }
         }
-        return (probes, mates, results)
+        return (mates, results)
     }
 
     private static func agreement(_ rows: [[Int]], _ exact: [[Int]]) -> Double {

@@ -5,7 +5,7 @@ import VectorMath
 struct ScopeExperiment {
     let gallery: MeasuredGallery
     let partitionCount: Int
-    /// Of every codebook.
+    /// Of a partition's codebook; of the collection's as many, and as many times more as there are partitions.
     let listCount: Int
     let candidateCount: Int
     let seed: UInt64
@@ -14,6 +14,7 @@ struct ScopeExperiment {
 
     /// What a kind of codebook gave, over all partitions.
     private struct Result {
+        let name: String
         var quality: CodeQuality
         /// Of each mate: its band, and the share of the partition that is visited with its list.
         var visits: [(band: Int, share: Double)] = []
@@ -22,14 +23,15 @@ struct ScopeExperiment {
     func tables(progress: (String) -> Void) throws(CommandFailure) -> [ResultTable] {
         var clock = CPUClock()
         let partitions = divided()
-        let shared = try gallery.codebook(listCount: listCount, seed: seed)
-        var results = [
-            Result(quality: CodeQuality(candidateCount: candidateCount)),
-            Result(quality: CodeQuality(candidateCount: candidateCount)),
-        ]
+        // A collection trains as many more lists as it has more rows.
+        let shared = try [listCount, listCount * partitionCount].map { count throws(CommandFailure) in
+            try gallery.codebook(listCount: count, seed: seed)
+        }
+        let names = shared.map { "of the collection, \($0.listCount)" } + ["of each partition, \(listCount)"]
+        var results = names.map { Result(name: $0, quality: CodeQuality(candidateCount: candidateCount)) }
         for rows in partitions {
             let own = try gallery.codebook(of: rows, listCount: listCount, seed: seed)
-            for (index, codebook) in [shared, own].enumerated() {
+            for (index, codebook) in (shared + [own]).enumerated() {
                 measure(rows, PackedCodes(faces: gallery.faces, rows: rows, codebook: codebook), &results[index])
             }
         }
@@ -83,35 +85,36 @@ struct ScopeExperiment {
     }
 
     private func tables(_ results: [Result]) -> [ResultTable] {
-        let names = ["of the collection", "of each partition"]
         var codes = ResultTable(
             "scope_codes",
             title:
-                "\(gallery.model.rawValue), \(partitionCount) partitions: mates among \(candidateCount) candidates of a "
-                + "partition, by similarity from",
+                "\(gallery.model.rawValue), \(partitionCount) partitions: mates among \(candidateCount) candidates "
+                + "of a partition, by similarity from",
             columns: [
-                .init("codebook"), .init("error"), .init("candidates_95", "C .95"), .init("candidates_99", "C .99"),
+                .init("codebook", "codebook, lists"), .init("error"), .init("candidates_95", "C .95"),
+                .init("candidates_99", "C .99"),
             ] + ResultTable.Column.bands
         )
         var lists = ResultTable(
             "scope_lists",
-            title: "\(gallery.model.rawValue), \(listCount) lists: mates in a visited list, by similarity from",
-            columns: [.init("codebook"), .init("visited"), .init("mates", "all")] + ResultTable.Column.bands
+            title: "\(gallery.model.rawValue): mates in a visited list, by similarity from",
+            columns: [.init("codebook", "codebook, lists"), .init("visited"), .init("mates", "all")]
+                + ResultTable.Column.bands
         )
-        for (name, result) in zip(names, results) {
+        for result in results {
             codes.append(
                 [
-                    .text(name), .number(result.quality.errorDeviation, decimals: 4),
+                    .text(result.name), .number(result.quality.errorDeviation, decimals: 4),
                     .count(result.quality.candidates(forRecall: 0.95)),
                     .count(result.quality.candidates(forRecall: 0.99)),
                 ] + result.quality.mateCells
             )
         }
         for share in Self.visitedShares {
-            for (name, result) in zip(names, results) {
+            for result in results {
                 let found = result.visits.filter { $0.share <= share }
                 lists.append(
-                    [.text(name), .share(share), .found(found.count, of: result.visits.count)]
+                    [.text(result.name), .share(share), .found(found.count, of: result.visits.count)]
                         + (0..<SimilarityBands.count).map { band in
                             .found(found.count { $0.band == band }, of: result.visits.count { $0.band == band })
                         }
