@@ -66,6 +66,7 @@ let package = Package(
             path: "Sources/Foundations/ClusterModel",
             swiftSettings: memorySafe
         ),
+        .target(name: "Threads", path: "Sources/Foundations/Threads", swiftSettings: memorySafe),
         .target(
             name: "EmbeddingFiles",
             dependencies: ["FaceModel"],
@@ -94,7 +95,10 @@ let package = Package(
         ),
         .target(
             name: "PartitionEngine",
-            dependencies: ["BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "VectorMath"],
+            dependencies: [
+                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
+                "VectorMath",
+            ],
             path: "Sources/Engine/PartitionEngine",
             swiftSettings: memorySafe
         ),
@@ -156,7 +160,7 @@ let package = Package(
             name: "WorkerService",
             dependencies: [
                 "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "PartitionEngine", "PartitionStore",
-                "VectorMath", "WireProtocol", "WireTransport",
+                "Threads", "VectorMath", "WireProtocol", "WireTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -207,7 +211,7 @@ let package = Package(
             name: "mien",
             dependencies: [
                 "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient", "NodeConfiguration", "NodeServer",
-                "PartitionEngine", "SyntheticGallery", "VectorMath",
+                "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
@@ -273,6 +277,14 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "ThreadsTests",
+            dependencies: [
+                "Threads"
+            ],
+            path: "Tests/Foundations/ThreadsTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "VectorMathTests",
             dependencies: [
                 "VectorMath"
@@ -293,7 +305,7 @@ let package = Package(
             name: "PartitionEngineTests",
             dependencies: [
                 "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore",
-                "VectorMath",
+                "Threads", "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
             swiftSettings: strict

@@ -3,6 +3,7 @@ package import Logging
 package import NIOCore
 import ServiceLifecycle
 import Synchronization
+import Threads
 import VectorMath
 import WireProtocol
 import WireTransport

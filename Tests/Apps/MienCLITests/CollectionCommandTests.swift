@@ -54,8 +54,12 @@ import WireProtocol
         sampleCount: 20_000,
         calibrationProbeCount: 1500,
         calibration: [
-            .init(recall: 0.5, visitedShare: 0.0125), .init(recall: 0.995, visitedShare: 0.25),
-            .init(recall: 1, visitedShare: 1),
+            .init(leastSimilarity: 0.25, recall: 0.5, visitedShare: 0.0125),
+            .init(leastSimilarity: 0.25, recall: 0.995, visitedShare: 0.25),
+            .init(leastSimilarity: 0.25, recall: 1, visitedShare: 1),
+            .init(leastSimilarity: 0.5, recall: 1, visitedShare: 1),
+            .init(leastSimilarity: 0.75, recall: 0.995, visitedShare: 0.0625),
+            .init(leastSimilarity: 0.75, recall: 1, visitedShare: 1),
         ]
     )
 
@@ -80,11 +84,12 @@ import WireProtocol
                         0      0      0          0  00000000-0000-0007-0000-000000000000  serving
                         1      0      0          0  00000000-0000-0007-0000-000000000001  serving
 
-                    recall    visits
-                    0.5       1.25 %
-                    0.995    25.00 %
-                    1       100.00 %
-                    Share of the faces that a search visits for a recall, measured with 1500 probes.
+                    recall  from 0.25  from 0.75
+                    0.5        1.25 %          -
+                    0.995     25.00 %     6.25 %
+                    1        100.00 %   100.00 %
+                    Share of the faces that a search visits for a recall of mates from a similarity up (the search's
+                    threshold, 0.40 without one), measured with 1500 probes.
 
                     """
             )
@@ -99,8 +104,12 @@ import WireProtocol
             let codebook =
                 #""codebook":{"generation":3,"lists":256,"coded_dimension":56,"code_bytes":80,"#
                 + #""energy_share":0.96875,"sample":20000,"calibration_probes":1500,"calibration":["#
-                + #"{"recall":0.5,"visited_share":0.0125},{"recall":0.995,"visited_share":0.25},"#
-                + #"{"recall":1,"visited_share":1}]}"#
+                + #"{"least_similarity":0.25,"recall":0.5,"visited_share":0.0125},"#
+                + #"{"least_similarity":0.25,"recall":0.995,"visited_share":0.25},"#
+                + #"{"least_similarity":0.25,"recall":1,"visited_share":1},"#
+                + #"{"least_similarity":0.5,"recall":1,"visited_share":1},"#
+                + #"{"least_similarity":0.75,"recall":0.995,"visited_share":0.0625},"#
+                + #"{"least_similarity":0.75,"recall":1,"visited_share":1}]}"#
             #expect(result.output.contains(codebook), "\(result.output)")
         }
     }

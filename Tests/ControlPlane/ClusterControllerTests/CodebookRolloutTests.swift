@@ -57,7 +57,9 @@ struct CodebookRolloutTests {
             #expect(description.codebook?.listCount == 9)
             #expect(description.codebook?.energyShare == 0.875)
             #expect(description.codebook?.calibrationProbeCount == 19)
-            #expect(description.codebook?.calibration == [.init(recall: 0.99, visitedShare: 0.25)])
+            #expect(
+                description.codebook?.calibration == [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
+            )
         }
     }
 

@@ -163,7 +163,7 @@ extension FakeControlWorker: RequestHandler {
                             energyShare: 0.875,
                             sampleCount: 77,
                             calibrationProbeCount: 19,
-                            calibration: [.init(recall: 0.99, visitedShare: 0.25)]
+                            calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
                         )
                     )
                 }

@@ -53,7 +53,7 @@ struct CodebookBytesTests {
             ("planes", 6, 2, [0, 1, 3, 5, 9, 255]), ("generation", 8, 4, [0]),
             ("dimension", 12, 4, [0, 8, 71, 80, 4096, .max]),
             ("coded dimension", 16, 4, [0, 32, 65, 64, 256, .max]), ("lists", 20, 4, [0, 1, 17, 1_000_001, .max]),
-            ("points", 32, 4, [0, 1, 1001, .max]),
+            ("curves", 32, 4, [0, 1, 101, .max]), ("points", 36, 4, [0, 1, 1001, .max]),
         ]
         for (name, offset, byteCount, values) in fields {
             for value in values {
@@ -65,11 +65,11 @@ struct CodebookBytesTests {
             }
         }
         var later = bytes
-        later[4] = 3
-        #expect(throws: CodebookError.newerFormat(version: 3, newest: 2)) { try Codebook(bytes: later) }
+        later[4] = 4
+        #expect(throws: CodebookError.newerFormat(version: 4, newest: 3)) { try Codebook(bytes: later) }
         var earlier = bytes
-        earlier[4] = 1
-        #expect(throws: CodebookError.malformed(reason: "format 1 was never released; import the collection again")) {
+        earlier[4] = 2
+        #expect(throws: CodebookError.malformed(reason: "format 2 was never released; import the collection again")) {
             try Codebook(bytes: Self.sealed(earlier))
         }
         var magic = bytes
@@ -80,15 +80,16 @@ struct CodebookBytesTests {
     /// Numbers that arithmetic cannot use, under a right checksum.
     @Test func sealedNumbersThatAreNotFiniteAreAnError() throws {
         let bytes = try Self.codebook.get().encoded()
-        let points = try Self.codebook.get().calibration.points.count
+        let curves = try Self.codebook.get().calibration.curves
         let planes = try Self.codebook.get().plan.planeCount
-        let lines = 40 + 16 * points + 3 * planes
+        let lines = 40 + curves.count * (8 + 16 * curves[0].points.count) + 3 * planes
         let mean = lines + 24
         let projection = mean + 4 * 72
         let scale = projection + 4 * 72 * 128
         let weights = scale + 4 * 128
         for (name, offset) in [
-            ("line", lines), ("mean", mean), ("projection", projection), ("scale", scale), ("weights", weights),
+            ("curve", 40), ("line", lines), ("mean", mean), ("projection", projection), ("scale", scale),
+            ("weights", weights),
         ] {
             for value in [Float.nan, .infinity, -.infinity] {
                 var changed = bytes
@@ -100,7 +101,7 @@ struct CodebookBytesTests {
         }
         var changed = bytes
         for byte in 0..<8 {
-            changed[48 + byte] = UInt8(truncatingIfNeeded: Double.nan.bitPattern >> UInt64(8 * byte))
+            changed[56 + byte] = UInt8(truncatingIfNeeded: Double.nan.bitPattern >> UInt64(8 * byte))
         }
         #expect(throws: CodebookError.self, "calibration") { try Codebook(bytes: Self.sealed(changed)) }
     }

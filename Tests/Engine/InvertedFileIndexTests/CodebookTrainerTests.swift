@@ -130,7 +130,7 @@ struct CodebookTrainerTests {
             var compared = 0
             _ = ListScanner(codebook: again, missRate: 0.01).scan(
                 probes: probes,
-                selections: [probes.lists(ofProbe: 0, count: again.listCount)],
+                plan: VisitPlan(walks: [probes.walk(ofProbe: 0)]) { _ in .infinity },
                 lists: lists,
                 comparisonCount: 26,
                 candidateLimit: 2000,
@@ -184,25 +184,55 @@ struct CodebookTrainerTests {
     // MARK: Calibration
 
     @Test func calibrationRisesInBothFields() throws {
-        let points = try Self.trained.get().codebook.calibration.points
-        #expect(zip(points, points.dropFirst()).allSatisfy { $0.recall < $1.recall })
-        #expect(zip(points, points.dropFirst()).allSatisfy { $0.visitedShare <= $1.visitedShare })
-        #expect(points.last?.recall == 1 && points.last?.visitedShare == 1)
-        #expect(points.allSatisfy { (0...1).contains($0.visitedShare) })
+        let calibration = try Self.trained.get().codebook.calibration
+        #expect(calibration.curves.map(\.leastSimilarity) == RecallCalibration.leastSimilarities)
+        for curve in calibration.curves {
+            let points = curve.points
+            #expect(zip(points, points.dropFirst()).allSatisfy { $0.recall < $1.recall })
+            #expect(zip(points, points.dropFirst()).allSatisfy { $0.visitedShare <= $1.visitedShare })
+            #expect(points.last?.recall == 1 && points.last?.visitedShare == 1)
+            #expect(points.allSatisfy { (0...1).contains($0.visitedShare) })
+            #expect(curve.probeCount >= 256)
+        }
+        // Better mates are nearer.
+        for (worse, better) in zip(calibration.curves, calibration.curves.dropFirst()) {
+            #expect(zip(worse.points, better.points).allSatisfy { $0.visitedShare >= $1.visitedShare })
+        }
+        let (weak, strong) = (calibration.curve(atOrAbove: 0.3), calibration.curve(atOrAbove: 0.8))
+        #expect(strong.visitedShare(forRecall: 0.9) < 0.7 * weak.visitedShare(forRecall: 0.9))
     }
 
     /// Of 1000 probes with shares 0.001 … 1, a target of 90 % allows 84 misses: P(X ≤ 84) < 5 % < P(X ≤ 85) for
     /// X ~ Bin(1000, 0.1).
     @Test func calibrationTakesTheShareThatABinomialBoundAllows() {
         let shares = (1...1000).map { Double($0) / 1000 }
-        let calibration = RecallCalibration(mateShares: shares.shuffled())
-        #expect(calibration.probeCount == 1000)
-        #expect(calibration.visitedShare(forRecall: 0.9) == 0.916)
+        let calibration = RecallCalibration(mateShares: [(0.3, shares.shuffled())])
+        let curve = calibration.curve(atOrAbove: 0.4)
+        #expect(curve.probeCount == 1000 && calibration.probeCount == 1000)
+        #expect(curve.visitedShare(forRecall: 0.9) == 0.916)
         // Between two points the next one counts, never less.
-        #expect(calibration.visitedShare(forRecall: 0.85) == 0.916)
+        #expect(curve.visitedShare(forRecall: 0.85) == 0.916)
         // Even no miss among 1000 does not show 99.9 %.
-        #expect(calibration.visitedShare(forRecall: 0.999) == 1)
-        #expect(RecallCalibration(mateShares: []).visitedShare(forRecall: 0.5) == 1)
+        #expect(curve.visitedShare(forRecall: 0.999) == 1)
+        let unknown = RecallCalibration(mateShares: [(0.3, [])])
+        #expect(unknown.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
+        #expect(RecallCalibration.none.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
+    }
+
+    @Test func aSimilarityHasTheCurveOfTheNextLowerOne() {
+        let calibration = RecallCalibration(
+            mateShares: [(0.3, [Double](repeating: 0.5, count: 9000)), (0.6, [Double](repeating: 0.25, count: 9000))]
+        )
+        for (similarity, share): (Float, Double) in [
+            (-.infinity, 0.5), (0, 0.5), (0.3, 0.5), (0.59, 0.5), (0.6, 0.25), (1, 0.25),
+        ] {
+            #expect(calibration.curve(atOrAbove: similarity).visitedShare(forRecall: 0.9) == share)
+        }
+        // What finds weaker mates finds better ones: chance must not say otherwise.
+        let odd = RecallCalibration(
+            mateShares: [(0.3, [Double](repeating: 0.2, count: 9000)), (0.6, [Double](repeating: 0.4, count: 9000))]
+        )
+        #expect(odd.curve(atOrAbove: 0.7).visitedShare(forRecall: 0.9) == 0.2)
     }
 
     @Test func theBinomialBoundIsThatOfTables() {
@@ -225,8 +255,11 @@ struct CodebookTrainerTests {
         let lists = codebook.encode(embeddings: rows.values).lists
         let prepared = PreparedProbes(probes: probes, codebook: codebook)
         for target in [0.5, 0.8, 0.9, 0.95, 0.99] {
-            let share = codebook.calibration.visitedShare(forRecall: target)
-            let found = (0..<1500).count { prepared.lists(ofProbe: $0, share: share).allLists.contains(lists[$0]) }
+            let share = codebook.calibration.curve(atOrAbove: 0.40).visitedShare(forRecall: target)
+            let found = (0..<1500).count { probe in
+                var walk = prepared.walk(ofProbe: probe)
+                return walk.next(until: share).contains(lists[probe])
+            }
             let recall = Double(found) / 1500
             let tolerance = 4 * (target * (1 - target) * (1.0 / 1024 + 1.0 / 1500)).squareRoot()
             #expect(recall >= target - tolerance, "seed \(testSeed), target \(target)")

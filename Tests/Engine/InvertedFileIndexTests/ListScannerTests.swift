@@ -47,13 +47,13 @@ struct ListScannerTests {
             _ probes: [Float],
             _ lists: MemoryLists,
             limit: Int,
-            select: (PreparedProbes, Int) -> ListSelection
+            listCount: Int = 24
         ) -> (outcome: ListScanner.Outcome, compared: [[UInt32]]) {
             let prepared = PreparedProbes(probes: probes, codebook: codebook)
             var compared = [[UInt32]](repeating: [], count: prepared.probeCount)
             let outcome = ListScanner(codebook: codebook, missRate: 0.01).scan(
                 probes: prepared,
-                selections: (0..<prepared.probeCount).map { select(prepared, $0) },
+                plan: .lists(listCount, of: prepared),
                 lists: lists,
                 comparisonCount: 17,
                 candidateLimit: limit,
@@ -85,7 +85,7 @@ struct ListScannerTests {
         let probes = (0..<7).flatMap { _ in source.vector() }
         for blockGroups in [1, 3, 64] {
             let lists = MemoryLists(gallery.batch, codebook: gallery.codebook, blockGroups: blockGroups)
-            let (outcome, compared) = gallery.scan(probes, lists, limit: 1500) { $0.lists(ofProbe: $1, count: 24) }
+            let (outcome, compared) = gallery.scan(probes, lists, limit: 1500)
             #expect(outcome.rowsVisited == 7 * 1500 && outcome.listsVisited == 7 * 24 && outcome.completedShare == 1)
             #expect(outcome.rowsReranked == 7 * 1500)
             for probe in 0..<7 { #expect(compared[probe] == (0..<1500).map { UInt32($0) }) }
@@ -101,8 +101,7 @@ struct ListScannerTests {
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook, blockGroups: 2)
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 2)
         let probes = (0..<30).map { _ in source.vector() }
-        let compared = gallery.scan(probes.flatMap { $0 }, lists, limit: limit) { $0.lists(ofProbe: $1, count: 24) }
-            .compared
+        let compared = gallery.scan(probes.flatMap { $0 }, lists, limit: limit).compared
         var (certainCount, missing) = (0, 0)
         for (index, probe) in probes.enumerated() {
             let rows = compared[index]
@@ -134,7 +133,7 @@ struct ListScannerTests {
             let prepared = PreparedProbes(probes: probes.flatMap { $0 }, codebook: gallery.codebook)
             let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
                 probes: prepared,
-                selections: (0..<probeCount).map { prepared.lists(ofProbe: $0, count: 24) },
+                plan: .lists(24, of: prepared),
                 lists: lists,
                 comparisonCount: 19,
                 candidateLimit: 100,
@@ -162,7 +161,7 @@ struct ListScannerTests {
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
         lists.dead = Set((0..<1500).filter { $0 % 50 != 7 })
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 3)
-        let compared = gallery.scan(source.vector(), lists, limit: 30) { $0.lists(ofProbe: $1, count: 24) }.compared
+        let compared = gallery.scan(source.vector(), lists, limit: 30).compared
         #expect(compared[0] == (0..<30).map { row -> UInt32 in UInt32(50 * row + 7) })
     }
 
@@ -172,16 +171,48 @@ struct ListScannerTests {
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 4)
         let probes = (0..<9).flatMap { _ in source.vector() }
         let prepared = PreparedProbes(probes: probes, codebook: gallery.codebook)
-        let (outcome, compared) = gallery.scan(probes, lists, limit: 1500) { $0.lists(ofProbe: $1, count: $1 + 1) }
-        #expect(outcome.listsVisited == 45)
-        for probe in 0..<9 {
-            let chosen = prepared.lists(ofProbe: probe, count: probe + 1).allLists
-            let expected = chosen.flatMap { lists.rows(ofList: Int($0)) }.sorted()
-            #expect(compared[probe] == expected)
+        for count in [1, 5, 24] {
+            let (outcome, compared) = gallery.scan(probes, lists, limit: 1500, listCount: count)
+            #expect(outcome.listsVisited == UInt64(9 * count))
+            for probe in 0..<9 {
+                var walk = prepared.walkCountingLists(ofProbe: probe)
+                let chosen = walk.next(until: Double(count))
+                #expect(compared[probe] == chosen.flatMap { lists.rows(ofList: Int($0)) }.sorted())
+            }
         }
-        let none = gallery.scan(probes, lists, limit: 5) { _, _ in ListSelection(rounds: []) }
-        #expect(none.outcome.rowsVisited == 0 && none.outcome.completedShare == 1)
-        #expect(none.compared.allSatisfy { $0.isEmpty })
+    }
+
+    /// What was found tells how much more is worth a visit, for each probe of its own.
+    @Test func aProbeVisitsWhatItsBudgetAllows() throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 6)
+        let prepared = PreparedProbes(probes: (0..<3).flatMap { _ in source.vector() }, codebook: gallery.codebook)
+        // Probe 1 learns after its first round that 10 of 24 lists are enough, probe 2 that it needs no more.
+        let learnt: [Float] = [-.infinity, 0.5, 0.9]
+        var visited = [Int](repeating: 0, count: 3)
+        let walks = (0..<3).map { prepared.walkCountingLists(ofProbe: $0) }
+        let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+            probes: prepared,
+            plan: VisitPlan(walks: walks) { least in least > 0.8 ? 0 : least > 0.4 ? 10 : 20 },
+            lists: lists,
+            comparisonCount: 1500,
+            candidateLimit: 1500,
+            shouldStop: { false },
+            comparing: { probe, rows in
+                visited[probe] += rows.count
+                return learnt[probe]
+            }
+        )
+        let expected = (0..<3).map { probe in
+            var walk = walks[probe]
+            // 3 % of 20 lists is one list.
+            return walk.next(until: [20, 10, 1][probe]).reduce(0) { $0 + lists.rows(ofList: Int($1)).count }
+        }
+        #expect(outcome.listsVisited == 20 + 10 + 1 && outcome.completedShare == 1)
+        // Candidates that are worse than what was learnt are not compared.
+        #expect(visited[0] == expected[0] && visited[1] <= expected[1] && visited[2] <= expected[2])
+        #expect(outcome.rowsVisited == UInt64(expected.reduce(0, +)))
     }
 
     /// A probe alone asks once for every 64 lists; several ask at each list.
@@ -195,7 +226,7 @@ struct ListScannerTests {
             var asked = 0
             let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
                 probes: prepared,
-                selections: (0..<2).map { prepared.lists(ofProbe: $0, count: 24) },
+                plan: .lists(24, of: prepared),
                 lists: lists,
                 comparisonCount: 17,
                 candidateLimit: 1500,
@@ -293,5 +324,12 @@ struct ListScannerTests {
             xy += x * y
         }
         return xy / (xx * yy).squareRoot()
+    }
+}
+
+extension VisitPlan {
+    /// As many of the nearest lists for every probe.
+    fileprivate static func lists(_ count: Int, of probes: PreparedProbes) -> VisitPlan {
+        VisitPlan(walks: (0..<probes.probeCount).map(probes.walkCountingLists)) { _ in Double(count) }
     }
 }

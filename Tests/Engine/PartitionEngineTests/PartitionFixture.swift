@@ -80,6 +80,7 @@ final class PartitionFixture {
         excluding: FaceID? = nil,
         now: Timestamp = Timestamp(milliseconds: 0),
         collectionShare: Double = 1,
+        team: SearchTeam = .none,
         shouldStop: () -> Bool = { false }
     ) throws -> PartitionSearchAnswer {
         var search = PartitionSearch(
@@ -94,7 +95,7 @@ final class PartitionFixture {
             now: now
         )
         search.collectionShare = collectionShare
-        return try partition.search(search, shouldStop: shouldStop)
+        return try partition.search(search, team: team, shouldStop: shouldStop)
     }
 
     /// Maintains until nothing is left to do; the number of steps that did something.

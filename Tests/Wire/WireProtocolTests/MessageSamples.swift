@@ -74,7 +74,10 @@ enum MessageSamples {
         energyShare: 0.96875,
         sampleCount: 65_536,
         calibrationProbeCount: 4096,
-        calibration: [.init(recall: 0.9, visitedShare: 0.05), .init(recall: 0.99, visitedShare: 0.25)]
+        calibration: [
+            .init(leastSimilarity: 0.5, recall: 0.9, visitedShare: 0.05),
+            .init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25),
+        ]
     )
     static let description = CollectionDescription(
         collection: collection,

@@ -58,7 +58,7 @@ struct BenchFilterCommand: ConsoleCommand {
             options: options,
             metadata: Self.metadata
         ) { console.writeError("\($0)\n") }
-        defer { bench.partition.close() }
+        defer { bench.close() }
         let probeCount = min(probes, bench.probeCount)
         var rows = plan()
         let range = 0..<probeCount

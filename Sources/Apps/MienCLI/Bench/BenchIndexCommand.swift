@@ -23,14 +23,16 @@ struct BenchIndexCommand: ConsoleCommand {
     var lists = 0
     @Option(help: "Probes to search.")
     var probes = 1000
+    @Option(help: "Threads that may work on one search.")
+    var threads = 1
     @Flag(help: "Answer lines of the standard input.")
     var interactive = false
     @Flag(help: "Write JSON for programs.")
     var json = false
 
     func validate() throws {
-        guard probes > 0, lists >= 0 else {
-            throw ValidationError("--probes must be at least 1, --lists at least 0.")
+        guard probes > 0, lists >= 0, (1...1024).contains(threads) else {
+            throw ValidationError("--probes must be at least 1, --lists at least 0, --threads from 1 to 1024.")
         }
     }
 
@@ -38,9 +40,10 @@ struct BenchIndexCommand: ConsoleCommand {
         let bench = try IndexBench(
             gallery: measured.gallery,
             partition: measured.partition ?? "\(measured.gallery)/partition",
-            listCount: lists
+            listCount: lists,
+            threadCount: threads
         ) { console.writeError("\($0)\n") }
-        defer { bench.partition.close() }
+        defer { bench.close() }
         if interactive { return try IndexBenchDialogue(bench: bench).run(on: console) }
         let efforts = measured.efforts.isEmpty ? [SearchEffort.default, .full] : measured.efforts
         var report = try IndexBenchReport(

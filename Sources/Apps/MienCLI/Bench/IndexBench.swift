@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import InvertedFileIndex
 import PartitionEngine
+import Threads
 
 /// One partition in this process, made from a generated gallery: the index without sockets.
 final class IndexBench {
@@ -28,19 +29,25 @@ final class IndexBench {
     /// `[probeCount × dimension]`.
     let probes: [Float]
     private var rowOfFace: [FaceID: Int] = [:]
+    private let helpers: BoundedExecutor?
 
     var probeCount: Int { probes.count / Self.dimension }
     var faceCount: Int { rowOfFace.count }
 
-    /// Opens the partition, or makes it from the gallery with a codebook of `listCount` lists (0 chooses).
+    /// Opens the partition, or makes it from the gallery with a codebook of `listCount` lists (0 chooses); a search may
+    /// use `threadCount` threads.
     init(
         gallery: String,
         partition directory: String,
         listCount: Int,
+        threadCount: Int = 1,
         options: PartitionOptions = PartitionOptions(),
         metadata: (_ row: Int) -> FaceMetadata = { _ in FaceMetadata() },
         progress: (String) -> Void
     ) throws(CommandFailure) {
+        helpers =
+            threadCount > 1
+            ? BoundedExecutor(name: "bench", threadCount: threadCount - 1, queueLimit: threadCount) : nil
         probes = try Self.readAll("\(gallery)/probes.npy")
         let ids = try Self.readIDs("\(gallery)/ids.txt")
         for (row, id) in ids.enumerated() { rowOfFace[id] = row }
@@ -64,6 +71,12 @@ final class IndexBench {
             metadata: metadata,
             progress: progress
         )
+    }
+
+    /// Ends the threads and closes the partition.
+    func close() {
+        helpers?.stop()
+        partition.close()
     }
 
     private static var identity: PartitionIdentity {
@@ -134,6 +147,11 @@ final class IndexBench {
         }
     }
 
+    private var team: SearchTeam {
+        guard let helpers else { return .none }
+        return SearchTeam(memberLimit: helpers.threadCount + 1) { helpers.runIfIdle($0) }
+    }
+
     /// Searches probes `range`, `batch` at a time.
     func search(
         _ range: Range<Int>,
@@ -157,7 +175,7 @@ final class IndexBench {
             var clock = CPUClock()
             let answer: PartitionSearchAnswer
             do {
-                answer = try partition.search(search, shouldStop: { false })
+                answer = try partition.search(search, team: team, shouldStop: { false })
             } catch {
                 throw CommandFailure(.internalError, "a search failed: \(error)")
             }

@@ -13,7 +13,10 @@ enum CodebookReport {
                 "calibration",
                 .array(
                     codebook.calibration.map {
-                        .object([("recall", .number($0.recall)), ("visited_share", .number($0.visitedShare))])
+                        .object([
+                            ("least_similarity", .number($0.leastSimilarity)), ("recall", .number($0.recall)),
+                            ("visited_share", .number($0.visitedShare)),
+                        ])
                     }
                 )
             ),
@@ -36,13 +39,27 @@ enum CodebookReport {
         ]
     }
 
-    /// The recall targets, as `--effort recall:R` takes them, and what each costs.
+    /// The recall targets, as `--effort recall:R` takes them, and what each costs by the least similarity of the mates.
     static func calibrationTable(_ codebook: CollectionInfo.Codebook) -> String {
-        var table = TextTable([.init("recall"), .init("visits", .right)])
-        for point in codebook.calibration {
-            table.append([JSONValue.number(point.recall).line, NumberText.fixed(point.visitedShare * 100, 2) + " %"])
+        let similarities = Set(codebook.calibration.map(\.leastSimilarity)).sorted()
+        // Every second one says enough to people.
+        let shown = similarities.enumerated().filter { $0.offset.isMultiple(of: 2) }.map(\.element)
+        var table = TextTable(
+            [.init("recall")] + shown.map { TextTable.Column("from " + NumberText.fixed($0, 2), .right) }
+        )
+        for recall in Set(codebook.calibration.map(\.recall)).sorted() {
+            let points = codebook.calibration.filter { $0.recall == recall }
+            table.append(
+                [JSONValue.number(recall).line]
+                    + shown.map { similarity in
+                        points.first { $0.leastSimilarity == similarity }
+                            .map { NumberText.fixed($0.visitedShare * 100, 2) + " %" } ?? "-"
+                    }
+            )
         }
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
-        return table.rendered() + "Share of the faces that a search visits for a recall, measured with \(probes).\n"
+        return table.rendered()
+            + "Share of the faces that a search visits for a recall of mates from a similarity up (the search's\n"
+            + "threshold, 0.40 without one), measured with \(probes).\n"
     }
 }

@@ -38,6 +38,8 @@ public struct CollectionInfo: Hashable, Sendable {
     public struct Codebook: Hashable, Sendable {
         /// How much of the collection a search visits for a recall target.
         public struct CalibrationPoint: Hashable, Sendable {
+            /// Of the mates at or above this similarity.
+            public var leastSimilarity: Double
             /// Share of the mates found, 0…1.
             public var recall: Double
             /// Share of the collection visited, 0…1.
@@ -54,7 +56,7 @@ public struct CollectionInfo: Hashable, Sendable {
         public var sampleCount: Int
         /// Searches that the calibration was measured with.
         public var calibrationProbeCount: Int
-        /// Ascending; the last visits everything.
+        /// Ascending by similarity, then by recall; the last of each similarity visits everything.
         public var calibration: [CalibrationPoint]
     }
 
@@ -99,7 +101,13 @@ public struct CollectionInfo: Hashable, Sendable {
                 energyShare: Double($0.energyShare),
                 sampleCount: Int($0.sampleCount),
                 calibrationProbeCount: Int($0.calibrationProbeCount),
-                calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
+                calibration: $0.calibration.map {
+                    .init(
+                        leastSimilarity: Double($0.leastSimilarity),
+                        recall: $0.recall,
+                        visitedShare: $0.visitedShare
+                    )
+                }
             )
         }
     }

@@ -26,7 +26,9 @@ extension ClusterController {
             energyShare: summary.energyShare,
             sampleCount: summary.sampleCount,
             calibrationProbeCount: summary.calibrationProbeCount,
-            calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
+            calibration: summary.calibration.map {
+                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
+            }
         )
         try await commit { records throws(WireStatus) in
             guard var record = records.metadata.collections[collection], record.nextGeneration == generation

@@ -64,7 +64,9 @@ extension ClusterController {
                 energyShare: codebook.energyShare,
                 sampleCount: codebook.sampleCount,
                 calibrationProbeCount: codebook.calibrationProbeCount,
-                calibration: codebook.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
+                calibration: codebook.calibration.map {
+                    .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
+                }
             )
         }
         let faceCount = shards.reduce(0) { $0 + $1.faceCount }

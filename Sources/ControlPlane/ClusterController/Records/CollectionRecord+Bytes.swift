@@ -22,7 +22,7 @@ import FaceModel
 /// | coded dimension, bytes per code, list count, sample count | u32 each |
 /// | energy share | f32 |
 /// | calibration probe count | u32 |
-/// | calibration | u32 count, then each: recall f64, visited share f64 |
+/// | calibration | u32 count, then each: least similarity f32, recall f64, visited share f64 |
 extension CollectionRecord {
     static let layout: UInt8 = 1
 
@@ -122,6 +122,7 @@ extension CodebookRecord {
         writer.write(calibrationProbeCount)
         writer.write(UInt32(calibration.count))
         for point in calibration {
+            writer.write(point.leastSimilarity)
             writer.write(point.recall)
             writer.write(point.visitedShare)
         }
@@ -138,9 +139,13 @@ extension CodebookRecord {
         let energyShare = try reader.readFloat()
         let calibrationProbeCount = try reader.read(UInt32.self)
         var calibration: [CalibrationPoint] = []
-        for _ in 0..<(try reader.readCount(leastByteCount: 16)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: 20)) {
             calibration.append(
-                CalibrationPoint(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
+                CalibrationPoint(
+                    leastSimilarity: try reader.readFloat(),
+                    recall: try reader.readDouble(),
+                    visitedShare: try reader.readDouble()
+                )
             )
         }
         self.init(

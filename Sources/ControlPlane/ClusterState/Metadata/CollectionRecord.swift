@@ -31,10 +31,12 @@ package struct CollectionRecord: Hashable, Sendable {
 /// A codebook that shards install: which bytes, and what people may know of it.
 package struct CodebookRecord: Hashable, Sendable {
     package struct CalibrationPoint: Hashable, Sendable {
+        package var leastSimilarity: Float
         package var recall: Double
         package var visitedShare: Double
 
-        package init(recall: Double, visitedShare: Double) {
+        package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
+            self.leastSimilarity = leastSimilarity
             self.recall = recall
             self.visitedShare = visitedShare
         }

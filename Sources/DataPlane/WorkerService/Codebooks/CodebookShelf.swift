@@ -168,8 +168,14 @@ final class CodebookShelf: Sendable {
             energyShare: codebook.energyShare,
             sampleCount: UInt32(clamping: codebook.sampleCount),
             calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
-            calibration: codebook.calibration.points.map {
-                CollectionDescription.CalibrationPoint(recall: $0.recall, visitedShare: $0.visitedShare)
+            calibration: codebook.calibration.curves.flatMap { curve in
+                curve.points.map {
+                    CollectionDescription.CalibrationPoint(
+                        leastSimilarity: curve.leastSimilarity,
+                        recall: $0.recall,
+                        visitedShare: $0.visitedShare
+                    )
+                }
             }
         )
         entries.withLock { $0[collection]?.summary = summary }

@@ -3,6 +3,7 @@ import FaceModel
 import InvertedFileIndex
 import Logging
 import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 

@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Threads
 import WireProtocol
 import WireTransport
 

@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import PartitionEngine
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -67,7 +68,8 @@ extension WorkerHandler {
                 return Result<PartitionSearchAnswer?, WireStatus>.failure(refusal)
             }
             var isOverdue = false
-            let answer = try partition.search(search) {
+            // Idle search threads help one that takes long; a search on a loop is short.
+            let answer = try partition.search(search, team: end == nil ? searchTeam : .none) {
                 if let end, end <= .now { isOverdue = true }
                 return isOverdue || isFenced() || call.isCancelled || call.deadline.remaining < Self.answerMargin
             }
@@ -92,6 +94,10 @@ extension WorkerHandler {
             listsVisited: answer.listsVisited,
             generation: answer.generation
         )
+    }
+
+    private var searchTeam: SearchTeam {
+        SearchTeam(memberLimit: searches.threadCount) { [searches] in searches.runIfIdle($0) }
     }
 
     private static func refusal(of request: ShardSearch, by partition: Partition) -> WireStatus? {

@@ -1,5 +1,6 @@
 import ClusterModel
 import Logging
+import Threads
 import WireProtocol
 import WireTransport
 

@@ -5,6 +5,7 @@ import Logging
 import PartitionEngine
 import PartitionStore
 import Synchronization
+import Threads
 import WireProtocol
 
 /// The write lane: the one thread that opens the partition, commits, installs codebooks, maintains and closes.

@@ -3,6 +3,7 @@ import FaceModel
 import Logging
 import PartitionEngine
 import Synchronization
+import Threads
 import WireProtocol
 
 /// One replica hosted by this worker: its partition, the epoch that fences it, and its write lane.

@@ -1,5 +1,6 @@
 import ClusterModel
 import PartitionEngine
+import Threads
 import WireProtocol
 
 /// One write that waits for its commit.

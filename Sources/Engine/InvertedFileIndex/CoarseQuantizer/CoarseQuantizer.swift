@@ -53,6 +53,16 @@ package struct CoarseQuantizer: Sendable {
         }
     }
 
+    /// The lists from near to far, weighed by the share of the collection that is in them.
+    ///
+    /// - Parameter scores: as given by ``scores(rotated:)``.
+    package func walk(scores: [Int32]) -> ListWalk { ListWalk(scores: scores, weights: weights) }
+
+    /// The lists from near to far, each of weight 1.
+    package func walkCountingLists(scores: [Int32]) -> ListWalk {
+        ListWalk(scores: scores, weights: [Float](repeating: 1, count: listCount))
+    }
+
     /// The nearest list of each row.
     ///
     /// - Parameter rotated: `[n × rowStride]`; the first `dimension` components of each row are used.

@@ -7,7 +7,7 @@ internal import VectorMath
 /// | offset | bytes | field |
 /// |---|---|---|
 /// | 0 | 4 | magic `MCBK` |
-/// | 4 | 2 | format version, 2 |
+/// | 4 | 2 | format version, 3 |
 /// | 6 | 2 | planes of a code K |
 /// | 8 | 4 | generation |
 /// | 12 | 4 | dimension D |
@@ -15,9 +15,9 @@ internal import VectorMath
 /// | 20 | 4 | list count L |
 /// | 24 | 4 | sample count |
 /// | 28 | 4 | energy share, float32 |
-/// | 32 | 4 | calibration point count N |
-/// | 36 | 4 | calibration probe count |
-/// | 40 | 16 N | calibration points: recall, visited share, float64 each |
+/// | 32 | 4 | calibration curve count C |
+/// | 36 | 4 | points of each curve N |
+/// | 40 | C (8 + 16 N) | curves by rising similarity: least similarity, float32, probe count, then points: recall, visited share, float64 each |
 /// | … | 3 K | planes: segment, bit, bits of the segment's components, one byte each |
 /// | … | 24 | scan lines of the heads and the whole code: intercept, slope, deviation, float32 |
 /// | … | 4 D | mean |
@@ -28,7 +28,7 @@ internal import VectorMath
 /// | … | 4 | CRC-32C of everything before |
 extension Codebook {
     private static let magic: UInt32 = 0x4b42_434d
-    private static let newestFormat: UInt16 = 2
+    private static let newestFormat: UInt16 = 3
 
     /// The bytes that every partition stores.
     package func encoded() -> [UInt8] {
@@ -42,11 +42,15 @@ extension Codebook {
         writer.write(UInt32(listCount))
         writer.write(UInt32(sampleCount))
         writer.write(energyShare)
-        writer.write(UInt32(calibration.points.count))
-        writer.write(UInt32(calibration.probeCount))
-        for point in calibration.points {
-            writer.write(point.recall)
-            writer.write(point.visitedShare)
+        writer.write(UInt32(calibration.curves.count))
+        writer.write(UInt32(calibration.curves[0].points.count))
+        for curve in calibration.curves {
+            writer.write(curve.leastSimilarity)
+            writer.write(UInt32(curve.probeCount))
+            for point in curve.points {
+                writer.write(point.recall)
+                writer.write(point.visitedShare)
+            }
         }
         for plane in plan.planes {
             writer.write(UInt8(plane.segment))
@@ -104,17 +108,25 @@ extension Codebook {
         let listCount = Int(try reader.read(UInt32.self))
         let sampleCount = Int(try reader.read(UInt32.self))
         let energyShare = try reader.readFloat()
+        let curveCount = Int(try reader.read(UInt32.self))
         let pointCount = Int(try reader.read(UInt32.self))
-        let probeCount = Int(try reader.read(UInt32.self))
         guard generation > 0 else { throw CodebookError.malformed(reason: "generation 0 stands for no codebook") }
         guard (1...VectorKernels.maximumPlaneCount).contains(planeCount), (64...2048).contains(dimension),
             dimension % 8 == 0, (128...2048).contains(coded), coded < dimension + CodePlane.dimension,
-            (1...1_000_000).contains(listCount), (1...1000).contains(pointCount)
+            (1...1_000_000).contains(listCount), (1...100).contains(curveCount), (1...1000).contains(pointCount)
         else { throw CodebookError.malformed(reason: "its shape is out of range") }
-        var points: [RecallCalibration.Point] = []
-        for _ in 0..<pointCount {
-            points.append(
-                RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
+        var curves: [RecallCalibration.Curve] = []
+        for _ in 0..<curveCount {
+            let leastSimilarity = try reader.readFloat()
+            let probeCount = Int(try reader.read(UInt32.self))
+            var points: [RecallCalibration.Point] = []
+            for _ in 0..<pointCount {
+                points.append(
+                    RecallCalibration.Point(recall: try reader.readDouble(), visitedShare: try reader.readDouble())
+                )
+            }
+            curves.append(
+                RecallCalibration.Curve(leastSimilarity: leastSimilarity, points: points, probeCount: probeCount)
             )
         }
         var planes: [CodePlane] = []
@@ -151,7 +163,8 @@ extension Codebook {
         guard mean.allSatisfy(\.isFinite), projection.allSatisfy(\.isFinite),
             weights.allSatisfy({ $0 >= 0 && $0 <= 1 }),
             lines.allSatisfy({ $0.intercept.isFinite && $0.slope.isFinite && $0.deviation > 0 }),
-            points.allSatisfy({ (0...1).contains($0.visitedShare) })
+            curves.allSatisfy({ $0.leastSimilarity.isFinite }),
+            curves.allSatisfy({ $0.points.allSatisfy { (0...1).contains($0.visitedShare) } })
         else { throw CodebookError.malformed(reason: "a number is out of range") }
         return Codebook(
             generation: generation,
@@ -167,7 +180,7 @@ extension Codebook {
             ),
             energyShare: energyShare,
             sampleCount: sampleCount,
-            calibration: RecallCalibration(points: points, probeCount: probeCount),
+            calibration: RecallCalibration(curves: curves),
             scanCalibration: ScanCalibration(head: lines[0], whole: lines[1])
         )
     }

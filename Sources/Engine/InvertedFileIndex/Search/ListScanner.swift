@@ -20,8 +20,6 @@ package struct ListScanner {
 
     /// Candidates compared at a time after the last round.
     private static let laterComparison = 32
-    /// Lists that one probe alone scans between two questions whether to stop.
-    private static let listsPerStep = 64
 
     private let codebook: Codebook
     private let missRate: Double
@@ -33,7 +31,7 @@ package struct ListScanner {
     }
 
     /// - Parameters:
-    ///   - selections: the lists each probe visits, one per probe.
+    ///   - plan: the lists of each probe and how many of them it visits.
     ///   - comparisonCount: rows compared after each round.
     ///   - candidateLimit: rows kept per probe between two comparisons.
     ///   - shouldStop: asked every few thousand rows; ends the scan with what was found.
@@ -41,7 +39,7 @@ package struct ListScanner {
     ///     no use to the probe; minus infinity while every row is.
     package func scan<Lists: InvertedLists>(
         probes: PreparedProbes,
-        selections: [ListSelection],
+        plan: VisitPlan,
         lists: Lists,
         comparisonCount: Int,
         candidateLimit: Int,
@@ -51,15 +49,16 @@ package struct ListScanner {
         var outcome = Outcome()
         var candidates = (0..<probes.probeCount).map { _ in CandidateSet(capacity: candidateLimit) }
         let scratch = ScanScratch(codebook: codebook, probes: probes, missRate: missRate)
-        let plannedVisits = selections.reduce(0) { $0 + $1.listCount }
-        var visits = 0
-        var isStopped = false
+        var visit = ListVisit(plan, listCount: codebook.listCount)
         func compare(_ probe: Int, taking rows: [UInt32]) throws(Lists.Failure) -> Float {
             outcome.rowsReranked += UInt64(rows.count)
-            return try similarityThatMatters(probe, rows)
+            let least = try similarityThatMatters(probe, rows)
+            candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
+            return least
         }
-        for round in 0..<(selections.map(\.rounds.count).max() ?? 0) where !isStopped {
-            for step in Self.steps(ofRound: round, selections, listCount: codebook.listCount) {
+        var isStopped = false
+        while !isStopped, let round = visit.nextRound() {
+            for step in round.steps {
                 isStopped = shouldStop()
                 if isStopped { break }
                 let rowCount = try lists.forEachBlock(ofLists: step.lists) { block in
@@ -68,11 +67,13 @@ package struct ListScanner {
                     }
                 }
                 outcome.rowsVisited += UInt64(rowCount * step.probes.count)
-                visits += step.lists.count * step.probes.count
+                outcome.listsVisited += UInt64(step.lists.count * step.probes.count)
             }
-            for probe in candidates.indices {
-                let least = try compare(probe, taking: candidates[probe].takeBest(comparisonCount))
-                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
+            for probe in round.probes {
+                visit.setLeastSimilarity(
+                    try compare(probe, taking: candidates[probe].takeBest(comparisonCount)),
+                    probe: probe
+                )
             }
         }
         for probe in candidates.indices {
@@ -80,47 +81,12 @@ package struct ListScanner {
             while true {
                 let rows = candidates[probe].takeBest(Self.laterComparison)
                 if rows.isEmpty { break }
-                let least = try compare(probe, taking: rows)
-                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
+                _ = try compare(probe, taking: rows)
             }
         }
-        outcome.listsVisited = UInt64(visits)
-        if plannedVisits > 0 { outcome.completedShare = Double(visits) / Double(plannedVisits) }
+        if isStopped {
+            outcome.completedShare = Double(outcome.listsVisited) / Double(visit.plannedListCount())
+        }
         return outcome
-    }
-
-    /// Lists that the same probes visit.
-    private struct Step {
-        let lists: ArraySlice<UInt32>
-        let probes: ArraySlice<UInt32>
-    }
-
-    /// One probe takes many lists in a step; several probes take one list at a time, in order.
-    private static func steps(ofRound round: Int, _ selections: [ListSelection], listCount: Int) -> [Step] {
-        if selections.count == 1 {
-            let lists = selections[0].rounds[round]
-            return stride(from: 0, to: lists.count, by: listsPerStep).map { first in
-                Step(lists: lists[first..<min(lists.count, first + listsPerStep)], probes: [0])
-            }
-        }
-        // Counting sort of (list, probe): probes come in order, so their order within a list is kept.
-        var ends = [Int](repeating: 0, count: listCount + 1)
-        for selection in selections where round < selection.rounds.count {
-            for list in selection.rounds[round] { ends[Int(list) + 1] += 1 }
-        }
-        for list in 1...listCount { ends[list] += ends[list - 1] }
-        var next = ends
-        var probes = [UInt32](repeating: 0, count: ends[listCount])
-        for (probe, selection) in selections.enumerated() where round < selection.rounds.count {
-            for list in selection.rounds[round] {
-                probes[next[Int(list)]] = UInt32(probe)
-                next[Int(list)] += 1
-            }
-        }
-        let lists = (0..<UInt32(listCount)).filter { ends[Int($0)] < ends[Int($0) + 1] }
-        return lists.indices.map { index in
-            let list = Int(lists[index])
-            return Step(lists: lists[index...index], probes: probes[ends[list]..<ends[list + 1]])
-        }
     }
 }

@@ -60,13 +60,11 @@ package struct PreparedProbes: Sendable {
         listScores = quantizer.scores(rotated: rotated, rowStride: coded)
     }
 
-    /// The lists a probe visits under a share of the collection, 0…1.
-    package func lists(ofProbe probe: Int, share: Double) -> ListSelection {
-        quantizer.selectLists(scores: listScores[probe], share: share)
-    }
+    /// The lists of a probe from near to far, weighed by the share of the collection that is in them.
+    package func walk(ofProbe probe: Int) -> ListWalk { quantizer.walk(scores: listScores[probe]) }
 
-    /// The `count` lists nearest a probe.
-    package func lists(ofProbe probe: Int, count: Int) -> ListSelection {
-        quantizer.selectLists(scores: listScores[probe], count: count)
+    /// The lists of a probe from near to far, each of weight 1.
+    package func walkCountingLists(ofProbe probe: Int) -> ListWalk {
+        quantizer.walkCountingLists(scores: listScores[probe])
     }
 }

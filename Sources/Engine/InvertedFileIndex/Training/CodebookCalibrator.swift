@@ -5,7 +5,7 @@ internal import VectorMath
 struct CodebookCalibrator {
     /// Most rows that get mates; none of them trained the quantizer.
     static let rowLimit = 4000
-    /// Mates of each row for the visited shares: the more, the less the confidence bound costs.
+    /// Mates of each row for the visited shares that count most: the more, the less the confidence bound costs.
     private static let matesPerRow = 4
     /// Similarities between which the lines of the scan calibration are fitted.
     private static let lineSimilarities: [Float] = [0.30, 0.40, 0.55]
@@ -31,8 +31,14 @@ struct CodebookCalibrator {
 
     /// The calibrated form of a codebook that has everything else.
     mutating func calibrated(_ codebook: Codebook) -> Codebook {
-        let shares = (0..<Self.matesPerRow).flatMap { _ in
-            visitedShares(simulation.mates(of: sample, rows: rows, .wild), codebook)
+        let shares = RecallCalibration.leastSimilarities.map { similarity in
+            let isUsual = similarity == RecallCalibration.usualLeastSimilarity
+            return (
+                leastSimilarity: similarity,
+                shares: (0..<(isUsual ? Self.matesPerRow : 1)).flatMap { _ in
+                    visitedShares(simulation.mates(of: sample, rows: rows, .wild(from: similarity)), codebook)
+                }
+            )
         }
         return Codebook(
             generation: codebook.generation,

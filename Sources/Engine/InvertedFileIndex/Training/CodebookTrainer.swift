@@ -91,7 +91,7 @@ package enum CodebookTrainer {
                 quantizer: quantizer,
                 energyShare: total > 0 ? spectrum.energies.prefix(plan.codedDimension).reduce(0, +) / total : 1,
                 sampleCount: rowCount,
-                calibration: RecallCalibration(mateShares: []),
+                calibration: .none,
                 scanCalibration: .none
             )
         )

@@ -9,14 +9,15 @@ internal import VectorMath
 struct MateSimulation {
     /// How similar a made mate is to its row.
     enum Similarity {
-        /// As two images of one person "in the wild": N(0.60, 0.135), drawn again outside 0.40…0.95.
-        case wild
+        /// As two images of one person "in the wild": N(0.60, 0.135), drawn again below a similarity of at most 0.80
+        /// and above 0.95.
+        case wild(from: Float)
         case exactly(Float)
     }
 
     private static let wildMean = 0.60
     private static let wildDeviation = 0.135
-    private static let wildRange: ClosedRange<Float> = 0.40...0.95
+    private static let wildLimit: Float = 0.95
 
     private let spectrum: PrincipalComponents
     private var generator: SplitMix64
@@ -64,11 +65,11 @@ struct MateSimulation {
     private mutating func draw(_ similarity: Similarity) -> Float {
         switch similarity {
         case .exactly(let value): return value
-        case .wild:
+        case .wild(let least):
             var gaussian = GaussianSource()
             while true {
                 let value = Float(Self.wildMean + Self.wildDeviation * gaussian.next(using: &generator))
-                if Self.wildRange.contains(value) { return value }
+                if value >= least, value <= Self.wildLimit { return value }
             }
         }
     }

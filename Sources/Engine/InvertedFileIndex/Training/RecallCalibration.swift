@@ -12,32 +12,73 @@ package struct RecallCalibration: Sendable, Hashable {
         }
     }
 
-    /// Ascending in both fields; the last visits everything.
-    package let points: [Point]
-    /// Calibration probes behind the points.
-    package let probeCount: Int
+    /// What was measured with mates at or above a similarity.
+    package struct Curve: Sendable, Hashable {
+        package let leastSimilarity: Float
+        /// Ascending in both fields; the last visits everything.
+        package let points: [Point]
+        /// Calibration probes behind the points.
+        package let probeCount: Int
 
-    package init(points: [Point], probeCount: Int) {
-        self.points = points
-        self.probeCount = probeCount
-    }
+        package init(leastSimilarity: Float, points: [Point], probeCount: Int) {
+            self.leastSimilarity = leastSimilarity
+            self.points = points
+            self.probeCount = probeCount
+        }
 
-    /// The visited share for a recall target: of the first point that reaches it, never an interpolation below one.
-    package func visitedShare(forRecall recall: Double) -> Double {
-        points.first { $0.recall >= recall }?.visitedShare ?? 1
+        /// The visited share for a recall target: of the first point that reaches it, never an interpolation below one.
+        package func visitedShare(forRecall recall: Double) -> Double {
+            points.first { $0.recall >= recall }?.visitedShare ?? 1
+        }
     }
 
     /// The recall targets that are tabulated.
     package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
+    /// The similarities that curves begin at.
+    package static let leastSimilarities: [Float] = (0...10).map { Float(30 + 5 * $0) / 100 }
+    /// A recall is promised for mates from here on when nothing says where matches begin to be of use.
+    package static let usualLeastSimilarity: Float = 0.40
 
-    /// Points from what was measured: the visited shares at which calibration probes met their mate's list.
+    /// Ascending by similarity, at least one.
+    package let curves: [Curve]
+
+    package init(curves: [Curve]) {
+        precondition(!curves.isEmpty, "a calibration has a curve")
+        self.curves = curves
+    }
+
+    /// Calibration probes behind the curve that is used when no threshold is given.
+    package var probeCount: Int { curve(atOrAbove: Self.usualLeastSimilarity).probeCount }
+
+    /// Nothing is known: every target visits everything.
+    package static let none = RecallCalibration(
+        curves: [
+            Curve(leastSimilarity: leastSimilarities[0], points: [Point(recall: 1, visitedShare: 1)], probeCount: 0)
+        ]
+    )
+
+    /// Curves from what was measured: for mates at or above each similarity, the visited shares at which calibration
+    /// probes met their mate's list.
     ///
-    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound).
-    package init(mateShares: [Double]) {
-        let sorted = mateShares.sorted()
-        var points = Self.targets.map { Point(recall: $0, visitedShare: Self.share(sorted, found: $0)) }
-        points.append(Point(recall: 1, visitedShare: 1))
-        self.init(points: points, probeCount: sorted.count)
+    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound). What
+    /// finds mates from a similarity on is enough for better ones.
+    package init(mateShares: [(leastSimilarity: Float, shares: [Double])]) {
+        var curves: [Curve] = []
+        for (similarity, shares) in mateShares {
+            let sorted = shares.sorted()
+            var points = Self.targets.map { target in
+                let before = curves.last?.visitedShare(forRecall: target) ?? 1
+                return Point(recall: target, visitedShare: min(before, Self.share(sorted, found: target)))
+            }
+            points.append(Point(recall: 1, visitedShare: 1))
+            curves.append(Curve(leastSimilarity: similarity, points: points, probeCount: sorted.count))
+        }
+        self.init(curves: curves)
+    }
+
+    /// The curve for mates at or above a similarity: of the greatest tabulated one that is not above it.
+    package func curve(atOrAbove similarity: Float) -> Curve {
+        curves.last { $0.leastSimilarity <= similarity } ?? curves[0]
     }
 
     /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too

@@ -5,20 +5,21 @@ internal import PartitionStore
 extension Partition {
     /// Finds the best matches of every probe on the commit that is newest when it begins.
     ///
-    /// Runs on its caller's thread; any number of searches may run at once. Similarities are inner products of the
+    /// Runs on its caller's thread, and on idle ones of the team; any number of searches may run at once. Similarities are inner products of the
     /// probe and the stored embedding, one order of summation whatever the effort; equal ones rank by face id.
     ///
     /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
     ///   `facesAnswered` says how much that was.
     package func search(
         _ search: PartitionSearch,
+        team: SearchTeam = .none,
         shouldStop: () -> Bool
     ) throws(PartitionError) -> PartitionSearchAnswer {
         precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
         do {
             // Equal similarities at the end of the list are ranked by face id, so all of them must be kept: try again
             // with more room in the rare case that they were not.
-            var room = search.parameters.matchLimit + SearchPass.spareRoom
+            var room = search.parameters.matchLimit + SearchPlan.spareRoom
             while true {
                 let answer = try environment.read { transaction -> PartitionSearchAnswer? in
                     let state = try state(transaction)
@@ -30,8 +31,8 @@ extension Partition {
                             shouldStop: shouldStop
                         )
                     else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
-                    var pass = try SearchPass(self, search: search, state, passing, room: room, transaction)
-                    return try pass.run(transaction, shouldStop: shouldStop)
+                    let plan = try SearchPlan(self, search: search, state, passing, room: room, transaction)
+                    return try plan.run(team, transaction, shouldStop: shouldStop)
                 }
                 if let answer { return answer }
                 room *= 4

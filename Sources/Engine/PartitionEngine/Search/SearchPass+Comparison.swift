@@ -1,4 +1,5 @@
 internal import FaceModel
+internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
 internal import VectorMath
@@ -11,12 +12,15 @@ extension SearchPass {
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> Double {
-        for first in stride(from: 0, to: rowIDs.count, by: RowChunk.rowCount) {
-            if shouldStop() { return Double(first) / Double(rowIDs.count) }
+        let range = part.slice.range(of: rowIDs.count)
+        for first in stride(from: range.lowerBound, to: range.upperBound, by: RowChunk.rowCount) {
+            if shouldStop() { return Double(first - range.lowerBound) / Double(range.count) }
             // The rows of a block stay in cache from probe to probe.
-            let block = rowIDs[first..<min(rowIDs.count, first + RowChunk.rowCount)].filter { liveness.isLive($0) }
-            for probe in 0..<search.probes.rowCount { try compare(block, withProbe: probe, transaction) }
-            rowsVisited += UInt64(block.count * search.probes.rowCount)
+            let block = rowIDs[first..<min(range.upperBound, first + RowChunk.rowCount)].filter {
+                plan.liveness.isLive($0)
+            }
+            for probe in 0..<probes.rowCount { try compare(block, withProbe: probe, transaction) }
+            outcome.rowsVisited += UInt64(block.count * probes.rowCount)
         }
         return 1
     }
@@ -27,9 +31,9 @@ extension SearchPass {
         withProbe probe: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
-        let floor = search.parameters.threshold ?? -.infinity
+        let floor = parameters.threshold ?? -.infinity
         // Read once: within the loop, each use of a member of `self` would be a copy.
-        let rows = rows
+        let rows = plan.rows
         try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
             for (index, row) in rowIDs.enumerated() {
                 guard let pointer = try unsafe rows.row(row, transaction) else {
@@ -38,7 +42,7 @@ extension SearchPass {
                 unsafe pointers[index] = unsafe pointer
             }
             unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
-                unsafe search.probes.row(probe).withUnsafeBufferPointer { probe in
+                unsafe probes.row(probe).withUnsafeBufferPointer { probe in
                     unsafe RowKernel.similarities(
                         probe: probe,
                         rows: UnsafeBufferPointer(pointers),
@@ -62,23 +66,26 @@ extension SearchPass {
         shouldStop: () -> Bool
     ) throws -> Double {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
-        let planned = Double(state.nextRow - first)
+        let rows = plan.rows
         let tailCount = Int(state.nextRow - rows.sealedRow)
         let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
-        var similarities = [Float](repeating: 0, count: search.probes.rowCount * blockRowCount)
-        if rows.sealedRow > first {
+        var similarities = [Float](repeating: 0, count: probes.rowCount * blockRowCount)
+        let firstChunk = first / rowsPerChunk
+        let chunks = part.slice.range(of: Int(max(first, rows.sealedRow) / rowsPerChunk - firstChunk))
+        if !chunks.isEmpty {
             let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
-            var probes = RoundedProbes(search.probes)
-            for chunk in first / rowsPerChunk..<rows.sealedRow / rowsPerChunk {
-                if shouldStop() { return Double(chunk * rowsPerChunk - first) / planned }
+            var roundedProbes = RoundedProbes(probes)
+            for chunk in chunks {
+                if shouldStop() { return Double(chunk - chunks.lowerBound) / Double(chunks.count) }
+                let chunk = firstChunk + UInt32(chunk)
                 if let rounded = try roundedRows.chunk(chunk, transaction) {
-                    try compare(rounded, firstRow: chunk * rowsPerChunk, &probes, transaction)
+                    try compare(rounded, firstRow: chunk * rowsPerChunk, &roundedProbes, transaction)
                 } else if let bytes = try unsafe rows.chunk(chunk, transaction) {
                     unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
                 }
             }
         }
-        guard tailCount > 0 else { return 1 }
+        guard tailCount > 0, part.slice.isFirst else { return 1 }
         let tail = partition.tail(ofChunk: rows.sealedRow / rowsPerChunk)
         try unsafe tail.withRows(count: tailCount, partition.tables, transaction) { bytes in
             unsafe compare(bytes, tailCount, firstRow: rows.sealedRow, &similarities)
@@ -93,18 +100,19 @@ extension SearchPass {
     mutating func compare(
         _ chunk: RoundedRowChunk,
         firstRow: UInt32,
-        _ probes: inout RoundedProbes,
+        _ rounded: inout RoundedProbes,
         _ transaction: borrowing ReadTransaction
     ) throws {
-        probes.multiply(by: chunk)
-        rowsVisited += UInt64(RoundedRowChunk.rowCount * search.probes.rowCount)
-        let floor = search.parameters.threshold ?? -.infinity
-        for probe in 0..<search.probes.rowCount {
-            let reaching = probes.rows(of: chunk, reaching: max(floor, best[probe].threshold), probe: probe)
+        rounded.multiply(by: chunk)
+        outcome.rowsVisited += UInt64(RoundedRowChunk.rowCount * probes.rowCount)
+        let floor = parameters.threshold ?? -.infinity
+        for probe in 0..<probes.rowCount {
+            let least = max(floor, outcome.best[probe].threshold)
+            let reaching = rounded.rows(of: chunk, reaching: least, probe: probe)
             if reaching.isEmpty { continue }
-            let live = reaching.map { firstRow + $0 }.filter { liveness.isLive($0) }
+            let live = reaching.map { firstRow + $0 }.filter { plan.liveness.isLive($0) }
             try compare(live, withProbe: probe, transaction)
-            rowsReranked += UInt64(live.count)
+            outcome.rowsReranked += UInt64(live.count)
         }
     }
 
@@ -118,24 +126,24 @@ extension SearchPass {
         _ similarities: inout [Float]
     ) {
         unsafe RowKernel.similarities(
-            probes: search.probes,
+            probes: probes,
             rows: bytes,
             rowCount: rowCount,
-            shape: rows.shape,
+            shape: plan.rows.shape,
             into: &similarities
         )
-        rowsVisited += UInt64(rowCount * search.probes.rowCount)
-        let floor = search.parameters.threshold ?? -.infinity
-        for probe in 0..<search.probes.rowCount {
-            var least = max(floor, best[probe].threshold)
+        outcome.rowsVisited += UInt64(rowCount * probes.rowCount)
+        let floor = parameters.threshold ?? -.infinity
+        for probe in 0..<probes.rowCount {
+            var least = max(floor, outcome.best[probe].threshold)
             unsafe similarities.withUnsafeBufferPointer { similarities in
                 for offset in 0..<rowCount {
                     let similarity = unsafe similarities[probe * rowCount + offset]
                     guard similarity >= least else { continue }
                     let row = firstRow + UInt32(offset)
-                    guard liveness.isLive(row) else { continue }
+                    guard plan.liveness.isLive(row) else { continue }
                     offer(row, similarity, probe: probe)
-                    least = max(floor, best[probe].threshold)
+                    least = max(floor, outcome.best[probe].threshold)
                 }
             }
         }
@@ -143,6 +151,6 @@ extension SearchPass {
 
     /// Offers a live row that is not below the search's threshold.
     mutating func offer(_ row: UInt32, _ similarity: Float, probe: Int) {
-        best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
+        outcome.best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
     }
 }

@@ -12,44 +12,60 @@ extension SearchPass {
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> Double {
-        let probes = PreparedProbes(probes: search.probes.values, codebook: codebook)
-        let selections = (0..<probes.probeCount).map { probe in
-            switch search.parameters.effort {
-            case .exact: preconditionFailure("exact searches scan no lists")
-            case .full: probes.lists(ofProbe: probe, count: codebook.listCount)
-            case .lists(let count): probes.lists(ofProbe: probe, count: count)
-            case .recall(let target):
-                probes.lists(ofProbe: probe, share: codebook.calibration.visitedShare(forRecall: target))
-            }
-        }
-        let matchLimit = search.parameters.matchLimit
+        let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
+        let matchLimit = parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
-        if case .recall = search.parameters.effort {} else { limit *= 4 }
+        if case .recall = parameters.effort {} else { limit *= 4 }
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
-        let outcome = try scanner.scan(
-            probes: probes,
-            selections: selections,
+        let scanned = try scanner.scan(
+            probes: prepared,
+            plan: visitPlan(prepared, codebook),
             lists: StoredInvertedLists(
                 snapshot: try partition.snapshot(transaction),
-                liveness: liveness,
+                liveness: plan.liveness,
                 planeCount: codebook.plan.planeCount
             ),
-            comparisonCount: part(of: matchLimit + Self.spareRoom),
-            candidateLimit: max(part(of: limit), room),
+            comparisonCount: expectedHere(of: matchLimit + SearchPlan.spareRoom),
+            candidateLimit: max(expectedHere(of: limit), plan.room),
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
-            return leastUsefulSimilarity(probe: probe)
+            let least = leastUsefulSimilarity(probe: probe)
+            return leastUseful?.raise(least, probe: part.probes.lowerBound + probe) ?? least
         }
-        rowsVisited += outcome.rowsVisited
-        listsVisited += outcome.listsVisited
-        rowsReranked += outcome.rowsReranked
-        return outcome.completedShare
+        outcome.rowsVisited += scanned.rowsVisited
+        outcome.listsVisited += scanned.listsVisited
+        outcome.rowsReranked += scanned.rowsReranked
+        return scanned.completedShare
     }
 
+    /// The lists of every probe and how many of them the effort visits.
+    private func visitPlan(_ probes: PreparedProbes, _ codebook: Codebook) -> VisitPlan {
+        let order = 0..<probes.probeCount
+        switch parameters.effort {
+        case .exact: preconditionFailure("exact searches scan no lists")
+        case .full: return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { _ in .infinity }
+        case .lists(let count):
+            return VisitPlan(walks: order.map(probes.walkCountingLists), slice: part.slice) { _ in Double(count) }
+        case .recall(let target):
+            // Rows that are of no use need not be found: the budget is that of the mates which still are.
+            let budgets = codebook.calibration.curves.map { curve in
+                (curve.leastSimilarity, Self.budget(forShare: curve.visitedShare(forRecall: target)))
+            }
+            let usual = parameters.threshold ?? RecallCalibration.usualLeastSimilarity
+            return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { least in
+                let similarity = max(usual, least)
+                return (budgets.last { $0.0 <= similarity } ?? budgets[0]).1
+            }
+        }
+    }
+
+    /// A share of 1 takes the lists that were empty in the sample as well.
+    private static func budget(forShare share: Double) -> Double { share >= 1 ? .infinity : share }
+
     /// How many of the best rows of the whole collection are to be expected here, and two standard deviations more.
-    func part(of count: Int) -> Int {
-        let expected = Double(count) * search.collectionShare
+    func expectedHere(of count: Int) -> Int {
+        let expected = Double(count) * plan.search.collectionShare / Double(part.slice.count)
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
     }
 
@@ -58,9 +74,9 @@ extension SearchPass {
     /// Only `recall` trusts the calibrated line from similarities to estimates: it promises a share of the mates. Other
     /// efforts keep the best candidates by rank alone, so nothing is missed while these hold every row.
     func leastUsefulSimilarity(probe: Int) -> Float {
-        guard case .recall = search.parameters.effort else { return -.infinity }
-        let floor = search.parameters.threshold ?? -.infinity
-        guard best[probe].count >= search.parameters.matchLimit else { return floor }
-        return max(floor, best[probe].score(ofRank: search.parameters.matchLimit))
+        guard case .recall = parameters.effort else { return -.infinity }
+        let floor = parameters.threshold ?? -.infinity
+        guard outcome.best[probe].count >= parameters.matchLimit else { return floor }
+        return max(floor, outcome.best[probe].score(ofRank: parameters.matchLimit))
     }
 }

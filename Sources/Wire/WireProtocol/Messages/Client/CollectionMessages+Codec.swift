@@ -27,15 +27,17 @@ extension CollectionDescription.Shard: WireValue {
 }
 
 extension CollectionDescription.CalibrationPoint: WireValue {
-    package static var leastByteCount: Int { 16 }
+    package static var leastByteCount: Int { 20 }
 
     package func encode(into writer: inout PayloadWriter) {
+        writer.float(leastSimilarity)
         writer.double(recall)
         writer.double(visitedShare)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
+            leastSimilarity: try reader.float("least similarity"),
             recall: try reader.double("recall", in: 0...1),
             visitedShare: try reader.double("visited share", in: 0...1)
         )

@@ -60,7 +60,8 @@ package struct CollectionDescription: Hashable, Sendable {
         package var sampleCount: UInt32
         /// Searches that the calibration was measured with.
         package var calibrationProbeCount: UInt32
-        /// Rows to visit (share of the collection, 0…1) for each recall target, ascending.
+        /// Rows to visit (share of the collection, 0…1) for each recall target of mates at or above a similarity; ascending
+        /// by similarity, then by target.
         package var calibration: [CalibrationPoint]
 
         package init(
@@ -84,12 +85,14 @@ package struct CollectionDescription: Hashable, Sendable {
         }
     }
 
-    /// One point of the recall curve.
+    /// One point of a recall curve.
     package struct CalibrationPoint: Hashable, Sendable {
+        package var leastSimilarity: Float
         package var recall: Double
         package var visitedShare: Double
 
-        package init(recall: Double, visitedShare: Double) {
+        package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
+            self.leastSimilarity = leastSimilarity
             self.recall = recall
             self.visitedShare = visitedShare
         }

@@ -1,12 +1,37 @@
 internal import FaceModel
+internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
 internal import VectorMath
 
 /// From rows to matches.
-extension SearchPass {
+extension SearchPlan {
+    /// First of the rows that are compared in full: those before have codes.
+    var firstFlatRow: UInt32 { codebook != nil && onlyRows == nil ? state.foldedRow : 0 }
+
+    /// Nil when equal similarities did not fit `room`.
+    func answer(
+        _ outcome: SearchPass.Outcome,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> PartitionSearchAnswer? {
+        var matches: [[Match]] = []
+        for kept in outcome.best {
+            guard let resolved = try resolve(kept, transaction) else { return nil }
+            matches.append(resolved)
+        }
+        return PartitionSearchAnswer(
+            matches: matches,
+            faceCount: state.faceCount,
+            facesAnswered: facesAnswered(outcome),
+            rowsVisited: outcome.rowsVisited,
+            listsVisited: outcome.listsVisited,
+            rowsReranked: outcome.rowsReranked,
+            generation: onlyRows == nil ? codebook?.generation ?? 0 : 0
+        )
+    }
+
     /// The matches of one probe; nil when more rows are as similar as the last match than were kept.
-    func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match]? {
+    private func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match]? {
         let limit = search.parameters.matchLimit
         var entries = kept.sorted()
         if entries.count > limit {
@@ -36,5 +61,12 @@ extension SearchPass {
             matches[index].match.metadata = record.metadata
         }
         return matches.map(\.match)
+    }
+
+    private func facesAnswered(_ outcome: SearchPass.Outcome) -> UInt64 {
+        if outcome.listShare >= 1, outcome.flatShare >= 1 { return state.faceCount }
+        let done =
+            outcome.listShare * Double(firstFlatRow) + outcome.flatShare * Double(state.nextRow - firstFlatRow)
+        return UInt64(Double(state.faceCount) * done / Double(max(1, state.nextRow)))
     }
 }

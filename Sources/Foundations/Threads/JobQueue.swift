@@ -1,17 +1,19 @@
 /// A first-in first-out queue with constant-time ends (amortised).
-struct JobQueue<Element> {
+package struct JobQueue<Element> {
     private var elements: [Element?] = []
     private var head = 0
 
-    var count: Int { elements.count - head }
-    var isEmpty: Bool { count == 0 }
-    var first: Element? { head < elements.count ? elements[head] : nil }
+    package init() {}
 
-    mutating func append(_ element: Element) {
+    package var count: Int { elements.count - head }
+    package var isEmpty: Bool { count == 0 }
+    package var first: Element? { head < elements.count ? elements[head] : nil }
+
+    package mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    mutating func popFirst() -> Element? {
+    package mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         defer {
             elements[head] = nil
@@ -25,7 +27,7 @@ struct JobQueue<Element> {
     }
 
     /// Empties the queue and gives what was in it, in order.
-    mutating func removeAll() -> [Element] {
+    package mutating func removeAll() -> [Element] {
         defer { self = JobQueue() }
         return elements[head...].map { $0! }
     }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// One of the worker's own threads, for work that blocks or computes for long.
+/// A thread of the process's own, for work that blocks or computes for long.
 ///
 /// - Precondition: ``join()`` is called once, from another thread.
 @safe package final class WorkerThread: @unchecked Sendable {
@@ -17,7 +17,7 @@ import Glibc
     /// Starts a thread that runs `body` once.
     ///
     /// - Parameter name: at most 15 bytes, as shown by `top -H`.
-    init(name: String, priority: Priority = .normal, _ body: @escaping @Sendable () -> Void) {
+    package init(name: String, priority: Priority = .normal, _ body: @escaping @Sendable () -> Void) {
         precondition(name.utf8.count <= 15, "the kernel keeps 15 bytes of a thread's name")
         let box = unsafe Unmanaged.passRetained(
             Body {
@@ -42,14 +42,14 @@ import Glibc
     }
 
     /// Waits for the thread's end.
-    func join() {
+    package func join() {
         pthread_join(handle, nil)
     }
 
     /// Runs blocking work on a thread made for it, and waits for its result without blocking the task.
     ///
     /// Cancellation does not shorten the wait.
-    static func run<R: Sendable>(name: String, _ body: @escaping @Sendable () -> R) async -> R {
+    package static func run<R: Sendable>(name: String, _ body: @escaping @Sendable () -> R) async -> R {
         await withCheckedContinuation { continuation in
             let thread = WorkerThread(name: name) { continuation.resume(returning: body()) }
             thread.detach()

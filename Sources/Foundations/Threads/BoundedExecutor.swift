@@ -23,9 +23,12 @@ package final class BoundedExecutor: Sendable {
     private struct State {
         var queue = JobQueue<Job>()
         var queuedByteCount = 0
+        /// Threads that run a job.
+        var busyCount = 0
         var isStopped = false
     }
 
+    package let threadCount: Int
     package let queueLimit: Int
     package let queueByteLimit: Int
     private let monitor = Monitor(State())
@@ -43,13 +46,17 @@ package final class BoundedExecutor: Sendable {
         priority: WorkerThread.Priority = .normal
     ) {
         precondition(threadCount > 0 && queueLimit > 0)
+        self.threadCount = threadCount
         self.queueLimit = queueLimit
         self.queueByteLimit = queueByteLimit
         let monitor = monitor
         threads = Monitor(
             (0..<threadCount).map { index in
                 WorkerThread(name: "\(name)-\(index)", priority: priority) {
-                    while let job = monitor.wait(Self.next) { job.run() }
+                    while let job = monitor.wait(Self.next) {
+                        job.run()
+                        monitor.withLock { $0.busyCount -= 1 }
+                    }
                 }
             }
         )
@@ -59,6 +66,7 @@ package final class BoundedExecutor: Sendable {
     private static func next(_ state: inout State) -> Job?? {
         if let job = state.queue.popFirst() {
             state.queuedByteCount -= job.byteCount
+            state.busyCount += 1
             return .some(job)
         }
         return state.isStopped ? .some(nil) : nil
@@ -72,6 +80,16 @@ package final class BoundedExecutor: Sendable {
             else { return false }
             state.queue.append(job)
             state.queuedByteCount += job.byteCount
+            return true
+        }
+    }
+
+    /// Has a thread that is idle run `body` soon; false, and `body` is not run, when none is. Work that a thread of the
+    /// pool could as well do itself is offered to the others this way. A stop may drop it.
+    package func runIfIdle(_ body: @escaping @Sendable () -> Void) -> Bool {
+        monitor.withLock(waking: .one) { state in
+            guard !state.isStopped, state.busyCount + state.queue.count < threadCount else { return false }
+            state.queue.append(Job(run: body, abandon: {}))
             return true
         }
     }

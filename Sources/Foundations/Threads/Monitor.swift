@@ -4,13 +4,13 @@ import Glibc
 ///
 /// Waiting uses the monotonic clock, so that setting the wall clock neither shortens nor lengthens it.
 /// Never waited on from an event loop or a Swift task; the short critical sections may be entered from anywhere.
-@safe final class Monitor<State>: @unchecked Sendable {
+@safe package final class Monitor<State>: @unchecked Sendable {
     // Unchecked: `state` is touched only while `mutex` is held, and leaves only as what a body returns.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var state: State
 
-    init(_ state: State) {
+    package init(_ state: State) {
         unsafe mutex = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
         self.state = state
@@ -32,7 +32,7 @@ import Glibc
     }
 
     /// Which of the waiting threads look at the state again after a change.
-    enum Waking {
+    package enum Waking {
         case none
         /// Any one of them: enough when all wait for the same thing and the change serves one.
         case one
@@ -41,7 +41,7 @@ import Glibc
 
     /// Reads or changes the state, then wakes waiting threads as told: once the lock is free, or they would wait for it
     /// as soon as they are awake.
-    func withLock<R, E: Error>(waking: Waking = .none, _ body: (inout State) throws(E) -> R) throws(E) -> R {
+    package func withLock<R, E: Error>(waking: Waking = .none, _ body: (inout State) throws(E) -> R) throws(E) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer {
             unsafe pthread_mutex_unlock(mutex)
@@ -55,12 +55,12 @@ import Glibc
     }
 
     /// Wakes every waiting thread, for a change that was made before.
-    func wakeAll() {
+    package func wakeAll() {
         unsafe pthread_cond_broadcast(condition)
     }
 
     /// Waits until `body` returns a value. `body` runs under the lock, again after every wake-up.
-    func wait<R>(_ body: (inout State) -> R?) -> R {
+    package func wait<R>(_ body: (inout State) -> R?) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         while true {
@@ -70,7 +70,7 @@ import Glibc
     }
 
     /// The same, for at most `timeout`: nil when `body` had returned nothing by then.
-    func wait<R>(atMost timeout: Duration, _ body: (inout State) -> R?) -> R? {
+    package func wait<R>(atMost timeout: Duration, _ body: (inout State) -> R?) -> R? {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         var end = timespec()

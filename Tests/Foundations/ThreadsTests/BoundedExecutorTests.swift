@@ -1,6 +1,6 @@
 import Synchronization
 import Testing
-import WorkerService
+import Threads
 
 @Suite struct BoundedExecutorTests {
     /// Holds a thread until it is opened.
@@ -60,6 +60,24 @@ import WorkerService
         #expect(!executor.submit(job(byteCount: 1) {}))
         gate.open()
         executor.stop()
+    }
+
+    @Test func onlyIdleThreadsHelp() async throws {
+        let executor = BoundedExecutor(name: "test", threadCount: 2, queueLimit: 10)
+        let (first, second, log) = (Gate(), Gate(), OrderLog())
+        #expect(executor.submit(job { first.pass() }))
+        while !first.isReached.load(ordering: .sequentiallyConsistent) { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(executor.runIfIdle { second.pass() })
+        // Whether or not its thread has taken it already, it is that thread's.
+        #expect(!executor.runIfIdle { log.append(1) })
+        while !second.isReached.load(ordering: .sequentiallyConsistent) { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(!executor.runIfIdle { log.append(2) })
+        second.open()
+        while !executor.runIfIdle({ log.append(3) }) { try await Task.sleep(for: .milliseconds(1)) }
+        first.open()
+        executor.stop()
+        #expect(log.numbers == [3] || log.numbers == [])
+        #expect(!executor.runIfIdle { log.append(4) })
     }
 
     @Test func jobsRunInOrderOfArrival() async throws {

@@ -1,0 +1,129 @@
+internal import FaceModel
+internal import LMDB
+internal import Synchronization
+internal import Threads
+internal import VectorMath
+
+/// One attempt at a search whose parts are done by several threads, all on the same commit.
+///
+/// Threads: the caller's takes parts until none is left and then waits for those that others have begun; it never waits
+/// for one that nobody has begun. A thread that comes when the commit is no longer the newest cannot read it and puts
+/// its part back.
+final class DividedSearch: Sendable {
+    private struct State {
+        /// Parts that nobody has begun.
+        var open: [Int]
+        var runningCount = 0
+        var outcomes: [SearchPass.Outcome?]
+        var error: (any Error)?
+        /// Set when a thread met a newer commit: the rest is the caller's.
+        var isCallersAlone = false
+    }
+
+    private let plan: SearchPlan
+    private let parts: [SearchPart]
+    /// The similarity below which a row is of no use to a probe, as far as any thread knows.
+    private let leastUseful: SharedSimilarities
+    private let monitor: Monitor<State>
+    private let isStopped = Atomic(false)
+
+    init(_ plan: SearchPlan, parts: [SearchPart]) {
+        self.plan = plan
+        self.parts = parts
+        leastUseful = SharedSimilarities(count: plan.search.probes.rowCount)
+        monitor = Monitor(
+            State(
+                open: Array(parts.indices.reversed()),
+                outcomes: [SearchPass.Outcome?](repeating: nil, count: parts.count)
+            )
+        )
+    }
+
+    /// Does the search with whoever comes; the outcomes of its parts.
+    func run(
+        team: SearchTeam,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> [(part: SearchPart, outcome: SearchPass.Outcome)] {
+        for _ in 1..<parts.count {
+            guard team.recruit({ self.help() }) else { break }
+        }
+        func stops() -> Bool {
+            if shouldStop() { isStopped.store(true, ordering: .relaxed) }
+            return isStopped.load(ordering: .relaxed)
+        }
+        while true {
+            if let part = claim(asCaller: true) {
+                do {
+                    finish(part, try plan.outcome(of: parts[part], leastUseful, transaction, shouldStop: stops))
+                } catch {
+                    fail(error)
+                }
+                continue
+            }
+            let isDone = monitor.wait(atMost: .milliseconds(1)) { state -> Bool? in
+                state.runningCount == 0 ? true : state.open.isEmpty ? nil : false
+            }
+            if isDone == true { break }
+            _ = stops()
+        }
+        return try monitor.withLock { state in
+            if let error = state.error { throw error }
+            return zip(parts, state.outcomes).map { ($0, $1!) }
+        }
+    }
+
+    /// What a recruited thread does. The partition stays open as long as a part is claimed.
+    private func help() {
+        guard let first = claim(asCaller: false) else { return }
+        var part: Int? = first
+        do {
+            try plan.partition.environment.read { transaction in
+                guard transaction.number == plan.transactionNumber else { return putBack(first) }
+                while let claimed = part {
+                    finish(
+                        claimed,
+                        try plan.outcome(of: parts[claimed], leastUseful, transaction) {
+                            isStopped.load(ordering: .relaxed)
+                        }
+                    )
+                    part = claim(asCaller: false)
+                }
+            }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func claim(asCaller isCaller: Bool) -> Int? {
+        monitor.withLock { state in
+            guard isCaller || !state.isCallersAlone, let part = state.open.popLast() else { return nil }
+            state.runningCount += 1
+            return part
+        }
+    }
+
+    private func putBack(_ part: Int) {
+        monitor.withLock(waking: .all) { state in
+            state.open.append(part)
+            state.runningCount -= 1
+            state.isCallersAlone = true
+        }
+    }
+
+    private func finish(_ part: Int, _ outcome: SearchPass.Outcome) {
+        monitor.withLock(waking: .all) { state in
+            state.outcomes[part] = outcome
+            state.runningCount -= 1
+        }
+    }
+
+    private func fail(_ error: any Error) {
+        isStopped.store(true, ordering: .relaxed)
+        monitor.withLock(waking: .all) { state in
+            state.error = state.error ?? error
+            state.open = []
+            state.runningCount -= 1
+        }
+    }
+}
