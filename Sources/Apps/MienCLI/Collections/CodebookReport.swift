@@ -43,7 +43,7 @@ enum CodebookReport {
             }
         var fit = "\(NumberText.counted(standing.recentFaceCount, "face")) since"
         if standing.recentFaceCount > 0 {
-            fit += ": \(NumberText.fixed(standing.energyRatio * 100, 1)) % of the sample's share of the energy, "
+            fit += ": \(NumberText.fixed(standing.energyRatio * 100, 1)) % of the expected energy, "
             fit += "lists \(NumberText.fixed(standing.imbalanceRatio, 2)) times as uneven"
         }
         return [["because", cause], ["fit", fit]]

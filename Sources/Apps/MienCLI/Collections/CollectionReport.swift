@@ -66,8 +66,9 @@ enum CollectionReport {
             facts.append([
                 "training",
                 "generation \(training.generation), \(stageText(training)), "
-                    + "for \(NumberText.duration(training.elapsed)), on worker \(training.workerID)",
+                    + "for \(NumberText.duration(training.elapsed))",
             ])
+            facts.append(["trainer", "worker \(training.workerID)"])
         }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([

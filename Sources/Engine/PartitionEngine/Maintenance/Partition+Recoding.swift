@@ -9,8 +9,9 @@ internal import Synchronization
 /// youngest rows. It is coded slice by slice into pending runs, which no search sees; then one commit puts what they
 /// hold in its place. Each step is one commit: a crash repeats at most one.
 extension Partition {
-    /// Does one step; whether there was anything to do. Call from the write lane only, when ``maintain(now:isIdle:)`` has
-    /// nothing to do.
+    /// Does one step; whether there was anything to do.
+    ///
+    /// Call from the write lane only, when ``maintain(now:isIdle:)`` has nothing to do.
     package func recode() throws(PartitionError) -> Bool {
         let (newest, older) = codebooks.withLock { ($0.newest, $0.older) }
         guard let newest, let older else { return false }
