@@ -38,6 +38,7 @@ extension WorkerOptions {
             serverTLS: tls?.server,
             clientTLS: tls?.client,
             searchThreadCount: configuration.searchThreads,
+            backgroundProcessorShare: Double(configuration.backgroundPercent) / 100,
             heartbeatInterval: configuration.heartbeatInterval,
             wireLimits: WireLimits(configuration.limits),
             agent: NodeServer.agent

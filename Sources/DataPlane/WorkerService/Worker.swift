@@ -96,6 +96,7 @@ package final class Worker: Service {
         let training = TrainingService(
             shelf: parts.shelf,
             limits: options.limits,
+            backgroundProcessorShare: options.backgroundProcessorShare,
             makePeer: makePeer,
             reportChanged: changes.note,
             logger: logger

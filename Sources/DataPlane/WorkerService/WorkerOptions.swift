@@ -20,6 +20,8 @@ package struct WorkerOptions: Sendable {
     package var clientTLS: ClientTLS?
     /// Threads for searches and reads: at least 1.
     package var searchThreadCount: Int
+    /// Share of one processor that training takes, above 0 and at most 1.
+    package var backgroundProcessorShare: Double
     package var heartbeatInterval: Duration
     /// Time that requests under way get to finish when the worker stops.
     package var gracePeriod: Duration
@@ -40,6 +42,7 @@ package struct WorkerOptions: Sendable {
         serverTLS: ServerTLS? = nil,
         clientTLS: ClientTLS? = nil,
         searchThreadCount: Int,
+        backgroundProcessorShare: Double = 0.5,
         heartbeatInterval: Duration = .seconds(1),
         gracePeriod: Duration = .seconds(10),
         wireLimits: WireLimits = WireLimits(),
@@ -56,6 +59,7 @@ package struct WorkerOptions: Sendable {
         self.serverTLS = serverTLS
         self.clientTLS = clientTLS
         self.searchThreadCount = searchThreadCount
+        self.backgroundProcessorShare = backgroundProcessorShare
         self.heartbeatInterval = heartbeatInterval
         self.gracePeriod = gracePeriod
         self.wireLimits = wireLimits

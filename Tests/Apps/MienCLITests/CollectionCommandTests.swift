@@ -91,6 +91,35 @@ import WireProtocol
         }
     }
 
+    private static let training = CollectionDescription.Training(
+        generation: 4,
+        worker: NodeID(high: 7, low: 1),
+        progress: .init(stage: .centroids, share: 0.4375, elapsedMilliseconds: 12_345)
+    )
+
+    @Test func aTrainingUnderWayIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change { $0.training = Self.training }
+            let first = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            let line =
+                "training    generation 4, centroids 43 %, for 12.3 s, on worker 00000000-0000-0007-0000-000000000001"
+            #expect(first.outputLines.contains { $0 == line }, "\(first.output)")
+            #expect(first.output.contains("in training: searches compare every embedding until it is there"))
+            let status = await mienCommand(["status", "--coordinator", address])
+            #expect(status.output.contains("training: centroids 43 %"), "\(status.output)")
+
+            cluster.change { $0.codebook = Self.codebook }
+            let next = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            #expect(next.output.contains("256 lists, the next in training"), "\(next.output)")
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            let member =
+                #""training_under_way":{"generation":4,"worker":"00000000-0000-0007-0000-000000000001","#
+                + #""stage":"centroids","share":0.4375,"elapsed_seconds":12.345}"#
+            #expect(json.output.contains(member), "\(json.output)")
+        }
+    }
+
     @Test func theJSONHoldsTheCalibration() async throws {
         try await ToyCluster.run { cluster, address in
             _ = await create("people", address)

@@ -31,6 +31,7 @@ final class ToyCluster: RequestHandler {
         var filter: FaceFilter?
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
+        var training: CollectionDescription.Training?
     }
 
     private let state = Mutex(State())
@@ -172,8 +173,9 @@ final class ToyCluster: RequestHandler {
                 created: Timestamp(milliseconds: 1_767_225_600_123)
             ),
             shards: shards,
-            training: state.codebook == nil ? .notNeeded : .trained,
-            codebook: state.codebook
+            training: state.training != nil ? .running : state.codebook == nil ? .notNeeded : .trained,
+            codebook: state.codebook,
+            trainingUnderWay: state.training
         )
     }
 

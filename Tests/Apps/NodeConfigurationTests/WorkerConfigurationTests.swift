@@ -22,6 +22,7 @@ struct WorkerConfigurationTests {
         #expect(worker.limits.maxK == 11)
         #expect(worker.heartbeatInterval == .milliseconds(300))
         #expect(worker.searchThreads == 9)
+        #expect(worker.backgroundPercent == 50)
         #expect(worker.log.level == .info)
     }
 
@@ -58,6 +59,7 @@ struct WorkerConfigurationTests {
         ("worker.heartbeat_interval", "49ms"), ("worker.heartbeat_interval", "61s"),
         ("worker.heartbeat_interval", "1"), ("worker.heartbeat_interval", "0.5s"),
         ("worker.heartbeat_interval", "1us"),
+        ("worker.background_percent", "0"), ("worker.background_percent", "101"),
         ("worker.search_threads", "0"), ("worker.search_threads", "1025"), ("worker.search_threads", "+4"),
         ("worker.search_threads", "many"), ("limits.max_k", "0"), ("limits.max_k", "1000001"), ("limits.max_k", "1e3"),
         ("worker.coordinators", "a:1,a:1"), ("worker.coordinators", "a:0"), ("worker.coordinators", "a:1,,b:1"),
@@ -91,7 +93,7 @@ struct WorkerConfigurationTests {
             in: folder
         )
         let keys =
-            "advertise, coordinators, data, heartbeat_interval, listen, memory, search_threads"
+            "advertise, background_percent, coordinators, data, heartbeat_interval, listen, memory, search_threads"
         let limits = "max_batch, max_frame, max_k, max_probes, max_streams, unauthenticated_bytes, unauthenticated_time"
         let ip = "an IP address and a port from 0 (any free one) to 65535, such as 127.0.0.1:7400 or [::1]:7400"
         #expect(

@@ -61,6 +61,32 @@ struct CodebookRolloutTests {
         }
     }
 
+    @Test func aTrainingUnderWayIsDescribed() async throws {
+        try await withCluster(workers: 1) { _, cluster, workers in
+            try await cluster.create("people", shards: 1)
+            workers[0].setFaceCount(2000)
+            try await eventually("a training is ordered") { workers[0].state.withLock { !$0.trainings.isEmpty } }
+            // Ordered, but waiting for another: nothing to tell of yet.
+            #expect(try await cluster.describe("people").trainingUnderWay == nil)
+            let progress = WorkerReport.Training.Progress(stage: .centroids, share: 0.25, elapsedMilliseconds: 1500)
+            workers[0].state.withLock { $0.trainings[0].progress = progress }
+            try await eventually("the progress is heard of") {
+                try await cluster.describe("people").trainingUnderWay != nil
+            }
+            let description = try await cluster.describe("people")
+            #expect(description.training == .running)
+            #expect(description.trainingUnderWay == .init(generation: 1, worker: workers[0].id, progress: progress))
+            let status = try await cluster.client.call(GetClusterStatus(), deadline: .after(.seconds(2)))
+            #expect(status.workers[0].report.trainings[0].progress == progress)
+            workers[0].state.withLock { $0.trainings[0].progress = nil }
+            _ = try await finishTraining(workers)
+            try await eventually("the training has ended") {
+                let description = try await cluster.describe("people")
+                return description.training == .trained && description.trainingUnderWay == nil
+            }
+        }
+    }
+
     @Test func aFailedTrainingIsDoneByAnotherWorker() async throws {
         try await withCluster(workers: 2) { _, cluster, workers in
             try await cluster.create("people", shards: 2)

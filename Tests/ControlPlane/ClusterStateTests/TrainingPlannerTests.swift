@@ -111,7 +111,7 @@ struct TrainingPlannerTests {
     @Test func aRunningTrainingIsLeftAloneAndAFinishedOneFetched() {
         let record = ClusterScript.record(1, shards: 2, on: [first, second])
         var reports = ClusterScript.serving(record, faceCount: 1000)
-        reports[second]!.trainings = [training(record, .running)]
+        reports[second]!.trainings = [training(record, .running(nil))]
         #expect(decide(record, reports, now: .seconds(9999)) == .wait)
         reports[second]!.trainings = [training(record, .finished)]
         #expect(decide(record, reports) == .fetch(generation: 1, worker: second))

@@ -164,6 +164,28 @@ import WorkerService
         }
     }
 
+    @Test func aTrainingUnderWayTellsHowFarItIs() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.withCluster(folder, cluster: .random(), processorShare: 0.02) { harness, coordinator in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(test.ids(3000)))
+            let order = TrainCodebook(
+                collection: test.collection,
+                generation: 1,
+                listCount: 64,
+                sources: [
+                    .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: 3000)
+                ]
+            )
+            _ = try await harness.call(order)
+            // It rests fifty times as long as it works, so that it cannot be missed; stopping does not wait for it.
+            let report = try await coordinator.report { ($0.trainings.first?.progress?.stage.rawValue ?? 0) > 1 }
+            let progress = try #require(report.trainings[0].progress)
+            #expect(!report.trainings[0].isFinished && report.trainings[0].failure == nil)
+            #expect((0...1).contains(progress.share) && progress.elapsedMilliseconds < 60_000)
+        }
+    }
+
     @Test func aTrainingThatCannotSampleSaysWhy() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in

@@ -130,6 +130,7 @@ final class WorkerHarness: Sendable {
         cluster: NodeID,
         partition: PartitionOptions? = nil,
         wireLimits: WireLimits = WireLimits(),
+        processorShare: Double = 1,
         _ body: (WorkerHarness, FakeCoordinator) async throws -> R
     ) async throws -> R {
         let coordinator = FakeCoordinator(clusterID: cluster)
@@ -147,6 +148,7 @@ final class WorkerHarness: Sendable {
         var options = options(folder, coordinators: [server.address])
         if let partition { options.partition = partition }
         options.wireLimits = wireLimits
+        options.backgroundProcessorShare = processorShare
         let harness = try await WorkerHarness(options)
         let run = Task { try await harness.worker.run() }
         let outcome: Result<R, any Error>

@@ -114,6 +114,31 @@ struct CodebookTrainerTests {
         }
     }
 
+    @Test func progressGoesThroughTheStagesInOrderAndNeverFallsBack() throws {
+        var source = SpectrumSample.heavyTailed(dimension: 64)
+        let sample = source.rows(9000)
+        var told: [TrainingProgress] = []
+        _ = try CodebookTrainer.train(
+            sample: sample,
+            generation: 1,
+            listCount: 16,
+            seed: 1,
+            progress: { told.append($0) },
+            shouldStop: { false }
+        )
+        #expect(told.allSatisfy { (0...1).contains($0.share) })
+        for (earlier, later) in zip(told, told.dropFirst()) {
+            #expect(
+                (earlier.stage.rawValue, earlier.share) <= (later.stage.rawValue, later.share),
+                "\(earlier), then \(later)"
+            )
+        }
+        #expect(Set(told.map(\.stage)) == [.principalComponents, .centroids, .calibration])
+        // Ten iterations over two blocks of rows, and blocks before and behind them.
+        #expect(told.count { $0.stage == .centroids } >= 20)
+        #expect(told.count { $0.stage == .calibration } == 7)
+    }
+
     /// A collection can be trained on whatever it holds.
     @Test func samplesWithoutSpreadMakeACodebookAllTheSame() throws {
         var source = SpectrumSample.heavyTailed(dimension: 64)

@@ -100,8 +100,13 @@ enum MessageSamples {
                 sequence: 0
             ),
         ],
-        training: .trained,
-        codebook: codebook
+        training: .running,
+        codebook: codebook,
+        trainingUnderWay: .init(
+            generation: 2,
+            worker: nodeID,
+            progress: .init(stage: .centroids, share: 0.25, elapsedMilliseconds: 12_345)
+        )
     )
     static let report = WorkerReport(
         replicas: [
@@ -118,7 +123,13 @@ enum MessageSamples {
             )
         ],
         trainings: [
-            .init(collection: collectionID, generation: 2, isFinished: false, failure: nil),
+            .init(
+                collection: collectionID,
+                generation: 2,
+                isFinished: false,
+                failure: nil,
+                progress: .init(stage: .calibration, share: 0.5, elapsedMilliseconds: 54_321)
+            ),
             .init(collection: collectionID, generation: 1, isFinished: true, failure: "the sample was too small"),
         ],
         residentByteCount: 1 << 28,

@@ -10,8 +10,17 @@ enum CollectionReport {
             ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
             ("copies", .count(options.replicationFactor)), ("created", .string(TimeText.text(collection.created))),
             ("training", .string(collection.training.rawValue)),
+            ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
             ("shards", .array(collection.shards.map(json))),
+        ])
+    }
+
+    private static func json(_ training: CollectionInfo.TrainingUnderWay) -> JSONValue {
+        .object([
+            ("generation", .count(training.generation)), ("worker", .string(training.workerID)),
+            ("stage", .string(training.stage.rawValue)), ("share", .number(training.share)),
+            ("elapsed_seconds", .number(NumberText.seconds(training.elapsed))),
         ])
     }
 
@@ -27,7 +36,7 @@ enum CollectionReport {
     static func table(_ collections: [CollectionInfo]) -> String {
         var table = TextTable([
             .init("collection", widthLimit: 30), .init("faces", .right), .init("shards", .right),
-            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 20),
+            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 36),
         ])
         for collection in collections {
             table.append([
@@ -49,6 +58,13 @@ enum CollectionReport {
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
         }
+        if let training = collection.trainingUnderWay {
+            facts.append([
+                "training",
+                "generation \(training.generation), \(stageText(training)), "
+                    + "for \(NumberText.duration(training.elapsed)), on worker \(training.workerID)",
+            ])
+        }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([
             .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
@@ -67,15 +83,19 @@ enum CollectionReport {
     private static func index(_ collection: CollectionInfo) -> String {
         switch collection.training {
         case .notNeeded: "not needed yet"
-        case .running: "training"
+        case .running: "training" + (collection.trainingUnderWay.map { ": " + stageText($0) } ?? "")
         case .trained: collection.codebook.map { "\($0.listCount) lists" } ?? "trained"
         }
+    }
+
+    private static func stageText(_ training: CollectionInfo.TrainingUnderWay) -> String {
+        "\(training.stage.rawValue) \(Int(training.share * 100)) %"
     }
 
     private static func indexText(_ collection: CollectionInfo) -> String {
         switch (collection.training, collection.codebook) {
         case (.notNeeded, _): return "not needed yet: searches compare every embedding"
-        case (.running, _?): return index(collection) + ", the next in training"
+        case (.running, let codebook?): return "\(codebook.listCount) lists, the next in training"
         case (.trained, _?): return index(collection)
         case (.running, nil): return "in training: searches compare every embedding until it is there"
         case (.trained, nil): return "trained"

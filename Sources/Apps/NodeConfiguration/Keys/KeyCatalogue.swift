@@ -36,6 +36,7 @@ enum KeyCatalogue {
     static let workerData = Key.path("worker.data", default: "data/worker")
     static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
     static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
+    static let backgroundPercent = Key.count("worker.background_percent", default: 50, in: 1...100)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
         "worker.memory.queued_writes",
@@ -66,7 +67,7 @@ enum KeyCatalogue {
         .init(workerListen), .init(workerAdvertise), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
-        .init(searchThreads), .init(memoryPartitionMap), .init(memoryQueuedWrites),
+        .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
         .init(heartbeatInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devData), .init(devWorkers)]

@@ -11,6 +11,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var coordinators: [NetworkAddress]
     /// Threads of the search executor, at least one.
     package var searchThreads: Int
+    /// Percent of one processor that work in the background takes.
+    package var backgroundPercent: Int
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.
     package var heartbeatInterval: Duration
@@ -58,6 +60,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         self.data = data
         self.coordinators = coordinators
         searchThreads = configuration.value(KeyCatalogue.searchThreads) ?? automaticThreads
+        backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
         limits = shared.limits

@@ -34,6 +34,26 @@ public struct CollectionInfo: Hashable, Sendable {
         case trained
     }
 
+    /// The training under way.
+    public struct TrainingUnderWay: Hashable, Sendable {
+        public enum Stage: String, Hashable, Sendable {
+            /// Faces are being drawn from the shards.
+            case sampling
+            case principalComponents = "principal components"
+            case centroids
+            case calibration
+        }
+
+        /// Of the codebook that it makes.
+        public var generation: Int
+        public var workerID: String
+        public var stage: Stage
+        /// Share of the stage that is done, 0…1.
+        public var share: Double
+        /// Time since it began.
+        public var elapsed: Duration
+    }
+
     /// What the index learnt of the collection's faces.
     public struct Codebook: Hashable, Sendable {
         /// How much of the collection a search visits for a recall target.
@@ -65,6 +85,8 @@ public struct CollectionInfo: Hashable, Sendable {
     public var shards: [Shard]
     public var training: Training
     public var codebook: Codebook?
+    /// Nil while no worker trains.
+    public var trainingUnderWay: TrainingUnderWay?
 
     /// Exact only while every shard's worker is live.
     public var faceCount: UInt64 { shards.reduce(0) { $0 &+ $1.faceCount } }
@@ -102,6 +124,27 @@ public struct CollectionInfo: Hashable, Sendable {
                 calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
+        trainingUnderWay = description.trainingUnderWay.map {
+            TrainingUnderWay(
+                generation: Int($0.generation),
+                workerID: $0.worker.description,
+                stage: .init($0.progress.stage),
+                share: Double(min(max($0.progress.share, 0), 1)),
+                elapsed: .milliseconds(Int64(clamping: $0.progress.elapsedMilliseconds))
+            )
+        }
+    }
+}
+
+extension CollectionInfo.TrainingUnderWay.Stage {
+    init(_ stage: TrainingProgress.Stage) {
+        self =
+            switch stage {
+            case .sampling: .sampling
+            case .principalComponents: .principalComponents
+            case .centroids: .centroids
+            case .calibration: .calibration
+            }
     }
 }
 

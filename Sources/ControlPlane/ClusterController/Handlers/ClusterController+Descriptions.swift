@@ -68,8 +68,11 @@ extension ClusterController {
             )
         }
         let faceCount = shards.reduce(0) { $0 + $1.faceCount }
+        let underWay = training(of: record, in: view)
         let training: CollectionDescription.TrainingState =
-            if codebook != nil {
+            if underWay != nil {
+                .running
+            } else if codebook != nil {
                 .trained
             } else if faceCount >= max(options.training.minimumFaceCount, 1) {
                 .running
@@ -80,8 +83,26 @@ extension ClusterController {
             collection: record.collection,
             shards: shards,
             training: training,
-            codebook: codebook
+            codebook: codebook,
+            trainingUnderWay: underWay
         )
+    }
+
+    /// The training of the next codebook, as the worker that has begun it tells.
+    private func training(
+        of record: CollectionRecord,
+        in view: ClusterView
+    ) -> CollectionDescription.Training? {
+        for worker in view.liveWorkers.sorted() {
+            let state = view.observations[worker]?.training(
+                of: record.collection.id,
+                generation: record.nextGeneration
+            )
+            if case .running(let progress?) = state {
+                return .init(generation: record.nextGeneration, worker: worker, progress: .init(progress))
+            }
+        }
+        return nil
     }
 
     private static func state(
@@ -105,7 +126,7 @@ extension ClusterController {
         )
     }
 
-    private static func milliseconds(_ duration: Duration) -> UInt64 {
+    static func milliseconds(_ duration: Duration) -> UInt64 {
         let (seconds, attoseconds) = duration.components
         return UInt64(max(seconds, 0)) * 1000 + UInt64(max(attoseconds, 0) / 1_000_000_000_000_000)
     }

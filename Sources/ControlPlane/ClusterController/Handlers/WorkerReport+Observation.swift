@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 import WireProtocol
 
 extension WorkerObservation {
@@ -76,21 +77,46 @@ extension TrainingObservation {
     fileprivate init(_ training: WorkerReport.Training) {
         let state: State =
             if let failure = training.failure { .failed(failure) } else if training.isFinished { .finished } else {
-                .running
+                .running(training.progress.map(Progress.init))
             }
         self.init(collection: training.collection, generation: training.generation, state: state)
+    }
+}
+
+extension TrainingObservation.Progress {
+    fileprivate init(_ progress: WorkerReport.Training.Progress) {
+        self.init(
+            TrainingProgress(stage: progress.stage, share: progress.share),
+            elapsed: .milliseconds(Int64(clamping: progress.elapsedMilliseconds))
+        )
+    }
+}
+
+extension WorkerReport.Training.Progress {
+    init(_ progress: TrainingObservation.Progress) {
+        self.init(
+            stage: progress.progress.stage,
+            share: progress.progress.share,
+            elapsedMilliseconds: ClusterController.milliseconds(progress.elapsed)
+        )
     }
 }
 
 extension WorkerReport.Training {
     fileprivate init(_ training: TrainingObservation) {
         var failure: String?
-        if case .failed(let reason) = training.state { failure = reason }
+        var progress: Progress?
+        switch training.state {
+        case .failed(let reason): failure = reason
+        case .running(let running): progress = running.map(Progress.init)
+        case .finished: break
+        }
         self.init(
             collection: training.collection,
             generation: training.generation,
             isFinished: training.state == .finished,
-            failure: failure
+            failure: failure,
+            progress: progress
         )
     }
 }

@@ -45,9 +45,20 @@ package struct ReplicaObservation: Hashable, Sendable {
 
 /// A codebook training as its worker last reported it.
 package struct TrainingObservation: Hashable, Sendable {
+    package struct Progress: Hashable, Sendable {
+        package var progress: TrainingProgress
+        /// Since the training began.
+        package var elapsed: Duration
+
+        package init(_ progress: TrainingProgress, elapsed: Duration) {
+            self.progress = progress
+            self.elapsed = elapsed
+        }
+    }
+
     package enum State: Hashable, Sendable {
-        /// Can move to: `finished`, `failed`.
-        case running
+        /// Can move to: `finished`, `failed`. Without a progress while it waits for another training.
+        case running(Progress?)
         case finished
         /// With the reason, as a sentence. Can move to: `running`, by a new order.
         case failed(String)

@@ -13,7 +13,7 @@ final class CodebookShelf: Sendable {
     /// How a training stands. Can move: `waiting` → `running` → `finished` or `failed`; a new order begins again.
     enum State: Equatable {
         case waiting
-        case running
+        case running(TrainingProgress, since: ContinuousClock.Instant)
         case finished
         case failed(String)
     }
@@ -23,6 +23,16 @@ final class CodebookShelf: Sendable {
         var state: State
         /// Read from the file when first asked for.
         var summary: CollectionDescription.Codebook?
+
+        var progress: WorkerReport.Training.Progress? {
+            guard case .running(let progress, let start) = state else { return nil }
+            let (seconds, attoseconds) = (ContinuousClock.now - start).components
+            return WorkerReport.Training.Progress(
+                stage: progress.stage,
+                share: progress.share,
+                elapsedMilliseconds: UInt64(seconds) * 1000 + UInt64(attoseconds / 1_000_000_000_000_000)
+            )
+        }
     }
 
     /// Most bytes of one answer to a fetch.
@@ -58,7 +68,8 @@ final class CodebookShelf: Sendable {
                     collection: collection,
                     generation: entry.generation,
                     isFinished: entry.state == .finished,
-                    failure: failure
+                    failure: failure,
+                    progress: entry.progress
                 )
             }
         }
@@ -89,6 +100,16 @@ final class CodebookShelf: Sendable {
         entries.withLock { entries in
             guard entries[collection]?.generation == generation else { return }
             entries[collection]?.state = state
+        }
+    }
+
+    /// Notes how far the training under way is; nothing when it was replaced or dropped meanwhile.
+    func note(_ progress: TrainingProgress, of collection: CollectionID, generation: UInt32) {
+        entries.withLock { entries in
+            guard let entry = entries[collection], entry.generation == generation,
+                case .running(_, let start) = entry.state
+            else { return }
+            entries[collection]?.state = .running(progress, since: start)
         }
     }
 

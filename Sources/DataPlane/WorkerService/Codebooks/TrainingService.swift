@@ -7,7 +7,7 @@ import WireProtocol
 import WireTransport
 
 /// Trains codebooks, one after another: gathers a sample from the shards over the wire, then computes on a thread of
-/// low priority.
+/// low priority, which rests often enough to keep to its share of a processor.
 ///
 /// Cancelling ``run()`` stops the training under way; orders not finished are forgotten and come again from the
 /// coordinator.
@@ -21,6 +21,7 @@ final class TrainingService: Sendable {
 
     private let shelf: CodebookShelf
     private let limits: WorkerLimits
+    private let backgroundProcessorShare: Double
     private let makePeer: @Sendable (NodeAddress) -> PeerClient
     private let reportChanged: @Sendable () -> Void
     private let logger: Logger
@@ -30,12 +31,14 @@ final class TrainingService: Sendable {
     init(
         shelf: CodebookShelf,
         limits: WorkerLimits,
+        backgroundProcessorShare: Double,
         makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
         reportChanged: @escaping @Sendable () -> Void,
         logger: Logger
     ) {
         self.shelf = shelf
         self.limits = limits
+        self.backgroundProcessorShare = backgroundProcessorShare
         self.makePeer = makePeer
         self.reportChanged = reportChanged
         self.logger = logger
@@ -81,7 +84,9 @@ final class TrainingService: Sendable {
         let collection = order.collection.id
         let generation = order.generation
         var metadata: Logger.Metadata = ["collection": "\(collection)", "generation": "\(generation)"]
-        shelf.update(collection, generation: generation, to: .running)
+        let begin = TrainingProgress(stage: .sampling, share: 0)
+        shelf.update(collection, generation: generation, to: .running(begin, since: .now))
+        reportChanged()
         logger.info("training begins", metadata: metadata)
         let start = ContinuousClock.now
         do {
@@ -105,15 +110,18 @@ final class TrainingService: Sendable {
     ) async throws {
         let isCancelled = CancellationFlag()
         let (shelf, collection, generation) = (shelf, order.collection.id, order.generation)
+        let processorShare = backgroundProcessorShare
         let outcome: Result<Void, any Error>? = await withTaskCancellationHandler {
             await executor.run {
-                Result {
+                var pace = BackgroundPace(processorShare: processorShare)
+                return Result {
                     let codebook = try CodebookTrainer.train(
                         sample: sample,
                         generation: generation,
                         listCount: Int(order.listCount),
                         seed: Self.seed(of: order),
-                        shouldStop: { isCancelled.isRaised }
+                        progress: { shelf.note($0, of: collection, generation: generation) },
+                        shouldStop: { pace.rest(unless: { isCancelled.isRaised }) }
                     )
                     try shelf.keep(codebook.encoded(), of: collection, generation: generation)
                 }
@@ -131,7 +139,7 @@ final class TrainingService: Sendable {
     private func gatherSample(for order: TrainCodebook) async throws -> EmbeddingMatrix {
         let dimension = order.collection.configuration.dimension
         var values: [Float] = []
-        values.reserveCapacity(order.sources.reduce(0) { $0 + Int($1.sampleCount) } * dimension)
+        values.reserveCapacity(Self.rowCount(of: order) * dimension)
         var peers: [NodeAddress: PeerClient] = [:]
         let outcome: Result<Void, any Error>
         do {
@@ -139,7 +147,7 @@ final class TrainingService: Sendable {
             for source in order.sources {
                 let peer = peers[source.address] ?? makePeer(source.address)
                 peers[source.address] = peer
-                try await append(source, from: peer, dimension: dimension, seed: Self.seed(of: order), to: &values)
+                try await append(source, of: order, from: peer, to: &values)
             }
             outcome = .success(())
         } catch {
@@ -153,11 +161,12 @@ final class TrainingService: Sendable {
     /// Appends one source's rows, page by page. Pages are drawn independently, so a row may come twice.
     private func append(
         _ source: TrainCodebook.Source,
+        of order: TrainCodebook,
         from peer: PeerClient,
-        dimension: Int,
-        seed: UInt64,
         to values: inout [Float]
     ) async throws {
+        let dimension = order.collection.configuration.dimension
+        let seed = Self.seed(of: order)
         let pageRowCount = UInt32(min(Self.pageRowLimit, Self.pageByteLimit / 4 / dimension))
         var remaining = source.sampleCount
         var page: UInt64 = 0
@@ -172,6 +181,12 @@ final class TrainingService: Sendable {
                 throw Refusal.wrongDimension(source.shard, sent: sample.dimension, held: dimension)
             }
             values.append(contentsOf: sample.values)
+            let share = Float(values.count / dimension) / Float(Self.rowCount(of: order))
+            shelf.note(
+                TrainingProgress(stage: .sampling, share: min(share, 1)),
+                of: order.collection.id,
+                generation: order.generation
+            )
             // A shard with fewer rows than asked for has given all it has.
             if sample.rowCount < Int(request.count) { return }
             remaining -= request.count
@@ -191,6 +206,10 @@ final class TrainingService: Sendable {
             }
         }
         return try await peer.call(request, deadline: .after(Self.pageTimeout))
+    }
+
+    private static func rowCount(of order: TrainCodebook) -> Int {
+        order.sources.reduce(0) { $0 + Int($1.sampleCount) }
     }
 
     /// The same order draws the same sample from the same data, on any worker.

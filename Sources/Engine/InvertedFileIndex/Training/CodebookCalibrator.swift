@@ -30,10 +30,18 @@ struct CodebookCalibrator {
     }
 
     /// The calibrated form of a codebook that has everything else.
-    mutating func calibrated(_ codebook: Codebook) -> Codebook {
-        let shares = (0..<Self.matesPerRow).flatMap { _ in
-            visitedShares(simulation.mates(of: sample, rows: rows, .wild), codebook)
+    ///
+    /// - Parameter proceed: called between rounds of mates with the share of them that is done; false ends the work.
+    /// - Returns: nil when `proceed` ended it.
+    mutating func calibrated(_ codebook: Codebook, proceed: (Float) -> Bool) -> Codebook? {
+        let roundCount = Float(Self.matesPerRow + Self.lineSimilarities.count)
+        var shares: [Double] = []
+        for round in 0..<Self.matesPerRow {
+            if !proceed(Float(round) / roundCount) { return nil }
+            shares += visitedShares(simulation.mates(of: sample, rows: rows, .wild), codebook)
         }
+        let lines = scanCalibration(codebook) { proceed((Float(Self.matesPerRow) + Float($0)) / roundCount) }
+        guard let lines else { return nil }
         return Codebook(
             generation: codebook.generation,
             dimension: codebook.dimension,
@@ -45,7 +53,7 @@ struct CodebookCalibrator {
             energyShare: codebook.energyShare,
             sampleCount: codebook.sampleCount,
             calibration: RecallCalibration(mateShares: shares),
-            scanCalibration: scanCalibration(codebook)
+            scanCalibration: lines
         )
     }
 
@@ -65,12 +73,13 @@ struct CodebookCalibrator {
         }
     }
 
-    private mutating func scanCalibration(_ codebook: Codebook) -> ScanCalibration {
+    private mutating func scanCalibration(_ codebook: Codebook, proceed: (Int) -> Bool) -> ScanCalibration? {
         let values = rows.flatMap { sample.row($0) }
         let batch = codebook.encode(embeddings: values)
         var heads: [(value: Float, estimate: Float)] = []
         var whole: [(value: Float, estimate: Float)] = []
-        for similarity in Self.lineSimilarities {
+        for (round, similarity) in Self.lineSimilarities.enumerated() {
+            if !proceed(round) { return nil }
             let mates = simulation.mates(of: sample, rows: rows, .exactly(similarity))
             let probes = PreparedProbes(probes: mates, codebook: codebook)
             for index in 0..<rows.count {

@@ -9,17 +9,21 @@ package enum CodebookTrainer {
     private static let automaticListLimit = 1024
     /// Sample rows per list below which centroids follow noise.
     private static let rowsPerList = 39
+    /// Rows that are worked on between two questions whether to stop.
+    private static let blockRows = 4096
 
     /// - Parameters:
     ///   - sample: unit rows drawn at random from all shards.
     ///   - listCount: inverted lists; 0 chooses the greatest power of two up to 1024 with 39 training rows a list.
     ///   - seed: the same sample and seed give the same codebook on the same machine.
-    ///   - shouldStop: asked every few milliseconds.
+    ///   - progress: told with every question whether to stop.
+    ///   - shouldStop: asked every few milliseconds, but for the search of eigenvectors; may wait before it answers.
     package static func train(
         sample: EmbeddingMatrix,
         generation: UInt32,
         listCount: Int,
         seed: UInt64,
+        progress: (TrainingProgress) -> Void = { _ in },
         shouldStop: () -> Bool
     ) throws(CodebookError) -> Codebook {
         let rowCount = sample.rowCount
@@ -28,20 +32,29 @@ package enum CodebookTrainer {
             throw .sampleTooSmall(rowCount: rowCount, minimum: minimumSampleCount)
         }
         var generator = SplitMix64(seed: seed)
-        let spectrum = PrincipalComponents(rows: sample.values, dimension: dimension)
-        if shouldStop() { throw .stopped }
+        func proceed(_ stage: TrainingProgress.Stage, _ share: Float) -> Bool {
+            progress(TrainingProgress(stage: stage, share: share))
+            return !shouldStop()
+        }
+        let analysed = PrincipalComponents(rows: sample.values, dimension: dimension) {
+            proceed(.principalComponents, $0)
+        }
+        guard let spectrum = analysed, proceed(.principalComponents, 1) else { throw .stopped }
         let plan = CodePlan.forSpectrum(spectrum.energies)
         let projection = projection(spectrum: spectrum, plan: plan, generator: &generator)
         let scale = scale(spectrum: spectrum, plan: plan)
-        let rotated = rotate(sample.values, spectrum: spectrum, projection: projection, dimension: dimension)
-        if shouldStop() { throw .stopped }
-
         let leading = plan.centroidDimension
         var vectors: [Float] = []
         vectors.reserveCapacity(rowCount * leading)
-        for row in 0..<rowCount {
-            let first = row * plan.codedDimension
-            vectors.append(contentsOf: rotated[first..<first + leading])
+        for first in stride(from: 0, to: rowCount, by: blockRows) {
+            if !proceed(.centroids, 0) { throw .stopped }
+            let last = min(rowCount, first + blockRows)
+            let block = Array(sample.values[first * dimension..<last * dimension])
+            let rotated = rotate(block, spectrum: spectrum, projection: projection, dimension: dimension)
+            for row in 0..<last - first {
+                let start = row * plan.codedDimension
+                vectors.append(contentsOf: rotated[start..<start + leading])
+            }
         }
         // Rows that made the centroids lie nearer to them than others do: calibration needs rows of its own.
         let heldOutCount = min(CodebookCalibrator.rowLimit, rowCount / 8)
@@ -49,11 +62,12 @@ package enum CodebookTrainer {
         let lists = listCount > 0 ? min(listCount, trainingCount) : automaticListCount(rowCount: trainingCount)
         guard
             let centroids = SphericalKMeans.train(
-                vectors: Array(vectors[..<(trainingCount * leading)]),
+                vectors: vectors,
+                rowCount: trainingCount,
                 dimension: leading,
                 listCount: lists,
                 generator: &generator,
-                shouldStop: shouldStop
+                proceed: { proceed(.centroids, $0) }
             )
         else { throw .stopped }
         let quantized = CoarseQuantizer.quantize(centroids[...])
@@ -62,7 +76,12 @@ package enum CodebookTrainer {
             centroids: quantized,
             weights: [Float](repeating: 0, count: lists)
         )
-        let assignment = unweighted.assign(rotated: vectors, rowStride: leading)
+        var assignment: [UInt32] = []
+        for first in stride(from: 0, to: rowCount, by: blockRows) {
+            if !proceed(.centroids, 1) { throw .stopped }
+            let block = Array(vectors[first * leading..<min(rowCount, first + blockRows) * leading])
+            assignment += unweighted.assign(rotated: block, rowStride: leading)
+        }
         var counts = [Float](repeating: 0, count: lists)
         for list in assignment { counts[Int(list)] += 1 }
         let quantizer = CoarseQuantizer(
@@ -70,8 +89,6 @@ package enum CodebookTrainer {
             centroids: quantized,
             weights: counts.map { $0 / Float(rowCount) }
         )
-        if shouldStop() { throw .stopped }
-
         var calibrator = CodebookCalibrator(
             sample: sample,
             rows: trainingCount..<rowCount,
@@ -80,7 +97,7 @@ package enum CodebookTrainer {
             generator: generator
         )
         let total = spectrum.energies.reduce(0, +)
-        return calibrator.calibrated(
+        let calibrated = calibrator.calibrated(
             Codebook(
                 generation: generation,
                 dimension: dimension,
@@ -93,8 +110,11 @@ package enum CodebookTrainer {
                 sampleCount: rowCount,
                 calibration: RecallCalibration(mateShares: []),
                 scanCalibration: .none
-            )
+            ),
+            proceed: { proceed(.calibration, $0) }
         )
+        guard let calibrated else { throw .stopped }
+        return calibrated
     }
 
     private static func automaticListCount(rowCount: Int) -> Int {

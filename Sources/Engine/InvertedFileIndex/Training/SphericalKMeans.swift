@@ -9,15 +9,17 @@ struct SphericalKMeans {
 
     /// - Parameters:
     ///   - vectors: `[n × dimension]`, of any length; each counts by its direction.
-    /// - Returns: `[listCount × dimension]`, unit rows; nil when `shouldStop` ended it.
+    ///   - rowCount: how many of them, from the first on, are to be trained on.
+    ///   - proceed: called every few milliseconds with the share of the work that is done; false ends it.
+    /// - Returns: `[listCount × dimension]`, unit rows; nil when `proceed` ended it.
     static func train(
         vectors: [Float],
+        rowCount: Int,
         dimension: Int,
         listCount: Int,
         generator: inout SplitMix64,
-        shouldStop: () -> Bool
+        proceed: (Float) -> Bool
     ) -> [Float]? {
-        let rowCount = vectors.count / dimension
         var centroids: [Float] = []
         var order = Array(0..<rowCount)
         order.shuffle(using: &generator)
@@ -26,12 +28,13 @@ struct SphericalKMeans {
             centroids.append(contentsOf: vectors[row * dimension..<(row + 1) * dimension])
         }
         normalise(&centroids, dimension: dimension, generator: &generator)
-        for _ in 0..<iterationCount {
+        for iteration in 0..<iterationCount {
             var sums = [Float](repeating: 0, count: centroids.count)
             var counts = [Int](repeating: 0, count: listCount)
             var first = 0
             while first < rowCount {
-                if shouldStop() { return nil }
+                let done = Float(iteration) + Float(first) / Float(rowCount)
+                if !proceed(done / Float(iterationCount)) { return nil }
                 let last = min(rowCount, first + blockRows)
                 let nearest = nearest(
                     vectors: Array(vectors[first * dimension..<last * dimension]),

@@ -70,9 +70,27 @@ extension CollectionDescription.Codebook: WireValue {
     }
 }
 
+extension CollectionDescription.Training: WireValue {
+    package static var leastByteCount: Int { 33 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(generation)
+        worker.encode(into: &writer)
+        progress.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            generation: try reader.integer("generation in training"),
+            worker: try NodeID(decoding: &reader),
+            progress: try WorkerReport.Training.Progress(decoding: &reader)
+        )
+    }
+}
+
 extension CollectionDescription: WireMessage, WireValue {
     package static var type: MessageType { .collectionDescription }
-    package static var leastByteCount: Int { 46 }
+    package static var leastByteCount: Int { 47 }
     package var expectedByteCount: Int { 512 + shards.count * 72 }
 
     package func encode(into writer: inout PayloadWriter) {
@@ -80,6 +98,7 @@ extension CollectionDescription: WireMessage, WireValue {
         writer.array(shards)
         writer.integer(training.rawValue)
         writer.optional(codebook)
+        writer.optional(trainingUnderWay)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -87,7 +106,8 @@ extension CollectionDescription: WireMessage, WireValue {
             collection: try Collection(decoding: &reader),
             shards: try reader.array("shards"),
             training: try reader.enumeration("training"),
-            codebook: try reader.optional("codebook")
+            codebook: try reader.optional("codebook"),
+            trainingUnderWay: try reader.optional("training under way")
         )
     }
 }

@@ -102,16 +102,39 @@ package struct CollectionDescription: Hashable, Sendable {
         case trained = 2
     }
 
+    /// The training under way.
+    package struct Training: Hashable, Sendable {
+        /// Of the codebook that it makes.
+        package var generation: UInt32
+        package var worker: NodeID
+        package var progress: WorkerReport.Training.Progress
+
+        package init(generation: UInt32, worker: NodeID, progress: WorkerReport.Training.Progress) {
+            self.generation = generation
+            self.worker = worker
+            self.progress = progress
+        }
+    }
+
     package var collection: Collection
     package var shards: [Shard]
     package var training: TrainingState
     package var codebook: Codebook?
+    /// Nil while no worker says that it trains.
+    package var trainingUnderWay: Training?
 
-    package init(collection: Collection, shards: [Shard], training: TrainingState, codebook: Codebook?) {
+    package init(
+        collection: Collection,
+        shards: [Shard],
+        training: TrainingState,
+        codebook: Codebook?,
+        trainingUnderWay: Training? = nil
+    ) {
         self.collection = collection
         self.shards = shards
         self.training = training
         self.codebook = codebook
+        self.trainingUnderWay = trainingUnderWay
     }
 
     /// Exact only while every shard's worker is live.

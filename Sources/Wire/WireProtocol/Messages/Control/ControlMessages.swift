@@ -50,17 +50,41 @@ package struct WorkerReport: Hashable, Sendable {
 
     /// A codebook training on this worker.
     package struct Training: Hashable, Sendable {
+        /// How far a training under way is.
+        package struct Progress: Hashable, Sendable {
+            package var stage: TrainingProgress.Stage
+            /// Share of the stage that is done, 0…1.
+            package var share: Float
+            /// Time since the training began.
+            package var elapsedMilliseconds: UInt64
+
+            package init(stage: TrainingProgress.Stage, share: Float, elapsedMilliseconds: UInt64) {
+                self.stage = stage
+                self.share = share
+                self.elapsedMilliseconds = elapsedMilliseconds
+            }
+        }
+
         package var collection: CollectionID
         package var generation: UInt32
         package var isFinished: Bool
         /// Why it failed; nil while it has not.
         package var failure: String?
+        /// Nil while it waits for another, and once it has ended.
+        package var progress: Progress?
 
-        package init(collection: CollectionID, generation: UInt32, isFinished: Bool, failure: String?) {
+        package init(
+            collection: CollectionID,
+            generation: UInt32,
+            isFinished: Bool,
+            failure: String?,
+            progress: Progress? = nil
+        ) {
             self.collection = collection
             self.generation = generation
             self.isFinished = isFinished
             self.failure = failure
+            self.progress = progress
         }
     }
 

@@ -27,14 +27,33 @@ extension WorkerReport.Replica: WireValue {
     }
 }
 
+extension WorkerReport.Training.Progress: WireValue {
+    package static var leastByteCount: Int { 13 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(stage.rawValue)
+        writer.float(share)
+        writer.integer(elapsedMilliseconds)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            stage: try reader.enumeration("training stage"),
+            share: try reader.float("training share"),
+            elapsedMilliseconds: try reader.integer("training time")
+        )
+    }
+}
+
 extension WorkerReport.Training: WireValue {
-    package static var leastByteCount: Int { 22 }
+    package static var leastByteCount: Int { 23 }
 
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)
         writer.integer(generation)
         writer.flag(isFinished)
         writer.optional(failure) { $0.string($1, "failure") }
+        writer.optional(progress)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -42,7 +61,8 @@ extension WorkerReport.Training: WireValue {
             collection: try CollectionID(decoding: &reader),
             generation: try reader.integer("generation"),
             isFinished: try reader.flag("is finished"),
-            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil
+            failure: try reader.flag("failure") ? try reader.string("failure", limit: NameLimit.text) : nil,
+            progress: try reader.optional("training progress")
         )
     }
 }
