@@ -181,6 +181,7 @@ package final class Worker: Service {
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
+                backgroundProcessorShare: options.backgroundProcessorShare,
                 reportChanged: changes.note
             ),
             logger: logger

@@ -18,7 +18,7 @@ package final class Partition: Sendable {
     let tables: PartitionTables
     let options: PartitionOptions
     let shape: RowChunk.Shape
-    let installedCodebook: Mutex<Codebook?>
+    let codebooks: Mutex<InstalledCodebooks>
     let snapshots = Mutex<CodeSnapshot?>(nil)
     let tombstones = Mutex<Tombstones?>(nil)
     let rowAddresses = RowAddresses()
@@ -89,21 +89,20 @@ package final class Partition: Sendable {
             guard let identity = try unsafe transaction.value(of: tables.meta, key: MetaKey.identity),
                 let state = try unsafe transaction.value(of: tables.meta, key: MetaKey.state)
             else { throw PartitionStoreError.notAPartition(path: environment.path) }
-            let codebook = try unsafe transaction.value(of: tables.meta, key: MetaKey.codebook)
             return try unsafe (
                 // The state first: it holds the format version.
                 state: PartitionState(bytes: state), identity: IdentityRecord.decode(identity),
-                codebook: codebook.map { try unsafe Codebook(bytes: Array($0)) }
+                codebooks: InstalledCodebooks(tables, transaction)
             )
         }
         identity = loaded.identity
         let configuration = loaded.identity.collection.configuration
         shape = RowChunk.Shape(dimension: configuration.dimension, precision: configuration.storedPrecision)
         sequence = Atomic(loaded.state.sequence)
-        guard loaded.codebook?.generation ?? 0 == loaded.state.generation,
-            loaded.codebook.map({ $0.dimension == configuration.dimension }) ?? true
-        else { throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's") }
-        installedCodebook = Mutex(loaded.codebook)
+        guard loaded.codebooks.fit(loaded.state, dimension: configuration.dimension) else {
+            throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's")
+        }
+        codebooks = Mutex(loaded.codebooks)
     }
 
     private static func openEnvironment(
@@ -136,6 +135,7 @@ package final class Partition: Sendable {
                 let runs = try transaction.statistics(of: tables.runs)
                 let codes = try transaction.statistics(of: tables.codes)
                 let rows = try transaction.statistics(of: tables.rows)
+                let older = try olderCodes(transaction)
                 return PartitionStatistics(
                     faceCount: state.faceCount,
                     freshCount: UInt64(state.nextRow - state.foldedRow),
@@ -143,6 +143,8 @@ package final class Partition: Sendable {
                     sequence: state.sequence,
                     diskByteCount: fileByteCount(),
                     generation: state.generation,
+                    olderGeneration: older?.generation ?? 0,
+                    olderRowCount: older?.rowCount ?? 0,
                     runCount: runs.entryCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
                     rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount)
@@ -151,6 +153,22 @@ package final class Partition: Sendable {
         } catch {
             throw PartitionError(error)
         }
+    }
+
+    /// The older generation and its rows that wait to be coded again; nil when there is none.
+    private func olderCodes(
+        _ transaction: borrowing ReadTransaction
+    ) throws -> (generation: UInt32, rowCount: UInt64)? {
+        guard let older = codebooks.withLock({ $0.older?.generation }) else { return nil }
+        let snapshot = try snapshot(transaction)
+        let runs = snapshot.runs(ofGeneration: older).map(\.manifest)
+        // Rows of the run that is being coded again are counted by the share of its range.
+        let record = try recoding(transaction)
+        let rowCount = runs.reduce(UInt64(0)) { sum, run in
+            guard let record, record.run == run.run, run.endRow > run.firstRow else { return sum + UInt64(run.rowCount) }
+            return sum + UInt64(run.rowCount) * UInt64(run.endRow - record.nextRow) / UInt64(run.endRow - run.firstRow)
+        }
+        return (older, rowCount)
     }
 
     private func fileByteCount() -> UInt64 {

@@ -12,7 +12,7 @@ package enum PartitionError: Error, Sendable {
     case storageFull(path: String, freeByteCount: UInt64, minimumByteCount: UInt64)
     /// The write does not fit the collection.
     case invalidWrite(reason: String)
-    /// Another generation is installed and no rollout is under way.
+    /// The codebook is neither installed nor newer, or codes of two generations are there already.
     case generationConflict(installed: UInt32, offered: UInt32)
     /// Every row id of 32 bits was used.
     case rowIDsExhausted

@@ -7,6 +7,8 @@ package struct PartitionOptions: Sendable {
     package var idleFoldRowCount = 128
     /// Most rows of one fold.
     package var foldRowLimit = 32_768
+    /// Most rows of one step of coding rows of an older codebook again.
+    package var recodeRowLimit = 16_384
     /// A run is merged with the younger ones when it has at most this many times their rows together; 0 merges nothing.
     package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.

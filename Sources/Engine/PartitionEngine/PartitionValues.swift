@@ -65,7 +65,7 @@ package struct PartitionSearchAnswer: Sendable {
     package var listsVisited: UInt64
     /// Rows whose stored embeddings were compared because their codes promised a match, summed over probes.
     package var rowsReranked: UInt64
-    /// Codebook generation used; 0 when every embedding was compared.
+    /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
 
     package init(
@@ -97,7 +97,12 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var sequence: UInt64
     /// Bytes of the environment's file that were ever used.
     package var diskByteCount: UInt64
+    /// Newest codebook generation installed; 0 for none.
     package var generation: UInt32
+    /// Generation that still has codes beside the newest; 0 for none.
+    package var olderGeneration: UInt32
+    /// Its rows that wait to be coded again.
+    package var olderRowCount: UInt64
     package var runCount: Int
     /// Bytes of the codes that a full scan reads.
     package var codeByteCount: UInt64
@@ -111,6 +116,8 @@ package struct PartitionStatistics: Hashable, Sendable {
         sequence: UInt64,
         diskByteCount: UInt64,
         generation: UInt32,
+        olderGeneration: UInt32,
+        olderRowCount: UInt64,
         runCount: Int,
         codeByteCount: UInt64,
         rowByteCount: UInt64
@@ -121,6 +128,8 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.sequence = sequence
         self.diskByteCount = diskByteCount
         self.generation = generation
+        self.olderGeneration = olderGeneration
+        self.olderRowCount = olderRowCount
         self.runCount = runCount
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount

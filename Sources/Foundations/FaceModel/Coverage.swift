@@ -45,7 +45,7 @@ package struct Coverage: Hashable, Sendable {
     package var rowsVisited: UInt64
     /// Inverted lists visited, summed over probes and shards.
     package var listsVisited: UInt64
-    /// Codebook generation that served; 0 when no codebook was needed.
+    /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
     package var missing: [MissingShard]
 

@@ -36,9 +36,9 @@ import WireProtocol
                     index       not needed yet: searches compare every embedding
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker                                state
+                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
 
                     """
             )
@@ -76,9 +76,9 @@ import WireProtocol
                     codebook    generation 3, trained on 20000 faces
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  worker                                state
-                        0      0      0          0  00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker                                state
+                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
+                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
 
                     recall    visits
                     0.5       1.25 %

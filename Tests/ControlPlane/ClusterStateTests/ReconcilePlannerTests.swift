@@ -81,6 +81,16 @@ struct ReconcilePlannerTests {
         #expect(plan == .init(actions: [.install(record.placements[1], generation: 3, worker: second)]))
     }
 
+    @Test func aReplicaWithTwoGenerationsIsNotGivenAThird() {
+        let record = ClusterScript.record(1, shards: 1, on: [first], codebook: 3)
+        var reports = ClusterScript.serving(record, generation: 2)
+        reports[first]!.replicas[record.placements[0].shard]!.olderGeneration = 1
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
+        reports[first]!.replicas[record.placements[0].shard]!.olderGeneration = 0
+        let plan = ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+        #expect(plan == .init(actions: [.install(record.placements[0], generation: 3, worker: first)]))
+    }
+
     @Test func aClusterThatIsAsAgreedNeedsNothing() {
         let record = ClusterScript.record(1, shards: 5, on: [first, second], codebook: 1)
         let reports = ClusterScript.serving(record, faceCount: 9, generation: 1)

@@ -239,6 +239,30 @@ struct SearchRoutingTests {
         }
     }
 
+    /// The rollout of a codebook reaches shards one after another, and a shard may compare every embedding.
+    @Test(arguments: [([3, 2], 2), ([2, 3], 2), ([3, 0], 3), ([0, 0], 0)] as [([UInt32], UInt32)])
+    func theOldestGenerationCounts(generations: [UInt32], oldest: UInt32) async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            for (worker, generation) in zip(cluster.workers, generations) {
+                worker.setScript { request, call in
+                    guard case .shardSearch = request else { return false }
+                    call.reply(
+                        ShardSearchAnswer(
+                            matches: [[]],
+                            faceCount: 10,
+                            facesAnswered: 10,
+                            rowsVisited: 10,
+                            listsVisited: 1,
+                            generation: generation
+                        )
+                    )
+                    return true
+                }
+            }
+            #expect(try await cluster.search([FakeCluster.embedding(0)]).coverage.generation == oldest)
+        }
+    }
+
     @Test func aCorruptReplicaIsAMissingShard() async throws {
         try await FakeCluster.run(shardCount: 2) { cluster in
             try await cluster.enrolNumbered(10)

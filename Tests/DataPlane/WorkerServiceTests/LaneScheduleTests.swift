@@ -30,6 +30,17 @@ import WorkerService
         #expect(schedule.next(hasWrites: true, now: start) == .maintain)
     }
 
+    @Test func workThatCanWaitIsNotBegunBeforeItsRest() {
+        var schedule = rested()
+        schedule.maintained(hasMore: true, took: .zero, rest: .milliseconds(40), now: start)
+        #expect(schedule.next(hasWrites: false, now: start) == .rest(until: start + .milliseconds(40)))
+        #expect(schedule.next(hasWrites: true, now: start) == .commit)
+        #expect(schedule.next(hasWrites: false, now: start + .milliseconds(40)) == .maintain)
+        // Enough rows make a step due all the same.
+        schedule.committed(rowCount: 100, took: .zero)
+        #expect(schedule.next(hasWrites: true, now: start + .milliseconds(1)) == .maintain)
+    }
+
     @Test func commitsGetAsMuchTimeAsTheStepTook() {
         var schedule = rested()
         schedule.maintained(hasMore: true, took: .milliseconds(30), now: start)

@@ -24,6 +24,7 @@ struct PartitionConcurrencyTests {
         try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
         try fixture.settle()
         let partition = fixture.partition
+        var codebooks = try (2...40).map { try FaceSource.codebook(dimension: 64, generation: $0, listCount: 13) }
         let record = Record()
         let ended = DispatchSemaphore(value: 0)
         for thread in 0..<3 {
@@ -54,10 +55,15 @@ struct PartitionConcurrencyTests {
             for _ in 0..<3 {
                 if try partition.maintain(now: Timestamp(milliseconds: 0)) { steps += 1 }
             }
+            // Codebooks come and go as well.
+            if try !partition.recode(), !codebooks.isEmpty {
+                try partition.install(codebook: codebooks.removeFirst())
+            }
         }
         record.isDone.store(true, ordering: .relaxed)
         #expect(record.problems.withLock { $0 } == [], "seed \(testSeed)")
         #expect(record.searchCount.load(ordering: .relaxed) > 20 && steps > 5)
+        #expect(try partition.statistics().generation > 1)
     }
 
     /// The face that passes a filter is replaced without end: a search finds it as it was before or after, never in

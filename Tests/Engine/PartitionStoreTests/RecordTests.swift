@@ -92,13 +92,25 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 76)
-        #expect(bytes[..<16] == [2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
         for (offset, value) in [(16, 4), (24, 5), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10)] as [(Int, UInt8)] {
             #expect(bytes[offset] == value && bytes[offset + 1..<offset + 8].allSatisfy { $0 == 0 }, "\(offset)")
         }
     }
 
+    @Test func theRecodingHasItsBytes() {
+        let bytes = RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded()
+        #expect(bytes.dropLast(4) == [3, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0])
+    }
+
     // MARK: Round trips
+
+    @Test func whatIsCodedAgainIsReadBack() throws {
+        for pending in [[], [7], [1, 2, .max]] as [[UInt32]] {
+            let record = RecodingRecord(run: 9, nextRow: .max, pendingRuns: pending)
+            #expect(try record.encoded().withUnsafeBytes { try RecodingRecord(bytes: $0) } == record)
+        }
+    }
 
     @Test func everyFieldOfAFaceIsReadBack() throws {
         let empty = FaceRecord(row: .max, version: FaceVersion(epoch: .max, sequence: 0), metadata: FaceMetadata())
@@ -162,6 +174,10 @@ struct RecordTests {
         ("identity", IdentityRecord.encode(identity), { try $0.withUnsafeBytes { _ = try IdentityRecord.decode($0) } }),
         ("manifest", manifest.encoded(), { try $0.withUnsafeBytes { _ = try RunManifest(bytes: $0, run: 7) } }),
         (
+            "recoding", RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded(),
+            { try $0.withUnsafeBytes { _ = try RecodingRecord(bytes: $0) } }
+        ),
+        (
             "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),
             { try $0.withUnsafeBytes { _ = try ReceiptRecord(bytes: $0) } }
         ),
@@ -204,12 +220,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[3, 0], [0xff, 0xff, 1, 2, 3], [3, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[4, 0], [0xff, 0xff, 1, 2, 3], [4, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 2) = error else { return false }
-                return version > 2 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 3) = error else { return false }
+                return version > 3 && "\(error)".contains("use a newer mien")
             }
         }
     }

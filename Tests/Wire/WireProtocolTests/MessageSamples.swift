@@ -87,7 +87,10 @@ enum MessageSamples {
                 faceCount: 33_000,
                 freshCount: 12,
                 tombstoneCount: 3,
-                sequence: 41
+                sequence: 41,
+                generation: 2,
+                olderGeneration: 1,
+                olderRowCount: 20_000
             ),
             .init(
                 index: 1,
@@ -119,7 +122,9 @@ enum MessageSamples {
                 tombstoneCount: 3,
                 sequence: 41,
                 diskByteCount: 1 << 30,
-                generation: 1
+                generation: 2,
+                olderGeneration: 1,
+                olderRowCount: 20_000
             )
         ],
         trainings: [

@@ -29,7 +29,9 @@ enum CollectionReport {
             ("index", .count(shard.index)), ("worker", .text(shard.workerID)),
             ("state", .string(shard.state.rawValue)),
             ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
-            ("tombstones", .count(shard.tombstoneCount)),
+            ("tombstones", .count(shard.tombstoneCount)), ("generation", .count(shard.generation)),
+            ("older_generation", shard.olderGeneration > 0 ? .count(shard.olderGeneration) : .null),
+            ("older_rows", .count(shard.olderRowCount)),
         ])
     }
 
@@ -68,16 +70,23 @@ enum CollectionReport {
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([
             .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
-            .init("worker"), .init("state"),
+            .init("codes"), .init("worker"), .init("state"),
         ])
         for shard in collection.shards {
             shards.append([
                 "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
-                shard.workerID ?? "none", shard.state.rawValue,
+                codes(shard), shard.workerID ?? "none", shard.state.rawValue,
             ])
         }
         let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""
         return facts.rendered(withTitles: false) + "\n" + shards.rendered() + calibration
+    }
+
+    /// The generations that a shard's codes are of.
+    private static func codes(_ shard: CollectionInfo.Shard) -> String {
+        if shard.generation == 0 { return "none" }
+        if shard.olderGeneration == 0 { return "\(shard.generation)" }
+        return "\(shard.generation), \(shard.olderRowCount) rows of \(shard.olderGeneration)"
     }
 
     private static func index(_ collection: CollectionInfo) -> String {

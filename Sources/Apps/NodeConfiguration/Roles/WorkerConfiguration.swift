@@ -11,7 +11,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var coordinators: [NetworkAddress]
     /// Threads of the search executor, at least one.
     package var searchThreads: Int
-    /// Percent of one processor that work in the background takes.
+    /// Percent of one processor that a training takes, and each shard's coding of rows again.
     package var backgroundPercent: Int
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.

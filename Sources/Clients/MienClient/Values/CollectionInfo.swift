@@ -25,6 +25,12 @@ public struct CollectionInfo: Hashable, Sendable {
         public var freshCount: UInt64
         /// Deleted or replaced rows still on disk.
         public var tombstoneCount: UInt64
+        /// Newest codebook generation that it uses; 0 for none.
+        public var generation: Int
+        /// Generation that still has codes beside the newest; 0 for none.
+        public var olderGeneration: Int
+        /// Its rows that wait to be coded again.
+        public var olderRowCount: UInt64
     }
 
     public enum Training: String, Hashable, Sendable {
@@ -103,7 +109,10 @@ public struct CollectionInfo: Hashable, Sendable {
                 state: ShardState($0.state),
                 faceCount: $0.faceCount,
                 freshCount: $0.freshCount,
-                tombstoneCount: $0.tombstoneCount
+                tombstoneCount: $0.tombstoneCount,
+                generation: Int($0.generation),
+                olderGeneration: Int($0.olderGeneration),
+                olderRowCount: $0.olderRowCount
             )
         }
         training =

@@ -6,7 +6,8 @@ import Synchronization
 import WireProtocol
 
 /// Codebooks travel worker → coordinator → every replica. The bytes are on the coordinator's disk before the metadata
-/// names them, and stay until nothing names them: a restart at any moment goes on where it was.
+/// names them, and stay until nothing names them: a restart at any moment goes on where it was. Only the newest of a
+/// collection is named; replicas keep the one before while they need it.
 extension ClusterController {
     /// Brings a trained codebook here and records it as the collection's.
     func fetchCodebook(
@@ -28,12 +29,16 @@ extension ClusterController {
             calibrationProbeCount: summary.calibrationProbeCount,
             calibration: summary.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
         )
+        var replaced: [UInt8]?
         try await commit { records throws(WireStatus) in
             guard var record = records.metadata.collections[collection], record.nextGeneration == generation
             else { return nil }
+            replaced = record.codebook?.digest
             record.codebook = codebook
             return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
         }
+        // Every partition that uses the one before has it.
+        if let replaced { await removeCodebook(replaced) }
         logger.info(
             "codebook recorded",
             metadata: [
@@ -142,6 +147,19 @@ extension ClusterController {
 
     private func storeCodebook(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
         try await onDisk { files throws(CodebookFileError) in try files.store(bytes) }
+    }
+
+    private func removeCodebook(_ digest: [UInt8]) async {
+        let isNamed = state.withLock { state in
+            state.records.metadata.collections.values.contains { $0.codebook?.digest == digest }
+        }
+        if isNamed { return }
+        do throws(WireStatus) {
+            try await onDisk { files throws(CodebookFileError) in try files.remove(digest) }
+        } catch {
+            // The next start removes what no record names.
+            logger.warning("old codebook not removed", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func onDisk<T: Sendable>(

@@ -92,6 +92,12 @@ package struct CodebookFiles: Sendable {
         guard offset == byteCount, Array(hash.finalize()) == digest else { throw .damaged(path: path(of: digest)) }
     }
 
+    /// Removes a codebook; an absent one is no error.
+    package func remove(_ digest: [UInt8]) throws(CodebookFileError) {
+        let path = path(of: digest)
+        guard unsafe unlink(path) == 0 || errno == ENOENT else { throw .io(path: path, errno: errno) }
+    }
+
     /// Removes what no record names: codebooks of deleted collections and the leavings of a crash.
     package func removeAll(except digests: Set<[UInt8]>) throws(CodebookFileError) {
         let kept = Set(digests.map { Self.name(of: $0) })

@@ -52,7 +52,10 @@ extension ClusterController {
                 faceCount: replica?.faceCount ?? 0,
                 freshCount: replica?.freshCount ?? 0,
                 tombstoneCount: replica?.tombstoneCount ?? 0,
-                sequence: replica?.sequence ?? 0
+                sequence: replica?.sequence ?? 0,
+                generation: replica?.generation ?? 0,
+                olderGeneration: replica?.olderGeneration ?? 0,
+                olderRowCount: replica?.olderRowCount ?? 0
             )
         }
         let codebook = record.codebook.map { codebook in

@@ -46,7 +46,9 @@ extension ReplicaObservation {
             tombstoneCount: replica.tombstoneCount,
             sequence: replica.sequence,
             diskByteCount: replica.diskByteCount,
-            generation: replica.generation
+            generation: replica.generation,
+            olderGeneration: replica.olderGeneration,
+            olderRowCount: replica.olderRowCount
         )
     }
 }
@@ -68,7 +70,9 @@ extension WorkerReport.Replica {
             tombstoneCount: replica.tombstoneCount,
             sequence: replica.sequence,
             diskByteCount: replica.diskByteCount,
-            generation: replica.generation
+            generation: replica.generation,
+            olderGeneration: replica.olderGeneration,
+            olderRowCount: replica.olderRowCount
         )
     }
 }

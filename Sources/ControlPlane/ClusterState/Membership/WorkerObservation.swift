@@ -21,6 +21,10 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var diskByteCount: UInt64
     /// Newest codebook generation installed; 0 for none.
     package var generation: UInt32
+    /// Generation that still has codes beside the newest; 0 for none.
+    package var olderGeneration: UInt32
+    /// Its rows that wait to be coded again.
+    package var olderRowCount: UInt64
 
     package init(
         epoch: Epoch,
@@ -30,7 +34,9 @@ package struct ReplicaObservation: Hashable, Sendable {
         tombstoneCount: UInt64 = 0,
         sequence: UInt64 = 0,
         diskByteCount: UInt64 = 0,
-        generation: UInt32 = 0
+        generation: UInt32 = 0,
+        olderGeneration: UInt32 = 0,
+        olderRowCount: UInt64 = 0
     ) {
         self.epoch = epoch
         self.state = state
@@ -40,6 +46,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.sequence = sequence
         self.diskByteCount = diskByteCount
         self.generation = generation
+        self.olderGeneration = olderGeneration
+        self.olderRowCount = olderRowCount
     }
 }
 

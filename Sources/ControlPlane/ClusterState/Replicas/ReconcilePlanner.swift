@@ -58,7 +58,10 @@ package enum ReconcilePlanner {
         case .serving:
             if replica.epoch < placement.epoch {
                 plan.actions.append(.host(placement, worker: worker))
-            } else if let codebook = record.codebook, replica.generation < codebook.generation {
+            } else if let codebook = record.codebook, replica.generation < codebook.generation,
+                // A replica holds codes of two generations at most.
+                replica.generation == 0 || replica.olderGeneration == 0
+            {
                 plan.actions.append(.install(placement, generation: codebook.generation, worker: worker))
             }
         }

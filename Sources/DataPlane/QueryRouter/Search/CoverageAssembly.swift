@@ -19,7 +19,10 @@ struct CoverageAssembly {
         coverage.facesAnswered += min(answer.facesAnswered, answer.faceCount)
         coverage.rowsVisited += answer.rowsVisited
         coverage.listsVisited += answer.listsVisited
-        coverage.generation = max(coverage.generation, answer.generation)
+        if answer.generation > 0 {
+            coverage.generation =
+                coverage.generation == 0 ? answer.generation : min(coverage.generation, answer.generation)
+        }
         answeredWidth += placement.range.share
     }
 

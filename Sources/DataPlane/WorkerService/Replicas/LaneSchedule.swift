@@ -1,7 +1,8 @@
 /// Decides what a write lane does next: commit what is queued, do a step of maintenance, or rest.
 ///
 /// While both wait, they get equal time: after a step that took a while, commits go on for as long before the next
-/// step. So a fold neither delays writes by more than one step, nor starves under a steady import.
+/// step. So a fold neither delays writes by more than one step, nor starves under a steady import. A step may ask for a
+/// rest before the next; rows that were committed meanwhile end it early.
 package struct LaneSchedule: Sendable {
     package enum Step: Equatable, Sendable {
         case commit
@@ -16,21 +17,21 @@ package struct LaneSchedule: Sendable {
     package let idleInterval: Duration
 
     private var rowsSinceStep = 0
-    private var hasMore = true
-    private var nextIdleStep: ContinuousClock.Instant
+    /// When a step is due without writes.
+    private var nextStep: ContinuousClock.Instant
     /// Time that commits may still use before a step that is due.
     private var commitAllowance: Duration = .zero
 
     package init(rowsPerStep: Int, idleInterval: Duration, now: ContinuousClock.Instant) {
         self.rowsPerStep = rowsPerStep
         self.idleInterval = idleInterval
-        nextIdleStep = now + idleInterval
+        nextStep = now
     }
 
     package func next(hasWrites: Bool, now: ContinuousClock.Instant) -> Step {
-        let isDue = hasMore || rowsSinceStep >= rowsPerStep || now >= nextIdleStep
+        let isDue = rowsSinceStep >= rowsPerStep || now >= nextStep
         if hasWrites && !(isDue && commitAllowance <= .zero) { return .commit }
-        return isDue ? .maintain : .rest(until: nextIdleStep)
+        return isDue ? .maintain : .rest(until: nextStep)
     }
 
     package mutating func committed(rowCount: Int, took duration: Duration) {
@@ -38,11 +39,17 @@ package struct LaneSchedule: Sendable {
         commitAllowance = max(.zero, commitAllowance - duration)
     }
 
-    /// - Parameter hasMore: whether another step has work at once.
-    package mutating func maintained(hasMore: Bool, took duration: Duration, now: ContinuousClock.Instant) {
-        self.hasMore = hasMore
+    /// - Parameters:
+    ///   - hasMore: whether another step has work.
+    ///   - rest: how long that work can wait.
+    package mutating func maintained(
+        hasMore: Bool,
+        took duration: Duration,
+        rest: Duration = .zero,
+        now: ContinuousClock.Instant
+    ) {
         rowsSinceStep = 0
         commitAllowance = duration
-        nextIdleStep = now + idleInterval
+        nextStep = now + (hasMore ? rest : idleInterval)
     }
 }

@@ -103,8 +103,17 @@ extension Replica {
                 let start = ContinuousClock.now
                 let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
-                    let hasMore = try partition.maintain(now: .now, isIdle: isIdle)
-                    schedule.maintained(hasMore: hasMore, took: .now - start, now: .now)
+                    var hasMore = try partition.maintain(now: .now, isIdle: isIdle)
+                    var rest = Duration.zero
+                    if !hasMore {
+                        // Nobody waits for it, so it keeps to its share of a processor.
+                        hasMore = try partition.recode()
+                        rest = BackgroundPace.rest(
+                            after: .now - start,
+                            processorShare: options.backgroundProcessorShare
+                        )
+                    }
+                    schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
                     if !hasMore { options.reportChanged() }
                 } catch {
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))

@@ -286,7 +286,9 @@ final class Replica: Sendable {
                 tombstoneCount: statistics?.tombstoneCount ?? 0,
                 sequence: statistics?.sequence ?? 0,
                 diskByteCount: statistics?.diskByteCount ?? 0,
-                generation: statistics?.generation ?? 0
+                generation: statistics?.generation ?? 0,
+                olderGeneration: statistics?.olderGeneration ?? 0,
+                olderRowCount: statistics?.olderRowCount ?? 0
             )
         }
     }
@@ -296,6 +298,8 @@ final class Replica: Sendable {
 struct ReplicaOptions: Sendable {
     var limits: WorkerLimits
     var partition: PartitionOptions
+    /// See ``WorkerOptions/backgroundProcessorShare``.
+    var backgroundProcessorShare: Double
     /// Called from a lane when what the next heartbeat should say has changed.
     var reportChanged: @Sendable () -> Void
 }

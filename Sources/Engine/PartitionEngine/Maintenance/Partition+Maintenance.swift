@@ -14,7 +14,7 @@ extension Partition {
     package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
         do {
             if try removeExpired(now: now) { return true }
-            if let codebook = installedCodebook.withLock({ $0 }) {
+            if let codebook = codebooks.withLock({ $0.newest }) {
                 if try fold(codebook, isIdle: isIdle) { return true }
                 if try mergeRuns(codebook) { return true }
             }
@@ -24,8 +24,11 @@ extension Partition {
         }
     }
 
-    /// Stores the codebook that later folds and searches use; the same one again changes nothing, and another one is
-    /// refused: codes on disk belong to the first.
+    /// Stores the codebook that later folds use; the same one again changes nothing.
+    ///
+    /// The one before stays as long as runs hold its codes, which searches scan all the same; ``recode()`` does away with
+    /// them. While there are two, no third is taken; and none that is not newer, since codes on disk belong to the one
+    /// that made them.
     ///
     /// Call from the write lane only.
     package func install(codebook bytes: [UInt8]) throws(PartitionError) {
@@ -36,21 +39,32 @@ extension Partition {
                     .malformed(reason: "dimension \(codebook.dimension) in a collection of \(shape.dimension)")
                 )
             }
-            try environment.write { transaction in
+            let installed = try environment.write { transaction in
                 var state = try state(transaction.reading)
-                let stored = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.codebook)
-                if let stored = unsafe stored, unsafe stored.elementsEqual(bytes) { return }
-                guard state.generation == 0 else {
-                    throw PartitionError.generationConflict(
-                        installed: state.generation,
-                        offered: codebook.generation
-                    )
+                var hasRuns = false
+                if let stored = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.codebook) {
+                    if unsafe stored.elementsEqual(bytes) { return false }
+                    guard codebook.generation > state.generation,
+                        try !transaction.reading.contains(tables.meta, key: MetaKey.olderCodebook)
+                    else {
+                        throw PartitionError.generationConflict(
+                            installed: state.generation,
+                            offered: codebook.generation
+                        )
+                    }
+                    hasRuns = try transaction.reading.statistics(of: tables.runs).entryCount > 0
+                    let older = unsafe Array(stored)
+                    if hasRuns { try transaction.put(tables.meta, key: MetaKey.olderCodebook, value: older) }
                 }
                 state.generation = codebook.generation
                 try transaction.put(tables.meta, key: MetaKey.codebook, value: bytes)
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+                return true
             }
-            installedCodebook.withLock { $0 = codebook }
+            if installed {
+                let stored = try environment.read { try InstalledCodebooks(tables, $0) }
+                codebooks.withLock { $0 = stored }
+            }
         } catch {
             throw PartitionError(error)
         }
@@ -108,25 +122,7 @@ extension Partition {
             try checkFreeDisk()
             try environment.write { transaction in
                 var state = before
-                var writer = RunWriter(
-                    run: state.nextRun,
-                    generation: codebook.generation,
-                    planeCount: codebook.plan.planeCount,
-                    listCount: codebook.listCount,
-                    tables: tables
-                )
-                for entry in coded.order {
-                    try writer.add(
-                        list: entry.list,
-                        row: entry.row,
-                        code: coded.codes[
-                            entry.position * coded.codeByteCount..<(entry.position + 1) * coded.codeByteCount
-                        ],
-                        factor: coded.factors[entry.position],
-                        transaction
-                    )
-                }
-                let written = try writer.finish(firstRow: before.foldedRow, endRow: end, transaction)
+                let written = try write(coded, of: before.foldedRow..<end, as: state.nextRun, codebook, transaction)
                 state.tombstoneCount -= UInt64(end - before.foldedRow - written)
                 state.foldedRow = end
                 state.nextRun += 1
@@ -136,7 +132,35 @@ extension Partition {
         }
     }
 
-    private struct CodedRows {
+    /// Writes a run of coded rows; how many they are.
+    func write(
+        _ coded: CodedRows,
+        of range: Range<UInt32>,
+        as run: UInt32,
+        _ codebook: Codebook,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        var writer = RunWriter(
+            run: run,
+            generation: codebook.generation,
+            planeCount: codebook.plan.planeCount,
+            listCount: codebook.listCount,
+            tables: tables
+        )
+        for entry in coded.order {
+            let first = entry.position * coded.codeByteCount
+            try writer.add(
+                list: entry.list,
+                row: entry.row,
+                code: coded.codes[first..<first + coded.codeByteCount],
+                factor: coded.factors[entry.position],
+                transaction
+            )
+        }
+        return try writer.finish(firstRow: range.lowerBound, endRow: range.upperBound, transaction)
+    }
+
+    struct CodedRows {
         struct Place {
             let list: UInt32
             let row: UInt32
@@ -150,7 +174,8 @@ extension Partition {
         var order: [Place] = []
     }
 
-    private func code(
+    /// Codes the live rows of whole chunks.
+    func code(
         _ range: Range<UInt32>,
         _ codebook: Codebook,
         _ rows: RowReader,

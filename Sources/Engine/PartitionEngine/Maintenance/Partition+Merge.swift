@@ -7,18 +7,19 @@ internal import VectorMath
 extension Partition {
     /// Rewrites neighbouring runs into one, or one run without its dead rows; whether there was anything to do.
     ///
+    /// Runs of an older codebook are left to ``recode()``: those of the newest hold the youngest rows, without a gap.
     /// The old runs are read on the commit before, so their chunks stay where they are while the new one is written.
     func mergeRuns(_ codebook: Codebook) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
-            let snapshot = try snapshot(reading)
+            let runs = try snapshot(reading).runs(ofGeneration: codebook.generation)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             let planner = MergePlanner(
                 ratio: options.mergeRatio,
                 deadShare: options.compactionDeadShare
             )
             let plan = planner.plan(
-                snapshot.runs.map { run in
+                runs.map { run in
                     let manifest = run.manifest
                     let live =
                         before.tombstoneCount == 0
@@ -34,7 +35,7 @@ extension Partition {
             )
             if plan.isEmpty { return false }
             let numbers = plan.map(\.run)
-            let inputs = snapshot.runs.filter { numbers.contains($0.manifest.run) }
+            let inputs = runs.filter { numbers.contains($0.manifest.run) }
                 .sorted { $0.manifest.firstRow < $1.manifest.firstRow }
             try checkFreeDisk()
             try environment.write { transaction in
@@ -49,19 +50,20 @@ extension Partition {
                 let read = inputs.reduce(UInt64(0)) { $0 + UInt64($1.manifest.rowCount) }
                 state.tombstoneCount -= read - UInt64(written)
                 state.nextRun += 1
-                for input in inputs {
-                    let run = input.manifest.run
-                    try transaction.delete(tables.runs, key: run)
-                    try transaction.removeAll(tables.codes, in: .prefix(run))
-                }
+                for input in inputs { try remove(run: input.manifest.run, transaction) }
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
             }
             return true
         }
     }
 
+    func remove(run: UInt32, _ transaction: borrowing WriteTransaction) throws {
+        try transaction.delete(tables.runs, key: run)
+        try transaction.removeAll(tables.codes, in: .prefix(run))
+    }
+
     /// Copies live rows of `inputs` list by list into a new run; the rows written.
-    private func rewrite(
+    func rewrite(
         _ inputs: [CodeSnapshot.Run],
         as run: UInt32,
         codebook: Codebook,

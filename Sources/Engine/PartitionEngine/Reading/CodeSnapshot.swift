@@ -16,48 +16,83 @@ final class CodeSnapshot: @unchecked Sendable {
         let chunks: [UnsafeRawBufferPointer]
         let marks: VerifiedBlocks.Marks
 
-        init(manifest: RunManifest, chunks: [UnsafeRawBufferPointer], marks: VerifiedBlocks.Marks) {
-            self.manifest = manifest
-            unsafe self.chunks = unsafe chunks
-            self.marks = marks
-        }
-    }
-
-    let transactionNumber: UInt64
-    let runs: [Run]
-
-    init(_ transaction: borrowing ReadTransaction, partition: Partition, earlier: CodeSnapshot?) throws {
-        transactionNumber = transaction.number
-        var runs: [Run] = []
-        let tables = partition.tables
-        let codebook = partition.installedCodebook.withLock { $0 }
-        try unsafe transaction.forEach(in: tables.runs) { entry in
-            guard let number = unsafe entry.uint32Key else {
-                throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
-            }
-            if let known = earlier?.runs.first(where: { $0.manifest.run == number }) {
-                runs.append(known)
-                return .next
-            }
-            let manifest = try unsafe RunManifest(bytes: entry.value, run: number)
-            guard manifest.generation == codebook?.generation, manifest.listCount == codebook?.listCount else {
-                throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
-            }
+        init(_ manifest: RunManifest, of partition: Partition, _ transaction: borrowing ReadTransaction) throws {
             var chunks: [UnsafeRawBufferPointer] = unsafe []
             for chunk in 0..<manifest.chunkCount {
-                let key = CodeChunkKey(run: number, chunk: chunk)
-                guard let bytes = try unsafe transaction.value(of: tables.codes, key: key) else {
+                let key = CodeChunkKey(run: manifest.run, chunk: chunk)
+                guard let bytes = try unsafe transaction.value(of: partition.tables.codes, key: key) else {
                     throw PartitionStoreError.missing(table: "codes", key: key.number)
                 }
                 unsafe chunks.append(bytes)
             }
-            unsafe runs.append(
-                Run(manifest: manifest, chunks: chunks, marks: partition.verifiedBlocks.run(manifest))
-            )
+            self.manifest = manifest
+            unsafe self.chunks = unsafe chunks
+            marks = partition.verifiedBlocks.run(manifest)
+        }
+    }
+
+    /// The runs that were coded by one codebook.
+    struct Generation {
+        let codebook: Codebook
+        var runs: [Run]
+
+        var rowCount: UInt64 { runs.reduce(0) { $0 + UInt64($1.manifest.rowCount) } }
+    }
+
+    let transactionNumber: UInt64
+    /// Newest first; none without a run.
+    let generations: [Generation]
+
+    var rowCount: UInt64 { generations.reduce(0) { $0 + $1.rowCount } }
+
+    init(_ transaction: borrowing ReadTransaction, partition: Partition, earlier: CodeSnapshot?) throws {
+        transactionNumber = transaction.number
+        var generations: [Generation] = []
+        var numbers: Set<UInt32> = []
+        let pending = try partition.recoding(transaction)?.pendingRuns ?? []
+        try unsafe transaction.forEach(in: partition.tables.runs) { entry in
+            guard let number = unsafe entry.uint32Key else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
+            }
+            if pending.contains(number) { return .next }
+            numbers.insert(number)
+            let known = earlier?.run(number)
+            let run = try known ?? Run(RunManifest(bytes: entry.value, run: number), of: partition, transaction)
+            let generation = run.manifest.generation
+            let index: Int
+            if let place = generations.firstIndex(where: { $0.codebook.generation == generation }) {
+                index = place
+            } else {
+                index = generations.count
+                let codebook =
+                    try earlier?.codebook(ofGeneration: generation)
+                    ?? partition.codebook(ofGeneration: generation, transaction)
+                generations.append(Generation(codebook: codebook, runs: []))
+            }
+            guard run.manifest.listCount == generations[index].codebook.listCount else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
+            }
+            generations[index].runs.append(run)
             return .next
         }
-        self.runs = runs
-        partition.verifiedBlocks.keepRuns(Set(runs.map { $0.manifest.run }))
+        self.generations = generations.sorted { $0.codebook.generation > $1.codebook.generation }
+        partition.verifiedBlocks.keepRuns(numbers.union(pending))
+    }
+
+    /// The runs of a generation, in the order of their numbers.
+    func runs(ofGeneration generation: UInt32) -> [Run] {
+        generations.first { $0.codebook.generation == generation }?.runs ?? []
+    }
+
+    private func run(_ number: UInt32) -> Run? {
+        for generation in generations {
+            if let run = generation.runs.first(where: { $0.manifest.run == number }) { return run }
+        }
+        return nil
+    }
+
+    private func codebook(ofGeneration generation: UInt32) -> Codebook? {
+        generations.first { $0.codebook.generation == generation }?.codebook
     }
 }
 
@@ -71,5 +106,12 @@ extension Partition {
             if kept.map({ $0.transactionNumber < new.transactionNumber }) ?? true { kept = new }
         }
         return new
+    }
+
+    /// How far a run has been coded again; nil while none is.
+    func recoding(_ transaction: borrowing ReadTransaction) throws -> RecodingRecord? {
+        try unsafe transaction.value(of: tables.meta, key: MetaKey.recoding).map {
+            try unsafe RecodingRecord(bytes: $0)
+        }
     }
 }

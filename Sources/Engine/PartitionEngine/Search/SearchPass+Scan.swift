@@ -6,12 +6,35 @@ internal import VectorMath
 
 /// The way over codes.
 extension SearchPass {
-    /// Scans codes and compares the stored embeddings of the best of them; the share of the plan that was done.
+    /// Scans the codes of every generation; the share of the plan that was done.
     mutating func scanLists(
-        _ codebook: Codebook,
+        _ snapshot: CodeSnapshot,
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> Double {
+        let rowCount = Double(max(1, snapshot.rowCount))
+        var isComplete = true
+        var done = 0.0
+        for generation in snapshot.generations {
+            let part = snapshot.generations.count > 1 ? Double(generation.rowCount) / rowCount : 1
+            let share = try scanLists(generation, part: part, transaction, shouldStop: shouldStop)
+            isComplete = isComplete && share >= 1
+            done += share * part
+        }
+        return isComplete ? 1 : min(done, 1)
+    }
+
+    /// Scans the codes of one generation and compares the stored embeddings of the best of them; the share of the plan
+    /// that was done.
+    ///
+    /// - Parameter rowShare: share of the coded rows that are of this generation.
+    private mutating func scanLists(
+        _ generation: CodeSnapshot.Generation,
+        part rowShare: Double,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> Double {
+        let codebook = generation.codebook
         let probes = PreparedProbes(probes: search.probes.values, codebook: codebook)
         let selections = (0..<probes.probeCount).map { probe in
             switch search.parameters.effort {
@@ -30,12 +53,12 @@ extension SearchPass {
             probes: probes,
             selections: selections,
             lists: StoredInvertedLists(
-                snapshot: try partition.snapshot(transaction),
+                runs: generation.runs,
                 liveness: liveness,
                 planeCount: codebook.plan.planeCount
             ),
-            comparisonCount: part(of: matchLimit + Self.spareRoom),
-            candidateLimit: max(part(of: limit), room),
+            comparisonCount: part(of: matchLimit + Self.spareRoom, rowShare),
+            candidateLimit: max(part(of: limit, rowShare), room),
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
@@ -47,9 +70,10 @@ extension SearchPass {
         return outcome.completedShare
     }
 
-    /// How many of the best rows of the whole collection are to be expected here, and two standard deviations more.
-    func part(of count: Int) -> Int {
-        let expected = Double(count) * search.collectionShare
+    /// How many of the best rows of the whole collection are to be expected in a share of the rows here, and two standard
+    /// deviations more.
+    private func part(of count: Int, _ rowShare: Double) -> Int {
+        let expected = Double(count) * search.collectionShare * rowShare
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
     }
 

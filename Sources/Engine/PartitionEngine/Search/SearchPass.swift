@@ -18,7 +18,8 @@ struct SearchPass {
     let search: PartitionSearch
     let room: Int
     let state: PartitionState
-    let codebook: Codebook?
+    /// The codes to scan; nil when every embedding is compared.
+    let snapshot: CodeSnapshot?
     let liveness: RowLiveness
     /// Rows to compare instead of a scan, dead and hidden ones among them; nil for a scan.
     let onlyRows: [UInt32]?
@@ -40,11 +41,10 @@ struct SearchPass {
         self.search = search
         self.room = room
         self.state = state
-        let codebook =
-            search.parameters.effort != .exact && state.foldedRow > 0
-            ? partition.installedCodebook.withLock { $0 } : nil
-        self.codebook = codebook
-        let scanCost = Self.scanCost(search.parameters.effort, state, codebook)
+        let snapshot =
+            search.parameters.effort != .exact && state.foldedRow > 0 ? try partition.snapshot(transaction) : nil
+        self.snapshot = snapshot
+        let scanCost = Self.scanCost(search.parameters.effort, state, snapshot?.generations.first?.codebook)
         let isCheaperThanScan = { (count: Int) in Double(count) * partition.options.scatteredRowCost <= scanCost }
         let bitmap: RowBitmap?
         switch passing {
@@ -75,10 +75,10 @@ struct SearchPass {
         if let onlyRows {
             flatShare = try compare(onlyRows, transaction, shouldStop: shouldStop)
         } else {
-            if let codebook {
+            if let snapshot {
                 firstFlatRow = state.foldedRow
-                generation = codebook.generation
-                plannedShare = try scanLists(codebook, transaction, shouldStop: shouldStop)
+                generation = snapshot.generations.last?.codebook.generation ?? 0
+                plannedShare = try scanLists(snapshot, transaction, shouldStop: shouldStop)
             }
             flatShare = try scanRows(from: firstFlatRow, transaction, shouldStop: shouldStop)
         }

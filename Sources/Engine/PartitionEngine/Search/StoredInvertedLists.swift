@@ -2,9 +2,9 @@ internal import InvertedFileIndex
 internal import PartitionStore
 internal import VectorMath
 
-/// The index's view of stored codes: every run's part of the lists, in place.
+/// The index's view of stored codes: the part of the lists that each run of one codebook holds, in place.
 struct StoredInvertedLists: InvertedLists {
-    let snapshot: CodeSnapshot
+    let runs: [CodeSnapshot.Run]
     let liveness: RowLiveness
     let planeCount: Int
 
@@ -13,7 +13,7 @@ struct StoredInvertedLists: InvertedLists {
         _ body: (CodeBlock) -> Void
     ) throws -> Int {
         var rowCount = 0
-        for run in snapshot.runs {
+        for run in runs {
             let manifest = run.manifest
             var index = lists.startIndex
             while index < lists.endIndex {

@@ -4,7 +4,7 @@ internal import BinaryCoding
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 2 |
+/// | 0 | 2 | format version, 3 |
 /// | 2 | 2 | zero |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
@@ -13,7 +13,7 @@ internal import BinaryCoding
 /// | 24 | 8 | sequence of the last write |
 /// | 32 | 8 | live faces |
 /// | 40 | 8 | dead rows that are still in a run or fresh |
-/// | 48 | 4 | codebook generation, 0 for none |
+/// | 48 | 4 | newest codebook generation, 0 for none |
 /// | 52 | 4 | zero |
 /// | 56 | 8 | number of the oldest receipt kept |
 /// | 64 | 8 | number of the next receipt |
@@ -32,7 +32,7 @@ package struct PartitionState: Hashable, Sendable {
     package var oldestReceipt: UInt64 = 0
     package var nextReceipt: UInt64 = 0
 
-    package static let newestFormat: UInt16 = 2
+    package static let newestFormat: UInt16 = 3
 
     package init() {}
 

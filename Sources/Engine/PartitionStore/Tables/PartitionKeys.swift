@@ -6,6 +6,8 @@ package enum MetaKey {
     package static let identity: StaticString = "identity"
     package static let state: StaticString = "state"
     package static let codebook: StaticString = "codebook"
+    package static let olderCodebook: StaticString = "olderCodebook"
+    package static let recoding: StaticString = "recoding"
 }
 
 /// The 16 bytes of an id, most significant first.

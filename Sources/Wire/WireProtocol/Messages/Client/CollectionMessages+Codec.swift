@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension CollectionDescription.Shard: WireValue {
-    package static var leastByteCount: Int { 54 }
+    package static var leastByteCount: Int { 70 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(index)
@@ -10,6 +10,9 @@ extension CollectionDescription.Shard: WireValue {
         writer.optional(worker)
         writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence] { writer.integer(number) }
+        writer.integer(generation)
+        writer.integer(olderGeneration)
+        writer.integer(olderRowCount)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -21,7 +24,10 @@ extension CollectionDescription.Shard: WireValue {
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
             tombstoneCount: try reader.integer("tombstone count"),
-            sequence: try reader.integer("sequence")
+            sequence: try reader.integer("sequence"),
+            generation: try reader.integer("generation"),
+            olderGeneration: try reader.integer("older generation"),
+            olderRowCount: try reader.integer("rows of the older generation")
         )
     }
 }
@@ -91,7 +97,7 @@ extension CollectionDescription.Training: WireValue {
 extension CollectionDescription: WireMessage, WireValue {
     package static var type: MessageType { .collectionDescription }
     package static var leastByteCount: Int { 47 }
-    package var expectedByteCount: Int { 512 + shards.count * 72 }
+    package var expectedByteCount: Int { 512 + shards.count * 88 }
 
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)

@@ -26,6 +26,12 @@ package struct CollectionDescription: Hashable, Sendable {
         /// Dead rows that compaction has not dropped yet.
         package var tombstoneCount: UInt64
         package var sequence: UInt64
+        /// Newest codebook generation installed; 0 for none.
+        package var generation: UInt32
+        /// Generation that still has codes beside the newest; 0 for none.
+        package var olderGeneration: UInt32
+        /// Its rows that wait to be coded again.
+        package var olderRowCount: UInt64
 
         package init(
             index: UInt32,
@@ -35,7 +41,10 @@ package struct CollectionDescription: Hashable, Sendable {
             faceCount: UInt64,
             freshCount: UInt64,
             tombstoneCount: UInt64,
-            sequence: UInt64
+            sequence: UInt64,
+            generation: UInt32 = 0,
+            olderGeneration: UInt32 = 0,
+            olderRowCount: UInt64 = 0
         ) {
             self.index = index
             self.range = range
@@ -45,10 +54,13 @@ package struct CollectionDescription: Hashable, Sendable {
             self.freshCount = freshCount
             self.tombstoneCount = tombstoneCount
             self.sequence = sequence
+            self.generation = generation
+            self.olderGeneration = olderGeneration
+            self.olderRowCount = olderRowCount
         }
     }
 
-    /// The codebook in use.
+    /// The newest codebook.
     package struct Codebook: Hashable, Sendable {
         package var generation: UInt32
         /// Components that are coded, of the collection's dimension.

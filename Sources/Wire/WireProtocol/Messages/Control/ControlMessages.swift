@@ -24,6 +24,10 @@ package struct WorkerReport: Hashable, Sendable {
         package var diskByteCount: UInt64
         /// Newest codebook generation installed; 0 for none.
         package var generation: UInt32
+        /// Generation that still has codes beside the newest; 0 for none.
+        package var olderGeneration: UInt32
+        /// Its rows that wait to be coded again.
+        package var olderRowCount: UInt64
 
         package init(
             shard: ShardID,
@@ -34,7 +38,9 @@ package struct WorkerReport: Hashable, Sendable {
             tombstoneCount: UInt64,
             sequence: UInt64,
             diskByteCount: UInt64,
-            generation: UInt32
+            generation: UInt32,
+            olderGeneration: UInt32 = 0,
+            olderRowCount: UInt64 = 0
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -45,6 +51,8 @@ package struct WorkerReport: Hashable, Sendable {
             self.sequence = sequence
             self.diskByteCount = diskByteCount
             self.generation = generation
+            self.olderGeneration = olderGeneration
+            self.olderRowCount = olderRowCount
         }
     }
 

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 73 }
+    package static var leastByteCount: Int { 85 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -10,6 +10,8 @@ extension WorkerReport.Replica: WireValue {
         writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence, diskByteCount] { writer.integer(number) }
         writer.integer(generation)
+        writer.integer(olderGeneration)
+        writer.integer(olderRowCount)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -22,7 +24,9 @@ extension WorkerReport.Replica: WireValue {
             tombstoneCount: try reader.integer("tombstone count"),
             sequence: try reader.integer("sequence"),
             diskByteCount: try reader.integer("disk bytes"),
-            generation: try reader.integer("generation")
+            generation: try reader.integer("generation"),
+            olderGeneration: try reader.integer("older generation"),
+            olderRowCount: try reader.integer("rows of the older generation")
         )
     }
 }
