@@ -82,7 +82,8 @@ final class Coordinator: Service {
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),
                     sampleCount: UInt32(configuration.training.sample),
-                    listCount: UInt32(configuration.training.lists ?? 0)
+                    listCount: UInt32(configuration.training.lists ?? 0),
+                    growthFactor: Double(configuration.training.growth)
                 ),
                 version: NodeServer.version
             ),

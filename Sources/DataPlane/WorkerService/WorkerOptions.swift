@@ -20,7 +20,7 @@ package struct WorkerOptions: Sendable {
     package var clientTLS: ClientTLS?
     /// Threads for searches and reads: at least 1.
     package var searchThreadCount: Int
-    /// Share of one processor that training takes, and that each replica takes to code its rows again: above 0 and at most
+    /// Share of one processor that training takes, and that each replica takes to code its rows again: above 0, at most
     /// 1.
     package var backgroundProcessorShare: Double
     package var heartbeatInterval: Duration

@@ -136,7 +136,7 @@ package final class Partition: Sendable {
                 let codes = try transaction.statistics(of: tables.codes)
                 let rows = try transaction.statistics(of: tables.rows)
                 let older = try olderCodes(transaction)
-                return PartitionStatistics(
+                return try PartitionStatistics(
                     faceCount: state.faceCount,
                     freshCount: UInt64(state.nextRow - state.foldedRow),
                     tombstoneCount: state.tombstoneCount,
@@ -145,6 +145,7 @@ package final class Partition: Sendable {
                     generation: state.generation,
                     olderGeneration: older?.generation ?? 0,
                     olderRowCount: older?.rowCount ?? 0,
+                    fit: fit(transaction),
                     runCount: runs.entryCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
                     rowByteCount: UInt64(rows.overflowPageCount * rows.pageByteCount)
@@ -165,7 +166,9 @@ package final class Partition: Sendable {
         // Rows of the run that is being coded again are counted by the share of its range.
         let record = try recoding(transaction)
         let rowCount = runs.reduce(UInt64(0)) { sum, run in
-            guard let record, record.run == run.run, run.endRow > run.firstRow else { return sum + UInt64(run.rowCount) }
+            guard let record, record.run == run.run, run.endRow > run.firstRow else {
+                return sum + UInt64(run.rowCount)
+            }
             return sum + UInt64(run.rowCount) * UInt64(run.endRow - record.nextRow) / UInt64(run.endRow - run.firstRow)
         }
         return (older, rowCount)

@@ -103,6 +103,8 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var olderGeneration: UInt32
     /// Its rows that wait to be coded again.
     package var olderRowCount: UInt64
+    /// How well the newest codebook fits what came after it; nil without one.
+    package var fit: CodebookFit?
     package var runCount: Int
     /// Bytes of the codes that a full scan reads.
     package var codeByteCount: UInt64
@@ -118,6 +120,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         generation: UInt32,
         olderGeneration: UInt32,
         olderRowCount: UInt64,
+        fit: CodebookFit?,
         runCount: Int,
         codeByteCount: UInt64,
         rowByteCount: UInt64
@@ -130,6 +133,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.generation = generation
         self.olderGeneration = olderGeneration
         self.olderRowCount = olderRowCount
+        self.fit = fit
         self.runCount = runCount
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount

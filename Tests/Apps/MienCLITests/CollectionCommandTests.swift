@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import Testing
 import WireProtocol
@@ -102,9 +103,12 @@ import WireProtocol
             _ = await create("people", address)
             cluster.change { $0.training = Self.training }
             let first = await mienCommand(["collection", "describe", "people", "--coordinator", address])
-            let line =
-                "training    generation 4, centroids 43 %, for 12.3 s, on worker 00000000-0000-0007-0000-000000000001"
-            #expect(first.outputLines.contains { $0 == line }, "\(first.output)")
+            for line in [
+                "training    generation 4, centroids 43 %, for 12.3 s",
+                "trainer     worker 00000000-0000-0007-0000-000000000001",
+            ] {
+                #expect(first.outputLines.contains { $0 == line }, "\(first.output)")
+            }
             #expect(first.output.contains("in training: searches compare every embedding until it is there"))
             let status = await mienCommand(["status", "--coordinator", address])
             #expect(status.output.contains("training: centroids 43 %"), "\(status.output)")
@@ -117,6 +121,28 @@ import WireProtocol
                 #""training_under_way":{"generation":4,"worker":"00000000-0000-0007-0000-000000000001","#
                 + #""stage":"centroids","share":0.4375,"elapsed_seconds":12.345}"#
             #expect(json.output.contains(member), "\(json.output)")
+        }
+    }
+
+    @Test func whyThereIsACodebookAndHowItFitsIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            cluster.change {
+                $0.codebook = Self.codebook
+                $0.standing = .init(
+                    origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
+                    fit: CodebookFit(recentRowCount: 5000, energyRatio: 0.995, imbalanceRatio: 1.25)
+                )
+            }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            let fit = "fit         5000 faces since: 99.5 % of the expected energy, lists 1.25 times as uneven"
+            #expect(
+                result.outputLines.contains { $0 == "because     the collection had grown to 200000 faces" },
+                "\(result.output)"
+            )
+            #expect(result.outputLines.contains { $0 == fit }, "\(result.output)")
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            #expect(json.output.contains(#""codebook_standing":{"cause":"growth","faces":200000,"recent_faces":5000,"#))
         }
     }
 

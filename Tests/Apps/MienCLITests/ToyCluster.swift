@@ -32,6 +32,7 @@ final class ToyCluster: RequestHandler {
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
         var training: CollectionDescription.Training?
+        var standing: CollectionDescription.CodebookStanding?
     }
 
     private let state = Mutex(State())
@@ -175,6 +176,7 @@ final class ToyCluster: RequestHandler {
             shards: shards,
             training: state.training != nil ? .running : state.codebook == nil ? .notNeeded : .trained,
             codebook: state.codebook,
+            standing: state.standing,
             trainingUnderWay: state.training
         )
     }

@@ -23,6 +23,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.training.minFaces == 2000)
         #expect(coordinator.training.sample == 3000)
         #expect(coordinator.training.lists == 64)
+        #expect(coordinator.training.growth == 4)
         #expect(coordinator.log.level == .debug)
         #expect(coordinator.log.format == .json)
         let limits = coordinator.limits

@@ -1,15 +1,21 @@
 import ClusterController
 import ClusterModel
 import FaceModel
+import Foundation
 import Synchronization
 import Testing
 import WireProtocol
+import WireTransport
 
 struct CodebookRolloutTests {
     let codebook = (0..<5003).map { UInt8(truncatingIfNeeded: $0 &* 37) }
 
     /// Waits until some worker has an order and gives it its outcome.
-    func finishTraining(_ workers: [FakeControlWorker], failure: String? = nil) async throws -> FakeControlWorker? {
+    func finishTraining(
+        _ workers: [FakeControlWorker],
+        failure: String? = nil,
+        codebook: [UInt8]? = nil
+    ) async throws -> FakeControlWorker? {
         var trainer: FakeControlWorker?
         try await eventually("a training is running") {
             trainer = workers.first { worker in
@@ -18,7 +24,7 @@ struct CodebookRolloutTests {
             return trainer != nil
         }
         trainer?.state.withLock { state in
-            state.codebook = failure == nil ? codebook : []
+            state.codebook = failure == nil ? codebook ?? self.codebook : []
             state.trainings[0].isFinished = failure == nil
             state.trainings[0].failure = failure
         }
@@ -59,6 +65,60 @@ struct CodebookRolloutTests {
             #expect(description.codebook?.calibrationProbeCount == 19)
             #expect(description.codebook?.calibration == [.init(recall: 0.99, visitedShare: 0.25)])
         }
+    }
+
+    @Test func aCollectionThatGoesOnGrowingGetsTheNextGeneration() async throws {
+        try await withCluster(workers: 2) { folder, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            _ = try await finishTraining(workers)
+            try await eventually("the first is installed everywhere") { hasInstalled(workers) }
+            var description = try await cluster.describe("people")
+            #expect(description.standing?.origin == CodebookOrigin(cause: .first, faceCount: 1200))
+            let firstFile = try codebookFiles(in: folder)
+            #expect(firstFile.count == 1)
+
+            let next = codebook.reversed() as [UInt8]
+            for worker in workers { worker.setFaceCount(2400) }
+            let trainer = try #require(try await finishTraining(workers, codebook: next))
+            #expect(trainer.state.withLock { $0.orders.last?.generation } == 2)
+            try await eventually("the second is installed everywhere") {
+                workers.allSatisfy { worker in
+                    worker.state.withLock { state in
+                        state.replicas.allSatisfy { $1.generation == 2 && state.installed[$0] == next }
+                    }
+                }
+            }
+            description = try await cluster.describe("people")
+            #expect(description.codebook?.generation == 2)
+            #expect(description.standing?.origin == CodebookOrigin(cause: .growth, faceCount: 4800))
+            // Each replica keeps what it needs of the first: the coordinator has no more use for it.
+            try await eventually("the first one's file is gone") {
+                let files = try codebookFiles(in: folder)
+                return files.count == 1 && files != firstFile
+            }
+
+            // While rows are coded again nothing new begins, however much the collection grows.
+            let orderCount = { workers.reduce(0) { sum, worker in sum + worker.state.withLock { $0.orders.count } } }
+            for worker in workers {
+                worker.state.withLock { state in
+                    for shard in state.replicas.keys {
+                        state.replicas[shard]!.olderGeneration = 1
+                        state.replicas[shard]!.olderRowCount = 77
+                    }
+                }
+                worker.setFaceCount(100_000)
+            }
+            try await eventually("it is told of") {
+                try await cluster.describe("people").shards.allSatisfy { $0.olderRowCount == 77 }
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(orderCount() == 2)
+        }
+    }
+
+    private func codebookFiles(in folder: TemporaryFolder) throws -> Set<String> {
+        Set(try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/codebooks"))
     }
 
     @Test func aTrainingUnderWayIsDescribed() async throws {

@@ -47,6 +47,7 @@ enum ClusterScript {
     static func codebook(_ generation: UInt32) -> CodebookRecord {
         CodebookRecord(
             generation: generation,
+            origin: CodebookOrigin(cause: .first, faceCount: 10_000),
             digest: [UInt8](repeating: 7, count: 32),
             byteCount: 10,
             codedDimension: 64,

@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 import Testing
 
 struct ReportBookTests {
@@ -37,6 +38,25 @@ struct ReportBookTests {
         book.report(old, by: worker, now: .seconds(2))
         #expect(book.observations[worker]?.replicas[shard]?.generation == 4)
         #expect(book.observations[worker]?.replicas[shard]?.faceCount == 7)
+    }
+
+    /// What the replica said of the codebook before must not speak for yet another.
+    @Test func aNewCodebookIsNotJudgedByTheOneBefore() {
+        var book = ReportBook(overlap: .seconds(3))
+        let fit = CodebookFit(recentRowCount: 9000, energyRatio: 0.5, imbalanceRatio: 9)
+        let old = ReplicaObservation(epoch: Epoch(2), state: .serving, generation: 3, fit: fit)
+        book.report(WorkerObservation(replicas: [shard: old]), by: worker, now: .zero)
+        book.installed(4, in: shard, on: worker, now: .seconds(1))
+        var expected = old
+        (expected.generation, expected.olderGeneration, expected.fit) = (4, 3, .unknown)
+        #expect(book.observations[worker]?.replicas[shard] == expected)
+        book.report(WorkerObservation(replicas: [shard: old]), by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard] == expected)
+        // From here on the worker's word counts again.
+        var new = old
+        (new.generation, new.olderGeneration, new.fit) = (4, 0, fit)
+        book.report(WorkerObservation(replicas: [shard: new]), by: worker, now: .seconds(2))
+        #expect(book.observations[worker]?.replicas[shard] == new)
     }
 
     @Test func aDroppedReplicaIsForgotten() {

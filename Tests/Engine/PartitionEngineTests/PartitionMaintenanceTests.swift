@@ -226,14 +226,12 @@ extension PartitionFixture {
                 runs.append(try RunManifest(bytes: entry.value, run: entry.uint32Key!))
                 return .next
             }
-            let recoding = try transaction.reading.value(of: tables.meta, key: MetaKey.recoding).map {
-                try RecodingRecord(bytes: $0)
-            }
             // What is coded again repeats rows of the run that it will replace.
-            for manifest in runs where recoding?.pendingRuns.contains(manifest.run) != true {
-                let rows = try self.rows(of: manifest, tables, transaction.reading)
-                #expect(rows.allSatisfy { $0 >= manifest.firstRow && $0 < manifest.endRow }, "\(comment)")
-                held += rows
+            let pending = try pendingRuns(tables, transaction.reading)
+            for manifest in runs where !pending.contains(manifest.run) {
+                let ids = try rows(of: manifest, tables, transaction.reading)
+                #expect(ids.allSatisfy { $0 >= manifest.firstRow && $0 < manifest.endRow }, "\(comment)")
+                held += ids
             }
             #expect(Set(held).count == held.count, "a row is in two runs: \(comment)")
             #expect(living.filter { $0 < state.foldedRow }.isSubset(of: held), "\(comment)")
@@ -246,6 +244,14 @@ extension PartitionFixture {
                 "\(comment)"
             )
         }
+    }
+
+    private func pendingRuns(
+        _ tables: PartitionTables,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> [UInt32] {
+        guard let bytes = try transaction.value(of: tables.meta, key: MetaKey.recoding) else { return [] }
+        return try RecodingRecord(bytes: bytes).pendingRuns
     }
 
     /// The runs of the partition, by first row; closes and opens it.

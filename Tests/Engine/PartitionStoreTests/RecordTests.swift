@@ -103,6 +103,18 @@ struct RecordTests {
         #expect(bytes.dropLast(4) == [3, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0])
     }
 
+    @Test func theIntakeHasItsBytesAndForgetsHalf() throws {
+        var record = IntakeRecord(generation: 3)
+        record.add(rowCount: 2, energy: 1.5, codedEnergy: 1.25)
+        let bytes = record.encoded()
+        #expect(bytes[..<16] == [3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0])
+        #expect(bytes[16..<24] == [0, 0, 0, 0, 0, 0, 0xf8, 0x3f] && bytes[24..<32] == [0, 0, 0, 0, 0, 0, 0xf4, 0x3f])
+        #expect(try bytes.withUnsafeBytes { try IntakeRecord(bytes: $0) } == record)
+        record.add(rowCount: 100_000, energy: 99_998.5, codedEnergy: 49_998.75)
+        // The rows are all counted, their energies up to a limit.
+        #expect(record.rowCount == 100_002 && record.energy == 50_000 && record.codedEnergy == 25_000)
+    }
+
     // MARK: Round trips
 
     @Test func whatIsCodedAgainIsReadBack() throws {
@@ -176,6 +188,10 @@ struct RecordTests {
         (
             "recoding", RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded(),
             { try $0.withUnsafeBytes { _ = try RecodingRecord(bytes: $0) } }
+        ),
+        (
+            "intake", IntakeRecord(generation: 3).encoded(),
+            { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
         (
             "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),

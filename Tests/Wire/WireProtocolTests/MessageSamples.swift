@@ -105,6 +105,10 @@ enum MessageSamples {
         ],
         training: .running,
         codebook: codebook,
+        standing: .init(
+            origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
+            fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
+        ),
         trainingUnderWay: .init(
             generation: 2,
             worker: nodeID,
@@ -124,7 +128,8 @@ enum MessageSamples {
                 diskByteCount: 1 << 30,
                 generation: 2,
                 olderGeneration: 1,
-                olderRowCount: 20_000
+                olderRowCount: 20_000,
+                fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
             )
         ],
         trainings: [

@@ -20,6 +20,32 @@ enum CodebookReport {
         ])
     }
 
+    static func json(_ standing: CollectionInfo.CodebookStanding) -> JSONValue {
+        .object([
+            ("cause", .string(standing.cause.rawValue)), ("faces", .count(standing.faceCount)),
+            ("recent_faces", .count(standing.recentFaceCount)), ("energy_ratio", .number(standing.energyRatio)),
+            ("imbalance_ratio", .number(standing.imbalanceRatio)),
+        ])
+    }
+
+    /// Why there is this codebook, and how well it fits.
+    static func facts(_ standing: CollectionInfo.CodebookStanding) -> [[String]] {
+        let size = NumberText.counted(standing.faceCount, "face")
+        let cause =
+            switch standing.cause {
+            case .first: "the collection had reached \(size)"
+            case .growth: "the collection had grown to \(size)"
+            case .energy: "the faces that came had less of their energy in the coded components, at \(size)"
+            case .imbalance: "lists had become uneven, at \(size)"
+            }
+        var fit = "\(NumberText.counted(standing.recentFaceCount, "face")) since"
+        if standing.recentFaceCount > 0 {
+            fit += ": \(NumberText.fixed(standing.energyRatio * 100, 1)) % of the expected energy, "
+            fit += "lists \(NumberText.fixed(standing.imbalanceRatio, 2)) times as uneven"
+        }
+        return [["because", cause], ["fit", fit]]
+    }
+
     /// Names and values for the facts of a collection.
     static func facts(_ codebook: CollectionInfo.Codebook, dimension: Int) -> [[String]] {
         [

@@ -12,6 +12,7 @@ enum CollectionReport {
             ("training", .string(collection.training.rawValue)),
             ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
+            ("codebook_standing", collection.standing.map(CodebookReport.json) ?? .null),
             ("shards", .array(collection.shards.map(json))),
         ])
     }
@@ -60,12 +61,14 @@ enum CollectionReport {
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
         }
+        for fact in collection.standing.map(CodebookReport.facts) ?? [] { facts.append(fact) }
         if let training = collection.trainingUnderWay {
             facts.append([
                 "training",
                 "generation \(training.generation), \(stageText(training)), "
-                    + "for \(NumberText.duration(training.elapsed)), on worker \(training.workerID)",
+                    + "for \(NumberText.duration(training.elapsed))",
             ])
+            facts.append(["trainer", "worker \(training.workerID)"])
         }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([

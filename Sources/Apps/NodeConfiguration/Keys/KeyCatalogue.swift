@@ -27,7 +27,8 @@ enum KeyCatalogue {
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
-    static let trainingSample = Key.count("coordinator.training.sample", default: 65536, in: 1024...1_000_000)
+    static let trainingSample = Key.count("coordinator.training.sample", default: 196_608, in: 1024...1_000_000)
+    static let trainingGrowth = Key.count("coordinator.training.growth", default: 4, in: 2...1000)
     static let trainingLists = Key.automaticCount("coordinator.training.lists", in: 1...65536)
 
     // Worker.
@@ -61,7 +62,7 @@ enum KeyCatalogue {
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),
-        .init(trainingLists),
+        .init(trainingLists), .init(trainingGrowth),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerData), .init(workerCoordinators),

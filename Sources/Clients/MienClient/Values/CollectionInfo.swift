@@ -40,6 +40,30 @@ public struct CollectionInfo: Hashable, Sendable {
         case trained
     }
 
+    /// Where the codebook comes from, and how well it fits what came after it.
+    public struct CodebookStanding: Hashable, Sendable {
+        public enum Cause: String, Hashable, Sendable {
+            /// The collection had become large enough for its first.
+            case first
+            /// It had grown by a multiple.
+            case growth
+            /// The coded components held less of the recent faces' energy.
+            case energy
+            /// Lists had become uneven.
+            case imbalance
+        }
+
+        public var cause: Cause
+        /// Faces of the collection when the training was ordered.
+        public var faceCount: UInt64
+        /// Faces that were coded when they were new.
+        public var recentFaceCount: UInt64
+        /// Share of the recent faces' energy that the coded components hold, over the same share of the sample.
+        public var energyRatio: Double
+        /// Imbalance of the lists, over that of the sample.
+        public var imbalanceRatio: Double
+    }
+
     /// The training under way.
     public struct TrainingUnderWay: Hashable, Sendable {
         public enum Stage: String, Hashable, Sendable {
@@ -91,6 +115,8 @@ public struct CollectionInfo: Hashable, Sendable {
     public var shards: [Shard]
     public var training: Training
     public var codebook: Codebook?
+    /// Nil without a codebook.
+    public var standing: CodebookStanding?
     /// Nil while no worker trains.
     public var trainingUnderWay: TrainingUnderWay?
 
@@ -133,6 +159,15 @@ public struct CollectionInfo: Hashable, Sendable {
                 calibration: $0.calibration.map { .init(recall: $0.recall, visitedShare: $0.visitedShare) }
             )
         }
+        standing = description.standing.map {
+            CodebookStanding(
+                cause: .init($0.origin.cause),
+                faceCount: $0.origin.faceCount,
+                recentFaceCount: $0.fit.recentRowCount,
+                energyRatio: Double($0.fit.energyRatio),
+                imbalanceRatio: Double($0.fit.imbalanceRatio)
+            )
+        }
         trainingUnderWay = description.trainingUnderWay.map {
             TrainingUnderWay(
                 generation: Int($0.generation),
@@ -142,6 +177,18 @@ public struct CollectionInfo: Hashable, Sendable {
                 elapsed: .milliseconds(Int64(clamping: $0.progress.elapsedMilliseconds))
             )
         }
+    }
+}
+
+extension CollectionInfo.CodebookStanding.Cause {
+    init(_ cause: TrainingCause) {
+        self =
+            switch cause {
+            case .first: .first
+            case .growth: .growth
+            case .energy: .energy
+            case .imbalance: .imbalance
+            }
     }
 }
 

@@ -13,12 +13,14 @@ extension ClusterController {
     func fetchCodebook(
         of collection: CollectionID,
         generation: UInt32,
+        origin: CodebookOrigin,
         from worker: NodeID
     ) async throws(WireStatus) {
         let (bytes, summary) = try await downloadCodebook(of: collection, generation: generation, from: worker)
         let digest = try await storeCodebook(bytes)
         let codebook = CodebookRecord(
             generation: generation,
+            origin: origin,
             digest: digest,
             byteCount: UInt64(bytes.count),
             codedDimension: summary.codedDimension,

@@ -87,6 +87,12 @@ extension ClusterController {
             shards: shards,
             training: training,
             codebook: codebook,
+            standing: record.codebook.map { codebook in
+                // What replicas of another generation say is of another codebook.
+                let replicas = record.placements.compactMap { view.replica(of: $0) }
+                let fits = replicas.filter { $0.generation == codebook.generation }.map(\.fit)
+                return .init(origin: codebook.origin, fit: CodebookFit(of: fits))
+            },
             trainingUnderWay: underWay
         )
     }

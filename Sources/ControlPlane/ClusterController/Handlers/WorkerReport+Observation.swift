@@ -48,7 +48,8 @@ extension ReplicaObservation {
             diskByteCount: replica.diskByteCount,
             generation: replica.generation,
             olderGeneration: replica.olderGeneration,
-            olderRowCount: replica.olderRowCount
+            olderRowCount: replica.olderRowCount,
+            fit: replica.fit
         )
     }
 }
@@ -72,7 +73,8 @@ extension WorkerReport.Replica {
             diskByteCount: replica.diskByteCount,
             generation: replica.generation,
             olderGeneration: replica.olderGeneration,
-            olderRowCount: replica.olderRowCount
+            olderRowCount: replica.olderRowCount,
+            fit: replica.fit
         )
     }
 }

@@ -3,11 +3,11 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 1 of a collection's record:
+/// Layout 2 of a collection's record:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 1 |
+/// | layout | u8 = 2 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -17,6 +17,7 @@ import FaceModel
 /// | placements | u32 count, then each: index u32, first u64, last u64, epoch u64, has primary u8, primary 16 bytes |
 /// | has codebook | u8, 0 or 1; the rest only when 1 |
 /// | generation | u32 |
+/// | why it was trained, faces there were | u8 (``TrainingCause``), u64 |
 /// | SHA-256 of its bytes | 32 bytes |
 /// | byte count | u64 |
 /// | coded dimension, bytes per code, list count, sample count | u32 each |
@@ -24,7 +25,7 @@ import FaceModel
 /// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: recall f64, visited share f64 |
 extension CollectionRecord {
-    static let layout: UInt8 = 1
+    static let layout: UInt8 = 2
 
     var bytes: [UInt8] {
         RecordCoding.bytes(layout: Self.layout) { writer in
@@ -113,6 +114,8 @@ extension ShardPlacement {
 extension CodebookRecord {
     fileprivate func write(to writer: inout ByteWriter) {
         writer.write(generation)
+        writer.write(origin.cause.rawValue)
+        writer.write(origin.faceCount)
         writer.write(bytes: digest)
         writer.write(byteCount)
         for number in [codedDimension, codeByteCount, listCount, Int(sampleCount)] {
@@ -129,6 +132,11 @@ extension CodebookRecord {
 
     fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
         let generation = try reader.read(UInt32.self)
+        let causeOffset = reader.offset
+        guard let cause = TrainingCause(rawValue: try reader.read()) else {
+            throw .invalidValue(field: "cause of a training", offset: causeOffset)
+        }
+        let faceCount = try reader.read(UInt64.self)
         let digest = try reader.readBytes(count: Self.digestByteCount)
         let byteCount = try reader.read(UInt64.self)
         let codedDimension = try reader.read(UInt32.self)
@@ -145,6 +153,7 @@ extension CodebookRecord {
         }
         self.init(
             generation: generation,
+            origin: CodebookOrigin(cause: cause, faceCount: faceCount),
             digest: digest,
             byteCount: byteCount,
             codedDimension: Int(codedDimension),

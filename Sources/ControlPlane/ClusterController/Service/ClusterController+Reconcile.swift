@@ -16,8 +16,10 @@ extension ClusterController {
             switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
             case .none, .wait: break
             case .train(let order): plan.actions.append(.train(order))
-            case .fetch(let generation, let worker):
-                plan.actions.append(.fetch(record.collection.id, generation: generation, worker: worker))
+            case .fetch(let generation, let origin, let worker):
+                plan.actions.append(
+                    .fetch(record.collection.id, generation: generation, origin: origin, worker: worker)
+                )
             }
         }
         let problems = Set(plan.problems)
@@ -39,8 +41,8 @@ extension ClusterController {
             case .drop(let shard, let epoch, let worker): try await drop(shard, epoch: epoch, on: worker)
             case .establish(let collection): try await establish(collection)
             case .train(let order): try await train(order)
-            case .fetch(let collection, let generation, let worker):
-                try await fetchCodebook(of: collection, generation: generation, from: worker)
+            case .fetch(let collection, let generation, let origin, let worker):
+                try await fetchCodebook(of: collection, generation: generation, origin: origin, from: worker)
             case .install(let placement, let generation, let worker):
                 try await installCodebook(generation, in: placement, on: worker)
             }
@@ -53,9 +55,21 @@ extension ClusterController {
             guard failure != nil else { return }
             switch action {
             case .train(let order):
-                state.trainings.failed(order.collection, on: order.worker, policy: options.training, now: now)
-            case .fetch(let collection, _, let worker):
-                state.trainings.failed(collection, on: worker, policy: options.training, now: now)
+                state.trainings.failed(
+                    order.collection,
+                    generation: order.generation,
+                    on: order.worker,
+                    policy: options.training,
+                    now: now
+                )
+            case .fetch(let collection, let generation, _, let worker):
+                state.trainings.failed(
+                    collection,
+                    generation: generation,
+                    on: worker,
+                    policy: options.training,
+                    now: now
+                )
             case .host, .drop, .establish, .install: break
             }
         }
@@ -137,6 +151,7 @@ extension ClusterController {
             "codebook training ordered",
             metadata: [
                 "collection": "\(order.collection)", "generation": "\(order.generation)", "worker": "\(order.worker)",
+                "cause": "\(order.origin.cause)", "faces": "\(order.origin.faceCount)", "lists": "\(order.listCount)",
             ]
         )
     }
@@ -150,7 +165,7 @@ extension ReconcileAction {
         case .drop(let shard, _, let worker): "drop \(shard) on \(worker)"
         case .establish(let collection): "establish \(collection)"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
-        case .fetch(let collection, let generation, let worker):
+        case .fetch(let collection, let generation, _, let worker):
             "fetch codebook \(generation) of \(collection) from \(worker)"
         case .install(let placement, let generation, let worker):
             "install codebook \(generation) in \(placement.shard) on \(worker)"

@@ -134,8 +134,10 @@ package final class ClusterController: Sendable {
         let isNewer = state.withLock { state in
             guard loaded.revision > state.records.revision else { return false }
             state.records = loaded
-            for (collection, record) in loaded.metadata.collections where record.codebook != nil {
-                state.trainings.forget(collection)
+            for (collection, record) in loaded.metadata.collections {
+                if let codebook = record.codebook {
+                    state.trainings.settled(collection, generation: codebook.generation)
+                }
             }
             for collection in loaded.metadata.deletions.keys { state.trainings.forget(collection) }
             currentShardMap.withLock { $0 = loaded.metadata.shardMap }

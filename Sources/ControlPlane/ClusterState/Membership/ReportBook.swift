@@ -1,4 +1,5 @@
 package import ClusterModel
+import FaceModel
 
 /// What every worker last reported, corrected by what this coordinator has done since.
 ///
@@ -32,7 +33,7 @@ package struct ReportBook: Sendable {
             }
             var replica = reported ?? ReplicaObservation(epoch: note.epoch, state: .serving)
             replica.epoch = max(replica.epoch, note.epoch)
-            replica.generation = max(replica.generation, note.generation)
+            replica.took(note.generation)
             observation.replicas[shard] = replica
         }
         notes[worker] = current.isEmpty ? nil : current
@@ -62,7 +63,18 @@ package struct ReportBook: Sendable {
         notes[worker, default: [:]][shard] = note
         var replica = known ?? ReplicaObservation(epoch: note.epoch, state: .serving)
         replica.epoch = note.epoch
-        replica.generation = note.generation
+        replica.took(note.generation)
         observations[worker, default: WorkerObservation()].replicas[shard] = replica
+    }
+}
+
+extension ReplicaObservation {
+    /// It has taken a codebook since it reported: what it said of the one before is no word on this one, and the codes
+    /// that it has are still of that.
+    fileprivate mutating func took(_ generation: UInt32) {
+        guard generation > self.generation else { return }
+        olderGeneration = self.generation
+        fit = .unknown
+        self.generation = generation
     }
 }

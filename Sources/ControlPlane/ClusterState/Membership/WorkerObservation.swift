@@ -25,6 +25,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var olderGeneration: UInt32
     /// Its rows that wait to be coded again.
     package var olderRowCount: UInt64
+    /// Of the newest codebook to what came after it.
+    package var fit: CodebookFit
 
     package init(
         epoch: Epoch,
@@ -36,7 +38,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         diskByteCount: UInt64 = 0,
         generation: UInt32 = 0,
         olderGeneration: UInt32 = 0,
-        olderRowCount: UInt64 = 0
+        olderRowCount: UInt64 = 0,
+        fit: CodebookFit = .unknown
     ) {
         self.epoch = epoch
         self.state = state
@@ -48,6 +51,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.generation = generation
         self.olderGeneration = olderGeneration
         self.olderRowCount = olderRowCount
+        self.fit = fit
     }
 }
 

@@ -43,6 +43,7 @@ package struct CodebookRecord: Hashable, Sendable {
     package static let digestByteCount = 32
 
     package var generation: UInt32
+    package var origin: CodebookOrigin
     /// SHA-256 of its bytes, by which they are found.
     package var digest: [UInt8]
     package var byteCount: UInt64
@@ -57,6 +58,7 @@ package struct CodebookRecord: Hashable, Sendable {
 
     package init(
         generation: UInt32,
+        origin: CodebookOrigin,
         digest: [UInt8],
         byteCount: UInt64,
         codedDimension: Int,
@@ -69,6 +71,7 @@ package struct CodebookRecord: Hashable, Sendable {
     ) {
         precondition(digest.count == Self.digestByteCount, "a SHA-256 digest has 32 bytes")
         self.generation = generation
+        self.origin = origin
         self.digest = digest
         self.byteCount = byteCount
         self.codedDimension = codedDimension

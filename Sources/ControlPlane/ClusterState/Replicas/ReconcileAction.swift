@@ -10,8 +10,8 @@ package enum ReconcileAction: Hashable, Sendable {
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
     case train(TrainingOrder)
-    /// Bring a trained codebook to the coordinator and record it.
-    case fetch(CollectionID, generation: UInt32, worker: NodeID)
+    /// Bring a trained codebook to the coordinator and record it, with where it comes from.
+    case fetch(CollectionID, generation: UInt32, origin: CodebookOrigin, worker: NodeID)
     /// Install the collection's recorded codebook in a replica.
     case install(ShardPlacement, generation: UInt32, worker: NodeID)
 
@@ -29,14 +29,14 @@ package enum ReconcileAction: Hashable, Sendable {
         case .drop(let shard, _, let worker): .replica(shard, worker)
         case .establish(let collection): .establishment(collection)
         case .train(let order): .training(order.collection)
-        case .fetch(let collection, _, _): .training(collection)
+        case .fetch(let collection, _, _, _): .training(collection)
         }
     }
 
     /// Worker that has to do it; nil for a step of the coordinator alone.
     package var worker: NodeID? {
         switch self {
-        case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, let worker), .install(_, _, let worker):
+        case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker):
             worker
         case .train(let order): order.worker
         case .establish: nil

@@ -6,6 +6,7 @@ package struct TrainingLedger: Sendable {
     package struct Attempt: Hashable, Sendable {
         package var generation: UInt32
         package var worker: NodeID
+        package var origin: CodebookOrigin
         package var began: Duration
     }
 
@@ -13,6 +14,8 @@ package struct TrainingLedger: Sendable {
         package fileprivate(set) var attempt: Attempt?
         package fileprivate(set) var failureCount = 0
         package fileprivate(set) var pauseEnd = Duration.zero
+        /// What is remembered is of trainings of this generation.
+        fileprivate var generation: UInt32 = 0
         fileprivate var failedWorkers: Set<NodeID> = []
 
         package func isFailed(_ worker: NodeID) -> Bool { failedWorkers.contains(worker) }
@@ -26,22 +29,26 @@ package struct TrainingLedger: Sendable {
 
     /// A worker has taken the order. What it failed before is forgotten.
     package mutating func began(_ order: TrainingOrder, now: Duration) {
-        memories[order.collection, default: Memory()].attempt = Attempt(
+        var memory = memory(of: order.collection, generation: order.generation)
+        memory.attempt = Attempt(
             generation: order.generation,
             worker: order.worker,
+            origin: order.origin,
             began: now
         )
-        memories[order.collection]!.failedWorkers.remove(order.worker)
+        memory.failedWorkers.remove(order.worker)
+        memories[order.collection] = memory
     }
 
     /// A training or the fetch of its result failed; another worker is preferred next, after a pause.
     package mutating func failed(
         _ collection: CollectionID,
+        generation: UInt32,
         on worker: NodeID,
         policy: TrainingPolicy,
         now: Duration
     ) {
-        var memory = memory(of: collection)
+        var memory = memory(of: collection, generation: generation)
         memory.attempt = nil
         memory.failureCount = min(memory.failureCount + 1, 30)
         memory.failedWorkers.insert(worker)
@@ -62,14 +69,29 @@ package struct TrainingLedger: Sendable {
                 let attempt = memories[training.collection]?.attempt,
                 attempt.worker == worker, attempt.generation == training.generation
             else { continue }
-            failed(training.collection, on: worker, policy: policy, now: now)
+            failed(training.collection, generation: training.generation, on: worker, policy: policy, now: now)
             failures.append((training.collection, reason))
         }
         return failures
     }
 
-    /// The collection has its codebook, or is gone.
+    /// The collection has a codebook of this generation: what went before no longer matters.
+    package mutating func settled(_ collection: CollectionID, generation: UInt32) {
+        if let memory = memories[collection], memory.generation <= generation { memories[collection] = nil }
+    }
+
+    /// The collection is gone.
     package mutating func forget(_ collection: CollectionID) {
         memories[collection] = nil
+    }
+
+    /// What is remembered of the trainings of one generation.
+    private func memory(of collection: CollectionID, generation: UInt32) -> Memory {
+        var memory = memory(of: collection)
+        if memory.generation != generation {
+            memory = Memory()
+            memory.generation = generation
+        }
+        return memory
     }
 }

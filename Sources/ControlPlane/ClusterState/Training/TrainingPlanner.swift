@@ -5,10 +5,20 @@ package import FaceModel
 package struct TrainingPolicy: Hashable, Sendable {
     /// Faces a collection must have; below that every embedding is compared anyway.
     package var minimumFaceCount: UInt64
-    /// Rows sampled over all shards.
+    /// Most rows sampled over all shards.
     package var sampleCount: UInt32
-    /// Inverted lists wanted; 0 lets the worker choose.
+    /// Most bytes of their embeddings, 4 for a component.
+    package var sampleByteCount: UInt64
+    /// Inverted lists wanted; 0 chooses by the collection's size.
     package var listCount: UInt32
+    /// Growth since the last training from which on the collection is trained again.
+    package var growthFactor: Double
+    /// Trained again when the coded components hold a smaller part of the energy than this, by the part of the sample.
+    package var leastEnergyRatio: Float
+    /// Trained again when lists are more uneven than this, by the sample's.
+    package var greatestImbalanceRatio: Float
+    /// Rows that must have come since the last training before they say anything, as a share of the faces there were.
+    package var leastRecentShare: Double
     /// Time an ordered training may take to show in its worker's reports.
     package var reportGrace: Duration
     /// Pause after the first failed training; doubled by each further one.
@@ -17,15 +27,25 @@ package struct TrainingPolicy: Hashable, Sendable {
 
     package init(
         minimumFaceCount: UInt64 = 50_000,
-        sampleCount: UInt32 = 65_536,
+        sampleCount: UInt32 = 196_608,
+        sampleByteCount: UInt64 = 512 << 20,
         listCount: UInt32 = 0,
+        growthFactor: Double = 4,
+        leastEnergyRatio: Float = 0.97,
+        greatestImbalanceRatio: Float = 1.5,
+        leastRecentShare: Double = 0.1,
         reportGrace: Duration = .seconds(15),
         firstPause: Duration = .seconds(2),
         longestPause: Duration = .seconds(300)
     ) {
         self.minimumFaceCount = minimumFaceCount
         self.sampleCount = sampleCount
+        self.sampleByteCount = sampleByteCount
         self.listCount = listCount
+        self.growthFactor = growthFactor
+        self.leastEnergyRatio = leastEnergyRatio
+        self.greatestImbalanceRatio = greatestImbalanceRatio
+        self.leastRecentShare = leastRecentShare
         self.reportGrace = reportGrace
         self.firstPause = firstPause
         self.longestPause = longestPause
@@ -49,6 +69,7 @@ package struct TrainingOrder: Hashable, Sendable {
     package var collection: CollectionID
     package var generation: UInt32
     package var worker: NodeID
+    package var origin: CodebookOrigin
     package var listCount: UInt32
     package var sources: [Source]
 
@@ -56,26 +77,28 @@ package struct TrainingOrder: Hashable, Sendable {
         collection: CollectionID,
         generation: UInt32,
         worker: NodeID,
+        origin: CodebookOrigin,
         listCount: UInt32,
         sources: [Source]
     ) {
         self.collection = collection
         self.generation = generation
         self.worker = worker
+        self.origin = origin
         self.listCount = listCount
         self.sources = sources
     }
 }
 
-/// Decides what a collection without a codebook needs next. Pure: the memory is in ``TrainingLedger``.
+/// Decides whether a collection needs its first codebook or its next. Pure: the memory is in ``TrainingLedger``.
 package enum TrainingPlanner {
     package enum Decision: Hashable, Sendable {
-        /// It has a codebook, or too few faces for one.
+        /// It has a codebook that suits it, or too few faces for one.
         case none
         /// Training goes on, or has to wait for workers or for the end of a pause.
         case wait
         case train(TrainingOrder)
-        case fetch(generation: UInt32, worker: NodeID)
+        case fetch(generation: UInt32, origin: CodebookOrigin, worker: NodeID)
     }
 
     package static func decide(
@@ -85,26 +108,33 @@ package enum TrainingPlanner {
         ledger: TrainingLedger,
         now: Duration
     ) -> Decision {
-        guard record.codebook == nil else { return .none }
         let collection = record.collection.id
         let generation = record.nextGeneration
         let memory = ledger.memory(of: collection)
+        let attempt = memory.attempt.flatMap { $0.generation == generation ? $0 : nil }
+        let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+        let size = TrainingSize(
+            faceCount: faceCount,
+            dimension: record.collection.configuration.dimension,
+            policy: policy
+        )
+        let cause = cause(record, size, in: view, policy: policy)
 
         var isRunning = false
         for worker in view.liveWorkers.sorted() where !memory.isFailed(worker) {
             switch view.observations[worker]?.training(of: collection, generation: generation) {
-            case .finished: return .fetch(generation: generation, worker: worker)
+            case .finished:
+                // A coordinator that has started since the order finds the same cause, or else only time has passed.
+                let origin = attempt?.origin ?? CodebookOrigin(cause: cause ?? .growth, faceCount: faceCount)
+                return .fetch(generation: generation, origin: origin, worker: worker)
             case .running: isRunning = true
             case .failed, nil: break
             }
         }
         if isRunning { return .wait }
 
-        let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
-        guard faceCount >= max(policy.minimumFaceCount, 1) else { return .none }
-        if let attempt = memory.attempt, view.liveWorkers.contains(attempt.worker),
-            now - attempt.began <= policy.reportGrace
-        {
+        guard let cause else { return .none }
+        if let attempt, view.liveWorkers.contains(attempt.worker), now - attempt.began <= policy.reportGrace {
             return .wait
         }
         guard now >= memory.pauseEnd, record.placements.allSatisfy(view.isHosted),
@@ -115,10 +145,40 @@ package enum TrainingPlanner {
                 collection: collection,
                 generation: generation,
                 worker: worker,
-                listCount: policy.listCount,
-                sources: sources(record, in: view, sampleCount: policy.sampleCount, faceCount: faceCount)
+                origin: CodebookOrigin(cause: cause, faceCount: faceCount),
+                listCount: size.listCount,
+                sources: sources(record, in: view, sampleCount: size.sampleCount, faceCount: faceCount)
             )
         )
+    }
+
+    /// Why a codebook should be trained now; nil when none should.
+    ///
+    /// The next is not thought of before every shard has done with the one before. Its training resets what speaks for
+    /// another: the size to compare with, and the rows that came since.
+    private static func cause(
+        _ record: CollectionRecord,
+        _ size: TrainingSize,
+        in view: ClusterView,
+        policy: TrainingPolicy
+    ) -> TrainingCause? {
+        guard let codebook = record.codebook else {
+            return size.faceCount >= max(policy.minimumFaceCount, 1) ? .first : nil
+        }
+        let replicas = record.placements.compactMap { view.replica(of: $0) }
+        guard replicas.count == record.placements.count,
+            replicas.allSatisfy({ $0.generation == codebook.generation && $0.olderGeneration == 0 })
+        else { return nil }
+        let isGrown = Double(size.faceCount) >= policy.growthFactor * Double(codebook.origin.faceCount)
+        if isGrown, Int(size.listCount) > codebook.listCount || size.sampleCount / 2 >= codebook.sampleCount {
+            return .growth
+        }
+        let fit = CodebookFit(of: replicas.map(\.fit))
+        let leastCount = max(1, policy.leastRecentShare * Double(codebook.origin.faceCount))
+        guard Double(fit.recentRowCount) >= leastCount else { return nil }
+        if fit.energyRatio < policy.leastEnergyRatio { return .energy }
+        if fit.imbalanceRatio > policy.greatestImbalanceRatio { return .imbalance }
+        return nil
     }
 
     /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces,
@@ -166,5 +226,34 @@ package enum TrainingPlanner {
             facesBefore = end
         }
         return sources
+    }
+}
+
+/// How large a codebook and its sample should be for a collection.
+struct TrainingSize: Hashable {
+    /// Rows sampled for each list: 39 that make its centroid, and those that calibrate.
+    private static let rowsPerList: UInt64 = 45
+    /// Rows that are worth sampling for however few lists.
+    private static let leastSampleCount: UInt64 = 65_536
+    private static let listRange = 16.0...16_384
+
+    let faceCount: UInt64
+    let listCount: UInt32
+    let sampleCount: UInt32
+
+    /// As many lists as five times the root of the faces, a power of two below: both ranking lists and scanning the
+    /// nearest of them then grow slower than the collection.
+    init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
+        let byteLimit = policy.sampleByteCount / UInt64(4 * dimension)
+        let sampleLimit = min(faceCount, UInt64(policy.sampleCount), byteLimit)
+        self.faceCount = faceCount
+        if policy.listCount > 0 {
+            listCount = policy.listCount
+        } else {
+            let wanted = min(5 * Double(faceCount).squareRoot(), Double(sampleLimit / Self.rowsPerList))
+            let bounded = min(max(wanted, Self.listRange.lowerBound), Self.listRange.upperBound)
+            listCount = 1 << UInt32(bounded.exponent)
+        }
+        sampleCount = UInt32(min(sampleLimit, max(Self.leastSampleCount, Self.rowsPerList * UInt64(listCount))))
     }
 }

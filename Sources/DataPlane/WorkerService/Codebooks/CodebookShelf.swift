@@ -7,8 +7,9 @@ import WireProtocol
 
 /// The codebooks trained by this worker: how each training stands, and the bytes of the finished ones, kept in files.
 ///
-/// One generation per collection, the newest, though partitions may still use the one before: they have their own copy. A finished codebook outlives restarts until the collection is dropped or
-/// a newer one is trained. Whatever touches files blocks, and comes from the control or training thread.
+/// One generation per collection, the newest, though partitions may still use the one before: they have their own copy.
+/// A finished codebook outlives restarts until the collection is dropped or a newer one is trained. Whatever touches
+/// files blocks, and comes from the control or training thread.
 final class CodebookShelf: Sendable {
     /// How a training stands. Can move: `waiting` → `running` → `finished` or `failed`; a new order begins again.
     enum State: Equatable {

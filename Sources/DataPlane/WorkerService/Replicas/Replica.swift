@@ -288,7 +288,8 @@ final class Replica: Sendable {
                 diskByteCount: statistics?.diskByteCount ?? 0,
                 generation: statistics?.generation ?? 0,
                 olderGeneration: statistics?.olderGeneration ?? 0,
-                olderRowCount: statistics?.olderRowCount ?? 0
+                olderRowCount: statistics?.olderRowCount ?? 0,
+                fit: statistics?.fit ?? .unknown
             )
         }
     }

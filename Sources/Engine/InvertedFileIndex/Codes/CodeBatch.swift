@@ -9,9 +9,29 @@ package struct CodeBatch: Sendable {
     package let factors: [UInt16]
     /// `[rowCount]`: nearest inverted list.
     package let lists: [UInt32]
+    /// `[rowCount]`: `|y|²`, the energy in the coded components.
+    package let codedEnergies: [Float]
+    /// `[rowCount]`: `|x − mean|²`, the energy in all components.
+    package let energies: [Float]
 }
 
 extension Codebook {
+    /// The squared distance of each embedding from the mean.
+    private func energies(of embeddings: [Float]) -> [Float] {
+        unsafe embeddings.withUnsafeBufferPointer { embeddings in
+            unsafe mean.withUnsafeBufferPointer { mean in
+                stride(from: 0, to: embeddings.count, by: dimension).map { first in
+                    var sum: Float = 0
+                    for component in 0..<dimension {
+                        let difference = unsafe embeddings[first + component] - mean[component]
+                        sum += difference * difference
+                    }
+                    return sum
+                }
+            }
+        }
+    }
+
     /// Codes embeddings and finds their lists.
     ///
     /// - Parameter embeddings: `[rowCount × dimension]`, as stored (after rounding to the stored precision), so that
@@ -53,7 +73,9 @@ extension Codebook {
             rowCount: rowCount,
             codes: codes,
             factors: halves,
-            lists: quantizer.assign(rotated: rotated, rowStride: plan.codedDimension)
+            lists: quantizer.assign(rotated: rotated, rowStride: plan.codedDimension),
+            codedEnergies: selfDot,
+            energies: energies(of: embeddings)
         )
     }
 }

@@ -26,9 +26,9 @@ extension Partition {
 
     /// Stores the codebook that later folds use; the same one again changes nothing.
     ///
-    /// The one before stays as long as runs hold its codes, which searches scan all the same; ``recode()`` does away with
-    /// them. While there are two, no third is taken; and none that is not newer, since codes on disk belong to the one
-    /// that made them.
+    /// The one before stays as long as runs hold its codes, which searches scan all the same; ``recode()`` does away
+    /// with them. While there are two, no third is taken; and none that is not newer, since codes on disk belong to the
+    /// one that made them.
     ///
     /// Call from the write lane only.
     package func install(codebook bytes: [UInt8]) throws(PartitionError) {
@@ -119,10 +119,18 @@ extension Partition {
             let end = min(rows.sealedRow, before.foldedRow + limit)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             let coded = try code(before.foldedRow..<end, codebook, rows, liveness, reading)
+            let intake = try intake(codebook, reading)
             try checkFreeDisk()
             try environment.write { transaction in
                 var state = before
                 let written = try write(coded, of: before.foldedRow..<end, as: state.nextRun, codebook, transaction)
+                var intake = intake
+                intake.add(
+                    rowCount: coded.factors.count,
+                    energy: coded.energy,
+                    codedEnergy: coded.codedEnergy
+                )
+                try transaction.put(tables.meta, key: MetaKey.intake, value: intake.encoded())
                 state.tombstoneCount -= UInt64(end - before.foldedRow - written)
                 state.foldedRow = end
                 state.nextRun += 1
@@ -172,6 +180,9 @@ extension Partition {
         var factors: [UInt16] = []
         /// By list, then row.
         var order: [Place] = []
+        /// Sums over the rows; see ``CodeBatch``.
+        var energy = 0.0
+        var codedEnergy = 0.0
     }
 
     /// Codes the live rows of whole chunks.
@@ -196,6 +207,8 @@ extension Partition {
                 let first = offset * coded.codeByteCount
                 coded.codes.append(contentsOf: batch.codes[first..<first + coded.codeByteCount])
                 coded.factors.append(batch.factors[offset])
+                coded.energy += Double(batch.energies[offset])
+                coded.codedEnergy += Double(batch.codedEnergies[offset])
             }
         }
         coded.order.sort { ($0.list, $0.row) < ($1.list, $1.row) }

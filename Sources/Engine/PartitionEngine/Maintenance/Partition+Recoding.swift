@@ -5,12 +5,13 @@ internal import Synchronization
 
 /// The way from one codebook to the next: codes of the older one are made again from the stored embeddings.
 ///
-/// The youngest run of the older codebook goes first, so that the newest codebook's runs are always those of the youngest
-/// rows. It is coded slice by slice into pending runs, which no search sees; then one commit puts what they hold in its
-/// place. Each step is one commit: a crash repeats at most one.
+/// The youngest run of the older codebook goes first, so that the newest codebook's runs are always those of the
+/// youngest rows. It is coded slice by slice into pending runs, which no search sees; then one commit puts what they
+/// hold in its place. Each step is one commit: a crash repeats at most one.
 extension Partition {
-    /// Does one bounded step; whether there was anything to do. Call from the write lane only, when ``maintain(now:isIdle:)``
-    /// has nothing to do.
+    /// Does one step; whether there was anything to do.
+    ///
+    /// Call from the write lane only, when ``maintain(now:isIdle:)`` has nothing to do.
     package func recode() throws(PartitionError) -> Bool {
         let (newest, older) = codebooks.withLock { ($0.newest, $0.older) }
         guard let newest, let older else { return false }

@@ -56,8 +56,12 @@ final class CodeSnapshot: @unchecked Sendable {
             }
             if pending.contains(number) { return .next }
             numbers.insert(number)
-            let known = earlier?.run(number)
-            let run = try known ?? Run(RunManifest(bytes: entry.value, run: number), of: partition, transaction)
+            let run: Run
+            if let known = earlier?.run(number) {
+                run = known
+            } else {
+                run = try unsafe Run(RunManifest(bytes: entry.value, run: number), of: partition, transaction)
+            }
             let generation = run.manifest.generation
             let index: Int
             if let place = generations.firstIndex(where: { $0.codebook.generation == generation }) {

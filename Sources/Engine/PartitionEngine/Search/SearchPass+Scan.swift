@@ -70,8 +70,8 @@ extension SearchPass {
         return outcome.completedShare
     }
 
-    /// How many of the best rows of the whole collection are to be expected in a share of the rows here, and two standard
-    /// deviations more.
+    /// How many of the best rows of the whole collection are to be expected in a share of the rows here, and two
+    /// standard deviations more.
     private func part(of count: Int, _ rowShare: Double) -> Int {
         let expected = Double(count) * search.collectionShare * rowShare
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))

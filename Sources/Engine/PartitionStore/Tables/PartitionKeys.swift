@@ -8,6 +8,7 @@ package enum MetaKey {
     package static let codebook: StaticString = "codebook"
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"
+    package static let intake: StaticString = "intake"
 }
 
 /// The 16 bytes of an id, most significant first.

@@ -185,3 +185,19 @@ extension Match: WireValue {
         )
     }
 }
+
+extension CodebookFit {
+    func encode(into writer: inout PayloadWriter) {
+        writer.integer(recentRowCount)
+        writer.float(energyRatio)
+        writer.float(imbalanceRatio)
+    }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            recentRowCount: try reader.integer("recent rows"),
+            energyRatio: try reader.float("energy ratio"),
+            imbalanceRatio: try reader.float("imbalance ratio")
+        )
+    }
+}

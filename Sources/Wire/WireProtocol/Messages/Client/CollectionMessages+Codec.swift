@@ -76,6 +76,26 @@ extension CollectionDescription.Codebook: WireValue {
     }
 }
 
+extension CollectionDescription.CodebookStanding: WireValue {
+    package static var leastByteCount: Int { 25 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(origin.cause.rawValue)
+        writer.integer(origin.faceCount)
+        fit.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            origin: CodebookOrigin(
+                cause: try reader.enumeration("training cause"),
+                faceCount: try reader.integer("face count at training")
+            ),
+            fit: try CodebookFit(decoding: &reader)
+        )
+    }
+}
+
 extension CollectionDescription.Training: WireValue {
     package static var leastByteCount: Int { 33 }
 
@@ -96,7 +116,7 @@ extension CollectionDescription.Training: WireValue {
 
 extension CollectionDescription: WireMessage, WireValue {
     package static var type: MessageType { .collectionDescription }
-    package static var leastByteCount: Int { 47 }
+    package static var leastByteCount: Int { 48 }
     package var expectedByteCount: Int { 512 + shards.count * 88 }
 
     package func encode(into writer: inout PayloadWriter) {
@@ -104,6 +124,7 @@ extension CollectionDescription: WireMessage, WireValue {
         writer.array(shards)
         writer.integer(training.rawValue)
         writer.optional(codebook)
+        writer.optional(standing)
         writer.optional(trainingUnderWay)
     }
 
@@ -113,6 +134,7 @@ extension CollectionDescription: WireMessage, WireValue {
             shards: try reader.array("shards"),
             training: try reader.enumeration("training"),
             codebook: try reader.optional("codebook"),
+            standing: try reader.optional("codebook standing"),
             trainingUnderWay: try reader.optional("training under way")
         )
     }

@@ -114,6 +114,16 @@ package struct CollectionDescription: Hashable, Sendable {
         case trained = 2
     }
 
+    package struct CodebookStanding: Hashable, Sendable {
+        package var origin: CodebookOrigin
+        package var fit: CodebookFit
+
+        package init(origin: CodebookOrigin, fit: CodebookFit) {
+            self.origin = origin
+            self.fit = fit
+        }
+    }
+
     /// The training under way.
     package struct Training: Hashable, Sendable {
         /// Of the codebook that it makes.
@@ -132,6 +142,8 @@ package struct CollectionDescription: Hashable, Sendable {
     package var shards: [Shard]
     package var training: TrainingState
     package var codebook: Codebook?
+    /// Where the codebook comes from, and how well it fits what came after it; nil without one.
+    package var standing: CodebookStanding?
     /// Nil while no worker says that it trains.
     package var trainingUnderWay: Training?
 
@@ -140,12 +152,14 @@ package struct CollectionDescription: Hashable, Sendable {
         shards: [Shard],
         training: TrainingState,
         codebook: Codebook?,
+        standing: CodebookStanding? = nil,
         trainingUnderWay: Training? = nil
     ) {
         self.collection = collection
         self.shards = shards
         self.training = training
         self.codebook = codebook
+        self.standing = standing
         self.trainingUnderWay = trainingUnderWay
     }
 

@@ -28,6 +28,8 @@ package struct WorkerReport: Hashable, Sendable {
         package var olderGeneration: UInt32
         /// Its rows that wait to be coded again.
         package var olderRowCount: UInt64
+        /// Of the newest codebook to what came after it.
+        package var fit: CodebookFit
 
         package init(
             shard: ShardID,
@@ -40,7 +42,8 @@ package struct WorkerReport: Hashable, Sendable {
             diskByteCount: UInt64,
             generation: UInt32,
             olderGeneration: UInt32 = 0,
-            olderRowCount: UInt64 = 0
+            olderRowCount: UInt64 = 0,
+            fit: CodebookFit = .unknown
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -53,6 +56,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.generation = generation
             self.olderGeneration = olderGeneration
             self.olderRowCount = olderRowCount
+            self.fit = fit
         }
     }
 

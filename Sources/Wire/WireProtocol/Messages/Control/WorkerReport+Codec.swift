@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 85 }
+    package static var leastByteCount: Int { 101 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -12,6 +12,7 @@ extension WorkerReport.Replica: WireValue {
         writer.integer(generation)
         writer.integer(olderGeneration)
         writer.integer(olderRowCount)
+        fit.encode(into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -26,7 +27,8 @@ extension WorkerReport.Replica: WireValue {
             diskByteCount: try reader.integer("disk bytes"),
             generation: try reader.integer("generation"),
             olderGeneration: try reader.integer("older generation"),
-            olderRowCount: try reader.integer("rows of the older generation")
+            olderRowCount: try reader.integer("rows of the older generation"),
+            fit: try CodebookFit(decoding: &reader)
         )
     }
 }
