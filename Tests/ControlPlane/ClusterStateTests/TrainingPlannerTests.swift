@@ -200,8 +200,8 @@ struct TrainingPlannerTests {
 
     @Test(
         arguments: [
-            (faces: 50_000, lists: 1024, sample: 50_000), (faces: 160_000, lists: 1024, sample: 65_536),
-            (faces: 200_000, lists: 2048, sample: 92_160), (faces: 1_000_000, lists: 4096, sample: 184_320),
+            (faces: 50_000, lists: 512, sample: 50_000), (faces: 160_000, lists: 512, sample: 65_536),
+            (faces: 200_000, lists: 1024, sample: 65_536), (faces: 1_000_000, lists: 2048, sample: 92_160),
             (faces: 50_000_000, lists: 4096, sample: 184_320), (faces: 1500, lists: 32, sample: 1500),
         ] as [(faces: UInt64, lists: UInt32, sample: UInt32)]
     )

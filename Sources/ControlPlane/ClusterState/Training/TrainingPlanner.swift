@@ -241,7 +241,7 @@ struct TrainingSize: Hashable {
     let listCount: UInt32
     let sampleCount: UInt32
 
-    /// As many lists as five times the root of the faces, a power of two below: both ranking lists and scanning the
+    /// As many lists as two and a half times the root of the faces, a power of two below: both ranking lists and scanning the
     /// nearest of them then grow slower than the collection.
     init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
         let byteLimit = policy.sampleByteCount / UInt64(4 * dimension)
@@ -250,7 +250,7 @@ struct TrainingSize: Hashable {
         if policy.listCount > 0 {
             listCount = policy.listCount
         } else {
-            let wanted = min(5 * Double(faceCount).squareRoot(), Double(sampleLimit / Self.rowsPerList))
+            let wanted = min(2.5 * Double(faceCount).squareRoot(), Double(sampleLimit / Self.rowsPerList))
             let bounded = min(max(wanted, Self.listRange.lowerBound), Self.listRange.upperBound)
             listCount = 1 << UInt32(bounded.exponent)
         }

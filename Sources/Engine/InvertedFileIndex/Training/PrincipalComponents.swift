@@ -12,11 +12,17 @@ package struct PrincipalComponents {
 
     private static let blockRows = 4096
 
+    /// - Parameter rows: `[n × dimension]`.
+    package init(rows: [Float], dimension: Int) {
+        // Ended by nobody.
+        self.init(rows: rows, dimension: dimension) { _ in true }!
+    }
+
     /// - Parameters:
     ///   - rows: `[n × dimension]`.
     ///   - proceed: called between blocks of rows with the share of them that is done; false ends the work.
     /// - Returns: nil when `proceed` ended it.
-    package init?(rows: [Float], dimension: Int, proceed: (Float) -> Bool) {
+    init?(rows: [Float], dimension: Int, proceed: (Float) -> Bool) {
         let count = rows.count / dimension
         var sums = [Double](repeating: 0, count: dimension)
         for row in 0..<count {

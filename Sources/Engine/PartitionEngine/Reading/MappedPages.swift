@@ -8,17 +8,17 @@ enum MappedPages {
     /// `MADV_POPULATE_READ` (Linux 5.14): reads pages and maps them.
     private static let populateRead: Int32 = 22
 
-    /// Major faults of the calling thread so far: each waited for the disk.
+    /// Major faults (`RUSAGE_THREAD`) of the calling thread so far: each waited for the disk.
     static func majorFaultCount() -> Int {
         var usage = rusage()
-        guard unsafe getrusage(RUSAGE_THREAD, &usage) == 0 else { return 0 }
+        guard unsafe getrusage(__rusage_who_t(1), &usage) == 0 else { return 0 }
         return usage.ru_majflt
     }
 
     /// Pages of a range, and those of them in memory.
     static func residency(of range: UnsafeRawBufferPointer) -> (pages: Int, resident: Int) {
         guard let pages = unsafe pages(of: range) else { return (0, 0) }
-        let count = unsafe pages.count / pageByteCount
+        let count = pages.count / pageByteCount
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { flags in
             guard unsafe mincore(pages.baseAddress!, pages.count, flags.baseAddress!) == 0 else {
                 return (count, count)
@@ -42,7 +42,7 @@ enum MappedPages {
         // An older kernel: have it read, and touch every page.
         _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
         var sum: UInt8 = 0
-        for offset in stride(from: 0, to: unsafe pages.count, by: pageByteCount) { sum &+= unsafe pages[offset] }
+        for offset in stride(from: 0, to: pages.count, by: pageByteCount) { sum &+= unsafe pages[offset] }
         blackHole(sum)
     }
 
@@ -50,9 +50,9 @@ enum MappedPages {
     private static func blackHole(_ value: UInt8) {}
 
     private static func pages(of range: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
-        guard let base = unsafe range.baseAddress, unsafe !range.isEmpty else { return unsafe nil }
+        guard let base = range.baseAddress, unsafe !range.isEmpty else { return nil }
         let first = UInt(bitPattern: base) / UInt(pageByteCount) * UInt(pageByteCount)
-        let end = unsafe UInt(bitPattern: base) + UInt(range.count)
+        let end = UInt(bitPattern: base) + UInt(range.count)
         return unsafe UnsafeMutableRawBufferPointer(
             start: UnsafeMutableRawPointer(bitPattern: first),
             count: Int((end - first + UInt(pageByteCount) - 1) / UInt(pageByteCount)) * pageByteCount

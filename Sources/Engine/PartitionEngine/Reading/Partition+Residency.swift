@@ -34,7 +34,7 @@ extension Partition {
     package func residency() throws(PartitionError) -> PartitionResidency {
         do {
             return try environment.read { transaction in
-                let codes = unsafe try snapshot(transaction).runs.flatMap { unsafe $0.chunks }
+                let codes = try unsafe snapshot(transaction).generations.flatMap { unsafe $0.runs.flatMap { unsafe $0.chunks } }
                 let chunkCount = Int(try state(transaction).nextRow) / RowChunk.rowCount
                 let rows = try unsafe Self.spread(over: chunkCount).compactMap { chunk in
                     try unsafe transaction.value(of: tables.rows, key: UInt32(chunk))
@@ -56,7 +56,7 @@ extension Partition {
 
     private static func residentShare(_ ranges: [UnsafeRawBufferPointer]) -> Double {
         var (pages, resident) = (0, 0)
-        for range in unsafe ranges {
+        for unsafe range in unsafe ranges {
             let found = unsafe MappedPages.residency(of: range)
             pages += found.pages
             resident += found.resident
@@ -81,7 +81,7 @@ extension Partition {
             var chunk = 0
             while !shouldStop() {
                 let read = try environment.read { transaction in
-                    let codes = unsafe try snapshot(transaction).runs.flatMap { unsafe $0.chunks }
+                    let codes = try unsafe snapshot(transaction).generations.flatMap { unsafe $0.runs.flatMap { unsafe $0.chunks } }
                     return unsafe Self.populate(codes, from: &chunk)
                 }
                 if read == 0 { break }
@@ -96,7 +96,7 @@ extension Partition {
                     while row < end, byteCount < Self.prefaultStep {
                         if let bytes = try unsafe transaction.value(of: tables.rows, key: row) {
                             unsafe MappedPages.populate(bytes)
-                            byteCount += unsafe bytes.count
+                            byteCount += bytes.count
                         }
                         row += 1
                     }

@@ -18,8 +18,7 @@ struct SpectrumExperiment {
     init(_ faces: LabelledFaces, seed: UInt64) {
         self.faces = faces
         self.seed = seed
-        // Nobody ends it early.
-        components = PrincipalComponents(rows: faces.faces, dimension: faces.dimension) { _ in true }!
+        components = PrincipalComponents(rows: faces.faces, dimension: faces.dimension)
     }
 
     /// Components of equal energy that would have the same sum of squared energies.
