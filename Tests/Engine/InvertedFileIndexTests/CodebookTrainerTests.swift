@@ -136,7 +136,7 @@ struct CodebookTrainerTests {
         #expect(Set(told.map(\.stage)) == [.principalComponents, .centroids, .calibration])
         // Ten iterations over two blocks of rows, and blocks before and behind them.
         #expect(told.count { $0.stage == .centroids } >= 20)
-        #expect(told.count { $0.stage == .calibration } == 7)
+        #expect(told.count { $0.stage == .calibration } == 17)
     }
 
     /// A collection can be trained on whatever it holds.

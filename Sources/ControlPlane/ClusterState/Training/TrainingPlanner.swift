@@ -241,8 +241,8 @@ struct TrainingSize: Hashable {
     let listCount: UInt32
     let sampleCount: UInt32
 
-    /// As many lists as two and a half times the root of the faces, a power of two below: both ranking lists and scanning the
-    /// nearest of them then grow slower than the collection.
+    /// As many lists as two and a half times the root of the faces, a power of two below: both ranking lists and
+    /// scanning the nearest of them then grow slower than the collection.
     init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
         let byteLimit = policy.sampleByteCount / UInt64(4 * dimension)
         let sampleLimit = min(faceCount, UInt64(policy.sampleCount), byteLimit)

@@ -17,7 +17,7 @@ internal import VectorMath
 /// | 28 | 4 | energy share, float32 |
 /// | 32 | 4 | calibration curve count C |
 /// | 36 | 4 | points of each curve N |
-/// | 40 | C (8 + 16 N) | curves by rising similarity: least similarity, float32, probe count, then points: recall, visited share, float64 each |
+/// | 40 | C (8 + 16 N) | curves by rising similarity: its least, float32, probe count, N points |
 /// | … | 3 K | planes: segment, bit, bits of the segment's components, one byte each |
 /// | … | 24 | scan lines of the heads and the whole code: intercept, slope, deviation, float32 |
 /// | … | 4 D | mean |
@@ -26,6 +26,8 @@ internal import VectorMath
 /// | … | 4 L | list weights |
 /// | … | L min(P, 256) | centroids, int8, row-major |
 /// | … | 4 | CRC-32C of everything before |
+///
+/// A point is a recall and a visited share, float64 each.
 extension Codebook {
     private static let magic: UInt32 = 0x4b42_434d
     private static let newestFormat: UInt16 = 3

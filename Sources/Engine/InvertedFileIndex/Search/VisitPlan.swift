@@ -1,5 +1,5 @@
-/// How much of the lists the probes of a scan visit: in rounds, so that what the nearest lists give can rule out much of
-/// the rest.
+/// How much of the lists the probes of a scan visit: in rounds, so that what the nearest lists give can rule out much
+/// of the rest.
 package struct VisitPlan: Sendable {
     /// Parts of the first budget at which rounds end.
     static let roundEnds = [0.03, 0.15, 1]

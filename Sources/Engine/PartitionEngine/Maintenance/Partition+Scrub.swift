@@ -10,8 +10,8 @@ extension Partition {
     /// Chunks looked at in one step.
     private static let scrubChunkLimit = 64
 
-    /// Overwrites embeddings of deleted faces, and their roundings, with zeros in chunks where an eighth of the rows has
-    /// died since the last time, and removes chunks that are dead as a whole; whether there was anything to do.
+    /// Overwrites embeddings of deleted faces, and their roundings, with zeros in chunks where an eighth of the rows
+    /// has died since the last time, and removes chunks that are dead as a whole; whether there was anything to do.
     func scrub() throws -> Bool {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         return try environment.read { reading in

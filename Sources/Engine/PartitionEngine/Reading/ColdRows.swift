@@ -19,7 +19,7 @@ final class ColdRows: Sendable {
     /// Begins to read those of some rows that are not in memory.
     func readAhead(_ rows: UnsafeBufferPointer<UnsafeRawPointer?>, rowByteCount: Int) {
         var isAnyMissing = false
-        for unsafe row in unsafe rows {
+        for unsaferow in unsafe rows {
             let range = unsafe UnsafeRawBufferPointer(start: row, count: rowByteCount)
             let (pages, resident) = unsafe MappedPages.residency(of: range)
             if resident < pages {

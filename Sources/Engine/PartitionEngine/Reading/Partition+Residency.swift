@@ -34,7 +34,7 @@ extension Partition {
     package func residency() throws(PartitionError) -> PartitionResidency {
         do {
             return try environment.read { transaction in
-                let codes = try unsafe snapshot(transaction).generations.flatMap { unsafe $0.runs.flatMap { unsafe $0.chunks } }
+                let codes = try unsafe codeChunks(transaction)
                 let chunkCount = Int(try state(transaction).nextRow) / RowChunk.rowCount
                 let rows = try unsafe Self.spread(over: chunkCount).compactMap { chunk in
                     try unsafe transaction.value(of: tables.rows, key: UInt32(chunk))
@@ -49,6 +49,12 @@ extension Partition {
         }
     }
 
+    private func codeChunks(_ transaction: borrowing ReadTransaction) throws -> [UnsafeRawBufferPointer] {
+        try unsafe snapshot(transaction).generations.flatMap { generation in
+            unsafe generation.runs.flatMap { run in unsafe run.chunks }
+        }
+    }
+
     private static func spread(over count: Int) -> [Int] {
         count <= residencySample
             ? Array(0..<count) : (0..<residencySample).map { $0 * count / residencySample }
@@ -56,7 +62,7 @@ extension Partition {
 
     private static func residentShare(_ ranges: [UnsafeRawBufferPointer]) -> Double {
         var (pages, resident) = (0, 0)
-        for unsafe range in unsafe ranges {
+        for unsaferange in unsafe ranges {
             let found = unsafe MappedPages.residency(of: range)
             pages += found.pages
             resident += found.resident
@@ -81,7 +87,7 @@ extension Partition {
             var chunk = 0
             while !shouldStop() {
                 let read = try environment.read { transaction in
-                    let codes = try unsafe snapshot(transaction).generations.flatMap { unsafe $0.runs.flatMap { unsafe $0.chunks } }
+                    let codes = try unsafe codeChunks(transaction)
                     return unsafe Self.populate(codes, from: &chunk)
                 }
                 if read == 0 { break }

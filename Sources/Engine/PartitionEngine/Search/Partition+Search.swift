@@ -5,8 +5,9 @@ internal import PartitionStore
 extension Partition {
     /// Finds the best matches of every probe on the commit that is newest when it begins.
     ///
-    /// Runs on its caller's thread, and on idle ones of the team; any number of searches may run at once. Similarities are inner products of the
-    /// probe and the stored embedding, one order of summation whatever the effort; equal ones rank by face id.
+    /// Runs on its caller's thread, and on idle ones of the team; any number of searches may run at once. Similarities
+    /// are inner products of the probe and the stored embedding, one order of summation whatever the effort; equal ones
+    /// rank by face id.
     ///
     /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
     ///   `facesAnswered` says how much that was.

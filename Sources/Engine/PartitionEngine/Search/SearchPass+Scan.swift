@@ -86,8 +86,8 @@ extension SearchPass {
     /// A share of 1 takes the lists that were empty in the sample as well.
     private static func budget(forShare share: Double) -> Double { share >= 1 ? .infinity : share }
 
-    /// How many of the best rows of the whole collection are to be expected in this part of a share of the rows here, and
-    /// two standard deviations more.
+    /// How many of the best rows of the whole collection are to be expected in this part of a share of the rows here,
+    /// and two standard deviations more.
     private func expected(of count: Int, in rowShare: Double) -> Int {
         let expected = Double(count) * plan.search.collectionShare * rowShare / Double(part.slice.count)
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))

@@ -72,8 +72,8 @@ package struct CollectionDescription: Hashable, Sendable {
         package var sampleCount: UInt32
         /// Searches that the calibration was measured with.
         package var calibrationProbeCount: UInt32
-        /// Rows to visit (share of the collection, 0…1) for each recall target of mates at or above a similarity; ascending
-        /// by similarity, then by target.
+        /// Rows to visit (share of the collection, 0…1) for each recall target of mates at or above a similarity;
+        /// ascending by similarity, then by target.
         package var calibration: [CalibrationPoint]
 
         package init(

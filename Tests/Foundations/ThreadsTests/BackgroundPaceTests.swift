@@ -1,5 +1,5 @@
 import Testing
-import WorkerService
+import Threads
 
 struct BackgroundPaceTests {
     @Test(arguments: [(100, 0), (50, 300), (25, 900), (1, 29_700)])
