@@ -19,8 +19,8 @@ final class ColdRows: Sendable {
     /// Begins to read those of some rows that are not in memory.
     func readAhead(_ rows: UnsafeBufferPointer<UnsafeRawPointer?>, rowByteCount: Int) {
         var isAnyMissing = false
-        for unsaferow in unsafe rows {
-            let range = unsafe UnsafeRawBufferPointer(start: row, count: rowByteCount)
+        for index in rows.indices {
+            let range = unsafe UnsafeRawBufferPointer(start: rows[index], count: rowByteCount)
             let (pages, resident) = unsafe MappedPages.residency(of: range)
             if resident < pages {
                 isAnyMissing = true

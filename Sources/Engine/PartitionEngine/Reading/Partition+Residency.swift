@@ -62,8 +62,8 @@ extension Partition {
 
     private static func residentShare(_ ranges: [UnsafeRawBufferPointer]) -> Double {
         var (pages, resident) = (0, 0)
-        for unsaferange in unsafe ranges {
-            let found = unsafe MappedPages.residency(of: range)
+        for index in unsafe ranges.indices {
+            let found = unsafe MappedPages.residency(of: ranges[index])
             pages += found.pages
             resident += found.resident
         }
