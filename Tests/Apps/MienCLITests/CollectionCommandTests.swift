@@ -233,9 +233,9 @@ import WireProtocol
                     cluster 00000000-0000-0001-0000-000000000001
                     coordinator 0.0.0, up 3 min 20 s, epoch 3
 
-                    worker          state  replicas  faces  disk  memory  kernels
-                    127.0.0.1:7401  live          0      0   0 B  64 MiB  avx2
-                    127.0.0.1:7402  live          0      0   0 B  64 MiB  avx2
+                    worker          state  replicas  faces  disk  memory  warm codes  warm rows  kernels
+                    127.0.0.1:7401  live          0      0   0 B  64 MiB      75.0 %          -  avx2
+                    127.0.0.1:7402  live          0      0   0 B  64 MiB      75.0 %          -  avx2
 
                     collection  faces  shards  dimension  model   index
                     people          0       2         64  toy-64  not needed yet

@@ -286,6 +286,7 @@ final class ToyCluster: RequestHandler {
                     replicas: [],
                     trainings: [],
                     residentByteCount: 64 << 20,
+                    mapped: MappedMemory(codeByteCount: 4 << 20, residentCodeByteCount: 3 << 20),
                     freeDiskByteCount: 1 << 40,
                     kernelLevel: "avx2"
                 )

@@ -146,6 +146,12 @@ enum MessageSamples {
             .init(collection: collectionID, generation: 1, isFinished: true, failure: "the sample was too small"),
         ],
         residentByteCount: 1 << 28,
+        mapped: MappedMemory(
+            codeByteCount: 1 << 20,
+            residentCodeByteCount: 3 << 18,
+            rowByteCount: 1 << 23,
+            residentRowByteCount: 1 << 21
+        ),
         freeDiskByteCount: 1 << 40,
         kernelLevel: "avx512"
     )
