@@ -16,17 +16,8 @@ final class ColdRows: Sendable {
     /// A search has waited for the disk.
     func noteWait() { left.store(Self.attention, ordering: .relaxed) }
 
-    /// Begins to read those of some rows that are not in memory.
-    func readAhead(_ rows: UnsafeBufferPointer<UnsafeRawPointer?>, rowByteCount: Int) {
-        var isAnyMissing = false
-        for index in rows.indices {
-            let range = unsafe UnsafeRawBufferPointer(start: rows[index], count: rowByteCount)
-            let (pages, resident) = unsafe MappedPages.residency(of: range)
-            if resident < pages {
-                isAnyMissing = true
-                unsafe MappedPages.readAhead(range)
-            }
-        }
+    /// Rows have been asked about, and those that were missing are being read.
+    func noteReading(isAnyMissing: Bool) {
         if isAnyMissing { noteWait() } else { left.subtract(1, ordering: .relaxed) }
     }
 }

@@ -49,6 +49,33 @@ struct RowReader {
         return try unsafe TailRows.row(row, shape: shape, tables, transaction).baseAddress
     }
 
+    /// Begins to read those of some rows that are not in memory, and does not wait for them: a row of a chunk that was
+    /// verified before, else the whole chunk, which its first touch verifies. Whether any was missing.
+    func readAhead(_ rowIDs: [UInt32], _ transaction: borrowing ReadTransaction) throws -> Bool {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        var isAnyMissing = false
+        for row in rowIDs where row < sealedRow {
+            let chunk = row / rowsPerChunk
+            let range: UnsafeRawBufferPointer
+            if let known = unsafe addresses[Int(chunk)] {
+                unsafe range = UnsafeRawBufferPointer(
+                    start: known + Int(row % rowsPerChunk) * shape.rowByteCount,
+                    count: shape.rowByteCount
+                )
+            } else if let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) {
+                unsafe range = unsafe bytes
+            } else {
+                continue
+            }
+            let (pages, resident) = unsafe MappedPages.residency(of: range)
+            if resident < pages {
+                isAnyMissing = true
+                unsafe MappedPages.readAhead(range)
+            }
+        }
+        return isAnyMissing
+    }
+
     /// The row as float32: `[dimension]`; nil when its chunk is gone.
     func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
         guard let bytes = try unsafe self.row(row, transaction) else { return nil }

@@ -34,18 +34,15 @@ extension SearchPass {
         let floor = parameters.threshold ?? -.infinity
         // Read once: within the loop, each use of a member of `self` would be a copy.
         let rows = plan.rows
+        if partition.coldRows.isAttentive {
+            partition.coldRows.noteReading(isAnyMissing: try rows.readAhead(rowIDs, transaction))
+        }
         try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
             for (index, row) in rowIDs.enumerated() {
                 guard let pointer = try unsafe rows.row(row, transaction) else {
                     throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
                 }
                 unsafe pointers[index] = unsafe pointer
-            }
-            if partition.coldRows.isAttentive {
-                unsafe partition.coldRows.readAhead(
-                    UnsafeBufferPointer(pointers),
-                    rowByteCount: rows.shape.rowByteCount
-                )
             }
             unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rowIDs.count) { similarities in
                 unsafe probes.row(probe).withUnsafeBufferPointer { probe in
