@@ -5,14 +5,20 @@ package struct PartitionOptions: Sendable {
     package var foldRowCount = 2048
     /// The same when nothing waits to be written.
     package var idleFoldRowCount = 128
-    /// Most rows of one fold.
-    package var foldRowLimit = 32_768
+    /// Most rows of one fold. Coding takes some 50 to 100 µs a row, and nothing is written meanwhile.
+    package var foldRowLimit = 2048
+    /// Runs from which on they are merged before more rows are folded.
+    package var foldRunLimit = 64
     /// Most rows of one step of coding rows of an older codebook again.
     package var recodeRowLimit = 16_384
     /// A run is merged with the younger ones when it has at most this many times their rows together; 0 merges nothing.
     package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.
     package var compactionDeadShare = 0.2
+    /// Share of dead rows from which a chunk of stored rows is emptied: its live rows move to new ones.
+    package var evacuationDeadShare = 0.5
+    /// Rows moved in one step: what the write lane does in tens of milliseconds.
+    package var evacuationRowLimit = 512
     /// Candidates of the whole collection per probe that are kept to have their stored embeddings compared: this many,
     /// and a multiple of k. That is for `recall`; other efforts keep four times as many.
     package var candidateFloor = 24

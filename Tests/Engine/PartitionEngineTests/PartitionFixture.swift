@@ -9,6 +9,8 @@ final class PartitionFixture {
     var options: PartitionOptions
     private(set) var partition: Partition
     private var keyNumber: UInt64 = 0
+    /// Steps of maintenance that moved rows to new chunks: nothing else there makes rows fresh.
+    private(set) var evacuationCount = 0
 
     let directory: String
 
@@ -98,11 +100,19 @@ final class PartitionFixture {
         return try partition.search(search, team: team, shouldStop: shouldStop)
     }
 
+    /// One step; whether another may be worth while.
+    func maintain(now: Timestamp) throws -> Bool {
+        let freshCount = try partition.statistics().freshCount
+        let hasMore = try partition.maintain(now: now)
+        if try partition.statistics().freshCount > freshCount { evacuationCount += 1 }
+        return hasMore
+    }
+
     /// Maintains until nothing is left to do; the number of steps that did something.
     @discardableResult
     func settle(now: Timestamp = Timestamp(milliseconds: 0)) throws -> Int {
         var steps = 0
-        while try partition.maintain(now: now) {
+        while try maintain(now: now) {
             steps += 1
             precondition(steps < 10_000, "maintenance does not end")
         }
@@ -117,6 +127,7 @@ extension PartitionOptions {
         options.foldRowCount = 128
         options.foldRowLimit = 256
         options.mergeRatio = 1
+        options.evacuationRowLimit = 96
         options.keptFilterRecordCount = 30
         options.mapByteCount = 1 << 30
         options.minimumFreeByteCount = 0

@@ -32,6 +32,7 @@ struct PartitionModelTests {
             try play.check("seed \(testSeed), step \(step): \(play.lastAction)")
         }
         #expect(play.hasSeen.isSuperset(of: ["enrol", "delete", "settle", "reopen", "resend", "later"]))
+        #expect(play.fixture.evacuationCount > 0)
     }
 }
 
@@ -39,7 +40,7 @@ struct PartitionModelTests {
 private struct Play {
     private static let idCount = 700
 
-    private let fixture: PartitionFixture
+    let fixture: PartitionFixture
     private var model: PartitionModel
     private var source: FaceSource
     private var known: [[Float]] = []
@@ -78,7 +79,7 @@ private struct Play {
         case 72..<84:
             lastAction = "maintain"
             model.expire(now: now)
-            _ = try fixture.partition.maintain(now: now)
+            _ = try fixture.maintain(now: now)
         case 84..<90:
             lastAction = "settle"
             model.expire(now: now)

@@ -6,8 +6,8 @@ internal import Synchronization
 
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
-    /// merges runs, rewrites a run with many dead rows, overwrites dead embeddings, rounds the rows of a partition that
-    /// came without roundings.
+    /// merges runs, rewrites a run with many dead rows, empties chunks of mostly dead rows, overwrites dead embeddings,
+    /// rounds the rows of a partition that came without roundings.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
@@ -15,9 +15,18 @@ extension Partition {
     package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
         do {
             if try removeExpired(now: now) { return true }
-            if let codebook = codebooks.withLock({ $0.newest }) {
-                if try fold(codebook, isIdle: isIdle) { return true }
+            let codebook = codebooks.withLock { $0.newest }
+            if let codebook {
+                if try hasManyRuns(), try mergeRuns(codebook) { return true }
+                if try fold(codebook, leastRowCount: options.foldRowCount) { return true }
                 if try mergeRuns(codebook) { return true }
+            }
+            if try evacuate() { return true }
+            // Last, so that rows that move are folded many at a time.
+            if isIdle, let codebook,
+                try fold(codebook, leastRowCount: min(options.idleFoldRowCount, options.foldRowCount))
+            {
+                return true
             }
             if try scrub() { return true }
             return try roundRows()
@@ -106,17 +115,18 @@ extension Partition {
         return true
     }
 
+    /// Whether folds have left so many runs that merging them comes before the next: a short run takes several times
+    /// the room of its codes, because each list begins at a whole group.
+    private func hasManyRuns() throws -> Bool {
+        try environment.read { try $0.count(of: tables.runs) >= options.foldRunLimit }
+    }
+
     /// Turns the oldest fresh rows of full chunks into a run.
-    private func fold(_ codebook: Codebook, isIdle: Bool) throws -> Bool {
+    private func fold(_ codebook: Codebook, leastRowCount: Int) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
-            guard
-                rows.sealedRow - min(before.foldedRow, rows.sealedRow)
-                    >= UInt32(isIdle ? min(options.idleFoldRowCount, options.foldRowCount) : options.foldRowCount)
-            else {
-                return false
-            }
+            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) >= UInt32(leastRowCount) else { return false }
             let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))
             let end = min(rows.sealedRow, before.foldedRow + limit)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])

@@ -13,7 +13,8 @@ extension Partition {
         try environment.read { reading in
             let before = try state(reading)
             let runs = try snapshot(reading).runs(ofGeneration: codebook.generation)
-            let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
+            let tombstones = try tombstones(reading, rowCount: before.nextRow)
+            let liveness = RowLiveness(tombstones, hidden: [])
             let planner = MergePlanner(
                 ratio: options.mergeRatio,
                 deadShare: options.compactionDeadShare
@@ -23,8 +24,7 @@ extension Partition {
                     let manifest = run.manifest
                     let live =
                         before.tombstoneCount == 0
-                        ? Int(manifest.rowCount)
-                        : (manifest.firstRow..<manifest.endRow).reduce(0) { $0 + (liveness.isLive($1) ? 1 : 0) }
+                        ? Int(manifest.rowCount) : tombstones.liveCount(in: manifest.firstRow..<manifest.endRow)
                     return MergePlanner.Run(
                         run: manifest.run,
                         firstRow: manifest.firstRow,

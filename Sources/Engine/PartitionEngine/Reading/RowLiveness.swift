@@ -29,6 +29,25 @@ final class Tombstones: @unchecked Sendable {
         unsafe self.pieces = unsafe pieces
         isEmpty = unsafe pieces.allSatisfy { unsafe $0 == nil }
     }
+
+    /// Dead rows of a chunk of stored rows.
+    func deadCount(inChunk chunk: UInt32) -> Int {
+        let first = Int(chunk) * RowChunk.rowCount
+        guard let bytes = unsafe pieces[first / TombstonePiece.rowCount] else { return 0 }
+        return unsafe TombstonePiece.deadCount(
+            bytes,
+            first: first % TombstonePiece.rowCount,
+            count: RowChunk.rowCount
+        )
+    }
+
+    /// Live rows of whole chunks.
+    func liveCount(in rows: Range<UInt32>) -> Int {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        return (rows.lowerBound / rowsPerChunk..<rows.upperBound / rowsPerChunk).reduce(0) {
+            $0 + RowChunk.rowCount - deadCount(inChunk: $1)
+        }
+    }
 }
 
 extension Partition {

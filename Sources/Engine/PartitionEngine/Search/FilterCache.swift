@@ -3,9 +3,9 @@ internal import Synchronization
 
 /// The rows that pass the filters searched with lately, where finding them took a while.
 ///
-/// A row's metadata never changes: a face that is replaced gets a new row. So what one commit's rows were found to be
-/// holds in every later commit, and a later search only looks at the rows that have come since. Rows that died since
-/// stay in the set; tombstones keep them out.
+/// A row's metadata never changes: a face that is replaced gets a new row, and so does one whose chunk is emptied. What
+/// one commit's rows were found to be holds in every later commit, and a later search only looks at the rows that have
+/// come since. Rows that died since stay in the set; tombstones keep them out.
 final class FilterCache: Sendable {
     /// Filters kept. One takes a bit for each row: 16 take 2 MB for a million.
     private static let capacity = 16

@@ -35,6 +35,24 @@ struct RowAppender {
                 }
             }
         }
+        try writeChunkIfFull(tables, transaction)
+    }
+
+    /// - Parameter stored: a row as it is stored already; the same bits are stored again.
+    mutating func append(
+        stored: UnsafeRawBufferPointer,
+        _ tables: PartitionTables,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        precondition(stored.count == shape.rowByteCount, "a row has one size")
+        unsafe pending.append(contentsOf: stored)
+        try writeChunkIfFull(tables, transaction)
+    }
+
+    private mutating func writeChunkIfFull(
+        _ tables: PartitionTables,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
         if (Int(firstPendingRow) % RowChunk.rowCount) + pending.count / shape.rowByteCount == RowChunk.rowCount {
             try writeChunk(tables, transaction)
         }

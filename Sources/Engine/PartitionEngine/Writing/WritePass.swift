@@ -60,9 +60,7 @@ struct WritePass {
                 continue
             }
             outcomes.append(try remove(face.id, isNewLikely: true, transaction) ? .replaced : .accepted)
-            let row = state.nextRow
-            guard row < .max - UInt32(RowChunk.rowCount) else { throw PartitionError.rowIDsExhausted }
-            state.nextRow += 1
+            let row = try takeRow()
             state.faceCount += 1
             try rows.append(embeddings.row(position), tables, transaction)
             let record = FaceRecord(
@@ -70,16 +68,69 @@ struct WritePass {
                 version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
                 metadata: face.metadata
             )
-            try transaction.put(tables.faces, key: face.id, value: record.encoded(for: face.id))
-            try unsafe face.id.withKeyBytes { bytes in
-                try unsafe transaction.put(tables.rowFaces, key: row, value: bytes, options: .append)
-            }
-            if let expires = face.metadata.expires {
-                try transaction.put(tables.byExpiry, key: ExpiryKey(expires: expires, row: row), value: [])
-            }
-            try tables.list(row, of: face.metadata, transaction)
+            try enter(record, of: face.id, transaction)
         }
         return outcomes
+    }
+
+    /// Gives a live row's face a new row with the same bits; the old one is dead from then on.
+    ///
+    /// That is no write: the face, its version and the sequence stay what they are.
+    /// - Parameter stored: the row's bytes, verified.
+    mutating func move(
+        _ row: UInt32,
+        stored: UnsafeRawBufferPointer,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        guard let key = try unsafe transaction.reading.value(of: tables.rowFaces, key: row),
+            let face = unsafe FaceID(keyBytes: key)
+        else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
+        guard let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face) else {
+            throw PartitionStoreError.missing(table: "faces", key: face.high)
+        }
+        var record = try unsafe FaceRecord(bytes: bytes, face: face)
+        guard record.row == row else {
+            throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
+        }
+        try leave(record, transaction)
+        record.row = try takeRow()
+        try unsafe rows.append(stored: stored, tables, transaction)
+        try enter(record, of: face, transaction)
+    }
+
+    private mutating func takeRow() throws -> UInt32 {
+        let row = state.nextRow
+        guard row < .max - UInt32(RowChunk.rowCount) else { throw PartitionError.rowIDsExhausted }
+        state.nextRow += 1
+        return row
+    }
+
+    /// Writes a face's record and lists its row, the newest one.
+    private func enter(
+        _ record: FaceRecord,
+        of face: FaceID,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        try transaction.put(tables.faces, key: face, value: record.encoded(for: face))
+        try unsafe face.withKeyBytes { bytes in
+            try unsafe transaction.put(tables.rowFaces, key: record.row, value: bytes, options: .append)
+        }
+        if let expires = record.metadata.expires {
+            try transaction.put(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row), value: [])
+        }
+        try tables.list(record.row, of: record.metadata, transaction)
+    }
+
+    /// Takes a face's row out of every list and marks it dead; the face's record stays.
+    private mutating func leave(_ record: FaceRecord, _ transaction: borrowing WriteTransaction) throws {
+        try transaction.delete(tables.rowFaces, key: record.row)
+        if let expires = record.metadata.expires {
+            try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
+        }
+        try tables.unlist(record.row, of: record.metadata, transaction)
+        let rowsPerPiece = UInt32(TombstonePiece.rowCount)
+        dead[record.row / rowsPerPiece, default: []].append(Int(record.row % rowsPerPiece))
+        state.tombstoneCount += 1
     }
 
     /// Removes a face; whether it was there.
@@ -97,15 +148,8 @@ struct WritePass {
         guard let bytes = unsafe stored else { return false }
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
         try transaction.delete(tables.faces, key: id)
-        try transaction.delete(tables.rowFaces, key: record.row)
-        if let expires = record.metadata.expires {
-            try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
-        }
-        try tables.unlist(record.row, of: record.metadata, transaction)
-        let rowsPerPiece = UInt32(TombstonePiece.rowCount)
-        dead[record.row / rowsPerPiece, default: []].append(Int(record.row % rowsPerPiece))
+        try leave(record, transaction)
         state.faceCount -= 1
-        state.tombstoneCount += 1
         return true
     }
 

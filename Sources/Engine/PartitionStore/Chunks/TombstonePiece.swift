@@ -26,6 +26,13 @@ package enum TombstonePiece {
         unsafe bytes[8 + row / 8] & 1 << UInt8(row % 8) != 0
     }
 
+    /// Dead rows among the piece's rows `first` to `first + count − 1`; both are multiples of 64.
+    package static func deadCount(_ bytes: UnsafeRawBufferPointer, first: Int, count: Int) -> Int {
+        stride(from: first / 8, to: (first + count) / 8, by: 8).reduce(0) { sum, byte in
+            unsafe sum + bytes.loadUnaligned(fromByteOffset: 8 + byte, as: UInt64.self).nonzeroBitCount
+        }
+    }
+
     /// The piece with more dead rows.
     ///
     /// - Parameter bytes: the stored piece, which is verified; nil for one without dead rows.
