@@ -14,7 +14,8 @@ struct PartitionResidencyTests {
     }
 
     @Test func nothingIsWhollyInMemory() throws {
-        #expect(try PartitionFixture().partition.residency() == PartitionResidency(codes: 1, rows: 1))
+        let fixture = try PartitionFixture()
+        #expect(try fixture.partition.residency() == PartitionResidency(codes: 1, rows: 1))
     }
 
     @Test func whatHasJustBeenWrittenIsInMemory() throws {
