@@ -26,8 +26,8 @@ package struct PartitionOptions: Sendable {
     /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter
     /// are compared one by one instead of a scan when that is less work.
     package var scatteredRowCost = 20.0
-    /// Work that is worth another thread, in codes scanned: some 200 µs, where a wake-up takes 50. A search is divided
-    /// into parts of at least that much.
+    /// Work that is worth another thread, in codes scanned: a millisecond for one probe, a quarter of that in a photo,
+    /// where a wake-up takes 50 µs. A search is divided into parts of at least that much.
     package var leastPartWork = 200_000.0
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a
     /// millisecond.
