@@ -1,5 +1,3 @@
-import Glibc
-
 /// Keeps a long computation to its share of one processor: it rests between steps, in proportion to the processor time
 /// that they took.
 package struct BackgroundPace: Sendable {
@@ -32,20 +30,5 @@ package struct BackgroundPace: Sendable {
         }
         restedAt = ThreadTime.now
         return shouldStop()
-    }
-}
-
-/// The calling thread's processor time and sleep.
-private enum ThreadTime {
-    static var now: Duration {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-    }
-
-    static func sleep(for duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
-        unsafe nanosleep(&time, nil)
     }
 }

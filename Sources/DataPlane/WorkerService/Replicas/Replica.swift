@@ -1,6 +1,5 @@
 import ClusterModel
 import FaceModel
-import Glibc
 import Logging
 import PartitionEngine
 import Synchronization
@@ -262,47 +261,6 @@ final class Replica: Sendable {
             _ = try self.check(epoch, against: state)
             state.queue.append(installation)
         }
-    }
-
-    // MARK: Memory
-
-    /// Bytes read into memory in a second after a partition has been opened: searches need the disk as well.
-    private static let prefaultRate = 256 << 20
-
-    /// Reads what the policy names into memory, until that is done or readers should leave.
-    func prefault() {
-        let outcome = Result { () throws(WireStatus) in
-            try read(under: record.epoch) { (partition, isFenced) throws(PartitionError) in
-                try partition.prefault(
-                    options.prefault,
-                    pause: { Self.sleep(.seconds(1) * (Double($0) / Double(Self.prefaultRate))) },
-                    shouldStop: isFenced
-                )
-            }
-        }
-        if case .failure(let status) = outcome {
-            logger.warning("a replica was not read into memory", metadata: ["reason": "\(status.message)"])
-        }
-    }
-
-    private static func sleep(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
-        unsafe nanosleep(&time, nil)
-    }
-
-    /// How much of the partition is in memory; nothing while it is away.
-    func mappedMemory() -> MappedMemory {
-        let found = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
-            (residency: try partition.residency(), statistics: try partition.statistics())
-        }
-        guard let found else { return MappedMemory() }
-        return MappedMemory(
-            codeByteCount: found.statistics.codeByteCount,
-            residentCodeByteCount: UInt64(found.residency.codes * Double(found.statistics.codeByteCount)),
-            rowByteCount: found.statistics.rowByteCount,
-            residentRowByteCount: UInt64(found.residency.rows * Double(found.statistics.rowByteCount))
-        )
     }
 
     // MARK: Report

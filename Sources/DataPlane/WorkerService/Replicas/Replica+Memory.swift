@@ -1,0 +1,41 @@
+import ClusterModel
+import Logging
+import PartitionEngine
+import Threads
+import WireProtocol
+
+/// What of the replica is in memory, and reading what is not before searches ask for it.
+extension Replica {
+    /// Bytes read into memory in a second after a partition has been opened: searches need the disk as well.
+    private static let prefaultRate = 256 << 20
+
+    /// Reads what the policy names into memory, until that is done or readers should leave.
+    func prefault() {
+        let outcome = Result { () throws(WireStatus) in
+            try read(under: record.epoch) { (partition, isFenced) throws(PartitionError) in
+                try partition.prefault(
+                    options.prefault,
+                    pause: { ThreadTime.sleep(for: .seconds(1) * (Double($0) / Double(Self.prefaultRate))) },
+                    shouldStop: isFenced
+                )
+            }
+        }
+        if case .failure(let status) = outcome {
+            logger.warning("a replica was not read into memory", metadata: ["reason": "\(status.message)"])
+        }
+    }
+
+    /// How much of the partition is in memory; nothing while it is away.
+    func mappedMemory() -> MappedMemory {
+        let found = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
+            (residency: try partition.residency(), statistics: try partition.statistics())
+        }
+        guard let found else { return MappedMemory() }
+        return MappedMemory(
+            codeByteCount: found.statistics.codeByteCount,
+            residentCodeByteCount: UInt64(found.residency.codes * Double(found.statistics.codeByteCount)),
+            rowByteCount: found.statistics.rowByteCount,
+            residentRowByteCount: UInt64(found.residency.rows * Double(found.statistics.rowByteCount))
+        )
+    }
+}
