@@ -16,7 +16,7 @@ extension Integration {
                     stage,
                     workers: 2,
                     coordinatorSettings: [
-                        // Not before all are there: those that come later may fit less well, and bring a second codebook.
+                        // Not before all are there: those that come later may fit less well, and bring a second one.
                         "coordinator.training.min_faces=\(Self.faceCount)", "coordinator.training.sample=8000",
                     ]
                 )
