@@ -1,4 +1,3 @@
-internal import Checksum
 internal import VectorMath
 
 /// One value of the `codes` table: 1024 slots of packed codes, laid out as `vector_kernels.h` says.
@@ -23,7 +22,7 @@ package struct CodeChunk {
     package static let slotCount = 1024
     /// Bytes of one head.
     package static let headByteCount = 16 * slotCount
-    package static let headerByteCount = 48
+    package static let headerByteCount = ChunkHeader.byteCount
     private static let magic: UInt32 = 0x444f_434d
     private static let layout: UInt16 = 2
 
@@ -65,17 +64,11 @@ package struct CodeChunk {
 
     /// Checks magic, place and checksum.
     package func verify(_ key: CodeChunkKey) throws(PartitionStoreError) {
-        let stored = unsafe bytes.loadUnaligned(fromByteOffset: 44, as: UInt32.self)
-        guard unsafe Self.checksum(bytes) == UInt32(littleEndian: stored) else {
-            throw .checksumMismatch(table: "codes", key: key.number)
-        }
-        func word(_ offset: Int) -> UInt32 {
-            unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        }
-        guard word(0) == Self.magic, word(4) == UInt32(Self.layout) | UInt32(planeCount) << 16,
-            word(12) == key.run, word(16) == key.chunk
-        else { throw .malformed(table: "codes", reason: "a chunk that belongs elsewhere") }
+        let header = [Self.magic, Self.shape(planeCount: planeCount), nil, key.run, key.chunk]
+        try unsafe ChunkHeader.verify(bytes, header, table: "codes", key: key.number)
     }
+
+    private static func shape(planeCount: Int) -> UInt32 { UInt32(layout) | UInt32(planeCount) << 16 }
 
     /// Packs row-major codes into the slots of a chunk, the last of which may be without a row, and seals it.
     ///
@@ -95,7 +88,6 @@ package struct CodeChunk {
         precondition(bytes.count == byteCount(planeCount: planeCount), "a chunk has one size")
         precondition(codes.count == slotCount * planeCount * VectorKernels.planeByteCount, "a code for each slot")
         let start = unsafe bytes.baseAddress!.assumingMemoryBound(to: UInt8.self)
-        unsafe start.initialize(repeating: 0, count: headerByteCount)
         unsafe codes.withUnsafeBufferPointer { codes in
             let rowCodes = unsafe (0..<slotCount).map { slot in
                 unsafe Optional(codes.baseAddress! + slot * planeCount * VectorKernels.planeByteCount)
@@ -116,21 +108,9 @@ package struct CodeChunk {
                 }
             }
         }
-        func store(_ value: some FixedWidthInteger, _ offset: Int) {
-            unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
-        }
-        store(magic, 0)
-        store(layout, 4)
-        store(UInt16(planeCount), 6)
-        store(generation, 8)
-        store(key.run, 12)
-        store(key.chunk, 16)
-        store(UInt32(slotsInUse), 20)
-        store(unsafe checksum(UnsafeRawBufferPointer(bytes)), 44)
-    }
-
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        let head = unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<44]))
-        return unsafe CRC32C.extend(head, with: UnsafeRawBufferPointer(rebasing: bytes[headerByteCount...]))
+        unsafe ChunkHeader.seal(
+            bytes,
+            [magic, shape(planeCount: planeCount), generation, key.run, key.chunk, UInt32(slotsInUse)]
+        )
     }
 }

@@ -1,5 +1,3 @@
-internal import Checksum
-
 /// One value of the `roundedRows` table: the 128 embeddings of a row chunk, rounded to int8.
 ///
 /// | offset | bytes | field |
@@ -20,7 +18,7 @@ internal import Checksum
 @safe
 package struct RoundedRowChunk {
     package static let rowCount = RowChunk.rowCount
-    private static let headerByteCount = 48
+    private static let headerByteCount = ChunkHeader.byteCount
     private static let magic: UInt32 = 0x444e_524d
     private static let layout: UInt16 = 1
 
@@ -66,16 +64,8 @@ package struct RoundedRowChunk {
 
     /// Checks magic, place, shape and checksum.
     package func verify(chunk: UInt32) throws(PartitionStoreError) {
-        let stored = unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 44, as: UInt32.self))
-        guard unsafe Self.checksum(bytes) == stored else {
-            throw .checksumMismatch(table: "roundedRows", key: UInt64(chunk))
-        }
-        func word(_ offset: Int) -> UInt32 {
-            unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        }
-        guard word(0) == Self.magic, word(4) == UInt32(Self.layout) | UInt32(Self.rowCount) << 16,
-            word(8) == UInt32(dimension), word(12) == chunk
-        else { throw .malformed(table: "roundedRows", reason: "a chunk that belongs elsewhere") }
+        let header = Self.header(dimension: dimension, chunk: chunk)
+        try unsafe ChunkHeader.verify(bytes, header, table: "roundedRows", key: UInt64(chunk))
     }
 
     /// Fills and seals a chunk.
@@ -102,7 +92,7 @@ package struct RoundedRowChunk {
             rebasing: bytes[headerByteCount..<headerByteCount + rowCount * dimension]
         )
         unsafe fill(rows.bindMemory(to: Int8.self), floats(0), floats(1), floats(2))
-        unsafe seal(bytes, dimension: dimension, chunk: chunk)
+        unsafe ChunkHeader.seal(bytes, header(dimension: dimension, chunk: chunk))
     }
 
     /// Overwrites some rows of a chunk, and what is known of them, with zeros, and seals it again.
@@ -122,7 +112,7 @@ package struct RoundedRowChunk {
                 unsafe bytes.storeBytes(of: 0, toByteOffset: place, as: Float.self)
             }
         }
-        unsafe seal(bytes, dimension: dimension, chunk: chunk)
+        unsafe ChunkHeader.seal(bytes, header(dimension: dimension, chunk: chunk))
     }
 
     private static let floatsByteCount = rowCount * MemoryLayout<Float>.size
@@ -131,21 +121,7 @@ package struct RoundedRowChunk {
         headerByteCount + rowCount * dimension + array * floatsByteCount
     }
 
-    private static func seal(_ bytes: UnsafeMutableRawBufferPointer, dimension: Int, chunk: UInt32) {
-        func store(_ value: some FixedWidthInteger, _ offset: Int) {
-            unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
-        }
-        store(magic, 0)
-        store(layout, 4)
-        store(UInt16(rowCount), 6)
-        store(UInt32(dimension), 8)
-        store(chunk, 12)
-        for offset in stride(from: 16, to: 44, by: 4) { store(UInt32(0), offset) }
-        store(unsafe checksum(UnsafeRawBufferPointer(bytes)), 44)
-    }
-
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        let head = unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<44]))
-        return unsafe CRC32C.extend(head, with: UnsafeRawBufferPointer(rebasing: bytes[headerByteCount...]))
+    private static func header(dimension: Int, chunk: UInt32) -> [UInt32] {
+        [magic, UInt32(layout) | UInt32(rowCount) << 16, UInt32(dimension), chunk]
     }
 }

@@ -1,4 +1,3 @@
-internal import Checksum
 package import FaceModel
 
 /// One value of the `rows` table: 128 stored embeddings of consecutive row ids.
@@ -16,7 +15,7 @@ package import FaceModel
 @safe
 package struct RowChunk {
     package static let rowCount = 128
-    package static let headerByteCount = 48
+    package static let headerByteCount = ChunkHeader.byteCount
     private static let magic: UInt32 = 0x574f_524d
 
     /// The shape that every chunk of a partition has.
@@ -52,35 +51,16 @@ package struct RowChunk {
 
     /// Checks magic, place, shape and checksum.
     package func verify(chunk: UInt32) throws(PartitionStoreError) {
-        let stored = unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 44, as: UInt32.self))
-        guard unsafe Self.checksum(bytes) == stored else {
-            throw .checksumMismatch(table: "rows", key: UInt64(chunk))
-        }
-        func word(_ offset: Int) -> UInt32 {
-            unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        }
-        guard word(0) == Self.magic, word(4) == UInt32(shape.precision.rawValue) | UInt32(Self.rowCount) << 16,
-            word(8) == UInt32(shape.dimension), word(12) == chunk
-        else { throw .malformed(table: "rows", reason: "a chunk that belongs elsewhere") }
+        try unsafe ChunkHeader.verify(bytes, Self.header(shape, chunk: chunk), table: "rows", key: UInt64(chunk))
     }
 
     /// Writes the header of a chunk whose rows are in place.
     package static func seal(_ bytes: UnsafeMutableRawBufferPointer, shape: Shape, chunk: UInt32) {
         precondition(bytes.count == shape.chunkByteCount, "a chunk has one size")
-        func store(_ value: some FixedWidthInteger, _ offset: Int) {
-            unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
-        }
-        store(magic, 0)
-        store(UInt16(shape.precision.rawValue), 4)
-        store(UInt16(rowCount), 6)
-        store(UInt32(shape.dimension), 8)
-        store(chunk, 12)
-        for offset in stride(from: 16, to: 44, by: 4) { store(UInt32(0), offset) }
-        store(unsafe checksum(UnsafeRawBufferPointer(bytes)), 44)
+        unsafe ChunkHeader.seal(bytes, header(shape, chunk: chunk))
     }
 
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        let head = unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<44]))
-        return unsafe CRC32C.extend(head, with: UnsafeRawBufferPointer(rebasing: bytes[headerByteCount...]))
+    private static func header(_ shape: Shape, chunk: UInt32) -> [UInt32] {
+        [magic, UInt32(shape.precision.rawValue) | UInt32(rowCount) << 16, UInt32(shape.dimension), chunk]
     }
 }
