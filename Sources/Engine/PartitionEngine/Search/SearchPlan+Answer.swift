@@ -42,22 +42,14 @@ extension SearchPlan {
         var matches: [(match: Match, row: UInt32)] = []
         for entry in entries {
             let row = UInt32(entry.id)
-            guard let key = try unsafe transaction.value(of: partition.tables.rowFaces, key: row),
-                let face = unsafe FaceID(keyBytes: key)
-            else { throw PartitionStoreError.missing(table: "rowFaces", key: entry.id) }
+            let face = try partition.tables.face(ofRow: row, transaction)
             matches.append((Match(faceID: face, similarity: entry.score, metadata: FaceMetadata()), row))
         }
         matches.sort { Match.ranksBefore($0.match, $1.match) }
         matches.removeLast(max(0, matches.count - limit))
         for index in matches.indices {
-            let face = matches[index].match.faceID
-            guard let bytes = try unsafe transaction.value(of: partition.tables.faces, key: face) else {
-                throw PartitionStoreError.missing(table: "faces", key: face.high)
-            }
-            let record = try unsafe FaceRecord(bytes: bytes, face: face)
-            guard record.row == matches[index].row else {
-                throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
-            }
+            let (match, row) = matches[index]
+            let record = try partition.tables.record(of: match.faceID, inRow: row, transaction)
             matches[index].match.metadata = record.metadata
         }
         return matches.map(\.match)

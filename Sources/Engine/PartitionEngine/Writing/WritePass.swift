@@ -82,16 +82,8 @@ struct WritePass {
         stored: UnsafeRawBufferPointer,
         _ transaction: borrowing WriteTransaction
     ) throws {
-        guard let key = try unsafe transaction.reading.value(of: tables.rowFaces, key: row),
-            let face = unsafe FaceID(keyBytes: key)
-        else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
-        guard let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face) else {
-            throw PartitionStoreError.missing(table: "faces", key: face.high)
-        }
-        var record = try unsafe FaceRecord(bytes: bytes, face: face)
-        guard record.row == row else {
-            throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
-        }
+        let face = try tables.face(ofRow: row, transaction.reading)
+        var record = try tables.record(of: face, inRow: row, transaction.reading)
         try leave(record, transaction)
         record.row = try takeRow()
         try unsafe rows.append(stored: stored, tables, transaction)

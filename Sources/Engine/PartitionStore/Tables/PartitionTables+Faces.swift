@@ -2,6 +2,29 @@ package import FaceModel
 package import LMDB
 
 extension PartitionTables {
+    /// The face that a live row belongs to.
+    package func face(ofRow row: UInt32, _ transaction: borrowing ReadTransaction) throws -> FaceID {
+        guard let key = try unsafe transaction.value(of: rowFaces, key: row), let face = unsafe FaceID(keyBytes: key)
+        else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
+        return face
+    }
+
+    /// The record of the face that a live row belongs to.
+    package func record(
+        of face: FaceID,
+        inRow row: UInt32,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> FaceRecord {
+        guard let bytes = try unsafe transaction.value(of: faces, key: face) else {
+            throw PartitionStoreError.missing(table: "faces", key: face.high)
+        }
+        let record = try unsafe FaceRecord(bytes: bytes, face: face)
+        guard record.row == row else {
+            throw PartitionStoreError.malformed(table: "rowFaces", reason: "a row that names another row's face")
+        }
+        return record
+    }
+
     /// The stored record of a face; nil when there is none.
     ///
     /// LMDB's keys carry no checksum, and a damaged one would make its face absent. A look-up that it leads astray ends
