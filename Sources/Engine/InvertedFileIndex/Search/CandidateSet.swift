@@ -1,3 +1,5 @@
+internal import VectorMath
+
 /// Keeps the best rows of one probe by estimated similarity, without an order among them, until they are taken out to
 /// be compared in full.
 ///
@@ -77,17 +79,12 @@ struct CandidateSet: Sendable {
         }
     }
 
-    /// The bits of a float, changed so that they sort as the float does, above the inverted row.
+    /// The estimate's bits, so that they sort as it does, above the inverted row.
     private static func key(_ estimate: Float, _ row: UInt32) -> UInt64 {
-        let bits = estimate.bitPattern
-        let ordered = bits & 0x8000_0000 == 0 ? bits | 0x8000_0000 : ~bits
-        return UInt64(ordered) << 32 | UInt64(~row)
+        UInt64(estimate.orderedBits) << 32 | UInt64(~row)
     }
 
     private static func row(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) }
 
-    private static func estimate(_ key: UInt64) -> Float {
-        let ordered = UInt32(key >> 32)
-        return Float(bitPattern: ordered & 0x8000_0000 != 0 ? ordered & 0x7fff_ffff : ~ordered)
-    }
+    private static func estimate(_ key: UInt64) -> Float { Float(orderedBits: UInt32(key >> 32)) }
 }
