@@ -20,15 +20,17 @@ extension Partition {
             guard scrubbedSequence.load(ordering: .relaxed) != before.sequence else { return false }
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
             let roundedRows = RoundedRowReader(partition: self, state: before, transaction: reading.number)
-            let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
+            let tombstones = try tombstones(reading, rowCount: before.nextRow)
+            let liveness = RowLiveness(tombstones, hidden: [])
             var scrubs: [(chunk: UInt32, dead: [Int])] = []
             for chunk in 0..<rows.sealedRow / rowsPerChunk {
-                let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
-                let isWhole = dead.count == RowChunk.rowCount
+                let deadCount = tombstones.deadCount(inChunk: chunk)
+                let isWhole = deadCount == RowChunk.rowCount
                 // What was overwritten before need not be looked at again: of a partition that changes much it is most.
-                guard dead.count - overwrittenRows.count(inChunk: chunk) >= Self.scrubDeadCount || isWhole,
+                guard deadCount - overwrittenRows.count(inChunk: chunk) >= Self.scrubDeadCount || isWhole,
                     let bytes = try unsafe rows.chunk(chunk, reading)
                 else { continue }
+                let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
                 if !isWhole {
                     let overwritten = dead.count { unsafe isZero(bytes, row: $0) }
                     overwrittenRows.set(overwritten, inChunk: chunk)

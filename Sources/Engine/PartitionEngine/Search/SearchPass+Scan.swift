@@ -72,19 +72,15 @@ extension SearchPass {
             return VisitPlan(walks: order.map(probes.walkCountingLists), slice: part.slice) { _ in Double(count) }
         case .recall(let target):
             // Rows that are of no use need not be found: the budget is that of the mates which still are.
-            let budgets = codebook.calibration.curves.map { curve in
-                (curve.leastSimilarity, Self.budget(forShare: curve.visitedShare(forRecall: target)))
-            }
-            let usual = parameters.threshold ?? RecallCalibration.usualLeastSimilarity
+            let (calibration, threshold) = (codebook.calibration, SearchPlan.leastSimilarity(parameters))
             return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { least in
-                let similarity = max(usual, least)
-                return (budgets.last { $0.0 <= similarity } ?? budgets[0]).1
+                let curve = calibration.curve(atOrAbove: max(threshold, least))
+                let share = curve.visitedShare(forRecall: target)
+                // All of the sample is all lists, those that were empty in it as well.
+                return share >= 1 ? .infinity : share
             }
         }
     }
-
-    /// A share of 1 takes the lists that were empty in the sample as well.
-    private static func budget(forShare share: Double) -> Double { share >= 1 ? .infinity : share }
 
     /// How many of the best rows of the whole collection are to be expected in this part of a share of the rows here,
     /// and two standard deviations more.

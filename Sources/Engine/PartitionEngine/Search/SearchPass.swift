@@ -38,15 +38,7 @@ struct SearchPass {
         self.part = part
         self.leastUseful = leastUseful
         let whole = plan.search.probes
-        probes =
-            part.probes.count == whole.rowCount
-            ? whole
-            : EmbeddingMatrix(
-                dimension: whole.dimension,
-                values: Array(
-                    whole.values[part.probes.lowerBound * whole.dimension..<part.probes.upperBound * whole.dimension]
-                )
-            )
+        probes = part.probes.count == whole.rowCount ? whole : whole.rows(part.probes)
         outcome = Outcome(best: [BoundedTopK](repeating: BoundedTopK(capacity: plan.room), count: part.probes.count))
     }
 

@@ -115,11 +115,14 @@ struct SearchPlan: Sendable {
             case .exact, .full: 1.0
             case .lists(let count): min(1, Double(count) / Double(codebook.listCount))
             case .recall(let target):
-                codebook.calibration.curve(
-                    atOrAbove: parameters.threshold ?? RecallCalibration.usualLeastSimilarity
-                ).visitedShare(forRecall: target)
+                codebook.calibration.curve(atOrAbove: leastSimilarity(parameters)).visitedShare(forRecall: target)
             }
         return Double(state.foldedRow) * visitedShare + Double(state.nextRow - state.foldedRow) * consecutiveRowCost
+    }
+
+    /// The similarity from which on a recall is promised.
+    static func leastSimilarity(_ parameters: SearchParameters) -> Float {
+        parameters.threshold ?? RecallCalibration.usualLeastSimilarity
     }
 
     /// Rows that live in the tables but must not be found.
