@@ -27,11 +27,10 @@ final class CodebookShelf: Sendable {
 
         var progress: WorkerReport.Training.Progress? {
             guard case .running(let progress, let start) = state else { return nil }
-            let (seconds, attoseconds) = (ContinuousClock.now - start).components
             return WorkerReport.Training.Progress(
                 stage: progress.stage,
                 share: progress.share,
-                elapsedMilliseconds: UInt64(seconds) * 1000 + UInt64(attoseconds / 1_000_000_000_000_000)
+                elapsedMilliseconds: UInt64((ContinuousClock.now - start) / .milliseconds(1))
             )
         }
     }

@@ -25,17 +25,17 @@ extension Replica {
         }
     }
 
-    /// How much of the partition is in memory; nothing while it is away.
+    /// How much of the partition is in memory, of the bytes that ``report()`` read last; nothing while it is away.
     func mappedMemory() -> MappedMemory {
-        let found = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
-            (residency: try partition.residency(), statistics: try partition.statistics())
+        let residency = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
+            try partition.residency()
         }
-        guard let found else { return MappedMemory() }
+        guard let residency, let statistics = monitor.withLock(\.statistics) else { return MappedMemory() }
         return MappedMemory(
-            codeByteCount: found.statistics.codeByteCount,
-            residentCodeByteCount: UInt64(found.residency.codes * Double(found.statistics.codeByteCount)),
-            rowByteCount: found.statistics.rowByteCount,
-            residentRowByteCount: UInt64(found.residency.rows * Double(found.statistics.rowByteCount))
+            codeByteCount: statistics.codeByteCount,
+            residentCodeByteCount: UInt64(residency.codes * Double(statistics.codeByteCount)),
+            rowByteCount: statistics.rowByteCount,
+            residentRowByteCount: UInt64(residency.rows * Double(statistics.rowByteCount))
         )
     }
 }
