@@ -10,33 +10,18 @@ internal import VectorMath
 /// for one that nobody has begun. A thread that comes when the commit is no longer the newest cannot read it and puts
 /// its part back.
 final class DividedSearch: Sendable {
-    private struct State {
-        /// Parts that nobody has begun.
-        var open: [Int]
-        var runningCount = 0
-        var outcomes: [SearchPass.Outcome?]
-        var error: (any Error)?
-        /// Set when a thread met a newer commit: the rest is the caller's.
-        var isCallersAlone = false
-    }
-
     private let plan: SearchPlan
     private let parts: [SearchPart]
     /// The similarity below which a row is of no use to a probe, as far as any thread knows.
     private let leastUseful: SharedSimilarities
-    private let monitor: Monitor<State>
+    private let monitor: Monitor<DividedWork<SearchPass.Outcome>>
     private let isStopped = Atomic(false)
 
     init(_ plan: SearchPlan, parts: [SearchPart]) {
         self.plan = plan
         self.parts = parts
         leastUseful = SharedSimilarities(count: plan.search.probes.rowCount)
-        monitor = Monitor(
-            State(
-                open: Array(parts.indices.reversed()),
-                outcomes: [SearchPass.Outcome?](repeating: nil, count: parts.count)
-            )
-        )
+        monitor = Monitor(DividedWork(partCount: parts.count))
     }
 
     /// Does the search with whoever comes; the outcomes of its parts.
@@ -61,16 +46,15 @@ final class DividedSearch: Sendable {
                 }
                 continue
             }
-            let isDone = monitor.wait(atMost: .milliseconds(1)) { state -> Bool? in
-                state.runningCount == 0 ? true : state.open.isEmpty ? nil : false
+            let standing = monitor.wait(atMost: .milliseconds(1)) { work -> DividedWork<SearchPass.Outcome>.Standing? in
+                let standing = work.standing
+                return standing == .underWay ? nil : standing
             }
-            if isDone == true { break }
+            if standing == .ended { break }
             _ = stops()
         }
-        return try monitor.withLock { state in
-            if let error = state.error { throw error }
-            return zip(parts, state.outcomes).map { ($0, $1!) }
-        }
+        let outcomes = try monitor.withLock { work in try work.result() }
+        return zip(parts, outcomes).map { ($0, $1) }
     }
 
     /// What a recruited thread does. The partition stays open as long as a part is claimed.
@@ -96,34 +80,19 @@ final class DividedSearch: Sendable {
     }
 
     private func claim(asCaller isCaller: Bool) -> Int? {
-        monitor.withLock { state in
-            guard isCaller || !state.isCallersAlone, let part = state.open.popLast() else { return nil }
-            state.runningCount += 1
-            return part
-        }
+        monitor.withLock { work in work.claim(asOwner: isCaller) }
     }
 
     private func putBack(_ part: Int) {
-        monitor.withLock(waking: .all) { state in
-            state.open.append(part)
-            state.runningCount -= 1
-            state.isCallersAlone = true
-        }
+        monitor.withLock(waking: .all) { work in work.putBack(part) }
     }
 
     private func finish(_ part: Int, _ outcome: SearchPass.Outcome) {
-        monitor.withLock(waking: .all) { state in
-            state.outcomes[part] = outcome
-            state.runningCount -= 1
-        }
+        monitor.withLock(waking: .all) { work in work.finish(part, outcome) }
     }
 
     private func fail(_ error: any Error) {
         isStopped.store(true, ordering: .relaxed)
-        monitor.withLock(waking: .all) { state in
-            state.error = state.error ?? error
-            state.open = []
-            state.runningCount -= 1
-        }
+        monitor.withLock(waking: .all) { work in work.fail(error) }
     }
 }

@@ -38,7 +38,7 @@ extension SearchPass {
         let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
         let matchLimit = parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
-        if case .recall = parameters.effort {} else { limit *= 4 }
+        if case .recall = parameters.effort {} else { limit *= 8 }
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let scanned = try scanner.scan(
             probes: prepared,
