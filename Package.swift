@@ -181,6 +181,12 @@ let package = Package(
             swiftSettings: memorySafe
         ),
 
+        .target(
+            name: "BiometricEvaluation",
+            path: "Sources/Clients/BiometricEvaluation",
+            swiftSettings: memorySafe
+        ),
+
         // MARK: Apps
         .target(
             name: "NodeConfiguration",
@@ -210,8 +216,8 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient", "NodeConfiguration", "NodeServer",
-                "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
+                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient",
+                "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
@@ -389,6 +395,14 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/Clients/MienClientTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "BiometricEvaluationTests",
+            dependencies: [
+                "BiometricEvaluation"
+            ],
+            path: "Tests/Clients/BiometricEvaluationTests",
             swiftSettings: strict
         ),
         .testTarget(

@@ -27,6 +27,8 @@ final class ToyCluster: RequestHandler {
         var enrolmentLimit = Int.max
         var enrolmentCount = 0
         var mostRowsInABatch = 0
+        /// Faces that only exact searches find.
+        var hiddenFaces: Set<FaceID> = []
         /// Of the latest search.
         var filter: FaceFilter?
         /// What every collection has learnt; nil while it needs nothing.
@@ -254,7 +256,11 @@ final class ToyCluster: RequestHandler {
         let outcomes = probes.map { probe -> ProbeOutcome in
             let norm = probe.reduce(0) { $0 + $1 * $1 }.squareRoot()
             guard norm > 0 else { return .rejected(.zeroNorm) }
-            let matches = faces.filter { $0.key != excluded }.map { id, face in
+            let hidden = parameters.effort == .exact ? [] : state.hiddenFaces
+            let visible = faces.filter { $0.key != excluded && !hidden.contains($0.key) }
+            let persons = parameters.filter?.personIDs
+            let passing = visible.filter { face in persons?.contains(face.value.metadata.personID ?? "") ?? true }
+            let matches = passing.map { id, face in
                 let similarity = zip(probe, face.embedding).reduce(Float(0)) { $0 + $1.0 * $1.1 } / norm
                 return Match(faceID: id, similarity: similarity, metadata: face.metadata)
             }

@@ -35,6 +35,8 @@ struct GenerateCommand: ConsoleCommand {
     var seed: UInt64 = 1
     @Option(help: "float32 or float16 for embeddings.npy.")
     var precision = NpyPrecision.float32
+    @Option(parsing: .unconditional, help: "Share of the probes whose person is enrolled.")
+    var matedShare = 0.9
     @Option(parsing: .unconditional, help: "Rows after the faces that an import must refuse or repair.")
     var hostileRows = 0
     @Flag(help: "Write JSON for programs.")
@@ -48,13 +50,14 @@ struct GenerateCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let parameters = GalleryParameters(
+        var parameters = GalleryParameters(
             faceCount: faces,
             dimension: dimension,
             effectiveDimension: effectiveDimension,
             profile: profile,
             seed: seed
         )
+        parameters.matedShare = matedShare
         let output = GalleryOutput(precision: precision, probeCount: probes, hostileRowCount: hostileRows)
         let photo = GalleryPhoto(folder: folder, probeCount: probes)
         let wasComplete =

@@ -32,6 +32,8 @@ struct FaceRows {
     private var persons: LabelReader?
     private var externalIDs: LabelReader?
     private let model: String
+    /// Number of the row that is read next, from zero.
+    private(set) var nextRow = 0
 
     /// - Parameters:
     ///   - model: of the collection; a JSON line that names another is refused.
@@ -56,10 +58,12 @@ struct FaceRows {
         try ids?.skip(toRow: row)
         try persons?.skip(toRow: row)
         try externalIDs?.skip(toRow: row)
+        nextRow = row
     }
 
     mutating func next(_ maximumRows: Int) throws(EmbeddingFileError) -> FaceBatch? {
         guard let read = try reader.nextBatch(maximumRows: maximumRows) else { return nil }
+        nextRow = read.firstRow + read.rowCount
         let ids = try self.ids?.next(read.rowCount)
         let persons = try self.persons?.next(read.rowCount)
         let externalIDs = try self.externalIDs?.next(read.rowCount)

@@ -11,6 +11,8 @@ struct Importer {
     var model: String
     var batchRowCount: Int
     var inFlightLimit: Int
+    /// The row before which the import ends; nil for the end of the file.
+    var endRow: Int?
 
     private typealias Reply = Result<EnrolmentReceipt?, MienClientError>
 
@@ -48,12 +50,15 @@ struct Importer {
                     progress(tally.rowCount)
                 }
             }
-            var firstUnreadRow = 0
+            var firstUnreadRow = rows.nextRow
             do throws(CommandFailure) {
                 while true {
-                    let read = try filing { () throws(EmbeddingFileError) in
-                        try rows.next(rowLimit(dimension: rows.dimension))
-                    }
+                    let limit = min(
+                        rowLimit(dimension: rows.dimension),
+                        endRow.map { $0 - rows.nextRow } ?? .max
+                    )
+                    guard limit > 0 else { break }
+                    let read = try filing { () throws(EmbeddingFileError) in try rows.next(limit) }
                     guard let batch = read else { break }
                     let ids = Set(batch.faces.map(\.id))
                     firstUnreadRow = batch.firstRow

@@ -48,6 +48,32 @@ struct ProbeTruth {
         self.mates = mates
     }
 
+    /// From the person of each probe; those without one are of nobody who is enrolled.
+    init(persons: [String?]) {
+        mates = Dictionary(
+            uniqueKeysWithValues: persons.enumerated().map { probe, person in
+                (probe, person.map { Mate(person: $0, faceID: nil) })
+            }
+        )
+    }
+
+    private init(mates: [Int: Mate?]) { self.mates = mates }
+
+    /// The persons that probes are said to show.
+    var persons: Set<String> { Set(mates.values.compactMap { $0?.person }) }
+
+    /// The truth in a gallery of these persons: probes of others have no mate there.
+    ///
+    /// Probes whose mate is known by a face alone keep it.
+    func limited(toPersons enrolled: Set<String>) -> ProbeTruth {
+        ProbeTruth(
+            mates: mates.mapValues { mate in
+                guard let person = mate?.person, !enrolled.contains(person) else { return mate }
+                return nil
+            }
+        )
+    }
+
     enum Verdict: Equatable {
         /// The file says nothing of the probe.
         case unknown

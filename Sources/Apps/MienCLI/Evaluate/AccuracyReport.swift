@@ -1,0 +1,194 @@
+import BiometricEvaluation
+import MienClient
+
+/// The error rates of one collection as text and as JSON.
+struct AccuracyReport {
+    /// False positive identification rates that thresholds are chosen for, as NIST does.
+    static let falsePositiveTargets = [0.003, 0.001]
+    /// Fewer false positives than this leave a threshold to chance.
+    private static let leastFalsePositives = 10
+
+    let collection: CollectionInfo
+    let matchLimit: Int
+    /// Exact search first.
+    let results: [EffortResult]
+
+    private var exact: EffortResult { results[0] }
+
+    /// The threshold of exact search for a rate; nil when there are too few nonmated searches.
+    private func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
+
+    var text: String {
+        [heading, accuracyTable, notes, timeTable, missTable].filter { !$0.isEmpty }.joined(separator: "\n")
+    }
+
+    private var heading: String {
+        "\(collection.options.name): \(collection.faceCount) faces, "
+            + NumberText.counted(collection.shards.count, "shard")
+            + ", \(collection.freshCount) faces not in a list yet\n"
+            + "\(exact.identification.matedCount) mated and \(exact.identification.nonmatedCount) nonmated probes, "
+            + "L = \(NumberText.counted(matchLimit, "match", plural: "matches"))\n"
+    }
+
+    private var accuracyTable: String {
+        var table = TextTable(
+            [.init("effort"), .init("FNIR(N,1,0)", .right)]
+                + Self.falsePositiveTargets.map { .init("FNIR(N,L,T) at FPIR \($0)", .right) }
+                + [.init("recall@\(matchLimit)", .right), .init("mates missed by the index", .right)]
+        )
+        for result in results {
+            var cells = ["\(result.effort)", Self.text(result.identification.falseNegatives(withinRank: 1))]
+            for target in Self.falsePositiveTargets {
+                cells.append(
+                    threshold(target).map { Self.text(result.identification.falseNegatives(threshold: $0)) } ?? "-"
+                )
+            }
+            let half = result.recall.halfWidth
+            cells.append(
+                NumberText.fixed(result.recall.mean, 4) + (half.isFinite ? " ± \(NumberText.fixed(half, 4))" : "")
+            )
+            cells.append(result.effort == .exact ? "-" : Self.text(result.missed()))
+            table.append(cells)
+        }
+        return table.rendered()
+    }
+
+    /// What the thresholds are, and how far they can be trusted.
+    private var notes: String {
+        var lines: [String] = []
+        let nonmatedCount = exact.identification.nonmatedCount
+        for target in Self.falsePositiveTargets {
+            guard let threshold = threshold(target) else {
+                let needed = Int((1 / target).rounded(.up))
+                lines.append("FPIR \(target) cannot be told from \(nonmatedCount) nonmated probes; it needs \(needed).")
+                continue
+            }
+            let positives = exact.identification.falsePositives(threshold: threshold)
+            var line =
+                "FPIR \(target): T = \(NumberText.fixed(Double(threshold), 4)), "
+                + "\(positives.count) of \(positives.total) nonmated searches pass it"
+            if positives.count < Self.leastFalsePositives {
+                let interval = positives.interval()
+                line +=
+                    "; so few leave the rate anywhere from \(NumberText.fixed(interval.lowerBound, 4)) to "
+                    + NumberText.fixed(interval.upperBound, 4)
+            }
+            lines.append(line + ".")
+        }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
+    private var timeTable: String {
+        var table = TextTable([
+            .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
+            .init("times faster than exact", .right),
+        ])
+        for result in results {
+            table.append([
+                "\(result.effort)", NumberText.percent(result.visitedShare),
+                NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
+                NumberText.fixed(exact.singleMilliseconds / result.singleMilliseconds, 1) + " / "
+                    + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
+            ])
+        }
+        return table.rendered()
+    }
+
+    private var missTable: String {
+        var table = TextTable(
+            [.init("missed, by similarity from")] + SimilarityBands.names.map { .init($0, .right) }
+        )
+        table.append(["mates"] + exact.misses.map { "\($0.total)" })
+        for result in results.dropFirst() {
+            table.append(["\(result.effort)"] + result.misses.map { "\($0.count)" })
+        }
+        for result in results.dropFirst() {
+            table.append(
+                ["\(result.effort), 95 %"]
+                    + result.misses.map { "≤ " + NumberText.percent($0.interval().upperBound) }
+            )
+        }
+        return table.rendered()
+    }
+
+    /// Such as `0.0123 (0.0081–0.0179)`.
+    private static func text(_ proportion: Proportion) -> String {
+        guard proportion.total > 0 else { return "-" }
+        let interval = proportion.interval()
+        return NumberText.fixed(proportion.rate, 4) + " (\(NumberText.fixed(interval.lowerBound, 4))–"
+            + "\(NumberText.fixed(interval.upperBound, 4)))"
+    }
+
+    var json: JSONValue {
+        .object([
+            ("collection", .string(collection.options.name)), ("faces", .count(collection.faceCount)),
+            ("fresh", .count(collection.freshCount)), ("shards", .count(collection.shards.count)),
+            ("match_limit", .count(matchLimit)), ("mated_probes", .count(exact.identification.matedCount)),
+            ("nonmated_probes", .count(exact.identification.nonmatedCount)),
+            (
+                "thresholds",
+                .array(
+                    Self.falsePositiveTargets.map { target in
+                        .object([
+                            ("fpir", .number(target)), ("threshold", threshold(target).map { .number($0) } ?? .null),
+                            (
+                                "false_positives",
+                                threshold(target).map {
+                                    Self.json(exact.identification.falsePositives(threshold: $0))
+                                } ?? .null
+                            ),
+                        ])
+                    }
+                )
+            ),
+            ("efforts", .array(results.map(json))),
+        ])
+    }
+
+    private func json(_ result: EffortResult) -> JSONValue {
+        .object([
+            ("effort", .string("\(result.effort)")), ("visited_share", .number(result.visitedShare)),
+            ("single_ms", .number(result.singleMilliseconds)),
+            ("photo_ms_per_probe", .number(result.photoMilliseconds)),
+            ("fnir_rank_1", Self.json(result.identification.falseNegatives(withinRank: 1))),
+            (
+                "fnir_at_fpir",
+                .array(
+                    Self.falsePositiveTargets.map { target in
+                        threshold(target).map { Self.json(result.identification.falseNegatives(threshold: $0)) }
+                            ?? .null
+                    }
+                )
+            ),
+            ("recall", .number(result.recall.mean)), ("recall_half_width", .number(result.recall.halfWidth)),
+            (
+                "missed_by_index",
+                .array(
+                    zip(SimilarityBands.floors, result.misses).map { floor, missed in
+                        .object([("similarity_from", .number(floor)), ("missed", Self.json(missed))])
+                    }
+                )
+            ),
+            (
+                "trade_offs",
+                .array(
+                    result.identification.tradeOffs().map { point in
+                        .object([
+                            ("threshold", .number(point.threshold)), ("fpir", .number(point.falsePositiveRate)),
+                            ("fnir", .number(point.falseNegativeRate)),
+                        ])
+                    }
+                )
+            ),
+        ])
+    }
+
+    private static func json(_ proportion: Proportion) -> JSONValue {
+        let interval = proportion.interval()
+        return .object([
+            ("count", .count(proportion.count)), ("total", .count(proportion.total)),
+            ("rate", .number(proportion.rate)), ("lower", .number(interval.lowerBound)),
+            ("upper", .number(interval.upperBound)),
+        ])
+    }
+}

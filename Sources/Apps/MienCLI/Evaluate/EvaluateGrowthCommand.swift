@@ -1,0 +1,201 @@
+import ArgumentParser
+import EmbeddingFiles
+import MienClient
+
+struct EvaluateGrowthCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "growth",
+        abstract: "Let a new collection grow, and measure times and misses at several sizes.",
+        discussion: """
+            EXAMPLE
+              mien evaluate growth trial --gallery gallery --faces 100000 --faces 300000 --faces 1000000
+
+            Creates the collection, enrols the gallery up to each size in turn, waits until what was enrolled is in \
+            lists, and evaluates; then fits a · N^b to the times and says at which N a time is reached. The \
+            collection is deleted at the end unless --keep is given. The gallery is a folder as 'mien generate' \
+            writes it, or holds files of yours of the same names: embeddings.npy, ids.txt, persons.txt, probes.npy \
+            and probe-truth.jsonl. A probe is mated at a size when its person is among the faces by then.
+            """
+    )
+
+    @Argument(help: "Name of the collection, which must not exist.")
+    var name: String
+    @Option(help: ArgumentHelp("Folder of the gallery.", valueName: "folder"))
+    var gallery: String
+    @Option(parsing: .unconditionalSingleValue, help: "A number of faces to evaluate at; repeated for each.")
+    var faces: [Int] = []
+    @Option(help: "Shards of the collection.")
+    var shards: Int = 1
+    @Option(help: ArgumentHelp("Milliseconds whose N is told; may be repeated.", valueName: "milliseconds"))
+    var within: [Double] = [10, 100]
+    @Option(help: ArgumentHelp("Longest wait for the index at each size, in seconds.", valueName: "seconds"))
+    var settle: Double = 1800
+    @Option(
+        help: ArgumentHelp("How long the index must have stayed the same to count as ready.", valueName: "seconds")
+    )
+    var steady: Double = 8
+    @Flag(help: "Leave the collection at the end.")
+    var keep = false
+    @OptionGroup var evaluation: EvaluationOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    private static let model = "evaluation"
+
+    func validate() throws {
+        guard !faces.isEmpty, faces == Array(Set(faces)).sorted(), faces[0] > 0 else {
+            throw ValidationError("--faces must be given for each size, smallest first, each once.")
+        }
+        guard within.allSatisfy({ $0 > 0 }) else { throw ValidationError("--within must be positive.") }
+        guard steady >= 0, steady <= settle else {
+            throw ValidationError("--steady must be from 0 to --settle.")
+        }
+        guard settle > 0, settle <= 604_800 else { throw ValidationError("--settle must be from 0 to 604800 seconds.") }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let truth = try ProbeTruth(path: "\(gallery)/probe-truth.jsonl")
+        let probes = try ProbeSet(path: "\(gallery)/probes.npy", dimension: nil)
+        let files = FaceFiles(
+            embeddings: "\(gallery)/embeddings.npy",
+            ids: "\(gallery)/ids.txt",
+            persons: "\(gallery)/persons.txt"
+        )
+        let rows = try filing { () throws(EmbeddingFileError) in
+            try FaceRows(files, model: Self.model, dimension: probes.dimension)
+        }
+        guard rows.dimension == probes.dimension, rows.rowCount ?? .max >= faces.last ?? 0 else {
+            throw CommandFailure(
+                .badData,
+                "\(files.embeddings) has \(rows.rowCount ?? 0) rows of dimension \(rows.dimension); "
+                    + "\(faces.last ?? 0) of dimension \(probes.dimension) are needed"
+            )
+        }
+        let client = try connection.client(on: console, retryDuration: .seconds(60))
+        _ = try await calling { () async throws(MienClientError) in
+            try await client.createCollection(
+                CollectionOptions(
+                    name: name,
+                    dimension: probes.dimension,
+                    embeddingModel: Self.model,
+                    shardCount: shards
+                )
+            )
+        }
+        let outcome: Result<GrowthReport, CommandFailure>
+        do throws(CommandFailure) {
+            outcome = .success(try await grow(rows, persons: files.persons, probes, truth, client, console))
+        } catch {
+            outcome = .failure(error)
+        }
+        if !keep {
+            try await calling { () async throws(MienClientError) in _ = try await client.deleteCollection(name) }
+        }
+        await client.close()
+        let report = try outcome.get()
+        console.writeOutput(connection.json ? report.json.document : report.text)
+    }
+
+    private func grow(
+        _ rows: FaceRows,
+        persons: String?,
+        _ probes: ProbeSet,
+        _ truth: ProbeTruth,
+        _ client: MienClient,
+        _ console: Console
+    ) async throws(CommandFailure) -> GrowthReport {
+        var rows = rows
+        var report = GrowthReport(matchLimit: evaluation.matchLimit, limits: within.map { .milliseconds($0) })
+        var enrolled: Set<String> = []
+        var labels: LabelReader?
+        if let persons {
+            labels = try filing { () throws(EmbeddingFileError) in
+                try LabelReader(path: persons, expectedRowCount: rows.rowCount)
+            }
+        }
+        for faceCount in faces {
+            let first = rows.nextRow
+            let start = ContinuousClock.now
+            try await enrol(&rows, upTo: faceCount, client, console)
+            let importTime = ContinuousClock.now - start
+            for label in try filing({ () throws(EmbeddingFileError) in try labels?.next(faceCount - first) ?? [] }) {
+                if let label { enrolled.insert(label) }
+            }
+            let (collection, settleTime) = try await settled(client, console)
+            let run = Evaluation(
+                client: client,
+                collection: collection,
+                probes: probes,
+                truth: truth.limited(toPersons: enrolled),
+                options: evaluation
+            )
+            var line = ProgressLine(console: console, noun: "probes", total: probes.count)
+            defer { line.clear() }
+            report.steps.append(
+                GrowthReport.Step(
+                    collection: collection,
+                    importRate: Double(faceCount - first) / NumberText.seconds(importTime),
+                    settleTime: settleTime,
+                    results: try await run.run { done, _ in line.update(done: done) }
+                )
+            )
+        }
+        return report
+    }
+
+    private func enrol(
+        _ rows: inout FaceRows,
+        upTo faceCount: Int,
+        _ client: MienClient,
+        _ console: Console
+    ) async throws(CommandFailure) {
+        var line = ProgressLine(console: console, noun: "faces", total: faceCount - rows.nextRow)
+        defer { line.clear() }
+        let importer = Importer(
+            client: client,
+            collection: name,
+            model: Self.model,
+            batchRowCount: 1000,
+            inFlightLimit: 4,
+            endRow: faceCount
+        )
+        do throws(Importer.Interruption) {
+            _ = try await importer.run(&rows) {
+                line.update(done: $0)
+            } refused: { row, reason throws(CommandFailure) in
+                throw CommandFailure(.badData, "\(gallery)/embeddings.npy row \(row) is refused: \(reason)")
+            }
+        } catch {
+            throw error.failure
+        }
+    }
+
+    /// Waits until no codebook is trained, no older one is left, and what lists hold has not changed for a while.
+    private func settled(
+        _ client: MienClient,
+        _ console: Console
+    ) async throws(CommandFailure) -> (CollectionInfo, Duration) {
+        let start = ContinuousClock.now
+        var unchangedSince = start
+        var last: [UInt64] = []
+        while true {
+            let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+            let state = collection.shards.flatMap { [$0.freshCount, UInt64($0.generation), $0.olderRowCount] }
+            let isAtWork =
+                collection.training == .running || collection.trainingUnderWay != nil
+                || collection.shards.contains { $0.olderGeneration != 0 || $0.state != .serving }
+            let now = ContinuousClock.now
+            if state != last || isAtWork { (last, unchangedSince) = (state, now) }
+            if now - unchangedSince >= .seconds(steady) { return (collection, unchangedSince - start) }
+            guard now - start < .seconds(settle) else {
+                throw CommandFailure(
+                    .unavailable,
+                    "the index of \(name) was not ready after \(NumberText.duration(.seconds(settle))); give it longer "
+                        + "with --settle, and see 'mien collection describe \(name)' for what it is doing"
+                )
+            }
+            do { try await Task.sleep(for: .milliseconds(500)) } catch {
+                throw CommandFailure(.unavailable, "the evaluation was stopped")
+            }
+        }
+    }
+}

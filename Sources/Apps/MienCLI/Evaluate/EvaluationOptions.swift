@@ -1,0 +1,41 @@
+import ArgumentParser
+import MienClient
+
+/// What both evaluations ask.
+struct EvaluationOptions: ParsableArguments {
+    static let defaultEfforts: [SearchOptions.Effort] = [
+        .recall(0.9), .recall(0.95), .recall(0.99), .recall(0.998), .full,
+    ]
+
+    @Option(
+        name: .customLong("effort"),
+        help: ArgumentHelp(
+            "Effort to evaluate beside exact; may be repeated. Otherwise "
+                + defaultEfforts.map(\.description).joined(separator: ", ") + ".",
+            valueName: "effort"
+        ),
+        transform: ArgumentText.effort
+    )
+    var chosenEfforts: [SearchOptions.Effort] = []
+    @Option(name: [.customShort("k"), .customLong("matches")], help: "Matches of each search, the list length L.")
+    var matchLimit = 10
+    @Option(help: "Probes of one photo.")
+    var photo = 100
+    @Option(help: "Single-probe searches timed for each effort.")
+    var singles = 100
+
+    func validate() throws {
+        guard (1...1000).contains(matchLimit) else { throw ValidationError("-k must be from 1 to 1000.") }
+        guard (1...1000).contains(photo) else { throw ValidationError("--photo must be from 1 to 1000.") }
+        guard (1...100_000).contains(singles) else { throw ValidationError("--singles must be from 1 to 100000.") }
+    }
+
+    /// Exact search first, every other once.
+    var efforts: [SearchOptions.Effort] {
+        var efforts: [SearchOptions.Effort] = [.exact]
+        for effort in chosenEfforts.isEmpty ? Self.defaultEfforts : chosenEfforts where !efforts.contains(effort) {
+            efforts.append(effort)
+        }
+        return efforts
+    }
+}

@@ -1,0 +1,154 @@
+import BiometricEvaluation
+import MienClient
+
+/// How times and misses of one collection changed as it grew.
+struct GrowthReport {
+    struct Step {
+        var collection: CollectionInfo
+        /// Faces a second.
+        var importRate: Double
+        /// From the last acknowledged face until the index had all of them.
+        var settleTime: Duration
+        var results: [EffortResult]
+    }
+
+    let matchLimit: Int
+    /// Times whose N is told.
+    let limits: [Duration]
+    var steps: [Step] = []
+
+    private enum Batch: String, CaseIterable {
+        case single
+        case photo
+
+        func milliseconds(_ result: EffortResult) -> Double {
+            self == .single ? result.singleMilliseconds : result.photoMilliseconds
+        }
+
+        var title: String { self == .single ? "single probe" : "photo, a probe" }
+    }
+
+    private var efforts: [SearchOptions.Effort] { steps.first?.results.map(\.effort) ?? [] }
+
+    private func law(_ effort: Int, _ batch: Batch) -> PowerLaw? {
+        PowerLaw(steps.map { (Double($0.collection.faceCount), batch.milliseconds($0.results[effort])) })
+    }
+
+    var text: String {
+        var table = TextTable([
+            .init("N", .right), .init("import/s", .right), .init("settled after", .right), .init("lists", .right),
+            .init("effort"), .init("FNIR(N,1,0)", .right), .init("recall@\(matchLimit)", .right),
+            .init("missed", .right), .init("visited", .right), .init("single ms", .right),
+            .init("photo ms a probe", .right),
+        ])
+        for step in steps {
+            for (row, result) in step.results.enumerated() {
+                let stepCells =
+                    row > 0
+                    ? ["", "", "", ""]
+                    : [
+                        "\(step.collection.faceCount)", NumberText.fixed(step.importRate, 0),
+                        NumberText.duration(step.settleTime), step.collection.codebook.map { "\($0.listCount)" } ?? "-",
+                    ]
+                let missed = result.missed()
+                table.append(
+                    stepCells + [
+                        "\(result.effort)",
+                        NumberText.fixed(result.identification.falseNegatives(withinRank: 1).rate, 4),
+                        NumberText.fixed(result.recall.mean, 4),
+                        row == 0 ? "-" : "\(missed.count) of \(missed.total)",
+                        NumberText.percent(result.visitedShare), NumberText.fixed(result.singleMilliseconds, 2),
+                        NumberText.fixed(result.photoMilliseconds, 3),
+                    ]
+                )
+            }
+        }
+        return table.rendered() + "\n" + fits
+    }
+
+    /// Times against N; empty with one size.
+    private var fits: String {
+        guard steps.count > 1 else { return "" }
+        var table = TextTable(
+            [.init("effort"), .init("search"), .init("ms = a · N^b", .right)]
+                + limits.map { .init("N at \(NumberText.duration($0))", .right) }
+        )
+        for effort in efforts.indices {
+            for batch in Batch.allCases {
+                guard let law = law(effort, batch) else { continue }
+                let error = law.exponentError.map { " ± \(NumberText.fixed($0, 2))" } ?? ""
+                table.append(
+                    [
+                        "\(efforts[effort])", batch.title,
+                        "\(Self.scientific(law.factor)) · N^\(NumberText.fixed(law.exponent, 2))\(error)",
+                    ]
+                        + limits.map { limit in
+                            law.size(time: limit / .milliseconds(1)).map(Self.size) ?? "-"
+                        }
+                )
+            }
+        }
+        return table.rendered()
+    }
+
+    /// Such as `1.2e-05`.
+    private static func scientific(_ value: Double) -> String {
+        guard value > 0, value.isFinite else { return "\(value)" }
+        var (mantissa, exponent) = (value, 0)
+        while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
+        while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
+        return exponent == 0 ? NumberText.fixed(mantissa, 2) : "\(NumberText.fixed(mantissa, 2))e\(exponent)"
+    }
+
+    /// Such as `12.5 M`; a number beyond all faces there could be is told as such.
+    private static func size(_ count: Double) -> String {
+        switch count {
+        case ..<1e3: NumberText.fixed(count, 0)
+        case ..<1e6: NumberText.fixed(count / 1e3, 1) + " k"
+        case ..<1e9: NumberText.fixed(count / 1e6, 1) + " M"
+        default: "over 1000 M"
+        }
+    }
+
+    var json: JSONValue {
+        .object([
+            ("match_limit", .count(matchLimit)),
+            (
+                "steps",
+                .array(
+                    steps.map { step in
+                        .object([
+                            ("import_faces_per_second", .number(step.importRate)),
+                            ("settled_after_seconds", .number(NumberText.seconds(step.settleTime))),
+                            ("lists", step.collection.codebook.map { .count($0.listCount) } ?? .null),
+                            (
+                                "accuracy",
+                                AccuracyReport(
+                                    collection: step.collection,
+                                    matchLimit: matchLimit,
+                                    results: step.results
+                                ).json
+                            ),
+                        ])
+                    }
+                )
+            ),
+            (
+                "fits",
+                .array(
+                    efforts.indices.flatMap { effort in
+                        Batch.allCases.compactMap { batch in
+                            law(effort, batch).map { law in
+                                .object([
+                                    ("effort", .string("\(efforts[effort])")), ("search", .string(batch.rawValue)),
+                                    ("factor_ms", .number(law.factor)), ("exponent", .number(law.exponent)),
+                                    ("exponent_error", law.exponentError.map { .number($0) } ?? .null),
+                                ])
+                            }
+                        }
+                    }
+                )
+            ),
+        ])
+    }
+}

@@ -1,0 +1,168 @@
+import EmbeddingFiles
+import FaceModel
+import Testing
+
+@Suite struct EvaluateCommandTests {
+    /// Faces along the first axes; alice's is found by exact searches only.
+    private func withFaces(_ body: (String, ScratchFolder) async throws -> Void) async throws {
+        let folder = try ScratchFolder()
+        // Alice, bob, and two probes of nobody who is enrolled: the first like bob, the second like nobody.
+        let probes: [[Float]] = [[1, 0.1, 0], [0, 1, 0], [0, 3, 4], [0, 0, 2]]
+        try write(probes, to: folder.file("probes.npy"))
+        try folder.write(
+            "truth.jsonl",
+            """
+            {"probe":0,"mated":true,"person":"alice"}
+            {"probe":1,"mated":true,"person":"bob"}
+            {"probe":2,"mated":false}
+            {"probe":3,"mated":false}
+            """
+        )
+        try folder.write("persons.txt", "alice\nbob\ncarol\n\n")
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "toy-64"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            cluster.change { state in
+                for (axis, person) in [(0, "alice"), (1, "bob")] {
+                    var embedding = [Float](repeating: 0, count: 64)
+                    embedding[axis] = 1
+                    state.faces["people"]?[FaceID(high: 0, low: UInt64(10 + axis))] = .init(
+                        metadata: FaceMetadata(personID: person),
+                        embedding: embedding,
+                        sequence: 1
+                    )
+                }
+                state.hiddenFaces = [FaceID(high: 0, low: 10)]
+            }
+            try await body(address, folder)
+        }
+    }
+
+    private func write(_ rows: [[Float]], to path: String) throws {
+        var writer = try NpyWriter(path: path, dimension: 64)
+        for row in rows { try writer.append(row + [Float](repeating: 0, count: 64 - row.count)) }
+        try writer.finish()
+    }
+
+    private func accuracy(_ address: String, _ folder: ScratchFolder, _ more: [String]) async -> CommandResult {
+        await mienCommand(
+            [
+                "evaluate", "accuracy", "people", "--coordinator", address, "--probes", folder.file("probes.npy"),
+                "--effort", "full", "--singles", "2", "-k", "1",
+            ] + more
+        )
+    }
+
+    @Test func ratesAreThoseOfTheTruth() async throws {
+        try await withFaces { address, folder in
+            let result = await accuracy(address, folder, ["--truth", folder.file("truth.jsonl")])
+            #expect(result.status == 0)
+            #expect(result.output.contains("2 mated and 2 nonmated probes, L = 1 match\n"))
+            let exact = try #require(result.outputLines.first { $0.hasPrefix("exact ") })
+            #expect(exact.contains("0.0000 (0.0000–0.8419)"))
+            let full = try #require(result.outputLines.first { $0.hasPrefix("full ") })
+            // One of two mates is missed, by the index; and of two faces wanted of all probes, the hidden one.
+            #expect(full.contains("0.5000 (0.0126–0.9874)"))
+            #expect(full.contains("0.5000 ± ") || full.contains("0.7500 ± "))
+            #expect(result.output.contains("FPIR 0.001 cannot be told from 2 nonmated probes; it needs 1000.\n"))
+        }
+    }
+
+    @Test func programsGetEveryCount() async throws {
+        try await withFaces { address, folder in
+            let result = await accuracy(address, folder, ["--truth", folder.file("truth.jsonl"), "--json"])
+            #expect(result.status == 0)
+            let text = result.output.filter { $0 != " " && $0 != "\n" }
+            #expect(text.contains(#""mated_probes":2,"nonmated_probes":2,"#))
+            #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
+            #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))
+            #expect(text.contains(#""fnir_at_fpir":[null,null]"#))
+            #expect(text.contains(#""similarity_from":0.6,"missed":{"count":1,"total":2,"rate":0.5,"#))
+        }
+    }
+
+    @Test func labelsTellWhoIsMated() async throws {
+        try await withFaces { address, folder in
+            let result = await accuracy(address, folder, ["--probe-persons", folder.file("persons.txt")])
+            #expect(result.status == 0)
+            // Carol is nobody who is enrolled.
+            #expect(result.output.contains("2 mated and 2 nonmated probes"))
+        }
+    }
+
+    @Test func thresholdsAreThoseOfExactSearch() async throws {
+        try await withFaces { address, folder in
+            // A thousand probes of strangers, of which one is as similar to bob as 0.8, three as 0.6.
+            var rows: [[Float]] = [[1, 0.1, 0]]
+            var truth = #"{"probe":0,"mated":true,"person":"alice"}"# + "\n"
+            for number in 1...1000 {
+                rows.append(number == 500 ? [0, 4, 3] : number.isMultiple(of: 300) ? [0, 3, 4] : [0, 0, 1])
+                truth += #"{"probe":\#(number),"mated":false}"# + "\n"
+            }
+            try write(rows, to: folder.file("probes.npy"))
+            try folder.write("truth.jsonl", truth)
+            let result = await accuracy(address, folder, ["--truth", folder.file("truth.jsonl")])
+            #expect(
+                result.output.contains(
+                    "FPIR 0.001: T = 0.6000, 1 of 1000 nonmated searches pass it; so few leave the rate anywhere "
+                        + "from 0.0000 to 0.0056.\n"
+                )
+            )
+            let exact = try #require(result.outputLines.first { $0.hasPrefix("exact ") })
+            #expect(exact.contains("0.0000 (0.0000–0.9750)"))
+        }
+    }
+
+    @Test func whatCannotBeEvaluatedIsSaid() async throws {
+        try await withFaces { address, folder in
+            let neither = await accuracy(address, folder, [])
+            #expect(neither.status == 64)
+            #expect(neither.error.contains("Give either --truth or --probe-persons."))
+            var writer = try NpyWriter(path: folder.file("wide.npy"), dimension: 128)
+            try writer.append([Float](repeating: 1, count: 128))
+            try writer.finish()
+            let wide = await accuracy(
+                address,
+                folder,
+                ["--truth", folder.file("truth.jsonl"), "--probes", folder.file("wide.npy")]
+            )
+            #expect(wide.status == 65)
+            #expect(wide.error.contains("128"))
+            let absent = await mienCommand([
+                "evaluate", "accuracy", "nobody", "--coordinator", address, "--probes", folder.file("probes.npy"),
+                "--truth", folder.file("truth.jsonl"),
+            ])
+            #expect(absent.status == 1)
+        }
+    }
+
+    @Test func aCollectionGrowsAndIsRemoved() async throws {
+        let folder = try ScratchFolder()
+        let gallery = folder.file("gallery")
+        let generate = ["generate", gallery, "--faces", "400", "--probes", "60", "--dimension", "64"]
+        #expect(await mienCommand(generate).status == 0)
+        try await ToyCluster.run { cluster, address in
+            let grow = [
+                "evaluate", "growth", "trial", "--coordinator", address, "--gallery", gallery, "--faces", "100",
+                "--faces", "200", "--faces", "400", "--effort", "full", "--singles", "3", "--steady", "0",
+            ]
+            let result = await mienCommand(grow)
+            #expect(result.status == 0)
+            #expect(result.outputLines.compactMap { Int($0.split(separator: " ")[0]) } == [100, 200, 400])
+            #expect(result.output.contains("ms = a · N^b"))
+            #expect(cluster.current.collections.isEmpty)
+            // Probes of people who come later are nonmated before.
+            let json = await mienCommand(grow + ["--json", "--keep"])
+            let counts = json.outputLines.compactMap { line in
+                line.contains("\"mated_probes\"") ? Int(line.filter(\.isNumber)) : nil
+            }
+            #expect(counts.count == 3 && counts == counts.sorted() && counts[0] < counts[2] / 2)
+            #expect(cluster.faces(of: "trial").count == 400)
+            let again = await mienCommand(grow)
+            #expect(again.status == 1)
+            let tooMany = await mienCommand(grow + ["--faces", "401"])
+            #expect(tooMany.status == 65)
+            #expect(tooMany.error.contains("400 rows"))
+        }
+    }
+}
