@@ -18,10 +18,11 @@ enum GalleryDescription {
         for share in GalleryIrregularities.shares {
             members.append("\"\(snakeCase(share.name))\": \(parameters.irregularities[keyPath: share.path])")
         }
-        let outputs = [
+        var outputs = [
             "\"precision\": \"\(output.precision.rawValue)\"", "\"probe_count\": \(output.probeCount)",
             "\"hostile_row_count\": \(output.hostileRowCount)",
         ]
+        if !output.includesFaces { outputs.append("\"includes_faces\": false") }
         return "{\n  \"generator_version\": \(generatorVersion),\n  \"parameters\": \(object(members)),\n"
             + "  \"output\": \(object(outputs)),\n"
     }
@@ -34,7 +35,7 @@ enum GalleryDescription {
         hostileKinds: [HostileRow.Kind]
     ) -> String {
         var counts = ["\"persons\": \(gallery.identityCount)"]
-        counts += FaceKind.names.map { "\"\($0)\": \(kindCounts[$0] ?? 0)" }
+        if output.includesFaces { counts += FaceKind.names.map { "\"\($0)\": \(kindCounts[$0] ?? 0)" } }
         counts += ["\"mated_probes\": \(matedCount)", "\"nonmated_probes\": \(output.probeCount - matedCount)"]
         let hostile = hostileKinds.enumerated().map {
             "{\"row\": \(gallery.faceCount + $0.offset), \"kind\": \"\($0.element.rawValue)\"}"

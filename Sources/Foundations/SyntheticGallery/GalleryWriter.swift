@@ -8,11 +8,20 @@ package struct GalleryOutput: Sendable, Equatable {
     package var probeCount = 100
     /// Rows after the faces that an importer must refuse or repair, of the kinds that fit into an array.
     package var hostileRowCount = 0
+    /// Whether the files of the faces are written; the probes of a gallery that is too large for a disk, or enrolled
+    /// without files, need them not.
+    package var includesFaces = true
 
-    package init(precision: NpyPrecision = .float32, probeCount: Int = 100, hostileRowCount: Int = 0) {
+    package init(
+        precision: NpyPrecision = .float32,
+        probeCount: Int = 100,
+        hostileRowCount: Int = 0,
+        includesFaces: Bool = true
+    ) {
         self.precision = precision
         self.probeCount = probeCount
         self.hostileRowCount = hostileRowCount
+        self.includesFaces = includesFaces
     }
 }
 
@@ -38,7 +47,7 @@ package struct GalleryProgress: Sendable, Equatable {
 /// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `face_id` (first mate), `mates` |
 /// | `gallery.json` | parameters, output, counts of each kind of face, hostile rows |
 ///
-/// `mates` are row numbers of all faces that show the person under its name.
+/// The first three are left out when only the probes are wanted. `mates` are row numbers of all faces that show the person under its name.
 ///
 /// The folder appears whole or not at all: it is written beside its place under the name `….partial` and renamed. One
 /// batch of rows is held at a time.
@@ -47,6 +56,7 @@ package struct GalleryWriter {
     private static let fileNames = [
         "embeddings.npy", "ids.txt", "persons.txt", "probes.npy", "probe-truth.jsonl", "gallery.json",
     ]
+    private static let faceFileNames: Set = ["embeddings.npy", "ids.txt", "persons.txt"]
 
     private let gallery: SyntheticGallery
     private let output: GalleryOutput
@@ -57,6 +67,7 @@ package struct GalleryWriter {
             "probe count is out of range"
         )
         precondition(output.hostileRowCount >= 0, "hostile row count is negative")
+        precondition(output.includesFaces || output.hostileRowCount == 0, "hostile rows come with the faces")
         self.gallery = gallery
         self.output = output
     }
@@ -68,11 +79,13 @@ package struct GalleryWriter {
             return false
         }
         let rows = parameters.faceCount + output.hostileRowCount
-        let arrays = [
-            ("embeddings.npy", rows * parameters.dimension * output.precision.byteCount),
-            ("probes.npy", output.probeCount * parameters.dimension * 4),
-        ]
-        return fileNames.allSatisfy { GalleryFolder.byteCount(of: "\(path)/\($0)") != nil }
+        var arrays = [("probes.npy", output.probeCount * parameters.dimension * 4)]
+        if output.includesFaces {
+            arrays.append(("embeddings.npy", rows * parameters.dimension * output.precision.byteCount))
+        }
+        return fileNames.filter { output.includesFaces || !faceFileNames.contains($0) }.allSatisfy {
+            GalleryFolder.byteCount(of: "\(path)/\($0)") != nil
+        }
             && arrays.allSatisfy { GalleryFolder.byteCount(of: "\(path)/\($0.0)") == NpyWriter.headerBytes + $0.1 }
     }
 
@@ -101,7 +114,7 @@ package struct GalleryWriter {
 
     private func writeFiles(to partial: String, progress: (GalleryProgress) -> Void) throws(GalleryError) {
         do throws(EmbeddingFileError) {
-            let kindCounts = try writeFaces(to: partial, progress: progress)
+            let kindCounts = output.includesFaces ? try writeFaces(to: partial, progress: progress) : [:]
             let matedCount = try writeProbes(to: partial, progress: progress)
             let description = GalleryDescription.text(
                 gallery: gallery,

@@ -63,6 +63,23 @@ import Testing
         #expect(counts["mated_probes"]! + counts["nonmated_probes"]! == 40)
     }
 
+    @Test func theProbesCanBeWrittenAlone() throws {
+        let parameters = GalleryParameters(faceCount: 300, dimension: 64, seed: 4)
+        let gallery = try SyntheticGallery(parameters)
+        try GalleryWriter(gallery, output: GalleryOutput(probeCount: 40)).write(to: "\(folder)/whole")
+        let output = GalleryOutput(probeCount: 40, includesFaces: false)
+        try GalleryWriter(gallery, output: output).write(to: "\(folder)/probes")
+        let names = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/probes").sorted()
+        #expect(names == ["gallery.json", "probe-truth.jsonl", "probes.npy"])
+        for name in ["probes.npy", "probe-truth.jsonl"] {
+            let manager = FileManager.default
+            #expect(manager.contentsEqual(atPath: "\(folder)/probes/\(name)", andPath: "\(folder)/whole/\(name)"))
+        }
+        #expect(GalleryWriter.isComplete(at: "\(folder)/probes", parameters: parameters, output: output))
+        let whole = GalleryOutput(probeCount: 40)
+        #expect(!GalleryWriter.isComplete(at: "\(folder)/probes", parameters: parameters, output: whole))
+    }
+
     @Test func aSecondRunFindsNothingToDoAndOtherGalleriesAreRefused() throws {
         let path = "\(folder)/g"
         let small = try SyntheticGallery(GalleryParameters(faceCount: 100, dimension: 64))

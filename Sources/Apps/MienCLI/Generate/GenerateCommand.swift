@@ -39,11 +39,16 @@ struct GenerateCommand: ConsoleCommand {
     var matedShare = 0.9
     @Option(parsing: .unconditional, help: "Rows after the faces that an import must refuse or repair.")
     var hostileRows = 0
+    @Flag(help: "Write the probes and their truth, and no file of the faces.")
+    var probesOnly = false
     @Flag(help: "Write JSON for programs.")
     var json = false
 
     func validate() throws {
         guard (0...1_000_000).contains(probes) else { throw ValidationError("--probes must be from 0 to 1000000.") }
+        guard !probesOnly || hostileRows == 0 else {
+            throw ValidationError("--hostile-rows come with the faces; leave --probes-only out.")
+        }
         guard (0...1_000_000).contains(hostileRows) else {
             throw ValidationError("--hostile-rows must be from 0 to 1000000.")
         }
@@ -58,7 +63,12 @@ struct GenerateCommand: ConsoleCommand {
             seed: seed
         )
         parameters.matedShare = matedShare
-        let output = GalleryOutput(precision: precision, probeCount: probes, hostileRowCount: hostileRows)
+        let output = GalleryOutput(
+            precision: precision,
+            probeCount: probes,
+            hostileRowCount: hostileRows,
+            includesFaces: !probesOnly
+        )
         let photo = GalleryPhoto(folder: folder, probeCount: probes)
         let wasComplete =
             GalleryWriter.isComplete(at: folder, parameters: parameters, output: output)
@@ -82,7 +92,10 @@ struct GenerateCommand: ConsoleCommand {
             ])
             console.writeOutput(document.document)
         } else {
-            let what = "\(NumberText.counted(faces, "face")) and \(NumberText.counted(probes, "probe"))"
+            let probeText = "\(NumberText.counted(probes, "probe")) of \(NumberText.counted(faces, "face"))"
+            let what =
+                probesOnly
+                ? probeText : "\(NumberText.counted(faces, "face")) and \(NumberText.counted(probes, "probe"))"
             console.line(wasComplete ? "\(folder) holds \(what) already." : "Generated \(what) in \(folder).")
         }
     }
