@@ -216,10 +216,12 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient",
+                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB", "MienClient",
                 "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
+                "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Apps/MienCLI",
             swiftSettings: memorySafe

@@ -12,14 +12,17 @@ struct BenchCommand: ParsableCommand {
               mien bench filter gallery --share 0.5 --share 0.01
               mien bench kernels
               mien bench overhead
+              mien bench wire
+              mien bench storage
               mien bench codes --faces 100000
 
-            The last five are the experiments behind the layout of codes, lists and files; docs/decisions has \
-            what they decided.
+            spectrum, codes, abandon, lists and churn are the experiments behind the layout of codes, lists and \
+            files; docs/decisions has what they decided.
             """,
         subcommands: [
             BenchSearchCommand.self, BenchIndexCommand.self, BenchFilterCommand.self, BenchKernelsCommand.self,
-            BenchOverheadCommand.self, BenchSpectrumCommand.self, BenchCodesCommand.self,
+            BenchOverheadCommand.self, BenchWireCommand.self, BenchStorageCommand.self, BenchSpectrumCommand.self,
+            BenchCodesCommand.self,
             BenchAbandonCommand.self, BenchListsCommand.self, BenchChurnCommand.self,
         ]
     )
