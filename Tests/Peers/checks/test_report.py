@@ -6,7 +6,7 @@ import numpy as np
 
 from peer_runner.choice import levels
 from peer_runner.report import Contest, Report, table
-from peer_runner.rounds import Entrant, Times, ratio, run_rounds
+from peer_runner.rounds import Entrant, ratio, run_rounds
 from peer_runner.system import Footprint, Pass, Setting, Sweep, System
 from peer_runner.truth import BAND_FLOORS, Quality
 
@@ -27,6 +27,15 @@ class ReportTests(unittest.TestCase):
         self.assertEqual(best, {"system": "fast", "ratio": 3, "quartiles": [3, 3]})
         self.assertIn("| mate@1 >= 0.99 | 1             | FAST", self.report.text())
 
+    def test_with_several_threads_wall_time_decides(self) -> None:
+        entrants = {entrant.system.key: entrant for entrant in self.times}
+        self.times[entrants["slow"]].wall_ms = [2.0, 2.0, 2.0]
+        contest = Contest(levels(10)[0], 1, [(entrant.system, entrant) for entrant in self.times])
+        systems = [self.mien, self.slow, self.fast]
+        report = Report({}, systems, [contest], self.times, PerfectTruth(), by_wall=True)
+        self.assertEqual(report.json()["contests"][0]["best_peer"]["system"], "slow")
+        self.assertIn("Best peer's wall time over Mien's", report.text())
+
     def test_a_system_that_does_not_reach_a_level_is_named(self) -> None:
         self.assertIn("| UNABLE | does not reach it |", self.report.text())
 
@@ -41,8 +50,7 @@ class ReportTests(unittest.TestCase):
 class RatioTests(unittest.TestCase):
     def test_is_the_median_of_the_rounds(self) -> None:
         # The second round was slow for both: their ratio is not.
-        own, base = Times(cpu_ms=[2, 40, 6]), Times(cpu_ms=[1, 20, 2])
-        self.assertEqual(ratio(own, base)[0], 2)
+        self.assertEqual(ratio([2, 40, 6], [1, 20, 2])[0], 2)
 
 
 class TableTests(unittest.TestCase):

@@ -36,6 +36,7 @@ class Options:
     photo: int
     match_limit: int
     rounds: int | None
+    threads: int
     choose_again: bool
     build_only: bool
     json: Path | None
@@ -45,7 +46,7 @@ def parse(arguments: list[str]) -> Options:
     """Reads the arguments; ends the process with usage when they are wrong."""
     parser = argparse.ArgumentParser(
         prog="compare",
-        description="Measure Mien's index beside Faiss, ScaNN and hnswlib: same files and recall, one thread, in turn.",
+        description="Measure Mien's index beside Faiss, ScaNN and hnswlib: same files and recall, in turn.",
     )
     parser.add_argument("gallery", type=Path, help="folder made by 'mien generate'")
     parser.add_argument("--work", type=Path, help="folder for indexes and truth (default: GALLERY/peers)")
@@ -58,6 +59,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--photo", type=int, default=100, help="probes of a photo (default: 100)")
     parser.add_argument("-k", type=int, default=10, dest="match_limit", help="matches a probe (default: 10)")
     parser.add_argument("--rounds", type=int, help="timed rounds (default: one a photo, at least 15)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one search; above 1 wall time counts")
     parser.add_argument("--choose-again", action="store_true", help="search the settings again, not those of last time")
     parser.add_argument("--build-only", action="store_true", help="build what is missing and end")
     parser.add_argument("--json", type=Path, help="write every figure to this file too")
@@ -68,9 +70,9 @@ def parse(arguments: list[str]) -> Options:
     systems = [name for name in systems if name not in left_out]
     if not systems:
         parser.error("no system is left to measure")
-    counts = [values.photo, values.match_limit, values.rounds, values.probes]
+    counts = [values.photo, values.match_limit, values.rounds, values.probes, values.threads]
     if any(count is not None and count < 1 for count in counts):
-        parser.error("--photo, --probes, --rounds and -k must be at least 1")
+        parser.error("--photo, --probes, --rounds, --threads and -k must be at least 1")
     work = (values.work or values.gallery / "peers").resolve()
     options = Options(
         gallery=values.gallery.resolve(),
@@ -83,6 +85,7 @@ def parse(arguments: list[str]) -> Options:
         photo=values.photo,
         match_limit=values.match_limit,
         rounds=values.rounds,
+        threads=values.threads,
         choose_again=values.choose_again,
         build_only=values.build_only,
         json=values.json.resolve() if values.json else None,

@@ -147,9 +147,9 @@ class Float16Copy:
 class FaissPeer(LibraryPeer):
     """One of `KINDS`."""
 
-    def __init__(self, key: str, gallery: Gallery, work: Path, match_limit: int) -> None:
+    def __init__(self, key: str, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
         super().__init__(gallery.probes, match_limit)
-        faiss.omp_set_num_threads(1)
+        faiss.omp_set_num_threads(threads)
         kind = KINDS[key]
         has_lists, is_reranked = kind.has_lists, kind.is_reranked
         lists = list_count(len(gallery.faces))

@@ -30,11 +30,11 @@ def build(gallery: Gallery, path: Path, work: Path) -> None:
 
 
 class HnswlibPeer(LibraryPeer):
-    """The graph in one thread."""
+    """The graph; a photo is divided among the threads, a probe is one thread's."""
 
     key = "hnswlib"
 
-    def __init__(self, gallery: Gallery, work: Path, match_limit: int) -> None:
+    def __init__(self, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
         super().__init__(gallery.probes, match_limit)
         self.name = f"hnswlib M{LINKS} efC{BUILD_EFFORT}"
         self.version = f"hnswlib {VERSION}"
@@ -44,7 +44,7 @@ class HnswlibPeer(LibraryPeer):
         before = settled_bytes()
         self._index = hnswlib.Index(space="ip", dim=gallery.dimension)
         self._index.load_index(str(work / "hnswlib.index"))
-        self._index.set_num_threads(1)
+        self._threads = threads
         self._footprint = footprint([part], work, settled_bytes() - before)
 
     def sweeps(self) -> list[Sweep]:
@@ -52,8 +52,8 @@ class HnswlibPeer(LibraryPeer):
 
     def single_call(self, setting: Setting) -> Callable[[Matrix], object]:
         self._index.set_ef(setting.values[0])
-        limit, search = self._match_limit, self._index.knn_query
-        return lambda probes: search(probes, k=limit, num_threads=1)
+        limit, threads, search = self._match_limit, self._threads, self._index.knn_query
+        return lambda probes: search(probes, k=limit, num_threads=threads)
 
     def rows_of(self, answer: object) -> Rows:
         assert isinstance(answer, tuple)

@@ -31,7 +31,7 @@ class Mien(System):
     name = "Mien"
     answers_depend_on_batch = True
 
-    def __init__(self, gallery: Gallery, binary: Path, partition: Path, match_limit: int) -> None:
+    def __init__(self, gallery: Gallery, binary: Path, partition: Path, match_limit: int, threads: int) -> None:
         if not binary.is_file():
             raise Failure(f"{binary} is missing; build it: swift build -c release --product mien")
         self._match_limit = match_limit
@@ -53,7 +53,8 @@ class Mien(System):
             record_file.unlink(missing_ok=True)
         started = time.perf_counter()
         self._process = subprocess.Popen(
-            [str(binary), "bench", "index", str(gallery.folder), "--partition", str(partition), "--interactive"],
+            [str(binary), "bench", "index", str(gallery.folder), "--partition", str(partition), "--interactive"]
+            + ["--threads", str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -31,8 +31,12 @@ class Report:
         contests: list[Contest],
         times: dict[Entrant, Times],
         truth: Truth,
+        *,
+        by_wall: bool = False,
     ) -> None:
+        """CPU time decides which peer is best and makes the ratios; with several threads, time on the wall."""
         self._heading = heading
+        self._by_wall = by_wall
         self._systems = systems
         self._contests = contests
         self._times = times
@@ -44,7 +48,7 @@ class Report:
         parts = ["\n".join(f"{key}: {value}" for key, value in self._heading.items())]
         for contest in self._contests:
             parts.append(f"{contest.level.name}, {_batch_name(contest.batch)}\n\n{self._contest_table(contest)}")
-        parts.append(f"Best peer's CPU time over Mien's (median and quartiles of the rounds)\n\n{self._summary()}")
+        parts.append(f"Best peer's {self._time_name} time over Mien's (median and quartiles of the rounds)\n\n{self._summary()}")
         parts.append(f"Mates found first, by similarity of the mate\n\n{self._bands()}")
         parts.append(f"Build and keep\n\n{self._footprints()}")
         return "\n\n".join(parts) + "\n"
@@ -87,7 +91,7 @@ class Report:
         mien = self._mien(contest)
         if best is None or mien is None:
             return None
-        middle, low, high = ratio(self._times[best], self._times[mien])
+        middle, low, high = ratio(self._costs(best), self._costs(mien))
         return {"system": best.system.key, "ratio": middle, "quartiles": [low, high]}
 
     def _contest_table(self, contest: Contest) -> str:
@@ -104,7 +108,7 @@ class Report:
                     entrant.setting.label,
                     f"{median(times.cpu_ms):.3f}",
                     f"{median(times.wall_ms):.3f}",
-                    f"{ratio(times, self._times[mien])[0]:.2f}" if mien else "",
+                    f"{ratio(self._costs(entrant), self._costs(mien))[0]:.2f}" if mien else "",
                     f"{quality.mate:.4f}",
                     f"{quality.recall:.4f}",
                     "" if contest.level.is_reached(quality) else "below the level in the timed rounds",
@@ -113,19 +117,19 @@ class Report:
         return table(lines)
 
     def _summary(self) -> str:
-        lines = [["level", "probes a call", "best peer", "CPU ms", "Mien", "ratio", "quartiles"]]
+        lines = [["level", "probes a call", "best peer", f"{self._time_name} ms", "Mien", "ratio", "quartiles"]]
         for contest in self._contests:
             best, mien = self._best_peer(contest), self._mien(contest)
             if best is None or mien is None:
                 continue
-            middle, low, high = ratio(self._times[best], self._times[mien])
+            middle, low, high = ratio(self._costs(best), self._costs(mien))
             lines.append(
                 [
                     contest.level.name,
                     str(contest.batch),
                     best.system.name,
-                    f"{median(self._times[best].cpu_ms):.3f}",
-                    f"{median(self._times[mien].cpu_ms):.3f}",
+                    f"{median(self._costs(best)):.3f}",
+                    f"{median(self._costs(mien)):.3f}",
                     f"{middle:.2f}",
                     f"{low:.2f}-{high:.2f}",
                 ]
@@ -167,9 +171,17 @@ class Report:
     def _mien(contest: Contest) -> Entrant | None:
         return next((entrant for system, entrant in contest.entrants if system.key == "mien"), None)
 
+    @property
+    def _time_name(self) -> str:
+        return "wall" if self._by_wall else "CPU"
+
+    def _costs(self, entrant: Entrant) -> list[float]:
+        times = self._times[entrant]
+        return times.wall_ms if self._by_wall else times.cpu_ms
+
     def _best_peer(self, contest: Contest) -> Entrant | None:
         peers = [entrant for system, entrant in contest.entrants if entrant is not None and system.key != "mien"]
-        return min(peers, key=lambda entrant: median(self._times[entrant].cpu_ms), default=None)
+        return min(peers, key=lambda entrant: median(self._costs(entrant)), default=None)
 
 
 def band_name(band: int) -> str:

@@ -70,8 +70,8 @@ def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: in
     return times
 
 
-def ratio(times: Times, base: Times) -> tuple[float, float, float]:
-    """CPU time over that of `base`, round by round: median, lower and upper quartile."""
-    ratios = [own / other for own, other in zip(times.cpu_ms, base.cpu_ms, strict=True)]
+def ratio(times: list[float], base: list[float]) -> tuple[float, float, float]:
+    """Times over those of `base`, round by round: median, lower and upper quartile."""
+    ratios = [own / other for own, other in zip(times, base, strict=True)]
     low, high = np.quantile(ratios, [0.25, 0.75])
     return median(ratios), float(low), float(high)

@@ -40,14 +40,15 @@ def build(gallery: Gallery, path: Path, work: Path) -> None:
 
 
 class ScannPeer(LibraryPeer):
-    """ScaNN in one thread: its batched search divides work only when asked to."""
+    """ScaNN; its batched search divides work only when asked to, by as many threads as there are processors."""
 
     key = "scann"
 
-    def __init__(self, gallery: Gallery, work: Path, match_limit: int) -> None:
+    def __init__(self, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
         super().__init__(gallery.probes, match_limit)
         self._leaves = leaf_count(len(gallery.faces))
         self._face_count = len(gallery.faces)
+        self._is_divided = threads > 1
         self.name = f"ScaNN {self._leaves} leaves, AH2 + fp32"
         self.version = f"scann {VERSION}"
         part = Artefact("scann", "peer_runner.scann_peer", "build", f"{gallery.fingerprint} {VERSION} {self._leaves}")
@@ -75,7 +76,8 @@ class ScannPeer(LibraryPeer):
 
     def photo_call(self, setting: Setting) -> Callable[[Matrix], object]:
         leaves, depth = setting.values
-        limit, search = self._match_limit, self._searcher.search_batched
+        limit = self._match_limit
+        search = self._searcher.search_batched_parallel if self._is_divided else self._searcher.search_batched
         return lambda probes: search(
             probes, final_num_neighbors=limit, pre_reorder_num_neighbors=depth, leaves_to_search=leaves
         )

@@ -58,8 +58,8 @@ def _gallery(options: Options) -> Gallery:
 def _system(key: str, options: Options, gallery: Gallery) -> System | None:
     """Opens a system, building it when needed; a peer that does not work here is reported and left out."""
     if key == "mien":
-        return Mien(gallery, options.mien, options.partition, options.match_limit)
-    arguments = (gallery, options.work, options.match_limit)
+        return Mien(gallery, options.mien, options.partition, options.match_limit, options.threads)
+    arguments = (gallery, options.work, options.match_limit, options.threads)
     try:
         # Imported here: what did not install must not keep the others from running.
         if key.startswith("faiss"):
@@ -96,13 +96,14 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
     heading = {
         "gallery": f"{len(gallery.faces)} x {gallery.dimension}, {len(gallery.probes)} probes, "
         f"{int(truth.has_mate_first.sum())} with the mate first in exact search",
-        "search": f"k = {options.match_limit}, one thread, times a probe, medians of {rounds} rounds in turn",
+        "search": f"k = {options.match_limit}, {_threads(options.threads)}, times a probe, "
+        f"medians of {rounds} rounds in turn",
         "machine": f"{_processor()}, {os.cpu_count()} processors, "
         f"load {started:.1f} at the start, {os.getloadavg()[0]:.1f} at the end",
         "call of a peer": _call_cost(systems, gallery.dimension),
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }
-    return Report(heading, systems, contests, times, truth)
+    return Report(heading, systems, contests, times, truth, by_wall=options.threads > 1)
 
 
 def _call_cost(systems: list[System], dimension: int) -> str:
@@ -111,6 +112,10 @@ def _call_cost(systems: list[System], dimension: int) -> str:
         return "not measured"
     microseconds: float = importlib.import_module("peer_runner.faiss_peers").call_microseconds(dimension)
     return f"{microseconds:.0f} us through Python, for Faiss over one face; contained in the times"
+
+
+def _threads(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"
 
 
 def _batches(options: Options) -> list[int]:
