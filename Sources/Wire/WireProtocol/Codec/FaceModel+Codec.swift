@@ -57,9 +57,17 @@ extension FaceMetadata: WireValue {
     package static let wireAttributeCountLimit = 256
 
     package static var leastByteCount: Int { 12 }
+    /// Of the fields behind the person id, when none of them is there: most faces of an answer are such.
+    private static let absentByteCount = 11
+
+    private var hasPersonAtMost: Bool {
+        externalImageID == nil && imageID == nil && boundingBox == nil && quality == nil && confidence == nil
+            && created == nil && expires == nil && attributes.isEmpty
+    }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.optional(personID) { $0.string($1, "person id") }
+        if hasPersonAtMost { return writer.zeros(Self.absentByteCount) }
         writer.optional(externalImageID) { $0.string($1, "external image id") }
         writer.optional(imageID) { $0.string($1, "image id") }
         writer.optional(boundingBox)
@@ -75,8 +83,13 @@ extension FaceMetadata: WireValue {
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let personID = try Self.name(&reader, "person id")
+        if reader.skipZeros(byteCount: Self.absentByteCount) {
+            self.init(personID: personID)
+            return
+        }
         self.init(
-            personID: try Self.name(&reader, "person id"),
+            personID: personID,
             externalImageID: try Self.name(&reader, "external image id"),
             imageID: try Self.name(&reader, "image id"),
             boundingBox: try reader.optional("bounding box"),

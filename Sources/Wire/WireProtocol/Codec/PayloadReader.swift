@@ -147,6 +147,23 @@ package struct PayloadReader {
         guard bytes.allSatisfy({ $0 == 0 }) else { throw .nonZeroPadding(offset: offset) }
     }
 
+    /// Goes past the next bytes if all of them are there and zero; false, and nothing is read, otherwise.
+    package mutating func skipZeros(byteCount: Int) -> Bool {
+        guard byteCount <= buffer.readableBytes else { return false }
+        let end = buffer.readerIndex + byteCount
+        var index = buffer.readerIndex
+        while index + 8 <= end {
+            guard buffer.getInteger(at: index, as: UInt64.self) == 0 else { return false }
+            index += 8
+        }
+        while index < end {
+            guard buffer.getInteger(at: index, as: UInt8.self) == 0 else { return false }
+            index += 1
+        }
+        buffer.moveReaderIndex(to: end)
+        return true
+    }
+
     /// Skips zeros up to the next multiple of four from the payload's beginning.
     package mutating func align() throws(WireDecodingError) {
         let byteCount = -(buffer.readerIndex - start) & 3

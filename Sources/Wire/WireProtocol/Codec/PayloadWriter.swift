@@ -87,9 +87,13 @@ package struct PayloadWriter {
         for value in values { value.encode(into: &self) }
     }
 
+    package mutating func zeros(_ count: Int) {
+        buffer.writeRepeatingByte(0, count: count)
+    }
+
     /// Zeros up to the next multiple of four from the payload's beginning.
     package mutating func align() {
-        buffer.writeRepeatingByte(0, count: -payloadByteCount & 3)
+        zeros(-payloadByteCount & 3)
     }
 
     /// Components of float32, from a multiple of four.
