@@ -25,6 +25,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -207,11 +208,20 @@ let package = Package(
             path: "Sources/Apps/NodeServer",
             swiftSettings: memorySafe
         ),
+        .target(
+            name: "LoadGenerator",
+            dependencies: [
+                "FaceModel", "MienClient", "SyntheticGallery",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Sources/Apps/LoadGenerator",
+            swiftSettings: memorySafe
+        ),
         .executableTarget(
             name: "mien",
             dependencies: [
-                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "MienClient", "NodeConfiguration", "NodeServer",
-                "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
+                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LoadGenerator", "MienClient",
+                "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
@@ -389,6 +399,14 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/Clients/MienClientTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LoadGeneratorTests",
+            dependencies: [
+                "FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery",
+            ],
+            path: "Tests/Apps/LoadGeneratorTests",
             swiftSettings: strict
         ),
         .testTarget(

@@ -36,7 +36,7 @@ struct Mien: AsyncParsableCommand {
                     FaceCommand.self, StatusCommand.self, GenerateCommand.self,
                 ]
             ),
-            CommandGroup(name: "Measurement", subcommands: [BenchCommand.self]),
+            CommandGroup(name: "Measurement", subcommands: [LoadCommand.self, BenchCommand.self]),
         ]
     )
 
