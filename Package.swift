@@ -211,7 +211,7 @@ let package = Package(
         .target(
             name: "LoadGenerator",
             dependencies: [
-                "FaceModel", "MienClient", "SyntheticGallery",
+                "FaceModel", "MienClient", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Apps/LoadGenerator",

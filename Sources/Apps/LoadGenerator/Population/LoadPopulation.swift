@@ -49,6 +49,27 @@ package struct LoadPopulation: Sendable {
         )
     }
 
+    /// The first block of 128 images that holds none of the fill.
+    var firstWriteBlock: Int {
+        (filledCount + ImageStock.blockImageCount - 1) / ImageStock.blockImageCount
+    }
+
+    /// `[probes.count × dimension]`: images that are in no collection, most of them of filled faces' persons.
+    func probes(in probes: Range<Int>) -> [Float] { filled.probes(in: probes) }
+
+    func probeTruth(_ probe: Int) -> ProbePool.Truth {
+        let info = filled.probeInfo(probe)
+        return ProbePool.Truth(person: info.identity.map(SyntheticGallery.personID), mates: info.mates)
+    }
+
+    /// The filled face of an id and the person it is enrolled under; nil when no filled face is both.
+    func filledFace(_ id: Face.ID, person: String?) -> Int? {
+        guard let identity = person.flatMap(SyntheticGallery.identity), identity < filled.identityCount else {
+            return nil
+        }
+        return filled.faces(ofIdentity: identity).first { faceID($0) == id }
+    }
+
     private static let imageNamePrefix = "image-"
 
     package static func imageName(_ image: Int) -> String { imageNamePrefix + "\(image)" }
