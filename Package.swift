@@ -431,7 +431,7 @@ let package = Package(
         .testTarget(
             name: "MienIntegrationTests",
             dependencies: [
-                "MienClient", "SyntheticGallery", "mien",
+                "FaceModel", "MienClient", "SyntheticGallery", "mien",
             ],
             path: "Tests/Integration/MienIntegrationTests",
             swiftSettings: strict

@@ -29,6 +29,12 @@ package struct FaultSchedule: Sendable, Equatable {
         package var at: Duration
         package var action: Action
         package var node: Node
+
+        package init(at: Duration, action: Action, node: Node) {
+            self.at = at
+            self.action = action
+            self.node = node
+        }
     }
 
     package static let example = "at 10s kill worker 2; at 20s start worker 2; at 30s stop worker 1 for 5s"
@@ -114,7 +120,8 @@ package struct FaultSchedule: Sendable, Equatable {
                     case .dead: "dead"
                     }
                 throw LoadTextError(
-                    "'\(step.action.rawValue) \(step.node)' cannot be done at \(step.at / .seconds(1)) s: it is \(word) then"
+                    "'\(step.action.rawValue) \(step.node)' cannot be done at "
+                        + "\(FigureText.seconds(step.at / .seconds(1))): it is \(word) then"
                 )
             }
             states[step.node] = next

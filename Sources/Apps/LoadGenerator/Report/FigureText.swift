@@ -13,6 +13,14 @@ package enum FigureText {
 
     package static func time(_ microseconds: UInt64) -> String { time(Double(microseconds)) }
 
+    /// As ``time(_:)-(Double)``, without decimals where there is nothing in them: for axes.
+    package static func tick(_ microseconds: Double) -> String {
+        let (value, unit) =
+            microseconds < 1000
+            ? (microseconds, "µs") : microseconds < 1e6 ? (microseconds / 1000, "ms") : (microseconds / 1e6, "s")
+        return value == value.rounded() ? "\(Int(value)) \(unit)" : "\(fixed(value, 1)) \(unit)"
+    }
+
     /// Such as `1 234 567`.
     package static func count(_ value: some BinaryInteger) -> String {
         let digits = "\(value.magnitude)"
@@ -28,7 +36,7 @@ package enum FigureText {
     /// Such as `1 500 calls/s`.
     package static func rate(_ perSecond: Double, of what: String = "calls") -> String {
         let number = perSecond >= 100 ? count(Int(perSecond.rounded())) : digits(perSecond)
-        return "\(number) \(what)/s"
+        return what.isEmpty ? "\(number)/s" : "\(number) \(what)/s"
     }
 
     /// Such as `99.95 %`; never 100 or 0 unless it is.

@@ -227,7 +227,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
         machine: Machine,
         cluster: Cluster,
         load: Load,
-        recorder: LoadRecorder,
+        figures: LoadFigures,
         truth: TruthReport,
         faults: [Fault] = []
     ) {
@@ -239,7 +239,6 @@ package struct LoadReport: Sendable, Equatable, Codable {
         self.load = load
         self.truth = truth
         self.faults = faults
-        let figures = recorder.figures
         totals = figures.totals
         pacing = figures.pacing
         series = figures.series

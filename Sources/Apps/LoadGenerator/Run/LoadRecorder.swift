@@ -8,9 +8,7 @@ package final class LoadRecorder: Sendable {
         var ledger: WriteLedger
         /// Numbers of the faces for which a write was begun.
         var numbers: [Face.ID: Int] = [:]
-        var series: LoadSeries
-        var totals: [LoadOperation: CallFigures] = [:]
-        var pacing = LatencyHistogram()
+        var figures: LoadFigures
         var truth = TruthReport()
         var samples: [SampledAnswer] = []
         /// Answers that might have become samples.
@@ -29,7 +27,7 @@ package final class LoadRecorder: Sendable {
         state = Mutex(
             State(
                 ledger: WriteLedger(filledCount: filledCount),
-                series: LoadSeries(window: plan.window, warmUp: plan.warmUp),
+                figures: LoadFigures(window: plan.window, warmUp: plan.warmUp),
                 random: SplitMix64(seed: plan.seed ^ 0x5EED),
                 nextPlace: plan.part
             )
@@ -43,13 +41,13 @@ package final class LoadRecorder: Sendable {
     /// - Returns: false when too many are under way; then it must not begin, and has been counted as not sent.
     func begin(_ operation: LoadOperation, at: Duration, late: Duration) -> Bool {
         state.withLock { state in
-            state.pacing.record(late)
+            state.figures.pacing.record(late)
             guard state.inFlight < plan.inFlightLimit else {
                 record(operation, .notSent, at: at, .zero, &state)
                 return false
             }
             state.inFlight += 1
-            state.series.noteInFlight(state.inFlight, at: at)
+            state.figures.series.noteInFlight(state.inFlight, at: at)
             return true
         }
     }
@@ -69,21 +67,13 @@ package final class LoadRecorder: Sendable {
         _ time: Duration,
         _ state: inout State
     ) {
-        state.series.record(operation, status, at: at, time)
-        if at >= plan.warmUp { state.totals[operation, default: CallFigures()].record(status, time) }
+        state.figures.series.record(operation, status, at: at, time)
+        if at >= plan.warmUp { state.figures.totals[operation, default: CallFigures()].record(status, time) }
     }
 
     // MARK: For whoever watches
 
-    /// All figures so far.
-    var figures: (totals: [LoadOperation: CallFigures], pacing: LatencyHistogram, series: LoadSeries) {
-        state.withLock { ($0.totals, $0.pacing, $0.series) }
-    }
-
-    /// Calls of the measured time so far, all operations together.
-    package var all: CallFigures {
-        state.withLock { state in state.totals.values.reduce(into: CallFigures()) { $0.add($1) } }
-    }
+    package var figures: LoadFigures { state.withLock { $0.figures } }
 
     /// One window of the series, and what is under way.
     package struct Glimpse: Sendable {
@@ -95,7 +85,7 @@ package final class LoadRecorder: Sendable {
     package func glimpse(ofWindow index: Int) -> Glimpse {
         state.withLock { state in
             Glimpse(
-                window: index < state.series.windows.count ? state.series.windows[index] : .init(),
+                window: index < state.figures.series.windows.count ? state.figures.series.windows[index] : .init(),
                 inFlight: state.inFlight,
                 findings: state.truth.findings
             )

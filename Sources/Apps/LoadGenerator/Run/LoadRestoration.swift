@@ -3,8 +3,8 @@ package import MienClient
 /// Brings a collection back to what a fill left: takes away the faces that loads enrolled, and gives the filled faces
 /// that loads wrote their own images again.
 ///
-/// It needs to know nothing of the loads: they take images, and filled faces, in an order that follows from the seed, so
-/// the work ends where nothing is found changed.
+/// It needs to know nothing of the loads: they take images, and filled faces, in an order that follows from the seed,
+/// so the work ends where nothing is found changed.
 package struct LoadRestoration: Sendable {
     /// More than the parts of a load can be apart from each other.
     private static let strideCount = 4096

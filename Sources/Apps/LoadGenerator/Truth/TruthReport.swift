@@ -16,7 +16,7 @@ package struct TruthReport: Sendable, Equatable, Codable {
     package var matedSearchCount = 0
     package var mateFoundCount = 0
 
-    /// Of the sampled answers, compared with exact search at the end: matches that had to be there, and those that were.
+    /// Sampled answers, compared with exact searches at the end: matches that had to be there, and those that were.
     package var comparedAnswerCount = 0
     package var requiredMatchCount = 0
     package var foundMatchCount = 0

@@ -41,7 +41,8 @@ struct LoadMonitor {
         var line =
             "\(FigureText.seconds(at))\(isWarmUp ? " (warm-up)" : "")  "
             + "\(FigureText.rate(Double(figures.okCount) / seconds, of: "ok"))  "
-            + "p50 \(FigureText.time(figures.times.percentile(50)))  p99 \(FigureText.time(figures.times.percentile(99)))"
+            + "p50 \(FigureText.time(figures.times.percentile(50)))  "
+            + "p99 \(FigureText.time(figures.times.percentile(99)))"
         if figures.partialCount > 0 { line += "  \(figures.partialCount) partial" }
         let failedCount = figures.failedCount + figures.notSentCount
         if failedCount > 0 { line += "  \(failedCount) failed" }

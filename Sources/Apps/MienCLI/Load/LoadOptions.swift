@@ -6,8 +6,8 @@ import MienClient
 struct LoadOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Calls a second, begun at their times whatever became of earlier ones; or a share, such as 70%, of the rate "
-                + "that --ramp finds.",
+            "Calls a second, begun at their times whatever became of earlier ones; or a share, such as 70%, of "
+                + "the rate that --ramp finds.",
             valueName: "rate"
         ),
         transform: LoadArgument.rate

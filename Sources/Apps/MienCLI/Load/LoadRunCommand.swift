@@ -60,6 +60,15 @@ struct LoadRunCommand: ConsoleCommand {
     var checkLimit = LoadVerification.Limits().untouchedCount
     @Flag(help: "Leave what the load wrote in the collection.")
     var keep = false
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Processes that make the load together; their figures become one report.",
+            valueName: "count"
+        )
+    )
+    var processes = 1
+    @OptionGroup(visibility: .private) var part: LoadPartOptions
     @OptionGroup(title: "Report") var output: LoadOutputOptions
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
@@ -74,6 +83,8 @@ struct LoadRunCommand: ConsoleCommand {
             }
         }
         guard checkLimit >= 0 else { throw ValidationError("--check-limit must not be negative.") }
+        guard (1...16).contains(processes) else { throw ValidationError("--processes must be from 1 to 16.") }
+        guard processes == 1 || load.ramp == nil else { throw ValidationError("A ramp is made by one process.") }
         guard clusterData == nil || cluster != nil else { throw ValidationError("--cluster-data needs --cluster.") }
         guard cluster == nil || connection.coordinators.isEmpty else {
             throw ValidationError("Give either --cluster or --coordinator.")

@@ -46,8 +46,10 @@ struct LoadSequence {
             writeCount: options.imageCount(ratePerSecond: highestRate, time: options.warmUp + options.duration)
         )
         let subject = LoadSubject(collection, options: options, population: population, clients: clients)
-        try await restore(subject, "what an earlier load left")
-        try await subject.checkCount()
+        if command.part.folder == nil {
+            try await restore(subject, "what an earlier load left")
+            try await subject.checkCount()
+        }
         interruption.beginLoad()
         try await load(subject, collection, tally)
         await subject.close()
@@ -68,16 +70,54 @@ struct LoadSequence {
         if let planner = options.ramp, let objective = options.objective {
             (ramp, last) = try await self.ramp(subject, planner, objective, &findings)
         }
-        if let arrivals = try arrivals(ramp) {
-            let plan = options.plan(
+        if command.processes == 1, let arrivals = try arrivals(ramp) {
+            var plan = options.plan(
                 arrivals: arrivals,
                 duration: options.duration,
                 warmUp: options.warmUp,
                 seed: command.gallery.seed
             )
+            command.part.apply(to: &plan)
             last = try await measure(subject, plan, withFaults: true)
         }
-        guard let measured = last else { throw CommandFailure(.no, "the objective is not met at any rate") }
+        guard var report = try await report(last, subject, status, collection, startedAt, findings) else {
+            throw CommandFailure(.no, "the objective is not met at any rate")
+        }
+        report.fill = tally.map { LoadReport.Fill($0) }
+        report.ramp = ramp
+        if let objective = options.objective {
+            report.objective = objective.description
+            let all = report.all
+            report.objectiveIsMet = objective.isMet(by: all.times, errorShare: all.errorShare)
+        }
+        if !command.keep, command.part.folder == nil { try await restore(subject, "what the load wrote") }
+        try command.output.finish(report, asJSON: asJSON, console)
+    }
+
+    /// The report of a load that this process made, or that it has others make.
+    private func report(
+        _ measured: Measured?,
+        _ subject: LoadSubject,
+        _ status: ClusterInfo,
+        _ collection: CollectionInfo,
+        _ startedAt: String,
+        _ findings: TruthFindings
+    ) async throws(CommandFailure) -> LoadReport? {
+        if command.processes > 1 {
+            let schedule = faultSchedule
+            let player = player
+            var report = try await LoadParts(command: command, interruption: interruption, console: console).run(
+                faceCount: subject.population.filledCount,
+                address: nodes?.currentAddress
+            ) { start in
+                if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
+            }
+            report.command = Self.commandLine
+            report.cluster = cluster(status, collection, subject)
+            report.truth.unchecked += nodes?.deaths() ?? []
+            return report
+        }
+        guard let measured else { return nil }
         let truth = await verify(subject, measured, findings)
         var load = LoadReport.Load(
             plan: measured.plan,
@@ -86,26 +126,17 @@ struct LoadSequence {
             connectionCount: options.connections
         )
         load.durationSeconds = max(0, measured.seconds - load.warmUpSeconds)
-        var report = LoadReport(
-            command: CommandLine.arguments.joined(separator: " "),
+        return LoadReport(
+            command: Self.commandLine,
             startedAt: startedAt,
             version: NodeServer.version,
             machine: MachineFacts.read(),
             cluster: cluster(status, collection, subject),
             load: load,
-            recorder: measured.recorder,
+            figures: measured.recorder.figures,
             truth: truth,
             faults: measured.faults.faults
         )
-        report.fill = tally.map { LoadReport.Fill($0) }
-        report.ramp = ramp
-        if let objective = options.objective {
-            report.objective = objective.description
-            let all = report.all
-            report.objectiveIsMet = objective.isMet(by: all.times, errorShare: all.errorShare)
-        }
-        if !command.keep { try await restore(subject, "what the load wrote") }
-        try command.output.finish(report, asJSON: asJSON, console)
     }
 
     /// A load that was made, and what it was in the end.
@@ -124,22 +155,10 @@ struct LoadSequence {
     ) async throws(CommandFailure) -> Measured {
         let (run, stock) = subject.run(plan)
         let thread = stock.keepFull()
-        let start = ContinuousClock.now + .milliseconds(50)
+        let start = try await command.part.start() ?? .now + .milliseconds(50)
         let interruption = interruption
-        let schedule: FaultSchedule? =
-            if withFaults, let fault = command.fault, let workers = command.cluster?.workerCount {
-                try? FaultSchedule(fault, workerCount: workers)
-            } else {
-                nil
-            }
-        let player = nodes.map { nodes in
-            FaultPlayer(
-                cluster: nodes,
-                collection: command.name,
-                client: clients[0].with(calls: .init(timeout: .seconds(1), retryDuration: .zero)),
-                isStopped: { interruption.isAsked }
-            )
-        }
+        let schedule = withFaults ? faultSchedule : nil
+        let player = player
         let console = console
         async let faults: FaultPlayer.Outcome =
             if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
@@ -156,6 +175,24 @@ struct LoadSequence {
         stock.close()
         thread.join()
         return Measured(plan: plan, recorder: run.recorder, faults: outcome, seconds: seconds)
+    }
+
+    private var faultSchedule: FaultSchedule? {
+        guard let fault = command.fault, let count = command.cluster?.workerCount else { return nil }
+        // It was checked with the command line.
+        return try? FaultSchedule(fault, workerCount: count)
+    }
+
+    private var player: FaultPlayer? {
+        let interruption = interruption
+        return nodes.map { nodes in
+            FaultPlayer(
+                cluster: nodes,
+                collection: command.name,
+                client: clients[0].with(calls: .init(timeout: .seconds(1), retryDuration: .zero)),
+                isStopped: { interruption.isAsked }
+            )
+        }
     }
 
     // MARK: Rates
@@ -204,7 +241,7 @@ struct LoadSequence {
                 seed: command.gallery.seed &+ UInt64(ramp.steps.count)
             )
             let measured = try await measure(subject, plan, withFaults: false)
-            let all = measured.recorder.all
+            let all = measured.recorder.figures.all
             let isMet = objective.isMet(by: all.times, errorShare: all.errorShare)
             planner.note(rate: rate, isMet: isMet)
             ramp.append(plan, rate: rate, all, objective: objective, isMet: isMet)
@@ -230,7 +267,7 @@ struct LoadSequence {
         let console = console
         var truth = await verification.run(measured.recorder) { console.writeError("checking \($0)\n") }
         truth.findings.add(earlier)
-        truth.unchecked += measured.faults.problems + (nodes?.deaths(besides: []) ?? [])
+        truth.unchecked += measured.faults.problems + (nodes?.deaths() ?? [])
         return truth
     }
 
@@ -244,6 +281,15 @@ struct LoadSequence {
     }
 
     // MARK: Facts
+
+    /// As it can be typed again.
+    private static var commandLine: String {
+        let words = CommandLine.arguments.dropFirst().map { word in
+            let isPlain = word.allSatisfy { $0.isLetter || $0.isNumber || "-_./:=,%".contains($0) }
+            return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+        }
+        return (["mien"] + words).joined(separator: " ")
+    }
 
     private func describe() async throws(CommandFailure) -> CollectionInfo {
         try await calling { () async throws(MienClientError) in try await clients[0].describe(command.name) }

@@ -10,7 +10,7 @@ final class LoadCluster: Sendable {
     private static let startLimit = Duration.seconds(60)
 
     private struct State: Sendable {
-        var processes: [FaultSchedule.Node: NodeProcess] = [:]
+        var processes: [FaultSchedule.Node: LoadProcess] = [:]
         /// Once known; a coordinator that is started again must be where clients look for it.
         var address: MienClient.Address?
         var isOver = false
@@ -45,7 +45,7 @@ final class LoadCluster: Sendable {
     }
 
     private func address() throws(CommandFailure) -> MienClient.Address {
-        guard let address = state.withLock({ $0.address }) else {
+        guard let address = currentAddress else {
             throw CommandFailure(.internalError, "the coordinator did not say where it listens")
         }
         return address
@@ -66,7 +66,7 @@ final class LoadCluster: Sendable {
             arguments += plan.workerSettings.flatMap { ["--set", $0] }
         }
         arguments += ["--data", "\(folder)/\(name)", "--log-level", "notice"]
-        let process = try await NodeProcess.start(arguments, writingTo: "\(folder)/\(name)")
+        let process = try await LoadProcess.start(arguments, writingTo: "\(folder)/\(name)")
         let isOver = state.withLock { state in
             if !state.isOver { state.processes[node] = process }
             return state.isOver
@@ -103,14 +103,16 @@ final class LoadCluster: Sendable {
     func stop(_ node: FaultSchedule.Node) { process(node)?.signal(SIGSTOP) }
     func `continue`(_ node: FaultSchedule.Node) { process(node)?.signal(SIGCONT) }
 
-    private func process(_ node: FaultSchedule.Node) -> NodeProcess? { state.withLock { $0.processes[node] } }
+    private func process(_ node: FaultSchedule.Node) -> LoadProcess? { state.withLock { $0.processes[node] } }
 
-    /// Nodes that ended though nobody killed them, with what they said last.
-    func deaths(besides killed: Set<FaultSchedule.Node>) -> [String] {
+    /// Where clients connect; nil before the coordinator has said so.
+    var currentAddress: MienClient.Address? { state.withLock { $0.address } }
+
+    /// Nodes that are not running though every fault is over, with what they said last.
+    func deaths() -> [String] {
         state.withLock { state in
             state.processes.compactMap { node, process in
-                guard !killed.contains(node), let status = process.status else { return nil }
-                return "the \(node) ended by itself with status \(status): \(process.error.suffix(400))"
+                process.status.map { "the \(node) ended with status \($0): \(process.error.suffix(400))" }
             }
         }
     }

@@ -3,8 +3,8 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A node that a load started as a process of its own. It does not outlive the load: the kernel kills it.
-final class NodeProcess: Sendable {
+/// A process that a load started: a node, or a part of the load. It does not outlive the load: the kernel kills it.
+final class LoadProcess: Sendable {
     private static let setpriv = "/usr/bin/setpriv"
 
     let id: pid_t
@@ -20,12 +20,12 @@ final class NodeProcess: Sendable {
     /// - Parameters:
     ///   - arguments: of this very program.
     ///   - path: its output goes to `path.out` and `path.err`, behind what is there.
-    static func start(_ arguments: [String], writingTo path: String) async throws(CommandFailure) -> NodeProcess {
+    static func start(_ arguments: [String], writingTo path: String) async throws(CommandFailure) -> LoadProcess {
         var line = ["/proc/self/exe"] + arguments
         if let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
             line[0] = executable
         }
-        // Without it a node ends all the same when the load ends in order.
+        // Without it a process ends all the same when the load ends in order.
         if FileManager.default.isExecutableFile(atPath: setpriv) {
             line = [setpriv, "--pdeathsig", "KILL", "--"] + line
         }
@@ -37,7 +37,7 @@ final class NodeProcess: Sendable {
             let reason = unsafe String(cString: strerror(-id))
             throw CommandFailure(.internalError, "\(line[0]) cannot be started: \(reason)")
         }
-        return NodeProcess(id: id, outputPath: path)
+        return LoadProcess(id: id, outputPath: path)
     }
 
     /// How it ended: its exit status, or 128 and the number of the signal; nil while it runs.
@@ -95,7 +95,7 @@ final class NodeProcess: Sendable {
         let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP
         unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
         var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { for unsafeword in unsafe words { unsafe free(word) } }
+        defer { for index in unsafe words.indices { unsafe free(words[index]) } }
         var id: pid_t = 0
         let code = unsafe posix_spawn(&id, arguments[0], &files, &attributes, &words, environ)
         return code == 0 ? id : -code
