@@ -25,6 +25,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -213,12 +214,21 @@ let package = Package(
             path: "Sources/Apps/NodeServer",
             swiftSettings: memorySafe
         ),
+        .target(
+            name: "LoadGenerator",
+            dependencies: [
+                "FaceModel", "MienClient", "SyntheticGallery", "Threads", "VectorMath",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Sources/Apps/LoadGenerator",
+            swiftSettings: memorySafe
+        ),
         .executableTarget(
             name: "mien",
             dependencies: [
-                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB", "MienClient",
-                "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads", "VectorMath",
-                "WireProtocol",
+                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB", "LoadGenerator",
+                "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads",
+                "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -408,6 +418,14 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "LoadGeneratorTests",
+            dependencies: [
+                "FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery",
+            ],
+            path: "Tests/Apps/LoadGeneratorTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "MienCLITests",
             dependencies: [
                 "ClusterModel", "EmbeddingFiles", "FaceModel", "WireProtocol", "WireTransport", "mien",
@@ -429,7 +447,7 @@ let package = Package(
         .testTarget(
             name: "MienIntegrationTests",
             dependencies: [
-                "MienClient", "SyntheticGallery", "mien",
+                "FaceModel", "MienClient", "SyntheticGallery", "mien",
             ],
             path: "Tests/Integration/MienIntegrationTests",
             swiftSettings: strict

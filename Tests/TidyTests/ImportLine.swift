@@ -23,6 +23,6 @@ struct ImportLine: Sendable {
     /// Modules that come with the toolchain and need no dependency.
     static let toolchain: Set<String> = [
         "Swift", "Synchronization", "Glibc", "Musl", "Darwin", "Dispatch", "Foundation", "FoundationEssentials",
-        "Observation", "RegexBuilder", "Testing", "XCTest", "_Concurrency",
+        "FoundationXML", "Observation", "RegexBuilder", "Testing", "XCTest", "_Concurrency",
     ]
 }

@@ -36,7 +36,10 @@ struct Mien: AsyncParsableCommand {
                     FaceCommand.self, StatusCommand.self, GenerateCommand.self,
                 ]
             ),
-            CommandGroup(name: "Measurement", subcommands: [EvaluateCommand.self, BenchCommand.self]),
+            CommandGroup(
+                name: "Measurement",
+                subcommands: [LoadCommand.self, EvaluateCommand.self, BenchCommand.self]
+            ),
         ]
     )
 

@@ -127,6 +127,19 @@ package struct SyntheticGallery: Sendable {
         return "person-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
 
+    /// The identity that ``personID(_:)`` makes a text of; nil for any other text.
+    package static func identity(_ personID: String) -> Int? {
+        let prefix = "person-"
+        guard personID.hasPrefix(prefix) else { return nil }
+        return Int(personID.dropFirst(prefix.count)).flatMap { Self.personID($0) == personID ? $0 : nil }
+    }
+
+    /// The faces that are enrolled under an identity, consecutive.
+    package func faces(ofIdentity identity: Int) -> Range<Int> {
+        precondition((0..<identityCount).contains(identity), "identity is out of range")
+        return population.faces(ofIdentity: identity)
+    }
+
     /// The faces that show an identity under its name.
     private func mates(_ identity: Int) -> [Int] {
         population.faces(ofIdentity: identity).filter { population.kind(ofFace: $0).showsItsPerson }

@@ -1,0 +1,73 @@
+/// How the answers and what is stored agree with the truth.
+package struct TruthReport: Sendable, Equatable, Codable {
+    package var findings = TruthFindings()
+
+    /// Faces written and acknowledged, deleted ones among them.
+    package var writtenFaceCount = 0
+    /// Faces with a write of which nobody knows what became; they may be either.
+    package var uncertainFaceCount = 0
+    /// Answers held against the truth while the load ran, and the matches in them.
+    package var checkedAnswerCount = 0
+    package var checkedMatchCount = 0
+    /// Answers that said that they were partial.
+    package var flaggedPartialCount = 0
+
+    /// Mated searches whose mate was there for certain, and those that found it among their matches.
+    package var matedSearchCount = 0
+    package var mateFoundCount = 0
+
+    /// Sampled answers, compared with exact searches at the end: matches that had to be there, and those that were.
+    package var comparedAnswerCount = 0
+    package var requiredMatchCount = 0
+    package var foundMatchCount = 0
+    /// Mates among the required matches, and those found.
+    package var requiredMateCount = 0
+    package var foundMateCount = 0
+
+    /// Faces read back at the end, and how many of them with their embeddings compared.
+    package var readBackCount = 0
+    package var embeddingCount = 0
+    /// Faces that a full check would have read.
+    package var readableCount = 0
+    /// Deleted faces that were searched for with their own embeddings.
+    package var deletedSearchCount = 0
+    /// Faces that an exact search covered at the end; nil when it had no full answer.
+    package var finalFaceCount: Int?
+    /// Why a part of the check could not be done; empty when all of it was.
+    package var unchecked: [String] = []
+
+    package init() {}
+
+    package var recall: Double? {
+        requiredMatchCount == 0 ? nil : Double(foundMatchCount) / Double(requiredMatchCount)
+    }
+
+    package var mateShare: Double? {
+        matedSearchCount == 0 ? nil : Double(mateFoundCount) / Double(matedSearchCount)
+    }
+
+    /// Whether nothing was wrong and everything could be checked.
+    package var isClean: Bool { findings.isClean && unchecked.isEmpty }
+
+    package mutating func add(_ other: TruthReport) {
+        findings.add(other.findings)
+        writtenFaceCount += other.writtenFaceCount
+        uncertainFaceCount += other.uncertainFaceCount
+        checkedAnswerCount += other.checkedAnswerCount
+        checkedMatchCount += other.checkedMatchCount
+        flaggedPartialCount += other.flaggedPartialCount
+        matedSearchCount += other.matedSearchCount
+        mateFoundCount += other.mateFoundCount
+        comparedAnswerCount += other.comparedAnswerCount
+        requiredMatchCount += other.requiredMatchCount
+        foundMatchCount += other.foundMatchCount
+        requiredMateCount += other.requiredMateCount
+        foundMateCount += other.foundMateCount
+        readBackCount += other.readBackCount
+        embeddingCount += other.embeddingCount
+        readableCount += other.readableCount
+        deletedSearchCount += other.deletedSearchCount
+        finalFaceCount = [finalFaceCount, other.finalFaceCount].compactMap(\.self).max()
+        unchecked += other.unchecked
+    }
+}

@@ -1,0 +1,67 @@
+import LoadGenerator
+
+/// Shows how a load goes, second by second: on a terminal in place, elsewhere a line now and then.
+struct LoadMonitor {
+    private static let plainInterval = 5
+    private static let sparkWidth = 30
+
+    private let console: Console
+    private let plan: LoadPlan
+    private var answered: [Double?] = []
+    private var tails: [Double?] = []
+    private var shownCount = 0
+
+    init(console: Console, plan: LoadPlan) {
+        self.console = console
+        self.plan = plan
+    }
+
+    /// Watches until it is cancelled.
+    mutating func watch(_ recorder: LoadRecorder, from start: ContinuousClock.Instant) async {
+        var index = 0
+        while true {
+            // A little later than the window's end, when most of its calls are answered.
+            let end = start + plan.window * (index + 1) + .milliseconds(200)
+            guard (try? await Task.sleep(until: end, tolerance: .milliseconds(10))) != nil else { break }
+            show(recorder.glimpse(ofWindow: index), index)
+            index += 1
+        }
+        clear()
+    }
+
+    private mutating func show(_ glimpse: LoadRecorder.Glimpse, _ index: Int) {
+        let figures = glimpse.window.all
+        let seconds = plan.window / .seconds(1)
+        answered.append(Double(figures.okCount) / seconds)
+        tails.append(figures.times.isEmpty ? nil : Double(figures.times.percentile(99)))
+        let isPlain = !console.errorIsTerminal
+        if isPlain, !(index + 1).isMultiple(of: Self.plainInterval) { return }
+        let at = Double(index + 1) * seconds
+        let isWarmUp = at <= plan.warmUp / .seconds(1)
+        var line =
+            "\(FigureText.seconds(at))\(isWarmUp ? " (warm-up)" : "")  "
+            + "\(FigureText.rate(Double(figures.okCount) / seconds, of: "ok"))  "
+            + "p50 \(FigureText.time(figures.times.percentile(50)))  "
+            + "p99 \(FigureText.time(figures.times.percentile(99)))"
+        if figures.partialCount > 0 { line += "  \(figures.partialCount) partial" }
+        let failedCount = figures.failedCount + figures.notSentCount
+        if failedCount > 0 { line += "  \(failedCount) failed" }
+        line += "  \(glimpse.inFlight) in flight"
+        if !glimpse.findings.isClean { line += "  \(glimpse.findings.totalCount) NOT TRUE" }
+        if isPlain {
+            console.writeError(line + "\n")
+        } else {
+            line +=
+                "  ok/s \(Sparkline.text(answered, width: Self.sparkWidth))"
+                + "  p99 \(Sparkline.text(tails, width: Self.sparkWidth))"
+            console.writeError("\r\u{1B}[K" + line)
+            shownCount += 1
+        }
+    }
+
+    private mutating func clear() {
+        guard shownCount > 0 else { return }
+        shownCount = 0
+        console.writeError("\r\u{1B}[K")
+    }
+}

@@ -1,0 +1,317 @@
+import Foundation
+import LoadGenerator
+import MienClient
+import NodeServer
+import Threads
+
+/// The parts of a load one after the other: fill, ramp, the load itself, checks, report.
+struct LoadSequence {
+    let command: LoadRunCommand
+    /// Nodes that were started for the load.
+    let nodes: LoadCluster?
+    let clients: [MienClient]
+    let interruption: LoadInterruption
+    let console: Console
+
+    private var options: LoadOptions { command.load }
+    private var asJSON: Bool { command.connection.json }
+
+    func run() async throws(CommandFailure) {
+        var collection = try await command.gallery.collection(command.name, clients[0], console)
+        let dimension = collection.options.dimension
+        var tally: FillTally?
+        if let count = command.fill {
+            let population = try command.gallery.population(faceCount: count, dimension: dimension)
+            let filled = try await command.filling.run(population, into: collection, clients[0], console)
+            if !asJSON || !options.isAsked {
+                console.writeOutput(
+                    asJSON ? filled.json(collection: command.name).document : filled.text(collection: command.name)
+                )
+            }
+            tally = filled
+        }
+        guard options.isAsked else {
+            for client in clients { await client.close() }
+            return
+        }
+        try await command.filling.waitForIndex(of: command.name, clients[0], console)
+        collection = try await describe()
+        let faceCount = command.fill ?? command.faces ?? Int(clamping: collection.faceCount)
+        guard faceCount > 0 else {
+            throw CommandFailure(.badData, "\(command.name) is empty; fill it with --fill")
+        }
+        let population = try command.gallery.population(
+            faceCount: faceCount,
+            dimension: dimension,
+            writeCount: options.imageCount(ratePerSecond: highestRate, time: options.warmUp + options.duration)
+        )
+        let subject = LoadSubject(collection, options: options, population: population, clients: clients)
+        if command.part.folder == nil {
+            try await restore(subject, "what an earlier load left")
+            try await subject.checkCount()
+        }
+        interruption.beginLoad()
+        try await load(subject, collection, tally)
+        await subject.close()
+    }
+
+    private func load(
+        _ subject: LoadSubject,
+        _ collection: CollectionInfo,
+        _ tally: FillTally?
+    ) async throws(CommandFailure) {
+        let startedAt = TimeText.text(
+            Face.Timestamp(millisecondsSince1970: Int64(Date().timeIntervalSince1970) * 1000)
+        )
+        let status = try await calling { () async throws(MienClientError) in try await clients[0].status() }
+        var findings = TruthFindings()
+        var ramp: LoadReport.Ramp?
+        var last: Measured?
+        if let planner = options.ramp, let objective = options.objective {
+            (ramp, last) = try await self.ramp(subject, planner, objective, &findings)
+        }
+        if command.processes == 1, let arrivals = try arrivals(ramp) {
+            var plan = options.plan(
+                arrivals: arrivals,
+                duration: options.duration,
+                warmUp: options.warmUp,
+                seed: command.gallery.seed
+            )
+            command.part.apply(to: &plan)
+            last = try await measure(subject, plan, withFaults: true)
+        }
+        guard var report = try await report(last, subject, status, collection, startedAt, findings) else {
+            throw CommandFailure(.no, "the objective is not met at any rate")
+        }
+        report.fill = tally.map { LoadReport.Fill($0) }
+        report.ramp = ramp
+        if let objective = options.objective {
+            report.objective = objective.description
+            let all = report.all
+            report.objectiveIsMet = objective.isMet(by: all.times, errorShare: all.errorShare)
+        }
+        if !command.keep, command.part.folder == nil { try await restore(subject, "what the load wrote") }
+        try command.output.finish(report, asJSON: asJSON, console)
+    }
+
+    /// The report of a load that this process made, or that it has others make.
+    private func report(
+        _ measured: Measured?,
+        _ subject: LoadSubject,
+        _ status: ClusterInfo,
+        _ collection: CollectionInfo,
+        _ startedAt: String,
+        _ findings: TruthFindings
+    ) async throws(CommandFailure) -> LoadReport? {
+        if command.processes > 1 {
+            let schedule = faultSchedule
+            let player = player
+            var report = try await LoadParts(command: command, interruption: interruption, console: console).run(
+                faceCount: subject.population.filledCount,
+                address: nodes?.currentAddress
+            ) { start in
+                if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
+            }
+            report.command = Self.commandLine
+            report.cluster = cluster(status, collection, subject)
+            report.truth.unchecked += nodes?.deaths() ?? []
+            return report
+        }
+        guard let measured else { return nil }
+        let truth = await verify(subject, measured, findings)
+        var load = LoadReport.Load(
+            plan: measured.plan,
+            timeoutSeconds: options.deadline / .seconds(1),
+            retrySeconds: options.retry / .seconds(1),
+            connectionCount: options.connections
+        )
+        load.durationSeconds = max(0, measured.seconds - load.warmUpSeconds)
+        return LoadReport(
+            command: Self.commandLine,
+            startedAt: startedAt,
+            version: NodeServer.version,
+            machine: MachineFacts.read(),
+            cluster: cluster(status, collection, subject),
+            load: load,
+            figures: measured.recorder.figures,
+            truth: truth,
+            faults: measured.faults.faults
+        )
+    }
+
+    /// A load that was made, and what it was in the end.
+    private struct Measured {
+        var plan: LoadPlan
+        var recorder: LoadRecorder
+        var faults = FaultPlayer.Outcome()
+        /// Warm-up and measured time; less than planned when it was ended early.
+        var seconds: Double
+    }
+
+    private func measure(
+        _ subject: LoadSubject,
+        _ plan: LoadPlan,
+        withFaults: Bool
+    ) async throws(CommandFailure) -> Measured {
+        let (run, stock) = subject.run(plan)
+        let thread = stock.keepFull()
+        let start = try await command.part.start() ?? .now + .milliseconds(50)
+        let interruption = interruption
+        let schedule = withFaults ? faultSchedule : nil
+        let player = player
+        let console = console
+        async let faults: FaultPlayer.Outcome =
+            if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                var monitor = LoadMonitor(console: console, plan: plan)
+                await monitor.watch(run.recorder, from: start)
+            }
+            await run.run(from: start) { interruption.isAsked }
+            group.cancelAll()
+        }
+        let seconds = min(plan.totalDuration, ContinuousClock.now - start) / .seconds(1)
+        let outcome = await faults
+        stock.close()
+        thread.join()
+        return Measured(plan: plan, recorder: run.recorder, faults: outcome, seconds: seconds)
+    }
+
+    private var faultSchedule: FaultSchedule? {
+        guard let fault = command.fault, let count = command.cluster?.workerCount else { return nil }
+        // It was checked with the command line.
+        return try? FaultSchedule(fault, workerCount: count)
+    }
+
+    private var player: FaultPlayer? {
+        let interruption = interruption
+        return nodes.map { nodes in
+            FaultPlayer(
+                cluster: nodes,
+                collection: command.name,
+                client: clients[0].with(calls: .init(timeout: .seconds(1), retryDuration: .zero)),
+                isStopped: { interruption.isAsked }
+            )
+        }
+    }
+
+    // MARK: Rates
+
+    /// Highest rate that may be asked for, as far as is known before a ramp.
+    private var highestRate: Double {
+        let ramp = options.ramp?.rateLimit ?? 0
+        // Nobody knows how fast callers of a closed loop will be.
+        let closed = Double(options.closed ?? 0) * 1000
+        if case .perSecond(let rate)? = options.rate { return max(rate, ramp) }
+        return max(ramp, closed)
+    }
+
+    /// How the load itself arrives; nil when only a ramp was asked for.
+    private func arrivals(_ ramp: LoadReport.Ramp?) throws(CommandFailure) -> LoadPlan.Arrivals? {
+        if let callerCount = options.closed { return .closed(callerCount: callerCount) }
+        switch options.rate {
+        case nil: return nil
+        case .perSecond(let rate): return .open(ratePerSecond: rate, options.arrivals)
+        case .shareOfFound(let share):
+            guard let found = ramp?.foundRatePerSecond else {
+                throw CommandFailure(.no, "the objective is not met at any rate, so there is no share of one")
+            }
+            return .open(ratePerSecond: found * share, options.arrivals)
+        }
+    }
+
+    /// Makes the steps of a ramp.
+    ///
+    /// - Returns: also the last step that met the objective.
+    private func ramp(
+        _ subject: LoadSubject,
+        _ start: RampPlanner,
+        _ objective: LatencyObjective,
+        _ findings: inout TruthFindings
+    ) async throws(CommandFailure) -> (LoadReport.Ramp, Measured?) {
+        var planner = start
+        var ramp = LoadReport.Ramp(objective: objective.description)
+        var best: Measured?
+        let warmUp = min(.seconds(2), planner.stepDuration / 4)
+        while let rate = planner.nextRate, !interruption.isAsked {
+            let plan = options.plan(
+                arrivals: .open(ratePerSecond: rate, options.arrivals),
+                duration: planner.stepDuration,
+                warmUp: warmUp,
+                seed: command.gallery.seed &+ UInt64(ramp.steps.count)
+            )
+            let measured = try await measure(subject, plan, withFaults: false)
+            let all = measured.recorder.figures.all
+            let isMet = objective.isMet(by: all.times, errorShare: all.errorShare)
+            planner.note(rate: rate, isMet: isMet)
+            ramp.append(plan, rate: rate, all, objective: objective, isMet: isMet)
+            if let step = ramp.steps.last { console.writeError(step.line(objective: objective) + "\n") }
+            findings.add(measured.recorder.glimpse(ofWindow: 0).findings)
+            if isMet { best = measured }
+            if plan.mix.hasWrites { try await restore(subject, nil) }
+        }
+        ramp.foundRatePerSecond = planner.found
+        return (ramp, best)
+    }
+
+    // MARK: Truth
+
+    private func verify(
+        _ subject: LoadSubject,
+        _ measured: Measured,
+        _ earlier: TruthFindings
+    ) async -> TruthReport {
+        var limits = LoadVerification.Limits()
+        limits.untouchedCount = command.checkLimit
+        let verification = subject.verification(measured.plan, limits: limits)
+        let console = console
+        var truth = await verification.run(measured.recorder) { console.writeError("checking \($0)\n") }
+        truth.findings.add(earlier)
+        truth.unchecked += measured.faults.problems + (nodes?.deaths() ?? [])
+        return truth
+    }
+
+    private func restore(_ subject: LoadSubject, _ what: String?) async throws(CommandFailure) {
+        let result = try await subject.restore()
+        guard let what, !result.isNothing else { return }
+        console.writeError(
+            "undid \(what): \(NumberText.counted(result.removedCount, "face")) removed, "
+                + "\(result.restoredCount) given back their own\n"
+        )
+    }
+
+    // MARK: Facts
+
+    /// As it can be typed again.
+    private static var commandLine: String {
+        let words = CommandLine.arguments.dropFirst().map { word in
+            let isPlain = word.allSatisfy { $0.isLetter || $0.isNumber || "-_./:=,%".contains($0) }
+            return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+        }
+        return (["mien"] + words).joined(separator: " ")
+    }
+
+    private func describe() async throws(CommandFailure) -> CollectionInfo {
+        try await calling { () async throws(MienClientError) in try await clients[0].describe(command.name) }
+    }
+
+    private func cluster(
+        _ status: ClusterInfo,
+        _ collection: CollectionInfo,
+        _ subject: LoadSubject
+    ) -> LoadReport.Cluster {
+        LoadReport.Cluster(
+            version: status.version,
+            isOwn: nodes != nil,
+            workers: status.workers.map {
+                LoadReport.Cluster.Worker(address: $0.address, faceCount: $0.faceCount, kernels: $0.kernelLevel)
+            },
+            collection: command.name,
+            dimension: collection.options.dimension,
+            shardCount: collection.options.shardCount,
+            replicationFactor: collection.options.replicationFactor,
+            faceCount: subject.population.filledCount,
+            index: collection.codebook.map { "\($0.listCount) lists" } ?? "none: every embedding is compared"
+        )
+    }
+}

@@ -1,0 +1,96 @@
+import LoadGenerator
+import MienClient
+
+/// A collection that is as a fill left it, and everything to load it with.
+struct LoadSubject {
+    /// Images that are ready before a load begins: two seconds' worth at 10 000 a second and more of a smaller load.
+    private static let imagesAhead = 20_000
+    private static let patience = MienClient.CallOptions(timeout: .seconds(120), retryDuration: .seconds(60))
+
+    let name: String
+    let model: String
+    let options: LoadOptions
+    let population: LoadPopulation
+    let pool: ProbePool
+    /// One for each connection.
+    let clients: [MienClient]
+    /// For what is not measured: tries again for a while.
+    let patient: MienClient
+
+    init(
+        _ collection: CollectionInfo,
+        options: LoadOptions,
+        population: LoadPopulation,
+        clients: [MienClient]
+    ) {
+        name = collection.options.name
+        model = collection.options.embeddingModel
+        self.options = options
+        self.population = population
+        self.clients = clients.map { $0.with(calls: .init(timeout: options.deadline, retryDuration: options.retry)) }
+        patient = clients[0].with(calls: Self.patience)
+        pool = ProbePool(population, count: options.probes)
+    }
+
+    /// Undoes what earlier loads did, and checks that the collection is what it should be.
+    ///
+    /// - Parameter isAlone: whether the number of faces can be relied on.
+    func restore() async throws(CommandFailure) -> LoadRestoration.Result {
+        try await calling { () async throws(MienClientError) in
+            try await LoadRestoration(client: patient, collection: name, model: model, population: population).run()
+        }
+    }
+
+    func checkCount() async throws(CommandFailure) {
+        let results = try await calling { () async throws(MienClientError) in
+            try await patient.search(
+                name,
+                probes: Embeddings(dimension: population.dimension, values: population.embeddings(of: 0..<1)),
+                model: model,
+                options: SearchOptions(matchLimit: 1, effort: .lists(1))
+            )
+        }
+        guard results.coverage.facesTotal == UInt64(population.filledCount) else {
+            throw CommandFailure(
+                .badData,
+                "\(name) holds \(results.coverage.facesTotal) faces, and not the \(population.filledCount) of a fill; "
+                    + "give the number with --faces, or fill it with --fill, and keep other faces out of it"
+            )
+        }
+    }
+
+    /// Prepares one load; its images are those of the first writes.
+    func run(_ plan: LoadPlan) -> (run: LoadRun, stock: ImageStock) {
+        let stock = ImageStock(
+            population,
+            part: plan.part,
+            of: plan.partCount,
+            aheadCount: plan.mix.imagesPerCall == 0 ? 0 : Self.imagesAhead
+        )
+        stock.fill()
+        let run = LoadRun(
+            plan: plan,
+            clients: clients,
+            collection: name,
+            model: model,
+            population: population,
+            pool: pool,
+            stock: stock
+        )
+        return (run, stock)
+    }
+
+    func verification(_ plan: LoadPlan, limits: LoadVerification.Limits) -> LoadVerification {
+        LoadVerification(
+            client: patient,
+            collection: name,
+            model: model,
+            population: population,
+            pool: pool,
+            plan: plan,
+            limits: limits
+        )
+    }
+
+    func close() async { for client in clients { await client.close() } }
+}

@@ -1,0 +1,145 @@
+import FaceModel
+import Foundation
+import MienClient
+import SyntheticGallery
+import Testing
+
+extension Integration {
+    /// `mien load` against real processes: it breaks its own cluster and finds everything true, and it is not fooled.
+    @Suite struct LoadTests {
+        /// The report as far as these stories look at it.
+        private struct Report: Decodable {
+            struct Figures: Decodable {
+                var statuses: [String: Int]
+            }
+
+            struct Fault: Decodable {
+                var what: String
+                var from_seconds: Double
+                var to_seconds: Double
+            }
+
+            struct Truth: Decodable {
+                struct Findings: Decodable {
+                    var counts: [String: Int]
+                    var examples: [String]
+                }
+
+                var findings: Findings
+                var written_face_count: Int
+                var read_back_count: Int
+                var checked_answer_count: Int
+                var deleted_search_count: Int
+                var flagged_partial_count: Int
+                var compared_answer_count: Int
+                var final_face_count: Int
+                var unchecked: [String]
+            }
+
+            struct Load: Decodable {
+                var process_count: Int
+                var rate_per_second: Double
+            }
+
+            var format: Int
+            var totals: [String: Figures]
+            var faults: [Fault]
+            var truth: Truth
+            var load: Load
+
+            func count(_ operation: String, _ status: String = "ok") -> Int {
+                totals[operation]?.statuses[status] ?? 0
+            }
+        }
+
+        private static func report(_ path: String) throws -> Report {
+            try JSONDecoder().decode(Report.self, from: try Data(contentsOf: URL(filePath: path)))
+        }
+
+        @Test(.timeLimit(.minutes(2))) func aKilledWorkerLosesNothingAndNoProcessIsLeft() async throws {
+            try await Stage.play { stage in
+                stage.environment["TMPDIR"] = stage.path("tmp")
+                try FileManager.default.createDirectory(atPath: stage.path("tmp"), withIntermediateDirectories: true)
+                let result = try await stage.mien(
+                    [
+                        "load", "people", "--fill", "2000", "--dimension", "64", "--probes", "200",
+                        "--cluster", "workers=2,coordinator.worker_timeout=1s,worker.heartbeat_interval=100ms",
+                        "--rate", "150", "--warm-up", "1s", "--duration", "6s",
+                        "--mix", "search=50,photo:5=10,by-face=10,enrol:2=12,upsert=8,delete=10",
+                        "--streams", "count=1,fps=5,faces=2", "--min-coverage", "0",
+                        "--fault", "at 2s kill worker 2 for 1500ms; at 5s stop worker 1 for 500ms",
+                        "--json-file", stage.path("load.json"), "--report", stage.path("load.html"),
+                    ],
+                    within: .seconds(90)
+                )
+                #expect(result.status == 0, "\(result)")
+                let report = try Self.report(stage.path("load.json"))
+                #expect(report.format == 1)
+                #expect(report.truth.findings.counts.isEmpty, "\(report.truth.findings.examples)")
+                #expect(report.truth.unchecked.isEmpty, "\(report.truth.unchecked)")
+                for operation in ["search", "photo", "by-face", "frame", "enrol", "upsert", "delete"] {
+                    #expect(report.count(operation) > 0, "no \(operation) was answered: \(result)")
+                }
+                #expect(report.faults.map(\.what) == ["worker 2 killed", "worker 1 stopped"])
+                #expect(report.faults.allSatisfy { $0.to_seconds > $0.from_seconds })
+                #expect(report.truth.flagged_partial_count > 0, "no answer was partial while a worker was dead")
+                #expect(report.truth.written_face_count > 50 && report.truth.deleted_search_count > 10)
+                #expect(report.truth.read_back_count >= 2000 && report.truth.compared_answer_count > 50)
+                let page = try stage.text("load.html")
+                #expect(page.contains("Every answer was true") && page.contains("worker 2 killed"))
+                #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
+                #expect(try Self.processes(mentioning: stage.folder) == [])
+            }
+        }
+
+        @Test(.timeLimit(.minutes(2))) func aFaceThatSomebodyElseDeletesIsMissed() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let filled = try await cluster.mien("load", "people", "--fill", "1500", "--dimension", "64")
+                #expect(filled.status == 0, "\(filled)")
+                let load = [
+                    "load", "people", "--probes", "200", "--rate", "100", "--warm-up", "0s", "--duration", "2s",
+                ]
+                let mix = ["--mix", "search=60,enrol=20,delete=20", "--json-file", stage.path("load.json")]
+
+                let together = try await cluster.mien(load + mix + ["--processes", "2"])
+                #expect(together.status == 0, "\(together)")
+                var report = try Self.report(stage.path("load.json"))
+                #expect(report.load.process_count == 2 && report.load.rate_per_second == 100)
+                #expect(report.count("search") > 50 && report.count("enrol") > 5 && report.count("delete") > 5)
+                #expect(report.truth.findings.counts.isEmpty, "\(report.truth.findings.examples)")
+
+                let client = try cluster.client()
+                let gallery = try SyntheticGallery(GalleryParameters(faceCount: 1500, dimension: 64))
+                let victim = gallery.faceID(1234)
+                async let sabotage: Void = {
+                    // Not before the load has found the collection as it should be.
+                    try await Task.sleep(for: .milliseconds(1500))
+                    _ = try await client.deleteFaces([Face.ID(high: victim.high, low: victim.low)], from: "people")
+                }()
+                let fooled = try await cluster.mien(load + mix + ["--duration", "4s"])
+                try await sabotage
+                #expect(fooled.status == 1, "\(fooled)")
+                report = try Self.report(stage.path("load.json"))
+                #expect((report.truth.findings.counts["lost"] ?? 0) > 0, "\(fooled)")
+                #expect(report.truth.findings.examples.contains { $0.contains("\(victim)") }, "\(fooled)")
+
+                let mended = try await cluster.mien("load", "people", "--fill", "1500")
+                #expect(mended.output.contains("accepted         1"), "\(mended)")
+                let list = try await cluster.mien("face", "list", "people", "--all", "--json")
+                #expect(list.lines.count == 1500, "the loads left the collection as it was filled")
+                await client.close()
+            }
+        }
+
+        /// Command lines of processes that name the folder.
+        private static func processes(mentioning folder: String) throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }.compactMap { id in
+                guard let data = FileManager.default.contents(atPath: "/proc/\(id)/cmdline") else { return nil }
+                let line = String(decoding: data, as: UTF8.self)
+                return line.contains(folder) ? line.replacing("\0", with: " ") : nil
+            }
+        }
+    }
+}
