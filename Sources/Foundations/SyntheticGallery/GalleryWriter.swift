@@ -47,7 +47,8 @@ package struct GalleryProgress: Sendable, Equatable {
 /// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `face_id` (first mate), `mates` |
 /// | `gallery.json` | parameters, output, counts of each kind of face, hostile rows |
 ///
-/// The first three are left out when only the probes are wanted. `mates` are row numbers of all faces that show the person under its name.
+/// The first three are left out when only the probes are wanted. `mates` are row numbers of all faces that show the
+/// person under its name.
 ///
 /// The folder appears whole or not at all: it is written beside its place under the name `….partial` and renamed. One
 /// batch of rows is held at a time.

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Synchronization
 import mien
@@ -30,6 +31,22 @@ func mienCommand(
     )
     let status = await CommandRun.status(arguments: arguments, console: console)
     return CommandResult(status: status, output: capture.output.withLock { $0 }, error: capture.error.withLock { $0 })
+}
+
+/// Runs a command line that computes for seconds, on a thread of its own: in a task it would keep those of other tests,
+/// and their connections, waiting.
+func computingCommand(_ arguments: [String]) async -> CommandResult {
+    await withTaskExecutorPreference(ComputingThread.shared) { await mienCommand(arguments) }
+}
+
+private final class ComputingThread: TaskExecutor {
+    static let shared = ComputingThread()
+    private let queue = DispatchQueue(label: "computing commands")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
 }
 
 /// A folder of the test's own, removed with the value.

@@ -7,7 +7,7 @@ import Testing
 
     /// The members of an experiment's JSON.
     private func result(_ arguments: [String]) async throws -> Row {
-        let result = await mienCommand(["bench"] + arguments + ["--json"])
+        let result = await computingCommand(["bench"] + arguments + ["--json"])
         try #require(result.status == 0, "\(result.error)")
         return try #require(JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? Row)
     }
@@ -50,7 +50,7 @@ import Testing
         let folder = try ScratchFolder()
         let gallery = folder.file("gallery")
         let generate = ["generate", gallery, "--faces", "600", "--probes", "50", "--dimension", "512", "--seed", "5"]
-        #expect(await mienCommand(generate).status == 0)
+        #expect(await computingCommand(generate).status == 0)
         let made = try await result(["spectrum", "--faces", "600", "--probes", "50", "--seed", "5"])
         let read = try await result(["spectrum", gallery, "--seed", "5"])
         #expect(try number("faces", of: read) == 600)
@@ -65,11 +65,11 @@ import Testing
 
     @Test func aFolderWithoutPersonsOrRowsIsAnError() async throws {
         let folder = try ScratchFolder()
-        #expect(await mienCommand(["bench", "spectrum", folder.path]).status == 74)
+        #expect(await computingCommand(["bench", "spectrum", folder.path]).status == 74)
         let generate = ["generate", folder.file("gallery"), "--faces", "50", "--probes", "5", "--dimension", "64"]
-        #expect(await mienCommand(generate).status == 0)
+        #expect(await computingCommand(generate).status == 0)
         try folder.write("gallery/persons.txt", "one person\n")
-        let result = await mienCommand(["bench", "spectrum", folder.file("gallery")])
+        let result = await computingCommand(["bench", "spectrum", folder.file("gallery")])
         #expect(result.status == 65)
         #expect(result.error.contains("has 1 lines for 50 rows"))
     }
@@ -111,7 +111,7 @@ import Testing
 
     @Test(arguments: ["", "5", "3,x", "4,4,1", "0", "1,1,1,1,1", "3,1,0"])
     func whatIsNoPlanIsAUsageError(_ plan: String) async {
-        let result = await mienCommand(["bench", "codes", "--plan", plan])
+        let result = await computingCommand(["bench", "codes", "--plan", plan])
         #expect(result.status == 64)
         #expect(result.error.contains("is no plan"))
     }
@@ -205,6 +205,6 @@ import Testing
         ["codes", "--per-band", "0"], ["spectrum", "--faces", "0"],
     ])
     func sizesOutOfRangeAreUsageErrors(_ arguments: [String]) async {
-        #expect(await mienCommand(["bench"] + arguments).status == 64)
+        #expect(await computingCommand(["bench"] + arguments).status == 64)
     }
 }
