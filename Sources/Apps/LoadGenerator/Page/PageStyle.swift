@@ -22,7 +22,7 @@ enum PageStyle {
         header p { margin: 0; }
         section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 18px 20px;
           margin-top: 16px; }
-        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 12px;
+        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 12px;
           margin-top: 16px; }
         .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 12px 14px; }
         .tile b { display: block; font-size: 22px; font-weight: 650; letter-spacing: -0.01em; white-space: nowrap; }

@@ -1,18 +1,15 @@
 /// The steps of a ramp: which rate had which latency, and which of them met the objective.
 struct RampPlot {
     private let ramp: LoadReport.Ramp
-    private let limitMicroseconds: Double?
 
-    /// - Parameter limitMicroseconds: of the objective, when it can be read.
     init(_ ramp: LoadReport.Ramp) {
         self.ramp = ramp
-        limitMicroseconds = (try? LatencyObjective(ramp.objective)).map { $0.limit / .microseconds(1) }
     }
 
     var svg: String {
         var plot = Plot(width: TimePlots.width, height: 260)
         let steps = ramp.steps.sorted { $0.ratePerSecond < $1.ratePerSecond }
-        let latencies = steps.map { Double(max(1, $0.atObjective)) } + (limitMicroseconds.map { [$0] } ?? [])
+        let latencies = steps.map { Double(max(1, $0.atObjective)) } + [ramp.limitMicroseconds]
         let rates = PlotScale.linear(
             to: steps.map(\.ratePerSecond).max() ?? 1,
             from: plot.plotLeft,
@@ -25,10 +22,8 @@ struct RampPlot {
             to: plot.plotTop
         )
         plot.addVerticalAxis(scale) { FigureText.tick($0) }
-        if let limitMicroseconds {
-            let y = scale.position(limitMicroseconds)
-            plot.addLine([(plot.plotLeft, y), (plot.plotRight, y)], "intended")
-        }
+        let limit = scale.position(ramp.limitMicroseconds)
+        plot.addLine([(plot.plotLeft, limit), (plot.plotRight, limit)], "intended")
         plot.addLine(
             steps.map { (rates.position($0.ratePerSecond), scale.position(Double(max(1, $0.atObjective)))) },
             "p2 thin"

@@ -83,7 +83,7 @@ package struct FaultSchedule: Sendable, Equatable {
         }
         var steps = [Step(at: at, action: action, node: node)]
         if !rest.isEmpty {
-            guard rest.count == 2, rest.removeFirst() == "for", let text = rest.first else {
+            guard rest.count == 2, rest.first == "for", let text = rest.last else {
                 throw wrong("'\(rest.joined(separator: " "))' is left over")
             }
             guard action == .kill || action == .stop else { throw wrong("only a kill or a stop has an end") }

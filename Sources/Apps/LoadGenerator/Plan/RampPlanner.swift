@@ -1,4 +1,6 @@
 /// Looks for the highest rate that meets an objective: by factors until one fails, then by halves between.
+///
+/// A rate fails when two steps of it miss the objective: a machine has its moments.
 package struct RampPlanner: Sendable, Equatable {
     package static let example = "from=200,factor=1.5,each=10s"
 
@@ -15,6 +17,8 @@ package struct RampPlanner: Sendable, Equatable {
 
     private var highestMet: Double?
     private var lowestFailed: Double?
+    /// A rate that missed the objective once.
+    private var doubtful: Double?
 
     package init(_ text: String) throws(LoadTextError) {
         for (key, value) in try LoadText.pairs(text, what: "the ramp", example: Self.example) {
@@ -43,7 +47,8 @@ package struct RampPlanner: Sendable, Equatable {
 
     /// The next rate to try; nil when the search is over.
     package var nextRate: Double? {
-        switch (highestMet, lowestFailed) {
+        if let doubtful { return doubtful }
+        return switch (highestMet, lowestFailed) {
         case (nil, nil): firstRate
         case (let met?, nil): met >= rateLimit ? nil : min(rateLimit, met * factor)
         case (nil, let failed?): failed / 2 < max(1, firstRate / 64) ? nil : failed / 2
@@ -53,8 +58,12 @@ package struct RampPlanner: Sendable, Equatable {
 
     package mutating func note(rate: Double, isMet: Bool) {
         if isMet {
+            doubtful = nil
             highestMet = max(rate, highestMet ?? rate)
+        } else if doubtful == nil {
+            doubtful = rate
         } else {
+            doubtful = nil
             lowestFailed = min(rate, lowestFailed ?? rate)
         }
     }

@@ -48,4 +48,12 @@ extension LoadReport {
         append("after", to: end, isFault: false)
         return phases
     }
+
+    /// Holds the measured time against an objective; what a fault lasted is left out.
+    package mutating func judge(_ objective: LatencyObjective) {
+        let quiet = phases.filter { !$0.isFault }
+        let figures = faults.isEmpty ? all : quiet.reduce(into: CallFigures(.hundredth)) { $0.add($1.figures) }
+        self.objective = objective.description + (faults.isEmpty ? "" : ", faults left out")
+        objectiveIsMet = objective.isMet(by: figures.times, errorShare: figures.errorShare)
+    }
 }

@@ -176,12 +176,14 @@ package struct LoadReport: Sendable, Equatable, Codable {
         }
 
         package var objective: String
+        package var limitMicroseconds: Double
         package var steps: [Step]
         /// Highest rate that met the objective; nil when none did.
         package var foundRatePerSecond: Double?
 
-        package init(objective: String) {
-            self.objective = objective
+        package init(_ objective: LatencyObjective) {
+            self.objective = objective.description
+            limitMicroseconds = objective.limit / .microseconds(1)
             steps = []
         }
 

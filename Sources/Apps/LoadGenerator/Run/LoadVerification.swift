@@ -113,7 +113,7 @@ package struct LoadVerification: Sendable {
         let order = BaseOrder(count: population.filledCount)
         let ownCount = (order.count - plan.part + plan.partCount - 1) / plan.partCount
         let step = max(1, ownCount / max(1, limits.untouchedCount / plan.partCount))
-        report.readableCount += ownCount
+        report.readableCount += ownCount - ledger.writtenFaces.count { $0 < order.count }
         let faces = stride(from: plan.part, to: order.count, by: step * plan.partCount).map(order.face)
             .filter(ledger.isUntouched)
         for part in Self.parts(of: faces, Self.readCount) {

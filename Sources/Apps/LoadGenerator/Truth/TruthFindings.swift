@@ -27,10 +27,11 @@ package struct TruthFindings: Sendable, Equatable, Codable {
         }
     }
 
-    private static let exampleLimit = 20
+    /// Of one kind, so that none hides the others.
+    private static let exampleLimit = 5
 
     package private(set) var counts: [Kind: Int] = [:]
-    /// A sentence for each of the first cases; ids of generated faces, never an embedding.
+    /// A sentence for each of the first cases of each kind; ids of generated faces, never an embedding.
     package private(set) var examples: [String] = []
 
     package init() {}
@@ -42,11 +43,11 @@ package struct TruthFindings: Sendable, Equatable, Codable {
 
     package mutating func add(_ kind: Kind, _ example: @autoclosure () -> String) {
         counts[kind, default: 0] += 1
-        if examples.count < Self.exampleLimit { examples.append("\(kind.title): \(example())") }
+        if count(kind) <= Self.exampleLimit { examples.append("\(kind.title): \(example())") }
     }
 
     package mutating func add(_ other: TruthFindings) {
         counts.merge(other.counts, uniquingKeysWith: +)
-        examples = Array((examples + other.examples).prefix(Self.exampleLimit))
+        examples += other.examples
     }
 }

@@ -8,8 +8,8 @@ struct LoadCommand: ParsableCommand {
             EXAMPLE
               mien load people --fill 1000000
               mien load people --rate 500 --duration 60s --report load.html
-              mien load people --fill 100000 --cluster workers=3 --rate 200 --duration 60s \\
-                --mix search=80,enrol=10,delete=10 --fault 'at 20s kill worker 2; at 30s start worker 2'
+              mien load people --fill 100000 --cluster workers=3 --rate 200 \\
+                --fault 'at 10s kill worker 2 for 5s'
               mien load merge a.json b.json --report both.html
 
             'mien load run --help' has all options.

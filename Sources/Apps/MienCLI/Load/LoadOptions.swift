@@ -21,12 +21,12 @@ struct LoadOptions: ParsableArguments {
         )
     )
     var closed: Int?
-    @Option(help: "How calls lie in time: poisson or constant.", transform: LoadArgument.arrivals)
+    @Option(help: "How calls lie in time: poisson (unless given) or constant.", transform: LoadArgument.arrivals)
     var arrivals = ArrivalProcess.poisson
-    @Option(help: ArgumentHelp("Measured time.", valueName: "time"), transform: LoadArgument.duration)
+    @Option(help: ArgumentHelp("Measured time; 30s unless given.", valueName: "time"), transform: LoadArgument.duration)
     var duration = Duration.seconds(30)
     @Option(
-        help: ArgumentHelp("Time before it, shown and not counted.", valueName: "time"),
+        help: ArgumentHelp("Time before it, shown and not counted; 3s unless given.", valueName: "time"),
         transform: LoadArgument.duration
     )
     var warmUp = Duration.seconds(3)
@@ -64,7 +64,10 @@ struct LoadOptions: ParsableArguments {
     )
     var matchLimit = 10
     @Option(
-        help: ArgumentHelp("How much a search visits: exact, full, lists:N or recall:R.", valueName: "effort"),
+        help: ArgumentHelp(
+            "How much a search visits: exact, full, lists:N or recall:R; recall:0.99 unless given.",
+            valueName: "effort"
+        ),
         transform: ArgumentText.effort
     )
     var effort = SearchOptions.Effort.recall(0.99)
@@ -75,12 +78,15 @@ struct LoadOptions: ParsableArguments {
     )
     var minimumCoverage: Double?
     @Option(
-        help: ArgumentHelp("Longest time of one call; what takes longer failed.", valueName: "time"),
+        help: ArgumentHelp("Longest time of one call, 2s unless given; what takes longer failed.", valueName: "time"),
         transform: LoadArgument.duration
     )
     var deadline = Duration.seconds(2)
     @Option(
-        help: ArgumentHelp("How long calls that fail for a passing reason are sent again.", valueName: "time"),
+        help: ArgumentHelp(
+            "How long calls that fail for a passing reason are sent again; not at all unless given.",
+            valueName: "time"
+        ),
         transform: LoadArgument.duration
     )
     var retry = Duration.zero

@@ -86,9 +86,7 @@ struct LoadSequence {
         report.fill = tally.map { LoadReport.Fill($0) }
         report.ramp = ramp
         if let objective = options.objective {
-            report.objective = objective.description
-            let all = report.all
-            report.objectiveIsMet = objective.isMet(by: all.times, errorShare: all.errorShare)
+            report.judge(objective)
         }
         if !command.keep, command.part.folder == nil { try await restore(subject, "what the load wrote") }
         try command.output.finish(report, asJSON: asJSON, console)
@@ -230,7 +228,7 @@ struct LoadSequence {
         _ findings: inout TruthFindings
     ) async throws(CommandFailure) -> (LoadReport.Ramp, Measured?) {
         var planner = start
-        var ramp = LoadReport.Ramp(objective: objective.description)
+        var ramp = LoadReport.Ramp(objective)
         var best: Measured?
         let warmUp = min(.seconds(2), planner.stepDuration / 4)
         while let rate = planner.nextRate, !interruption.isAsked {

@@ -76,6 +76,17 @@ import Testing
         #expect(report.phases.isEmpty)
     }
 
+    @Test func anObjectiveIsJudgedOutsideFaults() throws {
+        var report = try SampleReport.make()
+        let objective = try LatencyObjective("p99 <= 50ms")
+        report.judge(objective)
+        #expect(report.objectiveIsMet == true)
+        #expect(report.objective == "p99 <= 50 ms, errors <= 0.1 %, faults left out")
+        report.faults = []
+        report.judge(objective)
+        #expect(report.objectiveIsMet == false, "without a fault to explain them, slow answers count")
+    }
+
     @Test func theTextHasTheVerdictAndTheTables() throws {
         var report = try SampleReport.make()
         let lines = report.text.split(separator: "\n")

@@ -59,7 +59,7 @@ enum SampleReport {
             faults: [.init(what: "worker 2 killed", fromSeconds: 10.02, toSeconds: 13.7)]
         )
         let objective = try LatencyObjective("p99 <= 50ms")
-        var ramp = LoadReport.Ramp(objective: objective.description)
+        var ramp = LoadReport.Ramp(objective)
         for (rate, isMet) in [(100.0, true), (200, true), (400, false), (283, false)] {
             ramp.append(plan, rate: rate, report.all, objective: objective, isMet: isMet)
         }
