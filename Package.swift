@@ -26,6 +26,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: [
         // MARK: System
@@ -77,6 +79,12 @@ let package = Package(
             name: "SyntheticGallery",
             dependencies: ["EmbeddingFiles", "FaceModel", "VectorMath"],
             path: "Sources/Foundations/SyntheticGallery",
+            swiftSettings: memorySafe
+        ),
+        .target(
+            name: "Observability",
+            dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
+            path: "Sources/Foundations/Observability",
             swiftSettings: memorySafe
         ),
 
@@ -196,8 +204,9 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "PartitionEngine",
-                "QueryRouter", "WireProtocol", "WireTransport", "WorkerService",
+                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "Observability",
+                "PartitionEngine", "QueryRouter", "WireProtocol", "WireTransport", "WorkerService",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -266,6 +275,14 @@ let package = Package(
                 "LMDB"
             ],
             path: "Tests/Foundations/LMDBTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ObservabilityTests",
+            dependencies: [
+                "Observability", .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            path: "Tests/Foundations/ObservabilityTests",
             swiftSettings: strict
         ),
         .testTarget(
