@@ -27,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: [
@@ -83,7 +84,10 @@ let package = Package(
         ),
         .target(
             name: "Observability",
-            dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
+            dependencies: [
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Sources/Foundations/Observability",
             swiftSettings: memorySafe
         ),
@@ -123,7 +127,8 @@ let package = Package(
         .target(
             name: "WireTransport",
             dependencies: [
-                "ClusterModel", "WireProtocol",
+                "ClusterModel", "Observability", "WireProtocol",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -144,8 +149,8 @@ let package = Package(
         .target(
             name: "ClusterController",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol",
-                "WireTransport",
+                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "Observability",
+                "WireProtocol", "WireTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -158,7 +163,9 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "ClusterModel", "FaceModel", "VectorMath", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/DataPlane/QueryRouter",
@@ -167,8 +174,9 @@ let package = Package(
         .target(
             name: "WorkerService",
             dependencies: [
-                "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "PartitionEngine", "PartitionStore",
-                "Threads", "VectorMath", "WireProtocol", "WireTransport",
+                "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "Observability", "PartitionEngine",
+                "PartitionStore", "Threads", "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -205,11 +213,13 @@ let package = Package(
             name: "NodeServer",
             dependencies: [
                 "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "Observability",
-                "PartitionEngine", "QueryRouter", "WireProtocol", "WireTransport", "WorkerService",
+                "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol", "WireTransport", "WorkerService",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -380,7 +390,8 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "QueryRouter", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "WireProtocol", "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -390,7 +401,8 @@ let package = Package(
         .testTarget(
             name: "WorkerServiceTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "PartitionEngine", "WireProtocol", "WireTransport", "WorkerService",
+                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "WireProtocol", "WireTransport",
+                "WorkerService",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -425,6 +437,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Apps/NodeConfigurationTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NodeServerTests",
+            dependencies: [
+                "NodeConfiguration", "NodeServer", "Observability",
+            ],
+            path: "Tests/Apps/NodeServerTests",
             swiftSettings: strict
         ),
         .testTarget(

@@ -89,10 +89,11 @@ extension QueryRouter {
     ) async throws(WireStatus) -> SearchAnswer {
         // Without an acceptable probe there is nothing to ask.
         let placements = probes.rowCount == 0 ? [] : context.placements
-        let results = await fanOut(placements.count) { number -> Result<ShardSearchAnswer, ShardFailure> in
+        let asked = NIODeadline.now()
+        let results = await fanOut(placements.count) { number -> ShardResult in
             let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
             do throws(ShardFailure) {
-                return .success(
+                return .answered(
                     try await self.ask(placements[number], context) { route in
                         ShardSearch(
                             route: route,
@@ -101,17 +102,20 @@ extension QueryRouter {
                             excludedFace: excluded,
                             probes: probes
                         )
-                    }
+                    },
+                    at: .now()
                 )
             } catch {
-                return .failure(error)
+                return .failed(error, at: .now())
             }
         }
+        let answered = NIODeadline.now()
         var assembly = CoverageAssembly(shardCount: placements.count)
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {
             switch result {
-            case .success(let answer):
+            case .answered(let answer, let end):
+                metrics.shardAnswered(took: .nanoseconds((end - asked).nanoseconds))
                 guard answer.matches.count == probes.rowCount else {
                     throw WireStatus(
                         .internalError,
@@ -121,12 +125,13 @@ extension QueryRouter {
                 }
                 assembly.add(answer, of: placement)
                 answers.append(answer.matches)
-            case .failure(let failure):
+            case .failed(let failure, _):
                 guard let reason = failure.missingReason else { throw failure.status }
                 assembly.add(failure, reason: reason)
             }
         }
         assembly.countMissingFaces(source.faceCount)
+        metrics.missed(assembly.coverage.missing)
         if let shortfall = assembly.shortfall(of: requirement, collection: context.name) { throw shortfall }
 
         var next = 0
@@ -135,11 +140,37 @@ extension QueryRouter {
             defer { next += 1 }
             return .matches(MatchMerger.merge(answers.map { $0[next] }, limit: parameters.matchLimit))
         }
+        let end = NIODeadline.now()
+        let slowest = zip(placements, results).max { $0.1.end < $1.1.end }
+        metrics.searched(
+            RouterMetrics.SearchTimes(
+                prepare: .nanoseconds((asked - context.began).nanoseconds),
+                shards: .nanoseconds((answered - asked).nanoseconds),
+                merge: .nanoseconds((end - answered).nanoseconds),
+                slowestShard: slowest?.0.shard.index
+            ),
+            collection: context.name,
+            parameters: parameters,
+            probeCount: probes.rowCount,
+            coverage: assembly.coverage
+        )
         return SearchAnswer(
             outcomes: outcomes,
             coverage: assembly.coverage,
-            elapsedMicroseconds: UInt64((NIODeadline.now() - context.began).nanoseconds / 1000)
+            elapsedMicroseconds: UInt64((end - context.began).nanoseconds / 1000)
         )
+    }
+
+    /// What came of one shard, and when.
+    private enum ShardResult: Sendable {
+        case answered(ShardSearchAnswer, at: NIODeadline)
+        case failed(ShardFailure, at: NIODeadline)
+
+        var end: NIODeadline {
+            switch self {
+            case .answered(_, let end), .failed(_, let end): end
+            }
+        }
     }
 
     private func check(_ parameters: SearchParameters, _ coverage: CoverageRequirement) throws(WireStatus) {

@@ -250,7 +250,7 @@ package enum MetricCatalogue {
         "mien_memory_bytes",
         .gauge,
         [.part],
-        "What resident memory is for: codes, embeddings, search_queue, write_queue, other"
+        "What resident memory is for: codes, embeddings, search_queue, write_queue; the rest is the program's own"
     )
     package static let mappedBytes = Metric(
         "mien_mapped_bytes",
