@@ -58,7 +58,7 @@ struct TopView: Sendable {
         var table = TextTable([
             .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
             .init("faces", .right), .init("shards/s", .right), .init("median", .right, leastWidth: 8),
-            .init("99th", .right, leastWidth: 8), .init("faces/s", .right), .init("commit 99th", .right),
+            .init("99th", .right, leastWidth: 8), .init("faces/s", .right), .init("write 99th", .right),
             .init("queue", .right), .init("rows queued", .right), .init("memory", .right), .init("warm", .right),
             .init("free disk", .right),
         ])
