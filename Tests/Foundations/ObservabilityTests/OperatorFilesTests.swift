@@ -33,6 +33,11 @@ struct OperatorFilesTests {
         for key in LogKey.allCases where key != .status { #expect(slow.contains("`\(key.rawValue)`"), "\(key)") }
     }
 
+    @Test func thePageHasEverySpan() throws {
+        let page = try text("docs/operations/metrics.md")
+        for name in SpanName.allCases { #expect(page.contains("| `\(name.rawValue)` |"), "\(name)") }
+    }
+
     @Test(arguments: ["deploy/grafana/mien.json", "deploy/prometheus/alerts.yml"])
     func everyNameThatIsAskedForExists(path: String) throws {
         let known = Set(

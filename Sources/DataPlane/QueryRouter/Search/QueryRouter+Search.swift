@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 package import NIOCore
+import Observability
 package import WireProtocol
 package import WireTransport
 
@@ -87,29 +88,71 @@ extension QueryRouter {
         excluding excluded: FaceID?,
         _ context: Context
     ) async throws(WireStatus) -> SearchAnswer {
+        let age = Duration.nanoseconds((NIODeadline.now() - context.began).nanoseconds)
+        let span = SearchSpan.start(.search, age: age)
+        if span.isRecording {
+            span.set(.collection, context.name)
+            span.set(.effort, "\(parameters.effort)")
+            span.set(.matchLimit, parameters.matchLimit)
+            span.set(.probeCount, probes.rowCount)
+            span.set(.shardCount, context.placements.count)
+        }
+        do throws(WireStatus) {
+            let answer = try await search(
+                probes,
+                outcomesOf: rejections,
+                parameters: parameters,
+                coverage: requirement,
+                minimumSequences: minimumSequences,
+                excluding: excluded,
+                span,
+                context
+            )
+            span.end()
+            return answer
+        } catch {
+            span.fail("\(error.code)")
+            throw error
+        }
+    }
+
+    private func search(
+        _ probes: EmbeddingMatrix,
+        outcomesOf rejections: [RowRejection?],
+        parameters: SearchParameters,
+        coverage requirement: CoverageRequirement,
+        minimumSequences: [UInt32: UInt64],
+        excluding excluded: FaceID?,
+        _ span: SearchSpan,
+        _ context: Context
+    ) async throws(WireStatus) -> SearchAnswer {
         // Without an acceptable probe there is nothing to ask.
         let placements = probes.rowCount == 0 ? [] : context.placements
         let asked = NIODeadline.now()
         let results = await fanOut(placements.count) { number -> ShardResult in
             let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
+            let call = SearchSpan.start(.shardCall, below: span)
+            call.set(.shard, Int(placements[number].shard.index))
             do throws(ShardFailure) {
-                return .answered(
-                    try await self.ask(placements[number], context) { route in
-                        ShardSearch(
-                            route: route,
-                            parameters: parameters,
-                            minimumSequence: minimumSequence,
-                            excludedFace: excluded,
-                            probes: probes
-                        )
-                    },
-                    at: .now()
-                )
+                let answer = try await self.ask(placements[number], context) { route in
+                    ShardSearch(
+                        route: route,
+                        parameters: parameters,
+                        minimumSequence: minimumSequence,
+                        excludedFace: excluded,
+                        probes: probes
+                    )
+                }
+                call.end()
+                return .answered(answer, at: .now())
             } catch {
+                call.fail("\(error.status.code)")
                 return .failed(error, at: .now())
             }
         }
         let answered = NIODeadline.now()
+        let merge = SearchSpan.start(.merge, below: span)
+        defer { merge.end() }
         var assembly = CoverageAssembly(shardCount: placements.count)
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {

@@ -108,7 +108,9 @@ final class WorkerMetrics: Sendable {
         if outcome.listsVisited > 0 { listsVisited.increment(by: Int64(clamping: outcome.listsVisited)) }
         if outcome.rowsReranked > 0 { rowsCompared.increment(by: Int64(clamping: outcome.rowsReranked)) }
 
-        let took = Duration.nanoseconds((.now() - arrival).nanoseconds)
+        let end = NIODeadline.now()
+        let took = Duration.nanoseconds((end - arrival).nanoseconds)
+        trace(request, collection: collection, outcome, at: place, took: took, waited: .nanoseconds(waited))
         guard slowSearch > .zero, took >= slowSearch else { return }
         slow.increment()
         guard let suppressed = allowance.withLock({ $0.take(now: .now) }) else { return }
@@ -126,6 +128,36 @@ final class WorkerMetrics: Sendable {
                 (.facesAnswered, "\(outcome.facesAnswered) of \(outcome.faceCount)"), (.suppressed, "\(suppressed)"),
             ])
         )
+    }
+
+    /// Spans are made when the search is over: it began on another thread than the one that ends it.
+    private func trace(
+        _ request: ShardSearch,
+        collection: String,
+        _ outcome: PartitionSearchAnswer,
+        at place: Place,
+        took: Duration,
+        waited: Duration
+    ) {
+        let span = SearchSpan.start(.shardSearch, age: took)
+        guard span.isRecording else { return }
+        span.set(.collection, collection)
+        span.set(.shard, Int(request.route.shard.index))
+        span.set(.place, place.rawValue)
+        span.set(.queue, Int(waited.wholeMicroseconds))
+        span.set(.probeCount, request.probes.rowCount)
+        span.set(.matchLimit, request.parameters.matchLimit)
+        span.set(.effort, "\(request.parameters.effort)")
+        let partition = SearchSpan.start(.partitionSearch, below: span, age: took - waited)
+        for (attribute, nanoseconds) in [
+            (SearchSpanAttribute.plan, outcome.stages.plan), (.scan, outcome.stages.scan),
+            (.compare, outcome.stages.compare), (.flat, outcome.stages.flat), (.answer, outcome.stages.answer),
+        ] { partition.set(attribute, Int(nanoseconds / 1000)) }
+        partition.set(.rowsVisited, Int(clamping: outcome.rowsVisited))
+        partition.set(.listsVisited, Int(clamping: outcome.listsVisited))
+        partition.set(.rowsCompared, Int(clamping: outcome.rowsReranked))
+        partition.end()
+        span.end()
     }
 
     // MARK: Writes and the rest

@@ -12,16 +12,22 @@ package enum SpanName: String, CaseIterable, Sendable {
     case partitionSearch = "mien.worker.search.partition"
 }
 
-/// Attributes of spans. None is of a face, a probe or a match.
-package enum SpanAttribute: String, CaseIterable, Sendable {
+/// Attributes of spans. None is of a face, a probe or a match. Times are whole microseconds.
+package enum SearchSpanAttribute: String, CaseIterable, Sendable {
+    case answer = "mien.answer_us"
     case collection = "mien.collection"
+    case compare = "mien.compare_us"
     case effort = "mien.effort"
+    case flat = "mien.flat_us"
     case listsVisited = "mien.lists_visited"
     case matchLimit = "mien.k"
+    case place = "mien.place"
+    case plan = "mien.plan_us"
     case probeCount = "mien.probes"
-    case queueMicroseconds = "mien.queue_us"
+    case queue = "mien.queue_us"
     case rowsCompared = "mien.rows_compared"
     case rowsVisited = "mien.rows_visited"
+    case scan = "mien.scan_us"
     case shard = "mien.shard"
     case shardCount = "mien.shards"
     case status = "mien.status"
