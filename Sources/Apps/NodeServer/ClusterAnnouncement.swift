@@ -6,14 +6,17 @@ import ServiceLifecycle
 struct ClusterAnnouncement: Service {
     let coordinator: Coordinator
     let workers: [NodeID]
-    let announce: @Sendable () -> Void
+    let admin: AdminEndpoint?
+    /// Gets the admin endpoint's address.
+    let announce: @Sendable (String?) -> Void
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !workers.allSatisfy(coordinator.hears) {
                 do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
             }
-            announce()
+            let address = await admin?.address()
+            if !Task.isCancelled { announce(address) }
         }
         try await gracefulShutdown()
     }

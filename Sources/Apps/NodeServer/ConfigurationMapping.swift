@@ -43,6 +43,7 @@ extension WorkerOptions {
             wireLimits: WireLimits(configuration.limits),
             agent: NodeServer.agent
         )
+        slowSearch = configuration.slowSearch
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes
         partition.mapByteCount = configuration.memory.partitionMapBytes
         prefault =

@@ -4,6 +4,7 @@ import ClusterState
 import Logging
 import NIOCore
 import NodeConfiguration
+import Observability
 import QueryRouter
 import ServiceLifecycle
 import Synchronization
@@ -20,6 +21,7 @@ final class Coordinator: Service {
     private let server: WireServer
     private let logger: Logger
     private let isShutDown = Mutex(false)
+    private let isStopping = Atomic(false)
 
     private init(
         controller: ClusterController,
@@ -41,6 +43,7 @@ final class Coordinator: Service {
     /// - Throws: ``NodeStartError``; then nothing is left open.
     static func start(
         _ configuration: CoordinatorConfiguration,
+        metrics: MetricRegistry,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Coordinator {
@@ -52,7 +55,14 @@ final class Coordinator: Service {
             throw NodeStartError.metadata(error)
         }
         do {
-            return try await start(configuration, folder: folder, tls: tls, logger: logger, group: group)
+            return try await start(
+                configuration,
+                folder: folder,
+                tls: tls,
+                metrics: metrics,
+                logger: logger,
+                group: group
+            )
         } catch {
             await folder.store.close()
             switch error {
@@ -67,6 +77,7 @@ final class Coordinator: Service {
         _ configuration: CoordinatorConfiguration,
         folder: CoordinatorFolder,
         tls: NodeTLS?,
+        metrics: MetricRegistry,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Coordinator {
@@ -93,8 +104,10 @@ final class Coordinator: Service {
         let router = QueryRouter(
             source: ControllerShardMapSource(controller: controller),
             clients: clients,
-            options: RouterOptions(defaultDeadline: configuration.defaultDeadline)
+            options: RouterOptions(defaultDeadline: configuration.defaultDeadline),
+            metrics: RouterMetrics(metrics, slowSearch: configuration.slowSearch, logger: logger)
         )
+        metrics.collect(controller.collect)
         var listening = WireServerConfiguration(
             listen: NodeAddress(configuration.listen),
             token: token,
@@ -105,11 +118,12 @@ final class Coordinator: Service {
             agent: NodeServer.agent,
             logger: logger
         )
+        listening.metrics = ServerMetrics(metrics, role: .coordinator)
         listening.helloTimeout = configuration.limits.unauthenticatedTime
         listening.unauthenticatedByteLimit = UInt32(configuration.limits.unauthenticatedBytes)
         let server = try await WireServer.start(
             listening,
-            handler: CoordinatorHandler(controller: controller, router: router),
+            handler: CoordinatorHandler(controller: controller, router: router, metrics: listening.metrics),
             group: group
         )
         logger.info(
@@ -131,12 +145,18 @@ final class Coordinator: Service {
     /// Whether a worker's heartbeats arrive.
     func hears(_ worker: NodeID) -> Bool { controller.liveness(of: worker).isLive }
 
+    /// Why requests should not be sent here now, as a sentence; nil when nothing is missing.
+    var readinessProblem: String? {
+        isStopping.load(ordering: .relaxed) ? "The coordinator is stopping." : controller.readinessProblem
+    }
+
     /// Serves until a graceful shutdown or cancellation, then shuts down.
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.controller.run() }
             group.addTask { try? await gracefulShutdown() }
             await group.next()
+            isStopping.store(true, ordering: .relaxed)
             await server.shutdown(gracePeriod: .seconds(10))
             group.cancelAll()
         }
@@ -162,8 +182,8 @@ private struct CoordinatorHandler: RequestHandler {
     let control: ControlHandler
     let query: QueryHandler
 
-    init(controller: ClusterController, router: QueryRouter) {
-        control = ControlHandler(controller: controller)
+    init(controller: ClusterController, router: QueryRouter, metrics: ServerMetrics) {
+        control = ControlHandler(controller: controller) { metrics.activity }
         query = QueryHandler(router: router)
     }
 

@@ -3,8 +3,10 @@ import Logging
 import NIOCore
 import NIOPosix
 package import NodeConfiguration
+import Observability
 import ServiceLifecycle
 import UnixSignals
+import VectorMath
 import WorkerService
 
 /// The roles that a `mien` process can take: each function serves until the process is told to stop.
@@ -20,6 +22,8 @@ package enum NodeServer {
         /// Where the workers of this process listen.
         package var workers: [String]
         package var data: String
+        /// Where metrics, health and readiness are told; nil when they are not.
+        package var admin: String?
     }
 
     /// Serves as a coordinator until SIGTERM or SIGINT.
@@ -27,15 +31,31 @@ package enum NodeServer {
     /// - Throws: ``NodeStartError``; then nothing listens any more.
     package static func run(
         _ configuration: CoordinatorConfiguration,
-        whenReady: @Sendable (Readiness) -> Void
+        whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
-        let coordinator = try await Coordinator.start(configuration, logger: logger, group: group)
-        whenReady(
-            Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
-        )
-        try await serve([coordinator], logger: logger)
+        let metrics = processMetrics()
+        let coordinator = try await Coordinator.start(configuration, metrics: metrics, logger: logger, group: group)
+        let admin: AdminEndpoint?
+        do {
+            admin = try configuration.admin.map { listener in
+                try AdminEndpoint(
+                    listener,
+                    metrics: metrics,
+                    problems: { [coordinator.readinessProblem].compactMap(\.self) },
+                    protection: (configuration.tls, configuration.token),
+                    group: group,
+                    logger: logger
+                )
+            }
+        } catch {
+            await coordinator.shutdown()
+            throw error
+        }
+        let readiness = Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
+        let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
+        try await serve([coordinator, announcement], admin: admin, logger: logger)
     }
 
     /// Serves as a worker until SIGTERM or SIGINT.
@@ -43,16 +63,31 @@ package enum NodeServer {
     /// - Throws: ``NodeStartError``, or `WorkerError` when the worker must not go on.
     package static func run(
         _ configuration: WorkerConfiguration,
-        whenReady: @Sendable (Readiness) -> Void
+        whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
-        let worker = try await start(
-            configuration,
-            logger: logger,
-            group: MultiThreadedEventLoopGroup.singleton
-        )
-        whenReady(Readiness(coordinator: nil, workers: ["\(worker.address)"], data: configuration.data))
-        try await serve([worker], logger: logger)
+        let group = MultiThreadedEventLoopGroup.singleton
+        let metrics = processMetrics()
+        let worker = try await start(configuration, metrics: metrics, logger: logger, group: group)
+        let admin: AdminEndpoint?
+        do {
+            admin = try configuration.admin.map { listener in
+                try AdminEndpoint(
+                    listener,
+                    metrics: metrics,
+                    problems: { [worker.readinessProblem].compactMap(\.self) },
+                    protection: (configuration.tls, configuration.token),
+                    group: group,
+                    logger: logger
+                )
+            }
+        } catch {
+            await worker.shutdown()
+            throw error
+        }
+        let readiness = Readiness(coordinator: nil, workers: ["\(worker.address)"], data: configuration.data)
+        let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
+        try await serve([worker, announcement], admin: admin, logger: logger)
     }
 
     /// Serves as one coordinator and its workers, which speak over loopback TCP as separate processes would.
@@ -80,17 +115,35 @@ package enum NodeServer {
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         let logger = NodeLog.start(configuration.log)
-        let coordinator = try await Coordinator.start(configuration.coordinator, logger: logger, group: group)
+        let metrics = processMetrics()
+        let coordinator = try await Coordinator.start(
+            configuration.coordinator,
+            metrics: metrics,
+            logger: logger,
+            group: group
+        )
         var workers: [Worker] = []
+        let admin: AdminEndpoint?
         do {
             let address = NetworkAddress(host: coordinator.address.host, port: coordinator.address.port)
             for number in 1...configuration.workers {
                 workers.append(
                     try await start(
                         configuration.worker(number: number, coordinator: address),
+                        metrics: metrics,
                         logger: logger,
                         group: group
                     )
+                )
+            }
+            admin = try configuration.admin.map { [workers] listener in
+                try AdminEndpoint(
+                    listener,
+                    metrics: metrics,
+                    problems: { ([coordinator.readinessProblem] + workers.map(\.readinessProblem)).compactMap(\.self) },
+                    protection: (configuration.tls, configuration.token),
+                    group: group,
+                    logger: logger
                 )
             }
         } catch {
@@ -103,18 +156,32 @@ package enum NodeServer {
             workers: workers.map { "\($0.address)" },
             data: configuration.data
         )
-        let announcement = ClusterAnnouncement(coordinator: coordinator, workers: workers.map(\.node)) {
-            whenReady(readiness)
+        let announcement = ClusterAnnouncement(
+            coordinator: coordinator,
+            workers: workers.map(\.node),
+            admin: admin
+        ) { whenReady(readiness.with(admin: $0)) }
+        try await serve(workers + [coordinator, announcement], admin: admin, logger: logger)
+    }
+
+    /// A registry for all that this process will tell, with what is the same for every role.
+    private static func processMetrics() -> MetricRegistry {
+        let registry = MetricRegistry()
+        registry.collect { samples in
+            samples.add(MetricCatalogue.buildInfo, version, VectorKernels.level.name, value: 1)
+            ProcessMetrics.collect(into: &samples)
         }
-        try await serve(workers + [coordinator, announcement], logger: logger)
+        return registry
     }
 
     private static func start(
         _ configuration: WorkerConfiguration,
+        metrics: MetricRegistry,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Worker {
-        let options = WorkerOptions(configuration, tls: try NodeTLS.load(configuration.tls))
+        var options = WorkerOptions(configuration, tls: try NodeTLS.load(configuration.tls))
+        options.metrics = metrics
         do throws(WorkerError) {
             return try await Worker.start(options, logger: logger, group: group)
         } catch {
@@ -123,11 +190,20 @@ package enum NodeServer {
         }
     }
 
-    private static func serve(_ services: [any Service], logger: Logger) async throws {
+    /// The admin endpoint starts first and stops last, so that it tells of stopping as well.
+    private static func serve(_ services: [any Service], admin: AdminEndpoint?, logger: Logger) async throws {
         try await ServiceGroup(
-            services: services,
+            services: [admin].compactMap(\.self) + services,
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         ).run()
+    }
+}
+
+extension NodeServer.Readiness {
+    fileprivate func with(admin: String?) -> NodeServer.Readiness {
+        var readiness = self
+        readiness.admin = admin
+        return readiness
     }
 }

@@ -1,6 +1,7 @@
 package import ClusterModel
 package import Logging
 package import NIOCore
+import Observability
 import ServiceLifecycle
 import Synchronization
 import Threads
@@ -54,13 +55,16 @@ package final class Worker: Service {
     }
 
     /// What is on this machine, before anything listens.
-    private struct Parts {
+    fileprivate struct Parts {
         let folder: DataFolder
         let replicas: ReplicaTable
         let shelf: CodebookShelf
         let searches: BoundedExecutor
         let loopTurns = LoopTurns()
         let control: BoundedExecutor
+        let metrics: WorkerMetrics
+        /// The last report that was made.
+        let latestReport = LatestReport()
 
         func stop() {
             searches.stop()
@@ -111,8 +115,10 @@ package final class Worker: Service {
             training: training,
             installations: CodebookInstallations(byteLimit: options.limits.stagedCodebookBytes),
             limits: options.limits,
+            metrics: parts.metrics,
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
+        let serverMetrics = ServerMetrics(options.metrics, role: .worker)
         let server: WireServer
         do throws(WireStatus) {
             var configuration = WireServerConfiguration(
@@ -126,6 +132,7 @@ package final class Worker: Service {
                 logger: logger
             )
             configuration.connectionLimit = options.connectionLimit
+            configuration.metrics = serverMetrics
             server = try await WireServer.start(configuration, handler: handler, group: group)
         } catch {
             await WorkerThread.run(name: "close") { parts.stop() }
@@ -133,16 +140,27 @@ package final class Worker: Service {
         }
         let report: @Sendable () async -> WorkerReport? = { [parts] in
             await parts.control.run {
-                WorkerReport(
+                let report = WorkerReport(
                     replicas: parts.replicas.all.map { $0.report() },
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
                     mapped: parts.replicas.all.reduce(MappedMemory()) { $0 + $1.mappedMemory() },
                     freeDiskByteCount: parts.folder.freeByteCount(),
-                    kernelLevel: VectorKernels.level.name
+                    kernelLevel: VectorKernels.level.name,
+                    activity: parts.activity(serverMetrics.activity)
                 )
+                parts.latestReport.set(report)
+                return report
             }
         }
+        let collector = WorkerCollector(
+            replicas: parts.replicas,
+            searches: parts.searches,
+            control: parts.control,
+            limits: options.limits,
+            latestReport: parts.latestReport.get
+        )
+        options.metrics.collect(collector.collect)
         let heartbeats = options.coordinators.map { coordinator in
             HeartbeatService(
                 coordinator: coordinator,
@@ -151,6 +169,7 @@ package final class Worker: Service {
                 address: options.advertise ?? server.address,
                 peer: makePeer(coordinator),
                 report: report,
+                metrics: parts.metrics,
                 logger: logger
             )
         }
@@ -178,6 +197,7 @@ package final class Worker: Service {
         logger: Logger
     ) throws(WorkerError) -> Parts {
         let folder = try DataFolder(opening: options.dataDirectory)
+        let metrics = WorkerMetrics(options.metrics, slowSearch: options.slowSearch, logger: logger)
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
@@ -185,6 +205,7 @@ package final class Worker: Service {
                 partition: options.partition,
                 backgroundProcessorShare: options.backgroundProcessorShare,
                 prefault: options.prefault,
+                metrics: metrics,
                 reportChanged: changes.note
             ),
             logger: logger
@@ -213,8 +234,23 @@ package final class Worker: Service {
                 threadCount: 1,
                 queueLimit: options.limits.controlQueueCount,
                 queueByteLimit: options.limits.stagedCodebookBytes
-            )
+            ),
+            metrics: metrics
         )
+    }
+
+    /// Why the worker should not be relied on now, as a sentence; nil when nothing is missing.
+    package var readinessProblem: String? {
+        if isShutDown.withLock(\.self) { return "The worker is stopping." }
+        let states = replicas.all.map(\.figures.state)
+        let openingCount = states.count { $0 == .opening }
+        if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
+        let failedCount = states.count { $0 == .failed }
+        if failedCount > 0 { return "\(failedCount) of \(states.count) replicas are out of service; the log says why." }
+        if !heartbeats.isEmpty, !heartbeats.contains(where: \.isHeard) {
+            return "No coordinator takes this worker's heartbeats; the log says why."
+        }
+        return nil
     }
 
     /// Serves until a graceful shutdown or cancellation, then shuts down.
@@ -266,6 +302,26 @@ package final class Worker: Service {
         }
         logger.info("worker stopped", metadata: ["node": "\(folder.node)"])
     }
+}
+
+extension Worker.Parts {
+    /// What the server tells of itself, and what only the worker knows.
+    fileprivate func activity(_ server: NodeActivity) -> NodeActivity {
+        var activity = server
+        activity.writtenFaceCount = metrics.writtenFaceCount
+        activity.queuedSearchCount = UInt32(clamping: searches.load.waitingCount)
+        activity.queuedRowCount = UInt64(replicas.all.reduce(0) { $0 + $1.figures.queuedRowCount })
+        return activity
+    }
+}
+
+/// The last report, for whoever asks between two.
+private final class LatestReport: Sendable {
+    private let report = Mutex<WorkerReport?>(nil)
+
+    func set(_ report: WorkerReport) { self.report.withLock { $0 = report } }
+
+    @Sendable func get() -> WorkerReport? { report.withLock(\.self) }
 }
 
 /// Passes "the report has changed" from replicas and trainings to the heartbeats, which come into being after them.

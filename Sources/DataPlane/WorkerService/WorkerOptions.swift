@@ -1,4 +1,5 @@
 package import ClusterModel
+package import Observability
 package import PartitionEngine
 package import WireProtocol
 package import WireTransport
@@ -33,6 +34,10 @@ package struct WorkerOptions: Sendable {
     package var partition: PartitionOptions
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
+    /// A shard search that takes longer is logged; zero for none.
+    package var slowSearch = Duration.milliseconds(500)
+    /// Where the worker records what it does.
+    package var metrics = MetricRegistry()
     /// Name and version of the program, for the logs of its peers.
     package var agent: String
 

@@ -168,7 +168,12 @@ package final class Partition: Sendable {
     package func fileUse() throws(PartitionError) -> PartitionFileUse {
         do {
             let statistics = try environment.statistics()
-            return PartitionFileUse(usedByteCount: statistics.usedByteCount, freeByteCount: statistics.freeByteCount)
+            return PartitionFileUse(
+                usedByteCount: statistics.usedByteCount,
+                freeByteCount: statistics.freeByteCount,
+                mapByteCount: statistics.mapByteCount,
+                oldestReaderLag: statistics.oldestReaderLag
+            )
         } catch {
             throw PartitionError(error)
         }

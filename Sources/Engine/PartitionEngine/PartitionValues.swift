@@ -68,6 +68,7 @@ package struct PartitionSearchAnswer: Sendable {
     package var rowsReranked: UInt64
     /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
+    package var stages = SearchStages()
 
     package init(
         matches: [[Match]],
@@ -147,9 +148,15 @@ package struct PartitionFileUse: Hashable, Sendable {
     package var usedByteCount: Int
     /// Bytes of pages among them that later commits may take.
     package var freeByteCount: Int
+    /// Most bytes that the file may have.
+    package var mapByteCount: Int
+    /// Commits that the oldest read transaction is behind; pages freed since cannot be taken.
+    package var oldestReaderLag: UInt64
 
-    package init(usedByteCount: Int, freeByteCount: Int) {
+    package init(usedByteCount: Int, freeByteCount: Int, mapByteCount: Int = 0, oldestReaderLag: UInt64 = 0) {
         self.usedByteCount = usedByteCount
         self.freeByteCount = freeByteCount
+        self.mapByteCount = mapByteCount
+        self.oldestReaderLag = oldestReaderLag
     }
 }

@@ -72,6 +72,23 @@ package final class BoundedExecutor: Sendable {
         return state.isStopped ? .some(nil) : nil
     }
 
+    /// How much there is to do at one moment.
+    package struct Load: Hashable, Sendable {
+        package var waitingCount: Int
+        package var waitingByteCount: Int
+        package var busyThreadCount: Int
+    }
+
+    package var load: Load {
+        monitor.withLock { state in
+            Load(
+                waitingCount: state.queue.count,
+                waitingByteCount: state.queuedByteCount,
+                busyThreadCount: state.busyCount
+            )
+        }
+    }
+
     /// Queues a job; false when the queue is full or the executor has stopped, and then neither closure is called.
     package func submit(_ job: Job) -> Bool {
         monitor.withLock(waking: .one) { state in

@@ -5,7 +5,7 @@ import mien
     private static let verbs = [
         ["dev"], ["coordinator"], ["worker"], ["collection"], ["collection", "create"], ["collection", "describe"],
         ["collection", "list"], ["collection", "delete"], ["import"], ["export"], ["search"], ["face"],
-        ["face", "get"], ["face", "list"], ["face", "delete"], ["status"], ["generate"], [],
+        ["face", "get"], ["face", "list"], ["face", "delete"], ["status"], ["top"], ["generate"], [],
     ]
 
     @Test(arguments: verbs)
@@ -49,6 +49,7 @@ import mien
         ["collection", "create", "Bad Name", "--dimension", "512", "--model", "m"],
         ["collection", "create", "people", "--dimension", "500", "--model", "m"],
         ["status", "--coordinator", "nowhere"], ["status", "--timeout", "0"],
+        ["top", "--interval", "0"], ["top", "--json"],
         ["import", "people", "--embeddings", "a.npy", "--from-row", "-1"],
         ["dev", "--set", "no-equals-sign"], ["generate", "folder", "--faces", "10", "--profile", "studio"],
     ])

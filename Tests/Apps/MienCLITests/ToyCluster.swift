@@ -19,6 +19,8 @@ final class ToyCluster: RequestHandler {
         var faces: [String: [FaceID: Stored]] = [:]
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
+        /// How often the status was asked for: each look finds the nodes a second older and busier.
+        var statusCount: UInt64 = 0
         /// Of the shards whose workers are live.
         var shardState = CollectionDescription.ShardState.serving
         /// Enrolments that fail before the first that is served.
@@ -147,7 +149,9 @@ final class ToyCluster: RequestHandler {
                 excluding: message.faceID,
                 state
             )
-        case .getClusterStatus: return try status(state)
+        case .getClusterStatus:
+            state.statusCount += 1
+            return try status(state)
         default: throw WireStatus(.invalidRequest, "a coordinator does not answer this")
         }
     }
@@ -281,6 +285,23 @@ final class ToyCluster: RequestHandler {
         return SearchAnswer(outcomes: outcomes, coverage: coverage, elapsedMicroseconds: 2500)
     }
 
+    private static func activity(_ state: State, searchesPerLook: UInt64) -> NodeActivity {
+        NodeActivity(
+            uptimeMilliseconds: state.statusCount * 1000,
+            connectionCount: 4,
+            requestsInFlight: 2,
+            searchCount: state.statusCount * searchesPerLook,
+            searchMedianMicroseconds: 850,
+            search99thMicroseconds: 3100,
+            writeCount: state.statusCount * 10,
+            write99thMicroseconds: 12_000,
+            writtenFaceCount: state.statusCount * 4096,
+            overloadCount: 0,
+            queuedSearchCount: 6,
+            queuedRowCount: 77
+        )
+    }
+
     private static func status(_ state: State) throws(WireStatus) -> ClusterStatus {
         let workers = state.workersAreLive.indices.map { index in
             ClusterStatus.Worker(
@@ -294,7 +315,8 @@ final class ToyCluster: RequestHandler {
                     residentByteCount: 64 << 20,
                     mapped: MappedMemory(codeByteCount: 4 << 20, residentCodeByteCount: 3 << 20),
                     freeDiskByteCount: 1 << 40,
-                    kernelLevel: "avx2"
+                    kernelLevel: "avx2",
+                    activity: activity(state, searchesPerLook: 50)
                 )
             )
         }
@@ -306,6 +328,7 @@ final class ToyCluster: RequestHandler {
             version: "0.0.0",
             uptimeSeconds: 200,
             epoch: Epoch(3),
+            activity: activity(state, searchesPerLook: 150),
             workers: workers,
             collections: collections
         )

@@ -7,7 +7,8 @@ struct CoordinatorConfigurationTests {
         let coordinator = try CoordinatorConfiguration(
             from: ConfigurationSources(flags: [
                 "coordinator.listen": "[::1]:0", "coordinator.advertise": "c1.internal:7400",
-                "coordinator.data": "/srv/c",
+                "coordinator.data": "/srv/c", "coordinator.admin_listen": "127.0.0.1:9000",
+                "coordinator.slow_search": "20ms",
                 "coordinator.worker_timeout": "3s", "coordinator.default_deadline": "700ms",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
@@ -18,6 +19,8 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.listen == NetworkAddress(host: "::1", port: 0))
         #expect(coordinator.advertise == NetworkAddress(host: "c1.internal", port: 7400))
         #expect(coordinator.data == "/srv/c")
+        #expect(coordinator.admin?.address == NetworkAddress(host: "127.0.0.1", port: 9000))
+        #expect(coordinator.slowSearch == .milliseconds(20))
         #expect(coordinator.workerTimeout == .seconds(3))
         #expect(coordinator.defaultDeadline == .milliseconds(700))
         #expect(coordinator.training.minFaces == 2000)

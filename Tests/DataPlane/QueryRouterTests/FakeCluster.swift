@@ -1,7 +1,9 @@
 import ClusterModel
 import FaceModel
+import Logging
 import NIOCore
 import NIOPosix
+import Observability
 import QueryRouter
 import Synchronization
 import WireProtocol
@@ -176,6 +178,9 @@ final class FakeCluster: Sendable {
     let servers: [WireServer]
     let source: FakeSource
     let router: QueryRouter
+    let metrics = MetricRegistry()
+    /// Every search counts as slow.
+    let slowSearches = LineRecorder()
     let clients: WorkerClients
     let eventLoop: any EventLoop
     /// Its own, so that a call that strays to another test's server is refused there.
@@ -241,7 +246,16 @@ final class FakeCluster: Sendable {
             )
         )
         clients = WorkerClients(token: token, tls: nil, agent: "router tests")
-        router = QueryRouter(source: source, clients: clients, options: options)
+        router = QueryRouter(
+            source: source,
+            clients: clients,
+            options: options,
+            metrics: RouterMetrics(
+                metrics,
+                slowSearch: .nanoseconds(1),
+                logger: Logger(label: "router") { [slowSearches] _ in slowSearches }
+            )
+        )
         eventLoop = group.next()
     }
 

@@ -95,12 +95,10 @@ final class WorkerHarness: Sendable {
         return options
     }
 
-    init(_ options: WorkerOptions) async throws {
-        worker = try await Worker.start(
-            options,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-            group: Self.group
-        )
+    static let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    init(_ options: WorkerOptions, logger: Logger = silentLogger) async throws {
+        worker = try await Worker.start(options, logger: logger, group: Self.group)
         peer = Self.peer(of: worker.address)
     }
 
@@ -111,9 +109,10 @@ final class WorkerHarness: Sendable {
     /// Starts a worker for `body` and stops it after.
     static func with<R>(
         _ options: WorkerOptions,
+        logger: Logger = silentLogger,
         _ body: (WorkerHarness) async throws -> R
     ) async throws -> R {
-        let harness = try await WorkerHarness(options)
+        let harness = try await WorkerHarness(options, logger: logger)
         let outcome: Result<R, any Error>
         do {
             outcome = .success(try await body(harness))

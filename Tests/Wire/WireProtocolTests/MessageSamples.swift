@@ -153,7 +153,22 @@ enum MessageSamples {
             residentRowByteCount: 1 << 21
         ),
         freeDiskByteCount: 1 << 40,
-        kernelLevel: "avx512"
+        kernelLevel: "avx512",
+        activity: activity
+    )
+    static let activity = NodeActivity(
+        uptimeMilliseconds: 3_600_000,
+        connectionCount: 12,
+        requestsInFlight: 3,
+        searchCount: 1_000_000,
+        searchMedianMicroseconds: 850,
+        search99thMicroseconds: 3100,
+        writeCount: 5000,
+        write99thMicroseconds: 9000,
+        writtenFaceCount: 4_000_000,
+        overloadCount: 7,
+        queuedSearchCount: 5,
+        queuedRowCount: 8192
     )
     static let address = NodeAddress(host: "127.0.0.1", port: 7401)
     static let sample = EmbeddingSample(embeddings: embeddings)
@@ -227,6 +242,7 @@ enum MessageSamples {
             version: "0.1",
             uptimeSeconds: 3600,
             epoch: Epoch(7),
+            activity: activity,
             workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
             collections: [description]
         ),

@@ -82,6 +82,7 @@ struct NodeOptions: ParsableArguments {
         let coordinator = node.coordinator.map { "coordinator on \($0)" }
         let workers = node.workers.isEmpty ? nil : "workers on " + node.workers.joined(separator: ", ")
         let roles = [coordinator, workers].compactMap(\.self).joined(separator: "; ")
-        return "Serving: \(roles); data in \(node.data)"
+        let admin = node.admin.map { "; metrics on \($0)/metrics" } ?? ""
+        return "Serving: \(roles); data in \(node.data)\(admin)"
     }
 }

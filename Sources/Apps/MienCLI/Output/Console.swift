@@ -11,6 +11,8 @@ package struct Console: Sendable {
     package var readLine: @Sendable () -> String?
     /// Whether progress may be drawn over itself.
     package var errorIsTerminal: Bool
+    /// Whether results may be drawn over themselves, and keys come one by one.
+    package var outputIsTerminal: Bool
     package var environment: [String: String]
 
     package init(
@@ -18,12 +20,14 @@ package struct Console: Sendable {
         writeError: @escaping @Sendable (String) -> Void,
         readLine: @escaping @Sendable () -> String? = { nil },
         errorIsTerminal: Bool = false,
+        outputIsTerminal: Bool = false,
         environment: [String: String] = [:]
     ) {
         self.writeOutput = writeOutput
         self.writeError = writeError
         self.readLine = readLine
         self.errorIsTerminal = errorIsTerminal
+        self.outputIsTerminal = outputIsTerminal
         self.environment = environment
     }
 
@@ -35,6 +39,7 @@ package struct Console: Sendable {
             writeError: { write($0, to: STDERR_FILENO) },
             readLine: { Swift.readLine() },
             errorIsTerminal: isatty(STDERR_FILENO) == 1,
+            outputIsTerminal: isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1,
             environment: ProcessInfo.processInfo.environment
         )
     }

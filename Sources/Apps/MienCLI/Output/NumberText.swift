@@ -39,6 +39,13 @@ package enum NumberText {
         return "\(whole / 86_400) days"
     }
 
+    /// Such as `850 µs`, `3.1 ms` or `1.2 s`.
+    package static func latency(_ duration: Duration) -> String {
+        let seconds = self.seconds(duration)
+        if seconds < 0.001 { return "\(fixed(seconds * 1e6, 0)) µs" }
+        return seconds < 1 ? "\(fixed(seconds * 1000, 1)) ms" : "\(fixed(seconds, 1)) s"
+    }
+
     package static func seconds(_ duration: Duration) -> Double {
         let (seconds, attoseconds) = duration.components
         return Double(seconds) + Double(attoseconds) / 1e18

@@ -37,7 +37,8 @@ enum StatusReport {
         .object([
             ("cluster", .string(cluster.id)), ("coordinator", .string(cluster.coordinatorID)),
             ("version", .string(cluster.version)), ("uptime_seconds", .integer(cluster.uptime.components.seconds)),
-            ("epoch", .count(cluster.epoch)), ("workers", .array(cluster.workers.map(json))),
+            ("epoch", .count(cluster.epoch)), ("activity", json(cluster.activity)),
+            ("workers", .array(cluster.workers.map(json))),
             ("collections", .array(cluster.collections.map(CollectionReport.json))),
         ])
     }
@@ -54,6 +55,21 @@ enum StatusReport {
             ("resident_code_bytes", .count(worker.residentCodeByteCount)),
             ("embedding_bytes", .count(worker.rowByteCount)),
             ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("kernels", .string(worker.kernelLevel)),
+            ("activity", json(worker.activity)),
+        ])
+    }
+
+    private static func json(_ activity: NodeActivityInfo) -> JSONValue {
+        .object([
+            ("uptime_seconds", .number(NumberText.seconds(activity.uptime))),
+            ("connections", .count(activity.connectionCount)), ("in_flight", .count(activity.requestsInFlight)),
+            ("searches", .count(activity.searchCount)),
+            ("search_median_seconds", .number(NumberText.seconds(activity.medianSearchTime))),
+            ("search_99th_seconds", .number(NumberText.seconds(activity.search99thTime))),
+            ("writes", .count(activity.writeCount)),
+            ("write_99th_seconds", .number(NumberText.seconds(activity.write99thTime))),
+            ("written_faces", .count(activity.writtenFaceCount)), ("refused", .count(activity.overloadCount)),
+            ("queued_searches", .count(activity.queuedSearchCount)), ("queued_rows", .count(activity.queuedRowCount)),
         ])
     }
 

@@ -95,7 +95,7 @@ struct LayeredConfiguration {
             let place = ConfigurationPlace.file(path: file.path, line: setting.line)
             if role == .dev {
                 let name = key.path.split(separator: ".").last ?? ""
-                let instead = ["listen", "data"].contains(name) ? "set dev.\(name)" : "remove it"
+                let instead = ["listen", "admin_listen", "data"].contains(name) ? "set dev.\(name)" : "remove it"
                 problems.append(.unusedKey(place, key: key.path, instead: instead))
             } else if !key.accepts(setting.texts) {
                 problems.append(.invalid(key.path, texts: setting.texts, allowed: key.allowed, at: place))

@@ -82,6 +82,15 @@ extension ConfigurationKey {
         ) { NetworkAddress($0[0]).flatMap { $0.isNumeric ? $0 : nil } }
     }
 
+    /// Where metrics are told: an address to listen on, `auto` or `off`.
+    static func adminAddress(_ path: String) -> ConfigurationKey<AdminListenChoice> {
+        ConfigurationKey<AdminListenChoice>(
+            path,
+            default: "auto",
+            allowed: "auto, off, or an IP address and a port from 0 (any free one) to 65535, such as 127.0.0.1:8400"
+        ) { AdminListenChoice($0[0]) }
+    }
+
     /// An address that others connect to; empty text (nil) leaves it out.
     static func optionalPeerAddress(_ path: String) -> ConfigurationKey<NetworkAddress?> {
         ConfigurationKey<NetworkAddress?>(path, default: "", allowed: "\(peerAddressForm), or empty") { texts in

@@ -23,9 +23,11 @@ enum KeyCatalogue {
     // Coordinator.
     static let coordinatorListen = Key.listenAddress("coordinator.listen", default: "127.0.0.1:7400")
     static let coordinatorAdvertise = Key.optionalPeerAddress("coordinator.advertise")
+    static let coordinatorAdmin = Key.adminAddress("coordinator.admin_listen")
     static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
+    static let coordinatorSlowSearch = Key.duration("coordinator.slow_search", default: 1000, in: 0...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
     static let trainingSample = Key.count("coordinator.training.sample", default: 196_608, in: 1024...1_000_000)
     static let trainingGrowth = Key.count("coordinator.training.growth", default: 4, in: 2...1000)
@@ -34,6 +36,7 @@ enum KeyCatalogue {
     // Worker.
     static let workerListen = Key.listenAddress("worker.listen", default: "127.0.0.1:7401")
     static let workerAdvertise = Key.optionalPeerAddress("worker.advertise")
+    static let workerAdmin = Key.adminAddress("worker.admin_listen")
     static let workerData = Key.path("worker.data", default: "data/worker")
     static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
     static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
@@ -45,10 +48,12 @@ enum KeyCatalogue {
         in: 16 << 20...64 << 30
     )
     static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
+    static let workerSlowSearch = Key.duration("worker.slow_search", default: 500, in: 0...600_000)
     static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 1000, in: 50...60000)
 
     // Development cluster.
     static let devListen = Key.listenAddress("dev.listen", default: "127.0.0.1:7400")
+    static let devAdmin = Key.adminAddress("dev.admin_listen")
     static let devData = Key.path("dev.data", default: "data/dev")
     static let devWorkers = Key.count("dev.workers", default: 3, in: 1...64)
 
@@ -59,20 +64,20 @@ enum KeyCatalogue {
     ]
     /// Where a coordinator or worker is placed; `mien dev` chooses these itself.
     static let coordinatorPlacement: [AnyConfigurationKey] = [
-        .init(coordinatorListen), .init(coordinatorAdvertise), .init(coordinatorData),
+        .init(coordinatorListen), .init(coordinatorAdvertise), .init(coordinatorAdmin), .init(coordinatorData),
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),
-        .init(trainingLists), .init(trainingGrowth),
+        .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
-        .init(workerListen), .init(workerAdvertise), .init(workerData), .init(workerCoordinators),
+        .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
-        .init(memoryPrefault), .init(heartbeatInterval),
+        .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
     ]
-    static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devData), .init(devWorkers)]
+    static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devAdmin), .init(devData), .init(devWorkers)]
 
     static let all = shared + dev + coordinatorPlacement + coordinatorTuning + workerPlacement + workerTuning
 }

@@ -3,12 +3,16 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var listen: NetworkAddress
     /// The address that others connect to; nil for the one listened on.
     package var advertise: NetworkAddress?
+    /// Nil when there is to be none, and in `mien dev`, which has one for the process.
+    package var admin: AdminListener?
     /// Folder of the metadata store; relative to the working directory unless it starts with `/`.
     package var data: String
     /// How long a worker may be silent before it counts as lost.
     package var workerTimeout: Duration
     /// Deadline of a request that names none.
     package var defaultDeadline: Duration
+    /// A search that takes longer is logged; zero for none.
+    package var slowSearch: Duration
     package var training: TrainingConfiguration
     package var limits: RequestLimits
     package var token: AccessToken?
@@ -34,6 +38,13 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
             isProtectedBy: (tls, token),
             &configuration
         )
+        admin = .read(
+            keys.coordinatorAdmin,
+            besides: listen,
+            listenKey: keys.coordinatorListen.path,
+            isProtectedBy: (tls, token),
+            &configuration
+        )
         configuration.checkPortClash()
         try configuration.finish()
     }
@@ -50,6 +61,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         self.data = data
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
+        slowSearch = configuration.value(KeyCatalogue.coordinatorSlowSearch)
         training = TrainingConfiguration(reading: &configuration)
         limits = shared.limits
         token = shared.token

@@ -4,6 +4,8 @@ package struct DevConfiguration: Sendable, Equatable {
     package var workers: Int
     /// Folder that holds the coordinator's and the workers' folders.
     package var data: String
+    /// Tells of all nodes of the process; nil when there is to be none.
+    package var admin: AdminListener?
     package var coordinator: CoordinatorConfiguration
     /// What all workers have in common; ``worker(number:coordinator:)`` gives each its own folder.
     private var workerTemplate: WorkerConfiguration
@@ -50,6 +52,13 @@ package struct DevConfiguration: Sendable, Equatable {
             key: keys.devListen.path,
             advertise: listen,
             advertiseKey: keys.devListen.path,
+            isProtectedBy: (coordinator.tls, coordinator.token),
+            &configuration
+        )
+        admin = .read(
+            keys.devAdmin,
+            besides: listen,
+            listenKey: keys.devListen.path,
             isProtectedBy: (coordinator.tls, coordinator.token),
             &configuration
         )

@@ -5,6 +5,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var listen: NetworkAddress
     /// The address that others connect to; nil for the one listened on.
     package var advertise: NetworkAddress?
+    /// Nil when there is to be none, and in `mien dev`, which has one for the process.
+    package var admin: AdminListener?
     /// Folder of the partitions; relative to the working directory unless it starts with `/`.
     package var data: String
     /// Coordinators to register with; at least one, all different.
@@ -16,6 +18,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.
     package var heartbeatInterval: Duration
+    /// A shard search that takes longer is logged; zero for none.
+    package var slowSearch: Duration
     package var limits: RequestLimits
     package var token: AccessToken?
     package var tls: TLSFiles?
@@ -42,6 +46,13 @@ package struct WorkerConfiguration: Sendable, Equatable {
             isProtectedBy: (tls, token),
             &configuration
         )
+        admin = .read(
+            keys.workerAdmin,
+            besides: listen,
+            listenKey: keys.workerListen.path,
+            isProtectedBy: (tls, token),
+            &configuration
+        )
         configuration.checkPortClash()
         try configuration.finish()
     }
@@ -63,6 +74,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
+        slowSearch = configuration.value(KeyCatalogue.workerSlowSearch)
         limits = shared.limits
         token = shared.token
         tls = shared.tls

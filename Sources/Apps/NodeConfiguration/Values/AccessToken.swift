@@ -22,6 +22,12 @@ package struct AccessToken: Sendable, CustomStringConvertible, CustomDebugString
     package var debugDescription: String { description }
     package var customMirror: Mirror { Mirror(self, children: []) }
 
+    /// Whether a text is the secret; constant time in the content, as `==` is.
+    package func isSecret(_ text: String) -> Bool {
+        guard let other = try? AccessToken(text) else { return false }
+        return self == other
+    }
+
     enum Refusal: Error, Equatable {
         case tooShort(count: Int)
         case tooLong(count: Int)

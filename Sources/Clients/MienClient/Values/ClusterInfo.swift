@@ -25,6 +25,8 @@ public struct ClusterInfo: Hashable, Sendable {
         public var residentRowByteCount: UInt64
         /// What the worker's processor is used by, such as `avx512`.
         public var kernelLevel: String
+        /// As last reported; what a worker does is shards' parts of searches and writes.
+        public var activity: NodeActivityInfo
     }
 
     public var id: String
@@ -33,6 +35,8 @@ public struct ClusterInfo: Hashable, Sendable {
     public var uptime: Duration
     /// Version of the shard map.
     public var epoch: UInt64
+    /// Of the coordinator that answered.
+    public var activity: NodeActivityInfo
     public var workers: [Worker]
     public var collections: [CollectionInfo]
 
@@ -42,6 +46,7 @@ public struct ClusterInfo: Hashable, Sendable {
         version = status.version
         uptime = .seconds(Int64(clamping: status.uptimeSeconds))
         epoch = status.epoch.number
+        activity = NodeActivityInfo(status.activity)
         workers = status.workers.map { worker in
             let report = worker.report
             return Worker(
@@ -60,7 +65,8 @@ public struct ClusterInfo: Hashable, Sendable {
                 residentCodeByteCount: report.mapped.residentCodeByteCount,
                 rowByteCount: report.mapped.rowByteCount,
                 residentRowByteCount: report.mapped.residentRowByteCount,
-                kernelLevel: report.kernelLevel
+                kernelLevel: report.kernelLevel,
+                activity: NodeActivityInfo(report.activity)
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }

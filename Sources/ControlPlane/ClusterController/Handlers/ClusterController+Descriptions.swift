@@ -17,7 +17,7 @@ extension ClusterController {
         return view.metadata.collectionsByName.map { description(of: $0, in: view) }
     }
 
-    func status() -> ClusterStatus {
+    func status(activity: NodeActivity) -> ClusterStatus {
         let now = now
         let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
         let workers = view.metadata.workers.sorted { $0.key < $1.key }.map { id, address in
@@ -36,6 +36,7 @@ extension ClusterController {
             version: options.version,
             uptimeSeconds: UInt64(max(now.components.seconds, 0)),
             epoch: view.metadata.epoch,
+            activity: activity,
             workers: workers,
             collections: view.metadata.collectionsByName.map { description(of: $0, in: view) }
         )
@@ -100,7 +101,7 @@ extension ClusterController {
     }
 
     /// The training of the next codebook, as the worker that has begun it tells.
-    private func training(
+    func training(
         of record: CollectionRecord,
         in view: ClusterView
     ) -> CollectionDescription.Training? {
@@ -116,7 +117,7 @@ extension ClusterController {
         return nil
     }
 
-    private static func state(
+    static func state(
         of placement: ShardPlacement,
         in view: ClusterView
     ) -> CollectionDescription.ShardState {

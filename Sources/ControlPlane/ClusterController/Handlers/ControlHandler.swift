@@ -1,4 +1,4 @@
-import ClusterModel
+package import ClusterModel
 import FaceModel
 package import WireProtocol
 package import WireTransport
@@ -6,9 +6,15 @@ package import WireTransport
 /// Answers what clients ask about collections and the cluster, and the workers' heartbeats.
 package struct ControlHandler: Sendable {
     let controller: ClusterController
+    /// What this node is doing.
+    let activity: @Sendable () -> NodeActivity
 
-    package init(controller: ClusterController) {
+    package init(
+        controller: ClusterController,
+        activity: @escaping @Sendable () -> NodeActivity = { NodeActivity() }
+    ) {
         self.controller = controller
+        self.activity = activity
     }
 
     /// Takes the request when it is of this service; false otherwise, and nothing was done.
@@ -20,7 +26,7 @@ package struct ControlHandler: Sendable {
             answer(call) { () throws(WireStatus) in try controller.describe(request) }
         case .listCollections: call.reply(CollectionList(collections: controller.descriptions()))
         case .deleteCollection(let request): call.run { try await controller.delete(request) }
-        case .getClusterStatus: call.reply(controller.status())
+        case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {
                 call.fail(WireStatus(.invalidRequest, "Heartbeats are taken from workers only."))

@@ -14,7 +14,8 @@ extension WorkerObservation {
             residentByteCount: report.residentByteCount,
             mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
-            kernelLevel: report.kernelLevel
+            kernelLevel: report.kernelLevel,
+            activity: report.activity
         )
     }
 }
@@ -27,7 +28,8 @@ extension WorkerReport {
             residentByteCount: observation.residentByteCount,
             mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
-            kernelLevel: observation.kernelLevel
+            kernelLevel: observation.kernelLevel,
+            activity: observation.activity
         )
     }
 }

@@ -95,6 +95,7 @@ package struct WorkerObservation: Hashable, Sendable {
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
     package var kernelLevel: String
+    package var activity: NodeActivity
 
     package init(
         replicas: [ShardID: ReplicaObservation] = [:],
@@ -102,7 +103,8 @@ package struct WorkerObservation: Hashable, Sendable {
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
-        kernelLevel: String = ""
+        kernelLevel: String = "",
+        activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
         self.trainings = trainings
@@ -110,6 +112,7 @@ package struct WorkerObservation: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.kernelLevel = kernelLevel
+        self.activity = activity
     }
 
     package func training(of collection: CollectionID, generation: UInt32) -> TrainingObservation.State? {

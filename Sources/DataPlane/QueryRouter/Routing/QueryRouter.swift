@@ -13,11 +13,18 @@ package final class QueryRouter: Sendable {
     let source: any ShardMapSource
     let clients: WorkerClients
     let options: RouterOptions
+    let metrics: RouterMetrics
 
-    package init(source: any ShardMapSource, clients: WorkerClients, options: RouterOptions = RouterOptions()) {
+    package init(
+        source: any ShardMapSource,
+        clients: WorkerClients,
+        options: RouterOptions = RouterOptions(),
+        metrics: RouterMetrics
+    ) {
         self.source = source
         self.clients = clients
         self.options = options
+        self.metrics = metrics
     }
 
     /// One request's fixed circumstances.
@@ -129,6 +136,7 @@ package final class QueryRouter: Sendable {
             lastRefusal = status
             mayHaveBeenDone = mayHaveBeenDone || status.code == .unavailable
 
+            metrics.retried(after: status.code)
             if status.code.retry == .refreshAndRetry { await source.refresh() }
             let newest = source.current
             let moved = newest.placements[context.collection.id]?.first { $0.shard == placement.shard }

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 package import NIOCore
+import Observability
 package import WireProtocol
 package import WireTransport
 
@@ -87,31 +88,77 @@ extension QueryRouter {
         excluding excluded: FaceID?,
         _ context: Context
     ) async throws(WireStatus) -> SearchAnswer {
+        let age = Duration.nanoseconds((NIODeadline.now() - context.began).nanoseconds)
+        let span = SearchSpan.start(.search, age: age)
+        if span.isRecording {
+            span.set(.collection, context.name)
+            span.set(.effort, "\(parameters.effort)")
+            span.set(.matchLimit, parameters.matchLimit)
+            span.set(.probeCount, probes.rowCount)
+            span.set(.shardCount, context.placements.count)
+        }
+        do throws(WireStatus) {
+            let answer = try await search(
+                probes,
+                outcomesOf: rejections,
+                parameters: parameters,
+                coverage: requirement,
+                minimumSequences: minimumSequences,
+                excluding: excluded,
+                span,
+                context
+            )
+            span.end()
+            return answer
+        } catch {
+            span.fail("\(error.code)")
+            throw error
+        }
+    }
+
+    private func search(
+        _ probes: EmbeddingMatrix,
+        outcomesOf rejections: [RowRejection?],
+        parameters: SearchParameters,
+        coverage requirement: CoverageRequirement,
+        minimumSequences: [UInt32: UInt64],
+        excluding excluded: FaceID?,
+        _ span: SearchSpan,
+        _ context: Context
+    ) async throws(WireStatus) -> SearchAnswer {
         // Without an acceptable probe there is nothing to ask.
         let placements = probes.rowCount == 0 ? [] : context.placements
-        let results = await fanOut(placements.count) { number -> Result<ShardSearchAnswer, ShardFailure> in
+        let asked = NIODeadline.now()
+        let results = await fanOut(placements.count) { number -> ShardResult in
             let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
+            let call = SearchSpan.start(.shardCall, below: span)
+            call.set(.shard, Int(placements[number].shard.index))
             do throws(ShardFailure) {
-                return .success(
-                    try await self.ask(placements[number], context) { route in
-                        ShardSearch(
-                            route: route,
-                            parameters: parameters,
-                            minimumSequence: minimumSequence,
-                            excludedFace: excluded,
-                            probes: probes
-                        )
-                    }
-                )
+                let answer = try await self.ask(placements[number], context) { route in
+                    ShardSearch(
+                        route: route,
+                        parameters: parameters,
+                        minimumSequence: minimumSequence,
+                        excludedFace: excluded,
+                        probes: probes
+                    )
+                }
+                call.end()
+                return .answered(answer, at: .now())
             } catch {
-                return .failure(error)
+                call.fail("\(error.status.code)")
+                return .failed(error, at: .now())
             }
         }
+        let answered = NIODeadline.now()
+        let merge = SearchSpan.start(.merge, below: span)
+        defer { merge.end() }
         var assembly = CoverageAssembly(shardCount: placements.count)
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {
             switch result {
-            case .success(let answer):
+            case .answered(let answer, let end):
+                metrics.shardAnswered(took: .nanoseconds((end - asked).nanoseconds))
                 guard answer.matches.count == probes.rowCount else {
                     throw WireStatus(
                         .internalError,
@@ -121,12 +168,13 @@ extension QueryRouter {
                 }
                 assembly.add(answer, of: placement)
                 answers.append(answer.matches)
-            case .failure(let failure):
+            case .failed(let failure, _):
                 guard let reason = failure.missingReason else { throw failure.status }
                 assembly.add(failure, reason: reason)
             }
         }
         assembly.countMissingFaces(source.faceCount)
+        metrics.missed(assembly.coverage.missing)
         if let shortfall = assembly.shortfall(of: requirement, collection: context.name) { throw shortfall }
 
         var next = 0
@@ -135,11 +183,37 @@ extension QueryRouter {
             defer { next += 1 }
             return .matches(MatchMerger.merge(answers.map { $0[next] }, limit: parameters.matchLimit))
         }
+        let end = NIODeadline.now()
+        let slowest = zip(placements, results).max { $0.1.end < $1.1.end }
+        metrics.searched(
+            RouterMetrics.SearchTimes(
+                prepare: .nanoseconds((asked - context.began).nanoseconds),
+                shards: .nanoseconds((answered - asked).nanoseconds),
+                merge: .nanoseconds((end - answered).nanoseconds),
+                slowestShard: slowest?.0.shard.index
+            ),
+            collection: context.name,
+            parameters: parameters,
+            probeCount: probes.rowCount,
+            coverage: assembly.coverage
+        )
         return SearchAnswer(
             outcomes: outcomes,
             coverage: assembly.coverage,
-            elapsedMicroseconds: UInt64((NIODeadline.now() - context.began).nanoseconds / 1000)
+            elapsedMicroseconds: UInt64((end - context.began).nanoseconds / 1000)
         )
+    }
+
+    /// What came of one shard, and when.
+    private enum ShardResult: Sendable {
+        case answered(ShardSearchAnswer, at: NIODeadline)
+        case failed(ShardFailure, at: NIODeadline)
+
+        var end: NIODeadline {
+            switch self {
+            case .answered(_, let end), .failed(_, let end): end
+            }
+        }
     }
 
     private func check(_ parameters: SearchParameters, _ coverage: CoverageRequirement) throws(WireStatus) {

@@ -63,6 +63,7 @@ extension WorkerHandler {
         )
         search.collectionShare = replica.record.range.share
         let start = ContinuousClock.now
+        let begin = NIODeadline.now()
         let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
             if let refusal = Self.refusal(of: request, by: partition) {
                 return Result<PartitionSearchAnswer?, WireStatus>.failure(refusal)
@@ -85,6 +86,14 @@ extension WorkerHandler {
         }
         try checkAnswer(
             byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } }
+        )
+        metrics.searched(
+            request,
+            collection: replica.collectionName ?? "",
+            answer,
+            at: end == nil ? .thread : .loop,
+            arrival: call.arrival,
+            begin: begin
         )
         return ShardSearchAnswer(
             matches: answer.matches,

@@ -17,6 +17,7 @@ struct WorkerHandler: RequestHandler {
     let training: TrainingService
     let installations: CodebookInstallations
     let limits: WorkerLimits
+    let metrics: WorkerMetrics
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 

@@ -1,5 +1,6 @@
 import ClusterModel
 import Logging
+import Synchronization
 import Threads
 import WireProtocol
 import WireTransport
@@ -19,7 +20,9 @@ final class HeartbeatService: Sendable {
     private let address: NodeAddress
     private let peer: PeerClient
     private let report: @Sendable () async -> WorkerReport?
+    private let metrics: WorkerMetrics
     private let logger: Logger
+    private let isTaken = Atomic(false)
     private let beats: AsyncStream<Void>
     private let beatInput: AsyncStream<Void>.Continuation
 
@@ -31,6 +34,7 @@ final class HeartbeatService: Sendable {
         address: NodeAddress,
         peer: PeerClient,
         report: @escaping @Sendable () async -> WorkerReport?,
+        metrics: WorkerMetrics,
         logger: Logger
     ) {
         self.coordinator = coordinator
@@ -39,9 +43,13 @@ final class HeartbeatService: Sendable {
         self.address = address
         self.peer = peer
         self.report = report
+        self.metrics = metrics
         self.logger = logger
         (beats, beatInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
+
+    /// Whether the coordinator took the last heartbeat.
+    var isHeard: Bool { isTaken.load(ordering: .relaxed) }
 
     /// Asks for a beat now, without waiting for it; beats that are not sent yet count as one.
     func beatSoon() {
@@ -85,6 +93,8 @@ final class HeartbeatService: Sendable {
                     )
                 }
                 isHeard = false
+                isTaken.store(false, ordering: .relaxed)
+                metrics.heartbeatEnded(wasTaken: false)
                 continue
             }
             let joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
@@ -98,6 +108,8 @@ final class HeartbeatService: Sendable {
                 )
             }
             isHeard = true
+            isTaken.store(true, ordering: .relaxed)
+            metrics.heartbeatEnded(wasTaken: true)
             try? await Task.sleep(for: Self.leastPause)
         }
         return .success(())

@@ -73,6 +73,7 @@ extension Replica {
                 return false
             }
             state.statistics = statistics
+            state.collectionName = identity.collection.name
             // What a reader met as it left the session before this one is settled by having opened again.
             state.readError = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
@@ -117,6 +118,7 @@ extension Replica {
                             processorShare: options.backgroundProcessorShare
                         )
                     }
+                    options.metrics.maintained(took: .now - start)
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
                     if !hasMore { options.reportChanged() }
                 } catch {
@@ -165,7 +167,9 @@ extension Replica {
         }
         guard !group.isEmpty else { return nil }
         do throws(PartitionError) {
+            let start = ContinuousClock.now
             let receipts = try partition.write(group.map(\.batch), epoch: epoch.number)
+            options.metrics.committed(group, took: .now - start)
             precondition(receipts.count == group.count, "one receipt per batch")
             for (write, receipt) in zip(group, receipts) { write.finish(.success(receipt)) }
             return nil

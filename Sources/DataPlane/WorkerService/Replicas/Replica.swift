@@ -37,7 +37,25 @@ final class Replica: Sendable {
         var isStopping = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
+        /// Of the partition that was last opened.
+        var collectionName: String?
+        var fileUse: PartitionFileUse?
+        var fileUseRead: ContinuousClock.Instant?
     }
+
+    /// What can be told of the replica without looking at the disk.
+    struct Figures {
+        var state: WorkerReport.ReplicaState
+        /// Name of the collection; nil before the partition was first opened.
+        var collection: String?
+        var statistics: PartitionStatistics?
+        var fileUse: PartitionFileUse?
+        var queuedRowCount: Int
+        var queuedByteCount: Int
+    }
+
+    /// How long what was read of the file counts: reading it takes time in proportion to the list of free pages.
+    private static let fileUseInterval = Duration.seconds(10)
 
     let shard: ShardID
     let directory: String
@@ -267,21 +285,22 @@ final class Replica: Sendable {
 
     /// What the heartbeat says of the replica. Reads the partition: not for event loops.
     func report() -> WorkerReport.Replica {
-        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in try partition.statistics()
+        let now = ContinuousClock.now
+        let isFileDue = monitor.withLock { state in state.fileUseRead.map { now - $0 >= Self.fileUseInterval } ?? true }
+        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
+            (statistics: try partition.statistics(), file: isFileDue ? try partition.fileUse() : nil)
         }
         return monitor.withLock { state in
-            if let fresh { state.statistics = fresh }
+            if let fresh { state.statistics = fresh.statistics }
+            if let file = fresh?.file {
+                state.fileUse = file
+                state.fileUseRead = now
+            }
             let statistics = state.statistics
-            let phase: WorkerReport.ReplicaState =
-                switch state.phase {
-                case .opening: .opening
-                case .serving: .serving
-                case .failed, .stopped: .failed
-                }
             return WorkerReport.Replica(
                 shard: self.shard,
                 epoch: state.record.epoch,
-                state: phase,
+                state: state.phase.reported,
                 faceCount: statistics?.faceCount ?? 0,
                 freshCount: statistics?.freshCount ?? 0,
                 tombstoneCount: statistics?.tombstoneCount ?? 0,
@@ -296,6 +315,35 @@ final class Replica: Sendable {
     }
 }
 
+extension Replica {
+    /// Name of the collection; nil before the partition was first opened.
+    var collectionName: String? { monitor.withLock(\.collectionName) }
+
+    var figures: Figures {
+        monitor.withLock { state in
+            Figures(
+                state: state.phase.reported,
+                collection: state.collectionName,
+                statistics: state.statistics,
+                fileUse: state.fileUse,
+                queuedRowCount: state.queue.rowCount,
+                queuedByteCount: state.queue.byteCount
+            )
+        }
+    }
+}
+
+extension Replica.Phase {
+    /// As reports name it.
+    fileprivate var reported: WorkerReport.ReplicaState {
+        switch self {
+        case .opening: .opening
+        case .serving: .serving
+        case .failed, .stopped: .failed
+        }
+    }
+}
+
 /// What every replica of a worker is opened with.
 struct ReplicaOptions: Sendable {
     var limits: WorkerLimits
@@ -304,6 +352,7 @@ struct ReplicaOptions: Sendable {
     var backgroundProcessorShare: Double
     /// What is read into memory when a partition has been opened.
     var prefault: PrefaultPolicy
+    var metrics: WorkerMetrics
     /// Called from a lane when what the next heartbeat should say has changed.
     var reportChanged: @Sendable () -> Void
 }

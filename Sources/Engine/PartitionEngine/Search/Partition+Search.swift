@@ -22,6 +22,7 @@ extension Partition {
             // with more room in the rare case that they were not.
             var room = search.parameters.matchLimit + SearchPlan.spareRoom
             while true {
+                let begin = StageClock.now
                 let answer = try environment.read { transaction -> PartitionSearchAnswer? in
                     let state = try state(transaction)
                     guard
@@ -33,7 +34,10 @@ extension Partition {
                         )
                     else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
                     let plan = try SearchPlan(self, search: search, state, passing, room: room, transaction)
-                    return try plan.run(team, transaction, shouldStop: shouldStop)
+                    let planned = StageClock.now
+                    var answer = try plan.run(team, transaction, shouldStop: shouldStop)
+                    answer?.stages.plan = planned - begin
+                    return answer
                 }
                 if let answer { return answer }
                 room *= 4

@@ -31,6 +31,8 @@ extension SearchPass {
         withProbe probe: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
+        let begin = StageClock.now
+        defer { outcome.stages.compare += StageClock.now - begin }
         let floor = parameters.threshold ?? -.infinity
         // Read once: within the loop, each use of a member of `self` would be a copy.
         let rows = plan.rows

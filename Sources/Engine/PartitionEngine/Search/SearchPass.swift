@@ -16,6 +16,7 @@ struct SearchPass {
         /// Shares that were done of the planned visits to lists, and of the rows compared in full.
         var listShare = 1.0
         var flatShare = 1.0
+        var stages = SearchStages()
     }
 
     /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
@@ -47,10 +48,17 @@ struct SearchPass {
             outcome.flatShare = try compare(onlyRows, transaction, shouldStop: shouldStop)
             return
         }
+        var begin = StageClock.now
         if let snapshot = plan.snapshot {
             outcome.listShare = try scanLists(snapshot, transaction, shouldStop: shouldStop)
+            let end = StageClock.now
+            // Comparisons are made in between, and counted by themselves.
+            outcome.stages.scan = end - begin - outcome.stages.compare
+            begin = end
         }
+        let compared = outcome.stages.compare
         outcome.flatShare = try scanRows(from: plan.firstFlatRow, transaction, shouldStop: shouldStop)
+        outcome.stages.flat = StageClock.now - begin - (outcome.stages.compare - compared)
     }
 }
 
@@ -70,6 +78,7 @@ extension SearchPass.Outcome {
             rowsVisited += outcome.rowsVisited
             listsVisited += outcome.listsVisited
             rowsReranked += outcome.rowsReranked
+            stages = stages + outcome.stages
             let weight = Double(part.probes.count) / Double(max(1, probeCount * part.slice.count))
             listShare += weight * outcome.listShare
             flatShare += weight * outcome.flatShare

@@ -14,12 +14,13 @@ extension SearchPlan {
         _ outcome: SearchPass.Outcome,
         _ transaction: borrowing ReadTransaction
     ) throws -> PartitionSearchAnswer? {
+        let begin = StageClock.now
         var matches: [[Match]] = []
         for kept in outcome.best {
             guard let resolved = try resolve(kept, transaction) else { return nil }
             matches.append(resolved)
         }
-        return PartitionSearchAnswer(
+        var answer = PartitionSearchAnswer(
             matches: matches,
             faceCount: state.faceCount,
             facesAnswered: facesAnswered(outcome),
@@ -28,6 +29,9 @@ extension SearchPlan {
             rowsReranked: outcome.rowsReranked,
             generation: onlyRows == nil ? snapshot?.generations.last?.codebook.generation ?? 0 : 0
         )
+        answer.stages = outcome.stages
+        answer.stages.answer = StageClock.now - begin
+        return answer
     }
 
     /// The matches of one probe; nil when more rows are as similar as the last match than were kept.

@@ -46,6 +46,37 @@ extension MappedMemory: WireValue {
     }
 }
 
+extension NodeActivity: WireValue {
+    package static var leastByteCount: Int { 84 }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(uptimeMilliseconds)
+        writer.integer(connectionCount)
+        writer.integer(requestsInFlight)
+        for number in [
+            searchCount, searchMedianMicroseconds, search99thMicroseconds, writeCount, write99thMicroseconds,
+            writtenFaceCount, overloadCount,
+        ] { writer.integer(number) }
+        writer.integer(queuedSearchCount)
+        writer.integer(queuedRowCount)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            uptimeMilliseconds: try reader.integer("uptime"),
+            connectionCount: try reader.integer("connections"),
+            requestsInFlight: try reader.integer("requests in flight"),
+            searchCount: try reader.integer("searches"),
+            searchMedianMicroseconds: try reader.integer("median search"),
+            search99thMicroseconds: try reader.integer("99th search"),
+            writeCount: try reader.integer("writes"),
+            write99thMicroseconds: try reader.integer("99th write"),
+            writtenFaceCount: try reader.integer("written faces"),
+            overloadCount: try reader.integer("overloads"),
+            queuedSearchCount: try reader.integer("queued searches"),
+            queuedRowCount: try reader.integer("queued rows")
+        )
+    }
+}
+
 extension HashRange: WireValue {
     package static var leastByteCount: Int { 16 }
     package func encode(into writer: inout PayloadWriter) {

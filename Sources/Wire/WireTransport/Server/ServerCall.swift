@@ -5,6 +5,8 @@ package import WireProtocol
 /// One request under way, as its handler holds it. Every member may be used from any thread.
 package final class ServerCall: Sendable {
     package let deadline: WireDeadline
+    /// When its frame had come in.
+    package let arrival: NIODeadline
     package let peerRole: PeerRole
     package let eventLoop: any EventLoop
     private let stream: ServerStream
@@ -19,6 +21,7 @@ package final class ServerCall: Sendable {
         sender: any ReplySender
     ) {
         self.deadline = deadline
+        arrival = stream.began
         self.peerRole = peerRole
         self.eventLoop = executor.eventLoop
         self.stream = stream
@@ -72,12 +75,17 @@ protocol ReplySender: Sendable {
 /// The state of one request, shared by its connection and its handler.
 final class ServerStream: Sendable {
     let id: UInt64
+    let type: MessageType
+    /// When its frame had come in.
+    let began: NIODeadline
     private let cancelled = Atomic<Bool>(false)
     private let answered = Atomic<Bool>(false)
     private let task = Mutex<Task<Void, Never>?>(nil)
 
-    init(id: UInt64) {
+    init(id: UInt64, type: MessageType, began: NIODeadline) {
         self.id = id
+        self.type = type
+        self.began = began
     }
 
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }

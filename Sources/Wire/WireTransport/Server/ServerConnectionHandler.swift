@@ -13,6 +13,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
 
     private let configuration: WireServerConfiguration
     private let handler: any RequestHandler
+    private let metrics: ServerMetrics
     private let isAboveConnectionLimit: Bool
     private let tokenDigest: SHA256.Digest?
     private var machine: ServerConnectionStateMachine
@@ -37,11 +38,13 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         _ configuration: WireServerConfiguration,
         tokenDigest: SHA256.Digest?,
         handler: any RequestHandler,
+        metrics: ServerMetrics,
         isAboveConnectionLimit: Bool
     ) {
         self.configuration = configuration
         self.tokenDigest = tokenDigest
         self.handler = handler
+        self.metrics = metrics
         self.isAboveConnectionLimit = isAboveConnectionLimit
         machine = ServerConnectionStateMachine(configuration)
         decoder = FrameDecoder(payloadLimit: configuration.unauthenticatedByteLimit, isOpen: false)
@@ -103,7 +106,10 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         helloTimer = nil
         checkTimer?.cancel()
         checkTimer = nil
-        for stream in streams.values { stream.cancel() }
+        for stream in streams.values {
+            stream.cancel()
+            metrics.requestEnded(stream.type, .cancelled, took: .since(stream.began))
+        }
         streams.removeAll()
     }
 
@@ -129,7 +135,9 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if machine.isClosing { return }
         isReading = true
-        decoder.feed(unwrapInboundIn(data))
+        let bytes = unwrapInboundIn(data)
+        metrics.noteReceived(bytes.readableBytes)
+        decoder.feed(bytes)
         var frameCount = 0
         do throws(FrameError) {
             while !machine.isClosing, let event = try decoder.next() {
@@ -211,10 +219,11 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     }
 
     private func handle(_ frame: Frame, role: PeerRole) {
-        guard let context, let executor else { return }
+        guard let context, let executor, let type = frame.header.type else { return }
         let id = frame.header.stream
-        let stream = ServerStream(id: id)
+        let stream = ServerStream(id: id, type: type, began: .now())
         streams[id] = stream
+        metrics.requestBegan()
         let call = ServerCall(
             deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds),
             peerRole: role,
@@ -258,13 +267,17 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private func send(_ frame: ByteBuffer) {
         guard let context, context.channel.isActive else { return }
         queuedByteCount += frame.readableBytes
+        metrics.noteSent(frame.readableBytes)
         context.write(wrapOutboundOut(frame), promise: nil)
         if isReading { hasUnflushed = true } else { context.flush() }
     }
 
     /// Sends the answer of a request under way.
-    func finish(_ stream: UInt64, with frame: ByteBuffer) {
-        guard streams.removeValue(forKey: stream) != nil else { return }
+    ///
+    /// - Parameter status: what the answer is when it is not the reply.
+    func finish(_ stream: UInt64, with frame: ByteBuffer, status: StatusCode?) {
+        guard let ended = streams.removeValue(forKey: stream) else { return }
+        metrics.requestEnded(ended.type, status, took: .since(ended.began))
         send(frame)
         if machine.finished(stream) { closeAfterFlush() }
     }
@@ -273,6 +286,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     /// connection and lose the status.
     private func refuse(_ status: WireStatus, stream: UInt64) {
         log("connection refused: \(status.message)")
+        metrics.connectionRefused()
         send(status, stream: stream)
         guard let context else { return }
         context.flush()
@@ -294,6 +308,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
 
     private func close(because reason: String) {
         log("connection closed: \(reason)")
+        metrics.connectionRefused()
         context?.close(promise: nil)
     }
 
@@ -310,16 +325,23 @@ private struct ConnectionReplySender: ReplySender {
 
     func send(_ message: some WireMessage, stream: UInt64) {
         let frame: ByteBuffer
+        var status = (message as? WireStatus)?.code
         do throws(WireStatus) {
             frame = try Frame.encode(message, stream: stream, payloadLimit: payloadLimit)
         } catch {
-            guard let status = try? Frame.encode(error, stream: stream, payloadLimit: .max) else { return }
-            frame = status
+            guard let refusal = try? Frame.encode(error, stream: stream, payloadLimit: .max) else { return }
+            frame = refusal
+            status = error.code
         }
         if connection.eventLoop.inEventLoop {
-            connection.value.finish(stream, with: frame)
+            connection.value.finish(stream, with: frame, status: status)
         } else {
-            connection.eventLoop.execute { connection.value.finish(stream, with: frame) }
+            connection.eventLoop.execute { [status] in connection.value.finish(stream, with: frame, status: status) }
         }
     }
+}
+
+extension Duration {
+    /// How long ago a moment was.
+    fileprivate static func since(_ moment: NIODeadline) -> Duration { .nanoseconds((.now() - moment).nanoseconds) }
 }

@@ -26,7 +26,8 @@ package final class WireServer: Sendable {
         handler: any RequestHandler,
         group: any EventLoopGroup
     ) async throws(WireStatus) -> WireServer {
-        let connections = ServerConnections(limit: configuration.connectionLimit)
+        let metrics = configuration.metrics
+        let connections = ServerConnections(limit: configuration.connectionLimit, metrics: metrics)
         let tokenDigest = configuration.token.map { SHA256.hash(data: Array($0.utf8)) }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 512)
@@ -44,6 +45,7 @@ package final class WireServer: Sendable {
                         configuration,
                         tokenDigest: tokenDigest,
                         handler: handler,
+                        metrics: metrics,
                         isAboveConnectionLimit: isAboveLimit
                     )
                     try channel.pipeline.syncOperations.addHandler(connection)
@@ -60,7 +62,7 @@ package final class WireServer: Sendable {
                 connections: connections
             )
         } catch {
-            throw WireStatus(.unavailable, sentence(for: error, listen))
+            throw refusal(toListenOn: listen, error)
         }
     }
 
@@ -73,6 +75,11 @@ package final class WireServer: Sendable {
         let timer = channel.eventLoop.scheduleTask(in: TimeAmount(clamping: gracePeriod)) { connections.closeAll() }
         await connections.allClosed(on: channel.eventLoop)
         timer.cancel()
+    }
+
+    /// Why an address cannot be listened on, as a status for people.
+    package static func refusal(toListenOn address: NodeAddress, _ error: any Error) -> WireStatus {
+        WireStatus(.unavailable, sentence(for: error, address))
     }
 
     private static func sentence(for error: any Error, _ address: NodeAddress) -> String {
@@ -101,22 +108,26 @@ private final class ServerConnections: Sendable {
     }
 
     private let limit: Int
+    private let metrics: ServerMetrics
     private let state = Mutex(State())
 
-    init(limit: Int) {
+    init(limit: Int, metrics: ServerMetrics) {
         self.limit = limit
+        self.metrics = metrics
     }
 
     var hasRoom: Bool { state.withLock { $0.open.count } < limit }
 
     func add(_ channel: any Channel, _ handler: NIOLoopBound<ServerConnectionHandler>) {
         let id = ObjectIdentifier(channel)
+        metrics.connectionOpened()
         let isStopping = state.withLock {
             $0.open[id] = Connection(channel: channel, handler: handler)
             return $0.isStopping
         }
         channel.closeFuture.whenComplete { [self] _ in
             _ = state.withLock { $0.open.removeValue(forKey: id) }
+            metrics.connectionClosed()
         }
         if isStopping { channel.close(promise: nil) }
     }

@@ -1,5 +1,6 @@
 package import ClusterModel
 package import Logging
+import Observability
 package import WireProtocol
 
 /// How a node accepts connections. Every bound of the accepting side is here.
@@ -14,6 +15,8 @@ package struct WireServerConfiguration: Sendable {
     package var node: NodeID
     package var agent: String
     package var logger: Logger
+    /// Where connections and requests are counted.
+    package var metrics: ServerMetrics
 
     /// Longest time from accepting a connection to its hello.
     package var helloTimeout: Duration = .seconds(5)
@@ -48,5 +51,6 @@ package struct WireServerConfiguration: Sendable {
         self.node = node
         self.agent = agent
         self.logger = logger
+        metrics = ServerMetrics(MetricRegistry(), role: role)
     }
 }

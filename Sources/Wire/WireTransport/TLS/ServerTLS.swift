@@ -1,8 +1,8 @@
-import NIOSSL
+package import NIOSSL
 
 /// What an accepting side needs to speak TLS: loaded and checked once, at start.
 package struct ServerTLS: Sendable {
-    let context: NIOSSLContext
+    package let context: NIOSSLContext
 
     /// - Parameters:
     ///   - certificateFile: PEM: the node's certificate, then any intermediate ones.

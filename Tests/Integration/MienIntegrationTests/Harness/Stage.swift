@@ -98,6 +98,19 @@ final class Stage {
         return process
     }
 
+    /// Runs a program of the system to its end.
+    func run(_ command: [String], within limit: Duration = .seconds(30)) async throws -> CommandResult {
+        let process = try await ChildProcess.start(
+            command,
+            environment: environment,
+            user: nil,
+            writingTo: path("\(processes.count)-program")
+        )
+        processes.append(process)
+        let status = try await process.end(within: limit)
+        return CommandResult(status: status, output: process.output, error: process.error)
+    }
+
     /// Runs a command of `mien` to its end.
     func mien(
         _ arguments: String...,

@@ -37,6 +37,7 @@ extension ClusterStatus: WireMessage {
         writer.string(version, "version")
         writer.integer(uptimeSeconds)
         epoch.encode(into: &writer)
+        activity.encode(into: &writer)
         writer.array(workers)
         writer.array(collections)
     }
@@ -48,6 +49,7 @@ extension ClusterStatus: WireMessage {
             version: try reader.string("version", limit: NameLimit.agent),
             uptimeSeconds: try reader.integer("uptime"),
             epoch: try Epoch(decoding: &reader),
+            activity: try NodeActivity(decoding: &reader),
             workers: try reader.array("workers"),
             collections: try reader.array("collections")
         )

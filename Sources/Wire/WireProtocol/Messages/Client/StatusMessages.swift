@@ -33,6 +33,8 @@ package struct ClusterStatus: Hashable, Sendable {
     package var version: String
     package var uptimeSeconds: UInt64
     package var epoch: Epoch
+    /// Of this coordinator.
+    package var activity: NodeActivity
     package var workers: [Worker]
     package var collections: [CollectionDescription]
 
@@ -42,6 +44,7 @@ package struct ClusterStatus: Hashable, Sendable {
         version: String,
         uptimeSeconds: UInt64,
         epoch: Epoch,
+        activity: NodeActivity = NodeActivity(),
         workers: [Worker],
         collections: [CollectionDescription]
     ) {
@@ -50,6 +53,7 @@ package struct ClusterStatus: Hashable, Sendable {
         self.version = version
         self.uptimeSeconds = uptimeSeconds
         self.epoch = epoch
+        self.activity = activity
         self.workers = workers
         self.collections = collections
     }

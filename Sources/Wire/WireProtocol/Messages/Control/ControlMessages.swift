@@ -107,6 +107,7 @@ package struct WorkerReport: Hashable, Sendable {
     package var freeDiskByteCount: UInt64
     /// Kernel level in use, for people.
     package var kernelLevel: String
+    package var activity: NodeActivity
 
     package init(
         replicas: [Replica] = [],
@@ -114,7 +115,8 @@ package struct WorkerReport: Hashable, Sendable {
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
-        kernelLevel: String = ""
+        kernelLevel: String = "",
+        activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
         self.trainings = trainings
@@ -122,6 +124,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.kernelLevel = kernelLevel
+        self.activity = activity
     }
 }
 

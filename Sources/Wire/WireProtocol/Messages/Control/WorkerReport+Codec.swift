@@ -81,6 +81,7 @@ extension WorkerReport {
         mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
         writer.string(kernelLevel, "kernel level")
+        activity.encode(into: &writer)
     }
 
     init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -90,7 +91,8 @@ extension WorkerReport {
             residentByteCount: try reader.integer("resident bytes"),
             mapped: try MappedMemory(decoding: &reader),
             freeDiskByteCount: try reader.integer("free disk bytes"),
-            kernelLevel: try reader.string("kernel level", limit: NameLimit.agent)
+            kernelLevel: try reader.string("kernel level", limit: NameLimit.agent),
+            activity: try NodeActivity(decoding: &reader)
         )
     }
 }

@@ -1,0 +1,61 @@
+package import NodeConfiguration
+package import Observability
+
+/// What a node answers over HTTP, apart from how it gets there.
+package struct AdminPages: Sendable {
+    package struct Answer: Hashable, Sendable {
+        package var status: Int
+        package var contentType = "text/plain; charset=utf-8"
+        package var text: String
+    }
+
+    let registry: MetricRegistry
+    /// Why the node is not ready, as sentences; empty when it is.
+    let problems: @Sendable () -> [String]
+    /// What `/metrics` asks for; nil for nothing.
+    let token: AccessToken?
+
+    package init(
+        registry: MetricRegistry,
+        problems: @escaping @Sendable () -> [String],
+        token: AccessToken?
+    ) {
+        self.registry = registry
+        self.problems = problems
+        self.token = token
+        registry.collect { samples in
+            samples.add(MetricCatalogue.ready, value: problems().isEmpty ? 1 : 0)
+        }
+    }
+
+    /// - Parameters:
+    ///   - path: as in the request line; a query is left out of account.
+    ///   - authorization: the header of that name.
+    package func answer(method: String, path: String, authorization: String?) -> Answer {
+        guard method == "GET" || method == "HEAD" else {
+            return Answer(status: 405, text: "Only GET and HEAD are answered here.\n")
+        }
+        switch path.prefix(while: { $0 != "?" }) {
+        case "/healthz": return Answer(status: 200, text: "alive\n")
+        case "/readyz":
+            let problems = problems()
+            guard problems.isEmpty else {
+                return Answer(status: 503, text: problems.map { "\($0)\n" }.joined())
+            }
+            return Answer(status: 200, text: "ready\n")
+        case "/metrics":
+            guard isAllowed(authorization) else {
+                return Answer(status: 401, text: "/metrics asks for the cluster's token: Authorization: Bearer TOKEN\n")
+            }
+            return Answer(status: 200, contentType: MetricRegistry.contentType, text: registry.rendered())
+        default: return Answer(status: 404, text: "There are /metrics, /healthz and /readyz.\n")
+        }
+    }
+
+    private func isAllowed(_ authorization: String?) -> Bool {
+        guard let token else { return true }
+        let scheme = "bearer "
+        guard let authorization, authorization.lowercased().hasPrefix(scheme) else { return false }
+        return token.isSecret(String(authorization.dropFirst(scheme.count)))
+    }
+}

@@ -1,0 +1,65 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+package import Observability
+import Synchronization
+import WireProtocol
+
+extension ClusterController {
+    /// Tells of the cluster as this coordinator sees it. Reads memory only.
+    package func collect(into samples: inout MetricSamples) {
+        let now = now
+        let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
+        samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
+        var counts = ["live": 0, "silent": 0, "unheard": 0]
+        samples.raise(MetricCatalogue.workerSilence, to: 0)
+        for worker in view.metadata.workers.keys {
+            let liveness = membership.liveness(of: worker, now: now)
+            let state =
+                switch liveness {
+                case .live: "live"
+                case .silent: "silent"
+                case .neverHeard: "unheard"
+                }
+            counts[state, default: 0] += 1
+            if let silence = liveness.silence {
+                samples.raise(MetricCatalogue.workerSilence, to: Double(silence.wholeNanoseconds) / 1e9)
+            }
+        }
+        for (state, count) in counts { samples.add(MetricCatalogue.workers, state, value: Double(count)) }
+        collectCollections(view, &samples)
+    }
+
+    private func collectCollections(_ view: ClusterView, _ samples: inout MetricSamples) {
+        let labels = CollectionLabels(view.metadata.collections.values.map(\.collection.name))
+        var trainingCount = 0
+        for record in view.metadata.collections.values {
+            let label = labels.label(of: record.collection.name)
+            for state in CollectionDescription.ShardState.allCases {
+                let count = record.placements.count { Self.state(of: $0, in: view) == state }
+                samples.add(MetricCatalogue.shards, label, "\(state)", value: Double(count))
+            }
+            let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+            samples.add(MetricCatalogue.collectionFaces, label, value: Double(faceCount))
+            if training(of: record, in: view) != nil { trainingCount += 1 }
+        }
+        samples.add(MetricCatalogue.trainings, value: Double(trainingCount))
+    }
+
+    /// Why requests should not be sent to this coordinator now, as a sentence; nil when nothing is missing.
+    ///
+    /// A worker that is away is no reason once it is known to be: what the others hold is answered. After a start that
+    /// is not known before the workers had time to be heard of.
+    package var readinessProblem: String? {
+        let now = now
+        let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
+        let known = view.metadata.workers.keys
+        if view.metadata.collections.isEmpty { return nil }
+        if view.liveWorkers.isEmpty { return "No worker is live, and there are collections to be served." }
+        let unheardCount = known.count { membership.liveness(of: $0, now: now) == .neverHeard }
+        if unheardCount > 0, now < options.silenceLimit {
+            return "\(unheardCount) of \(known.count) workers have not been heard of since the start."
+        }
+        return nil
+    }
+}

@@ -1,0 +1,117 @@
+import CoreMetrics
+import FaceModel
+package import Logging
+package import Observability
+import Synchronization
+import WireProtocol
+
+/// What a router records of its searches, and the coordinator's log of slow ones. May be used from any thread.
+package final class RouterMetrics: Sendable {
+    /// Where the time of one search went, and whose answer came last.
+    struct SearchTimes {
+        var prepare = Duration.zero
+        var shards = Duration.zero
+        var merge = Duration.zero
+        var slowestShard: UInt32?
+
+        var total: Duration { prepare + shards + merge }
+    }
+
+    /// Lines of the slow-search log in a second: an overload must not fill the disk as well.
+    static let slowLinesPerSecond = 10
+
+    private let registry: MetricRegistry
+    private let prepare: Timer
+    private let shards: Timer
+    private let merge: Timer
+    private let shardSearch: Timer
+    private let exactProbes: Counter
+    private let fullProbes: Counter
+    private let listsProbes: Counter
+    private let recallProbes: Counter
+    private let partial: Counter
+    private let slow: Counter
+    private let retries = Mutex<[StatusCode: Counter]>([:])
+    /// Zero for no log.
+    private let slowSearch: Duration
+    private let allowance = Mutex(LogAllowance(perSecond: RouterMetrics.slowLinesPerSecond))
+    private let logger: Logger
+
+    package init(_ registry: MetricRegistry, slowSearch: Duration, logger: Logger) {
+        self.registry = registry
+        self.slowSearch = slowSearch
+        self.logger = logger
+        prepare = registry.timer(MetricCatalogue.routerStages, "prepare")
+        shards = registry.timer(MetricCatalogue.routerStages, "shards")
+        merge = registry.timer(MetricCatalogue.routerStages, "merge")
+        shardSearch = registry.timer(MetricCatalogue.shardSearchDuration)
+        exactProbes = registry.counter(MetricCatalogue.probes, "exact")
+        fullProbes = registry.counter(MetricCatalogue.probes, "full")
+        listsProbes = registry.counter(MetricCatalogue.probes, "lists")
+        recallProbes = registry.counter(MetricCatalogue.probes, "recall")
+        partial = registry.counter(MetricCatalogue.partialAnswers)
+        slow = registry.counter(MetricCatalogue.slowSearches, "coordinator")
+        if case .recall(let target) = SearchEffort.default {
+            registry.gauge(MetricCatalogue.recallObjective).record(target)
+        }
+    }
+
+    func shardAnswered(took duration: Duration) { shardSearch.recordNanoseconds(duration.wholeNanoseconds) }
+
+    func retried(after status: StatusCode) {
+        let counter = retries.withLock { retries in
+            let counter = retries[status] ?? registry.counter(MetricCatalogue.shardRetries, "\(status)")
+            retries[status] = counter
+            return counter
+        }
+        counter.increment()
+    }
+
+    /// Shards are missing from a search's answer, be it given or refused.
+    func missed(_ missing: [Coverage.MissingShard]) {
+        guard !missing.isEmpty else { return }
+        partial.increment()
+        for shard in missing { registry.counter(MetricCatalogue.missingShards, "\(shard.reason)").increment() }
+    }
+
+    /// A search has been answered.
+    func searched(
+        _ times: SearchTimes,
+        collection: String,
+        parameters: SearchParameters,
+        probeCount: Int,
+        coverage: Coverage
+    ) {
+        prepare.recordNanoseconds(times.prepare.wholeNanoseconds)
+        shards.recordNanoseconds(times.shards.wholeNanoseconds)
+        merge.recordNanoseconds(times.merge.wholeNanoseconds)
+        probes(parameters.effort).increment(by: probeCount)
+        guard slowSearch > .zero, times.total >= slowSearch else { return }
+        slow.increment()
+        guard let suppressed = allowance.withLock({ $0.take(now: .now) }) else { return }
+        logger.notice(
+            "slow search",
+            metadata: .slowSearch([
+                (.collection, collection), (.total, "\(times.total.wholeMicroseconds)"),
+                (.prepare, "\(times.prepare.wholeMicroseconds)"), (.shards, "\(times.shards.wholeMicroseconds)"),
+                (.merge, "\(times.merge.wholeMicroseconds)"),
+                (.slowestShard, times.slowestShard.map(String.init) ?? "none"),
+                (.shardCount, "\(coverage.shardsAnswered) of \(coverage.shardsAsked)"),
+                (.probeCount, "\(probeCount)"), (.matchLimit, "\(parameters.matchLimit)"),
+                (.effort, "\(parameters.effort)"), (.rowsVisited, "\(coverage.rowsVisited)"),
+                (.listsVisited, "\(coverage.listsVisited)"),
+                (.facesAnswered, "\(coverage.facesAnswered) of \(coverage.facesTotal)"),
+                (.suppressed, "\(suppressed)"),
+            ])
+        )
+    }
+
+    private func probes(_ effort: SearchEffort) -> Counter {
+        switch effort {
+        case .exact: exactProbes
+        case .full: fullProbes
+        case .lists: listsProbes
+        case .recall: recallProbes
+        }
+    }
+}

@@ -1,0 +1,273 @@
+/// Every metric there is. `docs/operations/metrics.md` tells operators what to do when one moves; a test holds the two
+/// against each other, and the dashboard and the alerts of `deploy/` against this file.
+package enum MetricCatalogue {
+    package typealias Metric = MetricDescription
+
+    // MARK: Process
+
+    package static let buildInfo = Metric(
+        "mien_build_info",
+        .gauge,
+        [.version, .kind],
+        "Always 1; the program's version, and the vector kernels that its processor is used by (kind)"
+    )
+    package static let startTime = Metric(
+        "process_start_time_seconds",
+        .gauge,
+        "Start of the process, in seconds since 1970"
+    )
+    package static let processorTime = Metric("process_cpu_seconds_total", .counter, "Processor time, user and system")
+    package static let residentMemory = Metric("process_resident_memory_bytes", .gauge, "Resident memory")
+    package static let virtualMemory = Metric(
+        "process_virtual_memory_bytes",
+        .gauge,
+        "Address space; mostly reserved for partitions, not used"
+    )
+    package static let openFiles = Metric("process_open_fds", .gauge, "Open file descriptors")
+    package static let openFileLimit = Metric("process_max_fds", .gauge, "Most file descriptors that may be open")
+    package static let threads = Metric("mien_process_threads", .gauge, "Threads of the process")
+    package static let pageFaults = Metric(
+        "mien_page_faults_total",
+        .counter,
+        [.kind],
+        "Page faults: major ones waited for the disk, minor ones did not"
+    )
+    package static let ready = Metric("mien_ready", .gauge, "1 while /readyz answers 200, else 0")
+
+    // MARK: Requests
+
+    package static let requests = Metric(
+        "mien_requests_total",
+        .counter,
+        [.role, .request, .status],
+        "Requests that have been answered, or whose caller has gone (status cancelled)"
+    )
+    package static let requestDuration = Metric(
+        "mien_request_duration_seconds",
+        .histogram,
+        [.role, .request],
+        "Time from a request's arrival to its answer"
+    )
+    package static let requestsInFlight = Metric(
+        "mien_requests_in_flight",
+        .gauge,
+        [.role],
+        "Requests that have come and are not answered yet"
+    )
+    package static let connections = Metric("mien_connections", .gauge, [.role], "Connections accepted and still open")
+    package static let connectionsAccepted = Metric(
+        "mien_connections_accepted_total",
+        .counter,
+        [.role],
+        "Connections accepted"
+    )
+    package static let connectionsRefused = Metric(
+        "mien_connections_refused_total",
+        .counter,
+        [.role],
+        "Connections that this node ended: no right hello in time, above a limit, stalled, or broken frames"
+    )
+    package static let bytesReceived = Metric("mien_received_bytes_total", .counter, [.role], "Bytes of requests")
+    package static let bytesSent = Metric("mien_sent_bytes_total", .counter, [.role], "Bytes of answers")
+    package static let slowSearches = Metric(
+        "mien_slow_searches_total",
+        .counter,
+        [.role],
+        "Searches that took longer than slow_search, be they logged or not"
+    )
+
+    // MARK: Router
+
+    package static let routerStages = Metric(
+        "mien_router_stage_duration_seconds",
+        .histogram,
+        [.stage],
+        "Parts of a search at the coordinator: prepare, shards (waiting for all of them), merge"
+    )
+    package static let shardSearchDuration = Metric(
+        "mien_shard_search_duration_seconds",
+        .histogram,
+        "One shard's answer to a search as the coordinator waits for it, attempts and pauses included"
+    )
+    package static let shardRetries = Metric(
+        "mien_shard_retries_total",
+        .counter,
+        [.status],
+        "Further attempts at a shard, by the status that the one before ended with"
+    )
+    package static let probes = Metric(
+        "mien_searched_probes_total",
+        .counter,
+        [.effort],
+        "Probes searched for: exact, full, lists or recall"
+    )
+    package static let partialAnswers = Metric(
+        "mien_partial_answers_total",
+        .counter,
+        "Searches of which a part of the collection was missing, refused ones among them"
+    )
+    package static let missingShards = Metric(
+        "mien_missing_shards_total",
+        .counter,
+        [.reason],
+        "Shards missing from answers"
+    )
+    package static let recallObjective = Metric(
+        "mien_recall_objective",
+        .gauge,
+        "Share of the mates that a search finds which asks for no other effort"
+    )
+
+    // MARK: Cluster, as the coordinator sees it
+
+    package static let workers = Metric("mien_workers", .gauge, [.state], "Known workers: live, silent or unheard")
+    package static let workerSilence = Metric(
+        "mien_worker_silence_seconds",
+        .gauge,
+        "Longest time since a known worker's last heartbeat; those not heard of since the start are left out"
+    )
+    package static let shards = Metric(
+        "mien_shards",
+        .gauge,
+        [.collection, .state],
+        "Shards: serving, opening, failed or missing"
+    )
+    package static let collectionFaces = Metric(
+        "mien_collection_faces",
+        .gauge,
+        [.collection],
+        "Faces, as workers last reported them"
+    )
+    package static let trainings = Metric("mien_trainings", .gauge, "Collections whose next codebook is being trained")
+    package static let shardMapEpoch = Metric("mien_shard_map_epoch", .gauge, "Epoch of the shard map")
+
+    // MARK: Worker
+
+    package static let searchStages = Metric(
+        "mien_search_stage_duration_seconds",
+        .histogram,
+        [.stage],
+        "Parts of a shard's search: queue, plan, scan, compare, flat, answer; summed over the threads that took part"
+    )
+    package static let workerSearches = Metric(
+        "mien_worker_searches_total",
+        .counter,
+        [.place],
+        "Shard searches answered, on the event loop or by a search thread"
+    )
+    package static let rowsVisited = Metric(
+        "mien_rows_visited_total",
+        .counter,
+        "Rows that searches compared, by code or in full, summed over probes"
+    )
+    package static let listsVisited = Metric("mien_lists_visited_total", .counter, "Inverted lists visited")
+    package static let rowsCompared = Metric(
+        "mien_rows_reranked_total",
+        .counter,
+        "Rows compared in full because their codes promised a match"
+    )
+    package static let queueLength = Metric(
+        "mien_queue_length",
+        .gauge,
+        [.queue],
+        "What waits: requests in search and control, rows in write"
+    )
+    package static let queueLimit = Metric(
+        "mien_queue_limit",
+        .gauge,
+        [.queue],
+        "What may wait, in the unit of mien_queue_length; write: of one replica"
+    )
+    package static let queueBytes = Metric("mien_queue_bytes", .gauge, [.queue], "Memory of what waits")
+    package static let searchThreads = Metric("mien_search_threads", .gauge, [.state], "Search threads: busy or idle")
+    package static let commitDuration = Metric(
+        "mien_commit_duration_seconds",
+        .histogram,
+        "One commit of a write lane, with the disk's sync"
+    )
+    package static let writtenFaces = Metric(
+        "mien_written_faces_total",
+        .counter,
+        [.operation],
+        "Rows of committed writes: enrol or delete"
+    )
+    package static let maintenanceTime = Metric(
+        "mien_maintenance_seconds_total",
+        .counter,
+        "Time that write lanes spent on folding, merging, compacting and coding again"
+    )
+    package static let heartbeats = Metric(
+        "mien_heartbeats_total",
+        .counter,
+        [.status],
+        "Heartbeats sent, by what came back"
+    )
+    package static let replicas = Metric("mien_replicas", .gauge, [.state], "Replicas: serving, opening or failed")
+    package static let partitionFaces = Metric("mien_partition_faces", .gauge, [.collection], "Faces held here")
+    package static let partitionFresh = Metric(
+        "mien_partition_fresh_faces",
+        .gauge,
+        [.collection],
+        "Rows that are in no inverted list yet; every search compares them"
+    )
+    package static let partitionTombstones = Metric(
+        "mien_partition_tombstones",
+        .gauge,
+        [.collection],
+        "Deleted rows that still take room"
+    )
+    package static let partitionRecoding = Metric(
+        "mien_partition_rows_to_recode",
+        .gauge,
+        [.collection],
+        "Rows that wait to be coded by the newest codebook"
+    )
+    package static let partitionDisk = Metric("mien_partition_disk_bytes", .gauge, [.collection], "Disk that is used")
+    package static let mapBytes = Metric(
+        "mien_lmdb_map_bytes",
+        .gauge,
+        [.collection],
+        "Most that the partitions can ever store (worker.memory.partition_map of each)"
+    )
+    package static let usedBytes = Metric(
+        "mien_lmdb_used_bytes",
+        .gauge,
+        [.collection],
+        "Bytes of pages that were ever used; the files do not shrink"
+    )
+    package static let freeBytes = Metric(
+        "mien_lmdb_free_bytes",
+        .gauge,
+        [.collection],
+        "Bytes of pages among them that later commits may take"
+    )
+    package static let readerLag = Metric(
+        "mien_lmdb_oldest_reader_commits",
+        .gauge,
+        "Commits that the oldest read transaction is behind, the most of all partitions; their pages cannot be reused"
+    )
+    package static let memory = Metric(
+        "mien_memory_bytes",
+        .gauge,
+        [.part],
+        "What resident memory is for: codes, embeddings, search_queue, write_queue; the rest is the program's own"
+    )
+    package static let mappedBytes = Metric(
+        "mien_mapped_bytes",
+        .gauge,
+        [.part],
+        "Bytes that searches read, in memory or not: codes, embeddings"
+    )
+    package static let freeDisk = Metric("mien_free_disk_bytes", .gauge, "Free disk under the data folder")
+
+    package static let all: [MetricDescription] = [
+        buildInfo, startTime, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit, threads,
+        pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
+        connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
+        probes, partialAnswers, missingShards, recallObjective, workers, workerSilence, shards, collectionFaces,
+        trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, queueLength,
+        queueLimit, queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
+        partitionFaces, partitionFresh, partitionTombstones, partitionRecoding, partitionDisk, mapBytes, usedBytes,
+        freeBytes, readerLag, memory, mappedBytes, freeDisk,
+    ]
+}

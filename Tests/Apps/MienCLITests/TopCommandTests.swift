@@ -1,0 +1,37 @@
+import Testing
+import mien
+
+@Suite struct TopCommandTests {
+    @Test func ratesAreThoseBetweenTwoLooks() async throws {
+        try await ToyCluster.run { cluster, address in
+            cluster.change { $0.workersAreLive = [true, false] }
+            let result = await mienCommand(["top", "--interval", "0.05", "--coordinator", address])
+            #expect(result.status == 0, "\(result)")
+            let lines = result.outputLines.map { $0.split(separator: " ").joined(separator: " ") }
+            // The coordinator's: 150 searches and 10 writes a second.
+            #expect(lines.contains("150 850 µs 3.1 ms 10 12.0 ms 0 2 4"), "\(lines)")
+            let live = try #require(lines.first { $0.hasPrefix("127.0.0.1:7401 live") })
+            #expect(live.contains("50 850 µs 3.1 ms 4096 12.0 ms 6 77"), "\(live)")
+            #expect(lines.contains { $0.hasPrefix("127.0.0.1:7402 silent 12.0 s") })
+            #expect(lines.contains { $0.hasPrefix("! the worker at 127.0.0.1:7402 is missing") })
+            // Once there are rates, nothing more is asked.
+            #expect(cluster.current.statusCount == 2)
+        }
+    }
+
+    @Test func statusTellsTheCountsOfEveryNode() async throws {
+        try await ToyCluster.run { _, address in
+            let result = await mienCommand(["status", "--json", "--coordinator", address])
+            #expect(result.status == 0)
+            #expect(result.output.contains("\"searches\": 150"))
+            #expect(result.output.contains("\"searches\": 50"))
+            #expect(result.output.contains("\"search_99th_seconds\": 0.0031"))
+        }
+    }
+
+    @Test func aClusterThatCannotBeReachedIsAFailure() async {
+        let result = await mienCommand(["top", "--coordinator", "127.0.0.1:1", "--timeout", "1"])
+        #expect(result.status == 69)
+        #expect(result.output.isEmpty)
+    }
+}

@@ -1,0 +1,126 @@
+import ClusterModel
+import FaceModel
+import Logging
+import Observability
+import Synchronization
+import Testing
+import WireProtocol
+import WorkerService
+
+/// What a worker tells of itself.
+struct WorkerMetricsTests {
+    private func value(_ series: String, in text: String) -> Double? {
+        text.split(separator: "\n").first { $0.hasPrefix(series + " ") }.flatMap { Double($0.split(separator: " ")[1]) }
+    }
+
+    @Test func searchesWritesAndPartitionsAreTold() async throws {
+        let folder = TemporaryFolder()
+        let collection = TestCollection()
+        let options = WorkerHarness.options(folder)
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(collection.host())
+            let ids = collection.ids(40)
+            _ = try await harness.call(collection.enrol(ids))
+            _ = try await harness.call(collection.delete(Array(ids.prefix(3))))
+            for _ in 0..<5 { _ = try await harness.call(collection.search([ids[7]], k: 3)) }
+            _ = try await harness.refusal(collection.search([ids[7]], k: 0))
+            let text = options.metrics.rendered()
+            let count = "mien_requests_total{role=\"worker\",request=\"shardSearch\",status="
+            #expect(value("\(count)\"ok\"}", in: text) == 5)
+            #expect(value("\(count)\"invalidRequest\"}", in: text) == 1)
+            let places = ["loop", "thread"].compactMap {
+                value("mien_worker_searches_total{place=\"\($0)\"}", in: text)
+            }
+            #expect(places.reduce(0, +) == 5)
+            for stage in ["queue", "plan", "flat", "answer"] {
+                #expect(value("mien_search_stage_duration_seconds_count{stage=\"\(stage)\"}", in: text) == 5)
+            }
+            // Without a codebook there is nothing to scan.
+            #expect(value("mien_search_stage_duration_seconds_count{stage=\"scan\"}", in: text) == 0)
+            #expect(value("mien_written_faces_total{operation=\"enrol\"}", in: text) == 40)
+            #expect(value("mien_written_faces_total{operation=\"delete\"}", in: text) == 3)
+            #expect(value("mien_commit_duration_seconds_count", in: text) == 2)
+            #expect(value("mien_replicas{state=\"serving\"}", in: text) == 1)
+            #expect(value("mien_queue_limit{queue=\"search\"}", in: text) == 512)
+            #expect(value("mien_search_threads{state=\"idle\"}", in: text) == 2)
+            #expect(harness.worker.readinessProblem == nil)
+        }
+    }
+
+    @Test func reportsCarryWhatTheWorkerDoes() async throws {
+        let folder = TemporaryFolder()
+        let collection = TestCollection()
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
+            _ = try await harness.call(collection.host())
+            let ids = collection.ids(20)
+            _ = try await harness.call(collection.enrol(ids))
+            for _ in 0..<3 { _ = try await harness.call(collection.search([ids[1]])) }
+            let report = try await coordinator.report { $0.activity.searchCount == 3 }
+            #expect(report.activity.writtenFaceCount == 20 && report.activity.writeCount == 1)
+            #expect(report.activity.search99thMicroseconds >= report.activity.searchMedianMicroseconds)
+            #expect(report.activity.connectionCount == 1 && report.activity.uptimeMilliseconds > 0)
+        }
+    }
+
+    @Test func aWorkerThatNoCoordinatorHearsIsNotReady() async throws {
+        let folder = TemporaryFolder()
+        // Nobody listens there.
+        let options = WorkerHarness.options(folder, coordinators: [NodeAddress(host: "127.0.0.1", port: 1)])
+        try await WorkerHarness.with(options) { harness in
+            #expect(harness.worker.readinessProblem?.hasPrefix("No coordinator takes") == true)
+        }
+    }
+
+    @Test func slowSearchesAreLoggedWithTheirStagesAndNothingOfFaces() async throws {
+        let folder = TemporaryFolder()
+        let collection = TestCollection()
+        var options = WorkerHarness.options(folder)
+        options.slowSearch = .nanoseconds(1)
+        let recorder = LineRecorder()
+        try await WorkerHarness.with(options, logger: Logger(label: "test") { _ in recorder }) { harness in
+            _ = try await harness.call(collection.host())
+            let ids = collection.ids(20)
+            _ = try await harness.call(collection.enrol(ids))
+            for _ in 0..<30 { _ = try await harness.call(collection.search([ids[1]], k: 2)) }
+            let lines = recorder.lines("slow search")
+            #expect(!lines.isEmpty && lines.count <= 20)
+            let first = try #require(lines.first)
+            #expect(Set(first.keys).isSubset(of: Set(LogKey.allCases.map(\.rawValue))))
+            for key in [LogKey.total, .queue, .plan, .scan, .compare, .flat, .answer, .rowsVisited, .suppressed] {
+                #expect(first[key.rawValue].flatMap(Int.init) != nil, "\(key)")
+            }
+            #expect(first["collection"] == "test" && first["k"] == "2" && first["effort"] == "exact")
+            let shown = first.values.joined(separator: " ")
+            #expect(!shown.contains("\(ids[1])") && !shown.contains("\(collection.collection.id)"))
+            #expect(options.metrics.rendered().contains("mien_slow_searches_total{role=\"worker\"} 30\n"))
+        }
+    }
+}
+
+/// Keeps what is logged.
+final class LineRecorder: LogHandler {
+    private let recorded = Mutex<[(message: String, metadata: [String: String])]>([])
+
+    func lines(_ message: String) -> [[String: String]] {
+        recorded.withLock { $0.filter { $0.message == message }.map(\.metadata) }
+    }
+
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) {
+        recorded.withLock { $0.append(("\(event.message)", (event.metadata ?? [:]).mapValues { "\($0)" })) }
+    }
+}
