@@ -36,6 +36,23 @@ import Testing
         for face in 0..<1000 { #expect(small.faceInfo(face) == large.faceInfo(face)) }
     }
 
+    @Test func aPersonLeadsBackToItsFaces() throws {
+        let gallery = try SyntheticGallery(GalleryParameters(faceCount: 500, dimension: 64))
+        var next = 0
+        for identity in 0..<gallery.identityCount {
+            let faces = gallery.faces(ofIdentity: identity)
+            #expect(faces.lowerBound == next && !faces.isEmpty)
+            for face in faces { #expect(gallery.faceInfo(face).identity == identity) }
+            next = faces.upperBound
+            #expect(SyntheticGallery.identity(SyntheticGallery.personID(identity)) == identity)
+        }
+        #expect(next == 500)
+        for text in ["", "person-", "person-1", "person--0000001", "person-00000001 ", "somebody"] {
+            #expect(SyntheticGallery.identity(text) == nil, "\(text)")
+        }
+        #expect(SyntheticGallery.identity("person-123456789") == 123_456_789)
+    }
+
     @Test func faceIDsAreThoseOfPhilox() throws {
         // Computed by an independent Philox4x32-10 that passes Random123's known answers.
         let gallery = try SyntheticGallery(GalleryParameters(faceCount: 10, dimension: 64, seed: 1))

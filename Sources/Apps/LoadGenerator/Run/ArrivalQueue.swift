@@ -22,12 +22,18 @@ struct ArrivalQueue {
     private var nextCall: Duration
     private var nextFrames: [Duration]
 
-    init(ratePerSecond: Double, process: ArrivalProcess, mix: LoadMix, streams: VideoStreams?, seed: UInt64) {
-        self.mix = mix
-        self.streams = streams
-        random = SplitMix64(seed: seed)
-        schedule = ArrivalSchedule(ratePerSecond: ratePerSecond, process: process, seed: random.next())
-        let count = streams?.count ?? 0
+    init(_ plan: LoadPlan, ratePerSecond: Double, process: ArrivalProcess) {
+        mix = plan.mix
+        streams = plan.streams
+        random = SplitMix64(seed: plan.seed)
+        schedule = ArrivalSchedule(
+            ratePerSecond: ratePerSecond,
+            process: process,
+            seed: random.next(),
+            // The parts of a load take turns.
+            phase: Double(plan.part) / Double(plan.partCount)
+        )
+        let (streams, count) = (plan.streams, plan.streams?.count ?? 0)
         // Cameras are not in step.
         frames = (0..<count).map { stream in
             ArrivalSchedule(

@@ -48,13 +48,7 @@ package struct LoadRun: Sendable {
     package func run(from start: ContinuousClock.Instant, isStopped: @escaping @Sendable () -> Bool) async {
         switch plan.arrivals {
         case .open(let rate, let process):
-            var queue = ArrivalQueue(
-                ratePerSecond: rate,
-                process: process,
-                mix: plan.mix,
-                streams: plan.streams,
-                seed: plan.seed
-            )
+            var queue = ArrivalQueue(plan, ratePerSecond: rate, process: process)
             let quantum = Self.quantum(ratePerSecond: rate)
             await withDiscardingTaskGroup { group in
                 var number = 0
