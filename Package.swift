@@ -78,6 +78,7 @@ let package = Package(
             path: "Sources/Foundations/EmbeddingFiles",
             swiftSettings: memorySafe
         ),
+        .target(name: "ReportPage", path: "Sources/Foundations/ReportPage", swiftSettings: memorySafe),
         .target(
             name: "SyntheticGallery",
             dependencies: ["EmbeddingFiles", "FaceModel", "VectorMath"],
@@ -238,7 +239,7 @@ let package = Package(
         .target(
             name: "LoadGenerator",
             dependencies: [
-                "FaceModel", "MienClient", "SyntheticGallery", "Threads", "VectorMath",
+                "FaceModel", "MienClient", "ReportPage", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Apps/LoadGenerator",
@@ -248,8 +249,8 @@ let package = Package(
             name: "mien",
             dependencies: [
                 "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB", "LoadGenerator",
-                "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "SyntheticGallery", "Threads",
-                "VectorMath", "WireProtocol",
+                "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "ReportPage", "SyntheticGallery",
+                "Threads", "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -1,5 +1,7 @@
 import EmbeddingFiles
 import FaceModel
+import Foundation
+import FoundationXML
 import Testing
 
 @Suite struct EvaluateCommandTests {
@@ -66,6 +68,26 @@ import Testing
             #expect(full.contains("0.5000 ± ") || full.contains("0.7500 ± "))
             #expect(result.output.contains("FPIR 0.001 cannot be told from 2 nonmated probes; it needs 1000.\n"))
         }
+    }
+
+    @Test func thePageIsWhole() async throws {
+        try await withFaces { address, folder in
+            let page = folder.file("accuracy.html")
+            let result = await accuracy(address, folder, ["--truth", folder.file("truth.jsonl"), "--report", page])
+            #expect(result.status == 0)
+            let text = try folder.text("accuracy.html")
+            try checkIsXML(text)
+            for part in ["Accuracy on people", "Recall against time", "recall@1", "2 mated and 2 nonmated probes"] {
+                #expect(text.contains(part), "\(part)")
+            }
+        }
+    }
+
+    /// A page's tags are closed and its text is escaped.
+    private func checkIsXML(_ page: String) throws {
+        let body = page.split(separator: "\n").dropFirst().joined(separator: "\n")
+        let parser = XMLParser(data: Data(body.utf8))
+        #expect(parser.parse(), "line \(parser.lineNumber): \(String(describing: parser.parserError))")
     }
 
     @Test func programsGetEveryCount() async throws {
@@ -146,8 +168,11 @@ import Testing
                 "evaluate", "growth", "trial", "--coordinator", address, "--gallery", gallery, "--faces", "100",
                 "--faces", "200", "--faces", "400", "--effort", "full", "--singles", "3", "--steady", "0",
             ]
-            let result = await mienCommand(grow)
+            let result = await mienCommand(grow + ["--report", folder.file("growth.html")])
             #expect(result.status == 0)
+            let page = try folder.text("growth.html")
+            try checkIsXML(page)
+            #expect(page.contains("Growth of trial") && page.contains("<circle"))
             #expect(result.outputLines.compactMap { Int($0.split(separator: " ")[0]) } == [100, 200, 400])
             #expect(result.output.contains("ms = a · N^b"))
             #expect(cluster.current.collections.isEmpty)

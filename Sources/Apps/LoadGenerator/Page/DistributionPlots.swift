@@ -1,4 +1,5 @@
 import Glibc
+import ReportPage
 
 /// How the times of answered calls are distributed, whenever they were.
 struct DistributionPlots {

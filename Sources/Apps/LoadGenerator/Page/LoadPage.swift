@@ -1,3 +1,5 @@
+import ReportPage
+
 /// A report as a page: one HTML file that needs nothing else, and no script.
 package struct LoadPage {
     private let report: LoadReport
@@ -8,34 +10,14 @@ package struct LoadPage {
 
     /// Well-formed as XML too.
     package var html: String {
-        let title = "mien load: \(report.cluster.collection), \(report.startedAt)"
-        return """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <title>\(Markup.escaped(title))</title>
-            <style>
-            \(PageStyle.css)
-            </style>
-            </head>
-            <body>
-            <main>
-            \(header)\(tiles)\(verdict)\(overTime)\(phases)\(distribution)\(operations)\(ramp)\(facts)\(footer)</main>
-            </body>
-            </html>
-
-            """
-    }
-
-    private var header: String {
-        """
-        <header><h1>Load on \(Markup.escaped(report.cluster.collection))</h1>
-        <p>\(FigureText.count(report.cluster.faceCount)) faces, \(Markup.escaped(report.load.arrivals)), \
-        \(FigureText.seconds(report.load.durationSeconds)), \(Markup.escaped(report.startedAt))</p></header>
-
-        """
+        Page.html(
+            title: "mien load: \(report.cluster.collection), \(report.startedAt)",
+            heading: "Load on \(report.cluster.collection)",
+            subtitle: "\(FigureText.count(report.cluster.faceCount)) faces, \(report.load.arrivals), "
+                + "\(FigureText.seconds(report.load.durationSeconds)), \(report.startedAt)",
+            body: tiles + verdict + overTime + phases + distribution + operations + ramp + facts,
+            footer: footer
+        )
     }
 
     private var tiles: String {
@@ -54,11 +36,7 @@ package struct LoadPage {
         if let found = report.ramp?.foundRatePerSecond {
             tiles.append((FigureText.rate(found, of: ""), "highest rate that met the objective", false))
         }
-        let text = tiles.map { tile in
-            "<div class=\"tile\(tile.isBad ? " bad" : "")\"><b>\(Markup.escaped(tile.value))</b>"
-                + "<span>\(Markup.escaped(tile.name))</span></div>\n"
-        }
-        return "<div class=\"tiles\">\n\(text.joined())</div>\n"
+        return Page.tiles(tiles)
     }
 
     private var verdict: String {
@@ -227,6 +205,6 @@ package struct LoadPage {
             ? "Calls began at times set beforehand, so that a slow cluster is asked no less: there is no coordinated "
                 + "omission."
             : "Callers waited for their answers, so a slow cluster was asked less; an open loop would show more."
-        return "<footer>\(loop) Faces are generated; nobody's face is in them.</footer>\n"
+        return "\(loop) Faces are generated; nobody's face is in them."
     }
 }

@@ -1,3 +1,5 @@
+import ReportPage
+
 /// The steps of a ramp: which rate had which latency, and which of them met the objective.
 struct RampPlot {
     private let ramp: LoadReport.Ramp

@@ -1,3 +1,5 @@
+import ReportPage
+
 /// The plots of a load over time; all have one time axis, on which warm-up and faults are marked.
 struct TimePlots {
     static let width = 1040.0

@@ -19,18 +19,25 @@ struct AccuracyReport {
     private func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
 
     var text: String {
-        [heading, accuracyTable, notes, timeTable, missTable].filter { !$0.isEmpty }.joined(separator: "\n")
+        let notes = noteLines.map { $0 + "\n" }.joined()
+        return [
+            headLines.map { $0 + "\n" }.joined(), accuracyTable.rendered(), notes, timeTable.rendered(),
+            missTable.rendered(),
+        ].filter { !$0.isEmpty }.joined(separator: "\n")
     }
 
-    private var heading: String {
-        "\(collection.options.name): \(collection.faceCount) faces, "
-            + NumberText.counted(collection.shards.count, "shard")
-            + ", \(collection.freshCount) faces not in a list yet\n"
-            + "\(exact.identification.matedCount) mated and \(exact.identification.nonmatedCount) nonmated probes, "
-            + "L = \(NumberText.counted(matchLimit, "match", plural: "matches"))\n"
+    /// What was searched, and with what.
+    var headLines: [String] {
+        [
+            "\(collection.options.name): \(collection.faceCount) faces, "
+                + NumberText.counted(collection.shards.count, "shard")
+                + ", \(collection.freshCount) faces not in a list yet",
+            "\(exact.identification.matedCount) mated and \(exact.identification.nonmatedCount) nonmated probes, "
+                + "L = \(NumberText.counted(matchLimit, "match", plural: "matches"))",
+        ]
     }
 
-    private var accuracyTable: String {
+    var accuracyTable: TextTable {
         var table = TextTable(
             [.init("effort"), .init("FNIR(N,1,0)", .right)]
                 + Self.falsePositiveTargets.map { .init("FNIR(N,L,T) at FPIR \($0)", .right) }
@@ -50,11 +57,11 @@ struct AccuracyReport {
             cells.append(result.effort == .exact ? "-" : Self.text(result.missed()))
             table.append(cells)
         }
-        return table.rendered()
+        return table
     }
 
     /// What the thresholds are, and how far they can be trusted.
-    private var notes: String {
+    var noteLines: [String] {
         var lines: [String] = []
         let nonmatedCount = exact.identification.nonmatedCount
         for target in Self.falsePositiveTargets {
@@ -75,10 +82,10 @@ struct AccuracyReport {
             }
             lines.append(line + ".")
         }
-        return lines.map { $0 + "\n" }.joined()
+        return lines
     }
 
-    private var timeTable: String {
+    var timeTable: TextTable {
         var table = TextTable([
             .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
             .init("times faster than exact", .right),
@@ -91,10 +98,10 @@ struct AccuracyReport {
                     + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
             ])
         }
-        return table.rendered()
+        return table
     }
 
-    private var missTable: String {
+    var missTable: TextTable {
         var table = TextTable(
             [.init("missed, by similarity from")] + SimilarityBands.names.map { .init($0, .right) }
         )
@@ -108,7 +115,7 @@ struct AccuracyReport {
                     + result.misses.map { "≤ " + NumberText.percent($0.interval().upperBound) }
             )
         }
-        return table.rendered()
+        return table
     }
 
     /// Such as `0.0123 (0.0081–0.0179)`.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EmbeddingFiles
+import Foundation
 import MienClient
 
 struct EvaluateAccuracyCommand: ConsoleCommand {
@@ -26,6 +27,8 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
     var truth: String?
     @Option(help: ArgumentHelp("Person id of each probe; a blank line for nobody.", valueName: "file"))
     var probePersons: String?
+    @Option(help: ArgumentHelp("Write a page with plots: one HTML file.", valueName: "file"))
+    var report: String?
     @OptionGroup var evaluation: EvaluationOptions
     @OptionGroup var connection: ConnectionOptions
 
@@ -58,8 +61,12 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
         }
         line.clear()
         await client.close()
-        let report = AccuracyReport(collection: collection, matchLimit: evaluation.matchLimit, results: results)
-        console.writeOutput(connection.json ? report.json.document : report.text)
+        let accuracy = AccuracyReport(collection: collection, matchLimit: evaluation.matchLimit, results: results)
+        if let report {
+            let page = AccuracyPage(report: accuracy, command: EvaluationOptions.commandLine, date: TimeText.now)
+            try ReportFile.write(Data(page.html.utf8), to: report)
+        }
+        console.writeOutput(connection.json ? accuracy.json.document : accuracy.text)
     }
 
     private func readTruth(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EmbeddingFiles
+import Foundation
 import MienClient
 
 struct EvaluateGrowthCommand: ConsoleCommand {
@@ -36,6 +37,8 @@ struct EvaluateGrowthCommand: ConsoleCommand {
     var steady: Double = 8
     @Flag(help: "Leave the collection at the end.")
     var keep = false
+    @Option(help: ArgumentHelp("Write a page with plots: one HTML file.", valueName: "file"))
+    var report: String?
     @OptionGroup var evaluation: EvaluationOptions
     @OptionGroup var connection: ConnectionOptions
 
@@ -91,8 +94,17 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             try await calling { () async throws(MienClientError) in _ = try await client.deleteCollection(name) }
         }
         await client.close()
-        let report = try outcome.get()
-        console.writeOutput(connection.json ? report.json.document : report.text)
+        let growth = try outcome.get()
+        if let report {
+            let page = GrowthPage(
+                report: growth,
+                name: name,
+                command: EvaluationOptions.commandLine,
+                date: TimeText.now
+            )
+            try ReportFile.write(Data(page.html.utf8), to: report)
+        }
+        console.writeOutput(connection.json ? growth.json.document : growth.text)
     }
 
     private func grow(

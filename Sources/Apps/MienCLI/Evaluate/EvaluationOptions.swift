@@ -30,6 +30,9 @@ struct EvaluationOptions: ParsableArguments {
         guard (1...100_000).contains(singles) else { throw ValidationError("--singles must be from 1 to 100000.") }
     }
 
+    /// For a report: what was typed.
+    static var commandLine: String { (["mien"] + CommandLine.arguments.dropFirst()).joined(separator: " ") }
+
     /// Exact search first, every other once.
     var efforts: [SearchOptions.Effort] {
         var efforts: [SearchOptions.Effort] = [.exact]

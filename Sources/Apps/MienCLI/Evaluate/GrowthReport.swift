@@ -17,7 +17,7 @@ struct GrowthReport {
     let limits: [Duration]
     var steps: [Step] = []
 
-    private enum Batch: String, CaseIterable {
+    enum Batch: String, CaseIterable {
         case single
         case photo
 
@@ -26,15 +26,20 @@ struct GrowthReport {
         }
 
         var title: String { self == .single ? "single probe" : "photo, a probe" }
+        var heading: String { self == .single ? "A search with one probe" : "A photo's search, for each probe" }
     }
 
-    private var efforts: [SearchOptions.Effort] { steps.first?.results.map(\.effort) ?? [] }
+    var efforts: [SearchOptions.Effort] { steps.first?.results.map(\.effort) ?? [] }
 
-    private func law(_ effort: Int, _ batch: Batch) -> PowerLaw? {
+    func law(_ effort: Int, _ batch: Batch) -> PowerLaw? {
         PowerLaw(steps.map { (Double($0.collection.faceCount), batch.milliseconds($0.results[effort])) })
     }
 
     var text: String {
+        stepTable.rendered() + (fitTable.map { "\n" + $0.rendered() } ?? "")
+    }
+
+    var stepTable: TextTable {
         var table = TextTable([
             .init("N", .right), .init("import/s", .right), .init("settled after", .right), .init("lists", .right),
             .init("effort"), .init("FNIR(N,1,0)", .right), .init("recall@\(matchLimit)", .right),
@@ -63,12 +68,12 @@ struct GrowthReport {
                 )
             }
         }
-        return table.rendered() + "\n" + fits
+        return table
     }
 
-    /// Times against N; empty with one size.
-    private var fits: String {
-        guard steps.count > 1 else { return "" }
+    /// Times against N; nil with one size.
+    var fitTable: TextTable? {
+        guard steps.count > 1 else { return nil }
         var table = TextTable(
             [.init("effort"), .init("search"), .init("ms = a · N^b", .right)]
                 + limits.map { .init("N at \(NumberText.duration($0))", .right) }
@@ -88,7 +93,7 @@ struct GrowthReport {
                 )
             }
         }
-        return table.rendered()
+        return table
     }
 
     /// Such as `1.2e-05`.

@@ -19,8 +19,8 @@ struct LoadOutputOptions: ParsableArguments {
         } catch {
             throw CommandFailure(.internalError, "the report cannot be written as JSON: \(error)")
         }
-        if let jsonFile { try write(json, to: jsonFile) }
-        if let path = self.report { try write(Data(LoadPage(report).html.utf8), to: path) }
+        if let jsonFile { try ReportFile.write(json, to: jsonFile) }
+        if let path = self.report { try ReportFile.write(Data(LoadPage(report).html.utf8), to: path) }
         console.writeOutput(asJSON ? String(decoding: json, as: UTF8.self) + "\n" : report.text)
         let places = [self.report, jsonFile].compactMap(\.self)
         if !places.isEmpty, !asJSON { console.line("\nReport in \(places.joined(separator: " and "))") }
@@ -31,13 +31,5 @@ struct LoadOutputOptions: ParsableArguments {
             throw CommandFailure(.unavailable, "not all that was written could be checked")
         }
         if report.objectiveIsMet == false { throw CommandFailure(.no, "the objective was not met") }
-    }
-
-    private func write(_ data: Data, to path: String) throws(CommandFailure) {
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CommandFailure(.fileSystem, "\(path) cannot be written")
-        }
     }
 }

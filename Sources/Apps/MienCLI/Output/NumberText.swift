@@ -13,6 +13,16 @@ package enum NumberText {
         return "\(sign)\(whole)." + String(repeating: "0", count: decimals - digits.count) + digits
     }
 
+    /// With two or three digits that count and no zeros at the end, such as `250`, `1.5` or `0.002`.
+    package static func short(_ value: Double) -> String {
+        let size = abs(value)
+        let decimals = size >= 10 ? 0 : size >= 1 ? 1 : size >= 0.1 ? 2 : size >= 0.01 ? 3 : size >= 0.001 ? 4 : 6
+        var text = fixed(value, decimals)
+        while text.contains("."), text.last == "0" { text.removeLast() }
+        if text.last == "." { text.removeLast() }
+        return text
+    }
+
     /// Such as `95.6 %`.
     package static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 

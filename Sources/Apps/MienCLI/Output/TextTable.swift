@@ -33,6 +33,10 @@ package struct TextTable: Sendable {
         rows.append(zip(cells, columns).map { Self.cut($0, $1.widthLimit) })
     }
 
+    var titles: [String] { columns.map(\.title) }
+    /// Row by row.
+    var cells: [[String]] { rows }
+
     /// Each line with its end; no line has blanks at its end.
     package func rendered(withTitles: Bool = true) -> String {
         let widths = columns.indices.map { column in

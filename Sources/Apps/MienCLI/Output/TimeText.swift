@@ -3,6 +3,9 @@ import MienClient
 
 /// Times as RFC 3339 text in UTC, with milliseconds only where there are any.
 enum TimeText {
+    /// The wall clock's time, to the second.
+    static var now: String { text(Face.Timestamp(millisecondsSince1970: Int64(time(nil)) * 1000)) }
+
     static func text(_ time: Face.Timestamp) -> String {
         var (seconds, milliseconds) = time.millisecondsSince1970.quotientAndRemainder(dividingBy: 1000)
         if milliseconds < 0 {

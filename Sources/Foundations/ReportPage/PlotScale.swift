@@ -1,10 +1,10 @@
 import Glibc
 
 /// One axis of a plot: which value lies at which pixel.
-struct PlotScale {
-    struct Tick {
-        var value: Double
-        var hasLabel: Bool
+package struct PlotScale {
+    package struct Tick {
+        package var value: Double
+        package var hasLabel: Bool
     }
 
     private let isLogarithmic: Bool
@@ -12,10 +12,10 @@ struct PlotScale {
     private let upper: Double
     private let from: Double
     private let to: Double
-    let ticks: [Tick]
+    package let ticks: [Tick]
 
     /// From 0 to a round number at or above `top`.
-    static func linear(to top: Double, from start: Double, to end: Double, tickCount: Int = 5) -> PlotScale {
+    package static func linear(to top: Double, from start: Double, to end: Double, tickCount: Int = 5) -> PlotScale {
         let rough = max(top, 1e-9) / Double(tickCount)
         let power = pow(10, floor(log10(rough)))
         let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? rough
@@ -31,7 +31,7 @@ struct PlotScale {
     }
 
     /// From 0 to `end` exactly, with ticks at whole steps.
-    static func time(to seconds: Double, from start: Double, to end: Double) -> PlotScale {
+    package static func time(to seconds: Double, from start: Double, to end: Double) -> PlotScale {
         let steps: [Double] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 43_200, 86_400]
         let step = steps.first { seconds / $0 <= 12 } ?? 86_400
         return PlotScale(
@@ -45,8 +45,8 @@ struct PlotScale {
     }
 
     /// Over powers of ten, between the steps 1, 2 and 5 that enclose the values.
-    static func logarithmic(_ values: ClosedRange<Double>, from start: Double, to end: Double) -> PlotScale {
-        let least = max(values.lowerBound, 1e-3)
+    package static func logarithmic(_ values: ClosedRange<Double>, from start: Double, to end: Double) -> PlotScale {
+        let least = max(values.lowerBound, 1e-6)
         let greatest = max(values.upperBound, least * 1.01)
         var steps: [(value: Double, isDecade: Bool)] = []
         for exponent in Int(floor(log10(least)))...Int(ceil(log10(greatest))) {
@@ -67,7 +67,7 @@ struct PlotScale {
     }
 
     /// Of the pixels; values beyond the ends lie at them.
-    func position(_ value: Double) -> Double {
+    package func position(_ value: Double) -> Double {
         let share =
             isLogarithmic
             ? log(max(value, lower) / lower) / log(upper / lower)

@@ -1,7 +1,7 @@
 /// Text inside a page.
-enum Markup {
+package enum Markup {
     /// With what means something to a parser written out; control characters become blanks.
-    static func escaped(_ text: String) -> String {
+    package static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -17,7 +17,8 @@ enum Markup {
     }
 
     /// A table: cells of the first column to the left, all others to the right.
-    static func table(_ titles: [String], _ rows: [[String]], rowClass: (Int) -> String = { _ in "" }) -> String {
+    package static func table(_ titles: [String], _ rows: [[String]], rowClass: (Int) -> String = { _ in "" }) -> String
+    {
         let head = titles.map { "<th>\(escaped($0))</th>" }.joined()
         let body = rows.enumerated().map { number, cells in
             let name = rowClass(number)
@@ -28,7 +29,7 @@ enum Markup {
     }
 
     /// Facts with their names, one a line.
-    static func facts(_ facts: [(name: String, text: String)]) -> String {
+    package static func facts(_ facts: [(name: String, text: String)]) -> String {
         "<dl>\n" + facts.map { "<dt>\(escaped($0.name))</dt><dd>\(escaped($0.text))</dd>\n" }.joined() + "</dl>\n"
     }
 }

@@ -1,36 +1,40 @@
 /// A drawing of fixed size with two axes, as SVG text that takes its colours from the page's style.
-struct Plot {
-    static let left = 68.0
-    static let right = 18.0
-    static let top = 26.0
-    static let bottom = 30.0
+package struct Plot {
+    package static let left = 68.0
+    package static let right = 18.0
+    package static let top = 26.0
+    package static let bottom = 30.0
 
-    let width: Double
-    let height: Double
-    let plotTop: Double
+    package let width: Double
+    package let height: Double
+    package let plotTop: Double
     private var content = ""
 
-    init(width: Double, height: Double, top: Double = Plot.top) {
+    package init(width: Double, height: Double, top: Double = Plot.top) {
         self.width = width
         self.height = height
         plotTop = top
     }
 
-    var plotLeft: Double { Self.left }
-    var plotRight: Double { width - Self.right }
-    var plotBottom: Double { height - Self.bottom }
+    package var plotLeft: Double { Self.left }
+    package var plotRight: Double { width - Self.right }
+    package var plotBottom: Double { height - Self.bottom }
 
     /// - Parameter description: for those who cannot see it.
-    func svg(_ description: String) -> String {
+    package func svg(_ description: String) -> String {
         "<svg viewBox=\"0 0 \(Self.pixel(width)) \(Self.pixel(height))\" role=\"img\">"
             + "<title>\(Markup.escaped(description))</title>\n\(content)</svg>\n"
     }
 
-    static func pixel(_ value: Double) -> String { FigureText.fixed(value, 1) }
+    /// With one decimal.
+    package static func pixel(_ value: Double) -> String {
+        let tenths = Int((abs(value) * 10).rounded())
+        return "\(value < 0 && tenths != 0 ? "-" : "")\(tenths / 10).\(tenths % 10)"
+    }
 
     // MARK: Axes
 
-    mutating func addVerticalAxis(_ scale: PlotScale, label: (Double) -> String) {
+    package mutating func addVerticalAxis(_ scale: PlotScale, label: (Double) -> String) {
         for tick in scale.ticks {
             let y = Self.pixel(scale.position(tick.value))
             content += "<path class=\"grid\" d=\"M\(Self.pixel(plotLeft)) \(y)H\(Self.pixel(plotRight))\"/>"
@@ -41,7 +45,7 @@ struct Plot {
         content += "\n"
     }
 
-    mutating func addHorizontalAxis(_ scale: PlotScale, withGrid: Bool = false, label: (Double) -> String) {
+    package mutating func addHorizontalAxis(_ scale: PlotScale, withGrid: Bool = false, label: (Double) -> String) {
         for tick in scale.ticks {
             let x = scale.position(tick.value)
             if withGrid {
@@ -57,12 +61,18 @@ struct Plot {
 
     // MARK: Marks
 
-    mutating func addText(_ text: String, x: Double, y: Double, _ style: String) {
+    package mutating func addText(_ text: String, x: Double, y: Double, _ style: String) {
         content +=
             "<text class=\"\(style)\" x=\"\(Self.pixel(x))\" y=\"\(Self.pixel(y))\">\(Markup.escaped(text))</text>"
     }
 
-    mutating func addRectangle(from left: Double, to right: Double, top: Double, bottom: Double, _ style: String) {
+    package mutating func addRectangle(
+        from left: Double,
+        to right: Double,
+        top: Double,
+        bottom: Double,
+        _ style: String
+    ) {
         guard right > left, bottom > top else { return }
         content +=
             "<rect class=\"\(style)\" x=\"\(Self.pixel(left))\" y=\"\(Self.pixel(top))\" "
@@ -70,7 +80,7 @@ struct Plot {
     }
 
     /// A line through the points; nil is a gap.
-    mutating func addLine(_ points: [(x: Double, y: Double)?], _ style: String) {
+    package mutating func addLine(_ points: [(x: Double, y: Double)?], _ style: String) {
         var path = ""
         var isOpen = false
         for point in points {
@@ -86,14 +96,14 @@ struct Plot {
         if !path.isEmpty { content += "<path class=\"line \(style)\" d=\"\(path)\"/>\n" }
     }
 
-    mutating func addDot(x: Double, y: Double, _ style: String, tip: String) {
+    package mutating func addDot(x: Double, y: Double, _ style: String, tip: String) {
         content +=
             "<circle class=\"\(style)\" cx=\"\(Self.pixel(x))\" cy=\"\(Self.pixel(y))\" r=\"5\">"
             + "<title>\(Markup.escaped(tip))</title></circle>"
     }
 
     /// An area that tells something when it is pointed at.
-    mutating func addTip(from left: Double, to right: Double, _ text: String) {
+    package mutating func addTip(from left: Double, to right: Double, _ text: String) {
         content +=
             "<rect class=\"tip\" x=\"\(Self.pixel(left))\" y=\"\(Self.pixel(plotTop))\" "
             + "width=\"\(Self.pixel(right - left))\" height=\"\(Self.pixel(plotBottom - plotTop))\">"
@@ -101,7 +111,7 @@ struct Plot {
     }
 
     /// Names of lines or areas, in rows above the plot.
-    mutating func addLegend(_ entries: [(name: String, style: String)]) {
+    package mutating func addLegend(_ entries: [(name: String, style: String)]) {
         var (x, y) = (plotLeft, 6.0)
         for entry in entries {
             let length = 17 + Double(entry.name.count) * 6.6

@@ -1,0 +1,145 @@
+import BiometricEvaluation
+import MienClient
+import ReportPage
+
+/// An evaluation of one collection as a page: a detection error trade-off, recall against time, and misses by band.
+struct AccuracyPage {
+    let report: AccuracyReport
+    /// The command line.
+    let command: String
+    let date: String
+
+    private static let plotWidth = 520.0
+    private static let plotHeight = 320.0
+
+    /// Well-formed as XML too.
+    var html: String {
+        let name = report.collection.options.name
+        return Page.html(
+            title: "mien evaluate: \(name), \(date)",
+            heading: "Accuracy on \(name)",
+            subtitle: report.headLines.joined(separator: "; "),
+            body: tiles + "<div class=\"pair\">\n\(tradeOffs)\(recallAgainstTime)</div>\n" + accuracy + times + misses
+                + facts,
+            footer: "Thresholds are those of exact search, so that efforts differ by what the index misses and by "
+                + "nothing else. Intervals hold the true rate with 95 % confidence."
+        )
+    }
+
+    /// Efforts that are plotted, exact first, with the style of each.
+    private var plotted: [(result: EffortResult, style: String)] {
+        report.results.enumerated().map { ($1, "o\($0 % 7)") }
+    }
+
+    private var tiles: String {
+        let exact = report.results[0]
+        let chosen = report.results.first { $0.effort == .recall(0.99) } ?? report.results.last ?? exact
+        let missed = chosen.missed()
+        let tiles: [(value: String, name: String)] = [
+            (NumberText.fixed(exact.identification.falseNegatives(withinRank: 1).rate, 4), "FNIR(N, 1, 0), exact"),
+            ("\(missed.count) of \(missed.total)", "mates missed by \(chosen.effort)"),
+            (NumberText.fixed(chosen.recall.mean, 4), "recall@\(report.matchLimit) of \(chosen.effort)"),
+            ("\(NumberText.fixed(chosen.singleMilliseconds, 2)) ms", "single probe, \(chosen.effort)"),
+            ("\(NumberText.fixed(exact.singleMilliseconds, 2)) ms", "single probe, exact"),
+        ]
+        return Page.tiles(tiles.map { ($0.value, $0.name, false) })
+    }
+
+    private var tradeOffs: String {
+        let curves = plotted.map { ($0.result.identification.tradeOffs(), $0.style, "\($0.result.effort)") }
+        let points = curves.flatMap(\.0)
+        let rates = points.flatMap { [$0.falsePositiveRate, $0.falseNegativeRate] }.filter { $0 > 0 }
+        guard let least = rates.min() else { return "" }
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        let x = PlotScale.logarithmic(least...1, from: plot.plotLeft, to: plot.plotRight)
+        let shown = points.map(\.falseNegativeRate).filter { $0 > 0 }
+        let y = PlotScale.logarithmic(
+            (shown.min() ?? least)...(shown.max() ?? 1),
+            from: plot.plotBottom,
+            to: plot.plotTop
+        )
+        plot.addVerticalAxis(y, label: NumberText.short)
+        plot.addHorizontalAxis(x, withGrid: true, label: NumberText.short)
+        plot.addLegend(curves.map { (name: $0.2, style: $0.1) })
+        for (curve, style, _) in curves {
+            plot.addLine(
+                curve.map { (x: x.position($0.falsePositiveRate), y: y.position($0.falseNegativeRate)) },
+                style
+            )
+        }
+        return """
+            <section><h2>Detection error trade-off</h2>
+            <p>FNIR(N, L, T) against FPIR(N, T) as the threshold T falls to the right; lower is better.</p>
+            \(plot.svg("False negative against false positive identification rates"))</section>
+
+            """
+    }
+
+    private var recallAgainstTime: String {
+        let results = plotted
+        let times = results.map { $0.result.singleMilliseconds }.filter { $0 > 0 }
+        guard let least = times.min(), let greatest = times.max() else { return "" }
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        let x = PlotScale.logarithmic(least...greatest, from: plot.plotLeft, to: plot.plotRight)
+        let lost = results.map { 1 - $0.result.recall.mean }.filter { $0 > 0 }
+        let y = PlotScale.logarithmic(
+            (lost.min() ?? 0.001)...(lost.max() ?? 1),
+            from: plot.plotTop,
+            to: plot.plotBottom
+        )
+        plot.addVerticalAxis(y) { NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
+        plot.addHorizontalAxis(x, withGrid: true) { "\(NumberText.short($0)) ms" }
+        plot.addLegend(results.map { (name: "\($0.result.effort)", style: $0.style) })
+        let curve = results.filter { $0.result.recall.mean < 1 }.sorted {
+            $0.result.singleMilliseconds < $1.result.singleMilliseconds
+        }
+        plot.addLine(
+            curve.map { (x: x.position($0.result.singleMilliseconds), y: y.position(1 - $0.result.recall.mean)) },
+            "thin gridline"
+        )
+        for (result, style) in results {
+            plot.addDot(
+                x: x.position(result.singleMilliseconds),
+                y: y.position(1 - result.recall.mean),
+                "key \(style)",
+                tip: "\(result.effort): recall \(NumberText.fixed(result.recall.mean, 4)), "
+                    + "\(NumberText.fixed(result.singleMilliseconds, 2)) ms"
+            )
+        }
+        return """
+            <section><h2>Recall against time</h2>
+            <p>recall@\(report.matchLimit) against the median time of a search with one probe; up and left is \
+            better.</p>
+            \(plot.svg("Recall of each effort against its time"))</section>
+
+            """
+    }
+
+    private var accuracy: String {
+        "<section><h2>Error rates</h2>\n" + Self.html(report.accuracyTable)
+            + report.noteLines.map { "<p>\(Markup.escaped($0))</p>\n" }.joined() + "</section>\n"
+    }
+
+    private var times: String { "<section><h2>Times</h2>\n\(Self.html(report.timeTable))</section>\n" }
+
+    private var misses: String {
+        """
+        <section><h2>Mates that the index misses</h2>
+        <p>Of the mates that exact search ranks first, by their similarity: how many there are, how many each effort \
+        does not return, and what the share of missed ones is at most, with 95 % confidence.</p>
+        \(Self.html(report.missTable))</section>
+
+        """
+    }
+
+    private var facts: String {
+        """
+        <section><h2>What was measured</h2>
+        <p><code>\(Markup.escaped(command))</code></p>
+        </section>
+
+        """
+    }
+
+    private static func html(_ table: TextTable) -> String { Markup.table(table.titles, table.cells) }
+}
