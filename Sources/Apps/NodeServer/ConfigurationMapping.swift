@@ -44,6 +44,7 @@ extension WorkerOptions {
             agent: NodeServer.agent
         )
         slowSearch = configuration.slowSearch
+        recallCheckInterval = configuration.recallCheckInterval
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes
         partition.mapByteCount = configuration.memory.partitionMapBytes
         prefault =

@@ -68,7 +68,13 @@ package enum NodeServer {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
-        let worker = try await start(configuration, metrics: metrics, logger: logger, group: group)
+        let worker = try await start(
+            configuration,
+            metrics: metrics,
+            recall: RecallBook(metrics),
+            logger: logger,
+            group: group
+        )
         let admin: AdminEndpoint?
         do {
             admin = try configuration.admin.map { listener in
@@ -122,6 +128,7 @@ package enum NodeServer {
             logger: logger,
             group: group
         )
+        let recall = RecallBook(metrics)
         var workers: [Worker] = []
         let admin: AdminEndpoint?
         do {
@@ -131,6 +138,7 @@ package enum NodeServer {
                     try await start(
                         configuration.worker(number: number, coordinator: address),
                         metrics: metrics,
+                        recall: recall,
                         logger: logger,
                         group: group
                     )
@@ -177,11 +185,13 @@ package enum NodeServer {
     private static func start(
         _ configuration: WorkerConfiguration,
         metrics: MetricRegistry,
+        recall: RecallBook,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Worker {
         var options = WorkerOptions(configuration, tls: try NodeTLS.load(configuration.tls))
         options.metrics = metrics
+        options.recall = recall
         do throws(WorkerError) {
             return try await Worker.start(options, logger: logger, group: group)
         } catch {

@@ -63,6 +63,7 @@ package final class Worker: Service {
         let loopTurns = LoopTurns()
         let control: BoundedExecutor
         let metrics: WorkerMetrics
+        let recall: RecallChecker
         /// The last report that was made.
         let latestReport = LatestReport()
 
@@ -116,6 +117,7 @@ package final class Worker: Service {
             installations: CodebookInstallations(byteLimit: options.limits.stagedCodebookBytes),
             limits: options.limits,
             metrics: parts.metrics,
+            recall: parts.recall,
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
         let serverMetrics = ServerMetrics(options.metrics, role: .worker)
@@ -219,23 +221,30 @@ package final class Worker: Service {
             folder.unlock()
             throw error
         }
+        let searches = BoundedExecutor(
+            name: "search",
+            threadCount: options.searchThreadCount,
+            queueLimit: options.limits.searchQueueCount,
+            queueByteLimit: options.limits.searchQueueBytes
+        )
         return Parts(
             folder: folder,
             replicas: replicas,
             shelf: shelf,
-            searches: BoundedExecutor(
-                name: "search",
-                threadCount: options.searchThreadCount,
-                queueLimit: options.limits.searchQueueCount,
-                queueByteLimit: options.limits.searchQueueBytes
-            ),
+            searches: searches,
             control: BoundedExecutor(
                 name: "control",
                 threadCount: 1,
                 queueLimit: options.limits.controlQueueCount,
                 queueByteLimit: options.limits.stagedCodebookBytes
             ),
-            metrics: metrics
+            metrics: metrics,
+            recall: RecallChecker(
+                interval: options.recallCheckInterval,
+                searches: searches,
+                book: options.recall ?? RecallBook(options.metrics),
+                registry: options.metrics
+            )
         )
     }
 
@@ -309,6 +318,7 @@ extension Worker.Parts {
     fileprivate func activity(_ server: NodeActivity) -> NodeActivity {
         var activity = server
         activity.writtenFaceCount = metrics.writtenFaceCount
+        activity.recall = recall.tally
         activity.queuedSearchCount = UInt32(clamping: searches.load.waitingCount)
         activity.queuedRowCount = UInt64(replicas.all.reduce(0) { $0 + $1.figures.queuedRowCount })
         return activity

@@ -36,6 +36,10 @@ package struct WorkerOptions: Sendable {
     package var prefault = PrefaultPolicy.codes
     /// A shard search that takes longer is logged; zero for none.
     package var slowSearch = Duration.milliseconds(500)
+    /// One search in so many is repeated with `exact`; 0 for none.
+    package var recallCheckInterval = 1000
+    /// Shared by the workers of a process; nil for one of this worker's own.
+    package var recall: RecallBook?
     /// Where the worker records what it does.
     package var metrics = MetricRegistry()
     /// Name and version of the program, for the logs of its peers.

@@ -1,3 +1,5 @@
+package import FaceModel
+
 /// What a node is doing, for people who watch: counts since it started, and figures of its last ten seconds.
 package struct NodeActivity: Hashable, Sendable {
     /// Since the process started; two activities and the time between them give rates.
@@ -19,6 +21,8 @@ package struct NodeActivity: Hashable, Sendable {
     package var queuedSearchCount: UInt32
     /// Rows that wait for a commit now; a coordinator has none.
     package var queuedRowCount: UInt64
+    /// What searches found of what exact ones do; a coordinator has none.
+    package var recall: RecallTally
 
     package init(
         uptimeMilliseconds: UInt64 = 0,
@@ -32,7 +36,8 @@ package struct NodeActivity: Hashable, Sendable {
         writtenFaceCount: UInt64 = 0,
         overloadCount: UInt64 = 0,
         queuedSearchCount: UInt32 = 0,
-        queuedRowCount: UInt64 = 0
+        queuedRowCount: UInt64 = 0,
+        recall: RecallTally = RecallTally()
     ) {
         self.uptimeMilliseconds = uptimeMilliseconds
         self.connectionCount = connectionCount
@@ -46,5 +51,6 @@ package struct NodeActivity: Hashable, Sendable {
         self.overloadCount = overloadCount
         self.queuedSearchCount = queuedSearchCount
         self.queuedRowCount = queuedRowCount
+        self.recall = recall
     }
 }

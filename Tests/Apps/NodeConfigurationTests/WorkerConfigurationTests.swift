@@ -64,7 +64,8 @@ struct WorkerConfigurationTests {
         ("worker.search_threads", "many"), ("limits.max_k", "0"), ("limits.max_k", "1000001"), ("limits.max_k", "1e3"),
         ("worker.coordinators", "a:1,a:1"), ("worker.coordinators", "a:0"), ("worker.coordinators", "a:1,,b:1"),
         ("worker.coordinators", "0.0.0.0:1"), ("worker.listen", "worker.internal:1"), ("worker.listen", "127.0.0.1"),
-        ("worker.advertise", "10.0.0.1:0"), ("worker.slow_search", "601s"), ("worker.admin_listen", "on"),
+        ("worker.advertise", "10.0.0.1:0"), ("worker.slow_search", "601s"), ("worker.recall_check_interval", "1000001"),
+        ("worker.admin_listen", "on"),
         ("worker.admin_listen", "metrics.internal:80"), ("worker.data", "a\0b"), ("log.level", "verbose"),
         ("log.format", "JSON"),
     ])
@@ -96,7 +97,7 @@ struct WorkerConfigurationTests {
         )
         let keys =
             "admin_listen, advertise, background_percent, coordinators, data, heartbeat_interval, listen, memory, "
-            + "search_threads, slow_search"
+            + "recall_check_interval, search_threads, slow_search"
         let limits = "max_batch, max_frame, max_k, max_probes, max_streams, unauthenticated_bytes, unauthenticated_time"
         let ip = "an IP address and a port from 0 (any free one) to 65535, such as 127.0.0.1:7400 or [::1]:7400"
         #expect(

@@ -168,7 +168,8 @@ enum MessageSamples {
         writtenFaceCount: 4_000_000,
         overloadCount: 7,
         queuedSearchCount: 5,
-        queuedRowCount: 8192
+        queuedRowCount: 8192,
+        recall: RecallTally(matchCount: 900, foundMatchCount: 890, mateCount: 300, foundMateCount: 298)
     )
     static let address = NodeAddress(host: "127.0.0.1", port: 7401)
     static let sample = EmbeddingSample(embeddings: embeddings)

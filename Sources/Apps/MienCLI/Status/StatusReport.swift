@@ -70,7 +70,27 @@ enum StatusReport {
             ("write_99th_seconds", .number(NumberText.seconds(activity.write99thTime))),
             ("written_faces", .count(activity.writtenFaceCount)), ("refused", .count(activity.overloadCount)),
             ("queued_searches", .count(activity.queuedSearchCount)), ("queued_rows", .count(activity.queuedRowCount)),
+            ("match_recall", activity.matchRecall.map(json) ?? .null),
+            ("mate_recall", activity.mateRecall.map(json) ?? .null),
         ])
+    }
+
+    private static func json(_ recall: RecallEstimate) -> JSONValue {
+        .object([
+            ("recall", .number(recall.recall)), ("low", .number(recall.low)), ("high", .number(recall.high)),
+            ("compared", .count(recall.count)),
+        ])
+    }
+
+    /// What every worker's searches find of the mates; nothing where none was compared.
+    private static func recalls(_ workers: [ClusterInfo.Worker]) -> String {
+        let lines = workers.sorted { $0.address < $1.address }.compactMap { worker -> String? in
+            guard let recall = worker.activity.mateRecall else { return nil }
+            let bounds = "\(NumberText.percent(recall.low)) to \(NumberText.percent(recall.high))"
+            return "live recall at \(worker.address): \(NumberText.percent(recall.recall)) of "
+                + "\(NumberText.counted(recall.count, "mate")) (\(bounds))\n"
+        }
+        return lines.isEmpty ? "" : "\n" + lines.joined()
     }
 
     static func text(_ cluster: ClusterInfo) -> String {
@@ -81,6 +101,7 @@ enum StatusReport {
             text += "no worker has registered yet\n"
         } else {
             text += workers(cluster.workers)
+            text += recalls(cluster.workers)
         }
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)

@@ -49,6 +49,7 @@ enum KeyCatalogue {
     )
     static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
     static let workerSlowSearch = Key.duration("worker.slow_search", default: 500, in: 0...600_000)
+    static let recallCheckInterval = Key.count("worker.recall_check_interval", default: 1000, in: 0...1_000_000)
     static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 1000, in: 50...60000)
 
     // Development cluster.
@@ -76,6 +77,7 @@ enum KeyCatalogue {
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
         .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
+        .init(recallCheckInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devAdmin), .init(devData), .init(devWorkers)]
 

@@ -20,6 +20,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var heartbeatInterval: Duration
     /// A shard search that takes longer is logged; zero for none.
     package var slowSearch: Duration
+    /// One search in so many is repeated with `exact`; 0 for none.
+    package var recallCheckInterval: Int
     package var limits: RequestLimits
     package var token: AccessToken?
     package var tls: TLSFiles?
@@ -75,6 +77,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
         slowSearch = configuration.value(KeyCatalogue.workerSlowSearch)
+        recallCheckInterval = configuration.value(KeyCatalogue.recallCheckInterval)
         limits = shared.limits
         token = shared.token
         tls = shared.tls

@@ -1,4 +1,5 @@
 import ClusterModel
+import FaceModel
 
 /// What a node is doing: counts since it started, and figures of its last ten seconds.
 public struct NodeActivityInfo: Hashable, Sendable {
@@ -20,6 +21,10 @@ public struct NodeActivityInfo: Hashable, Sendable {
     /// What waits for a search thread now, and the rows that wait for a commit; a coordinator has none of either.
     public var queuedSearchCount: Int
     public var queuedRowCount: UInt64
+    /// What searches find of the matches that exact ones find, and of the mates among them; nil while nothing was
+    /// compared.
+    public var matchRecall: RecallEstimate?
+    public var mateRecall: RecallEstimate?
 
     init(_ activity: NodeActivity) {
         uptime = .milliseconds(Int64(clamping: activity.uptimeMilliseconds))
@@ -34,5 +39,22 @@ public struct NodeActivityInfo: Hashable, Sendable {
         overloadCount = activity.overloadCount
         queuedSearchCount = Int(activity.queuedSearchCount)
         queuedRowCount = activity.queuedRowCount
+        matchRecall = RecallEstimate(activity.recall.matchRecall, count: activity.recall.matchCount)
+        mateRecall = RecallEstimate(activity.recall.mateRecall, count: activity.recall.mateCount)
+    }
+}
+
+/// A recall as it was measured, with the bounds that hold with 95 % confidence.
+public struct RecallEstimate: Hashable, Sendable {
+    public var recall: Double
+    public var low: Double
+    public var high: Double
+    /// How many matches or mates were compared.
+    public var count: UInt64
+
+    init?(_ interval: RateInterval?, count: UInt64) {
+        guard let interval else { return nil }
+        (recall, low, high) = (interval.estimate, interval.low, interval.high)
+        self.count = count
     }
 }

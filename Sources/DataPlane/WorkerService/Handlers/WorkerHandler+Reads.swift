@@ -95,6 +95,7 @@ extension WorkerHandler {
             arrival: call.arrival,
             begin: begin
         )
+        recall.consider(request, in: replica)
         return ShardSearchAnswer(
             matches: answer.matches,
             faceCount: answer.faceCount,

@@ -18,6 +18,7 @@ struct WorkerHandler: RequestHandler {
     let installations: CodebookInstallations
     let limits: WorkerLimits
     let metrics: WorkerMetrics
+    let recall: RecallChecker
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 

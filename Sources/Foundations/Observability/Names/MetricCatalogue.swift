@@ -166,6 +166,37 @@ package enum MetricCatalogue {
         .counter,
         "Rows compared in full because their codes promised a match"
     )
+    package static let recallChecks = Metric(
+        "mien_recall_checks_total",
+        .counter,
+        [.status],
+        "Searches repeated with exact to see what they had missed: done, or given up: busy, changed, failed"
+    )
+    package static let recallCompared = Metric(
+        "mien_recall_compared_total",
+        .counter,
+        [.kind],
+        "What exact searches found in those checks: matches, and mates, those similar enough for recall to be promised"
+    )
+    package static let recallFound = Metric(
+        "mien_recall_found_total",
+        .counter,
+        [.kind],
+        "What of it the checked searches found as well"
+    )
+    package static let liveRecall = Metric(
+        "mien_live_recall",
+        .gauge,
+        [.kind],
+        "Share found of what was compared since the start; 1 less it is the share of mates that are missed"
+    )
+    package static let liveRecallLow = Metric(
+        "mien_live_recall_low",
+        .gauge,
+        [.kind],
+        "Lower bound of mien_live_recall, 95 % confidence with the one below"
+    )
+    package static let liveRecallHigh = Metric("mien_live_recall_high", .gauge, [.kind], "Upper bound likewise")
     package static let queueLength = Metric(
         "mien_queue_length",
         .gauge,
@@ -265,7 +296,8 @@ package enum MetricCatalogue {
         pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         probes, partialAnswers, missingShards, recallObjective, workers, workerSilence, shards, collectionFaces,
-        trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, queueLength,
+        trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
+        recallCompared, recallFound, liveRecall, liveRecallLow, liveRecallHigh, queueLength,
         queueLimit, queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
         partitionFaces, partitionFresh, partitionTombstones, partitionRecoding, partitionDisk, mapBytes, usedBytes,
         freeBytes, readerLag, memory, mappedBytes, freeDisk,

@@ -47,7 +47,7 @@ extension MappedMemory: WireValue {
 }
 
 extension NodeActivity: WireValue {
-    package static var leastByteCount: Int { 84 }
+    package static var leastByteCount: Int { 116 }
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(uptimeMilliseconds)
         writer.integer(connectionCount)
@@ -58,6 +58,9 @@ extension NodeActivity: WireValue {
         ] { writer.integer(number) }
         writer.integer(queuedSearchCount)
         writer.integer(queuedRowCount)
+        for number in [recall.matchCount, recall.foundMatchCount, recall.mateCount, recall.foundMateCount] {
+            writer.integer(number)
+        }
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
@@ -72,7 +75,13 @@ extension NodeActivity: WireValue {
             writtenFaceCount: try reader.integer("written faces"),
             overloadCount: try reader.integer("overloads"),
             queuedSearchCount: try reader.integer("queued searches"),
-            queuedRowCount: try reader.integer("queued rows")
+            queuedRowCount: try reader.integer("queued rows"),
+            recall: RecallTally(
+                matchCount: try reader.integer("compared matches"),
+                foundMatchCount: try reader.integer("found matches"),
+                mateCount: try reader.integer("compared mates"),
+                foundMateCount: try reader.integer("found mates")
+            )
         )
     }
 }
