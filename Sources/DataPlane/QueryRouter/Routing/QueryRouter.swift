@@ -14,6 +14,7 @@ package final class QueryRouter: Sendable {
     let clients: WorkerClients
     let options: RouterOptions
     let metrics: RouterMetrics
+    private let unreachable = UnreachableWorkers()
 
     package init(
         source: any ShardMapSource,
@@ -77,9 +78,13 @@ package final class QueryRouter: Sendable {
 
     /// Asks one shard, again and again where that can help.
     ///
-    /// - Parameter request: makes the request for the epoch that the shard is then placed under.
+    /// - Parameters:
+    ///   - canBeMissing: the answer may do without the shard: a worker that nobody has reached for the grace is not
+    ///     waited for.
+    ///   - request: makes the request for the epoch that the shard is then placed under.
     func ask<R: WireRequest>(
         _ first: ShardPlacement,
+        canBeMissing: Bool = false,
         _ context: Context,
         _ request: @Sendable (ShardRoute) -> R
     ) async throws(ShardFailure) -> R.Reply {
@@ -98,12 +103,19 @@ package final class QueryRouter: Sendable {
                 let client = clients.client(for: worker, at: address, on: context.eventLoop)
                 do throws(WireStatus) {
                     // A connection attempt to a host that is gone would take all the time there is.
-                    return try await client.call(
+                    let reply = try await client.call(
                         request(ShardRoute(shard: placement.shard, epoch: placement.epoch)),
                         deadline: isKnownAbsent ? min(context.deadline, graceEnd) : context.deadline
                     )
+                    unreachable.noteAnswer(of: worker)
+                    return reply
                 } catch {
                     status = error
+                }
+                switch status.code {
+                case .unavailable: unreachable.noteFailure(of: worker, at: .now())
+                case .deadlineExceeded, .cancelled: break
+                default: unreachable.noteAnswer(of: worker)
                 }
                 if isKnownAbsent, status.code == .deadlineExceeded, !context.deadline.hasPassed {
                     status.code = .unavailable
@@ -126,7 +138,11 @@ package final class QueryRouter: Sendable {
             case .overloaded, .notYet: retryEnd = context.deadline
             case .unavailable:
                 if presence?.isKnownAbsent ?? true { throw failure }
-                retryEnd = min(context.deadline, graceEnd)
+                var end = min(context.deadline, graceEnd)
+                if canBeMissing, let worker = placement.primary, let since = unreachable.firstFailure(of: worker) {
+                    end = min(end, WireDeadline(since + TimeAmount(options.absenceGrace)))
+                }
+                retryEnd = end
             case .staleEpoch, .unknownReplica: retryEnd = min(context.deadline, graceEnd)
             default: throw failure
             }

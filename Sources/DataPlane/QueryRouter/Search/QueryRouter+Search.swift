@@ -134,7 +134,11 @@ extension QueryRouter {
             let call = SearchSpan.start(.shardCall, below: span)
             call.set(.shard, Int(placements[number].shard.index))
             do throws(ShardFailure) {
-                let answer = try await self.ask(placements[number], context) { route in
+                let answer = try await self.ask(
+                    placements[number],
+                    canBeMissing: requirement != .full,
+                    context
+                ) { route in
                     ShardSearch(
                         route: route,
                         parameters: parameters,
