@@ -109,7 +109,7 @@ struct AccuracyPage {
         return """
             <section><h2>Recall against time</h2>
             <p>recall@\(report.matchLimit) against the median time of a search with one probe; up and left is \
-            better.</p>
+            better. Exact search has a recall of 1, at the upper edge.</p>
             \(plot.svg("Recall of each effort against its time"))</section>
 
             """

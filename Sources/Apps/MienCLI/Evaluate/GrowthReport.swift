@@ -13,6 +13,9 @@ struct GrowthReport {
     }
 
     let matchLimit: Int
+    /// Of the largest size measured: a fit says nothing beyond.
+    private static let farthestFactor = 10.0
+
     /// Times whose N is told.
     let limits: [Duration]
     var steps: [Step] = []
@@ -88,7 +91,7 @@ struct GrowthReport {
                         "\(Self.scientific(law.factor)) · N^\(NumberText.fixed(law.exponent, 2))\(error)",
                     ]
                         + limits.map { limit in
-                            law.size(time: limit / .milliseconds(1)).map(Self.size) ?? "-"
+                            law.size(time: limit / .milliseconds(1)).map(sizeText) ?? "-"
                         }
                 )
             }
@@ -105,14 +108,16 @@ struct GrowthReport {
         return exponent == 0 ? NumberText.fixed(mantissa, 2) : "\(NumberText.fixed(mantissa, 2))e\(exponent)"
     }
 
-    /// Such as `12.5 M`; a number beyond all faces there could be is told as such.
-    private static func size(_ count: Double) -> String {
-        switch count {
-        case ..<1e3: NumberText.fixed(count, 0)
-        case ..<1e6: NumberText.fixed(count / 1e3, 1) + " k"
-        case ..<1e9: NumberText.fixed(count / 1e6, 1) + " M"
-        default: "over 1000 M"
-        }
+    /// Such as `12.5 M`; what lies far beyond the sizes measured is not told, for other things will decide there.
+    private func sizeText(_ count: Double) -> String {
+        let farthest = Self.farthestFactor * Double(steps.map(\.collection.faceCount).max() ?? 0)
+        return count > farthest ? "over \(Self.shortSize(farthest))" : Self.shortSize(count)
+    }
+
+    private static func shortSize(_ count: Double) -> String {
+        count < 1e3
+            ? NumberText.fixed(count, 0)
+            : count < 1e6 ? NumberText.fixed(count / 1e3, 1) + " k" : NumberText.fixed(count / 1e6, 1) + " M"
     }
 
     var json: JSONValue {
