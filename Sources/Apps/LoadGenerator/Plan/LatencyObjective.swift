@@ -24,7 +24,7 @@ package struct LatencyObjective: Sendable, Equatable {
                 guard sides[0].hasPrefix("p"), let percent = Double(sides[0].dropFirst()), (1...100).contains(percent)
                 else { throw LoadTextError("'\(sides[0])' is neither a percentile, such as p99, nor errors") }
                 self.percent = percent
-                limit = try LoadText.duration(sides[1])
+                limit = try LoadText.duration(sides[1].filter { $0 != " " })
                 hasLatency = true
             }
         }
@@ -36,7 +36,7 @@ package struct LatencyObjective: Sendable, Equatable {
             && Double(times.percentile(percent)) <= limit / .microseconds(1)
     }
 
-    /// Such as `p99 <= 50 ms, errors <= 0.1 %`.
+    /// Such as `p99 <= 50 ms, errors <= 0.1 %`; reads back as the same.
     package var description: String {
         "p\(FigureText.plain(percent)) <= \(FigureText.plain(limit / .milliseconds(1))) ms, "
             + "errors <= \(FigureText.plain(errorShare * 100)) %"

@@ -1,4 +1,7 @@
 extension LoadReport {
+    /// Behind an objective that faults are not held against.
+    static let faultsLeftOut = ", faults left out"
+
     /// The report of several processes that made parts of one load at the same time.
     ///
     /// - Throws: when they are not parts of one load.
@@ -6,12 +9,14 @@ extension LoadReport {
         guard var sum = reports.first else { throw LoadTextError("there is no report to merge") }
         for report in reports.dropFirst() {
             guard report.series.windowSeconds == sum.series.windowSeconds,
-                report.load.durationSeconds == sum.load.durationSeconds,
+                abs(report.load.durationSeconds - sum.load.durationSeconds) <= sum.series.windowSeconds,
                 report.load.warmUpSeconds == sum.load.warmUpSeconds
             else { throw LoadTextError("the reports are of loads of different lengths") }
             guard report.cluster.collection == sum.cluster.collection,
                 report.cluster.faceCount == sum.cluster.faceCount
             else { throw LoadTextError("the reports are of different collections") }
+            // Parts that were interrupted ended within a moment of each other.
+            sum.load.durationSeconds = max(sum.load.durationSeconds, report.load.durationSeconds)
             sum.totals.merge(report.totals) { own, other in
                 var figures = own
                 figures.add(other)
@@ -26,6 +31,13 @@ extension LoadReport {
             sum.load.connectionCount += report.load.connectionCount
             sum.load.inFlightLimit += report.load.inFlightLimit
             sum.load.processCount += report.load.processCount
+        }
+        // What one of them was held against says nothing of all, and rates that one tried are not those of all.
+        let objectives = Set(reports.map { $0.objective?.replacing(faultsLeftOut, with: "") })
+        sum.ramp = reports.count > 1 ? nil : sum.ramp
+        if reports.count > 1 { (sum.objective, sum.objectiveIsMet) = (nil, nil) }
+        if objectives.count == 1, let objective = objectives.first, let text = objective, reports.count > 1 {
+            sum.judge(try LatencyObjective(text))
         }
         return sum
     }

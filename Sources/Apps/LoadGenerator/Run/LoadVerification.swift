@@ -112,7 +112,8 @@ package struct LoadVerification: Sendable {
         // Every part of a load knows of its own places of the order.
         let order = BaseOrder(count: population.filledCount)
         let ownCount = (order.count - plan.part + plan.partCount - 1) / plan.partCount
-        let step = max(1, ownCount / max(1, limits.untouchedCount / plan.partCount))
+        let most = max(1, limits.untouchedCount / plan.partCount)
+        let step = max(1, (ownCount + most - 1) / most)
         report.readableCount += ownCount - ledger.writtenFaces.count { $0 < order.count }
         let faces = stride(from: plan.part, to: order.count, by: step * plan.partCount).map(order.face)
             .filter(ledger.isUntouched)

@@ -56,25 +56,23 @@ struct BenchKernelsCommand: ConsoleCommand {
         /// A row and probe, by level.
         let nanoseconds: [Double]
 
-        /// Bytes a nanosecond that the best level reads.
-        var rate: Double {
-            Double(kernel.rowByteCount) / (nanoseconds.min() ?? .nan) / Double(kernel.probeCount)
+        /// Bytes a nanosecond that are read, by level: a row is read once for all probes of a call.
+        var rates: [Double] {
+            nanoseconds.map { Double(kernel.rowByteCount) / $0 / Double(kernel.probeCount) }
         }
     }
 
     private static func text(_ levels: [KernelLevel], _ rows: [Measurement], bandwidth: Double) -> String {
-        var table = TextTable(
-            [.init("ns a row and probe"), .init("probes", .right), .init("rows in")]
-                + levels.map { .init($0.name, .right) } + [.init("best, GB/s", .right)]
-        )
+        let columns: [TextTable.Column] = [.init("probes", .right), .init("rows in")]
+        var times = TextTable([.init("ns a row and probe")] + columns + levels.map { .init($0.name, .right) })
+        var rates = TextTable([.init("GB/s")] + columns + levels.map { .init($0.name, .right) })
         for row in rows {
-            table.append(
-                [row.kernel.name, "\(row.kernel.probeCount)", row.place.rawValue]
-                    + row.nanoseconds.map { NumberText.fixed($0, $0 < 10 ? 2 : 1) }
-                    + [NumberText.fixed(row.rate, 1)]
-            )
+            let names = [row.kernel.name, "\(row.kernel.probeCount)", row.place.rawValue]
+            times.append(names + row.nanoseconds.map { NumberText.fixed($0, $0 < 10 ? 2 : 1) })
+            rates.append(names + row.rates.map { NumberText.fixed($0, 1) })
         }
-        return table.rendered() + "\nOne thread reads memory in order at \(NumberText.fixed(bandwidth, 1)) GB/s.\n"
+        return times.rendered() + "\n" + rates.rendered()
+            + "\nOne thread reads memory in order at \(NumberText.fixed(bandwidth, 1)) GB/s.\n"
     }
 
     private static func json(_ levels: [KernelLevel], _ rows: [Measurement], bandwidth: Double) -> String {
@@ -91,6 +89,7 @@ struct BenchKernelsCommand: ConsoleCommand {
                                 "nanoseconds",
                                 .object(zip(levels, row.nanoseconds).map { ($0.name, .number($1)) })
                             ),
+                            ("gb_per_second", .object(zip(levels, row.rates).map { ($0.name, .number($1)) })),
                         ])
                     }
                 )

@@ -20,6 +20,8 @@ final class IndexBench {
         var bestSimilarities: [Float] = []
         var rowsVisited: UInt64 = 0
         var rowsReranked: UInt64 = 0
+        /// Wall time of what one search does after the other, in nanoseconds.
+        var stages = SearchStages()
     }
 
     static let dimension = 512
@@ -234,6 +236,7 @@ final class IndexBench {
             pass.wallTime += times.wall
             pass.rowsVisited += answer.rowsVisited
             pass.rowsReranked += answer.rowsReranked
+            pass.stages = pass.stages + answer.stages
             for matches in answer.matches {
                 pass.rows.append(matches.map { rowOfFace[$0.faceID] ?? -1 })
                 pass.bestSimilarities.append(matches.first?.similarity ?? -1)

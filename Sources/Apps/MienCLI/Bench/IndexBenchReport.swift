@@ -1,5 +1,6 @@
 import FaceModel
 import Foundation
+import PartitionEngine
 
 /// Times and recall of some efforts against exact search.
 struct IndexBenchReport {
@@ -12,6 +13,8 @@ struct IndexBenchReport {
         var visitedShare = 0.0
         /// Rows compared in full, a probe.
         var reranked = 0.0
+        /// Of the last round, single probes and photos.
+        var stages: [SearchStages] = []
         /// By band.
         var missed: [Int] = []
     }
@@ -60,6 +63,7 @@ struct IndexBenchReport {
         measurements[index].visitedShare =
             Double(single.rowsVisited) / Double(probeCount) / Double(max(1, bench.faceCount))
         measurements[index].reranked = Double(single.rowsReranked) / Double(probeCount)
+        measurements[index].stages = [single.stages, batched.stages]
         var agreed = 0
         var wanted = 0
         var missed = [Int](repeating: 0, count: SimilarityBands.count)
@@ -100,8 +104,33 @@ struct IndexBenchReport {
             misses.append(["\(measurement.effort)"] + measurement.missed.map { "\($0)" })
         }
         let exactTime = exact.cpuTime / .milliseconds(1) / Double(probeCount)
+        let stages = "Wall time of the stages, µs a probe, in the last round\n\n" + stageTable.rendered()
         return "\(bench.faceCount) faces, \(probeCount) probes, CPU time a probe, median of the rounds; "
-            + "exact in a photo \(NumberText.fixed(exactTime, 3)) ms\n\n" + times.rendered() + "\n" + misses.rendered()
+            + "exact in a photo \(NumberText.fixed(exactTime, 3)) ms\n\n" + times.rendered() + "\n" + stages + "\n"
+            + misses.rendered()
+    }
+
+    /// Microseconds a probe of the stages of a search, in their order.
+    private func times(_ stages: SearchStages) -> [(name: String, microseconds: Double)] {
+        [
+            ("plan", stages.plan), ("rank and scan lists", stages.scan), ("rerank", stages.compare),
+            ("rows in no list", stages.flat), ("answer", stages.answer),
+        ].map { ($0.0, Double($0.1) / 1000 / Double(probeCount)) }
+    }
+
+    private var stageTable: TextTable {
+        var table = TextTable(
+            [.init("effort"), .init("search")] + times(SearchStages()).map { .init($0.name, .right) }
+        )
+        for measurement in measurements {
+            for (search, stages) in zip(["single", "photo"], measurement.stages) {
+                table.append(
+                    ["\(measurement.effort)", search]
+                        + times(stages).map { NumberText.fixed($0.microseconds, 1) }
+                )
+            }
+        }
+        return table
     }
 
     private func mateRecall(_ measurement: Measurement) -> Double {
@@ -125,6 +154,14 @@ struct IndexBenchReport {
                             ("visited_share", .number(measurement.visitedShare)),
                             ("reranked", .number(measurement.reranked)), ("recall", .number(measurement.recall)),
                             ("mate_recall", .number(mateRecall(measurement))),
+                            (
+                                "stages_us",
+                                .array(
+                                    measurement.stages.map { stages in
+                                        .object(times(stages).map { ($0.name, .number($0.microseconds)) })
+                                    }
+                                )
+                            ),
                             ("missed", .array(measurement.missed.map { .count($0) })),
                         ])
                     }

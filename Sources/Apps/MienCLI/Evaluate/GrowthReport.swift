@@ -153,6 +153,19 @@ struct GrowthReport {
                                     ("effort", .string("\(efforts[effort])")), ("search", .string(batch.rawValue)),
                                     ("factor_ms", .number(law.factor)), ("exponent", .number(law.exponent)),
                                     ("exponent_error", law.exponentError.map { .number($0) } ?? .null),
+                                    (
+                                        "sizes",
+                                        .array(
+                                            limits.map { limit in
+                                                let milliseconds = limit / .milliseconds(1)
+                                                let size = law.size(time: milliseconds)
+                                                return .object([
+                                                    ("within_ms", .number(milliseconds)),
+                                                    ("faces", size.map { .number($0.rounded()) } ?? .null),
+                                                ])
+                                            }
+                                        )
+                                    ),
                                 ])
                             }
                         }

@@ -64,11 +64,11 @@ struct LoadSequence {
             Face.Timestamp(millisecondsSince1970: Int64(Date().timeIntervalSince1970) * 1000)
         )
         let status = try await calling { () async throws(MienClientError) in try await clients[0].status() }
-        var findings = TruthFindings()
+        var earlier = TruthReport()
         var ramp: LoadReport.Ramp?
         var last: Measured?
         if let planner = options.ramp, let objective = options.objective {
-            (ramp, last) = try await self.ramp(subject, planner, objective, &findings)
+            (ramp, last) = try await self.ramp(subject, planner, objective, &earlier)
         }
         if command.processes == 1, let arrivals = try arrivals(ramp) {
             var plan = options.plan(
@@ -80,7 +80,7 @@ struct LoadSequence {
             command.part.apply(to: &plan)
             last = try await measure(subject, plan, withFaults: true)
         }
-        guard var report = try await report(last, subject, status, collection, startedAt, findings) else {
+        guard var report = try await report(last, subject, status, collection, startedAt, earlier) else {
             throw CommandFailure(.no, "the objective is not met at any rate")
         }
         report.fill = tally.map { LoadReport.Fill($0) }
@@ -99,7 +99,7 @@ struct LoadSequence {
         _ status: ClusterInfo,
         _ collection: CollectionInfo,
         _ startedAt: String,
-        _ findings: TruthFindings
+        _ earlier: TruthReport
     ) async throws(CommandFailure) -> LoadReport? {
         if command.processes > 1 {
             let schedule = faultSchedule
@@ -116,7 +116,16 @@ struct LoadSequence {
             return report
         }
         guard let measured else { return nil }
-        let truth = await verify(subject, measured, findings)
+        var truth: TruthReport
+        if let checked = measured.truth {
+            truth = checked
+            // They are among the earlier ones.
+            (truth.findings, truth.unchecked) = (TruthFindings(), [])
+        } else {
+            truth = await verify(subject, measured, untouchedCount: command.checkLimit)
+        }
+        truth.findings.add(earlier.findings)
+        truth.unchecked += earlier.unchecked
         var load = LoadReport.Load(
             plan: measured.plan,
             timeoutSeconds: options.deadline / .seconds(1),
@@ -144,6 +153,8 @@ struct LoadSequence {
         var faults = FaultPlayer.Outcome()
         /// Warm-up and measured time; less than planned when it was ended early.
         var seconds: Double
+        /// Of a step of a ramp, whose writes are undone before the next; nil for what is still to be checked.
+        var truth: TruthReport?
     }
 
     private func measure(
@@ -225,7 +236,7 @@ struct LoadSequence {
         _ subject: LoadSubject,
         _ start: RampPlanner,
         _ objective: LatencyObjective,
-        _ findings: inout TruthFindings
+        _ earlier: inout TruthReport
     ) async throws(CommandFailure) -> (LoadReport.Ramp, Measured?) {
         var planner = start
         var ramp = LoadReport.Ramp(objective)
@@ -238,15 +249,22 @@ struct LoadSequence {
                 warmUp: warmUp,
                 seed: command.gallery.seed &+ UInt64(ramp.steps.count)
             )
-            let measured = try await measure(subject, plan, withFaults: false)
+            var measured = try await measure(subject, plan, withFaults: false)
             let all = measured.recorder.figures.all
             let isMet = objective.isMet(by: all.times, errorShare: all.errorShare)
             planner.note(rate: rate, isMet: isMet)
             ramp.append(plan, rate: rate, all, objective: objective, isMet: isMet)
             if let step = ramp.steps.last { console.writeError(step.line(objective: objective) + "\n") }
-            findings.add(measured.recorder.glimpse(ofWindow: 0).findings)
+            if plan.mix.hasWrites {
+                let truth = await verify(subject, measured, untouchedCount: 0)
+                measured.truth = truth
+                earlier.findings.add(truth.findings)
+                earlier.unchecked += truth.unchecked
+                try await restore(subject, nil)
+            } else {
+                earlier.findings.add(measured.recorder.glimpse(ofWindow: 0).findings)
+            }
             if isMet { best = measured }
-            if plan.mix.hasWrites { try await restore(subject, nil) }
         }
         ramp.foundRatePerSecond = planner.found
         return (ramp, best)
@@ -257,14 +275,13 @@ struct LoadSequence {
     private func verify(
         _ subject: LoadSubject,
         _ measured: Measured,
-        _ earlier: TruthFindings
+        untouchedCount: Int
     ) async -> TruthReport {
         var limits = LoadVerification.Limits()
-        limits.untouchedCount = command.checkLimit
+        limits.untouchedCount = untouchedCount
         let verification = subject.verification(measured.plan, limits: limits)
         let console = console
         var truth = await verification.run(measured.recorder) { console.writeError("checking \($0)\n") }
-        truth.findings.add(earlier)
         truth.unchecked += measured.faults.problems + (nodes?.deaths() ?? [])
         return truth
     }

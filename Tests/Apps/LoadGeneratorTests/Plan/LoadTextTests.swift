@@ -46,6 +46,7 @@ import Testing
     @Test func objectivesAreReadAndHeldAgainstTimes() throws {
         let objective = try LatencyObjective("p99.9 <= 20ms, errors <= 1%")
         #expect(objective.description == "p99.9 <= 20 ms, errors <= 1 %")
+        #expect(try LatencyObjective(objective.description) == objective)
         var times = LatencyHistogram()
         for _ in 0..<10_000 { times.record(.milliseconds(5)) }
         #expect(objective.isMet(by: times, errorShare: 0.01))

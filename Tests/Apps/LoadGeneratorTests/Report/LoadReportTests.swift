@@ -42,6 +42,13 @@ import Testing
         #expect(sum.truth.checkedAnswerCount == 3400 && sum.truth.mateFoundCount == 1906)
         #expect(sum.faults.count == 1, "one fault that both saw")
         #expect(sum.series.windows[5].all.count == 200)
+        #expect(sum.ramp == nil, "rates that one part tried")
+        let objective = try LatencyObjective(#require(parts[0].objective))
+        #expect(sum.objective == objective.description + ", faults left out" && sum.objectiveIsMet != nil)
+        #expect(try LoadReport.merged([sum, parts[0]]).objective == sum.objective)
+        var other = parts[1]
+        other.objective = nil
+        #expect(try LoadReport.merged([parts[0], other]).objectiveIsMet == nil)
         var whole = parts[0].all.times
         whole.add(parts[1].all.times)
         #expect(sum.all.times == whole)
