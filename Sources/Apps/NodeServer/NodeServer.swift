@@ -37,25 +37,17 @@ package enum NodeServer {
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
         let coordinator = try await Coordinator.start(configuration, metrics: metrics, logger: logger, group: group)
-        let admin: AdminEndpoint?
-        do {
-            admin = try configuration.admin.map { listener in
-                try AdminEndpoint(
-                    listener,
-                    metrics: metrics,
-                    problems: { [coordinator.readinessProblem].compactMap(\.self) },
-                    protection: (configuration.tls, configuration.token),
-                    group: group,
-                    logger: logger
-                )
-            }
-        } catch {
-            await coordinator.shutdown()
-            throw error
-        }
         let readiness = Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
-        let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
-        try await serve([coordinator, announcement], admin: admin, logger: logger)
+        try await serve(
+            coordinator,
+            readiness: readiness,
+            admin: configuration.admin,
+            protection: (configuration.tls, configuration.token),
+            metrics: metrics,
+            logger: logger,
+            group: group,
+            whenReady: whenReady
+        )
     }
 
     /// Serves as a worker until SIGTERM or SIGINT.
@@ -75,25 +67,17 @@ package enum NodeServer {
             logger: logger,
             group: group
         )
-        let admin: AdminEndpoint?
-        do {
-            admin = try configuration.admin.map { listener in
-                try AdminEndpoint(
-                    listener,
-                    metrics: metrics,
-                    problems: { [worker.readinessProblem].compactMap(\.self) },
-                    protection: (configuration.tls, configuration.token),
-                    group: group,
-                    logger: logger
-                )
-            }
-        } catch {
-            await worker.shutdown()
-            throw error
-        }
         let readiness = Readiness(coordinator: nil, workers: ["\(worker.address)"], data: configuration.data)
-        let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
-        try await serve([worker, announcement], admin: admin, logger: logger)
+        try await serve(
+            worker,
+            readiness: readiness,
+            admin: configuration.admin,
+            protection: (configuration.tls, configuration.token),
+            metrics: metrics,
+            logger: logger,
+            group: group,
+            whenReady: whenReady
+        )
     }
 
     /// Serves as one coordinator and its workers, which speak over loopback TCP as separate processes would.
@@ -200,6 +184,37 @@ package enum NodeServer {
         }
     }
 
+    /// Serves as the one node of this process, which has started; shuts it down when its admin endpoint cannot be made.
+    private static func serve(
+        _ node: some StartedNode,
+        readiness: Readiness,
+        admin listener: AdminListener?,
+        protection: (tls: TLSFiles?, token: AccessToken?),
+        metrics: MetricRegistry,
+        logger: Logger,
+        group: any EventLoopGroup,
+        whenReady: @escaping @Sendable (Readiness) -> Void
+    ) async throws {
+        let admin: AdminEndpoint?
+        do {
+            admin = try listener.map { listener in
+                try AdminEndpoint(
+                    listener,
+                    metrics: metrics,
+                    problems: { [node.readinessProblem].compactMap(\.self) },
+                    protection: protection,
+                    group: group,
+                    logger: logger
+                )
+            }
+        } catch {
+            await node.shutdown()
+            throw error
+        }
+        let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
+        try await serve([node, announcement], admin: admin, logger: logger)
+    }
+
     /// The admin endpoint starts first and stops last, so that it tells of stopping as well.
     private static func serve(_ services: [any Service], admin: AdminEndpoint?, logger: Logger) async throws {
         try await ServiceGroup(
@@ -209,6 +224,16 @@ package enum NodeServer {
         ).run()
     }
 }
+
+/// A node that listens and does not serve yet.
+private protocol StartedNode: Service {
+    /// Why it is not ready, as a sentence; nil when nothing is missing.
+    var readinessProblem: String? { get }
+    func shutdown() async
+}
+
+extension Coordinator: StartedNode {}
+extension Worker: StartedNode {}
 
 extension NodeServer.Readiness {
     fileprivate func with(admin: String?) -> NodeServer.Readiness {
