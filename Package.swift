@@ -24,6 +24,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -165,6 +166,12 @@ let package = Package(
 
         // MARK: DataPlane
         .target(
+            name: "ShardReplication",
+            dependencies: ["ClusterModel"],
+            path: "Sources/DataPlane/ShardReplication",
+            swiftSettings: memorySafe
+        ),
+        .target(
             name: "QueryRouter",
             dependencies: [
                 "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
@@ -256,6 +263,26 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Apps/MienCLI",
+            swiftSettings: memorySafe
+        ),
+
+        // MARK: Testing
+        .target(
+            name: "ClusterSimulator",
+            dependencies: [
+                "ClusterModel", "ClusterState", "ShardReplication",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            path: "Sources/Testing/ClusterSimulator",
+            swiftSettings: memorySafe
+        ),
+        .executableTarget(
+            name: "mien-simulator",
+            dependencies: [
+                "ClusterSimulator", "ShardReplication", "Threads",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Testing/SimulatorCLI",
             swiftSettings: memorySafe
         ),
 
@@ -419,6 +446,18 @@ let package = Package(
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/DataPlane/QueryRouterTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ShardReplicationTests",
+            dependencies: ["ClusterModel", "ShardReplication"],
+            path: "Tests/DataPlane/ShardReplicationTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ClusterSimulatorTests",
+            dependencies: ["ClusterSimulator", "ShardReplication"],
+            path: "Tests/Testing/ClusterSimulatorTests",
             swiftSettings: strict
         ),
         .testTarget(

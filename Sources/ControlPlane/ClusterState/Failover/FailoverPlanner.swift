@@ -1,0 +1,43 @@
+package import ClusterModel
+
+/// Decides what a shard's replicas should be, from who is there: another primary, a new learner, or a learner less.
+///
+/// Each decision is one compare-and-swap of the group's record; who joins the in-sync set is the primary's affair.
+package enum FailoverPlanner {
+    /// - Parameters:
+    ///   - live: workers heard of within the silence limit.
+    ///   - gone: workers not heard of for so long that they are to be replaced.
+    ///   - candidates: live workers that may take a replica, best first.
+    ///   - replicationFactor: number of replicas that the group should have.
+    ///   - applied: sequence that a replica last reported; the one that is furthest takes over soonest.
+    /// - Returns: the record to put in place of `group`; nil when it is as it should be.
+    package static func plan(
+        _ group: ReplicaGroup,
+        live: Set<NodeID>,
+        gone: Set<NodeID>,
+        candidates: [NodeID],
+        replicationFactor: Int,
+        applied: (NodeID) -> UInt64 = { _ in 0 }
+    ) -> ReplicaGroup? {
+        if !live.contains(group.primary) {
+            let successors = group.inSync.filter { $0 != group.primary && live.contains($0) }
+            // The first of equals, so that the same view gives the same answer.
+            if let successor = successors.max(by: { (applied($0), $1) < (applied($1), $0) }),
+                let next = group.failingOver(to: successor)
+            {
+                return next
+            }
+        }
+        let present = group.members.filter { !gone.contains($0) }
+        if present.count < replicationFactor, let newcomer = candidates.first(where: { !group.members.contains($0) }) {
+            return group.adding(learner: newcomer)
+        }
+        guard group.members.count > replicationFactor else { return nil }
+        // Somebody was replaced. A learner leaves at once; a replica in sync becomes one first.
+        if let leaver = group.learners.first(where: gone.contains) { return group.removing(learner: leaver) }
+        guard group.inSync.filter({ !gone.contains($0) }).count >= replicationFactor else { return nil }
+        if let leaver = group.learners.last { return group.removing(learner: leaver) }
+        let leavers = group.inSync.filter { $0 != group.primary }
+        return (leavers.first(where: gone.contains) ?? leavers.last).flatMap(group.demoting)
+    }
+}

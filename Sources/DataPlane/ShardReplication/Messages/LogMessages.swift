@@ -1,0 +1,109 @@
+package import ClusterModel
+
+/// One write in the log of a shard. Two entries of one epoch and sequence are the same entry.
+package struct LogItem<Payload: Sendable>: Sendable {
+    package let sequence: UInt64
+    /// Epoch of the primary that ordered it.
+    package let epoch: Epoch
+    package let payload: Payload
+    /// Of the payload, as far as limits are concerned.
+    package let byteCount: Int
+
+    package init(sequence: UInt64, epoch: Epoch, payload: Payload, byteCount: Int) {
+        self.sequence = sequence
+        self.epoch = epoch
+        self.payload = payload
+        self.byteCount = byteCount
+    }
+}
+
+/// Where a log is: a sequence and the epoch of the entry there. Logs that share a position are equal up to it.
+package struct LogPosition: Hashable, Sendable {
+    package var sequence: UInt64
+    package var epoch: Epoch
+
+    package init(sequence: UInt64, epoch: Epoch) {
+        self.sequence = sequence
+        self.epoch = epoch
+    }
+
+    package static let start = LogPosition(sequence: 0, epoch: Epoch(0))
+}
+
+/// What the primary sends to the others: entries, or none to say that it is there and what is committed.
+package struct AppendRequest<Payload: Sendable>: Sendable {
+    package var epoch: Epoch
+    /// Version of the group that the primary acts by.
+    package var version: UInt64
+    /// The entry before the first one sent.
+    package var previous: LogPosition
+    package var entries: [LogItem<Payload>]
+    /// Everything up to here is committed.
+    package var committed: UInt64
+    /// Clock of the primary when it sent this; comes back with the reply.
+    package var sent: Duration
+    /// Lets the receiver answer reads, when it is in sync.
+    package var lease: Lease?
+
+    /// The primary was confirmed by all replicas in sync `confirmationAge` before it sent this, after the receiver's
+    /// clock had shown `echo`.
+    package struct Lease: Hashable, Sendable {
+        package var echo: Duration
+        package var confirmationAge: Duration
+
+        package init(echo: Duration, confirmationAge: Duration) {
+            self.echo = echo
+            self.confirmationAge = confirmationAge
+        }
+    }
+
+    package init(
+        epoch: Epoch,
+        version: UInt64,
+        previous: LogPosition,
+        entries: [LogItem<Payload>],
+        committed: UInt64,
+        sent: Duration,
+        lease: Lease?
+    ) {
+        self.epoch = epoch
+        self.version = version
+        self.previous = previous
+        self.entries = entries
+        self.committed = committed
+        self.sent = sent
+        self.lease = lease
+    }
+}
+
+/// What a replica answers once its disk has what was asked for.
+package struct AppendReply: Hashable, Sendable {
+    package enum Outcome: Hashable, Sendable {
+        /// The log agrees with the primary's up to `matched`, durably, and is applied up to `applied`.
+        case accepted(matched: UInt64, applied: UInt64)
+        /// The log does not hold the entry before the first one sent; it may from `last` on.
+        case mismatch(last: UInt64)
+        /// A later primary has been promised obedience.
+        case fenced(promised: Epoch)
+    }
+
+    /// Epoch of the request.
+    package var epoch: Epoch
+    package var outcome: Outcome
+    /// From the request.
+    package var sent: Duration
+    /// Clock of the replica when it replied; comes back with a lease.
+    package var replied: Duration
+
+    package init(epoch: Epoch, outcome: Outcome, sent: Duration, replied: Duration) {
+        self.epoch = epoch
+        self.outcome = outcome
+        self.sent = sent
+        self.replied = replied
+    }
+}
+
+package enum ReplicaMessage<Payload: Sendable>: Sendable {
+    case append(AppendRequest<Payload>)
+    case reply(AppendReply)
+}

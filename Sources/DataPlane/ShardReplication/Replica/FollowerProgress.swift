@@ -1,0 +1,26 @@
+/// What a primary knows of one other replica, all of it in the primary's epoch.
+struct FollowerProgress: Hashable, Sendable {
+    /// The replica's log agrees with the primary's up to here, durably.
+    var matched: UInt64 = 0
+    /// And is applied up to here.
+    var applied: UInt64 = 0
+    /// Where its log may agree, by its last mismatch.
+    var agreed: UInt64 = 0
+    /// The first entry that has not been sent.
+    var next: UInt64
+    /// As last told.
+    var toldCommitted: UInt64 = 0
+    var lastSent: Duration?
+    /// When the oldest request was sent that may still be answered.
+    var oldestUnanswered: Duration?
+    /// When it last answered; at first, when the primary began to wait for it.
+    var lastHeard: Duration
+    /// The primary's clock when it sent the last request that was answered.
+    var confirmed: Duration?
+    /// The replica's clock when it answered that.
+    var replied: Duration?
+    /// Entries for it are being read from disk.
+    var isLoading = false
+    /// The log no longer has what it needs.
+    var needsCopy = false
+}

@@ -1,0 +1,318 @@
+package import ClusterModel
+
+extension ReplicaStateMachine {
+    // MARK: Writes
+
+    /// Puts a write into the log; ``ReplicaAction/acknowledge(_:sequence:)`` or ``ReplicaAction/abandon(_:)`` follows.
+    ///
+    /// - Parameter isDeletion: the write takes faces away, so that no replica may show them once it is acknowledged.
+    /// - Throws: nothing of it was done.
+    package mutating func submit(
+        _ payload: Payload,
+        byteCount: Int,
+        as ticket: WriteTicket,
+        isDeletion: Bool,
+        now: Duration
+    ) throws(WriteRefusal) {
+        guard role == .primary, let group else { throw .notPrimary }
+        if let stall = stall(of: group, now: now) { throw stall }
+        let item = LogItem(
+            sequence: log.last.sequence + 1,
+            epoch: group.epoch,
+            payload: payload,
+            byteCount: byteCount
+        )
+        append(item)
+        window.append(item)
+        windowByteCount += byteCount
+        writes.append(WaitingWrite(ticket: ticket, sequence: item.sequence, isDeletion: isDeletion))
+        trimWindow()
+        transmit(now: now)
+    }
+
+    /// Why nothing can be committed at the moment; nil when nothing is known against it.
+    package func stall(of group: ReplicaGroup, now: Duration) -> WriteRefusal? {
+        let silent = required.filter { $0 != node && isSilent($0, now: now) }
+        guard group.inSync.count < group.minimumInSync || !silent.isEmpty && group.inSync.count <= group.minimumInSync
+        else { return nil }
+        return .tooFewInSync(inSync: group.inSync.count - silent.count, minimum: group.minimumInSync)
+    }
+
+    // MARK: Being primary
+
+    /// Begins to lead: the promise to itself is on disk.
+    mutating func activate(_ group: ReplicaGroup, now: Duration) {
+        role = .primary
+        window.removeAll()
+        // Whatever its predecessors acknowledged is applied here: this replica was in sync.
+        acknowledged = applied
+        progress = Dictionary(
+            uniqueKeysWithValues: group.members.filter { $0 != node }.map {
+                ($0, FollowerProgress(next: log.last.sequence + 1, lastHeard: now))
+            }
+        )
+        quarantine(now: now)
+    }
+
+    /// Another record of the group in the same epoch.
+    mutating func regroup(from old: ReplicaGroup, to new: ReplicaGroup, now: Duration) {
+        for member in new.members where member != node && progress[member] == nil {
+            progress[member] = FollowerProgress(next: log.last.sequence + 1, lastHeard: now)
+        }
+        for member in old.members where !new.members.contains(member) { progress[member] = nil }
+        if let growth,
+            new.isInSync(growth.learner) || !new.learners.contains(growth.learner)
+                || growth.proposedVersion.map({ $0 < new.version }) ?? false
+        {
+            self.growth = nil
+        }
+        lead(now: now)
+    }
+
+    /// Everything that may follow from a step on disk or from a reply.
+    mutating func lead(now: Duration) {
+        advance()
+        acknowledge(now: now)
+        transmit(now: now)
+    }
+
+    /// Replicas without which nothing is committed: those that are in sync by any record that may be in force.
+    var required: [NodeID] {
+        guard let group else { return [] }
+        var required = group.inSync
+        if let growth, bug != .growWithoutUnion, !required.contains(growth.learner) { required.append(growth.learner) }
+        if bug == .shrinkBeforeAnswer, case .remove(let silent)? = proposal?.made.change {
+            required.removeAll { $0 == silent }
+        }
+        return required
+    }
+
+    /// Commits what every required replica has on disk.
+    private mutating func advance() {
+        guard let group, group.inSync.count >= group.minimumInSync else { return }
+        var reached = durableLast
+        if bug != .acknowledgeAfterLocalWrite {
+            for member in required where member != node { reached = min(reached, progress[member]?.matched ?? 0) }
+        }
+        committed = max(committed, min(reached, log.last.sequence))
+    }
+
+    private mutating func acknowledge(now: Duration) {
+        var visible = applied
+        if bug == .acknowledgeBeforeApplied { visible = committed }
+        if bug != .acknowledgeAfterLocalWrite, bug != .acknowledgeBeforeApplied {
+            for member in required where member != node { visible = min(visible, progress[member]?.applied ?? 0) }
+        }
+        guard let first = writes.first, first.sequence <= visible else { return }
+        var held: [WaitingWrite] = []
+        for write in writes {
+            let isQuarantined = write.isDeletion && now < quarantineEnd && bug != .deleteWithoutQuarantine
+            if write.sequence > visible || isQuarantined {
+                held.append(write)
+            } else {
+                actions.append(.acknowledge(write.ticket, sequence: write.sequence))
+                acknowledged = max(acknowledged, write.sequence)
+            }
+        }
+        writes = held
+    }
+
+    // MARK: Replies
+
+    mutating func note(_ reply: AppendReply, from sender: NodeID, now: Duration) {
+        guard role == .primary, let group, var follower = progress[sender] else { return }
+        if case .fenced(let other) = reply.outcome {
+            if other > group.epoch { stepDown() }
+            return
+        }
+        guard reply.epoch == group.epoch || bug == .countOldReplies else { return }
+        follower.lastHeard = now
+        follower.oldestUnanswered = nil
+        let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
+        if isNewest { follower.confirmed = reply.sent }
+        if follower.replied.map({ reply.replied > $0 }) ?? true { follower.replied = reply.replied }
+        switch reply.outcome {
+        case .accepted(let matched, let applied):
+            follower.matched = max(follower.matched, min(matched, log.last.sequence))
+            follower.applied = max(follower.applied, applied)
+            follower.next = max(follower.next, follower.matched + 1)
+            follower.needsCopy = false
+        case .mismatch(let last):
+            // A late one tells of a log that has changed since.
+            guard isNewest else { break }
+            follower.needsCopy = false
+            follower.agreed = max(follower.matched, last)
+            follower.next = follower.agreed + 1
+        case .fenced: break
+        }
+        progress[sender] = follower
+        grow(with: sender, group, now: now)
+        lead(now: now)
+    }
+
+    /// A learner that has caught up counts from now on, and joins once it has applied what was acknowledged without it.
+    private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
+        guard group.learners.contains(learner), let follower = progress[learner] else { return }
+        if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
+            growth = Growth(learner: learner, watermark: max(acknowledged, applied))
+        }
+        guard var growth, growth.learner == learner,
+            follower.applied >= growth.watermark || bug == .growBeforeApplied
+        else { return }
+        if growth.proposedVersion == nil || growth.proposedVersion == group.version {
+            growth.proposedVersion = group.version
+            self.growth = growth
+            propose(.add(learner), now: now)
+        }
+    }
+
+    // MARK: Sending
+
+    /// Sends what the others lack, and word of the commit.
+    mutating func transmit(now: Duration) {
+        guard let group else { return }
+        for member in group.members where member != node { transmit(to: member, group, now: now) }
+    }
+
+    private mutating func transmit(to member: NodeID, _ group: ReplicaGroup, now: Duration) {
+        guard var follower = progress[member] else { return }
+        defer { progress[member] = follower }
+        if let oldest = follower.oldestUnanswered, now - oldest >= timings.resend {
+            follower.next = min(follower.next, follower.matched + 1)
+            follower.oldestUnanswered = nil
+            if follower.matched == 0 { follower.next = log.last.sequence + 1 }
+            send([], to: member, &follower, group, now: now)
+        }
+        let limit = max(follower.matched, follower.agreed) + Self.entriesOnTheirWay
+        while follower.next <= log.last.sequence, follower.next <= limit, !follower.isLoading, !follower.needsCopy {
+            guard let first = window.first?.sequence, first <= follower.next,
+                log.epoch(at: follower.next - 1) != nil
+            else {
+                follower.isLoading = true
+                actions.append(.load(first: follower.next, for: member))
+                break
+            }
+            var items: [LogItem<Payload>] = []
+            var byteCount = 0
+            for item in window[(window.startIndex + Int(follower.next - first))...] {
+                byteCount += item.byteCount
+                guard items.isEmpty || byteCount <= Self.requestByteLimit else { break }
+                items.append(item)
+            }
+            send(items, to: member, &follower, group, now: now)
+        }
+        let isDue = follower.lastSent.map { now - $0 >= timings.heartbeat } ?? true
+        if isDue || follower.toldCommitted < min(committed, follower.matched) {
+            send([], to: member, &follower, group, now: now)
+        }
+    }
+
+    /// Entries from disk, asked for by ``ReplicaAction/load(first:for:)``.
+    ///
+    /// - Parameters:
+    ///   - items: contiguous; empty when the log no longer has them, so that the replica needs a copy.
+    ///   - previous: the position before the first of them.
+    package mutating func loaded(
+        _ items: [LogItem<Payload>],
+        previous: LogPosition,
+        for member: NodeID,
+        now: Duration
+    ) {
+        guard role == .primary, let group, var follower = progress[member] else { return }
+        follower.isLoading = false
+        if items.isEmpty {
+            follower.needsCopy = true
+            actions.append(.copy(to: member))
+        } else if previous.sequence + 1 == follower.next {
+            send(items, behind: previous, to: member, &follower, group, now: now)
+        }
+        progress[member] = follower
+    }
+
+    private mutating func send(
+        _ items: [LogItem<Payload>],
+        to member: NodeID,
+        _ follower: inout FollowerProgress,
+        _ group: ReplicaGroup,
+        now: Duration
+    ) {
+        // Without entries any position will do that both may know: the one before the next entry, if it is known here.
+        let sequence = max(follower.next - 1, items.isEmpty ? applied : 0)
+        guard let epoch = log.epoch(at: sequence) else { return }
+        let position = LogPosition(sequence: sequence, epoch: epoch)
+        send(items, behind: position, to: member, &follower, group, now: now)
+    }
+
+    private mutating func send(
+        _ items: [LogItem<Payload>],
+        behind previous: LogPosition,
+        to member: NodeID,
+        _ follower: inout FollowerProgress,
+        _ group: ReplicaGroup,
+        now: Duration
+    ) {
+        var lease: AppendRequest<Payload>.Lease?
+        if group.isInSync(member), let echo = follower.replied, let age = confirmationAge(now: now, except: member) {
+            lease = AppendRequest.Lease(echo: echo, confirmationAge: age)
+        }
+        let request = AppendRequest(
+            epoch: group.epoch,
+            version: group.version,
+            previous: previous,
+            entries: items,
+            committed: committed,
+            sent: now,
+            lease: lease
+        )
+        actions.append(.send(.append(request), to: member))
+        if !items.isEmpty { follower.next = max(follower.next, previous.sequence + UInt64(items.count) + 1) }
+        follower.lastSent = now
+        follower.oldestUnanswered = follower.oldestUnanswered ?? now
+        follower.toldCommitted = min(committed, max(follower.toldCommitted, previous.sequence + UInt64(items.count)))
+    }
+
+    /// Entries behind this one are still wanted by a replica that is catching up; nil when no such replica is known.
+    package var wantedFrom: UInt64? {
+        role == .primary ? progress.values.lazy.map(\.matched).filter { $0 > 0 }.min() : nil
+    }
+
+    private mutating func trimWindow() {
+        let reached = progress.values.lazy.map(\.matched).min() ?? log.last.sequence
+        while let first = window.first, first.sequence <= reached || windowByteCount > Self.windowByteLimit {
+            window.removeFirst()
+            windowByteCount -= first.byteCount
+        }
+    }
+
+    // MARK: Watching
+
+    /// Proposes to go on without those that are silent.
+    mutating func watch(_ group: ReplicaGroup, now: Duration) {
+        for member in required where member != node && isSilent(member, now: now) {
+            if !group.isInSync(member) {
+                // A learner that was about to join. Unless it was proposed, forgetting it is enough.
+                guard growth?.proposedVersion != nil else {
+                    growth = nil
+                    continue
+                }
+                return propose(.remove(member), now: now)
+            }
+            if group.inSync.count > group.minimumInSync { return propose(.remove(member), now: now) }
+        }
+        if let growth, growth.proposedVersion == group.version { propose(.add(growth.learner), now: now) }
+    }
+
+    func isSilent(_ member: NodeID, now: Duration) -> Bool {
+        progress[member].map { now - $0.lastHeard >= timings.silence } ?? true
+    }
+
+    /// Time since all required replicas, but one, had last obeyed this primary; nil when one of them never has.
+    func confirmationAge(now: Duration, except: NodeID?) -> Duration? {
+        var age = Duration.zero
+        for member in required where member != node && member != except {
+            guard let confirmed = progress[member]?.confirmed else { return nil }
+            age = max(age, now - confirmed)
+        }
+        return age
+    }
+}

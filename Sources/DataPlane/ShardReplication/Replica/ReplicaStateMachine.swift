@@ -1,0 +1,272 @@
+package import ClusterModel
+
+/// One replica of a shard: takes part in a log that the primary orders, and applies what is committed.
+///
+/// Primary–secondary with epochs fenced by the metadata store. The primary appends a write to its log and sends it to
+/// the others; an entry is committed once every replica in sync has it on disk, and acknowledged once every one of them
+/// has applied it: so each may answer searches, and each may be the next primary. Entries that are not committed are in
+/// logs only, and a later primary cuts them off.
+///
+/// Knows no clock, socket or disk: its driver hands it events, with the time, carries its actions out
+/// (``takeActions()``), and has one ``LogStep`` at a time made durable (``nextStep()``, ``stored(now:)``). Times are
+/// durations since any fixed moment of the replica's own monotonic clock.
+/// - SeeAlso: Lin et al., "PacificA" (2008). `docs/replication.md` has the rules and why they hold.
+package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
+    package enum Role: Hashable, Sendable {
+        /// Obeys the primary of the promised epoch. Can move to: `activating`.
+        case follower
+        /// Named primary; the promise to itself is not on disk yet. Can move to: `primary`, `follower`.
+        case activating
+        /// Orders writes. Can move to: `follower`, `activating`.
+        case primary
+    }
+
+    package let node: NodeID
+    package let timings: ReplicationTimings
+    package let bug: PlantedBug?
+    /// As last heard.
+    package internal(set) var group: ReplicaGroup?
+    package internal(set) var role = Role.follower
+
+    // The log.
+    var log: LogTail
+    /// Last entry on disk.
+    package internal(set) var durableLast: UInt64
+    /// As on disk, and as it will be after what is pending.
+    package internal(set) var promised: Epoch
+    var promisedSoon: Epoch
+    /// Everything up to here is committed.
+    package internal(set) var committed: UInt64
+    var pending = LogStep<Payload>(applyThrough: 0)
+    var inFlight: LogStep<Payload>?
+    /// Replies that wait for the pending step, and for the one in flight.
+    var waitingReplies: [WaitingReply] = []
+    var inFlightReplies: [WaitingReply] = []
+
+    // As primary.
+    var progress: [NodeID: FollowerProgress] = [:]
+    /// The last entries, for sending: contiguous, up to the end of the log.
+    var window: ArraySlice<LogItem<Payload>> = []
+    var windowByteCount = 0
+    var writes: [WaitingWrite] = []
+    /// The highest sequence acknowledged in this epoch, or applied when it began.
+    var acknowledged: UInt64 = 0
+    /// A learner that counts although the metadata store does not say so yet.
+    var growth: Growth?
+    var proposal: (made: GroupProposal, at: Duration)?
+    /// Deletions are not acknowledged before: until then a replica that left the in-sync set may answer reads.
+    var quarantineEnd: Duration = .zero
+
+    // Reads.
+    /// When the metadata store last confirmed the group of this version.
+    var confirmation: (version: UInt64, at: Duration)?
+    var leaseEnd: Duration?
+
+    var actions: [ReplicaAction<Payload>] = []
+
+    /// A reply that goes out once the disk has what it is about.
+    struct WaitingReply: Sendable {
+        var to: NodeID
+        var epoch: Epoch
+        var outcome: Outcome
+        var sent: Duration
+
+        enum Outcome: Sendable {
+            case accepted(matched: UInt64)
+            case mismatch(last: UInt64)
+        }
+    }
+
+    struct WaitingWrite: Sendable {
+        var ticket: WriteTicket
+        var sequence: UInt64
+        var isDeletion: Bool
+    }
+
+    struct Growth: Sendable {
+        var learner: NodeID
+        /// It joins when it has applied this much.
+        var watermark: UInt64
+        /// Version of the group that it was proposed to; nil before.
+        var proposedVersion: UInt64?
+    }
+
+    /// Bytes of entries in one request, unless one entry alone has more.
+    package static var requestByteLimit: Int { 4 << 20 }
+    /// Entries on their way to one replica.
+    static var entriesOnTheirWay: UInt64 { 256 }
+    /// Bytes of entries kept for sending; what lies before is read from disk.
+    static var windowByteLimit: Int { 32 << 20 }
+    /// A learner that lacks fewer entries may join.
+    static var growthLag: UInt64 { 16 }
+
+    /// - Parameters:
+    ///   - log: what the disk holds.
+    ///   - bug: for tests of the simulator only.
+    package init(node: NodeID, log: DurableLog, timings: ReplicationTimings, bug: PlantedBug? = nil) {
+        self.node = node
+        self.timings = timings
+        self.bug = bug
+        self.log = LogTail(log)
+        durableLast = log.last.sequence
+        promised = log.promised
+        promisedSoon = log.promised
+        committed = log.applied.sequence
+    }
+
+    /// Sequence of the last entry applied durably.
+    package var applied: UInt64 { log.base.sequence }
+    package var last: LogPosition { log.last }
+
+    /// What its driver has to do now, in order.
+    package mutating func takeActions() -> [ReplicaAction<Payload>] {
+        defer { actions.removeAll(keepingCapacity: true) }
+        return actions
+    }
+
+    // MARK: Disk
+
+    /// What to make durable next; nil while there is nothing, or while a step is under way.
+    package mutating func nextStep() -> LogStep<Payload>? {
+        guard inFlight == nil else { return nil }
+        let applicable = min(bug == .applyBeforeCommit ? log.last.sequence : committed, log.last.sequence)
+        guard !pending.isEmpty || applicable > applied else { return nil }
+        var step = pending
+        step.applyThrough = applicable
+        if bug == .promiseNotPersisted { step.promise = nil }
+        pending = LogStep(applyThrough: 0)
+        inFlight = step
+        inFlightReplies = waitingReplies
+        waitingReplies.removeAll()
+        return step
+    }
+
+    /// The step that ``nextStep()`` gave is on disk.
+    ///
+    /// A step that failed ends the machine: call ``stop()``, open the disk anew, and begin from what is there.
+    package mutating func stored(now: Duration) {
+        guard let step = inFlight else { preconditionFailure("no step was under way") }
+        inFlight = nil
+        if let cut = step.truncateAfter { durableLast = min(durableLast, cut) }
+        durableLast += UInt64(step.append.count)
+        promised = bug == .promiseNotPersisted ? promisedSoon : max(promised, step.promise ?? promised)
+        // What was cut off meanwhile is not applied: a cut never reaches what is committed.
+        log.applied(through: step.applyThrough)
+        for reply in inFlightReplies { send(reply, now: now) }
+        inFlightReplies.removeAll()
+        if role == .activating, let group, promised >= group.epoch { activate(group, now: now) }
+        if role == .primary { lead(now: now) }
+    }
+
+    /// Ends what is under way: writes that were not acknowledged may or may not come to be.
+    package mutating func stop() {
+        role = .follower
+        abandonWrites()
+        leaseEnd = nil
+    }
+
+    // MARK: Groups
+
+    /// The metadata store's record of the group, as of `now` at the latest.
+    package mutating func configured(_ new: ReplicaGroup, now: Duration) {
+        if let group, new.version <= group.version { return }
+        let old = group
+        group = new
+        if proposal.map({ $0.made.version < new.version }) ?? false { proposal = nil }
+        if let old, !Set(old.inSync).subtracting(new.inSync).isEmpty { quarantine(now: now) }
+        guard new.primary == node else {
+            if new.epoch > promisedSoon { promise(new.epoch) }
+            if role != .follower { stepDown() }
+            return
+        }
+        if role != .follower, let old, old.epoch == new.epoch {
+            if role == .primary { regroup(from: old, to: new, now: now) }
+            return
+        }
+        stepDown()
+        seekPrimacy(new, now: now)
+    }
+
+    /// The metadata store has confirmed, in answer to a question of `asked`, that the group is of this version.
+    package mutating func confirmed(version: UInt64, asked: Duration) {
+        if let confirmation, confirmation.version == version, confirmation.at >= asked { return }
+        confirmation = (version, asked)
+    }
+
+    /// Becomes the primary of an epoch that it has not promised to anyone, or asks for a new one.
+    private mutating func seekPrimacy(_ group: ReplicaGroup, now: Duration) {
+        if group.epoch > promisedSoon {
+            promise(group.epoch)
+            role = .activating
+        } else if bug == .resumeSameEpoch, group.epoch == promisedSoon {
+            role = .activating
+            activate(group, now: now)
+            lead(now: now)
+        } else if bug != .noTakeOverRetry || proposal == nil {
+            propose(.takeOver(node), now: now)
+        }
+    }
+
+    mutating func propose(_ change: GroupProposal.Change, now: Duration) {
+        guard let group else { return }
+        if let proposal, proposal.made.version == group.version {
+            guard bug != .noTakeOverRetry, now - proposal.at >= timings.proposal else { return }
+        }
+        let made = GroupProposal(version: group.version, epoch: group.epoch, change: change)
+        proposal = (made, now)
+        actions.append(.propose(made))
+    }
+
+    mutating func promise(_ epoch: Epoch) {
+        promisedSoon = max(promisedSoon, epoch)
+        pending.promise = max(pending.promise ?? epoch, epoch)
+    }
+
+    mutating func quarantine(now: Duration) {
+        let length = timings.staleness * (1 + 2 * timings.clockError)
+        quarantineEnd = max(quarantineEnd, now + length)
+    }
+
+    /// Ends being or becoming the primary.
+    mutating func stepDown() {
+        role = .follower
+        progress.removeAll()
+        window.removeAll()
+        windowByteCount = 0
+        growth = nil
+        abandonWrites()
+    }
+
+    private mutating func abandonWrites() {
+        for write in writes { actions.append(.abandon(write.ticket)) }
+        writes.removeAll()
+    }
+
+    // MARK: Time
+
+    /// Time has passed; call it a few times per heartbeat.
+    package mutating func tick(now: Duration) {
+        guard let group else { return }
+        switch role {
+        case .primary:
+            watch(group, now: now)
+            lead(now: now)
+        case .activating: break
+        case .follower: if group.primary == node { seekPrimacy(group, now: now) }
+        }
+    }
+
+    // MARK: Reads
+
+    /// Whether reads may be answered: all that was acknowledged more than ``ReplicationTimings/staleness`` ago is
+    /// applied here, and every deletion that was acknowledged at all.
+    package func mayServeReads(now: Duration) -> Bool {
+        guard let group, group.isInSync(node) else { return false }
+        if bug == .readWithoutLease { return true }
+        if let confirmation, confirmation.version == group.version, now - confirmation.at < timings.staleness {
+            return true
+        }
+        if role == .primary { return confirmationAge(now: now, except: nil).map { $0 < timings.staleness } ?? false }
+        return leaseEnd.map { now < $0 } ?? false
+    }
+}

@@ -1,0 +1,131 @@
+/// The replicas of one shard as the metadata store has them; changed by compare-and-swap on ``version`` only.
+///
+/// - SeeAlso: Lin et al., "PacificA: replication in log-based distributed storage systems" (2008); the in-sync set is
+///   that of Kafka (KIP-966).
+package struct ReplicaGroup: Hashable, Sendable {
+    /// Raised with every change of the primary; fences the replicas' messages.
+    package var epoch: Epoch
+    /// Raised with every change of the record.
+    package var version: UInt64
+    /// The replica that orders writes; one of ``inSync``.
+    package var primary: NodeID
+    /// Replicas that have every acknowledged write: a write is acknowledged when all of them have applied it, so each
+    /// may answer searches and may become the primary. Ascending.
+    package private(set) var inSync: [NodeID]
+    /// Replicas that follow the log and count for nothing until they have caught up. Ascending.
+    package private(set) var learners: [NodeID]
+    /// Least number of replicas in sync: below it nothing is written.
+    package var minimumInSync: Int
+
+    package init(
+        epoch: Epoch,
+        version: UInt64,
+        primary: NodeID,
+        inSync: [NodeID],
+        learners: [NodeID] = [],
+        minimumInSync: Int
+    ) {
+        precondition(inSync.contains(primary), "the primary is in sync")
+        precondition(minimumInSync >= 1, "a write needs a replica")
+        self.epoch = epoch
+        self.version = version
+        self.primary = primary
+        self.inSync = inSync.sorted()
+        self.learners = learners.sorted()
+        self.minimumInSync = minimumInSync
+    }
+
+    package var members: [NodeID] { (inSync + learners).sorted() }
+
+    package func isInSync(_ node: NodeID) -> Bool { inSync.contains(node) }
+
+    /// The group after a change that a primary asked for; nil when the change is of an older version or breaks the
+    /// group's rules.
+    package func applying(_ proposal: GroupProposal) -> ReplicaGroup? {
+        guard proposal.version == version else { return nil }
+        var next = self
+        switch proposal.change {
+        case .takeOver(let node):
+            guard isInSync(node) else { return nil }
+            next.primary = node
+            next.epoch = Epoch(epoch.number + 1)
+        case .remove(let node):
+            guard node != primary, proposal.epoch == epoch else { return nil }
+            if isInSync(node) { return demoting(node) }
+        case .add(let node):
+            guard proposal.epoch == epoch, learners.contains(node) else { return nil }
+            next.learners.removeAll { $0 == node }
+            next.inSync = (inSync + [node]).sorted()
+        }
+        next.version += 1
+        return next
+    }
+
+    /// The group with another primary, because this one is gone: it leaves the in-sync set if enough remain without it.
+    ///
+    /// - Returns: nil unless `successor` is another member that is in sync.
+    package func failingOver(to successor: NodeID) -> ReplicaGroup? {
+        guard successor != primary, isInSync(successor) else { return nil }
+        var next = self
+        next.epoch = Epoch(epoch.number + 1)
+        next.version += 1
+        if inSync.count > minimumInSync {
+            next.inSync.removeAll { $0 == primary }
+            next.learners = (learners + [primary]).sorted()
+        }
+        next.primary = successor
+        return next
+    }
+
+    /// The group with one more replica, which begins with nothing.
+    package func adding(learner: NodeID) -> ReplicaGroup {
+        precondition(!members.contains(learner), "a worker holds one replica of a shard")
+        var next = self
+        next.version += 1
+        next.learners = (learners + [learner]).sorted()
+        return next
+    }
+
+    /// The group with a replica counting for nothing that was in sync; nil when too few would remain.
+    package func demoting(_ node: NodeID) -> ReplicaGroup? {
+        guard node != primary, isInSync(node), inSync.count > minimumInSync else { return nil }
+        var next = self
+        next.version += 1
+        next.inSync.removeAll { $0 == node }
+        next.learners = (learners + [node]).sorted()
+        return next
+    }
+
+    /// The group without a replica that counts for nothing.
+    package func removing(learner: NodeID) -> ReplicaGroup {
+        precondition(learners.contains(learner), "only learners may leave at once")
+        var next = self
+        next.version += 1
+        next.learners.removeAll { $0 == learner }
+        return next
+    }
+}
+
+/// A change of its group that a replica asks the metadata store for.
+package struct GroupProposal: Hashable, Sendable {
+    package enum Change: Hashable, Sendable {
+        /// The node becomes the primary of the next epoch.
+        case takeOver(NodeID)
+        /// The node leaves the in-sync set, if it is there; it stays a learner. Raises the version in either case.
+        case remove(NodeID)
+        /// The learner has caught up and joins the in-sync set.
+        case add(NodeID)
+    }
+
+    /// The version that the change is made to.
+    package var version: UInt64
+    /// The epoch of the asking primary.
+    package var epoch: Epoch
+    package var change: Change
+
+    package init(version: UInt64, epoch: Epoch, change: Change) {
+        self.version = version
+        self.epoch = epoch
+        self.change = change
+    }
+}

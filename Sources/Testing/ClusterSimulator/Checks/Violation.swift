@@ -1,0 +1,34 @@
+/// A promise that a run broke.
+package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Promise: String, CaseIterable, Sendable {
+        /// Two replicas applied different entries at one sequence.
+        case oneLog
+        /// A write that was acknowledged is not there.
+        case durability
+        /// A write that was refused is there.
+        case rejection
+        /// A read missed what it had to show.
+        case freshness
+        /// A read showed what had been deleted before it began.
+        case deletion
+        /// A read with a token missed its write.
+        case readYourWrites
+        /// A replica's faces are not those that its log makes.
+        case equality
+        /// Two primaries acknowledged writes in one epoch.
+        case onePrimary
+        /// A replica forgot a promise or went back in its log.
+        case memory
+        /// The in-sync set was smaller than its minimum.
+        case minimum
+        /// The healed cluster did not become whole.
+        case liveness
+    }
+
+    package let promise: Promise
+    /// Simulated time.
+    package let time: Duration
+    package let details: String
+
+    package var description: String { "\(promise.rawValue) at \(time): \(details)" }
+}

@@ -1,0 +1,95 @@
+import ClusterModel
+import ShardReplication
+
+/// What a client asks for in a simulated run: one write of one face.
+package struct SimulatedWrite: Hashable, Sendable {
+    /// Idempotency key.
+    var key: UInt64
+    var face: Int
+    /// What the face is to be; nil deletes it.
+    var value: UInt64?
+}
+
+/// What a replica has on disk: the log, and the faces as of the entry applied last. A step changes all of it at once.
+struct SimulatedDisk: Sendable {
+    /// The part that a copy brings.
+    struct Image: Hashable, Sendable {
+        var applied = LogPosition.start
+        var faces: [Int: UInt64] = [:]
+        /// Idempotency keys of what was applied → sequence.
+        var receipts: [UInt64: UInt64] = [:]
+    }
+
+    var promised = Epoch(0)
+    var image = Image()
+    /// Position before the first entry kept.
+    private(set) var logStart = LogPosition.start
+    private(set) var entries: [LogItem<SimulatedWrite>] = []
+
+    var last: LogPosition {
+        entries.last.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? logStart
+    }
+
+    var log: DurableLog {
+        DurableLog(
+            promised: promised,
+            last: last,
+            applied: image.applied,
+            unapplied: entries.filter { $0.sequence > image.applied.sequence }
+                .map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) }
+        )
+    }
+
+    func entry(_ sequence: UInt64) -> LogItem<SimulatedWrite>? {
+        guard sequence > logStart.sequence, sequence <= last.sequence else { return nil }
+        return entries[Int(sequence - logStart.sequence) - 1]
+    }
+
+    func position(_ sequence: UInt64) -> LogPosition? {
+        if sequence == logStart.sequence { return logStart }
+        return entry(sequence).map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) }
+    }
+
+    /// Entries from `first` on, a few; empty when they are gone.
+    func entries(from first: UInt64) -> [LogItem<SimulatedWrite>] {
+        guard first > logStart.sequence, first <= last.sequence else { return [] }
+        return Array(entries[Int(first - logStart.sequence - 1)...].prefix(32))
+    }
+
+    /// Makes a step durable.
+    ///
+    /// - Parameters:
+    ///   - applied: called for every entry that is applied.
+    mutating func commit(
+        _ step: LogStep<SimulatedWrite>,
+        fault: WorldFault?,
+        applied: (LogItem<SimulatedWrite>) -> Void
+    ) {
+        promised = max(promised, step.promise ?? promised)
+        if let cut = step.truncateAfter { entries.removeAll { $0.sequence > cut } }
+        entries += step.append
+        while image.applied.sequence < step.applyThrough, let item = entry(image.applied.sequence + 1) {
+            image.applied = LogPosition(sequence: item.sequence, epoch: item.epoch)
+            applied(item)
+            // A write that was done before changes nothing.
+            guard image.receipts[item.payload.key] == nil || fault == .noDeduplication else { continue }
+            image.receipts[item.payload.key] = item.sequence
+            image.faces[item.payload.face] = item.payload.value
+        }
+    }
+
+    /// Forgets the applied entries but the last few.
+    mutating func trim(keeping count: Int) {
+        let excess = Int(image.applied.sequence - logStart.sequence) - count
+        guard excess > 0, let start = position(logStart.sequence + UInt64(excess)) else { return }
+        entries.removeFirst(excess)
+        logStart = start
+    }
+
+    /// Takes the place of everything, but never of a promise.
+    mutating func install(_ image: Image) {
+        self.image = image
+        logStart = image.applied
+        entries.removeAll()
+    }
+}

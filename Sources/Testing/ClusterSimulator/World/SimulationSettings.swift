@@ -1,0 +1,60 @@
+package import ShardReplication
+
+/// What one run is like; drawn from its seed.
+package struct SimulationSettings: Sendable {
+    package var workerCount = 4
+    package var replicationFactor = 2
+    package var minimumInSync = 2
+    package var clientCount = 3
+    /// Time with faults; after it everything is healed.
+    package var faultTime = Duration.seconds(20)
+    /// Time after which a healed cluster must write again, with all replicas equal.
+    package var healTime = Duration.seconds(30)
+    package var timings = ReplicationTimings()
+    /// Shares of messages.
+    package var lossRate = 0.0
+    package var repeatRate = 0.0
+    package var slowRate = 0.0
+    /// Means of the times between faults; nil for never.
+    package var crashInterval: Duration?
+    package var cutInterval: Duration?
+    package var pauseInterval: Duration?
+    package var wipeInterval: Duration?
+    package var handoverInterval: Duration?
+    /// Most that a worker's clock gains or loses, as a share of time.
+    package var clockError = 0.0
+    package var slowDiskRate = 0.0
+    /// Applied entries that a log keeps.
+    package var logLength = 64
+    package var bug: PlantedBug?
+    package var fault: WorldFault?
+
+    /// Which faults a run has, and how strong they are, differs from seed to seed.
+    init(seed: UInt64) {
+        var random = SimulatorRandom(seed: seed ^ 0x5e77_1265)
+        workerCount = 3 + random.below(3)
+        replicationFactor = 2 + random.below(2)
+        minimumInSync = 1 + random.below(2)
+        func sometimes(_ share: Double, _ random: inout SimulatorRandom, _ most: Double) -> Double {
+            random.chance(share) ? random.unit() * most : 0
+        }
+        lossRate = sometimes(0.5, &random, 0.06)
+        repeatRate = sometimes(0.5, &random, 0.06)
+        slowRate = sometimes(0.5, &random, 0.1)
+        func interval(_ share: Double, _ random: inout SimulatorRandom) -> Duration? {
+            random.chance(share) ? .milliseconds(800 + random.below(5000)) : nil
+        }
+        crashInterval = interval(0.6, &random)
+        cutInterval = interval(0.6, &random)
+        pauseInterval = interval(0.4, &random)
+        wipeInterval = interval(0.3, &random).map { $0 * 2 }
+        handoverInterval = interval(0.3, &random)
+        clockError = sometimes(0.5, &random, 0.009)
+        slowDiskRate = sometimes(0.4, &random, 0.2)
+        logLength = random.chance(0.5) ? 64 : 4
+        if random.chance(0.3) {
+            timings.heartbeat = .milliseconds(50 + random.below(300))
+            timings.resend = .milliseconds(100 + random.below(600))
+        }
+    }
+}

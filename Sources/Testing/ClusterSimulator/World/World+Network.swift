@@ -1,0 +1,105 @@
+import ClusterModel
+
+extension World {
+    static func name(ofController index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }
+
+    /// Sends something over a link: late, twice, or not at all.
+    mutating func transmit(_ event: Event, from: NodeID, to: NodeID, after least: Duration = .zero) {
+        guard !cutLinks.contains(Link(from: from, to: to)) else { return }
+        let isFaulty = isFaulty
+        if isFaulty, random.chance(settings.lossRate) { return }
+        plan(event, after: least + delay())
+        if isFaulty, random.chance(settings.repeatRate) { plan(event, after: least + delay()) }
+    }
+
+    mutating func delay() -> Duration {
+        if isFaulty, random.chance(settings.slowRate) {
+            return random.duration(.milliseconds(1), .milliseconds(random.chance(0.1) ? 3000 : 90))
+        }
+        return random.duration(.microseconds(100), .milliseconds(1))
+    }
+
+    // MARK: Faults
+
+    mutating func cut() {
+        guard isFaulty else { return }
+        planFault(.cut, settings.cutInterval)
+        counts.cuts += 1
+        let length = random.duration(.milliseconds(50), .milliseconds(random.chance(0.3) ? 6000 : 1500))
+        let ends = workers.map(\.name) + controllers.indices.map(Self.name(ofController:))
+        guard let one = random.pick(ends) else { return }
+        let isOneWay = random.chance(0.3)
+        let (ones, others): ([NodeID], [NodeID])
+        switch random.below(10) {
+        // All are on one side or the other.
+        case 0..<3:
+            let sides = ends.map { (end: $0, isHere: $0 == one || random.chance(0.5)) }
+            (ones, others) = (sides.filter(\.isHere).map(\.end), sides.filter { !$0.isHere }.map(\.end))
+        case 3..<6: (ones, others) = ([one], ends.filter { $0 != one })
+        default: (ones, others) = ([one], [random.pick(ends.filter { $0 != one }) ?? one])
+        }
+        note("\(ones.map(\.low)) are cut off from \(others.map(\.low))\(isOneWay ? " one way" : "") for \(length)")
+        for one in ones {
+            for other in others {
+                cutOff(Link(from: one, to: other), for: length)
+                if !isOneWay { cutOff(Link(from: other, to: one), for: length) }
+            }
+        }
+    }
+
+    private mutating func cutOff(_ link: Link, for length: Duration) {
+        cutLinks.insert(link)
+        plan(.uncut(link), after: length)
+    }
+
+    mutating func crash() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.crash, settings.crashInterval)
+        // Now and then all at once.
+        let isAll = random.chance(0.1)
+        for index in workers.indices where workers[index].isUp && (isAll || random.chance(1 / Double(workers.count))) {
+            guard !lostWorkers.contains(workers[index].name) else { continue }
+            counts.crashes += 1
+            try kill(index)
+            plan(.restart(workers[index].name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
+        }
+    }
+
+    mutating func pause() {
+        guard isFaulty else { return }
+        planFault(.pause, settings.pauseInterval)
+        counts.pauses += 1
+        let index = random.below(workers.count)
+        let length = random.duration(.milliseconds(100), .milliseconds(5000))
+        workers[index].pauseEnd = now + length
+        let name = workers[index].name.low
+        note("\(name) is paused for \(length)")
+    }
+
+    /// A worker's disk is lost; another worker, with an empty one, takes its place. Never more than the promises bear.
+    mutating func wipe() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.wipe, settings.wipeInterval)
+        lostWorkers.formIntersection(group.members)
+        let index = random.below(workers.count)
+        let name = workers[index].name
+        guard !lostWorkers.contains(name) else { return }
+        // A learner may be in sync by a change that is on its way.
+        if group.members.contains(name) {
+            guard lostWorkers.count + 1 < group.minimumInSync else { return }
+        }
+        counts.wipes += 1
+        note("\(name.low) loses its disk")
+        if workers[index].isUp { try kill(index) }
+        if settings.fault == .amnesia {
+            workers[index].disk = SimulatedDisk()
+            plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(500)))
+            return
+        }
+        lostWorkers.insert(name)
+        workers.remove(at: index)
+        let newcomer = NodeID(high: 0, low: nextWorker)
+        nextWorker += 1
+        addWorker(newcomer)
+    }
+}

@@ -1,0 +1,173 @@
+import ArgumentParser
+import ClusterSimulator
+import ShardReplication
+import Synchronization
+import Threads
+
+/// Runs the replication of shards under simulated faults, seed after seed.
+@main
+struct SimulatorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mien-simulator",
+        abstract: "Run shard replication under simulated faults, seed after seed.",
+        discussion: """
+            Each seed is one cluster with one shard: workers, disks, clocks, a network, controllers and clients. The \
+            same seed gives the same run. The command ends with status 1 when a promise was broken, and prints the \
+            shrunk run.
+            """,
+        subcommands: [Run.self, Planted.self, Replay.self],
+        defaultSubcommand: Run.self
+    )
+}
+
+/// Seeds given on the command line.
+struct SeedOptions: ParsableArguments {
+    @Option(help: "First seed.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Number of seeds.")
+    var seeds: UInt64 = 1000
+
+    @Option(help: "Threads that run seeds.")
+    var threads = 2
+
+    mutating func validate() throws {
+        guard seeds > 0, threads > 0, threads <= 256 else {
+            throw ValidationError("seeds and threads must be positive")
+        }
+    }
+}
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run seeds and report what they saw.")
+
+    @OptionGroup var options: SeedOptions
+
+    func run() throws {
+        let start = ContinuousClock.now
+        let sweep = Sweep.run(options, stopsAtFirst: false) { Simulation(seed: $0) }
+        let elapsed = ContinuousClock.now - start
+        let counts = sweep.counts
+        print("seeds                 \(options.seed)–\(options.seed + options.seeds - 1), \(sweep.runCount) run")
+        print("time                  \(elapsed)")
+        print("events                \(counts.events)")
+        print("log entries           \(counts.entries)")
+        print("writes acknowledged   \(counts.acknowledged)")
+        print("writes refused        \(counts.rejected)")
+        print("writes unknown        \(counts.unknown)")
+        print("reads                 \(counts.reads), refused \(counts.refusedReads)")
+        print("crashes               \(counts.crashes)")
+        print("cut links             \(counts.cuts)")
+        print("pauses                \(counts.pauses)")
+        print("disks lost            \(counts.wipes)")
+        print("copies                \(counts.copies)")
+        print("changes of primary    \(counts.epochs)")
+        print("promises broken       \(sweep.failures.count)")
+        guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { return }
+        for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {
+            print("seed \(failure.seed): \(failure.violation)")
+        }
+        Replay.show(Simulation(seed: first.seed).shrunk(), lines: 60)
+        throw ExitCode.failure
+    }
+}
+
+struct Planted: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Plant each known bug in turn and tell the seeds that it took to find it."
+    )
+
+    @OptionGroup var options: SeedOptions
+
+    @Option(help: "Only the bug of this name.")
+    var bug: String?
+
+    func run() throws {
+        var missed: [String] = []
+        let planted =
+            PlantedBug.allCases.map { (name: $0.rawValue, bug: $0 as PlantedBug?, fault: nil as WorldFault?) }
+            + WorldFault.allCases.map { ($0.rawValue, nil, $0) }
+        for plant in planted where bug.map({ $0 == plant.name }) ?? true {
+            let sweep = Sweep.run(options, stopsAtFirst: true) {
+                Simulation(seed: $0, bug: plant.bug, fault: plant.fault)
+            }
+            let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
+            if let first = sweep.failures.min(by: { $0.seed < $1.seed }) {
+                let promise = first.violation.promise.rawValue
+                print("\(name) found after \(sweep.runCount) seeds: seed \(first.seed), \(promise)")
+            } else {
+                print("\(name) NOT FOUND in \(sweep.runCount) seeds")
+                missed.append(plant.name)
+            }
+        }
+        if !missed.isEmpty { throw ExitCode.failure }
+    }
+}
+
+struct Replay: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run one seed and print what happened.")
+
+    @Argument(help: "The seed.")
+    var seed: UInt64
+
+    @Option(help: "A planted bug.")
+    var bug: String?
+
+    @Option(help: "Lines of the trace before its end.")
+    var lines = 100
+
+    @Flag(help: "Leave out what the broken promise does not need.")
+    var shrink = false
+
+    func run() throws {
+        if let bug, PlantedBug(rawValue: bug) == nil, WorldFault(rawValue: bug) == nil {
+            throw ValidationError("there is no planted bug '\(bug)'")
+        }
+        let simulation = Simulation(
+            seed: seed,
+            bug: bug.flatMap(PlantedBug.init),
+            fault: bug.flatMap(WorldFault.init)
+        )
+        Self.show(shrink ? simulation.shrunk() : simulation, lines: lines)
+    }
+
+    static func show(_ simulation: Simulation, lines: Int) {
+        let outcome = simulation.run(keepsTrace: true)
+        print("seed \(simulation.seed): \(outcome.violation?.description ?? "every promise was kept")")
+        for line in outcome.trace.suffix(lines) { print("  \(line)") }
+        print("trace hash \(outcome.traceHash)")
+    }
+}
+
+/// Many seeds on several threads.
+struct Sweep {
+    var runCount: UInt64 = 0
+    var counts = SimulationCounts()
+    var failures: [(seed: UInt64, violation: Violation)] = []
+
+    static func run(
+        _ options: SeedOptions,
+        stopsAtFirst: Bool,
+        _ simulation: @escaping @Sendable (UInt64) -> Simulation
+    ) -> Sweep {
+        let next = Atomic<UInt64>(0)
+        let sweep = Mutex(Sweep())
+        let work: @Sendable () -> Void = {
+            while true {
+                let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard number < options.seeds else { return }
+                if stopsAtFirst, sweep.withLock({ !$0.failures.isEmpty }) { return }
+                let seed = options.seed + number
+                let outcome = simulation(seed).run()
+                sweep.withLock { sweep in
+                    sweep.runCount += 1
+                    sweep.counts += outcome.counts
+                    if let violation = outcome.violation { sweep.failures.append((seed, violation)) }
+                }
+            }
+        }
+        let threads = (0..<options.threads).map { WorkerThread(name: "seeds-\($0)", work) }
+        for thread in threads { thread.join() }
+        return sweep.withLock { $0 }
+    }
+}

@@ -1,0 +1,118 @@
+import ClusterModel
+import ShardReplication
+
+typealias Machine = ReplicaStateMachine<String>
+typealias Message = ReplicaMessage<String>
+
+let one = NodeID(high: 0, low: 1)
+let two = NodeID(high: 0, low: 2)
+let three = NodeID(high: 0, low: 3)
+
+/// A few replicas whose messages and steps are carried out by hand.
+struct ReplicaFixture {
+    var machines: [NodeID: Machine] = [:]
+    /// Messages that were sent and are not delivered yet, in order.
+    var sent: [(message: Message, from: NodeID, to: NodeID)] = []
+    var acknowledged: [UInt64] = []
+    var abandoned: [UInt64] = []
+    var proposals: [GroupProposal] = []
+    var copies: [NodeID] = []
+    var logs: [NodeID: [LogItem<String>]] = [:]
+    var now = Duration.zero
+
+    init(_ nodes: [NodeID], log: DurableLog = .empty) {
+        for node in nodes { machines[node] = Machine(node: node, log: log, timings: ReplicationTimings()) }
+    }
+
+    static func group(
+        epoch: UInt64 = 1,
+        version: UInt64 = 1,
+        primary: NodeID = one,
+        inSync: [NodeID] = [one, two],
+        learners: [NodeID] = [],
+        minimum: Int = 1
+    ) -> ReplicaGroup {
+        ReplicaGroup(
+            epoch: Epoch(epoch),
+            version: version,
+            primary: primary,
+            inSync: inSync,
+            learners: learners,
+            minimumInSync: minimum
+        )
+    }
+
+    mutating func with<R>(_ node: NodeID, _ body: (inout Machine) throws -> R) rethrows -> R {
+        let result = try body(&machines[node]!)
+        collect(node)
+        return result
+    }
+
+    mutating func configure(_ group: ReplicaGroup, _ nodes: [NodeID]? = nil) {
+        let now = now
+        for node in nodes ?? group.members { with(node) { $0.configured(group, now: now) } }
+    }
+
+    mutating func submit(_ text: String, to node: NodeID = one, ticket: UInt64, isDeletion: Bool = false) throws {
+        let now = now
+        try with(node) {
+            try $0.submit(text, byteCount: 10, as: WriteTicket(ticket), isDeletion: isDeletion, now: now)
+        }
+    }
+
+    /// The step under way on a node's disk is done, and any that follows from it.
+    mutating func store(_ node: NodeID) {
+        let now = now
+        while let step = machines[node]!.nextStep() {
+            if let cut = step.truncateAfter { logs[node]?.removeAll { $0.sequence > cut } }
+            logs[node, default: []] += step.append
+            with(node) { $0.stored(now: now) }
+        }
+    }
+
+    mutating func deliver(where condition: (NodeID, NodeID) -> Bool = { _, _ in true }) {
+        let (now, due) = (now, sent.filter { condition($0.from, $0.to) })
+        sent.removeAll { condition($0.from, $0.to) }
+        for item in due { with(item.to) { $0.receive(item.message, from: item.from, now: now) } }
+    }
+
+    /// Everything that follows, until nothing does.
+    mutating func settle(_ nodes: [NodeID]? = nil) {
+        let nodes = nodes ?? machines.keys.sorted()
+        for _ in 0..<50 {
+            for node in nodes { store(node) }
+            if !sent.contains(where: { nodes.contains($0.from) && nodes.contains($0.to) }) { return }
+            deliver { nodes.contains($0) && nodes.contains($1) }
+        }
+    }
+
+    mutating func pass(_ time: Duration, _ nodes: [NodeID]? = nil) {
+        let step = Duration.milliseconds(50)
+        let end = now + time
+        while now < end {
+            now += step
+            let now = now
+            for node in nodes ?? machines.keys.sorted() { with(node) { $0.tick(now: now) } }
+            settle(nodes)
+        }
+    }
+
+    private mutating func collect(_ node: NodeID) {
+        for action in machines[node]!.takeActions() {
+            switch action {
+            case .send(let message, let to): sent.append((message, node, to))
+            case .load(let first, let member):
+                let log = logs[node] ?? []
+                let items = log.filter { $0.sequence >= first }
+                let previous = log.last { $0.sequence < first }
+                let position = previous.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? .start
+                let now = now
+                with(node) { $0.loaded(items, previous: position, for: member, now: now) }
+            case .copy(let to): copies.append(to)
+            case .propose(let proposal): proposals.append(proposal)
+            case .acknowledge(let ticket, _): acknowledged.append(ticket.number)
+            case .abandon(let ticket): abandoned.append(ticket.number)
+            }
+        }
+    }
+}

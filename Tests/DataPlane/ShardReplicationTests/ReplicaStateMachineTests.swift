@@ -1,0 +1,221 @@
+import ClusterModel
+import ShardReplication
+import Testing
+
+struct ReplicaStateMachineTests {
+    @Test func aReplicaAloneAcknowledgesWhatItsDiskHas() throws {
+        var replicas = ReplicaFixture([one])
+        replicas.configure(ReplicaFixture.group(inSync: [one]))
+        replicas.settle()
+        replicas.now += .seconds(3)
+        try replicas.submit("a", ticket: 1)
+        #expect(replicas.acknowledged == [])
+        replicas.settle()
+        #expect(replicas.acknowledged == [1])
+        #expect(replicas.machines[one]?.applied == 1)
+    }
+
+    @Test func aWriteIsAcknowledgedWhenBothReplicasHaveAppliedIt() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        try replicas.submit("a", ticket: 1)
+        replicas.store(one)
+        #expect(replicas.machines[one]?.committed == 0)
+        replicas.deliver()
+        // The secondary has the entry, but not on disk.
+        replicas.deliver()
+        #expect(replicas.machines[one]?.committed == 0)
+        replicas.store(two)
+        replicas.deliver()
+        #expect(replicas.machines[one]?.committed == 1)
+        replicas.store(one)
+        #expect(replicas.acknowledged == [], "the secondary has not applied it")
+        replicas.settle()
+        #expect(replicas.acknowledged == [1])
+        #expect(replicas.machines[two]?.applied == 1)
+    }
+
+    @Test func onlyAPrimaryTakesWrites() {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        #expect(throws: WriteRefusal.notPrimary) { try replicas.submit("a", ticket: 1) }
+        replicas.settle()
+        #expect(throws: WriteRefusal.notPrimary) { try replicas.submit("a", to: two, ticket: 1) }
+    }
+
+    @Test func anEarlierPrimaryIsRefusedAndItsWritesAreAbandoned() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        // The second becomes the primary, and the first does not hear of it.
+        replicas.configure(ReplicaFixture.group(epoch: 2, version: 2, primary: two, minimum: 2), [two])
+        replicas.settle([two])
+        try replicas.submit("lost", ticket: 1)
+        replicas.settle()
+        #expect(replicas.acknowledged == [])
+        #expect(replicas.abandoned == [1])
+        #expect(replicas.machines[one]?.role == .follower)
+    }
+
+    @Test func whatWasNotCommittedIsCutOffByTheNextPrimary() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        try replicas.submit("kept", ticket: 1)
+        replicas.settle()
+        try replicas.submit("cut", ticket: 2)
+        replicas.store(one)
+        replicas.sent.removeAll()
+        let next = ReplicaFixture.group(epoch: 2, version: 2, primary: two)
+        replicas.configure(next)
+        replicas.settle()
+        try replicas.submit("other", to: two, ticket: 3)
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        #expect(replicas.abandoned == [2])
+        #expect(replicas.acknowledged == [1, 3])
+        #expect(replicas.logs[one]?.map(\.payload) == ["kept", "other"])
+        #expect(replicas.logs[two]?.map(\.payload) == ["kept", "other"])
+    }
+
+    @Test func aSilentReplicaIsProposedForRemovalAndCountsUntilTheAnswer() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        try replicas.submit("a", ticket: 1)
+        replicas.pass(.seconds(2), [one])
+        let proposal = try #require(replicas.proposals.last)
+        #expect(proposal.change == .remove(two))
+        #expect(replicas.acknowledged == [])
+        let next = try #require(ReplicaFixture.group().applying(proposal))
+        #expect(next.inSync == [one])
+        replicas.configure(next, [one])
+        replicas.settle([one])
+        #expect(replicas.acknowledged == [1])
+    }
+
+    @Test func belowTheMinimumNothingIsTakenAndNobodyIsRemoved() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(minimum: 2))
+        replicas.settle()
+        replicas.pass(.seconds(2), [one])
+        #expect(replicas.proposals == [])
+        #expect(throws: WriteRefusal.tooFewInSync(inSync: 1, minimum: 2)) { try replicas.submit("a", ticket: 1) }
+        replicas.pass(.seconds(1))
+        try replicas.submit("a", ticket: 2)
+        replicas.settle()
+        #expect(replicas.acknowledged == [2])
+    }
+
+    @Test func aDeletionWaitsUntilARemovedReplicaHasCeasedToAnswer() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        replicas.pass(.seconds(3))
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]), [one])
+        try replicas.submit("upsert", ticket: 1)
+        try replicas.submit("delete", ticket: 2, isDeletion: true)
+        replicas.settle([one])
+        #expect(replicas.acknowledged == [1])
+        replicas.pass(.milliseconds(1900), [one])
+        #expect(replicas.acknowledged == [1])
+        replicas.pass(.milliseconds(300), [one])
+        #expect(replicas.acknowledged == [1, 2])
+    }
+
+    @Test func aLearnerCatchesUpAndJoins() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(inSync: [one]), [one])
+        replicas.settle([one])
+        for ticket in 1...40 { try replicas.submit("\(ticket)", ticket: UInt64(ticket)) }
+        replicas.settle([one])
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]))
+        replicas.pass(.seconds(1))
+        let proposal = try #require(replicas.proposals.last)
+        #expect(proposal.change == .add(two))
+        #expect(replicas.machines[two]?.applied == 40)
+    }
+
+    @Test func aLearnerBehindTheLogAsksForACopy() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(inSync: [one]), [one])
+        replicas.settle([one])
+        for ticket in 1...40 { try replicas.submit("\(ticket)", ticket: UInt64(ticket)) }
+        replicas.settle([one])
+        replicas.logs[one] = []
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]))
+        replicas.pass(.seconds(1))
+        #expect(replicas.copies.contains(two))
+        #expect(
+            replicas.machines[two]?.mayTake(copyAt: LogPosition(sequence: 40, epoch: Epoch(1)), from: Epoch(1)) == true
+        )
+        #expect(
+            replicas.machines[one]?.mayTake(copyAt: LogPosition(sequence: 40, epoch: Epoch(1)), from: Epoch(1)) == false
+        )
+    }
+
+    @Test func aRestartedPrimaryAsksForANewEpochUntilItHasOne() throws {
+        let log = DurableLog(promised: Epoch(1), last: .start, applied: .start, unapplied: [])
+        var replicas = ReplicaFixture([one], log: log)
+        let group = ReplicaFixture.group(inSync: [one])
+        replicas.configure(group)
+        replicas.pass(.seconds(2))
+        #expect(replicas.proposals.count > 2)
+        #expect(replicas.machines[one]?.role == .follower)
+        let proposal = try #require(replicas.proposals.last)
+        let next = try #require(group.applying(proposal))
+        #expect(next.epoch == Epoch(2))
+        replicas.configure(next)
+        replicas.settle()
+        #expect(replicas.machines[one]?.role == .primary)
+    }
+
+    @Test func readsAreAnsweredWhileTheOthersConfirmThePrimary() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        func served(_ node: NodeID) -> Bool { replicas.machines[node]!.mayServeReads(now: replicas.now) }
+        #expect(served(one) && served(two))
+        // Cut off from each other, each of them stops after a while.
+        replicas.pass(.milliseconds(1500), [one])
+        #expect(served(one))
+        replicas.pass(.milliseconds(700), [one])
+        #expect(!served(one) && !served(two))
+        // The metadata store may confirm one of them.
+        let now = replicas.now
+        replicas.with(one) { $0.confirmed(version: 1, asked: now) }
+        #expect(served(one) && !served(two))
+        // Not for a group that it does not know.
+        replicas.with(two) { $0.confirmed(version: 9, asked: now) }
+        #expect(!served(two))
+    }
+
+    @Test func aReplicaOutsideTheInSyncSetAnswersNoReads() {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two]))
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        #expect(replicas.machines[two]?.mayServeReads(now: replicas.now) == false)
+    }
+
+    @Test func messagesTwiceAndLateChangeNothing() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        var old: [(message: Message, from: NodeID, to: NodeID)] = []
+        for ticket in 1...20 {
+            try replicas.submit("\(ticket)", ticket: UInt64(ticket))
+            old += replicas.sent
+            replicas.settle()
+        }
+        replicas.sent += old + old.reversed()
+        replicas.settle()
+        try replicas.submit("last", ticket: 21)
+        replicas.settle()
+        #expect(replicas.acknowledged == Array(1...21))
+        #expect(replicas.logs[two]?.count == 21)
+        #expect(replicas.logs[one]?.map(\.payload) == replicas.logs[two]?.map(\.payload))
+    }
+}

@@ -1,0 +1,59 @@
+import ClusterSimulator
+import ShardReplication
+import Testing
+
+struct SimulationTests {
+    /// A short run; `docs/reliability.md` has the long ones, which alone say something of rare faults.
+    @Test(arguments: 0..<8)
+    func everyPromiseIsKept(part: UInt64) {
+        for seed in (part * 40 + 1)...(part * 40 + 40) {
+            let violation = Simulation(seed: seed).run().violation
+            #expect(violation == nil, "seed \(seed): run 'mien-simulator replay \(seed) --shrink'")
+        }
+    }
+
+    @Test func aRunDoesWhatItIsSaidToDo() {
+        var counts = SimulationCounts()
+        for seed in 1...40 { counts += Simulation(seed: UInt64(seed)).run().counts }
+        #expect(counts.acknowledged > 1000)
+        #expect(counts.reads > 1000 && counts.refusedReads > 0)
+        #expect(counts.crashes > 0 && counts.cuts > 0 && counts.pauses > 0 && counts.wipes > 0)
+        #expect(counts.copies > 0 && counts.epochs > 40)
+    }
+
+    @Test(arguments: [3, 17, 99] as [UInt64])
+    func theSameSeedGivesTheSameRun(seed: UInt64) {
+        let (first, second) = (Simulation(seed: seed).run(), Simulation(seed: seed).run(keepsTrace: true))
+        #expect(first.traceHash == second.traceHash)
+        #expect(first.counts == second.counts)
+        #expect(first.traceHash != Simulation(seed: seed + 1).run().traceHash)
+    }
+
+    /// Those that are found within a few seeds; the others are for long runs.
+    @Test(arguments: [
+        PlantedBug.applyBeforeCommit, .acknowledgeAfterLocalWrite, .acknowledgeBeforeApplied, .deleteWithoutQuarantine,
+        .noPromiseCheck, .promiseNotPersisted, .replyBeforeSync, .resumeSameEpoch, .noTakeOverRetry,
+        .shrinkBeforeAnswer, .readWithoutLease, .leaseFromArrival, .noTruncation,
+    ])
+    func plantedBugIsFound(bug: PlantedBug) {
+        #expect((1...150).contains { Simulation(seed: $0, bug: bug).run().violation != nil })
+    }
+
+    @Test(arguments: [
+        WorldFault.noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
+        .noCompareAndSwap,
+    ])
+    func plantedFaultIsFound(fault: WorldFault) {
+        #expect((1...150).contains { Simulation(seed: $0, fault: fault).run().violation != nil })
+    }
+
+    @Test func aFailingSeedIsShrunkToWhatItNeeds() throws {
+        let simulation = Simulation(seed: 1, bug: .acknowledgeAfterLocalWrite)
+        let violation = try #require(simulation.run().violation)
+        let shrunk = simulation.shrunk()
+        let outcome = shrunk.run(keepsTrace: true)
+        #expect(outcome.violation?.promise == violation.promise)
+        #expect(outcome.trace.last?.contains("VIOLATION") == true)
+        #expect(shrunk.settings.faultTime <= simulation.settings.faultTime)
+    }
+}
