@@ -76,7 +76,9 @@ struct StorageRecord {
 
     /// A file as a power cut may leave it: what was synced before event `end` is there, and of what was written since
     /// any sectors of 512 bytes, in any order.
-    func file(after base: Data, cutAt end: Int, random: inout SeededRandom) -> Data {
+    ///
+    /// - Parameter doesSync: false for a disk that says that it has synced and has not.
+    func file(after base: Data, cutAt end: Int, doesSync: Bool = true, random: inout SeededRandom) -> Data {
         var file = base
         var unsynced: [(offset: Int, bytes: Data)] = []
         func put(_ bytes: Data, at offset: Int) {
@@ -90,6 +92,7 @@ struct StorageRecord {
             case .write(let offset, let bytes, true): put(bytes, at: offset)
             case .write(let offset, let bytes, false): unsynced.append((offset, bytes))
             case .sync:
+                guard doesSync else { continue }
                 for write in unsynced { put(write.bytes, at: write.offset) }
                 unsynced.removeAll()
             case .length(let length):
