@@ -57,7 +57,12 @@ let package = Package(
             path: "Sources/Foundations/Checksum",
             swiftSettings: memorySafe
         ),
-        .target(name: "LMDB", dependencies: ["CLMDB"], path: "Sources/Foundations/LMDB", swiftSettings: memorySafe),
+        .target(
+            name: "LMDB",
+            dependencies: ["CLMDB", "Threads"],
+            path: "Sources/Foundations/LMDB",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "VectorMath",
             dependencies: ["COpenBLAS", "CVectorKernels"],
