@@ -117,7 +117,7 @@ let package = Package(
         .target(
             name: "PartitionEngine",
             dependencies: [
-                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
+                "BinaryCoding", "Checksum", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
                 "VectorMath",
             ],
             path: "Sources/Engine/PartitionEngine",
@@ -366,7 +366,7 @@ let package = Package(
         .testTarget(
             name: "PartitionStoreTests",
             dependencies: [
-                "BinaryCoding", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
+                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
             ],
             path: "Tests/Engine/PartitionStoreTests",
             swiftSettings: strict
