@@ -58,7 +58,12 @@ let package = Package(
             path: "Sources/Foundations/Checksum",
             swiftSettings: memorySafe
         ),
-        .target(name: "LMDB", dependencies: ["CLMDB"], path: "Sources/Foundations/LMDB", swiftSettings: memorySafe),
+        .target(
+            name: "LMDB",
+            dependencies: ["CLMDB", "Threads"],
+            path: "Sources/Foundations/LMDB",
+            swiftSettings: memorySafe
+        ),
         .target(
             name: "VectorMath",
             dependencies: ["COpenBLAS", "CVectorKernels"],
@@ -113,7 +118,7 @@ let package = Package(
         .target(
             name: "PartitionEngine",
             dependencies: [
-                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
+                "BinaryCoding", "Checksum", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
                 "VectorMath",
             ],
             path: "Sources/Engine/PartitionEngine",
@@ -388,7 +393,7 @@ let package = Package(
         .testTarget(
             name: "PartitionStoreTests",
             dependencies: [
-                "BinaryCoding", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
+                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
             ],
             path: "Tests/Engine/PartitionStoreTests",
             swiftSettings: strict

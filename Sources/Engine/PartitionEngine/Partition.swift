@@ -49,6 +49,8 @@ package final class Partition: Sendable {
                 }
                 try transaction.put(tables.meta, key: MetaKey.identity, value: IdentityRecord.encode(identity))
                 try transaction.put(tables.meta, key: MetaKey.state, value: PartitionState().encoded())
+                let digest = DigestRecord(uncountedRow: .max)
+                try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
             }
             return try Partition(environment: environment, tables: tables, options: options)
         } catch {
@@ -110,7 +112,7 @@ package final class Partition: Sendable {
         codebooks = Mutex(loaded.codebooks)
     }
 
-    private static func openEnvironment(
+    static func openEnvironment(
         _ directory: String,
         options: PartitionOptions,
         create: Bool

@@ -14,6 +14,8 @@ package enum PartitionError: Error, Sendable {
     case invalidWrite(reason: String)
     /// The codebook is neither installed nor newer, or codes of two generations are there already.
     case generationConflict(installed: UInt32, offered: UInt32)
+    /// The log does not allow what a replica asked of it.
+    case logRefused(LogRefusal)
     /// Every row id of 32 bits was used.
     case rowIDsExhausted
 
@@ -40,6 +42,7 @@ extension PartitionError: CustomStringConvertible {
         case .invalidWrite(let reason): reason
         case .generationConflict(let installed, let offered):
             "codebook generation \(installed) is installed and generation \(offered) cannot take its place"
+        case .logRefused(let refusal): "\(refusal)"
         case .rowIDsExhausted: "the partition has used all of its 2^32 row ids; its shard must be split"
         }
     }

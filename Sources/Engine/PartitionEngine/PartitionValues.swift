@@ -1,5 +1,5 @@
 package import FaceModel
-package import PartitionStore
+internal import PartitionStore
 
 /// One write: all of it becomes durable in one commit, or none.
 package struct WriteBatch: Sendable {
@@ -7,6 +7,11 @@ package struct WriteBatch: Sendable {
         /// As many rows as embeddings; unit vectors.
         case enrol(rows: [EnrolRow], embeddings: EmbeddingMatrix)
         case delete([FaceID])
+        /// Removes those of the faces that have expired by a moment; see ``Partition/expiry(now:)``. Repeated without
+        /// harm, so it leaves no receipt.
+        case expire(at: Timestamp, faces: [FaceID])
+        /// Nothing: what a new primary orders first. Leaves no receipt.
+        case beginEpoch
     }
 
     package var key: IdempotencyKey
@@ -20,7 +25,12 @@ package struct WriteBatch: Sendable {
 
 /// What a write did.
 package struct WriteReceipt: Hashable, Sendable {
-    package typealias Outcome = ReceiptRecord.Outcome
+    package enum Outcome: Hashable, Sendable {
+        case enrolled([EnrolOutcome])
+        case deleted([DeleteOutcome])
+        case expired(faceCount: Int)
+        case epochBegun
+    }
 
     package var outcome: Outcome
     /// Sequence of the write in its partition.
@@ -29,6 +39,24 @@ package struct WriteReceipt: Hashable, Sendable {
     package init(outcome: Outcome, sequence: UInt64) {
         self.outcome = outcome
         self.sequence = sequence
+    }
+
+    init(_ record: ReceiptRecord) {
+        sequence = record.sequence
+        outcome =
+            switch record.outcome {
+            case .enrolled(let outcomes): .enrolled(outcomes)
+            case .deleted(let outcomes): .deleted(outcomes)
+            }
+    }
+
+    /// What is kept of it; nil of what leaves no receipt.
+    var record: ReceiptRecord? {
+        switch outcome {
+        case .enrolled(let outcomes): ReceiptRecord(sequence: sequence, outcome: .enrolled(outcomes))
+        case .deleted(let outcomes): ReceiptRecord(sequence: sequence, outcome: .deleted(outcomes))
+        case .expired, .epochBegun: nil
+        }
     }
 }
 

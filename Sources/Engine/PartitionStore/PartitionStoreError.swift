@@ -14,6 +14,8 @@ package enum PartitionStoreError: Error, Sendable {
     case malformed(table: String, reason: String)
     /// A record that another one points to is missing.
     case missing(table: String, key: UInt64)
+    /// An entry is sound by itself and says something else than another one does.
+    case contradiction(table: String, key: UInt64, reason: String)
 }
 
 extension PartitionStoreError: CustomStringConvertible {
@@ -29,13 +31,15 @@ extension PartitionStoreError: CustomStringConvertible {
             "an entry of table \(table) is malformed (\(reason)); the replica must be rebuilt"
         case .missing(let table, let key):
             "entry \(key) of table \(table) is missing; the replica must be rebuilt"
+        case .contradiction(let table, let key, let reason):
+            "entry \(key) of table \(table) cannot be right (\(reason)); the replica must be rebuilt"
         }
     }
 
     /// Whether the bytes on disk are wrong, so that the partition must not answer any more.
     package var isCorruption: Bool {
         switch self {
-        case .checksumMismatch, .malformed, .missing: true
+        case .checksumMismatch, .malformed, .missing, .contradiction: true
         case .environment(.corrupted), .environment(.truncated): true
         default: false
         }

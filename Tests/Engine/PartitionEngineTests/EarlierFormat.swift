@@ -1,12 +1,13 @@
 import BinaryCoding
+import FaceModel
 import LMDB
 import PartitionEngine
 import PartitionStore
 import Testing
 
 extension PartitionFixture {
-    /// Copies the closed partition as an earlier format left it: without the tables that came later, and with the older
-    /// number in its state.
+    /// Copies the closed partition as an earlier format left it: without the tables, records and fields that came
+    /// later, and with the older number in its state.
     func copy(to target: String, asFormat format: UInt8) throws {
         var options = EnvironmentOptions()
         options.mapByteCount = 1 << 30
@@ -19,20 +20,29 @@ extension PartitionFixture {
             "receiptOrder",
         ]
         if format > 1 { names += ["byPerson", "byExternalImage"] }
+        if format > 2 { names += ["roundedRows"] }
         for name in names {
             let from = try old.openTable(named: name)
             let to = try new.openTable(named: name, create: true)
             try old.read { reading in
                 try new.write { writing in
                     try reading.forEach(in: from) { entry in
-                        try writing.put(to, key: Array(entry.key), value: Array(entry.value))
+                        var value = Array(entry.value)
+                        if name == "faces" {
+                            let face = try #require(FaceID(keyBytes: entry.key))
+                            var record = try FaceRecord(bytes: entry.value, face: face)
+                            record.embeddingChecksum = nil
+                            value = record.encoded(for: face)
+                        }
+                        try writing.put(to, key: Array(entry.key), value: value)
                         return .next
                     }
                     guard name == "meta" else { return }
                     let state = Array(try #require(try reading.value(of: from, key: MetaKey.state)))
                     var writer = ByteWriter()
-                    writer.write(bytes: [format] + state.dropFirst().dropLast(4))
+                    writer.write(bytes: [format, 0, 0, 0] + state[4..<72])
                     try writing.put(to, key: MetaKey.state, value: RecordSeal.seal(writer))
+                    try writing.delete(to, key: MetaKey.digest)
                 }
             }
         }

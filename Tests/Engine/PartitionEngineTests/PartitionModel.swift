@@ -16,18 +16,32 @@ struct PartitionModel {
     private(set) var sequence: UInt64 = 0
     private var epoch: UInt64 = 0
     private var receipts: [IdempotencyKey: WriteReceipt] = [:]
+    /// Keys of the receipts, oldest first.
+    private var receiptOrder: [IdempotencyKey] = []
+    private let receiptLimit: Int
 
-    init(precision: StoredPrecision) {
+    init(precision: StoredPrecision, receiptLimit: Int = .max) {
         self.precision = precision
+        self.receiptLimit = receiptLimit
     }
 
+    func receipt(of key: IdempotencyKey) -> WriteReceipt? { receipts[key] }
+
     mutating func write(_ batches: [WriteBatch], epoch: UInt64) -> [WriteReceipt] {
-        self.epoch = max(self.epoch, epoch)
-        return batches.map { apply($0) }
+        batches.map { batch in
+            if let known = receipts[batch.key] { return known }
+            self.epoch = max(self.epoch, epoch)
+            return apply(batch)
+        }
+    }
+
+    /// An entry of the log: its sequence counts even when its key is known.
+    mutating func apply(_ batch: WriteBatch, epoch: UInt64) {
+        self.epoch = epoch
+        if receipts[batch.key] == nil { _ = apply(batch) } else { sequence += 1 }
     }
 
     private mutating func apply(_ batch: WriteBatch) -> WriteReceipt {
-        if let known = receipts[batch.key] { return known }
         sequence += 1
         let outcome: WriteReceipt.Outcome
         switch batch.operation {
@@ -46,9 +60,16 @@ struct PartitionModel {
             )
         case .delete(let ids):
             outcome = .deleted(ids.map { faces.removeValue(forKey: $0) == nil ? .absent : .deleted })
+        case .expire(let moment, let ids):
+            let expired = Set(ids).filter { faces[$0]?.metadata.expires.map { $0 <= moment } ?? false }
+            for id in expired { faces[id] = nil }
+            return WriteReceipt(outcome: .expired(faceCount: expired.count), sequence: sequence)
+        case .beginEpoch: return WriteReceipt(outcome: .epochBegun, sequence: sequence)
         }
         let receipt = WriteReceipt(outcome: outcome, sequence: sequence)
         receipts[batch.key] = receipt
+        receiptOrder.append(batch.key)
+        if receiptOrder.count > receiptLimit { receipts[receiptOrder.removeFirst()] = nil }
         return receipt
     }
 

@@ -29,8 +29,13 @@ struct PartitionModelTests {
         var play = try Play(shape, seed: testSeed &+ UInt64(shape.dimension + shape.steps))
         for step in 0..<shape.steps {
             try play.step(step)
-            try play.check("seed \(testSeed), step \(step): \(play.lastAction)")
+            let comment = "seed \(testSeed), step \(step): \(play.lastAction)"
+            try play.check(comment)
+            if step % 10 == 0 {
+                #expect(try play.fixture.partition.verifyAll() == play.fixture.partition.digest(), "\(comment)")
+            }
         }
+        #expect(try play.fixture.partition.verifyAll() == play.fixture.partition.digest(), "seed \(testSeed)")
         #expect(play.hasSeen.isSuperset(of: ["enrol", "delete", "settle", "reopen", "resend", "later"]))
         #expect(play.fixture.evacuationCount > 0)
     }

@@ -31,6 +31,13 @@ final class SmallDisk: Sendable {
         guard mount("tmpfs", path, "tmpfs", 0, "size=\(byteCount),mode=0700") == 0 else { throw NotMounted() }
     }
 
+    /// Bytes of the blocks that are in use.
+    var usedByteCount: Int {
+        var status = statvfs()
+        statvfs(path, &status)
+        return Int(status.f_blocks - status.f_bfree) * Int(status.f_frsize)
+    }
+
     /// Makes the disk `byteCount` large, keeping what is on it.
     func resize(byteCount: Int) throws {
         guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(byteCount)") == 0 else { throw NotMounted() }

@@ -29,8 +29,10 @@ struct RecordTests {
         state.nextRow = 1
         state.foldedRow = 2
         state.nextRun = 3
-        state.epoch = 4
-        state.sequence = 5
+        state.advance(epoch: 4, key: IdempotencyKey(high: 1, low: 2))
+        state.isLogged = true
+        state.promisedEpoch = 11
+        state.endLog(with: PartitionState.LogPlace(sequence: 12, epoch: 5, chain: 13))
         state.faceCount = 6
         state.tombstoneCount = 7
         state.generation = 8
@@ -38,6 +40,8 @@ struct RecordTests {
         state.nextReceipt = 10
         return state
     }()
+
+    private static let chain: [UInt8] = [242, 192, 158, 165, 144, 196, 144, 157]
 
     private static let identity = PartitionIdentity(
         collection: Collection(
@@ -91,10 +95,37 @@ struct RecordTests {
 
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
-        #expect(bytes.count == 76)
-        #expect(bytes[..<16] == [3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
-        for (offset, value) in [(16, 4), (24, 5), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10)] as [(Int, UInt8)] {
+        #expect(bytes.count == 124)
+        #expect(bytes[..<16] == [4, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        let fields: [(Int, UInt8)] = [
+            (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
+            (112, 13),
+        ]
+        for (offset, value) in fields {
             #expect(bytes[offset] == value && bytes[offset + 1..<offset + 8].allSatisfy { $0 == 0 }, "\(offset)")
+        }
+        // The chain of a write without a log: SipHash-2-4 of epoch 4, sequence 1 and the key, behind chain 0.
+        #expect(bytes[72..<80] == Self.chain[...])
+    }
+
+    /// What formats up to 3 wrote ends behind the receipts.
+    @Test func aStateOfAnEarlierFormatHasAnEmptyLog() throws {
+        for format in UInt8(1)...3 {
+            let body = [format, 0, 0, 0] + Self.state.encoded()[4..<72]
+            let state = try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
+            #expect(state.format == UInt16(format) && state.sequence == 1 && state.epoch == 4 && !state.isLogged)
+            #expect(state.lastLogged == state.applied && state.firstLogged == 2 && state.promisedEpoch == 0)
+        }
+    }
+
+    @Test func aLogThatEndsBeforeTheLastWriteIsMalformed() throws {
+        let changes: [(Int, UInt8)] = [(96, 0), (96, 1), (88, 14), (88, 0), (88, 3)]
+        for (offset, value) in changes {
+            var body = Array(Self.state.encoded().dropLast(4))
+            body[offset] = value
+            #expect(throws: PartitionStoreError.self, "\(offset), \(value)") {
+                try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
+            }
         }
     }
 
@@ -126,7 +157,10 @@ struct RecordTests {
 
     @Test func everyFieldOfAFaceIsReadBack() throws {
         let empty = FaceRecord(row: .max, version: FaceVersion(epoch: .max, sequence: 0), metadata: FaceMetadata())
-        for record in [Self.full, empty] {
+        var checked = Self.full
+        checked.embeddingChecksum = 0x0403_0201
+        #expect(checked.encoded(for: Self.face).dropLast(4).suffix(5) == [0, 1, 2, 3, 4])
+        for record in [Self.full, empty, checked] {
             #expect(
                 try record.encoded(for: Self.face).withUnsafeBytes { try FaceRecord(bytes: $0, face: Self.face) }
                     == record
@@ -186,6 +220,10 @@ struct RecordTests {
         ("identity", IdentityRecord.encode(identity), { try $0.withUnsafeBytes { _ = try IdentityRecord.decode($0) } }),
         ("manifest", manifest.encoded(), { try $0.withUnsafeBytes { _ = try RunManifest(bytes: $0, run: 7) } }),
         (
+            "digest", DigestRecord(uncountedRow: 7).encoded(),
+            { try $0.withUnsafeBytes { _ = try DigestRecord(bytes: $0) } }
+        ),
+        (
             "recoding", RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded(),
             { try $0.withUnsafeBytes { _ = try RecodingRecord(bytes: $0) } }
         ),
@@ -236,12 +274,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[4, 0], [0xff, 0xff, 1, 2, 3], [4, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[5, 0], [0xff, 0xff, 1, 2, 3], [5, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 3) = error else { return false }
-                return version > 3 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 4) = error else { return false }
+                return version > 4 && "\(error)".contains("use a newer mien")
             }
         }
     }
@@ -291,7 +329,8 @@ struct RecordTests {
     @Test func errorsAreOneSentenceAndSayWhetherTheFilesAreDamaged() {
         let errors: [(PartitionStoreError, Bool)] = [
             (.checksumMismatch(table: "rows", key: 5), true), (.malformed(table: "runs", reason: "its slots"), true),
-            (.missing(table: "codes", key: 5), true), (.notAPartition(path: "/data"), false),
+            (.missing(table: "codes", key: 5), true),
+            (.contradiction(table: "log", key: 5, reason: "another's"), true), (.notAPartition(path: "/data"), false),
             (.newerFormat(version: 2, newest: 1), false), (.environment(.corrupted(path: "/data")), true),
             (.environment(.noSpace(path: "/data")), false),
         ]

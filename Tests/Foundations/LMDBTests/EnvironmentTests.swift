@@ -268,6 +268,46 @@ import Testing
         #expect((bytes.range(of: Data(secret)) == nil) == compacting)
     }
 
+    /// A copy that nobody wants any more ends at once, and neither signals nor leaves anything.
+    @Test(arguments: [false, true]) func copyThatIsStoppedLeavesNoFile(compacting: Bool) throws {
+        let environment = try Environment(path: folder.path)
+        let table = try environment.openTable(named: "t", create: true)
+        try environment.write { transaction in
+            for key in 0..<UInt64(500) {
+                try transaction.put(table, key: key, value: [UInt8](repeating: 1, count: 9000))
+            }
+        }
+        let path = folder.path + "/copy"
+        for limit in [1, 2, 5] {
+            var asked = 0
+            let isComplete = try environment.copy(to: path, compacting: compacting) {
+                asked += 1
+                return asked == limit
+            }
+            #expect(!isComplete && asked == limit)
+            #expect(!FileManager.default.fileExists(atPath: path + "/data.mdb"))
+        }
+        try #expect(environment.copy(to: path, compacting: compacting) { false })
+        let copy = try Environment(path: path)
+        let copied = try copy.openTable(named: "t")
+        try #expect(copy.read { try $0.numbers(copied) }.count == 500)
+    }
+
+    @Test(.enabled(if: SmallDisk.isAvailable)) func copyThatDoesNotFitLeavesNoFile() throws {
+        let environment = try Environment(path: folder.path)
+        let table = try environment.openTable(named: "t", create: true)
+        try environment.write { transaction in
+            for key in 0..<UInt64(500) {
+                try transaction.put(table, key: key, value: [UInt8](repeating: 1, count: 9000))
+            }
+        }
+        let disk = try SmallDisk(byteCount: 1 << 20)
+        #expect(throws: LMDBError.noSpace(path: disk.path)) {
+            try environment.copy(to: disk.path, compacting: true)
+        }
+        #expect(!FileManager.default.fileExists(atPath: disk.path + "/data.mdb"))
+    }
+
     @Test func errorsAreOneSentenceThatNamesThePlace() {
         let cause = LMDBError.io(path: "/d", errno: EIO)
         #expect(

@@ -169,6 +169,7 @@ final class WorkerMetrics: Sendable {
             switch write.batch.operation {
             case .enrol: enrolled.increment(by: write.rowCount)
             case .delete: deleted.increment(by: write.rowCount)
+            case .expire, .beginEpoch: break
             }
         }
     }

@@ -27,7 +27,7 @@ extension Partition {
             try environment.write { transaction in
                 rowAddresses.begin(withTransaction: transaction.reading.number)
                 roundedRowAddresses.begin(withTransaction: transaction.reading.number)
-                var pass = try WritePass(self, epoch: 0, transaction)
+                var pass = try WritePass(self, transaction)
                 for chunk in chunks {
                     guard let bytes = try unsafe reading.value(of: tables.rows, key: chunk) else {
                         throw PartitionStoreError.missing(table: "rows", key: UInt64(chunk))

@@ -7,7 +7,8 @@ internal import Synchronization
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
     /// merges runs, rewrites a run with many dead rows, empties chunks of mostly dead rows, overwrites dead embeddings,
-    /// rounds the rows of a partition that came without roundings.
+    /// rounds and counts the rows of a partition of an earlier format. Of a logged partition faces expire by entries of
+    /// its log alone; see ``expiry(now:)``.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
@@ -29,7 +30,8 @@ extension Partition {
                 return true
             }
             if try scrub() { return true }
-            return try roundRows()
+            if try roundRows() { return true }
+            return try countRows()
         } catch {
             throw PartitionError(error)
         }
@@ -79,40 +81,6 @@ extension Partition {
         } catch {
             throw PartitionError(error)
         }
-    }
-
-    private func removeExpired(now: Timestamp) throws -> Bool {
-        let rows = try environment.read { transaction in
-            var rows: [UInt32] = []
-            try unsafe transaction.forEach(in: tables.byExpiry) { entry in
-                guard let key = unsafe ExpiryKey(keyBytes: entry.key) else {
-                    throw PartitionStoreError.malformed(table: "byExpiry", reason: "a key of another size")
-                }
-                guard key.expires <= now, rows.count < 1024 else { return .stop }
-                rows.append(key.row)
-                return .next
-            }
-            return rows
-        }
-        if rows.isEmpty { return false }
-        let state = try environment.write { transaction in
-            var pass = try WritePass(self, epoch: 0, transaction)
-            pass.beginInternalChange()
-            for row in rows {
-                guard let bytes = try unsafe transaction.reading.value(of: tables.rowFaces, key: row),
-                    let face = unsafe FaceID(keyBytes: bytes),
-                    let stored = try unsafe transaction.reading.value(of: tables.faces, key: face)
-                else { throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(row)) }
-                let record = try unsafe FaceRecord(bytes: stored, face: face)
-                guard record.row == row, let expires = record.metadata.expires, expires <= now else {
-                    throw PartitionStoreError.malformed(table: "byExpiry", reason: "an entry that is not its face's")
-                }
-                _ = try pass.remove(face, transaction)
-            }
-            return try pass.finish(transaction)
-        }
-        noteCommit(state)
-        return true
     }
 
     /// Whether folds have left so many runs that merging them comes before the next: a short run takes several times

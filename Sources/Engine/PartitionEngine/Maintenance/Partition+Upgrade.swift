@@ -6,7 +6,9 @@ extension Partition {
     /// Brings an environment of an earlier format to that of today, in one commit. Does nothing with a newer one.
     ///
     /// Format 1 has no tables that list rows by person and external image; they are filled here. Formats 1 and 2 have
-    /// no rounded rows: maintenance writes them, chunk by chunk, and until then searches do without.
+    /// no rounded rows: maintenance writes them, chunk by chunk, and until then searches do without. Formats up to 3
+    /// have no log and no digest: a log begins empty behind the last write, and maintenance counts the faces row by
+    /// row.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {
@@ -17,7 +19,7 @@ extension Partition {
             }
         }
         guard let format, format < PartitionState.newestFormat else { return }
-        for name in ["byPerson", "byExternalImage", "roundedRows"] {
+        for name in ["byPerson", "byExternalImage", "roundedRows", "log"] {
             _ = try environment.openTable(named: name, create: true)
         }
         let tables = try PartitionTables(environment, create: false)
@@ -26,11 +28,10 @@ extension Partition {
             guard let bytes = try unsafe transaction.reading.value(of: tables.meta, key: MetaKey.state) else {
                 throw PartitionStoreError.missing(table: "meta", key: 0)
             }
-            try transaction.put(
-                tables.meta,
-                key: MetaKey.state,
-                value: try unsafe PartitionState(bytes: bytes).encoded()
-            )
+            let state = try unsafe PartitionState(bytes: bytes)
+            try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            let digest = DigestRecord(uncountedRow: state.nextRow == 0 ? .max : 0)
+            try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
         }
     }
 

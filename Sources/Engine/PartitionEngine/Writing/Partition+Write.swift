@@ -4,7 +4,9 @@ internal import LMDB
 internal import PartitionStore
 
 extension Partition {
-    /// Makes all batches durable in one commit (group commit) and says what each did.
+    /// Makes all batches durable in one commit (group commit) and says what each did: the way of a replica that is
+    /// alone, without a log. One that was logged is no longer; its entries are removed, and other replicas need a
+    /// copy.
     ///
     /// Call from the partition's write lane only. Blocks until the disk has it. A batch whose key was seen before
     /// changes nothing and answers as it did then.
@@ -16,9 +18,9 @@ extension Partition {
             for batch in batches { try check(batch) }
             try checkFreeDisk()
             let (receipts, state) = try environment.write { transaction in
-                var writer = try WritePass(self, epoch: epoch, transaction)
+                var writer = try WritePass(self, transaction)
                 var receipts: [WriteReceipt] = []
-                for batch in batches { receipts.append(try writer.apply(batch, transaction)) }
+                for batch in batches { receipts.append(try writer.apply(batch, epoch: epoch, transaction)) }
                 return (receipts, try writer.finish(transaction))
             }
             noteCommit(state)
@@ -28,7 +30,7 @@ extension Partition {
         }
     }
 
-    private func check(_ batch: WriteBatch) throws(PartitionError) {
+    func check(_ batch: WriteBatch) throws(PartitionError) {
         guard case .enrol(let rows, let embeddings) = batch.operation else { return }
         guard embeddings.dimension == shape.dimension, embeddings.rowCount == rows.count else {
             throw .invalidWrite(

@@ -1,4 +1,5 @@
 internal import BinaryCoding
+internal import Checksum
 internal import FaceModel
 internal import LMDB
 internal import PartitionStore
@@ -18,35 +19,35 @@ struct RowAppender {
     }
 
     /// - Parameter embedding: `[dimension]`, rounded here to the stored precision.
+    /// - Returns: the CRC-32C of the row as it is stored.
     mutating func append(
         _ embedding: ArraySlice<Float>,
         _ tables: PartitionTables,
         _ transaction: borrowing WriteTransaction
-    ) throws {
+    ) throws -> UInt32 {
         let start = pending.count
         pending.append(contentsOf: repeatElement(0, count: shape.rowByteCount))
-        unsafe embedding.withUnsafeBufferPointer { embedding in
-            unsafe pending.withUnsafeMutableBytes { pending in
-                let row = unsafe UnsafeMutableRawBufferPointer(rebasing: pending[start...])
-                switch shape.precision {
-                case .float16:
-                    unsafe VectorKernels.convertToFloat16(embedding, into: row.bindMemory(to: UInt16.self))
-                case .float32: unsafe row.copyMemory(from: UnsafeRawBufferPointer(embedding))
-                }
-            }
+        let checksum = unsafe pending.withUnsafeMutableBytes { pending in
+            let row = unsafe UnsafeMutableRawBufferPointer(rebasing: pending[start...])
+            unsafe shape.store(embedding, into: row)
+            return unsafe CRC32C.checksum(UnsafeRawBufferPointer(row))
         }
         try writeChunkIfFull(tables, transaction)
+        return checksum
     }
 
     /// - Parameter stored: a row as it is stored already; the same bits are stored again.
+    /// - Returns: the CRC-32C of the row.
     mutating func append(
         stored: UnsafeRawBufferPointer,
         _ tables: PartitionTables,
         _ transaction: borrowing WriteTransaction
-    ) throws {
+    ) throws -> UInt32 {
         precondition(stored.count == shape.rowByteCount, "a row has one size")
         unsafe pending.append(contentsOf: stored)
+        let checksum = unsafe CRC32C.checksum(stored)
         try writeChunkIfFull(tables, transaction)
+        return checksum
     }
 
     private mutating func writeChunkIfFull(
@@ -109,5 +110,21 @@ struct RowAppender {
         }
         firstPendingRow = (chunk + 1) * UInt32(RowChunk.rowCount)
         pending.removeAll(keepingCapacity: true)
+    }
+}
+
+extension RowChunk.Shape {
+    /// Rounds embeddings to the stored precision. What is of that precision already stays what it is, bit by bit.
+    ///
+    /// - Parameters:
+    ///   - embeddings: any number of components.
+    ///   - rows: as many in the stored precision.
+    func store(_ embeddings: ArraySlice<Float>, into rows: UnsafeMutableRawBufferPointer) {
+        unsafe embeddings.withUnsafeBufferPointer { embeddings in
+            switch precision {
+            case .float16: unsafe VectorKernels.convertToFloat16(embeddings, into: rows.bindMemory(to: UInt16.self))
+            case .float32: unsafe rows.copyMemory(from: UnsafeRawBufferPointer(embeddings))
+            }
+        }
     }
 }

@@ -1,37 +1,53 @@
+internal import Checksum
 internal import FaceModel
 internal import LMDB
 internal import PartitionStore
 
-/// The changes of one write transaction, gathered so that rows, tombstones and state are written once.
+/// The changes of one write transaction, gathered so that rows, tombstones, digest and state are written once.
 struct WritePass {
-    private let partition: Partition
-    private let tables: PartitionTables
-    private var state: PartitionState
+    let partition: Partition
+    let tables: PartitionTables
+    var state: PartitionState
     private var rows: RowAppender
     private var dead: [UInt32: [Int]] = [:]
+    private let storedDigest: DigestRecord
+    private var digest: DigestRecord
 
-    init(_ partition: Partition, epoch: UInt64, _ transaction: borrowing WriteTransaction) throws {
+    init(_ partition: Partition, _ transaction: borrowing WriteTransaction) throws {
         self.partition = partition
         tables = partition.tables
         state = try partition.state(transaction.reading)
-        state.epoch = max(state.epoch, epoch)
         rows = RowAppender(shape: partition.shape, firstRow: state.nextRow)
+        storedDigest = try partition.digestRecord(transaction.reading)
+        digest = storedDigest
     }
 
-    mutating func apply(_ batch: WriteBatch, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
-        if let bytes = try unsafe transaction.reading.value(of: tables.receipts, key: batch.key) {
-            let known = try unsafe ReceiptRecord(bytes: bytes)
-            return WriteReceipt(outcome: known.outcome, sequence: known.sequence)
+    /// Does a write that is in no log, unless its key was seen before.
+    mutating func apply(
+        _ batch: WriteBatch,
+        epoch: UInt64,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> WriteReceipt {
+        let change = Change(batch.operation)
+        if change.leavesReceipt, let known = try tables.receipt(of: batch.key, transaction.reading) {
+            return WriteReceipt(known)
         }
-        state.sequence += 1
-        let outcome: ReceiptRecord.Outcome =
-            switch batch.operation {
-            case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
-            case .delete(let ids):
-                .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
-            }
-        try keepReceipt(batch.key, ReceiptRecord(sequence: state.sequence, outcome: outcome), transaction)
-        return WriteReceipt(outcome: outcome, sequence: state.sequence)
+        guard epoch >= state.promisedEpoch else {
+            throw PartitionError.logRefused(.writeBelowPromise(epoch: epoch, promised: state.promisedEpoch))
+        }
+        try leaveLog(transaction)
+        state.advance(epoch: epoch, key: batch.key)
+        return try apply(change, key: batch.key, transaction)
+    }
+
+    /// Does what the next entry of the log says, unless its key was seen before: then the sequence goes on alone.
+    mutating func apply(_ entry: LogEntry, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
+        let change = Change(entry.operation)
+        state.advance(to: entry)
+        if change.leavesReceipt, let known = try tables.receipt(of: entry.key, transaction.reading) {
+            return WriteReceipt(known)
+        }
+        return try apply(change, key: entry.key, transaction)
     }
 
     /// Writes what was gathered; returns the state as it will be committed.
@@ -42,13 +58,73 @@ struct WritePass {
             let marked = try unsafe TombstonePiece.marking(rows, in: known, piece: piece)
             try transaction.put(tables.tombstones, key: piece, value: marked)
         }
+        if digest != storedDigest {
+            try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
+        }
         try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
         return state
     }
 
+    // MARK: Operations
+
+    /// An operation, wherever it comes from.
+    private enum Change {
+        case enrol([EnrolRow], Embeddings)
+        case delete([FaceID])
+        case expire(at: Timestamp, [FaceID])
+        case nothing
+
+        enum Embeddings {
+            case floats(EmbeddingMatrix)
+            case stored(StoredEmbeddings)
+        }
+
+        init(_ operation: WriteBatch.Operation) {
+            switch operation {
+            case .enrol(let rows, let embeddings): self = .enrol(rows, .floats(embeddings))
+            case .delete(let faces): self = .delete(faces)
+            case .expire(let moment, let faces): self = .expire(at: moment, faces)
+            case .beginEpoch: self = .nothing
+            }
+        }
+
+        init(_ operation: LogOperation) {
+            switch operation {
+            case .enrol(let rows, let embeddings): self = .enrol(rows, .stored(embeddings))
+            case .delete(let faces): self = .delete(faces)
+            case .expire(let moment, let faces): self = .expire(at: moment, faces)
+            case .beginEpoch: self = .nothing
+            }
+        }
+
+        var leavesReceipt: Bool {
+            switch self {
+            case .enrol, .delete: true
+            case .expire, .nothing: false
+            }
+        }
+    }
+
+    private mutating func apply(
+        _ change: Change,
+        key: IdempotencyKey,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> WriteReceipt {
+        let outcome: WriteReceipt.Outcome =
+            switch change {
+            case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
+            case .delete(let ids): .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
+            case .expire(let moment, let ids): .expired(faceCount: try expire(ids, at: moment, transaction))
+            case .nothing: .epochBegun
+            }
+        let receipt = WriteReceipt(outcome: outcome, sequence: state.sequence)
+        if let record = receipt.record { try keepReceipt(key, record, transaction) }
+        return receipt
+    }
+
     private mutating func enrol(
         _ faces: [EnrolRow],
-        _ embeddings: EmbeddingMatrix,
+        _ embeddings: Change.Embeddings,
         _ transaction: borrowing WriteTransaction
     ) throws -> [EnrolOutcome] {
         var lastPositions: [FaceID: Int] = [:]
@@ -62,16 +138,42 @@ struct WritePass {
             outcomes.append(try remove(face.id, isNewLikely: true, transaction) ? .replaced : .accepted)
             let row = try takeRow()
             state.faceCount += 1
-            try rows.append(embeddings.row(position), tables, transaction)
+            let checksum =
+                switch embeddings {
+                case .floats(let matrix): try rows.append(matrix.row(position), tables, transaction)
+                case .stored(let stored):
+                    try unsafe stored.row(position).withUnsafeBytes { stored in
+                        try unsafe rows.append(stored: stored, tables, transaction)
+                    }
+                }
             let record = FaceRecord(
                 row: row,
                 version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
-                metadata: face.metadata
+                metadata: face.metadata,
+                embeddingChecksum: checksum
             )
             try enter(record, of: face.id, transaction)
         }
         return outcomes
     }
+
+    /// Removes those of the faces that are there and have expired by a moment; how many.
+    private mutating func expire(
+        _ faces: [FaceID],
+        at moment: Timestamp,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        var count = 0
+        for face in faces {
+            guard let bytes = try unsafe tables.faceRecord(of: face, transaction.reading) else { continue }
+            let record = try unsafe FaceRecord(bytes: bytes, face: face)
+            guard let expires = record.metadata.expires, expires <= moment else { continue }
+            if try remove(face, transaction) { count += 1 }
+        }
+        return count
+    }
+
+    // MARK: Faces and rows
 
     /// Gives a live row's face a new row with the same bits; the old one is dead from then on.
     ///
@@ -84,9 +186,18 @@ struct WritePass {
     ) throws {
         let face = try tables.face(ofRow: row, transaction.reading)
         var record = try tables.record(of: face, inRow: row, transaction.reading)
-        try leave(record, transaction)
+        let checksum = unsafe CRC32C.checksum(stored)
+        guard record.embeddingChecksum ?? checksum == checksum else {
+            throw PartitionStoreError.contradiction(
+                table: "rows",
+                key: UInt64(row),
+                reason: "another embedding than its face's"
+            )
+        }
+        record.embeddingChecksum = checksum
+        try leave(record, of: face, transaction)
         record.row = try takeRow()
-        try unsafe rows.append(stored: stored, tables, transaction)
+        _ = try unsafe rows.append(stored: stored, tables, transaction)
         try enter(record, of: face, transaction)
     }
 
@@ -98,11 +209,14 @@ struct WritePass {
     }
 
     /// Writes a face's record and lists its row, the newest one.
-    private func enter(
+    private mutating func enter(
         _ record: FaceRecord,
         of face: FaceID,
         _ transaction: borrowing WriteTransaction
     ) throws {
+        if record.row < digest.uncountedRow {
+            digest.add(try partition.contribution(of: face, record, transaction.reading))
+        }
         try transaction.put(tables.faces, key: face, value: record.encoded(for: face))
         try unsafe face.withKeyBytes { bytes in
             try unsafe transaction.put(tables.rowFaces, key: record.row, value: bytes, options: .append)
@@ -114,7 +228,14 @@ struct WritePass {
     }
 
     /// Takes a face's row out of every list and marks it dead; the face's record stays.
-    private mutating func leave(_ record: FaceRecord, _ transaction: borrowing WriteTransaction) throws {
+    private mutating func leave(
+        _ record: FaceRecord,
+        of face: FaceID,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        if record.row < digest.uncountedRow {
+            digest.remove(try partition.contribution(of: face, record, transaction.reading))
+        }
         try transaction.delete(tables.rowFaces, key: record.row)
         if let expires = record.metadata.expires {
             try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
@@ -129,7 +250,7 @@ struct WritePass {
     ///
     /// - Parameter isNewLikely: takes a miss as it is, which a damaged key may cause; the next search then meets two
     ///   rows of one face, and says so. Otherwise a miss is checked, which would take a tenth of an import's time.
-    mutating func remove(
+    private mutating func remove(
         _ id: FaceID,
         isNewLikely: Bool = false,
         _ transaction: borrowing WriteTransaction
@@ -139,15 +260,10 @@ struct WritePass {
             ? transaction.reading.value(of: tables.faces, key: id) : tables.faceRecord(of: id, transaction.reading)
         guard let bytes = unsafe stored else { return false }
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
+        try leave(record, of: id, transaction)
         try transaction.delete(tables.faces, key: id)
-        try leave(record, transaction)
         state.faceCount -= 1
         return true
-    }
-
-    /// Counts a change that no client asked for, such as expiry.
-    mutating func beginInternalChange() {
-        state.sequence += 1
     }
 
     private mutating func keepReceipt(

@@ -1,11 +1,12 @@
 internal import BinaryCoding
+package import FaceModel
 
 /// Where a partition stands; written by every transaction that changes it.
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 3 |
-/// | 2 | 2 | zero |
+/// | 0 | 2 | format version, 4 |
+/// | 2 | 2 | 1 while the partition's writes are logged, else 0 |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
 /// | 12 | 4 | next run |
@@ -17,29 +18,84 @@ internal import BinaryCoding
 /// | 52 | 4 | zero |
 /// | 56 | 8 | number of the oldest receipt kept |
 /// | 64 | 8 | number of the next receipt |
-/// | 72 | 4 | CRC-32C |
+/// | 72 | 8 | chain at the last write |
+/// | 80 | 8 | promised epoch |
+/// | 88 | 8 | sequence of the first entry in the log, or the one behind the last |
+/// | 96 | 8, 8, 8 | sequence, epoch and chain of the last entry in the log, or of the last write |
+/// | 120 | 4 | CRC-32C |
 package struct PartitionState: Hashable, Sendable {
     /// As it was read; what is written is of ``newestFormat``.
     package private(set) var format = newestFormat
+    /// Writes come as entries of a log that other replicas have too.
+    package var isLogged = false
     package var nextRow: UInt32 = 0
     package var foldedRow: UInt32 = 0
     package var nextRun: UInt32 = 0
-    package var epoch: UInt64 = 0
-    package var sequence: UInt64 = 0
+    package private(set) var epoch: UInt64 = 0
+    package private(set) var sequence: UInt64 = 0
     package var faceCount: UInt64 = 0
     package var tombstoneCount: UInt64 = 0
     package var generation: UInt32 = 0
     package var oldestReceipt: UInt64 = 0
     package var nextReceipt: UInt64 = 0
+    /// See ``LogChain``.
+    package private(set) var chain: UInt64 = 0
+    package var promisedEpoch: UInt64 = 0
+    package var firstLogged: UInt64 = 1
+    package private(set) var lastLogged = LogPlace(sequence: 0, epoch: 0, chain: 0)
 
-    package static let newestFormat: UInt16 = 3
+    package static let newestFormat: UInt16 = 4
+
+    /// An entry's place in the log.
+    package struct LogPlace: Hashable, Sendable {
+        package let sequence: UInt64
+        package let epoch: UInt64
+        package let chain: UInt64
+
+        package init(sequence: UInt64, epoch: UInt64, chain: UInt64) {
+            self.sequence = sequence
+            self.epoch = epoch
+            self.chain = chain
+        }
+    }
 
     package init() {}
 
+    /// The last write.
+    package var applied: LogPlace { LogPlace(sequence: sequence, epoch: epoch, chain: chain) }
+
+    /// Whether the log has entries that are not applied.
+    package var hasUnapplied: Bool { lastLogged.sequence > sequence }
+
+    /// Moves to the next write, one that is in no log. An epoch never falls.
+    ///
+    /// - Precondition: no entry waits to be applied, and none is in the log.
+    package mutating func advance(epoch: UInt64, key: IdempotencyKey) {
+        precondition(!hasUnapplied && firstLogged == sequence + 1, "the log has ended")
+        self.epoch = max(self.epoch, epoch)
+        chain = LogChain.unloggedLink(after: chain, epoch: self.epoch, sequence: sequence + 1, key: key)
+        sequence += 1
+        firstLogged = sequence + 1
+        lastLogged = applied
+    }
+
+    /// Moves to the next entry of the log.
+    package mutating func advance(to entry: LogEntry) {
+        precondition(entry.sequence == sequence + 1 && hasUnapplied, "entries are applied in order")
+        (sequence, epoch, chain) = (entry.sequence, entry.epoch, entry.chain)
+    }
+
+    /// Notes what the log now ends with.
+    package mutating func endLog(with place: LogPlace) {
+        precondition(place.sequence >= sequence, "what is applied stays")
+        lastLogged = place
+        firstLogged = min(firstLogged, place.sequence + 1)
+    }
+
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(reservingByteCount: 76)
+        var writer = ByteWriter(reservingByteCount: 124)
         writer.write(Self.newestFormat)
-        writer.write(UInt16(0))
+        writer.write(UInt16(isLogged ? 1 : 0))
         writer.write(nextRow)
         writer.write(foldedRow)
         writer.write(nextRun)
@@ -51,6 +107,12 @@ package struct PartitionState: Hashable, Sendable {
         writer.write(UInt32(0))
         writer.write(oldestReceipt)
         writer.write(nextReceipt)
+        writer.write(chain)
+        writer.write(promisedEpoch)
+        writer.write(firstLogged)
+        writer.write(lastLogged.sequence)
+        writer.write(lastLogged.epoch)
+        writer.write(lastLogged.chain)
         return RecordSeal.seal(writer)
     }
 
@@ -62,7 +124,8 @@ package struct PartitionState: Hashable, Sendable {
         let body = try unsafe RecordSeal.open(bytes, table: "meta", key: 0)
         do throws(BinaryCodingError) {
             var reader = unsafe ByteReader(body)
-            _ = try reader.read(UInt32.self)
+            try reader.skip(byteCount: 2)
+            isLogged = try reader.read(UInt16.self) == 1
             nextRow = try reader.read()
             foldedRow = try reader.read()
             nextRun = try reader.read()
@@ -74,9 +137,31 @@ package struct PartitionState: Hashable, Sendable {
             _ = try reader.read(UInt32.self)
             oldestReceipt = try reader.read()
             nextReceipt = try reader.read()
+            if format >= 4 {
+                chain = try reader.read()
+                promisedEpoch = try reader.read()
+                firstLogged = try reader.read()
+                lastLogged = LogPlace(
+                    sequence: try reader.read(),
+                    epoch: try reader.read(),
+                    chain: try reader.read()
+                )
+            } else {
+                firstLogged = sequence &+ 1
+                lastLogged = applied
+            }
             try reader.finish()
         } catch {
             throw .malformed(table: "meta", reason: "\(error)")
         }
+        guard isConsistent else { throw .malformed(table: "meta", reason: "the log ends before the last write") }
+    }
+
+    /// Whether the log lies where the writes say: what arithmetic on it relies on.
+    private var isConsistent: Bool {
+        guard lastLogged.sequence < .max, lastLogged.sequence >= sequence, firstLogged > 0,
+            firstLogged <= lastLogged.sequence + 1
+        else { return false }
+        return hasUnapplied ? firstLogged <= sequence + 1 : lastLogged == applied
     }
 }

@@ -5,6 +5,7 @@ internal import LMDB
 package enum MetaKey {
     package static let identity: StaticString = "identity"
     package static let state: StaticString = "state"
+    package static let digest: StaticString = "digest"
     package static let codebook: StaticString = "codebook"
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"

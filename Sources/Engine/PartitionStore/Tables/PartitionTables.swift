@@ -2,7 +2,7 @@ package import LMDB
 
 /// The tables of one partition's environment. Byte tables are in `docs/storage-format.md`.
 package struct PartitionTables: Sendable {
-    /// Names → identity, state and codebook.
+    /// Names → identity, state, digest and codebook.
     package let meta: Table
     /// Face id → ``FaceRecord``.
     package let faces: Table
@@ -30,6 +30,8 @@ package struct PartitionTables: Sendable {
     package let receipts: Table
     /// Order of arrival → idempotency key.
     package let receiptOrder: Table
+    /// Sequence → ``LogEntry``.
+    package let log: Table
 
     package init(_ environment: Environment, create: Bool) throws(LMDBError) {
         meta = try environment.openTable(named: "meta", create: create)
@@ -46,5 +48,6 @@ package struct PartitionTables: Sendable {
         byExternalImage = try environment.openTable(named: "byExternalImage", create: create)
         receipts = try environment.openTable(named: "receipts", create: create)
         receiptOrder = try environment.openTable(named: "receiptOrder", create: create)
+        log = try environment.openTable(named: "log", create: create)
     }
 }

@@ -1,6 +1,7 @@
 import CLMDB
 import Glibc
 import Synchronization
+import Threads
 
 extension Environment {
     /// Use of the file and of the reader table. Takes time in proportion to the list of free pages.
@@ -53,33 +54,105 @@ extension Environment {
         }
     }
 
-    /// Writes a consistent copy, as of the last commit, to the folder `path`, durably; writes go on meanwhile.
+    /// Writes a consistent copy, as of the last commit, to the folder `path`, durably; writes go on meanwhile, and take
+    /// no page that the copy has yet to read.
     ///
     /// - Parameters:
     ///   - path: made if it is missing; must have no `data.mdb`.
     ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space.
+    ///   - shouldStop: asked several times a second at least; once it is true, `path` has no `data.mdb`.
+    /// - Returns: whether the copy is complete.
     /// - Throws: `io(EEXIST)` if there is a `data.mdb`; disk errors, after which `path` has none.
-    package func copy(to path: String, compacting: Bool) throws(LMDBError) {
+    @discardableResult
+    package func copy(
+        to path: String,
+        compacting: Bool,
+        shouldStop: () -> Bool = { false }
+    ) throws(LMDBError) -> Bool {
         guard gate.enter() else { throw .closed(path: self.path) }
         defer { gate.leave() }
         try Directory.create(path)
         let file = "\(path)/data.mdb"
-        let code = unsafe mdb_env_copy2(handle, path, compacting ? UInt32(MDB_CP_COMPACT) : 0)
-        do throws(LMDBError) {
-            guard code == MDB_SUCCESS else {
-                throw LMDBError(
-                    code: code,
-                    path: path,
-                    mapByteCount: options.mapByteCount,
-                    maxReaders: options.maxReaders
-                )
-            }
-            try Directory.syncFile(file)
-            try Directory.sync(path)
-        } catch {
-            if code != EEXIST { _ = unsafe unlink(file) }
-            throw error
+        let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw LMDBError(errno: errno, path: path) }
+        var isDurable = false
+        defer {
+            Glibc.close(descriptor)
+            if !isDurable { _ = unsafe unlink(file) }
         }
+        guard try stream(compacting: compacting, to: descriptor, ofPath: path, shouldStop) else { return false }
+        guard fsync(descriptor) == 0 else { throw LMDBError(errno: errno, path: path) }
+        try Directory.sync(path)
+        isDurable = true
+        return true
+    }
+
+    /// Writes the copy's file; whether all of it.
+    ///
+    /// LMDB's copying cannot be stopped, but it fails when nobody reads what it writes: so it writes to a pipe.
+    private func stream(
+        compacting: Bool,
+        to file: Int32,
+        ofPath path: String,
+        _ shouldStop: () -> Bool
+    ) throws(LMDBError) -> Bool {
+        var ends: [Int32] = [0, 0]
+        // A socket pair is a pipe that no child process can inherit by accident, and so keep open.
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw LMDBError(errno: errno, path: path) }
+        let (source, sink) = (ends[0], ends[1])
+        let result = Atomic<Int32>(MDB_SUCCESS)
+        let writer = WorkerThread(name: "lmdb-copy") {
+            // A pipe that nobody reads is an error here, and no signal that ends the process.
+            var signals = sigset_t()
+            unsafe sigemptyset(&signals)
+            unsafe sigaddset(&signals, SIGPIPE)
+            unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+            let code = unsafe mdb_env_copyfd2(self.handle, sink, compacting ? UInt32(MDB_CP_COMPACT) : 0)
+            result.store(code, ordering: .releasing)
+            Glibc.close(sink)
+        }
+        var failure: LMDBError?
+        var isStopped = false
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 4096)
+        defer { unsafe buffer.deallocate() }
+        while failure == nil, !isStopped {
+            let count = unsafe Glibc.read(source, buffer.baseAddress, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            if count == 0 { break }
+            if count < 0 {
+                failure = LMDBError(errno: errno, path: path)
+            } else if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file) {
+                failure = LMDBError(errno: error, path: path)
+            }
+            isStopped = shouldStop()
+        }
+        Glibc.close(source)
+        writer.join()
+        if let failure { throw failure }
+        if isStopped { return false }
+        let code = result.load(ordering: .acquiring)
+        guard code == MDB_SUCCESS else {
+            throw LMDBError(
+                code: code,
+                path: path,
+                mapByteCount: options.mapByteCount,
+                maxReaders: options.maxReaders
+            )
+        }
+        return true
+    }
+
+    /// An error number, or nil.
+    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32) -> Int32? {
+        var rest = unsafe bytes
+        while unsafe !rest.isEmpty {
+            let count = unsafe Glibc.write(file, rest.baseAddress, rest.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return count == 0 ? ENOSPC : errno }
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+        return nil
     }
 
     /// Sum of the lists of freed pages, which LMDB keeps in table 0: commit number → count and page numbers.

@@ -1,0 +1,208 @@
+internal import Checksum
+internal import FaceModel
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import VectorMath
+
+/// Whether a partition is what it says, found by reading all of it and believing nothing that was checked before.
+extension Partition {
+    /// Computes the digest from the tables: every face's record and every stored embedding is read and verified.
+    ///
+    /// One read transaction: pages that writes free meanwhile are used again only after it, so the file may grow.
+    /// - Returns: nil when it was stopped.
+    package func recomputeDigest(shouldStop: () -> Bool = { false }) throws(PartitionError) -> PartitionDigest? {
+        try verifying { transaction in
+            let state = try state(transaction)
+            return try FaceVerification(self, state).run(transaction, shouldStop)
+        }
+    }
+
+    /// Reads every record and every chunk of every table, verifies each, and holds what they say against each other:
+    /// faces against rows, lists against faces, runs against rows, the log against its chain, counts, and the digest.
+    ///
+    /// Reads as ``recomputeDigest(shouldStop:)`` does.
+    /// - Returns: the digest; nil when it was stopped.
+    /// - Throws: the first damage found, with its table and key.
+    package func verifyAll(shouldStop: () -> Bool = { false }) throws(PartitionError) -> PartitionDigest? {
+        try verifying { transaction in
+            let state = try state(transaction)
+            try verifyMeta(state, transaction)
+            let digest = try FaceVerification(self, state).run(transaction, shouldStop)
+            let kept = try digestRecord(transaction)
+            guard !kept.isComplete || kept.slices == digest.slices else {
+                throw PartitionStoreError.contradiction(
+                    table: "meta",
+                    key: 0,
+                    reason: "the digest is not that of the faces"
+                )
+            }
+            try verifyRuns(state, transaction, shouldStop)
+            try verifyReceipts(state, transaction)
+            try verifyLog(state, transaction, shouldStop)
+            return digest
+        }
+    }
+
+    /// What the function throws that stops a verification.
+    struct Stopped: Error {}
+
+    private func verifying(
+        _ body: (borrowing ReadTransaction) throws -> PartitionDigest
+    ) throws(PartitionError) -> PartitionDigest? {
+        do {
+            return try environment.read(body)
+        } catch is Stopped {
+            return nil
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func verifyMeta(_ state: PartitionState, _ transaction: borrowing ReadTransaction) throws {
+        guard let bytes = try unsafe transaction.value(of: tables.meta, key: MetaKey.identity) else {
+            throw PartitionStoreError.missing(table: "meta", key: 1)
+        }
+        guard try unsafe IdentityRecord.decode(bytes) == identity else {
+            throw PartitionStoreError.contradiction(table: "meta", key: 1, reason: "it was another when it was opened")
+        }
+        let codebooks = try InstalledCodebooks(tables, transaction)
+        guard codebooks.fit(state, dimension: shape.dimension) else {
+            throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's")
+        }
+        _ = try recoding(transaction)
+        try unsafe transaction.value(of: tables.meta, key: MetaKey.intake).map {
+            _ = try unsafe IntakeRecord(bytes: $0)
+        }
+    }
+
+    /// Manifests and codes: each live row that was folded lies in one run that searches scan.
+    private func verifyRuns(
+        _ state: PartitionState,
+        _ transaction: borrowing ReadTransaction,
+        _ shouldStop: () -> Bool
+    ) throws {
+        let pending = try recoding(transaction)?.pendingRuns ?? []
+        let liveness = RowLiveness(try Tombstones(transaction, tables: tables, rowCount: state.nextRow), hidden: [])
+        var chunkCount = 0
+        var seen = RowBitmap([], below: state.foldedRow)
+        var (liveCount, deadCount) = (0, 0)
+        try unsafe transaction.forEach(in: tables.runs) { entry in
+            guard let number = unsafe entry.uint32Key else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
+            }
+            let manifest = try unsafe RunManifest(bytes: entry.value, run: number)
+            let rows = try codedRows(of: manifest, transaction, shouldStop)
+            chunkCount += Int(manifest.chunkCount)
+            if pending.contains(number) { return .next }
+            for row in rows {
+                guard row < state.foldedRow, !seen.contains(row) else {
+                    throw PartitionStoreError.contradiction(
+                        table: "runs",
+                        key: UInt64(number),
+                        reason: "a row that is fresh or in another run too"
+                    )
+                }
+                seen.insert(row)
+                if liveness.isLive(row) { liveCount += 1 } else { deadCount += 1 }
+            }
+            return .next
+        }
+        guard try transaction.count(of: tables.codes) == chunkCount else {
+            throw PartitionStoreError.contradiction(table: "codes", key: 0, reason: "chunks of no run")
+        }
+        let foldedCount = (0..<state.foldedRow).count { liveness.isLive($0) }
+        let freshDeadCount = (state.foldedRow..<state.nextRow).count { !liveness.isLive($0) }
+        guard liveCount == foldedCount, state.tombstoneCount == UInt64(deadCount + freshDeadCount) else {
+            throw PartitionStoreError.contradiction(
+                table: "runs",
+                key: 0,
+                reason: "\(liveCount) live and \(deadCount) dead rows are in runs, not as the state says"
+            )
+        }
+    }
+
+    /// The rows that a run's chunks hold, each chunk verified.
+    private func codedRows(
+        of manifest: RunManifest,
+        _ transaction: borrowing ReadTransaction,
+        _ shouldStop: () -> Bool
+    ) throws -> [UInt32] {
+        let codebook = try codebook(ofGeneration: manifest.generation, transaction)
+        let planeCount = codebook.plan.planeCount
+        var rows: [UInt32] = []
+        for chunk in 0..<manifest.chunkCount {
+            if shouldStop() { throw Stopped() }
+            let key = CodeChunkKey(run: manifest.run, chunk: chunk)
+            guard let bytes = try unsafe transaction.value(of: tables.codes, key: key) else {
+                throw PartitionStoreError.missing(table: "codes", key: key.number)
+            }
+            let view = try unsafe CodeChunk(bytes, planeCount: planeCount, key: key)
+            try view.verify(key)
+            for slot in 0..<CodeChunk.slotCount {
+                let row = unsafe VectorKernels.slot(slot, records: view.records, planeCount: planeCount).rowID
+                if row == VectorKernels.absentRow { continue }
+                guard row >= manifest.firstRow, row < manifest.endRow else {
+                    throw PartitionStoreError.contradiction(
+                        table: "codes",
+                        key: key.number,
+                        reason: "a row outside its run"
+                    )
+                }
+                rows.append(row)
+            }
+        }
+        guard rows.count == Int(manifest.rowCount), manifest.listCount == codebook.listCount else {
+            throw PartitionStoreError.contradiction(
+                table: "runs",
+                key: UInt64(manifest.run),
+                reason: "it has \(rows.count) rows"
+            )
+        }
+        return rows
+    }
+
+    private func verifyReceipts(_ state: PartitionState, _ transaction: borrowing ReadTransaction) throws {
+        for number in state.oldestReceipt..<state.nextReceipt {
+            guard let key = try unsafe transaction.value(of: tables.receiptOrder, key: number), key.count == 16,
+                let bytes = try unsafe transaction.value(of: tables.receipts, key: key)
+            else { throw PartitionStoreError.missing(table: "receipts", key: number) }
+            guard try unsafe ReceiptRecord(bytes: bytes).sequence <= state.sequence else {
+                throw PartitionStoreError.contradiction(table: "receipts", key: number, reason: "of no write yet")
+            }
+        }
+        let count = Int(state.nextReceipt - state.oldestReceipt)
+        guard try transaction.count(of: tables.receiptOrder) == count,
+            try transaction.count(of: tables.receipts) == count
+        else { throw PartitionStoreError.contradiction(table: "receipts", key: 0, reason: "not \(count) of them") }
+    }
+
+    private func verifyLog(
+        _ state: PartitionState,
+        _ transaction: borrowing ReadTransaction,
+        _ shouldStop: () -> Bool
+    ) throws {
+        let last = state.lastLogged
+        let count = Int(last.sequence + 1 - state.firstLogged)
+        guard try transaction.count(of: tables.log) == count else {
+            throw PartitionStoreError.contradiction(table: "log", key: 0, reason: "not \(count) entries")
+        }
+        var previous: UInt64?
+        for sequence in state.firstLogged..<last.sequence + 1 {
+            if shouldStop() { throw Stopped() }
+            let entry = try tables.logEntry(sequence, transaction)
+            let isNext =
+                previous.map { entry.continues($0) } ?? (sequence != state.sequence + 1 || entry.continues(state.chain))
+            let isApplied = sequence != state.sequence || entry.chain == state.chain && entry.epoch == state.epoch
+            let isLast = sequence != last.sequence || entry.chain == last.chain && entry.epoch == last.epoch
+            guard isNext, isApplied, isLast else {
+                throw PartitionStoreError.contradiction(
+                    table: "log",
+                    key: sequence,
+                    reason: "it does not continue the entry before"
+                )
+            }
+            previous = entry.chain
+        }
+    }
+}

@@ -1,0 +1,36 @@
+package import FaceModel
+package import LMDB
+
+extension PartitionTables {
+    /// One entry of the log, verified.
+    package func logEntry(_ sequence: UInt64, _ transaction: borrowing ReadTransaction) throws -> LogEntry {
+        guard let bytes = try unsafe transaction.value(of: log, key: sequence) else {
+            throw PartitionStoreError.missing(table: "log", key: sequence)
+        }
+        return try unsafe logEntry(bytes, under: sequence)
+    }
+
+    /// The entry that lies under a key, verified.
+    package func logEntry(_ bytes: UnsafeRawBufferPointer, under sequence: UInt64) throws -> LogEntry {
+        let entry: LogEntry
+        do throws(LogEntryError) {
+            entry = try LogEntry(bytes: unsafe Array(bytes))
+        } catch .checksumMismatch {
+            throw PartitionStoreError.checksumMismatch(table: "log", key: sequence)
+        } catch {
+            throw PartitionStoreError.contradiction(table: "log", key: sequence, reason: "\(error)")
+        }
+        guard entry.sequence == sequence else {
+            throw PartitionStoreError.contradiction(table: "log", key: sequence, reason: "another entry's key")
+        }
+        return entry
+    }
+
+    /// What the write of a key answered; nil when it was never made, or its receipt is no longer kept.
+    package func receipt(
+        of key: IdempotencyKey,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> ReceiptRecord? {
+        try unsafe transaction.value(of: receipts, key: key).map { try unsafe ReceiptRecord(bytes: $0) }
+    }
+}
