@@ -93,6 +93,7 @@ final class WorkerMetrics: Sendable {
     /// A shard search has been answered.
     ///
     /// - Parameters:
+    ///   - traceparent: of the caller's span.
     ///   - arrival: when the request had come in.
     ///   - begin: when a thread, or the loop, began with it.
     func searched(
@@ -100,6 +101,7 @@ final class WorkerMetrics: Sendable {
         collection: String,
         _ outcome: PartitionSearchAnswer,
         at place: Place,
+        continuing traceparent: String?,
         arrival: NIODeadline,
         begin: NIODeadline
     ) {
@@ -120,7 +122,15 @@ final class WorkerMetrics: Sendable {
 
         let end = NIODeadline.now()
         let took = Duration.nanoseconds((end - arrival).nanoseconds)
-        trace(request, collection: collection, outcome, at: place, took: took, waited: .nanoseconds(waited))
+        trace(
+            request,
+            collection: collection,
+            outcome,
+            at: place,
+            continuing: traceparent,
+            took: took,
+            waited: .nanoseconds(waited)
+        )
         guard slowSearch > .zero, took >= slowSearch else { return }
         slow.increment()
         guard let suppressed = allowance.withLock({ $0.take(now: .now) }) else { return }
@@ -147,10 +157,11 @@ final class WorkerMetrics: Sendable {
         collection: String,
         _ outcome: PartitionSearchAnswer,
         at place: Place,
+        continuing traceparent: String?,
         took: Duration,
         waited: Duration
     ) {
-        let span = SearchSpan.start(.shardSearch, age: took)
+        let span = SearchSpan.start(.shardSearch, continuing: traceparent, age: took)
         guard span.isRecording else { return }
         span.set(.collection, collection)
         span.set(.shard, Int(request.route.shard.index))
