@@ -215,6 +215,7 @@ let package = Package(
 
         .target(
             name: "BiometricEvaluation",
+            dependencies: ["FaceModel"],
             path: "Sources/Clients/BiometricEvaluation",
             swiftSettings: memorySafe
         ),
@@ -260,9 +261,9 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB", "LoadGenerator",
-                "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "ReportPage", "SyntheticGallery",
-                "Threads", "VectorMath", "WireProtocol",
+                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB",
+                "LoadGenerator", "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "ReportPage",
+                "SyntheticGallery", "Threads", "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -492,7 +493,7 @@ let package = Package(
         .testTarget(
             name: "BiometricEvaluationTests",
             dependencies: [
-                "BiometricEvaluation"
+                "BiometricEvaluation", "FaceModel",
             ],
             path: "Tests/Clients/BiometricEvaluationTests",
             swiftSettings: strict

@@ -1,3 +1,4 @@
+package import FaceModel
 internal import Glibc
 
 /// The outcome of mated and nonmated searches of one gallery; its error rates follow from it.

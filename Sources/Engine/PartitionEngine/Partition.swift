@@ -27,6 +27,7 @@ package final class Partition: Sendable {
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
     let coldRows = ColdRows()
+    let recallCorrection = RecallCorrection()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
     let overwrittenRows = OverwrittenRows()
@@ -155,6 +156,11 @@ package final class Partition: Sendable {
                     olderRowCount: older?.rowCount ?? 0,
                     fit: fit(transaction),
                     runCount: runs.entryCount,
+                    codeChunkCount: codes.entryCount,
+                    codebookByteCount: codebooks.withLock {
+                        [$0.newest, $0.older].reduce(0) { $0 + ($1?.memoryByteCount ?? 0) }
+                    },
+                    filterByteCount: filterCache.byteCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
                     rowByteCount: UInt64(
                         (rows.overflowPageCount + roundedRows.overflowPageCount) * rows.pageByteCount

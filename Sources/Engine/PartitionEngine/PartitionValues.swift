@@ -96,6 +96,9 @@ package struct PartitionSearchAnswer: Sendable {
     package var rowsReranked: UInt64
     /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
+    /// Share of the mates that the visited lists were chosen to find, by the calibration: above what was asked for
+    /// where the calibration had to be corrected. Nil when another effort chose, or every embedding was compared.
+    package var recallTarget: Double?
     package var stages = SearchStages()
 
     package init(
@@ -136,6 +139,11 @@ package struct PartitionStatistics: Hashable, Sendable {
     /// How well the newest codebook fits what came after it; nil without one.
     package var fit: CodebookFit?
     package var runCount: Int
+    /// Blocks that the runs' codes lie in.
+    package var codeChunkCount: Int
+    /// Bytes of memory that codebooks and what is known of filters take.
+    package var codebookByteCount: Int
+    package var filterByteCount: Int
     /// Bytes of the codes that a full scan reads.
     package var codeByteCount: UInt64
     /// Bytes of the stored embeddings of full chunks, and of the same rounded.
@@ -152,6 +160,9 @@ package struct PartitionStatistics: Hashable, Sendable {
         olderRowCount: UInt64,
         fit: CodebookFit?,
         runCount: Int,
+        codeChunkCount: Int = 0,
+        codebookByteCount: Int = 0,
+        filterByteCount: Int = 0,
         codeByteCount: UInt64,
         rowByteCount: UInt64
     ) {
@@ -165,6 +176,9 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.olderRowCount = olderRowCount
         self.fit = fit
         self.runCount = runCount
+        self.codeChunkCount = codeChunkCount
+        self.codebookByteCount = codebookByteCount
+        self.filterByteCount = filterByteCount
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount
     }

@@ -6,17 +6,25 @@ package struct CodebookFit: Hashable, Sendable {
     package var energyRatio: Float
     /// Imbalance of the lists, over that of the training sample: how many rows a row shares its list with, on average.
     package var imbalanceRatio: Float
+    /// What checks of searches found of what its calibration promises.
+    package var recall: RecallEvidence
 
     /// Nothing has come yet.
     package static let unknown = CodebookFit(recentRowCount: 0, energyRatio: 1, imbalanceRatio: 1)
 
-    package init(recentRowCount: UInt64, energyRatio: Float, imbalanceRatio: Float) {
+    package init(
+        recentRowCount: UInt64,
+        energyRatio: Float,
+        imbalanceRatio: Float,
+        recall: RecallEvidence = .none
+    ) {
         self.recentRowCount = recentRowCount
         self.energyRatio = energyRatio
         self.imbalanceRatio = imbalanceRatio
+        self.recall = recall
     }
 
-    /// The fit of a whole from those of its parts, each weighted by its recent rows.
+    /// The fit of a whole from those of its parts, each weighted by its recent rows; what was checked is added up.
     package init(of parts: [CodebookFit]) {
         let rowCount = parts.reduce(UInt64(0)) { $0 &+ $1.recentRowCount }
         func mean(_ ratio: (CodebookFit) -> Float) -> Float {
@@ -26,7 +34,8 @@ package struct CodebookFit: Hashable, Sendable {
         self.init(
             recentRowCount: rowCount,
             energyRatio: mean(\.energyRatio),
-            imbalanceRatio: mean(\.imbalanceRatio)
+            imbalanceRatio: mean(\.imbalanceRatio),
+            recall: parts.reduce(.none) { $0 + $1.recall }
         )
     }
 }
@@ -41,6 +50,8 @@ package enum TrainingCause: UInt8, CaseIterable, Sendable {
     case energy = 3
     /// Lists had become uneven.
     case imbalance = 4
+    /// Searches missed more mates than its calibration promised.
+    case recall = 5
 }
 
 /// Where a codebook comes from.

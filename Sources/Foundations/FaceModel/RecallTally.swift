@@ -48,6 +48,14 @@ package struct RecallTally: Hashable, Sendable {
     }
 
     /// Nil while nothing was compared.
-    package var matchRecall: RateInterval? { RateInterval(hits: foundMatchCount, trials: matchCount) }
-    package var mateRecall: RateInterval? { RateInterval(hits: foundMateCount, trials: mateCount) }
+    package var matchRecall: Proportion? { Self.recall(foundMatchCount, of: matchCount) }
+    package var mateRecall: Proportion? { Self.recall(foundMateCount, of: mateCount) }
+
+    /// Nil also when the counts, which may come from another node, cannot be true.
+    private static func recall(_ found: UInt64, of total: UInt64) -> Proportion? {
+        guard total > 0, found <= total, let count = Int(exactly: found), let total = Int(exactly: total) else {
+            return nil
+        }
+        return Proportion(count: count, total: total)
+    }
 }

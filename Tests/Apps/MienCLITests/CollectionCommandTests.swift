@@ -148,6 +148,28 @@ import WireProtocol
             #expect(result.outputLines.contains { $0 == fit }, "\(result.output)")
             let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
             #expect(json.output.contains(#""codebook_standing":{"cause":"growth","faces":200000,"recent_faces":5000,"#))
+            #expect(json.output.contains(#""live_recall":null,"miss_ratio":1"#), "\(json.output)")
+        }
+    }
+
+    @Test func whatSearchesFindAndHowItIsCorrectedIsShown() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            var fit = CodebookFit.unknown
+            fit.recall = RecallEvidence(probeCount: 1000, missedCount: 50, expectedCount: 10)
+            cluster.change {
+                $0.codebook = Self.codebook
+                $0.standing = .init(origin: CodebookOrigin(cause: .recall, faceCount: 200_000), fit: fit)
+            }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            for line in [
+                "because      searches missed more mates than the calibration promised, at 200000 faces",
+                "live recall  95.00 % of 1000 mated probes, 50 missed (93.46 to 96.27 %)",
+                "correction   3.51 times as many mates missed as promised; searches visit more",
+            ] { #expect(result.outputLines.contains(line[...]), "\(result.output)") }
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            #expect(json.output.contains(#""live_recall":{"recall":0.95,"low":0.93"#), "\(json.output)")
+            #expect(json.output.contains(#""cause":"recall""#) && json.output.contains(#""miss_ratio":3.5"#))
         }
     }
 

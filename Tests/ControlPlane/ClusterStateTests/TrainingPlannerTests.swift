@@ -109,11 +109,25 @@ struct TrainingPlannerTests {
         #expect(decide(record, told) == .train(order))
     }
 
+    /// Of 1000 checked searches that were promised to miss 10.
+    private static func fit(recentRowCount: UInt64, missedCount: Double) -> CodebookFit {
+        CodebookFit(
+            recentRowCount: recentRowCount,
+            energyRatio: 1,
+            imbalanceRatio: 1,
+            recall: RecallEvidence(probeCount: 1000, missedCount: missedCount, expectedCount: 10)
+        )
+    }
+
     @Test(
         arguments: [
             (CodebookFit(recentRowCount: 1000, energyRatio: 0.96, imbalanceRatio: 1), TrainingCause.energy),
             (CodebookFit(recentRowCount: 1000, energyRatio: 0.98, imbalanceRatio: 1.6), .imbalance),
             (CodebookFit(recentRowCount: 1000, energyRatio: 0.98, imbalanceRatio: 1.4), nil),
+            (fit(recentRowCount: 1000, missedCount: 30), .recall),
+            // Not more than chance, and before a tenth of the faces has come another training would find the same.
+            (fit(recentRowCount: 1000, missedCount: 15), nil),
+            (fit(recentRowCount: 999, missedCount: 300), nil),
             // Fewer than a tenth of the faces there were.
             (CodebookFit(recentRowCount: 999, energyRatio: 0.5, imbalanceRatio: 9), nil),
             (CodebookFit.unknown, nil),

@@ -6,6 +6,7 @@ import NIOPosix
 import Observability
 import QueryRouter
 import Synchronization
+import Tracing
 import WireProtocol
 import WireTransport
 
@@ -328,17 +329,69 @@ final class FakeCluster: Sendable {
         deadline: Duration = .seconds(5)
     ) async throws(WireStatus) -> SearchAnswer {
         try await router.search(
-            SearchFaces(
-                collection: "people",
-                embeddingModel: Self.model,
-                parameters: SearchParameters(matchLimit: k),
-                coverage: coverage,
-                token: token,
-                probes: EmbeddingMatrix(dimension: Self.dimension, values: probes.flatMap { $0 })
-            ),
+            Self.request(probes, k: k, coverage: coverage, token: token),
             deadline: .after(deadline),
             on: eventLoop
         )
+    }
+
+    private static func request(
+        _ probes: [[Float]],
+        k: Int,
+        coverage: CoverageRequirement = .full,
+        token: ConsistencyToken? = nil
+    ) -> SearchFaces {
+        SearchFaces(
+            collection: "people",
+            embeddingModel: model,
+            parameters: SearchParameters(matchLimit: k),
+            coverage: coverage,
+            token: token,
+            probes: EmbeddingMatrix(dimension: dimension, values: probes.flatMap { $0 })
+        )
+    }
+
+    /// Searches as a client does, from a task that is part of a trace.
+    func searchOverTheWire(_ probes: [[Float]], k: Int, in context: InstrumentationContext) async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: token,
+                role: .coordinator,
+                node: NodeID(high: 8, low: 8),
+                agent: "fake coordinator"
+            ),
+            handler: RouterServer(handler: QueryHandler(router: router)),
+            group: group
+        )
+        let client = PeerClient(
+            address: server.address,
+            role: .client,
+            token: token,
+            tls: nil,
+            group: group,
+            agent: "client"
+        )
+        let result = await InstrumentationContext.withValue(context) { () async -> Result<SearchAnswer, WireStatus> in
+            do throws(WireStatus) {
+                return .success(try await client.call(Self.request(probes, k: k), deadline: .after(.seconds(5))))
+            } catch {
+                return .failure(error)
+            }
+        }
+        await client.close()
+        await server.shutdown(gracePeriod: .zero)
+        _ = try result.get()
+    }
+}
+
+/// A coordinator that answers for faces alone.
+private struct RouterServer: RequestHandler {
+    let handler: QueryHandler
+
+    func handle(_ request: Request, call: ServerCall) {
+        if !handler.handle(request, call: call) { call.fail(WireStatus(.invalidRequest, "The test sends no such.")) }
     }
 }
 

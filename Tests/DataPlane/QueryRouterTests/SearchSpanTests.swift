@@ -1,15 +1,17 @@
 import InMemoryTracing
 import Observability
+import Synchronization
 import Testing
 import Tracing
 import WireProtocol
+import WireTransport
 
 /// The spans of a search at the coordinator.
 struct SearchSpanTests {
     /// Of this process: a tracer can be bootstrapped once.
     private static let tracer: InMemoryTracer = {
-        let tracer = InMemoryTracer()
-        InstrumentationSystem.bootstrap(tracer)
+        let tracer = InMemoryTracer(idGenerator: PropagatingTracer.ids)
+        InstrumentationSystem.bootstrap(PropagatingTracer(base: tracer))
         return tracer
     }()
 
@@ -36,6 +38,44 @@ struct SearchSpanTests {
             for span in [search] + below {
                 span.attributes.forEach { key, _ in #expect(known.contains(key), "\(key)") }
             }
+        }
+    }
+
+    /// From the client's task over the wire to the coordinator, and from its calls over the wire to the workers.
+    @Test func aTraceGoesFromTheClientThroughToTheWorkers() async throws {
+        let tracer = Self.tracer
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            try await cluster.enrolNumbered(12)
+            let heard = Mutex<[String?]>([])
+            for worker in cluster.workers {
+                worker.setScript { request, call in
+                    if case .shardSearch = request { heard.withLock { $0.append(call.traceparent) } }
+                    return false
+                }
+            }
+            let span = tracer.startSpan("the client's")
+            try await cluster.searchOverTheWire([FakeCluster.embedding(1)], k: 17, in: span.context)
+            span.end()
+            let spans = tracer.finishedSpans
+            let search = try #require(
+                spans.first { $0.operationName == "mien.search" && $0.attributes.get("mien.k") == .int64(17) }
+            )
+            let client = try #require(span.context.inMemorySpanContext)
+            #expect(search.traceID == client.traceID)
+            #expect(search.parentSpanID == client.spanID)
+            let calls = spans.filter { $0.parentSpanID == search.spanID && $0.operationName == "mien.search.shard" }
+            let told = calls.map { "00-\($0.traceID)-\($0.spanID)-01" }
+            #expect(calls.count == 2 && Set(heard.withLock(\.self)) == Set(told))
+
+            // Who does not trace is not traced.
+            heard.withLock { $0 = [] }
+            try await cluster.searchOverTheWire([FakeCluster.embedding(1)], k: 19, in: .topLevel)
+            let own = try #require(
+                tracer.finishedSpans.first {
+                    $0.operationName == "mien.search" && $0.attributes.get("mien.k") == .int64(19)
+                }
+            )
+            #expect(own.parentSpanID == nil && own.traceID != search.traceID)
         }
     }
 

@@ -32,7 +32,7 @@ struct SearchSpanTests {
             let partition = try #require(spans.first { $0.parentSpanID == search.spanID })
             #expect(partition.operationName == "mien.worker.search.partition")
             #expect(partition.attributes.get("mien.rows_visited") == .int64(80))
-            for stage in ["plan", "scan", "compare", "flat", "answer"] {
+            for stage in ["plan", "rank", "scan", "compare", "flat", "answer"] {
                 #expect(partition.attributes.get("mien.\(stage)_us") != nil)
             }
             #expect(partition.startInstant.nanosecondsSinceEpoch >= search.startInstant.nanosecondsSinceEpoch)

@@ -86,7 +86,8 @@ struct WorkerMetricsTests {
             #expect(!lines.isEmpty && lines.count <= 20)
             let first = try #require(lines.first)
             #expect(Set(first.keys).isSubset(of: Set(LogKey.allCases.map(\.rawValue))))
-            for key in [LogKey.total, .queue, .plan, .scan, .compare, .flat, .answer, .rowsVisited, .suppressed] {
+            for key in [LogKey.total, .queue, .plan, .rank, .scan, .compare, .flat, .answer, .rowsVisited, .suppressed]
+            {
                 #expect(first[key.rawValue].flatMap(Int.init) != nil, "\(key)")
             }
             #expect(first["collection"] == "test" && first["k"] == "2" && first["effort"] == "exact")

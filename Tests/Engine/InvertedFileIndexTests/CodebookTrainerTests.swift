@@ -282,16 +282,6 @@ struct CodebookTrainerTests {
         #expect(odd.curve(atOrAbove: 0.7).visitedShare(forRecall: 0.9) == 0.2)
     }
 
-    @Test func theBinomialBoundIsThatOfTables() {
-        // Rule of three: 299 trials without a miss show 1 % at 95 %, 298 do not.
-        #expect(BinomialBound.missesAllowed(trials: 299, missRate: 0.01, confidence: 0.95) == 0)
-        #expect(BinomialBound.missesAllowed(trials: 298, missRate: 0.01, confidence: 0.95) == nil)
-        // One miss needs 473 trials.
-        #expect(BinomialBound.missesAllowed(trials: 473, missRate: 0.01, confidence: 0.95) == 1)
-        #expect(BinomialBound.missesAllowed(trials: 472, missRate: 0.01, confidence: 0.95) == 0)
-        #expect(BinomialBound.missesAllowed(trials: 0, missRate: 0.01, confidence: 0.95) == nil)
-    }
-
     /// Fresh rows and fresh mates made by the same recipe: the share found must be the target's at least, within four
     /// deviations of the 1500 test probes.
     @Test func calibrationHoldsForMatesThatItHasNotSeen() throws {

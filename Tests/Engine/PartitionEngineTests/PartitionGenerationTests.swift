@@ -295,4 +295,24 @@ struct PartitionGenerationTests {
         try fixture.settle()
         #expect(try fixture.partition.statistics().fit?.recentRowCount == 256)
     }
+
+    @Test func whatCodesAndMemoryAreMadeOfIsCounted() throws {
+        let fixture = try PartitionFixture(options: Self.options)
+        var source = FaceSource(dimension: 64)
+        try fixture.enrol((0..<1024).map { FaceID($0) }, (0..<1024).map { _ in source.embedding() })
+        let before = try fixture.partition.statistics()
+        #expect(before.runCount == 0 && before.codeChunkCount == 0)
+        #expect(before.codebookByteCount == 0 && before.filterByteCount == 0)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        let first = try fixture.partition.statistics()
+        #expect(first.runCount > 0 && first.codeChunkCount >= first.runCount)
+        // A projection alone has 64 times 128 components of 4 bytes.
+        #expect(first.codebookByteCount > 4 * 64 * 128)
+        try installSecond(in: fixture)
+        #expect(try fixture.partition.statistics().codebookByteCount > 3 * first.codebookByteCount / 2)
+        _ = try fixture.search([source.embedding()], filter: FaceFilter(createdFrom: Timestamp(milliseconds: 0)))
+        // One bit for each row.
+        #expect(try fixture.partition.statistics().filterByteCount == 1024 / 8)
+    }
 }

@@ -20,17 +20,11 @@ struct RecallTallyTests {
     @Test func nothingComparedIsNoRecall() {
         #expect(RecallTally().mateRecall == nil)
         let nonmated = RecallTally(exact: matches([1: 0.3]), found: [], limit: 1, leastSimilarity: 0.4)
-        #expect(nonmated.mateRecall == nil && nonmated.matchRecall?.estimate == 0)
+        #expect(nonmated.mateRecall == nil && nonmated.matchRecall?.rate == 0)
     }
 
-    /// Values of Wilson's interval as statistics packages give them.
-    @Test(arguments: [
-        (UInt64(1000), UInt64(1000), 0.996173, 1.0), (990, 1000, 0.981693, 0.994559), (0, 10, 0, 0.277533),
-        (5, 10, 0.236593, 0.763407),
-    ])
-    func boundsAreWilsons(hits: UInt64, trials: UInt64, low: Double, high: Double) throws {
-        let interval = try #require(RateInterval(hits: hits, trials: trials))
-        #expect(abs(interval.low - low) < 1e-5 && abs(interval.high - high) < 1e-5, "\(interval)")
-        #expect(interval.estimate == Double(hits) / Double(trials))
+    @Test func countsThatCannotBeAreNoRecall() {
+        #expect(RecallTally(matchCount: 2, foundMatchCount: 3).matchRecall == nil)
+        #expect(RecallTally(mateCount: .max, foundMateCount: .max).mateRecall == nil)
     }
 }

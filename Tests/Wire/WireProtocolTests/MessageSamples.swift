@@ -110,13 +110,19 @@ enum MessageSamples {
         codebook: codebook,
         standing: .init(
             origin: CodebookOrigin(cause: .growth, faceCount: 200_000),
-            fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
+            fit: fit
         ),
         trainingUnderWay: .init(
             generation: 2,
             worker: nodeID,
             progress: .init(stage: .centroids, share: 0.25, elapsedMilliseconds: 12_345)
         )
+    )
+    static let fit = CodebookFit(
+        recentRowCount: 1234,
+        energyRatio: 0.99,
+        imbalanceRatio: 1.125,
+        recall: RecallEvidence(probeCount: 1200, missedCount: 31.5, expectedCount: 12)
     )
     static let report = WorkerReport(
         replicas: [
@@ -132,7 +138,7 @@ enum MessageSamples {
                 generation: 2,
                 olderGeneration: 1,
                 olderRowCount: 20_000,
-                fit: CodebookFit(recentRowCount: 1234, energyRatio: 0.99, imbalanceRatio: 1.125)
+                fit: fit
             )
         ],
         trainings: [

@@ -45,6 +45,21 @@ struct ServerConnectionStateMachineTests {
         #expect(machine.received(.searchFaces, stream: 2) == .handle(.coordinator))
     }
 
+    /// Of the features of later builds nobody knows here what they would be.
+    @Test func featuresAreThoseThatBothSidesKnow() {
+        for (features, granted) in [(UInt64.max, UInt64(1)), (1, 1), (2, 0), (0, 0)] {
+            var machine = machine()
+            _ = machine.received(.hello, stream: 1)
+            var hello = hello
+            hello.features = features
+            guard case .accept(let reply, _) = machine.helloReceived(hello, tokenIsRight: true, stream: 1) else {
+                Issue.record("not accepted")
+                continue
+            }
+            #expect(reply.features == granted)
+        }
+    }
+
     @Test func whateverIsNotAHelloIsRefusedFirst() {
         for type in MessageType.allCases where type != .hello {
             var machine = machine()

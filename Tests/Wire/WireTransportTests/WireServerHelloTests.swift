@@ -13,7 +13,7 @@ struct WireServerHelloTests {
                 connection.peer
                     == HelloReply(
                         version: 1,
-                        features: 0,
+                        features: WireFeatures.traceContext.rawValue,
                         role: .worker,
                         node: Fixture.node,
                         limits: WireLimits(),

@@ -113,8 +113,8 @@ struct IndexBenchReport {
     /// Microseconds a probe of the stages of a search, in their order.
     private func times(_ stages: SearchStages) -> [(name: String, microseconds: Double)] {
         [
-            ("plan", stages.plan), ("rank and scan lists", stages.scan), ("rerank", stages.compare),
-            ("rows in no list", stages.flat), ("answer", stages.answer),
+            ("plan", stages.plan), ("rank lists", stages.rank), ("scan", stages.scan),
+            ("rerank", stages.compare), ("rows in no list", stages.flat), ("answer", stages.answer),
         ].map { ($0.0, Double($0.1) / 1000 / Double(probeCount)) }
     }
 

@@ -28,6 +28,8 @@ enum CodebookReport {
             ("cause", .string(standing.cause.rawValue)), ("faces", .count(standing.faceCount)),
             ("recent_faces", .count(standing.recentFaceCount)), ("energy_ratio", .number(standing.energyRatio)),
             ("imbalance_ratio", .number(standing.imbalanceRatio)),
+            ("live_recall", standing.liveRecall.map(RecallText.json) ?? .null),
+            ("miss_ratio", .number(standing.missRatio)),
         ])
     }
 
@@ -40,13 +42,22 @@ enum CodebookReport {
             case .growth: "the collection had grown to \(size)"
             case .energy: "the faces that came had less of their energy in the coded components, at \(size)"
             case .imbalance: "lists had become uneven, at \(size)"
+            case .recall: "searches missed more mates than the calibration promised, at \(size)"
             }
         var fit = "\(NumberText.counted(standing.recentFaceCount, "face")) since"
         if standing.recentFaceCount > 0 {
             fit += ": \(NumberText.fixed(standing.energyRatio * 100, 1)) % of the expected energy, "
             fit += "lists \(NumberText.fixed(standing.imbalanceRatio, 2)) times as uneven"
         }
-        return [["because", cause], ["fit", fit]]
+        var facts = [["because", cause], ["fit", fit]]
+        if let recall = standing.liveRecall {
+            facts.append(["live recall", RecallText.text(recall, of: "mated probe")])
+        }
+        if standing.missRatio > 1 {
+            let times = NumberText.fixed(standing.missRatio, 2)
+            facts.append(["correction", "\(times) times as many mates missed as promised; searches visit more"])
+        }
+        return facts
     }
 
     /// Names and values for the facts of a collection.

@@ -1,4 +1,5 @@
 import BiometricEvaluation
+import FaceModel
 import MienClient
 import ReportPage
 

@@ -1,4 +1,5 @@
 import BiometricEvaluation
+import FaceModel
 import MienClient
 
 /// The error rates of one collection as text and as JSON.

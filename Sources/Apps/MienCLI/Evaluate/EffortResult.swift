@@ -1,4 +1,5 @@
 import BiometricEvaluation
+import FaceModel
 import MienClient
 
 /// What searches with one effort found, and how long they took.

@@ -70,15 +70,8 @@ enum StatusReport {
             ("write_99th_seconds", .number(NumberText.seconds(activity.write99thTime))),
             ("written_faces", .count(activity.writtenFaceCount)), ("refused", .count(activity.overloadCount)),
             ("queued_searches", .count(activity.queuedSearchCount)), ("queued_rows", .count(activity.queuedRowCount)),
-            ("match_recall", activity.matchRecall.map(json) ?? .null),
-            ("mate_recall", activity.mateRecall.map(json) ?? .null),
-        ])
-    }
-
-    private static func json(_ recall: RecallEstimate) -> JSONValue {
-        .object([
-            ("recall", .number(recall.recall)), ("low", .number(recall.low)), ("high", .number(recall.high)),
-            ("compared", .count(recall.count)),
+            ("match_recall", activity.matchRecall.map(RecallText.json) ?? .null),
+            ("mate_recall", activity.mateRecall.map(RecallText.json) ?? .null),
         ])
     }
 
@@ -86,9 +79,7 @@ enum StatusReport {
     private static func recalls(_ workers: [ClusterInfo.Worker]) -> String {
         let lines = workers.sorted { $0.address < $1.address }.compactMap { worker -> String? in
             guard let recall = worker.activity.mateRecall else { return nil }
-            let bounds = "\(NumberText.percent(recall.low)) to \(NumberText.percent(recall.high))"
-            return "live recall at \(worker.address): \(NumberText.percent(recall.recall)) of "
-                + "\(NumberText.counted(recall.count, "mate")) (\(bounds))\n"
+            return "live recall at \(worker.address): \(RecallText.text(recall, of: "mate"))\n"
         }
         return lines.isEmpty ? "" : "\n" + lines.joined()
     }

@@ -51,6 +51,8 @@ public struct CollectionInfo: Hashable, Sendable {
             case energy
             /// Lists had become uneven.
             case imbalance
+            /// Searches missed more mates than its calibration promised.
+            case recall
         }
 
         public var cause: Cause
@@ -62,6 +64,12 @@ public struct CollectionInfo: Hashable, Sendable {
         public var energyRatio: Double
         /// Imbalance of the lists, over that of the sample.
         public var imbalanceRatio: Double
+        /// How often searches that were checked against exact ones found their mates, the mates of a probe counted as
+        /// one; nil while none was checked.
+        public var liveRecall: RecallEstimate?
+        /// How many times as many mates those searches missed as the calibration promised, at least that many with 99 %
+        /// confidence; 1 when there were no more. Searches aim as many times higher.
+        public var missRatio: Double
     }
 
     /// The training under way.
@@ -173,7 +181,9 @@ public struct CollectionInfo: Hashable, Sendable {
                 faceCount: $0.origin.faceCount,
                 recentFaceCount: $0.fit.recentRowCount,
                 energyRatio: Double($0.fit.energyRatio),
-                imbalanceRatio: Double($0.fit.imbalanceRatio)
+                imbalanceRatio: Double($0.fit.imbalanceRatio),
+                liveRecall: $0.fit.recall.recall.map(RecallEstimate.init),
+                missRatio: $0.fit.recall.excess
             )
         }
         trainingUnderWay = description.trainingUnderWay.map {
@@ -196,6 +206,7 @@ extension CollectionInfo.CodebookStanding.Cause {
             case .growth: .growth
             case .energy: .energy
             case .imbalance: .imbalance
+            case .recall: .recall
             }
     }
 }

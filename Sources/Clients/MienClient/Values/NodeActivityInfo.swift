@@ -39,8 +39,8 @@ public struct NodeActivityInfo: Hashable, Sendable {
         overloadCount = activity.overloadCount
         queuedSearchCount = Int(activity.queuedSearchCount)
         queuedRowCount = activity.queuedRowCount
-        matchRecall = RecallEstimate(activity.recall.matchRecall, count: activity.recall.matchCount)
-        mateRecall = RecallEstimate(activity.recall.mateRecall, count: activity.recall.mateCount)
+        matchRecall = activity.recall.matchRecall.map(RecallEstimate.init)
+        mateRecall = activity.recall.mateRecall.map(RecallEstimate.init)
     }
 }
 
@@ -49,12 +49,14 @@ public struct RecallEstimate: Hashable, Sendable {
     public var recall: Double
     public var low: Double
     public var high: Double
-    /// How many matches or mates were compared.
+    /// How many matches or mates were compared, and how many of them were not found.
     public var count: UInt64
+    public var missedCount: UInt64
 
-    init?(_ interval: RateInterval?, count: UInt64) {
-        guard let interval else { return nil }
-        (recall, low, high) = (interval.estimate, interval.low, interval.high)
-        self.count = count
+    init(_ found: Proportion) {
+        let interval = found.interval()
+        (recall, low, high) = (found.rate, interval.lowerBound, interval.upperBound)
+        count = UInt64(found.total)
+        missedCount = UInt64(found.total - found.count)
     }
 }

@@ -11,15 +11,15 @@ extension ClusterController {
         let now = now
         let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
         samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
-        var counts = ["live": 0, "silent": 0, "unheard": 0]
+        var counts = [LabelValue.live: 0, LabelValue.silent: 0, LabelValue.unheard: 0]
         samples.raise(MetricCatalogue.workerSilence, to: 0)
         for worker in view.metadata.workers.keys {
             let liveness = membership.liveness(of: worker, now: now)
             let state =
                 switch liveness {
-                case .live: "live"
-                case .silent: "silent"
-                case .neverHeard: "unheard"
+                case .live: LabelValue.live
+                case .silent: LabelValue.silent
+                case .neverHeard: LabelValue.unheard
                 }
             counts[state, default: 0] += 1
             if let silence = liveness.silence {

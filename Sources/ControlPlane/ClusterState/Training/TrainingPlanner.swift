@@ -17,6 +17,8 @@ package struct TrainingPolicy: Hashable, Sendable {
     package var leastEnergyRatio: Float
     /// Trained again when lists are more uneven than this, by the sample's.
     package var greatestImbalanceRatio: Float
+    /// Trained again when searches miss more times as many mates as the calibration promised than this.
+    package var greatestMissRatio: Double
     /// Rows that must have come since the last training before they say anything, as a share of the faces there were.
     package var leastRecentShare: Double
     /// Time an ordered training may take to show in its worker's reports.
@@ -33,6 +35,7 @@ package struct TrainingPolicy: Hashable, Sendable {
         growthFactor: Double = 4,
         leastEnergyRatio: Float = 0.97,
         greatestImbalanceRatio: Float = 1.5,
+        greatestMissRatio: Double = 1.5,
         leastRecentShare: Double = 0.1,
         reportGrace: Duration = .seconds(15),
         firstPause: Duration = .seconds(2),
@@ -45,6 +48,7 @@ package struct TrainingPolicy: Hashable, Sendable {
         self.growthFactor = growthFactor
         self.leastEnergyRatio = leastEnergyRatio
         self.greatestImbalanceRatio = greatestImbalanceRatio
+        self.greatestMissRatio = greatestMissRatio
         self.leastRecentShare = leastRecentShare
         self.reportGrace = reportGrace
         self.firstPause = firstPause
@@ -155,7 +159,7 @@ package enum TrainingPlanner {
     /// Why a codebook should be trained now; nil when none should.
     ///
     /// The next is not thought of before every shard has done with the one before. Its training resets what speaks for
-    /// another: the size to compare with, and the rows that came since.
+    /// another: the size to compare with, the rows that came since, and the searches that were checked.
     private static func cause(
         _ record: CollectionRecord,
         _ size: TrainingSize,
@@ -178,6 +182,8 @@ package enum TrainingPlanner {
         guard Double(fit.recentRowCount) >= leastCount else { return nil }
         if fit.energyRatio < policy.leastEnergyRatio { return .energy }
         if fit.imbalanceRatio > policy.greatestImbalanceRatio { return .imbalance }
+        // Without new rows another training would measure the same curve again; searches aim higher meanwhile.
+        if fit.recall.excess > policy.greatestMissRatio { return .recall }
         return nil
     }
 

@@ -41,16 +41,16 @@ package final class RouterMetrics: Sendable {
         self.registry = registry
         self.slowSearch = slowSearch
         self.logger = logger
-        prepare = registry.timer(MetricCatalogue.routerStages, "prepare")
-        shards = registry.timer(MetricCatalogue.routerStages, "shards")
-        merge = registry.timer(MetricCatalogue.routerStages, "merge")
+        prepare = registry.timer(MetricCatalogue.routerStages, LabelValue.prepare)
+        shards = registry.timer(MetricCatalogue.routerStages, LabelValue.shards)
+        merge = registry.timer(MetricCatalogue.routerStages, LabelValue.merge)
         shardSearch = registry.timer(MetricCatalogue.shardSearchDuration)
-        exactProbes = registry.counter(MetricCatalogue.probes, "exact")
-        fullProbes = registry.counter(MetricCatalogue.probes, "full")
-        listsProbes = registry.counter(MetricCatalogue.probes, "lists")
-        recallProbes = registry.counter(MetricCatalogue.probes, "recall")
+        exactProbes = registry.counter(MetricCatalogue.probes, LabelValue.exact)
+        fullProbes = registry.counter(MetricCatalogue.probes, LabelValue.full)
+        listsProbes = registry.counter(MetricCatalogue.probes, LabelValue.lists)
+        recallProbes = registry.counter(MetricCatalogue.probes, LabelValue.recall)
         partial = registry.counter(MetricCatalogue.partialAnswers)
-        slow = registry.counter(MetricCatalogue.slowSearches, "coordinator")
+        slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.coordinator)
         if case .recall(let target) = SearchEffort.default {
             registry.gauge(MetricCatalogue.recallObjective).record(target)
         }

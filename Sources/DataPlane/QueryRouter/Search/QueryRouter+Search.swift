@@ -133,25 +133,27 @@ extension QueryRouter {
             let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
             let call = SearchSpan.start(.shardCall, below: span)
             call.set(.shard, Int(placements[number].shard.index))
-            do throws(ShardFailure) {
-                let answer = try await self.ask(
-                    placements[number],
-                    canBeMissing: requirement != .full,
-                    context
-                ) { route in
-                    ShardSearch(
-                        route: route,
-                        parameters: parameters,
-                        minimumSequence: minimumSequence,
-                        excludedFace: excluded,
-                        probes: probes
-                    )
+            return await call.asCurrent { () async -> ShardResult in
+                do throws(ShardFailure) {
+                    let answer = try await self.ask(
+                        placements[number],
+                        canBeMissing: requirement != .full,
+                        context
+                    ) { route in
+                        ShardSearch(
+                            route: route,
+                            parameters: parameters,
+                            minimumSequence: minimumSequence,
+                            excludedFace: excluded,
+                            probes: probes
+                        )
+                    }
+                    call.end()
+                    return .answered(answer, at: .now())
+                } catch {
+                    call.fail("\(error.status.code)")
+                    return .failed(error, at: .now())
                 }
-                call.end()
-                return .answered(answer, at: .now())
-            } catch {
-                call.fail("\(error.status.code)")
-                return .failed(error, at: .now())
             }
         }
         let answered = NIODeadline.now()

@@ -92,6 +92,7 @@ extension WorkerHandler {
             collection: replica.collectionName ?? "",
             answer,
             at: end == nil ? .thread : .loop,
+            continuing: call.traceparent,
             arrival: call.arrival,
             begin: begin
         )

@@ -24,10 +24,10 @@ struct WorkerCollector: Sendable {
         collectPartitions(replicas, &samples)
         guard let report = latestReport() else { return }
         let mapped = report.mapped
-        samples.add(MetricCatalogue.memory, "codes", value: Double(mapped.residentCodeByteCount))
-        samples.add(MetricCatalogue.memory, "embeddings", value: Double(mapped.residentRowByteCount))
-        samples.add(MetricCatalogue.mappedBytes, "codes", value: Double(mapped.codeByteCount))
-        samples.add(MetricCatalogue.mappedBytes, "embeddings", value: Double(mapped.rowByteCount))
+        samples.add(MetricCatalogue.memory, LabelValue.codes, value: Double(mapped.residentCodeByteCount))
+        samples.add(MetricCatalogue.memory, LabelValue.embeddings, value: Double(mapped.residentRowByteCount))
+        samples.add(MetricCatalogue.mappedBytes, LabelValue.codes, value: Double(mapped.codeByteCount))
+        samples.add(MetricCatalogue.mappedBytes, LabelValue.embeddings, value: Double(mapped.rowByteCount))
         // Workers of one machine may share a disk, whose room must not be counted twice.
         samples.raise(MetricCatalogue.freeDisk, to: Double(report.freeDiskByteCount))
     }
@@ -38,22 +38,24 @@ struct WorkerCollector: Sendable {
         let rowCount = replicas.reduce(0) { $0 + $1.queuedRowCount }
         let writeByteCount = replicas.reduce(0) { $0 + $1.queuedByteCount }
         for (queue, length, limit, byteCount) in [
-            ("search", searchLoad.waitingCount, limits.searchQueueCount, searchLoad.waitingByteCount),
-            ("control", controlLoad.waitingCount, limits.controlQueueCount, controlLoad.waitingByteCount),
-            ("write", rowCount, limits.writeQueueRowCount, writeByteCount),
+            (LabelValue.search, searchLoad.waitingCount, limits.searchQueueCount, searchLoad.waitingByteCount),
+            (LabelValue.control, controlLoad.waitingCount, limits.controlQueueCount, controlLoad.waitingByteCount),
+            (LabelValue.write, rowCount, limits.writeQueueRowCount, writeByteCount),
         ] {
             samples.add(MetricCatalogue.queueLength, queue, value: Double(length))
             samples.raise(MetricCatalogue.queueLimit, queue, to: Double(limit))
             samples.add(MetricCatalogue.queueBytes, queue, value: Double(byteCount))
         }
         let busyCount = min(searchLoad.busyThreadCount, searches.threadCount)
-        samples.add(MetricCatalogue.searchThreads, "busy", value: Double(busyCount))
-        samples.add(MetricCatalogue.searchThreads, "idle", value: Double(searches.threadCount - busyCount))
-        samples.add(MetricCatalogue.memory, "search_queue", value: Double(searchLoad.waitingByteCount))
-        samples.add(MetricCatalogue.memory, "write_queue", value: Double(writeByteCount))
+        samples.add(MetricCatalogue.searchThreads, LabelValue.busy, value: Double(busyCount))
+        samples.add(MetricCatalogue.searchThreads, LabelValue.idle, value: Double(searches.threadCount - busyCount))
+        samples.add(MetricCatalogue.memory, LabelValue.searchQueue, value: Double(searchLoad.waitingByteCount))
+        samples.add(MetricCatalogue.memory, LabelValue.writeQueue, value: Double(writeByteCount))
     }
 
     private func collectPartitions(_ replicas: [Replica.Figures], _ samples: inout MetricSamples) {
+        samples.add(MetricCatalogue.memory, LabelValue.codebooks, value: 0)
+        samples.add(MetricCatalogue.memory, LabelValue.filters, value: 0)
         let labels = CollectionLabels(replicas.compactMap(\.collection))
         for replica in replicas {
             guard let name = replica.collection, let statistics = replica.statistics else { continue }
@@ -61,8 +63,13 @@ struct WorkerCollector: Sendable {
             samples.add(MetricCatalogue.partitionFaces, label, value: Double(statistics.faceCount))
             samples.add(MetricCatalogue.partitionFresh, label, value: Double(statistics.freshCount))
             samples.add(MetricCatalogue.partitionTombstones, label, value: Double(statistics.tombstoneCount))
+            samples.add(MetricCatalogue.partitionRuns, label, value: Double(statistics.runCount))
+            samples.add(MetricCatalogue.partitionChunks, label, value: Double(statistics.codeChunkCount))
             samples.add(MetricCatalogue.partitionRecoding, label, value: Double(statistics.olderRowCount))
             samples.add(MetricCatalogue.partitionDisk, label, value: Double(statistics.diskByteCount))
+            samples.raise(MetricCatalogue.missRatio, label, to: statistics.fit?.recall.excess ?? 1)
+            samples.add(MetricCatalogue.memory, LabelValue.codebooks, value: Double(statistics.codebookByteCount))
+            samples.add(MetricCatalogue.memory, LabelValue.filters, value: Double(statistics.filterByteCount))
             guard let file = replica.fileUse else { continue }
             samples.add(MetricCatalogue.mapBytes, label, value: Double(file.mapByteCount))
             samples.add(MetricCatalogue.usedBytes, label, value: Double(file.usedByteCount))

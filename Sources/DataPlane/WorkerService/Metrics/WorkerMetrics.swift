@@ -14,9 +14,16 @@ import WireProtocol
 /// Recording one search costs about as much as comparing ten rows; it may be done from any thread.
 final class WorkerMetrics: Sendable {
     /// Where a search was answered.
-    enum Place: String {
+    enum Place {
         case loop
         case thread
+
+        var label: String {
+            switch self {
+            case .loop: LabelValue.loop
+            case .thread: LabelValue.thread
+            }
+        }
     }
 
     /// Lines of the slow-search log in a second: an overload must not fill the disk as well.
@@ -25,6 +32,7 @@ final class WorkerMetrics: Sendable {
     let registry: MetricRegistry
     private let queue: Timer
     private let plan: Timer
+    private let rank: Timer
     private let scan: Timer
     private let compare: Timer
     private let flat: Timer
@@ -52,23 +60,24 @@ final class WorkerMetrics: Sendable {
         self.slowSearch = slowSearch
         self.logger = logger
         let stages = MetricCatalogue.searchStages
-        queue = registry.timer(stages, "queue")
-        plan = registry.timer(stages, "plan")
-        scan = registry.timer(stages, "scan")
-        compare = registry.timer(stages, "compare")
-        flat = registry.timer(stages, "flat")
-        answer = registry.timer(stages, "answer")
-        loopSearches = registry.counter(MetricCatalogue.workerSearches, Place.loop.rawValue)
-        threadSearches = registry.counter(MetricCatalogue.workerSearches, Place.thread.rawValue)
+        queue = registry.timer(stages, LabelValue.queue)
+        plan = registry.timer(stages, LabelValue.plan)
+        rank = registry.timer(stages, LabelValue.rank)
+        scan = registry.timer(stages, LabelValue.scan)
+        compare = registry.timer(stages, LabelValue.compare)
+        flat = registry.timer(stages, LabelValue.flat)
+        answer = registry.timer(stages, LabelValue.answer)
+        loopSearches = registry.counter(MetricCatalogue.workerSearches, Place.loop.label)
+        threadSearches = registry.counter(MetricCatalogue.workerSearches, Place.thread.label)
         rowsVisited = registry.counter(MetricCatalogue.rowsVisited)
         listsVisited = registry.counter(MetricCatalogue.listsVisited)
         rowsCompared = registry.counter(MetricCatalogue.rowsCompared)
         commits = registry.timer(MetricCatalogue.commitDuration)
-        enrolled = registry.counter(MetricCatalogue.writtenFaces, "enrol")
-        deleted = registry.counter(MetricCatalogue.writtenFaces, "delete")
-        heartbeatsTaken = registry.counter(MetricCatalogue.heartbeats, "taken")
-        heartbeatsFailed = registry.counter(MetricCatalogue.heartbeats, "failed")
-        slow = registry.counter(MetricCatalogue.slowSearches, "worker")
+        enrolled = registry.counter(MetricCatalogue.writtenFaces, LabelValue.enrol)
+        deleted = registry.counter(MetricCatalogue.writtenFaces, LabelValue.delete)
+        heartbeatsTaken = registry.counter(MetricCatalogue.heartbeats, LabelValue.taken)
+        heartbeatsFailed = registry.counter(MetricCatalogue.heartbeats, LabelValue.failed)
+        slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.worker)
         registry.collect { [weak self] samples in
             guard let self else { return }
             let nanoseconds = maintenanceNanoseconds.load(ordering: .relaxed)
@@ -84,6 +93,7 @@ final class WorkerMetrics: Sendable {
     /// A shard search has been answered.
     ///
     /// - Parameters:
+    ///   - traceparent: of the caller's span.
     ///   - arrival: when the request had come in.
     ///   - begin: when a thread, or the loop, began with it.
     func searched(
@@ -91,6 +101,7 @@ final class WorkerMetrics: Sendable {
         collection: String,
         _ outcome: PartitionSearchAnswer,
         at place: Place,
+        continuing traceparent: String?,
         arrival: NIODeadline,
         begin: NIODeadline
     ) {
@@ -100,6 +111,7 @@ final class WorkerMetrics: Sendable {
         plan.recordNanoseconds(Int64(stages.plan))
         answer.recordNanoseconds(Int64(stages.answer))
         // A stage that a search does not have would only dilute those of the others.
+        if stages.rank > 0 { rank.recordNanoseconds(Int64(stages.rank)) }
         if stages.scan > 0 { scan.recordNanoseconds(Int64(stages.scan)) }
         if stages.compare > 0 { compare.recordNanoseconds(Int64(stages.compare)) }
         if stages.flat > 0 { flat.recordNanoseconds(Int64(stages.flat)) }
@@ -110,17 +122,26 @@ final class WorkerMetrics: Sendable {
 
         let end = NIODeadline.now()
         let took = Duration.nanoseconds((end - arrival).nanoseconds)
-        trace(request, collection: collection, outcome, at: place, took: took, waited: .nanoseconds(waited))
+        trace(
+            request,
+            collection: collection,
+            outcome,
+            at: place,
+            continuing: traceparent,
+            took: took,
+            waited: .nanoseconds(waited)
+        )
         guard slowSearch > .zero, took >= slowSearch else { return }
         slow.increment()
         guard let suppressed = allowance.withLock({ $0.take(now: .now) }) else { return }
         logger.notice(
             "slow search",
             metadata: .slowSearch([
-                (.collection, collection), (.shard, "\(request.route.shard.index)"), (.place, place.rawValue),
+                (.collection, collection), (.shard, "\(request.route.shard.index)"), (.place, place.label),
                 (.total, "\(took.wholeMicroseconds)"), (.queue, "\(waited / 1000)"),
-                (.plan, "\(stages.plan / 1000)"), (.scan, "\(stages.scan / 1000)"),
-                (.compare, "\(stages.compare / 1000)"), (.flat, "\(stages.flat / 1000)"),
+                (.plan, "\(stages.plan / 1000)"), (.rank, "\(stages.rank / 1000)"),
+                (.scan, "\(stages.scan / 1000)"), (.compare, "\(stages.compare / 1000)"),
+                (.flat, "\(stages.flat / 1000)"),
                 (.answer, "\(stages.answer / 1000)"), (.probeCount, "\(request.probes.rowCount)"),
                 (.matchLimit, "\(request.parameters.matchLimit)"), (.effort, "\(request.parameters.effort)"),
                 (.rowsVisited, "\(outcome.rowsVisited)"), (.listsVisited, "\(outcome.listsVisited)"),
@@ -136,22 +157,24 @@ final class WorkerMetrics: Sendable {
         collection: String,
         _ outcome: PartitionSearchAnswer,
         at place: Place,
+        continuing traceparent: String?,
         took: Duration,
         waited: Duration
     ) {
-        let span = SearchSpan.start(.shardSearch, age: took)
+        let span = SearchSpan.start(.shardSearch, continuing: traceparent, age: took)
         guard span.isRecording else { return }
         span.set(.collection, collection)
         span.set(.shard, Int(request.route.shard.index))
-        span.set(.place, place.rawValue)
+        span.set(.place, place.label)
         span.set(.queue, Int(waited.wholeMicroseconds))
         span.set(.probeCount, request.probes.rowCount)
         span.set(.matchLimit, request.parameters.matchLimit)
         span.set(.effort, "\(request.parameters.effort)")
         let partition = SearchSpan.start(.partitionSearch, below: span, age: took - waited)
         for (attribute, nanoseconds) in [
-            (SearchSpanAttribute.plan, outcome.stages.plan), (.scan, outcome.stages.scan),
-            (.compare, outcome.stages.compare), (.flat, outcome.stages.flat), (.answer, outcome.stages.answer),
+            (SearchSpanAttribute.plan, outcome.stages.plan), (.rank, outcome.stages.rank),
+            (.scan, outcome.stages.scan), (.compare, outcome.stages.compare), (.flat, outcome.stages.flat),
+            (.answer, outcome.stages.answer),
         ] { partition.set(attribute, Int(nanoseconds / 1000)) }
         partition.set(.rowsVisited, Int(clamping: outcome.rowsVisited))
         partition.set(.listsVisited, Int(clamping: outcome.listsVisited))

@@ -57,6 +57,12 @@ package struct Codebook: Sendable {
 
     package var listCount: Int { quantizer.listCount }
 
+    /// Bytes of memory that its arrays take.
+    package var memoryByteCount: Int {
+        let floatCount = mean.count + projection.count + scale.count + projectedMean.count + quantizer.weights.count
+        return 4 * floatCount + quantizer.centroids.count + probeRotation.byteCount
+    }
+
     /// Rotated embeddings: `[rowCount × codedDimension]` from `[rowCount × dimension]`, the mean taken off.
     package func rotate(embeddings: [Float]) -> [Float] {
         var rotated = Rotation.project(embeddings, rows: projection, dimension: dimension)

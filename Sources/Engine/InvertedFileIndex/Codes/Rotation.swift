@@ -33,6 +33,8 @@ struct ProbeRotation: Sendable {
     /// `[rowCount]`: what a unit of a row stands for.
     private let steps: [Float]
 
+    var byteCount: Int { rows.count + 4 * steps.count }
+
     init(projection: [Float], dimension: Int) {
         self.dimension = dimension
         (rows, steps) = Self.quantized(projection, dimension: dimension)

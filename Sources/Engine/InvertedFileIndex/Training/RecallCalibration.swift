@@ -1,3 +1,5 @@
+internal import FaceModel
+
 /// How much of a collection must be visited to find a share of the mates.
 package struct RecallCalibration: Sendable, Hashable {
     package struct Point: Sendable, Hashable {
@@ -84,7 +86,7 @@ package struct RecallCalibration: Sendable, Hashable {
     /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too
     /// few measurements to say so of any.
     private static func share(_ sorted: [Double], found: Double) -> Double {
-        let allowed = BinomialBound.missesAllowed(trials: sorted.count, missRate: 1 - found, confidence: 0.95)
+        let allowed = Proportion.mostCount(of: sorted.count, showingRateAtMost: 1 - found, confidence: 0.95)
         guard let allowed, allowed < sorted.count else { return 1 }
         return min(1, sorted[sorted.count - 1 - allowed])
     }

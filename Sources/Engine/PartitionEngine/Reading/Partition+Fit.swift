@@ -11,6 +11,7 @@ extension Partition {
         let intake = try intake(codebook, transaction)
         var fit = CodebookFit.unknown
         fit.recentRowCount = intake.rowCount
+        fit.recall = recallCorrection.evidence(ofGeneration: codebook.generation)
         if intake.energy > 0, codebook.energyShare > 0 {
             fit.energyRatio = Float(intake.codedEnergy / intake.energy) / codebook.expectedEnergyShare
         }

@@ -20,6 +20,8 @@ final class FilterCache: Sendable {
     /// Latest use last.
     private let entries = Mutex<[Entry]>([])
 
+    var byteCount: Int { entries.withLock { $0.reduce(0) { $0 + $1.bitmap.byteCount } } }
+
     /// What is known in a transaction; nil for nothing.
     func bitmap(of filter: RecordFilter, inTransaction number: UInt64) -> RowBitmap? {
         entries.withLock { entries in

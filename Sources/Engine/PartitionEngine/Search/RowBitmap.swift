@@ -6,6 +6,8 @@ struct RowBitmap: Sendable {
     private(set) var count = 0
     private var words: [UInt64] = []
 
+    var byteCount: Int { 8 * words.count }
+
     init() {}
 
     /// - Parameter rows: below the bound, each once.

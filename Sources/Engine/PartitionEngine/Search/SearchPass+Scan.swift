@@ -35,14 +35,17 @@ extension SearchPass {
         shouldStop: () -> Bool
     ) throws -> Double {
         let codebook = generation.codebook
+        let begin = StageClock.now
         let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
+        let visits = visitPlan(prepared, codebook)
+        outcome.stages.rank += StageClock.now - begin
         let matchLimit = parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
         if case .recall = parameters.effort {} else { limit *= 8 }
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let scanned = try scanner.scan(
             probes: prepared,
-            plan: visitPlan(prepared, codebook),
+            plan: visits,
             lists: StoredInvertedLists(
                 runs: generation.runs,
                 liveness: plan.liveness,
@@ -70,7 +73,8 @@ extension SearchPass {
         case .full: return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { _ in .infinity }
         case .lists(let count):
             return VisitPlan(walks: order.map(probes.walkCountingLists), slice: part.slice) { _ in Double(count) }
-        case .recall(let target):
+        case .recall(let recall):
+            let target = plan.recallFactor.target(for: recall, generation: codebook.generation)
             // Rows that are of no use need not be found: the budget is that of the mates which still are.
             let (calibration, threshold) = (codebook.calibration, SearchPlan.leastSimilarity(parameters))
             return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { least in

@@ -52,8 +52,8 @@ struct SearchPass {
         if let snapshot = plan.snapshot {
             outcome.listShare = try scanLists(snapshot, transaction, shouldStop: shouldStop)
             let end = StageClock.now
-            // Comparisons are made in between, and counted by themselves.
-            outcome.stages.scan = end - begin - outcome.stages.compare
+            // Ranking and comparisons are made in between, and counted by themselves.
+            outcome.stages.scan = end - begin - outcome.stages.rank - outcome.stages.compare
             begin = end
         }
         let compared = outcome.stages.compare

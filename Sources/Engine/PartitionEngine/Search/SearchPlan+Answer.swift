@@ -29,6 +29,9 @@ extension SearchPlan {
             rowsReranked: outcome.rowsReranked,
             generation: onlyRows == nil ? snapshot?.generations.last?.codebook.generation ?? 0 : 0
         )
+        if case .recall(let recall) = search.parameters.effort, answer.generation > 0 {
+            answer.recallTarget = recallFactor.target(for: recall, generation: answer.generation)
+        }
         answer.stages = outcome.stages
         answer.stages.answer = StageClock.now - begin
         return answer

@@ -25,6 +25,8 @@ struct SearchPlan: Sendable {
     /// Rows to compare instead of a scan, dead and hidden ones among them; nil for a scan.
     let onlyRows: [UInt32]?
     let rows: RowReader
+    /// What checks of earlier searches make of a recall target.
+    let recallFactor: RecallCorrection.Factor
     /// What the search takes, in codes scanned.
     private let work: Double
 
@@ -44,7 +46,8 @@ struct SearchPlan: Sendable {
         let snapshot =
             search.parameters.effort != .exact && state.foldedRow > 0 ? try partition.snapshot(transaction) : nil
         self.snapshot = snapshot
-        let scanCost = Self.scanCost(search.parameters, state, snapshot?.generations.first?.codebook)
+        recallFactor = partition.recallCorrection.factor
+        let scanCost = Self.scanCost(search.parameters, state, snapshot?.generations.first?.codebook, recallFactor)
         let rowCost = partition.options.scatteredRowCost
         let isCheaperThanScan = { (count: Int) in Double(count) * rowCost <= scanCost }
         let bitmap: RowBitmap?
@@ -107,15 +110,17 @@ struct SearchPlan: Sendable {
     private static func scanCost(
         _ parameters: SearchParameters,
         _ state: PartitionState,
-        _ codebook: Codebook?
+        _ codebook: Codebook?,
+        _ recallFactor: RecallCorrection.Factor
     ) -> Double {
         guard let codebook else { return Double(state.nextRow) * consecutiveRowCost }
         let visitedShare =
             switch parameters.effort {
             case .exact, .full: 1.0
             case .lists(let count): min(1, Double(count) / Double(codebook.listCount))
-            case .recall(let target):
-                codebook.calibration.curve(atOrAbove: leastSimilarity(parameters)).visitedShare(forRecall: target)
+            case .recall(let recall):
+                codebook.calibration.curve(atOrAbove: leastSimilarity(parameters))
+                    .visitedShare(forRecall: recallFactor.target(for: recall, generation: codebook.generation))
             }
         return Double(state.foldedRow) * visitedShare + Double(state.nextRow - state.foldedRow) * consecutiveRowCost
     }
@@ -124,6 +129,9 @@ struct SearchPlan: Sendable {
     static func leastSimilarity(_ parameters: SearchParameters) -> Float {
         parameters.threshold ?? RecallCalibration.usualLeastSimilarity
     }
+
+    /// From here on down a calibration knows nothing.
+    static var leastCalibratedSimilarity: Float { RecallCalibration.leastSimilarities[0] }
 
     /// Rows that live in the tables but must not be found.
     private static func hiddenRows(

@@ -5,7 +5,9 @@ internal import Glibc
 package struct SearchStages: Hashable, Sendable {
     /// Finding out what is to be searched: the commit, the filter, what is dead or hidden.
     package var plan: UInt64 = 0
-    /// Ranking lists and scanning codes.
+    /// Rotating probes, building their tables, ranking lists.
+    package var rank: UInt64 = 0
+    /// Scanning codes.
     package var scan: UInt64 = 0
     /// Comparing scattered stored embeddings: of promising rows, or of the few that a filter lets through.
     package var compare: UInt64 = 0
@@ -19,6 +21,7 @@ package struct SearchStages: Hashable, Sendable {
     package static func + (left: SearchStages, right: SearchStages) -> SearchStages {
         var sum = left
         sum.plan += right.plan
+        sum.rank += right.rank
         sum.scan += right.scan
         sum.compare += right.compare
         sum.flat += right.flat

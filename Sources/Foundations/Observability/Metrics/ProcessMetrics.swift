@@ -9,8 +9,8 @@ package enum ProcessMetrics {
             samples.add(MetricCatalogue.residentMemory, value: Double(figures.residentPages * pageByteCount))
             samples.add(MetricCatalogue.virtualMemory, value: Double(figures.virtualByteCount))
             samples.add(MetricCatalogue.threads, value: Double(figures.threadCount))
-            samples.add(MetricCatalogue.pageFaults, "major", value: Double(figures.majorFaults))
-            samples.add(MetricCatalogue.pageFaults, "minor", value: Double(figures.minorFaults))
+            samples.add(MetricCatalogue.pageFaults, LabelValue.majorFaults, value: Double(figures.majorFaults))
+            samples.add(MetricCatalogue.pageFaults, LabelValue.minorFaults, value: Double(figures.minorFaults))
             if let boot = bootTime {
                 samples.add(MetricCatalogue.startTime, value: boot + Double(figures.startTicks) / ticks)
             }

@@ -14,6 +14,7 @@ package enum LogKey: String, CaseIterable, Sendable {
     case prepare = "prepare_us"
     case probeCount = "probes"
     case queue = "queue_us"
+    case rank = "rank_us"
     case rowsCompared = "rows_compared"
     case rowsVisited = "rows_visited"
     case scan = "scan_us"

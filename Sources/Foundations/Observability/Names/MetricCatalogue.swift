@@ -147,7 +147,7 @@ package enum MetricCatalogue {
         "mien_search_stage_duration_seconds",
         .histogram,
         [.stage],
-        "Parts of a shard's search: queue, plan, scan, compare, flat, answer; summed over the threads that took part"
+        "Parts of a shard's search: queue, plan, rank, scan, compare, flat, answer; summed over the threads that took part"
     )
     package static let workerSearches = Metric(
         "mien_worker_searches_total",
@@ -175,28 +175,39 @@ package enum MetricCatalogue {
     package static let recallCompared = Metric(
         "mien_recall_compared_total",
         .counter,
-        [.kind],
+        [.kind, .effort],
         "What exact searches found in those checks: matches, and mates, those similar enough for recall to be promised"
     )
-    package static let recallFound = Metric(
-        "mien_recall_found_total",
+    package static let recallMissed = Metric(
+        "mien_recall_missed_total",
         .counter,
-        [.kind],
-        "What of it the checked searches found as well"
+        [.kind, .effort],
+        "What of it the checked searches had missed"
     )
     package static let liveRecall = Metric(
         "mien_live_recall",
         .gauge,
-        [.kind],
+        [.kind, .effort],
         "Share found of what was compared since the start; 1 less it is the share of mates that are missed"
     )
     package static let liveRecallLow = Metric(
         "mien_live_recall_low",
         .gauge,
-        [.kind],
+        [.kind, .effort],
         "Lower bound of mien_live_recall, 95 % confidence with the one below"
     )
-    package static let liveRecallHigh = Metric("mien_live_recall_high", .gauge, [.kind], "Upper bound likewise")
+    package static let liveRecallHigh = Metric(
+        "mien_live_recall_high",
+        .gauge,
+        [.kind, .effort],
+        "Upper bound likewise"
+    )
+    package static let missRatio = Metric(
+        "mien_recall_miss_ratio",
+        .gauge,
+        [.collection],
+        "How many times as many mates were missed as promised, the most of all partitions; searches aim that much higher"
+    )
     package static let queueLength = Metric(
         "mien_queue_length",
         .gauge,
@@ -247,6 +258,18 @@ package enum MetricCatalogue {
         [.collection],
         "Deleted rows that still take room"
     )
+    package static let partitionRuns = Metric(
+        "mien_partition_runs",
+        .gauge,
+        [.collection],
+        "Runs of codes, sorted by list, of which every search scans its part; maintenance merges them"
+    )
+    package static let partitionChunks = Metric(
+        "mien_partition_code_chunks",
+        .gauge,
+        [.collection],
+        "Blocks that the codes of all runs lie in, up to 1024 rows each"
+    )
     package static let partitionRecoding = Metric(
         "mien_partition_rows_to_recode",
         .gauge,
@@ -281,7 +304,10 @@ package enum MetricCatalogue {
         "mien_memory_bytes",
         .gauge,
         [.part],
-        "What resident memory is for: codes, embeddings, search_queue, write_queue; the rest is the program's own"
+        """
+        What resident memory is for: codes, embeddings, codebooks, filters, search_queue, write_queue; the rest is the \
+        program's own
+        """
     )
     package static let mappedBytes = Metric(
         "mien_mapped_bytes",
@@ -297,9 +323,10 @@ package enum MetricCatalogue {
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         probes, partialAnswers, missingShards, recallObjective, workers, workerSilence, shards, collectionFaces,
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
-        recallCompared, recallFound, liveRecall, liveRecallLow, liveRecallHigh, queueLength,
+        recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength,
         queueLimit, queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        partitionFaces, partitionFresh, partitionTombstones, partitionRecoding, partitionDisk, mapBytes, usedBytes,
+        partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
+        partitionDisk, mapBytes, usedBytes,
         freeBytes, readerLag, memory, mappedBytes, freeDisk,
     ]
 }

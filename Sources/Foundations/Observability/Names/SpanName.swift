@@ -25,6 +25,7 @@ package enum SearchSpanAttribute: String, CaseIterable, Sendable {
     case plan = "mien.plan_us"
     case probeCount = "mien.probes"
     case queue = "mien.queue_us"
+    case rank = "mien.rank_us"
     case rowsCompared = "mien.rows_compared"
     case rowsVisited = "mien.rows_visited"
     case scan = "mien.scan_us"

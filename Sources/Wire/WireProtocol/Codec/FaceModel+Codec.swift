@@ -199,18 +199,37 @@ extension Match: WireValue {
     }
 }
 
+extension RecallEvidence {
+    fileprivate init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let probeCount: UInt64 = try reader.integer("checked probes")
+        guard probeCount <= Self.probeLimit else {
+            throw .invalid(field: "checked probes", rule: "there must be at most \(Self.probeLimit)")
+        }
+        let range = 0...Double(probeCount)
+        self.init(
+            probeCount: probeCount,
+            missedCount: try reader.double("missed mates", in: range),
+            expectedCount: try reader.double("expected misses", in: range)
+        )
+    }
+}
+
 extension CodebookFit {
     func encode(into writer: inout PayloadWriter) {
         writer.integer(recentRowCount)
         writer.float(energyRatio)
         writer.float(imbalanceRatio)
+        writer.integer(recall.probeCount)
+        writer.double(recall.missedCount)
+        writer.double(recall.expectedCount)
     }
 
     init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             recentRowCount: try reader.integer("recent rows"),
             energyRatio: try reader.float("energy ratio"),
-            imbalanceRatio: try reader.float("imbalance ratio")
+            imbalanceRatio: try reader.float("imbalance ratio"),
+            recall: try RecallEvidence(decoding: &reader)
         )
     }
 }

@@ -3,11 +3,15 @@ package import NIOCore
 /// One wire unit: a checked header and its payload, whose checksum was right.
 package struct Frame: Hashable, Sendable {
     package var header: FrameHeader
+    /// The message's fields.
     package var payload: ByteBuffer
+    /// Nil of an untraced request, and of everything else.
+    package var trace: TraceContext?
 
-    package init(header: FrameHeader, payload: ByteBuffer) {
+    package init(header: FrameHeader, payload: ByteBuffer, trace: TraceContext? = nil) {
         self.header = header
         self.payload = payload
+        self.trace = trace
     }
 
     /// Reads the payload as a message.
@@ -22,22 +26,26 @@ package struct Frame: Hashable, Sendable {
 
     /// One buffer that holds the message's whole frame.
     ///
+    /// - Parameter trace: only on connections with ``WireFeatures/traceContext``.
     /// - Throws: `limitExceeded` when a field or the payload is longer than the wire or `payloadLimit` allows.
     package static func encode(
         _ message: some WireMessage,
         stream: UInt64,
         deadlineMicroseconds: UInt64 = 0,
         payloadLimit: UInt32,
+        trace: TraceContext? = nil,
         allocator: ByteBufferAllocator = ByteBufferAllocator()
     ) throws(WireStatus) -> ByteBuffer {
+        let traceByteCount = trace == nil ? 0 : TraceContext.byteCount
         var writer = PayloadWriter(
-            allocator.buffer(capacity: FrameHeader.byteCount + message.expectedByteCount),
-            reservedByteCount: FrameHeader.byteCount
+            allocator.buffer(capacity: FrameHeader.byteCount + traceByteCount + message.expectedByteCount),
+            reservedByteCount: FrameHeader.byteCount + traceByteCount
         )
         message.encode(into: &writer)
         if let failure = writer.failure { throw failure }
         let type = Swift.type(of: message).type
-        guard let byteCount = UInt32(exactly: writer.payloadByteCount), byteCount <= payloadLimit else {
+        guard let byteCount = UInt32(exactly: traceByteCount + writer.payloadByteCount), byteCount <= payloadLimit
+        else {
             throw WireStatus(
                 .limitExceeded,
                 "a \(type) message of \(writer.payloadByteCount) bytes is above this connection's limit of "
@@ -45,9 +53,11 @@ package struct Frame: Hashable, Sendable {
             )
         }
         var buffer = writer.buffer
+        trace?.write(to: &buffer, at: FrameHeader.byteCount)
         FrameHeader(
             payloadByteCount: byteCount,
             typeNumber: type.rawValue,
+            flags: trace == nil ? 0 : FrameFlags.traced.rawValue,
             stream: stream,
             deadlineMicroseconds: deadlineMicroseconds,
             payloadChecksum: buffer.checksum(at: FrameHeader.byteCount, byteCount: Int(byteCount))

@@ -23,6 +23,8 @@ package struct FrameDecoder: Sendable {
     /// Until this is set, only a `Hello` of at most `payloadLimit` bytes is let through.
     package private(set) var isOpen: Bool
     package private(set) var payloadLimit: UInt32
+    /// What frames may be besides their type.
+    private var flags: FrameFlags = []
     private var state = State.header
     private var unread = ByteBuffer()
 
@@ -36,8 +38,11 @@ package struct FrameDecoder: Sendable {
     }
 
     /// Lifts the restriction to a hello.
-    package mutating func open(payloadLimit: UInt32) {
+    ///
+    /// - Parameter features: those of the connection.
+    package mutating func open(payloadLimit: UInt32, features: WireFeatures = []) {
         self.payloadLimit = payloadLimit
+        flags = features.frameFlags
         isOpen = true
     }
 
@@ -68,19 +73,21 @@ package struct FrameDecoder: Sendable {
                 guard let header = try FrameHeader(peeking: unread) else { return nil }
                 try check(header)
                 unread.moveReaderIndex(forwardBy: FrameHeader.byteCount)
-                if header.type == nil || header.flags != 0 {
+                if header.type == nil || !flags.isSuperset(of: FrameFlags(rawValue: header.flags)) {
                     state = .skipping(header, remaining: Int(header.payloadByteCount))
                 } else {
                     state = .payload(header)
                 }
             case .payload(let header):
-                guard let payload = unread.readSlice(length: Int(header.payloadByteCount)) else { return nil }
+                guard var payload = unread.readSlice(length: Int(header.payloadByteCount)) else { return nil }
                 guard
                     payload.checksum(at: payload.readerIndex, byteCount: payload.readableBytes)
                         == header.payloadChecksum
                 else { throw .payloadChecksum(stream: header.stream) }
                 finishFrame()
-                return .frame(Frame(header: header, payload: payload))
+                let isTraced = FrameFlags(rawValue: header.flags).contains(.traced)
+                let trace = isTraced ? TraceContext(taking: &payload) : nil
+                return .frame(Frame(header: header, payload: payload, trace: trace))
             case .skipping(let header, let remaining):
                 let byteCount = min(remaining, unread.readableBytes)
                 unread.moveReaderIndex(forwardBy: byteCount)

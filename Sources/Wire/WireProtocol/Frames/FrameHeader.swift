@@ -7,7 +7,7 @@ import NIOCore
 /// |---|---|---|
 /// | 0 | 4 | payload byte count |
 /// | 4 | 2 | message type |
-/// | 6 | 2 | flags: zero in version 1 |
+/// | 6 | 2 | ``FrameFlags`` |
 /// | 8 | 8 | stream: names a request on its connection; its reply carries the same; 0 is the connection itself |
 /// | 16 | 8 | microseconds until the deadline, as of sending; 0 for none |
 /// | 24 | 4 | CRC-32C of the payload |

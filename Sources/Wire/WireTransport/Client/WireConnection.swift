@@ -2,6 +2,7 @@ package import ClusterModel
 package import NIOCore
 import NIOPosix
 import NIOSSL
+import Observability
 import Synchronization
 package import WireProtocol
 
@@ -55,7 +56,7 @@ package final class WireConnection: Sendable {
             Hello(
                 lowestVersion: WireVersion.lowest,
                 highestVersion: WireVersion.highest,
-                features: 0,
+                features: WireFeatures.known.rawValue,
                 role: role,
                 token: token,
                 agent: agent
@@ -144,7 +145,8 @@ package final class WireConnection: Sendable {
             request,
             stream: ticket.stream,
             deadlineMicroseconds: deadline.headerMicroseconds,
-            payloadLimit: peer.limits.payloadByteCount
+            payloadLimit: peer.limits.payloadByteCount,
+            trace: trace
         )
         let answer = try await send(frame, ticket).get()
         switch answer.header.type {
@@ -156,6 +158,12 @@ package final class WireConnection: Sendable {
                 "\(address) answered \(R.type) with a message of type \(answer.header.typeNumber)"
             )
         }
+    }
+
+    /// That of the task, where somebody traces and the node takes it.
+    private var trace: TraceContext? {
+        guard WireFeatures(rawValue: peer.features).contains(.traceContext) else { return nil }
+        return SearchSpan.currentTraceparent.flatMap(TraceContext.init(traceparent:))
     }
 
     private func read<M: WireMessage>(_ type: M.Type, from frame: Frame) throws(WireStatus) -> M {

@@ -1,4 +1,5 @@
 package import NIOCore
+import Observability
 import Synchronization
 package import WireProtocol
 
@@ -8,6 +9,8 @@ package final class ServerCall: Sendable {
     /// When its frame had come in.
     package let arrival: NIODeadline
     package let peerRole: PeerRole
+    /// Of the caller's span, as W3C writes it; nil when the caller does not trace.
+    package let traceparent: String?
     package let eventLoop: any EventLoop
     private let stream: ServerStream
     private let executor: EventLoopTaskExecutor
@@ -16,6 +19,7 @@ package final class ServerCall: Sendable {
     init(
         deadline: WireDeadline,
         peerRole: PeerRole,
+        traceparent: String? = nil,
         stream: ServerStream,
         executor: EventLoopTaskExecutor,
         sender: any ReplySender
@@ -23,6 +27,7 @@ package final class ServerCall: Sendable {
         self.deadline = deadline
         arrival = stream.began
         self.peerRole = peerRole
+        self.traceparent = traceparent
         self.eventLoop = executor.eventLoop
         self.stream = stream
         self.executor = executor
@@ -49,18 +54,20 @@ package final class ServerCall: Sendable {
 
     /// Answers the call with what `body` returns or throws, run as a task on the connection's event loop.
     ///
-    /// The task is cancelled when the caller cancels or its connection closes. An error that is no
+    /// The task is part of the caller's trace, and is cancelled when the caller cancels or its connection closes. An error that is no
     /// ``WireStatusConvertible`` is answered as `internalError`, without its text.
     package func run(_ body: @Sendable @escaping () async throws -> any WireMessage) {
         let task = Task(executorPreference: executor) { [self] in
-            do {
-                reply(try await body())
-            } catch let error as any WireStatusConvertible {
-                fail(error.wireStatus)
-            } catch is CancellationError {
-                fail(WireStatus(.cancelled, "the call was cancelled"))
-            } catch {
-                fail(WireStatus(.internalError, "the node failed in an unforeseen way (\(type(of: error)))"))
+            await SearchSpan.continuing(traceparent) {
+                do {
+                    reply(try await body())
+                } catch let error as any WireStatusConvertible {
+                    fail(error.wireStatus)
+                } catch is CancellationError {
+                    fail(WireStatus(.cancelled, "the call was cancelled"))
+                } catch {
+                    fail(WireStatus(.internalError, "the node failed in an unforeseen way (\(type(of: error)))"))
+                }
             }
         }
         stream.attach(task)

@@ -187,7 +187,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
                 .invalidRequest,
                 header.flags == 0
                     ? "this node knows no message of type \(header.typeNumber)"
-                    : "flags \(header.flags) are not defined in this protocol version"
+                    : "flags \(header.flags) are not those of a feature of this connection"
             )
             perform(machine.failed(status, stream: header.stream))
         case .frame(let frame):
@@ -227,6 +227,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         let call = ServerCall(
             deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds),
             peerRole: role,
+            traceparent: frame.trace?.traceparent,
             stream: stream,
             executor: executor,
             sender: ConnectionReplySender(
@@ -249,7 +250,10 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         case .accept(let reply, let stream):
             helloTimer?.cancel()
             helloTimer = nil
-            decoder.open(payloadLimit: configuration.limits.payloadByteCount)
+            decoder.open(
+                payloadLimit: configuration.limits.payloadByteCount,
+                features: WireFeatures(rawValue: reply.features)
+            )
             send(reply, stream: stream)
         case .cancel(let stream): streams[stream]?.cancel()
         case .pong(let stream): send(Pong(), stream: stream)

@@ -15,7 +15,7 @@ package final class ServerMetrics: Sendable {
 
         init(_ type: MessageType, role: String, _ registry: MetricRegistry) {
             duration = registry.timer(MetricCatalogue.requestDuration, role, "\(type)")
-            answered = registry.counter(MetricCatalogue.requests, role, "\(type)", "ok")
+            answered = registry.counter(MetricCatalogue.requests, role, "\(type)", LabelValue.ok)
         }
 
         mutating func note(_ counter: Counter, of status: StatusCode?) {

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 101 }
+    package static var leastByteCount: Int { 125 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)

@@ -1,6 +1,11 @@
 internal import Glibc
 
 /// How many of independent trials went one way, and what that says of the rate behind them.
+///
+/// All bounds are exact ones: what they say holds at least as often as it promises, however few the trials.
+///
+/// - SeeAlso: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial"
+///   (1934).
 package struct Proportion: Hashable, Sendable {
     package var count: Int
     package var total: Int
@@ -17,14 +22,38 @@ package struct Proportion: Hashable, Sendable {
 
     /// The rates that do not contradict what was seen: at most `1 − confidence` of such intervals miss the true rate.
     /// 0…1 without trials.
-    ///
-    /// - SeeAlso: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial"
-    ///   (1934).
     package func interval(confidence: Double = 0.95) -> ClosedRange<Double> {
         let tail = (1 - confidence) / 2
-        let lower = count == 0 ? 0 : Self.root { 1 - Self.cumulative(count - 1, total, $0) >= tail }
+        let lower = lowerBound(confidence: 1 - tail)
         let upper = count == total ? 1 : Self.root { Self.cumulative(count, total, $0) <= tail }
         return min(lower, upper)...max(lower, upper)
+    }
+
+    /// The rate that the true one exceeds with this confidence; 0 without a count.
+    package func lowerBound(confidence: Double) -> Double {
+        count == 0 ? 0 : Self.root { 1 - Self.cumulative(count - 1, total, $0) >= 1 - confidence }
+    }
+
+    /// The most that may be counted among `total` to show, with the confidence, that the rate is at most this; nil when
+    /// not even none would.
+    package static func mostCount(
+        of total: Int,
+        showingRateAtMost rate: Double,
+        confidence: Double
+    ) -> Int? {
+        guard total > 0, rate > 0, rate < 1 else { return nil }
+        // P(X = m) from m to m + 1, summed until it passes 1 − confidence.
+        var logProbability = Double(total) * log1p(-rate)
+        var cumulative = exp(logProbability)
+        var most: Int?
+        while cumulative <= 1 - confidence {
+            let next = (most ?? -1) + 1
+            guard next < total else { break }
+            most = next
+            logProbability += log(Double(total - next) / Double(next + 1)) + log(rate) - log1p(-rate)
+            cumulative += exp(logProbability)
+        }
+        return most
     }
 
     /// The least rate for which a condition holds that, once true, stays true up to 1.

@@ -1,7 +1,7 @@
-import BiometricEvaluation
+import FaceModel
 import Testing
 
-@Suite struct ProportionTests {
+struct ProportionTests {
     /// Clopper–Pearson limits as published tables have them (95 %).
     @Test(arguments: [
         (0, 10, 0.0, 0.30850), (1, 10, 0.00253, 0.44502), (5, 10, 0.18709, 0.81291), (10, 10, 0.69150, 1.0),
@@ -36,5 +36,24 @@ import Testing
         let none = Proportion(count: 0, total: 0)
         #expect(none.rate.isNaN)
         #expect(none.interval() == 0...1)
+    }
+
+    @Test func aLowerBoundIsOneSided() {
+        let proportion = Proportion(count: 3, total: 1000)
+        #expect(proportion.lowerBound(confidence: 0.975) == proportion.interval(confidence: 0.95).lowerBound)
+        #expect(proportion.lowerBound(confidence: 0.99) < proportion.lowerBound(confidence: 0.95))
+        #expect(Proportion(count: 0, total: 50).lowerBound(confidence: 0.95) == 0)
+        #expect(Proportion(count: 0, total: 0).lowerBound(confidence: 0.95) == 0)
+    }
+
+    @Test func whatMayBeCountedIsThatOfTables() {
+        func most(_ total: Int) -> Int? { Proportion.mostCount(of: total, showingRateAtMost: 0.01, confidence: 0.95) }
+        // Rule of three: 299 trials without one show 1 % at 95 %, 298 do not.
+        #expect(most(299) == 0)
+        #expect(most(298) == nil)
+        // One takes 473 trials.
+        #expect(most(473) == 1)
+        #expect(most(472) == 0)
+        #expect(most(0) == nil)
     }
 }
