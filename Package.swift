@@ -32,6 +32,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         // MARK: System
@@ -62,6 +63,18 @@ let package = Package(
             name: "LMDB",
             dependencies: ["CLMDB", "Threads"],
             path: "Sources/Foundations/LMDB",
+            swiftSettings: memorySafe
+        ),
+        .target(
+            name: "Etcd",
+            dependencies: [
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            path: "Sources/Foundations/Etcd",
             swiftSettings: memorySafe
         ),
         .target(
@@ -159,8 +172,8 @@ let package = Package(
         .target(
             name: "ClusterController",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "Observability",
-                "WireProtocol", "WireTransport",
+                "BinaryCoding", "Checksum", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "LMDB",
+                "Observability", "WireProtocol", "WireTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -235,7 +248,7 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "NodeConfiguration", "Observability",
+                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "NodeConfiguration", "Observability",
                 "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol", "WireTransport", "WorkerService",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -424,10 +437,11 @@ let package = Package(
         .testTarget(
             name: "ClusterControllerTests",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "FaceModel", "LMDB", "WireProtocol",
+                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "LMDB", "WireProtocol",
                 "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/ControlPlane/ClusterControllerTests",

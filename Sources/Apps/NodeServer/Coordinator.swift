@@ -17,7 +17,10 @@ final class Coordinator: Service {
     let address: NodeAddress
     private let controller: ClusterController
     private let clients: WorkerClients
-    private let store: EmbeddedMetadataStore
+    private let folder: CoordinatorFolder
+    private let store: any MetadataStore
+    /// Where others reach it.
+    private let advertised: NodeAddress
     private let server: WireServer
     private let logger: Logger
     private let isShutDown = Mutex(false)
@@ -26,19 +29,23 @@ final class Coordinator: Service {
     private init(
         controller: ClusterController,
         clients: WorkerClients,
-        store: EmbeddedMetadataStore,
+        folder: CoordinatorFolder,
+        store: any MetadataStore,
+        advertised: NodeAddress?,
         server: WireServer,
         logger: Logger
     ) {
         self.controller = controller
         self.clients = clients
+        self.folder = folder
         self.store = store
+        self.advertised = advertised ?? server.address
         self.server = server
         self.logger = logger
         address = server.address
     }
 
-    /// Opens the data folder, then listens.
+    /// Opens the data folder and the metadata store, then listens. Waits for a metadata store that is away.
     ///
     /// - Throws: ``NodeStartError``; then nothing is left open.
     static func start(
@@ -50,20 +57,29 @@ final class Coordinator: Service {
         let tls = try NodeTLS.load(configuration.tls)
         let folder: CoordinatorFolder
         do throws(MetadataError) {
-            folder = try await CoordinatorFolder.open(at: configuration.data)
+            folder = try await CoordinatorFolder.open(
+                at: configuration.data,
+                records: configuration.etcd == nil ? .here : .elsewhere
+            )
         } catch {
             throw NodeStartError.metadata(error)
         }
+        var store: (any MetadataStore)?
         do {
+            let opened = try await MetadataOpening(configuration.etcd, folder: folder, group: group, logger: logger)
+                .run()
+            store = opened.store
             return try await start(
                 configuration,
                 folder: folder,
+                metadata: opened,
                 tls: tls,
                 metrics: metrics,
                 logger: logger,
                 group: group
             )
         } catch {
+            await store?.close()
             await folder.store.close()
             switch error {
             case let error as MetadataError: throw NodeStartError.metadata(error)
@@ -76,6 +92,7 @@ final class Coordinator: Service {
     private static func start(
         _ configuration: CoordinatorConfiguration,
         folder: CoordinatorFolder,
+        metadata: MetadataOpening.Opened,
         tls: NodeTLS?,
         metrics: MetricRegistry,
         logger: Logger,
@@ -84,7 +101,8 @@ final class Coordinator: Service {
         let token = configuration.token?.text
         let controller = try await ClusterController(
             node: folder.store.node,
-            store: folder.store,
+            store: metadata.store,
+            cluster: metadata.cluster,
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
             group: group,
@@ -131,12 +149,15 @@ final class Coordinator: Service {
             metadata: [
                 "address": "\(server.address)", "node": "\(folder.store.node)",
                 "cluster": "\(controller.clusterID)", "data": "\(configuration.data)",
+                "metadata": "\(configuration.etcd.map { "etcd, \($0.prefix)" } ?? "embedded")",
             ]
         )
         return Coordinator(
             controller: controller,
             clients: clients,
-            store: folder.store,
+            folder: folder,
+            store: metadata.store,
+            advertised: configuration.advertise.map { NodeAddress($0) },
             server: server,
             logger: logger
         )
@@ -150,10 +171,13 @@ final class Coordinator: Service {
         isStopping.load(ordering: .relaxed) ? "The coordinator is stopping." : controller.readinessProblem
     }
 
+    /// What people should know although requests may be sent here, as a sentence; nil for nothing.
+    var readinessRemark: String? { controller.storeProblem }
+
     /// Serves until a graceful shutdown or cancellation, then shuts down.
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.controller.run() }
+            group.addTask { await self.controller.run(at: self.advertised) }
             group.addTask { try? await gracefulShutdown() }
             await group.next()
             isStopping.store(true, ordering: .relaxed)
@@ -173,6 +197,7 @@ final class Coordinator: Service {
         await server.shutdown(gracePeriod: .zero)
         await clients.close()
         await store.close()
+        await folder.store.close()
         logger.info("coordinator stopped")
     }
 }

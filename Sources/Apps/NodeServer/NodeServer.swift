@@ -202,6 +202,7 @@ package enum NodeServer {
                     listener,
                     metrics: metrics,
                     problems: { [node.readinessProblem].compactMap(\.self) },
+                    remarks: { [node.readinessRemark].compactMap(\.self) },
                     protection: protection,
                     group: group,
                     logger: logger
@@ -229,11 +230,15 @@ package enum NodeServer {
 private protocol StartedNode: Service {
     /// Why it is not ready, as a sentence; nil when nothing is missing.
     var readinessProblem: String? { get }
+    /// What people should know although it is, as a sentence; nil for nothing.
+    var readinessRemark: String? { get }
     func shutdown() async
 }
 
 extension Coordinator: StartedNode {}
-extension Worker: StartedNode {}
+extension Worker: StartedNode {
+    fileprivate var readinessRemark: String? { nil }
+}
 
 extension NodeServer.Readiness {
     fileprivate func with(admin: String?) -> NodeServer.Readiness {

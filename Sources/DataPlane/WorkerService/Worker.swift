@@ -29,7 +29,7 @@ package final class Worker: Service {
     private let control: BoundedExecutor
     private let training: TrainingService
     private let server: WireServer
-    private let heartbeats: [HeartbeatService]
+    private let heartbeats: HeartbeatLinks
     private let logger: Logger
     private let isShutDown = Mutex(false)
 
@@ -38,7 +38,7 @@ package final class Worker: Service {
         parts: Parts,
         training: TrainingService,
         server: WireServer,
-        heartbeats: [HeartbeatService],
+        heartbeats: HeartbeatLinks,
         logger: Logger
     ) {
         self.options = options
@@ -113,6 +113,7 @@ package final class Worker: Service {
             loopTurns: parts.loopTurns,
             control: parts.control,
             shelf: parts.shelf,
+            installed: InstalledCodebooks(replicas: parts.replicas),
             training: training,
             installations: CodebookInstallations(byteLimit: options.limits.stagedCodebookBytes),
             limits: options.limits,
@@ -163,7 +164,7 @@ package final class Worker: Service {
             latestReport: parts.latestReport.get
         )
         options.metrics.collect(collector.collect)
-        let heartbeats = options.coordinators.map { coordinator in
+        let heartbeats = HeartbeatLinks(to: options.coordinators) { [parts] coordinator, ended in
             HeartbeatService(
                 coordinator: coordinator,
                 interval: options.heartbeatInterval,
@@ -171,11 +172,12 @@ package final class Worker: Service {
                 address: options.advertise ?? server.address,
                 peer: makePeer(coordinator),
                 report: report,
+                ended: ended,
                 metrics: parts.metrics,
                 logger: logger
             )
         }
-        changes.listen { for heartbeat in heartbeats { heartbeat.beatSoon() } }
+        changes.listen { heartbeats.beatSoon() }
         logger.info(
             "worker listens",
             metadata: [
@@ -256,7 +258,7 @@ package final class Worker: Service {
         if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
         let failedCount = states.count { $0 == .failed }
         if failedCount > 0 { return "\(failedCount) of \(states.count) replicas are out of service; the log says why." }
-        if !heartbeats.isEmpty, !heartbeats.contains(where: \.isHeard) {
+        if !heartbeats.isHeard {
             return "No coordinator takes this worker's heartbeats; the log says why."
         }
         return nil
@@ -276,14 +278,12 @@ package final class Worker: Service {
                 await self.training.run()
                 return .success(())
             }
-            for heartbeat in heartbeats {
-                group.addTask {
-                    do throws(WorkerError) {
-                        try await heartbeat.run()
-                        return .success(())
-                    } catch {
-                        return .failure(error)
-                    }
+            group.addTask {
+                do throws(WorkerError) {
+                    try await self.heartbeats.run()
+                    return .success(())
+                } catch {
+                    return .failure(error)
                 }
             }
             let first = await group.next()!

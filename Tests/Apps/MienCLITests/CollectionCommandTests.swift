@@ -244,6 +244,40 @@ import WireProtocol
         }
     }
 
+    @Test func statusTellsWhoIsTheControllerOfSeveral() async throws {
+        try await ToyCluster.run { cluster, address in
+            let status = ["status", "--coordinator", address]
+            cluster.change { state in
+                let other = NodeAddress(host: "127.0.0.1", port: 7399)
+                state.coordinators.append(.init(id: NodeID(high: 2, low: 3), address: other, controllerSince: nil))
+            }
+            let whole = await mienCommand(status)
+            #expect(whole.status == 0, "\(whole)")
+            let table = """
+                coordinator     role        since
+                127.0.0.1:7399  routes      -
+                127.0.0.1:7400  controller  2023-11-14T22:13:20Z  answered
+                """
+            #expect(whole.output.contains(table + "\n"), "\(whole)")
+            let json = await mienCommand(status + ["--json"])
+            #expect(json.output.contains("\"controller_since\": \"2023-11-14T22:13:20Z\""), "\(json)")
+
+            cluster.change { state in
+                state.coordinators[0].controllerSince = nil
+                state.storeProblem = "The metadata store does not answer."
+            }
+            let problem = await mienCommand(status)
+            #expect(problem.status == 69)
+            #expect(
+                problem.error == """
+                    mien: The metadata store does not answer.
+                    mien: no coordinator is the controller: workers are not told to do anything
+
+                    """
+            )
+        }
+    }
+
     @Test func statusTellsWhatIsMissing() async throws {
         try await ToyCluster.run { cluster, address in
             _ = await create("people", address)

@@ -5,7 +5,8 @@ import mien
     private static let verbs = [
         ["dev"], ["coordinator"], ["worker"], ["collection"], ["collection", "create"], ["collection", "describe"],
         ["collection", "list"], ["collection", "delete"], ["import"], ["export"], ["search"], ["face"],
-        ["face", "get"], ["face", "list"], ["face", "delete"], ["status"], ["top"], ["generate"], [],
+        ["face", "get"], ["face", "list"], ["face", "delete"], ["status"], ["top"], ["generate"], ["metadata"],
+        ["metadata", "migrate"], [],
     ]
 
     @Test(arguments: verbs)

@@ -37,6 +37,14 @@ final class ToyCluster: RequestHandler {
         var codebook: CollectionDescription.Codebook?
         var training: CollectionDescription.Training?
         var standing: CollectionDescription.CodebookStanding?
+        var coordinators = [
+            ClusterStatus.Coordinator(
+                id: NodeID(high: 2, low: 2),
+                address: NodeAddress(host: "127.0.0.1", port: 7400),
+                controllerSince: Timestamp(milliseconds: 1_700_000_000_000)
+            )
+        ]
+        var storeProblem: String?
     }
 
     private let state = Mutex(State())
@@ -329,6 +337,8 @@ final class ToyCluster: RequestHandler {
             uptimeSeconds: 200,
             epoch: Epoch(3),
             activity: activity(state, searchesPerLook: 150),
+            coordinators: state.coordinators,
+            storeProblem: state.storeProblem,
             workers: workers,
             collections: collections
         )

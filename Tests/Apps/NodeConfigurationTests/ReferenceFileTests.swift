@@ -20,6 +20,26 @@ struct ReferenceFileTests {
         #expect(try file == WorkerConfiguration(from: ConfigurationSources()))
     }
 
+    /// The examples name files of the hosts that they are for; nothing else is wrong with them.
+    @Test func examplesOfAClusterWithSeveralCoordinatorsLackTheirFilesOnly() throws {
+        let readings: [(String, (ConfigurationSources) throws -> Void)] = [
+            ("high-availability/coordinator.yaml", { _ = try CoordinatorConfiguration(from: $0) }),
+            ("high-availability/worker.yaml", { _ = try WorkerConfiguration(from: $0) }),
+        ]
+        for (name, read) in readings {
+            let error = #expect(throws: NodeConfigurationError.self) {
+                try read(ConfigurationSources(file: referenceFile(name)))
+            }
+            for problem in error?.problems ?? [] {
+                // Without its files it has no TLS and no token either, which a listener beyond loopback needs.
+                switch problem {
+                case .unusableFile, .unprotectedListener: break
+                default: Issue.record("\(problem)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: [
         (NodeRole.dev, "mien-dev.yaml"), (.coordinator, "coordinator.yaml"), (.worker, "worker.yaml"),
     ])

@@ -29,6 +29,7 @@ final class ControlCluster: Sendable {
     )
 
     let folder: CoordinatorFolder
+    let store: any MetadataStore
     let controller: ClusterController
     let server: WireServer
     let client: PeerClient
@@ -52,6 +53,11 @@ final class ControlCluster: Sendable {
         try await ControlCluster(path: path, port: 0, token: "secret \(UInt64.random(in: 0 ... .max))")
     }
 
+    /// One of several coordinators that share a store, which it closes.
+    static func start(at path: String, sharing store: any MetadataStore, token: String) async throws -> ControlCluster {
+        try await ControlCluster(path: path, port: 0, token: token, store: store)
+    }
+
     /// Stops the coordinator and starts another on the same folder and port.
     ///
     /// - Parameter between: runs while there is none.
@@ -63,15 +69,16 @@ final class ControlCluster: Sendable {
         return try await ControlCluster(path: path, port: address.port, token: token)
     }
 
-    private init(path: String, port: Int, token: String) async throws {
+    private init(path: String, port: Int, token: String, store shared: (any MetadataStore)? = nil) async throws {
         self.token = token
         let group = MultiThreadedEventLoopGroup.singleton
         var logger = Logger(label: "controller tests")
         logger.logLevel = .critical
-        let folder = try await CoordinatorFolder.open(at: path)
+        let folder = try await CoordinatorFolder.open(at: path, records: shared == nil ? .here : .elsewhere)
+        let store = shared ?? folder.store
         let controller = try await ClusterController(
             node: folder.store.node,
-            store: folder.store,
+            store: store,
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,
@@ -97,8 +104,10 @@ final class ControlCluster: Sendable {
             group: group,
             agent: "test"
         )
-        running = Task { await controller.run() }
+        let address = server.address
+        running = Task { await controller.run(at: address) }
         self.folder = folder
+        self.store = store
         self.controller = controller
     }
 
@@ -107,6 +116,7 @@ final class ControlCluster: Sendable {
         await server.shutdown(gracePeriod: .zero)
         running.cancel()
         await running.value
+        await store.close()
         await folder.store.close()
     }
 
@@ -189,4 +199,14 @@ func withCluster(
     for worker in workers { await worker.stop() }
     await cluster.stop()
     try outcome.get()
+}
+
+extension Result where Failure == any Error {
+    init(_ body: () async throws -> Success) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
+    }
 }

@@ -55,11 +55,32 @@ struct EmbeddedMetadataStoreTests {
     @Test func aNewerFormatIsRefused() async throws {
         await (try EmbeddedMetadataStore.open(at: folder.path)).close()
         try withTable("about") { environment, table in
-            try environment.write { transaction in try transaction.put(table, key: "format", value: [2, 0, 0, 0]) }
+            try environment.write { transaction in try transaction.put(table, key: "format", value: [3, 0, 0, 0]) }
         }
-        await #expect(throws: MetadataError.newerFormat(path: folder.path, found: 2, supported: 1)) {
+        await #expect(throws: MetadataError.newerFormat(path: folder.path, found: 3, supported: 2)) {
             try await EmbeddedMetadataStore.open(at: folder.path)
         }
+    }
+
+    @Test func aFolderRemembersThatItsRecordsAreElsewhere() async throws {
+        let cluster = NodeID(high: 1, low: 2)
+        let store = try await EmbeddedMetadataStore.open(at: folder.path + "/metadata")
+        try await store.commit([], [.put(key: "cluster", value: [1])])
+        #expect(try await store.clusterElsewhere() == nil)
+        await store.close()
+        await #expect(throws: MetadataError.recordsHere(path: folder.path)) {
+            try await CoordinatorFolder.open(at: folder.path, records: .elsewhere)
+        }
+        let again = try await EmbeddedMetadataStore.open(at: folder.path + "/metadata")
+        try await again.leave(for: cluster)
+        await again.close()
+        await #expect(throws: MetadataError.recordsElsewhere(path: folder.path)) {
+            try await CoordinatorFolder.open(at: folder.path)
+        }
+        let left = try await CoordinatorFolder.open(at: folder.path, records: .elsewhere)
+        #expect(try await left.store.clusterElsewhere() == cluster)
+        #expect(left.store.node == store.node, "the coordinator stays who it is")
+        await left.store.close()
     }
 
     @Test func aFlippedBitIsFoundAndNamed() async throws {

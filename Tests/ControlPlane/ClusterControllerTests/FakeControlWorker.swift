@@ -27,7 +27,7 @@ final class FakeControlWorker: Sendable {
     let state = Mutex(State())
     private let server = Mutex<WireServer?>(nil)
     private let heldPorts = Mutex<[HeldPort]>([])
-    private let beating = Mutex<Task<Void, Never>?>(nil)
+    private let beating = Mutex<[Task<Void, Never>]>([])
 
     init(_ number: UInt64) {
         id = NodeID(high: 7, low: number)
@@ -37,9 +37,11 @@ final class FakeControlWorker: Sendable {
     var address: NodeAddress? { server.withLock { $0?.address } }
 
     /// Begins to listen and to send heartbeats.
-    func start(in cluster: ControlCluster) async throws {
-        let coordinator = cluster.address
-        let token = cluster.token
+    func start(in cluster: ControlCluster) async throws { try await start(in: [cluster]) }
+
+    /// Begins to listen and to send heartbeats to several coordinators, which share a token.
+    func start(in clusters: [ControlCluster]) async throws {
+        let token = clusters[0].token
         let server = try await WireServer.start(
             WireServerConfiguration(
                 listen: NodeAddress(host: "127.0.0.1", port: 0),
@@ -52,6 +54,10 @@ final class FakeControlWorker: Sendable {
             group: MultiThreadedEventLoopGroup.singleton
         )
         self.server.withLock { $0 = server }
+        for cluster in clusters { beat(to: cluster.address, token, from: server.address) }
+    }
+
+    private func beat(to coordinator: NodeAddress, _ token: String, from address: NodeAddress) {
         let task = Task {
             let client = PeerClient(
                 address: coordinator,
@@ -62,20 +68,25 @@ final class FakeControlWorker: Sendable {
                 agent: "fake worker"
             )
             while !Task.isCancelled {
-                if let reply = try? await client.call(heartbeat(from: server.address), deadline: .after(.seconds(1))) {
+                if let reply = try? await client.call(heartbeat(from: address), deadline: .after(.seconds(1))) {
                     state.withLock { $0.clusterID = reply.clusterID }
                 }
                 try? await Task.sleep(for: .milliseconds(30))
             }
             await client.close()
         }
-        beating.withLock { $0 = task }
+        beating.withLock { $0.append(task) }
     }
 
     func stop() async {
-        let task = beating.withLock { $0 }
-        task?.cancel()
-        await task?.value
+        let tasks = beating.withLock { tasks in
+            defer { tasks = [] }
+            return tasks
+        }
+        for task in tasks {
+            task.cancel()
+            await task.value
+        }
         guard let server = server.withLock({ $0 }) else { return }
         await server.shutdown(gracePeriod: .zero)
         heldPorts.withLock { $0.append(HeldPort(server.address.port)) }
@@ -147,13 +158,20 @@ extension FakeControlWorker: RequestHandler {
             }
             call.reply(Acknowledgement())
         case .fetchCodebook(let request):
+            // As a worker does, from a training or else from a replica.
+            let isHere = state.withLock { state in
+                !state.codebook.isEmpty || state.installed.keys.contains { $0.collection == request.collection }
+            }
+            guard isHere else { return call.fail(WireStatus(.notFound, "The codebook is not here.")) }
             call.reply(
                 state.withLock { state in
-                    CodebookFetched(
+                    let installed = state.installed.first { $0.key.collection == request.collection }?.value
+                    let codebook = state.codebook.isEmpty ? installed ?? [] : state.codebook
+                    return CodebookFetched(
                         slice: CodebookSlice(
-                            totalByteCount: UInt64(state.codebook.count),
+                            totalByteCount: UInt64(codebook.count),
                             offset: request.offset,
-                            bytes: Array(state.codebook.dropFirst(Int(request.offset)).prefix(1000))
+                            bytes: Array(codebook.dropFirst(Int(request.offset)).prefix(1000))
                         ),
                         summary: .init(
                             generation: request.generation,

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import PartitionEngine
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -125,6 +126,8 @@ import WorkerService
             let answer = try await harness.call(test.search(Array(ids.prefix(100)), effort: .full))
             #expect(answer.generation == 1)
             #expect(answer.matches.map { $0.first?.faceID } == Array(ids.prefix(100)))
+
+            try await usesAndGivesAway(bytes)
         }
         // A finished training outlives its process; it goes with the collection's last replica.
         try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, coordinator in
@@ -134,6 +137,63 @@ import WorkerService
             let fetch = FetchCodebook(collection: test.collection.id, generation: 1, offset: 0)
             #expect(try await harness.refusal(fetch).code == .notFound)
         }
+    }
+
+    /// A worker that has trained nothing gives away the codebook that its replica uses.
+    private func usesAndGivesAway(_ bytes: [UInt8]) async throws {
+        try await WorkerHarness.with(WorkerHarness.options(TemporaryFolder())) { harness in
+            _ = try await harness.call(test.host())
+            let fetch = FetchCodebook(collection: test.collection.id, generation: 1, offset: 0)
+            #expect(try await harness.refusal(fetch).code == .notFound)
+            for slice in slices(of: bytes, digest: CodebookStaging.digest(of: bytes)) {
+                _ = try await harness.call(slice)
+            }
+            let fetched = try await harness.call(fetch)
+            #expect(fetched.slice.bytes == bytes && fetched.slice.totalByteCount == UInt64(bytes.count))
+            #expect(fetched.summary.generation == 1 && fetched.summary.listCount == 16)
+            let rest = try await harness.call(
+                FetchCodebook(collection: test.collection.id, generation: 1, offset: 9000)
+            )
+            #expect(rest.slice.offset == 9000 && rest.slice.bytes == Array(bytes[9000...]))
+            let beyond = FetchCodebook(collection: test.collection.id, generation: 1, offset: UInt64(bytes.count))
+            #expect(try await harness.refusal(beyond).code == .invalidRequest)
+            let other = FetchCodebook(collection: test.collection.id, generation: 2, offset: 0)
+            #expect(try await harness.refusal(other).code == .notFound)
+        }
+    }
+
+    @Test func coordinatorsThatAreNamedHearOfTheWorkerUntilTheyAreNamedNoMore() async throws {
+        let folder = TemporaryFolder()
+        let cluster = NodeID.random()
+        let second = FakeCoordinator(clusterID: cluster)
+        let server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: "secret",
+                role: .coordinator,
+                node: second.id,
+                agent: "test"
+            ),
+            handler: second,
+            group: WorkerHarness.group
+        )
+        try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, first in
+            _ = try await first.report { _ in true }
+            #expect(second.last == nil)
+            let all: [HeartbeatReply.Coordinator] = [.init(id: second.id, address: server.address)]
+            first.others.withLock { $0 = (2, all) }
+            _ = try await second.report { _ in true }
+            #expect(second.last?.worker == harness.worker.node)
+            // One whose records are older has no say.
+            second.others.withLock { $0 = (1, []) }
+            for _ in 0..<3 { _ = try await second.report { _ in true } }
+            first.others.withLock { $0 = (3, []) }
+            for _ in 0..<3 { _ = try await first.report { _ in true } }
+            let heard = second.count
+            for _ in 0..<5 { _ = try await first.report { _ in true } }
+            #expect(second.count <= heard + 1, "who is named no more hears no more")
+        }
+        await server.shutdown(gracePeriod: .zero)
     }
 
     /// 4096 embeddings of 1024 components do not fit the frames that a node grants unless it is told otherwise.

@@ -43,7 +43,11 @@ final class TemporaryFolder: Sendable {
 /// A coordinator that only takes heartbeats.
 final class FakeCoordinator: RequestHandler {
     let clusterID: NodeID
+    let id = NodeID.random()
+    /// What its replies say of the coordinators that there are.
+    let others = Mutex((revision: 1 as UInt64, coordinators: [] as [HeartbeatReply.Coordinator]))
     private let heartbeats = Mutex<[Heartbeat]>([])
+    private let total = Atomic<Int>(0)
 
     init(clusterID: NodeID) {
         self.clusterID = clusterID
@@ -54,9 +58,22 @@ final class FakeCoordinator: RequestHandler {
             return call.fail(WireStatus(.invalidRequest, "unexpected"))
         }
         heartbeats.withLock { $0.append(heartbeat) }
-        call.reply(HeartbeatReply(clusterID: clusterID, epoch: Epoch(1)))
+        total.add(1, ordering: .relaxed)
+        call.reply(
+            others.withLock { others in
+                HeartbeatReply(
+                    clusterID: clusterID,
+                    epoch: Epoch(1),
+                    coordinator: id,
+                    revision: others.revision,
+                    coordinators: others.coordinators
+                )
+            }
+        )
     }
 
+    /// Heartbeats so far.
+    var count: Int { total.load(ordering: .relaxed) }
     var last: Heartbeat? { heartbeats.withLock(\.last) }
 
     /// The first report, from now on, that fits.

@@ -250,6 +250,11 @@ enum MessageSamples {
             uptimeSeconds: 3600,
             epoch: Epoch(7),
             activity: activity,
+            coordinators: [
+                .init(id: nodeID, address: address, controllerSince: Timestamp(milliseconds: 1_700_000_000_000)),
+                .init(id: nodeID, address: address, controllerSince: nil),
+            ],
+            storeProblem: "No store.",
             workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
             collections: [description]
         ),
@@ -257,7 +262,13 @@ enum MessageSamples {
 
     static let control: [any WireMessage] = [
         Heartbeat(worker: nodeID, address: address, clusterID: nodeID, report: report),
-        HeartbeatReply(clusterID: nodeID, epoch: Epoch(7)),
+        HeartbeatReply(
+            clusterID: nodeID,
+            epoch: Epoch(7),
+            coordinator: nodeID,
+            revision: 11,
+            coordinators: [.init(id: nodeID, address: address)]
+        ),
         HostReplica(
             shard: shardID,
             epoch: Epoch(7),

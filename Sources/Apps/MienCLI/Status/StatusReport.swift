@@ -9,6 +9,10 @@ enum StatusReport {
         if liveCount < leastWorkerCount {
             problems.append("\(NumberText.counted(liveCount, "worker")) of at least \(leastWorkerCount) live")
         }
+        if let problem = cluster.storeProblem { problems.append(problem) }
+        if !cluster.coordinators.contains(where: { $0.controllerSince != nil }) {
+            problems.append("no coordinator is the controller: workers are not told to do anything")
+        }
         for worker in cluster.workers {
             if !worker.isLive {
                 problems.append("the worker at \(worker.address) is missing (\(silence(worker)))")
@@ -38,8 +42,21 @@ enum StatusReport {
             ("cluster", .string(cluster.id)), ("coordinator", .string(cluster.coordinatorID)),
             ("version", .string(cluster.version)), ("uptime_seconds", .integer(cluster.uptime.components.seconds)),
             ("epoch", .count(cluster.epoch)), ("activity", json(cluster.activity)),
+            ("coordinators", .array(cluster.coordinators.map(json))),
+            ("store_problem", cluster.storeProblem.map { .string($0) } ?? .null),
             ("workers", .array(cluster.workers.map(json))),
             ("collections", .array(cluster.collections.map(CollectionReport.json))),
+        ])
+    }
+
+    private static func json(_ coordinator: ClusterInfo.Coordinator) -> JSONValue {
+        .object([
+            ("id", .string(coordinator.id)), ("address", .string(coordinator.address)),
+            ("controller", .flag(coordinator.controllerSince != nil)),
+            (
+                "controller_since",
+                coordinator.controllerSince.map { .string(TimeText.text($0)) } ?? .null
+            ),
         ])
     }
 
@@ -88,6 +105,7 @@ enum StatusReport {
         let uptime = cluster.uptime < .seconds(1) ? "less than 1 s" : NumberText.duration(cluster.uptime)
         var text = "cluster \(cluster.id)\n"
         text += "coordinator \(cluster.version), up \(uptime), epoch \(cluster.epoch)\n\n"
+        if cluster.coordinators.count > 1 { text += coordinators(cluster) + "\n" }
         if cluster.workers.isEmpty {
             text += "no worker has registered yet\n"
         } else {
@@ -97,6 +115,22 @@ enum StatusReport {
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
         return text
+    }
+
+    private static func coordinators(_ cluster: ClusterInfo) -> String {
+        var table = TextTable([
+            .init("coordinator", widthLimit: 28), .init("role", widthLimit: 12), .init("since", widthLimit: 24),
+            .init("", widthLimit: 12),
+        ])
+        for coordinator in cluster.coordinators.sorted(by: { $0.address < $1.address }) {
+            let since = coordinator.controllerSince
+            table.append([
+                coordinator.address, since == nil ? "routes" : "controller",
+                since.map { TimeText.text($0) } ?? "-",
+                coordinator.id == cluster.coordinatorID ? "answered" : "",
+            ])
+        }
+        return table.rendered()
     }
 
     private static func workers(_ workers: [ClusterInfo.Worker]) -> String {

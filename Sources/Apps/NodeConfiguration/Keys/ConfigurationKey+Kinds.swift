@@ -99,6 +99,49 @@ extension ConfigurationKey {
         }
     }
 
+    /// One or more different URLs of an HTTP server, all of one scheme and without a path.
+    static func endpoints(_ path: String, default defaultText: String) -> ConfigurationKey<[HTTPEndpoint]> {
+        ConfigurationKey<[HTTPEndpoint]>(
+            path,
+            default: defaultText,
+            isList: true,
+            allowed: "a list of different URLs, all http or all https, each with a host and a port and nothing after "
+                + "it, such as https://etcd-1.internal:2379"
+        ) { texts in
+            let endpoints = texts.compactMap(HTTPEndpoint.init)
+            guard !texts.isEmpty, endpoints.count == texts.count, Set(endpoints).count == texts.count,
+                Set(endpoints.map(\.isSecure)).count == 1
+            else { return nil }
+            return endpoints
+        }
+    }
+
+    /// What the keys of one cluster in an etcd begin with; ends with a slash, so that no other's begin with it.
+    static func etcdPrefix(_ path: String, default defaultText: String) -> ConfigurationKey<String> {
+        ConfigurationKey<String>(
+            path,
+            default: defaultText,
+            allowed: "2 to 128 letters, digits, hyphens, underscores, dots and slashes, with a slash at the end"
+        ) { texts in
+            let bytes = texts[0].utf8
+            let isPlain = bytes.allSatisfy { isLetterOrDigit($0) || "-_./".utf8.contains($0) }
+            return isPlain && (2...128).contains(bytes.count) && texts[0].hasSuffix("/") ? texts[0] : nil
+        }
+    }
+
+    /// A name of 1 to 128 printable characters; empty text (nil) leaves it out.
+    static func optionalName(_ path: String) -> ConfigurationKey<String?> {
+        ConfigurationKey<String?>(
+            path,
+            default: "",
+            allowed: "1 to 128 printable ASCII characters without spaces, or empty for none"
+        ) { texts in
+            if texts[0].isEmpty { return .some(nil) }
+            let isName = texts[0].utf8.count <= 128 && texts[0].utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            return isName ? .some(texts[0]) : .none
+        }
+    }
+
     /// One or more different addresses to connect to.
     static func peerAddresses(_ path: String, default defaultText: String) -> ConfigurationKey<[NetworkAddress]> {
         ConfigurationKey<[NetworkAddress]>(
@@ -120,6 +163,10 @@ private let peerAddressForm = "a host and a port from 1 to 65535, such as 10.0.0
 
 private func peerAddress(_ text: String) -> NetworkAddress? {
     NetworkAddress(text).flatMap { $0.port > 0 && !$0.isWildcard ? $0 : nil }
+}
+
+private func isLetterOrDigit(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
 }
 
 private func wholeNumber(_ text: String, in range: ClosedRange<Int>) -> Int? {

@@ -33,6 +33,17 @@ enum KeyCatalogue {
     static let trainingGrowth = Key.count("coordinator.training.growth", default: 4, in: 2...1000)
     static let trainingLists = Key.automaticCount("coordinator.training.lists", in: 1...65536)
 
+    // Where a coordinator's metadata is.
+    static let coordinatorMetadata = Key.choice("coordinator.metadata", default: MetadataPlace.embedded)
+    static let etcdEndpoints = Key.endpoints("coordinator.etcd.endpoints", default: "http://127.0.0.1:2379")
+    static let etcdPrefix = Key.etcdPrefix("coordinator.etcd.prefix", default: "mien/")
+    static let etcdLease = Key.duration("coordinator.etcd.lease", default: 5000, in: 2000...60000)
+    static let etcdUser = Key.optionalName("coordinator.etcd.user")
+    static let etcdPasswordFile = Key.optionalPath("coordinator.etcd.password_file")
+    static let etcdTrustRoots = Key.optionalPath("coordinator.etcd.tls.trust_roots")
+    static let etcdCertificate = Key.optionalPath("coordinator.etcd.tls.certificate")
+    static let etcdPrivateKey = Key.optionalPath("coordinator.etcd.tls.private_key")
+
     // Worker.
     static let workerListen = Key.listenAddress("worker.listen", default: "127.0.0.1:7401")
     static let workerAdvertise = Key.optionalPeerAddress("worker.advertise")
@@ -66,6 +77,8 @@ enum KeyCatalogue {
     /// Where a coordinator or worker is placed; `mien dev` chooses these itself.
     static let coordinatorPlacement: [AnyConfigurationKey] = [
         .init(coordinatorListen), .init(coordinatorAdvertise), .init(coordinatorAdmin), .init(coordinatorData),
+        .init(coordinatorMetadata), .init(etcdEndpoints), .init(etcdPrefix), .init(etcdLease), .init(etcdUser),
+        .init(etcdPasswordFile), .init(etcdTrustRoots), .init(etcdCertificate), .init(etcdPrivateKey),
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),

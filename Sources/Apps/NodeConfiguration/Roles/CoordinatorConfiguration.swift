@@ -5,8 +5,11 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var advertise: NetworkAddress?
     /// Nil when there is to be none, and in `mien dev`, which has one for the process.
     package var admin: AdminListener?
-    /// Folder of the metadata store; relative to the working directory unless it starts with `/`.
+    /// Folder of the node's identity, of its codebooks and of an embedded metadata store; relative to the working
+    /// directory unless it starts with `/`.
     package var data: String
+    /// Nil for a metadata store in the data folder, which is that of a cluster with one coordinator.
+    package var etcd: EtcdConfiguration?
     /// How long a worker may be silent before it counts as lost.
     package var workerTimeout: Duration
     /// Deadline of a request that names none.
@@ -45,6 +48,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
             isProtectedBy: (tls, token),
             &configuration
         )
+        let etcd = EtcdConfiguration(reading: &configuration)
+        self.etcd = configuration.value(keys.coordinatorMetadata) == .etcd ? etcd : nil
         configuration.checkPortClash()
         try configuration.finish()
     }

@@ -29,7 +29,7 @@ package struct TLSFiles: Sendable, Equatable {
     }
 
     /// A private key may be shared with a group, as Debian's `ssl-cert` does, but not with everyone.
-    private static func check(
+    static func check(
         _ path: String?,
         _ key: String,
         isSecret: Bool,

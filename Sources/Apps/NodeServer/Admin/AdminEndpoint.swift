@@ -40,13 +40,19 @@ final class AdminEndpoint: Service {
         _ listener: AdminListener,
         metrics: MetricRegistry,
         problems: @escaping @Sendable () -> [String],
+        remarks: @escaping @Sendable () -> [String] = { [] },
         protection: (tls: TLSFiles?, token: AccessToken?),
         group: any EventLoopGroup,
         logger: Logger
     ) throws {
         let isOpen = listener.address.isLoopback
         self.listener = listener
-        pages = AdminPages(registry: metrics, problems: problems, token: isOpen ? nil : protection.token)
+        pages = AdminPages(
+            registry: metrics,
+            problems: problems,
+            remarks: remarks,
+            token: isOpen ? nil : protection.token
+        )
         tls = isOpen ? nil : try NodeTLS.load(protection.tls)?.server
         self.group = group
         self.logger = logger

@@ -12,16 +12,20 @@ package struct AdminPages: Sendable {
     let registry: MetricRegistry
     /// Why the node is not ready, as sentences; empty when it is.
     let problems: @Sendable () -> [String]
+    /// What people should know although it is ready, as sentences.
+    let remarks: @Sendable () -> [String]
     /// What `/metrics` asks for; nil for nothing.
     let token: AccessToken?
 
     package init(
         registry: MetricRegistry,
         problems: @escaping @Sendable () -> [String],
+        remarks: @escaping @Sendable () -> [String] = { [] },
         token: AccessToken?
     ) {
         self.registry = registry
         self.problems = problems
+        self.remarks = remarks
         self.token = token
         registry.collect { samples in
             samples.add(MetricCatalogue.ready, value: problems().isEmpty ? 1 : 0)
@@ -39,10 +43,11 @@ package struct AdminPages: Sendable {
         case "/healthz": return Answer(status: 200, text: "alive\n")
         case "/readyz":
             let problems = problems()
+            let remarks = remarks().map { "\($0)\n" }.joined()
             guard problems.isEmpty else {
-                return Answer(status: 503, text: problems.map { "\($0)\n" }.joined())
+                return Answer(status: 503, text: problems.map { "\($0)\n" }.joined() + remarks)
             }
-            return Answer(status: 200, text: "ready\n")
+            return Answer(status: 200, text: "ready\n" + remarks)
         case "/metrics":
             guard isAllowed(authorization) else {
                 return Answer(status: 401, text: "/metrics asks for the cluster's token: Authorization: Bearer TOKEN\n")

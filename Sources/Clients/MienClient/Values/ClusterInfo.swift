@@ -1,4 +1,5 @@
 import ClusterModel
+import FaceModel
 import WireProtocol
 
 /// A cluster as its coordinator sees it.
@@ -29,7 +30,17 @@ public struct ClusterInfo: Hashable, Sendable {
         public var activity: NodeActivityInfo
     }
 
+    /// A coordinator that is there.
+    public struct Coordinator: Hashable, Sendable {
+        public var id: String
+        public var address: String
+        /// Since when it is the controller, the one that makes workers do what is missing, by its own clock; nil when
+        /// it is not.
+        public var controllerSince: Face.Timestamp?
+    }
+
     public var id: String
+    /// The coordinator that answered.
     public var coordinatorID: String
     public var version: String
     public var uptime: Duration
@@ -37,6 +48,11 @@ public struct ClusterInfo: Hashable, Sendable {
     public var epoch: UInt64
     /// Of the coordinator that answered.
     public var activity: NodeActivityInfo
+    /// As far as the one that answered knows.
+    public var coordinators: [Coordinator]
+    /// Why the cluster cannot be changed now, as a sentence; nil when it can. Searches and writes do not need the
+    /// store.
+    public var storeProblem: String?
     public var workers: [Worker]
     public var collections: [CollectionInfo]
 
@@ -47,6 +63,14 @@ public struct ClusterInfo: Hashable, Sendable {
         uptime = .seconds(Int64(clamping: status.uptimeSeconds))
         epoch = status.epoch.number
         activity = NodeActivityInfo(status.activity)
+        coordinators = status.coordinators.map {
+            Coordinator(
+                id: $0.id.description,
+                address: $0.address.description,
+                controllerSince: $0.controllerSince.map { .init(millisecondsSince1970: $0.milliseconds) }
+            )
+        }
+        storeProblem = status.storeProblem
         workers = status.workers.map { worker in
             let report = worker.report
             return Worker(

@@ -7,7 +7,8 @@ import WireProtocol
 
 /// Codebooks travel worker → coordinator → every replica. The bytes are on the coordinator's disk before the metadata
 /// names them, and stay until nothing names them: a restart at any moment goes on where it was. Only the newest of a
-/// collection is named; replicas keep the one before while they need it.
+/// collection is named; replicas keep the one before while they need it. A coordinator that became the controller after
+/// another brought a codebook has it from a worker that trained or uses it.
 extension ClusterController {
     /// Brings a trained codebook here and records it as the collection's.
     func fetchCodebook(
@@ -34,7 +35,7 @@ extension ClusterController {
             }
         )
         var replaced: [UInt8]?
-        try await commit { records throws(WireStatus) in
+        try await commit(asController: true) { records throws(WireStatus) in
             guard var record = records.metadata.collections[collection], record.nextGeneration == generation
             else { return nil }
             replaced = record.codebook?.digest
@@ -109,16 +110,28 @@ extension ClusterController {
         let now = now
         let view = state.withLock { $0.view(now: now) }
         for worker in view.liveWorkers.sorted()
-        where view.observations[worker]?.training(of: collection, generation: codebook.generation) == .finished {
-            let (bytes, _) = try await downloadCodebook(of: collection, generation: codebook.generation, from: worker)
+        where view.hasCodebook(codebook.generation, of: collection, on: worker) {
+            let bytes: [UInt8]
+            do throws(WireStatus) {
+                bytes = try await downloadCodebook(of: collection, generation: codebook.generation, from: worker).bytes
+            } catch {
+                logger.warning("codebook not fetched", metadata: ["worker": "\(worker)", "reason": "\(error)"])
+                continue
+            }
             guard CodebookFiles.digest(of: bytes) == codebook.digest else { continue }
             _ = try await storeCodebook(bytes)
+            logger.info(
+                "codebook fetched again",
+                metadata: [
+                    "collection": "\(collection)", "generation": "\(codebook.generation)", "worker": "\(worker)",
+                ]
+            )
             return
         }
         throw WireStatus(
             .unavailable,
-            "Codebook \(codebook.generation) of collection \(collection) is lost here and no live worker has it; "
-                + "start the worker that trained it."
+            "Codebook \(codebook.generation) of collection \(collection) is not here and no live worker has it; "
+                + "start the worker that trained it, or one that uses it."
         )
     }
 
@@ -174,5 +187,16 @@ extension ClusterController {
         } catch {
             throw error.wireStatus
         }
+    }
+}
+
+extension ClusterView {
+    /// Whether a worker has said that it has the bytes of a codebook: it has trained it, or a replica of it uses it.
+    fileprivate func hasCodebook(_ generation: UInt32, of collection: CollectionID, on worker: NodeID) -> Bool {
+        guard let observation = observations[worker] else { return false }
+        return observation.training(of: collection, generation: generation) == .finished
+            || observation.replicas.contains { shard, replica in
+                shard.collection == collection && replica.state == .serving && replica.generation == generation
+            }
     }
 }

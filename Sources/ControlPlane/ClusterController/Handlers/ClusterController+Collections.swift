@@ -22,7 +22,10 @@ extension ClusterController {
             )
         }
         let collection = Collection(id: .random(), configuration: configuration, created: Self.wallClock())
-        try await commit { records throws(WireStatus) in try self.creation(of: collection, in: records) }
+        try await commit { records throws(WireStatus) in
+            // A commit whose end was not heard of may have made it.
+            records.metadata.collections[collection.id] == nil ? try self.creation(of: collection, in: records) : nil
+        }
         logger.info(
             "collection created",
             metadata: [
@@ -36,10 +39,14 @@ extension ClusterController {
     /// Removes the collection from the metadata; its replicas are dropped afterwards, absent workers' when they return.
     func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
         var faceCount: UInt64 = 0
+        var deleted: CollectionID?
         try await commit { records throws(WireStatus) in
+            // A commit whose end was not heard of may have done it; the name may be another collection's by now.
+            if let deleted, records.metadata.deletions[deleted] != nil { return nil }
             guard let record = records.metadata.collection(named: request.name) else {
                 throw Self.notFound(request.name)
             }
+            deleted = record.collection.id
             let view = self.currentView
             faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
             let id = record.collection.id
@@ -138,7 +145,7 @@ extension ClusterController {
         return isLive ? "\(place) has not been answered for yet" : "\(place), which has not been heard of lately"
     }
 
-    private static func wallClock() -> Timestamp {
+    static func wallClock() -> Timestamp {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)

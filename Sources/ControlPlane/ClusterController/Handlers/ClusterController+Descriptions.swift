@@ -19,7 +19,9 @@ extension ClusterController {
 
     func status(activity: NodeActivity) -> ClusterStatus {
         let now = now
-        let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
+        let (view, membership, coordinators) = state.withLock { state in
+            (state.view(now: now), state.membership, self.coordinators(in: state))
+        }
         let workers = view.metadata.workers.sorted { $0.key < $1.key }.map { id, address in
             let liveness = membership.liveness(of: id, now: now)
             return ClusterStatus.Worker(
@@ -37,6 +39,8 @@ extension ClusterController {
             uptimeSeconds: UInt64(max(now.components.seconds, 0)),
             epoch: view.metadata.epoch,
             activity: activity,
+            coordinators: coordinators,
+            storeProblem: storeProblem,
             workers: workers,
             collections: view.metadata.collectionsByName.map { description(of: $0, in: view) }
         )

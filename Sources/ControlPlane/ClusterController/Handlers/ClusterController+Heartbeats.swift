@@ -23,7 +23,17 @@ extension ClusterController {
             returns = state.membership.heard(from: worker, now: now)
             failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
             state.reports.report(observation, by: worker, now: now)
-            return .success(HeartbeatReply(clusterID: metadata.clusterID, epoch: metadata.epoch))
+            return .success(
+                HeartbeatReply(
+                    clusterID: metadata.clusterID,
+                    epoch: metadata.epoch,
+                    coordinator: node,
+                    revision: state.records.revision.number,
+                    coordinators: state.records.coordinators.sorted { $0.key < $1.key }.map {
+                        .init(id: $0.key, address: $0.value)
+                    }
+                )
+            )
         }
         if returns {
             logger.info(

@@ -8,11 +8,16 @@ import Synchronization
 /// | table | key → value |
 /// |---|---|
 /// | `about` | `format` → u32; `node` → 16 bytes, the coordinator's id; `revision` → u64, the last commit |
+/// | `about` | `elsewhere` → 16 bytes, the coordinator's cluster, when its records are in another store |
 /// | `records` | key → version u64, CRC-32C u32 of (key, version, bytes), bytes |
 ///
-/// Integers are little-endian, the node id big-endian. All calls to LMDB are made on one disk lane.
+/// Integers are little-endian, ids big-endian. All calls to LMDB are made on one disk lane.
+///
+/// Format 2 is that of a folder whose records are elsewhere, so that a version which knows of no such thing leaves it
+/// alone.
 package final class EmbeddedMetadataStore: MetadataStore {
-    package static let format: UInt32 = 1
+    package static let format: UInt32 = 2
+    private static let formatOfRecordsHere: UInt32 = 1
 
     /// Identity of the coordinator that owns the folder, made when the folder was.
     package let node: NodeID
@@ -107,10 +112,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
         _ conditions: [MetadataCondition],
         _ changes: [MetadataChange]
     ) async throws(MetadataError) -> MetadataRevision {
-        precondition(Set(changes.map(\.key)).count == changes.count, "a commit changes a key once")
-        for case .put(let key, let value) in changes where value.count > Self.valueByteLimit {
-            throw .valueTooLong(key: key, byteCount: value.count, limit: Self.valueByteLimit)
-        }
+        try Self.check(conditions, changes)
         let revision = try await lane.run { () throws(MetadataError) in try self.write(conditions, changes) }
         let continuations = watchers.withLock { $0.continuations }
         for continuation in continuations.values { continuation.yield(revision) }
@@ -131,6 +133,43 @@ package final class EmbeddedMetadataStore: MetadataStore {
             _ = self?.watchers.withLock { $0.continuations.removeValue(forKey: number) }
         }
         return stream
+    }
+
+    /// The folder's lock proves that nobody else competes.
+    package func compete(as candidate: LeaseCandidate, _ stand: @escaping @Sendable (LeaseStanding) -> Void) async {
+        stand(.held(fence: nil))
+        let (never, continuation) = AsyncStream.makeStream(of: Void.self)
+        for await _ in never {}
+        continuation.finish()
+    }
+
+    // MARK: Records elsewhere
+
+    /// The cluster of this folder's coordinator when its records are in another store; nil when they are here.
+    package func clusterElsewhere() async throws(MetadataError) -> NodeID? {
+        try await lane.run { () throws(MetadataError) in
+            try self.onDatabase { database throws(LMDBError) in
+                try database.environment.read { transaction throws(LMDBError) in
+                    try unsafe transaction.value(of: database.about, key: "elsewhere").flatMap {
+                        unsafe $0.count == 16 ? Self.id(Array($0)) : nil
+                    }
+                }
+            }
+        }
+    }
+
+    /// Remembers for good that the records are in another store, and of which cluster. Those that lie here stay as they
+    /// are, and are used no more.
+    package func leave(for cluster: NodeID) async throws(MetadataError) {
+        try await lane.run { () throws(MetadataError) in
+            try self.onDatabase { database throws(LMDBError) in
+                try database.environment.write { transaction throws(LMDBError) in
+                    try transaction.put(database.about, key: "format", value: Self.format.littleEndianBytes)
+                    let bytes = cluster.high.bigEndianBytes + cluster.low.bigEndianBytes
+                    try transaction.put(database.about, key: "elsewhere", value: bytes)
+                }
+            }
+        }
     }
 
     // MARK: On the disk lane
@@ -223,11 +262,11 @@ package final class EmbeddedMetadataStore: MetadataStore {
         }
         if let stored {
             guard stored.count == 16 else { throw .corrupted(path: path) }
-            return NodeID(high: UInt64(bigEndianBytes: stored[..<8]), low: UInt64(bigEndianBytes: stored[8...]))
+            return id(stored)
         }
         let node = NodeID.random()
         try database.environment.write { transaction throws(LMDBError) in
-            try transaction.put(database.about, key: "format", value: format.littleEndianBytes)
+            try transaction.put(database.about, key: "format", value: formatOfRecordsHere.littleEndianBytes)
             try transaction.put(
                 database.about,
                 key: "node",
@@ -235,6 +274,11 @@ package final class EmbeddedMetadataStore: MetadataStore {
             )
         }
         return node
+    }
+
+    /// - Precondition: 16 bytes.
+    private static func id(_ bytes: [UInt8]) -> NodeID {
+        NodeID(high: UInt64(bigEndianBytes: bytes[..<8]), low: UInt64(bigEndianBytes: bytes[8...]))
     }
 
     private static func revision(

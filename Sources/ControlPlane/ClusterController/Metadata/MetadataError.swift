@@ -1,3 +1,4 @@
+package import ClusterModel
 package import WireProtocol
 
 /// Why the metadata store could not do what was asked.
@@ -9,6 +10,14 @@ package enum MetadataError: Error, Hashable, Sendable {
     case valueTooLong(key: String, byteCount: Int, limit: Int)
     /// The folder was written by a newer version.
     case newerFormat(path: String, found: UInt32, supported: UInt32)
+    /// The store cannot be used as it was asked to be, whenever one tries; the reason is a sentence.
+    case unusable(reason: String)
+    /// The store holds the records of another cluster than the coordinator belongs to; nil: of none.
+    case otherCluster(expected: NodeID, found: NodeID?)
+    /// The folder's coordinator has its metadata in etcd.
+    case recordsElsewhere(path: String)
+    /// The folder holds the metadata itself, which would be left behind.
+    case recordsHere(path: String)
     /// Nothing was changed; the reason is a sentence.
     case unavailable(reason: String)
     /// The commit may or may not have happened; the reason is a sentence.
@@ -27,7 +36,17 @@ extension MetadataError: CustomStringConvertible {
         case .newerFormat(let path, let found, let supported):
             "The data folder \(path) has format \(found), but this version reads formats up to \(supported); "
                 + "use the newer version that wrote it."
-        case .unavailable(let reason): "The cluster's metadata cannot be used: \(reason)"
+        case .otherCluster(let expected, let found):
+            "The data folder belongs to cluster \(expected), but the metadata store holds "
+                + (found.map { "cluster \($0)" } ?? "no cluster")
+                + "; point coordinator.etcd to that cluster's records, or give the coordinator an empty data folder."
+        case .recordsElsewhere(let path):
+            "The data folder \(path) belongs to a coordinator whose metadata is in etcd; set coordinator.metadata to "
+                + "etcd, or give the coordinator another folder."
+        case .recordsHere(let path):
+            "The data folder \(path) holds the metadata of its cluster; bring it to etcd with 'mien metadata migrate', "
+                + "or give the coordinator another folder."
+        case .unavailable(let reason), .unusable(let reason): "The cluster's metadata cannot be used: \(reason)"
         case .outcomeUnknown(let reason): "It is not known whether the cluster's metadata was changed: \(reason)"
         }
     }
@@ -38,7 +57,8 @@ extension MetadataError: WireStatusConvertible {
         switch self {
         case .conflict, .unavailable, .outcomeUnknown: WireStatus(.unavailable, description)
         case .valueTooLong: WireStatus(.limitExceeded, description)
-        case .corrupt, .newerFormat: WireStatus(.internalError, description)
+        case .corrupt, .newerFormat, .otherCluster, .recordsElsewhere, .recordsHere, .unusable:
+            WireStatus(.internalError, description)
         }
     }
 }

@@ -52,8 +52,9 @@ package enum MetadataChange: Hashable, Sendable {
 ///
 /// Commits are atomic, durable when they return, and linearizable: every read that begins after a commit returned sees
 /// it.
-/// Keys are 1–511 bytes of UTF-8 in byte order, values at most ``valueByteLimit`` bytes. No key occurs twice among a
-/// commit's changes (a precondition).
+/// Keys are 1–511 bytes of UTF-8 in byte order; the values of one commit have at most ``valueByteLimit`` bytes
+/// together.
+/// A commit has at most ``commitLimit`` conditions and as many changes, and changes no key twice (preconditions).
 package protocol MetadataStore: Sendable {
     func read(_ key: String) async throws(MetadataError) -> MetadataRecord?
 
@@ -71,11 +72,40 @@ package protocol MetadataStore: Sendable {
 
     /// Revisions of commits from now on, by anyone. A slow reader sees the newest and may miss ones between.
     func revisions() -> AsyncStream<MetadataRevision>
+
+    /// Competes for the lease that one node at a time has, until the task is cancelled.
+    ///
+    /// What a competitor writes into the store ends with it: at once when it is cancelled, within the lease's time when
+    /// it dies.
+    ///
+    /// - Parameter stand: gets the first standing, and every other one after a change.
+    func compete(as candidate: LeaseCandidate, _ stand: @escaping @Sendable (LeaseStanding) -> Void) async
+
+    /// Ends the use of the store. Calls afterwards throw `unavailable`.
+    func close() async
 }
 
 extension MetadataStore {
     /// The least that any store takes (etcd's default is 1.5 MiB a request).
     package static var valueByteLimit: Int { 1 << 20 }
+    /// etcd's default is 128.
+    package static var commitLimit: Int { 100 }
+
+    /// What every store asks of a commit before it begins.
+    static func check(_ conditions: [MetadataCondition], _ changes: [MetadataChange]) throws(MetadataError) {
+        precondition(Set(changes.map(\.key)).count == changes.count, "a commit changes a key once")
+        precondition(
+            max(conditions.count, changes.count) <= commitLimit,
+            "a commit of more than \(commitLimit) changes"
+        )
+        var byteCount = 0
+        for case .put(let key, let value) in changes {
+            byteCount += value.count
+            guard byteCount <= valueByteLimit else {
+                throw .valueTooLong(key: key, byteCount: byteCount, limit: valueByteLimit)
+            }
+        }
+    }
 }
 
 package struct MetadataListing: Hashable, Sendable {

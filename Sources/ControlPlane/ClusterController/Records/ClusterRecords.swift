@@ -1,5 +1,5 @@
 import BinaryCoding
-import ClusterModel
+package import ClusterModel
 package import ClusterState
 import FaceModel
 
@@ -13,8 +13,14 @@ import FaceModel
 /// | `collection/<uuid>` | see `CollectionRecord` |
 /// | `name/<name>` | id of the collection that has the name, 16 bytes |
 /// | `deleted/<uuid>` | u64, epoch of the deletion; kept for ever |
+/// | `coordinator/<uuid>` | host text, port u16, started i64 (ms since 1970): only in a shared store, while it runs |
+/// | `controller` | coordinator id, 16 bytes, since when i64: there while one has the lease |
 package struct ClusterRecords: Sendable {
     package let metadata: ClusterMetadata
+    /// The coordinators that are there, where there may be several.
+    let coordinators: [NodeID: NodeAddress]
+    /// Who holds the lease, and since when by its own clock.
+    let controller: ControllerTerm?
     package let revision: MetadataRevision
     private let versions: [String: MetadataRevision]
 
@@ -25,6 +31,8 @@ package struct ClusterRecords: Sendable {
     static func collectionKey(_ id: CollectionID) -> String { "collection/\(id)" }
     static func nameKey(_ name: String) -> String { "name/\(name)" }
     static func deletionKey(_ id: CollectionID) -> String { "deleted/\(id)" }
+    static func coordinatorKey(_ id: NodeID) -> String { "coordinator/\(id)" }
+    static let controllerKey = "controller"
 
     private static let layout: UInt8 = 1
 
@@ -64,6 +72,21 @@ package struct ClusterRecords: Sendable {
         .put(key: deletionKey(id), value: epochBytes(epoch))
     }
 
+    static func coordinator(at address: NodeAddress, started: Timestamp) -> [UInt8] {
+        RecordCoding.bytes(layout: layout) {
+            $0.write(string: address.host)
+            $0.write(UInt16(address.port))
+            $0.write(started.milliseconds)
+        }
+    }
+
+    static func controller(_ term: ControllerTerm) -> [UInt8] {
+        RecordCoding.bytes(layout: layout) {
+            $0.write(high: term.coordinator.high, low: term.coordinator.low)
+            $0.write(term.since.milliseconds)
+        }
+    }
+
     private static func epochBytes(_ epoch: Epoch) -> [UInt8] {
         RecordCoding.bytes(layout: layout) { $0.write(epoch.number) }
     }
@@ -75,9 +98,20 @@ package struct ClusterRecords: Sendable {
     // MARK: Reading
 
     /// Reads the cluster's records; a store without any gets an identity first.
-    package static func load(from store: some MetadataStore) async throws(MetadataError) -> ClusterRecords {
+    ///
+    /// - Parameter expected: the cluster whose records they have to be; nil for any, or a new one.
+    package static func load(
+        from store: any MetadataStore,
+        expecting expected: NodeID? = nil
+    ) async throws(MetadataError) -> ClusterRecords {
         let listing = try await store.list(prefix: "")
-        if listing.records.contains(where: { $0.key == clusterKey }) { return try ClusterRecords(listing) }
+        guard try !hasRecords(listing) else {
+            let records = try ClusterRecords(listing)
+            let found = records.metadata.clusterID
+            if let expected, found != expected { throw .otherCluster(expected: expected, found: found) }
+            return records
+        }
+        if let expected { throw .otherCluster(expected: expected, found: nil) }
         do throws(MetadataError) {
             try await store.commit(
                 [.absent(key: clusterKey), .absent(key: epochKey)],
@@ -89,10 +123,21 @@ package struct ClusterRecords: Sendable {
         return try ClusterRecords(try await store.list(prefix: ""))
     }
 
+    /// Whether there is a cluster; coordinators that wait for one leave only word of themselves.
+    private static func hasRecords(_ listing: MetadataListing) throws(MetadataError) -> Bool {
+        let keys = listing.records.map(\.key).filter { $0 != controllerKey && !$0.hasPrefix("coordinator/") }
+        guard keys.isEmpty || keys.contains(clusterKey) else {
+            throw .corrupt(key: clusterKey, reason: "it is missing, and there are \(keys.count) other records")
+        }
+        return !keys.isEmpty
+    }
+
     package init(_ listing: MetadataListing) throws(MetadataError) {
         var clusterID: NodeID?
         var metadata = ClusterMetadata(clusterID: NodeID(high: 0, low: 0))
         var idsByName: [String: CollectionID] = [:]
+        var coordinators: [NodeID: NodeAddress] = [:]
+        var controller: ControllerTerm?
         for record in listing.records {
             do {
                 let parts = record.key.split(separator: "/", maxSplits: 1)
@@ -120,6 +165,26 @@ package struct ClusterRecords: Sendable {
                         throw RecordProblem(description: "its key is no collection id")
                     }
                     metadata.deletions[id] = try Self.epoch(record.value)
+                case ("coordinator", let name?):
+                    guard let id = NodeID(name) else {
+                        throw RecordProblem(description: "its key is no coordinator id")
+                    }
+                    coordinators[id] = try RecordCoding.read(record.value, layout: Self.layout) { reader in
+                        let address = NodeAddress(
+                            host: try reader.readString(),
+                            port: Int(try reader.read(UInt16.self))
+                        )
+                        _ = try reader.read(Int64.self)
+                        return address
+                    }
+                case (Self.controllerKey, nil):
+                    controller = try RecordCoding.read(record.value, layout: Self.layout) { reader in
+                        let (high, low) = try reader.readID()
+                        return ControllerTerm(
+                            coordinator: NodeID(high: high, low: low),
+                            since: Timestamp(milliseconds: try reader.read())
+                        )
+                    }
                 default: throw RecordProblem(description: "its kind is unknown")
                 }
             } catch {
@@ -132,6 +197,8 @@ package struct ClusterRecords: Sendable {
         }
         metadata.clusterID = clusterID
         self.metadata = metadata
+        self.coordinators = coordinators
+        self.controller = controller
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }
@@ -143,4 +210,10 @@ package struct ClusterRecords: Sendable {
     private static func id(_ bytes: [UInt8]) throws -> (high: UInt64, low: UInt64) {
         try RecordCoding.read(bytes, layout: layout) { try $0.readID() }
     }
+}
+
+/// A coordinator's time with the lease.
+struct ControllerTerm: Hashable, Sendable {
+    var coordinator: NodeID
+    var since: Timestamp
 }

@@ -118,7 +118,7 @@ extension ClusterController {
     }
 
     private func establish(_ collection: CollectionID) async throws(WireStatus) {
-        try await commit { records throws(WireStatus) in
+        try await commit(asController: true) { records throws(WireStatus) in
             guard var record = records.metadata.collections[collection], !record.isEstablished else { return nil }
             record.isEstablished = true
             return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])

@@ -11,6 +11,9 @@ package import WireTransport
 ///
 /// The agreed state lies in the metadata store; memory holds a copy that is read anew after every commit. What workers
 /// report is only in memory: after a restart it comes back with their heartbeats. Any number of threads may call it.
+///
+/// Of several coordinators that share a store each knows and answers everything, and any may change what was agreed on;
+/// only the one with the store's lease, the controller proper, makes workers do something.
 package final class ClusterController: Sendable {
     struct State: Sendable {
         var records: ClusterRecords
@@ -19,6 +22,11 @@ package final class ClusterController: Sendable {
         var actions: ActionLedger
         var trainings = TrainingLedger()
         var problems: Set<ReconcileProblem> = []
+        /// Where others reach this coordinator; nil before it runs.
+        var address: NodeAddress?
+        /// How it stands in the competition for the lease, and since when.
+        var standing = LeaseStanding.waiting
+        var standingSince = Timestamp(milliseconds: 0)
 
         func view(now: Duration) -> ClusterView {
             ClusterView(
@@ -46,18 +54,20 @@ package final class ClusterController: Sendable {
     /// Loads the cluster's records; a new store gets an identity first.
     ///
     /// - Parameters:
+    ///   - cluster: the one whose records they have to be; nil for any.
     ///   - clients: its own; ``run()`` closes them.
     ///   - group: where its connections to workers run.
     package init(
         node: NodeID,
         store: any MetadataStore,
+        cluster: NodeID? = nil,
         codebooks: CodebookFiles,
         clients: WorkerClients,
         group: any EventLoopGroup,
         options: ControllerOptions,
         logger: Logger
     ) async throws(MetadataError) {
-        let records = try await ClusterRecords.load(from: store)
+        let records = try await ClusterRecords.load(from: store, expecting: cluster)
         self.node = node
         self.store = store
         self.codebooks = codebooks
@@ -74,17 +84,25 @@ package final class ClusterController: Sendable {
                 actions: ActionLedger(limits: options.actions)
             )
         )
-        await removeUnnamedCodebooks(records.metadata)
     }
 
     /// Works until its task is cancelled; then the connections to the workers are closed.
-    package func run() async {
+    ///
+    /// - Parameter address: where others reach this coordinator.
+    package func run(at address: NodeAddress) async {
+        state.withLock { $0.address = address }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.followStore() }
             group.addTask { await self.tick() }
+            group.addTask { await self.competeForLease(at: address) }
+            var wasController = false
             while !Task.isCancelled {
                 let seen = changes.count
-                for action in beginActions() {
+                let isController = state.withLock(\.standing.isHeld)
+                // What earlier terms left behind is named by nothing now.
+                if isController, !wasController { await removeUnnamedCodebooks() }
+                wasController = isController
+                for action in isController ? beginActions() : [] {
                     group.addTask { await self.perform(action) }
                 }
                 await changes.wait(after: seen)
@@ -129,8 +147,19 @@ package final class ClusterController: Sendable {
     /// Time since the controller's start, by a clock that only rises.
     var now: Duration { ContinuousClock.now - start }
 
+    /// - Throws: `unusable` when the store holds older records than it did: one that was restored from a backup knows
+    ///   nothing of what workers have been told since, and must not steer them.
     func reload() async throws(MetadataError) {
-        let loaded = try await ClusterRecords.load(from: store)
+        let known = state.withLock(\.records.revision)
+        let loaded = try await ClusterRecords.load(from: store, expecting: clusterID)
+        guard loaded.revision >= known else {
+            throw .unusable(
+                reason:
+                    "Its records are of revision \(loaded.revision.number), and were of \(known.number) before; "
+                    + "was the store restored from an old copy? This coordinator goes on with the newer ones until it "
+                    + "is started again."
+            )
+        }
         let isNewer = state.withLock { state in
             guard loaded.revision > state.records.revision else { return false }
             state.records = loaded
@@ -148,30 +177,61 @@ package final class ClusterController: Sendable {
 
     /// Commits what the plan makes of the current records, made again after every conflict.
     ///
-    /// - Parameter plan: conditions and changes; nil when nothing has to change. May throw to give up.
+    /// A plan must tell its own effect from somebody else's: when the end of a commit is not known it is asked again,
+    /// with the records as they are then.
+    ///
+    /// - Parameters:
+    ///   - asController: whether only the coordinator with the lease may do it.
+    ///   - plan: conditions and changes; nil when nothing has to change. May throw to give up.
     func commit(
+        asController: Bool = false,
         _ plan: (ClusterRecords) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange])?
     ) async throws(WireStatus) {
         for _ in 0..<16 {
-            let records = state.withLock { $0.records }
-            guard let commit = try plan(records) else { return }
+            let (records, standing) = state.withLock { ($0.records, $0.standing) }
+            guard var commit = try plan(records) else { return }
+            if asController {
+                guard case .held(let fence) = standing else { throw Self.noLongerController }
+                if let fence { commit.conditions.append(fence) }
+            }
+            var isFenced = false
             do throws(MetadataError) {
                 do throws(MetadataError) {
                     try await store.commit(commit.conditions, commit.changes)
-                    return try await reload()
-                } catch .conflict {
+                    return try await reloadAfterCommit()
+                } catch .conflict(let key) {
                     try await reload()
+                    isFenced = key == ClusterRecords.controllerKey
+                } catch .outcomeUnknown {
+                    try await reloadAfterCommit()
                 }
             } catch {
                 throw error.wireStatus
             }
+            if isFenced { throw Self.noLongerController }
         }
         throw WireStatus(.unavailable, "The cluster's metadata is being changed by others all the time; try again.")
     }
 
+    /// A commit may have been made, and nobody knows what there is now when it cannot be read.
+    private func reloadAfterCommit() async throws(MetadataError) {
+        do throws(MetadataError) {
+            try await reload()
+        } catch .unavailable(let reason) {
+            throw .outcomeUnknown(reason: reason)
+        }
+    }
+
     private func followStore() async {
-        for await revision in store.revisions() where revision > state.withLock({ $0.records.revision }) {
-            await refresh()
+        for await revision in store.revisions() {
+            var pause = Duration.milliseconds(500)
+            while revision > state.withLock(\.records.revision), !Task.isCancelled {
+                await refresh()
+                guard revision > state.withLock(\.records.revision) else { break }
+                // The store went away between the news and the reading.
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .seconds(10))
+            }
         }
     }
 
@@ -182,8 +242,8 @@ package final class ClusterController: Sendable {
         }
     }
 
-    private func removeUnnamedCodebooks(_ metadata: ClusterMetadata) async {
-        let named = Set(metadata.collections.values.compactMap(\.codebook?.digest))
+    private func removeUnnamedCodebooks() async {
+        let named = state.withLock { Set($0.records.metadata.collections.values.compactMap(\.codebook?.digest)) }
         do throws(CodebookFileError) {
             try await disk.run { () throws(CodebookFileError) in try self.codebooks.removeAll(except: named) }
         } catch {

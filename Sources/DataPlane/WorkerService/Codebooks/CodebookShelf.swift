@@ -133,6 +133,12 @@ final class CodebookShelf: Sendable {
         try DurableFile.removeDirectory(directory)
     }
 
+    /// Whether the codebook asked for has been trained here.
+    func has(_ request: FetchCodebook) -> Bool {
+        let entry = entries.withLock { $0[request.collection] }
+        return entry?.generation == request.generation && entry?.state == .finished
+    }
+
     /// A slice of a finished codebook.
     func fetch(_ request: FetchCodebook, byteLimit: Int) throws(WireStatus) -> CodebookFetched {
         let entry = entries.withLock { $0[request.collection] }
@@ -181,24 +187,7 @@ final class CodebookShelf: Sendable {
             entries.withLock { $0[collection]?.state = .failed(reason) }
             throw WireStatus(code: .internalError, message: reason)
         }
-        let summary = CollectionDescription.Codebook(
-            generation: codebook.generation,
-            codedDimension: codebook.plan.codedDimension,
-            codeByteCount: codebook.plan.codeByteCount,
-            listCount: codebook.listCount,
-            energyShare: codebook.energyShare,
-            sampleCount: UInt32(clamping: codebook.sampleCount),
-            calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
-            calibration: codebook.calibration.curves.flatMap { curve in
-                curve.points.map {
-                    CollectionDescription.CalibrationPoint(
-                        leastSimilarity: curve.leastSimilarity,
-                        recall: $0.recall,
-                        visitedShare: $0.visitedShare
-                    )
-                }
-            }
-        )
+        let summary = CollectionDescription.Codebook(codebook)
         entries.withLock { $0[collection]?.summary = summary }
         return summary
     }

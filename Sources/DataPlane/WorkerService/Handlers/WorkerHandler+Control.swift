@@ -37,7 +37,12 @@ extension WorkerHandler {
 
     func fetch(_ request: FetchCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
-            try shelf.fetch(request, byteLimit: limits.stagedCodebookBytes)
+            // What was trained here comes first: its file is at hand.
+            if shelf.has(request) { return try shelf.fetch(request, byteLimit: limits.stagedCodebookBytes) }
+            guard let fetched = try installed.fetch(request) else {
+                return try shelf.fetch(request, byteLimit: limits.stagedCodebookBytes)
+            }
+            return fetched
         }
     }
 

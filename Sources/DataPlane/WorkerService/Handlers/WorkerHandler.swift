@@ -14,6 +14,7 @@ struct WorkerHandler: RequestHandler {
     let loopTurns: LoopTurns
     let control: BoundedExecutor
     let shelf: CodebookShelf
+    let installed: InstalledCodebooks
     let training: TrainingService
     let installations: CodebookInstallations
     let limits: WorkerLimits

@@ -14,19 +14,23 @@ final class HeartbeatService: Sendable {
     /// Changes within this time go into one beat.
     private static let leastPause = Duration.milliseconds(50)
 
-    private let coordinator: NodeAddress
+    let coordinator: NodeAddress
     private let interval: Duration
     private let folder: DataFolder
     private let address: NodeAddress
     private let peer: PeerClient
     private let report: @Sendable () async -> WorkerReport?
+    private let ended: @Sendable (HeartbeatReply?) -> Void
     private let metrics: WorkerMetrics
     private let logger: Logger
     private let isTaken = Atomic(false)
+    private let node = Mutex<NodeID?>(nil)
     private let beats: AsyncStream<Void>
     private let beatInput: AsyncStream<Void>.Continuation
 
-    /// - Parameter report: what to say of the worker now; nil once it is stopping.
+    /// - Parameters:
+    ///   - report: what to say of the worker now; nil once it is stopping.
+    ///   - ended: gets the reply to every heartbeat, nil when it was not taken.
     init(
         coordinator: NodeAddress,
         interval: Duration,
@@ -34,6 +38,7 @@ final class HeartbeatService: Sendable {
         address: NodeAddress,
         peer: PeerClient,
         report: @escaping @Sendable () async -> WorkerReport?,
+        ended: @escaping @Sendable (HeartbeatReply?) -> Void,
         metrics: WorkerMetrics,
         logger: Logger
     ) {
@@ -43,6 +48,7 @@ final class HeartbeatService: Sendable {
         self.address = address
         self.peer = peer
         self.report = report
+        self.ended = ended
         self.metrics = metrics
         self.logger = logger
         (beats, beatInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -50,6 +56,14 @@ final class HeartbeatService: Sendable {
 
     /// Whether the coordinator took the last heartbeat.
     var isHeard: Bool { isTaken.load(ordering: .relaxed) }
+
+    /// The coordinator at this address, as it last said itself.
+    var coordinatorID: NodeID? { node.withLock(\.self) }
+
+    /// Ends ``run()``.
+    func stop() {
+        beatInput.finish()
+    }
 
     /// Asks for a beat now, without waiting for it; beats that are not sent yet count as one.
     func beatSoon() {
@@ -95,6 +109,7 @@ final class HeartbeatService: Sendable {
                 isHeard = false
                 isTaken.store(false, ordering: .relaxed)
                 metrics.heartbeatEnded(wasTaken: false)
+                ended(nil)
                 continue
             }
             let joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
@@ -110,6 +125,8 @@ final class HeartbeatService: Sendable {
             isHeard = true
             isTaken.store(true, ordering: .relaxed)
             metrics.heartbeatEnded(wasTaken: true)
+            node.withLock { $0 = reply.coordinator }
+            ended(reply)
             try? await Task.sleep(for: Self.leastPause)
         }
         return .success(())

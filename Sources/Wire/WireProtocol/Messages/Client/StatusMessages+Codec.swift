@@ -1,4 +1,5 @@
 import ClusterModel
+import FaceModel
 
 extension GetClusterStatus: WireRequest, EmptyWireMessage {
     package typealias Reply = ClusterStatus
@@ -27,6 +28,26 @@ extension ClusterStatus.Worker: WireValue {
     }
 }
 
+extension ClusterStatus.Coordinator: WireValue {
+    package static var leastByteCount: Int { 22 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        id.encode(into: &writer)
+        address.encode(into: &writer)
+        writer.optional(controllerSince) { writer, since in writer.integer(since.milliseconds) }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            id: try NodeID(decoding: &reader),
+            address: try NodeAddress(decoding: &reader),
+            controllerSince: try reader.optional("controller since") { reader throws(WireDecodingError) in
+                Timestamp(milliseconds: try reader.integer("controller since"))
+            }
+        )
+    }
+}
+
 extension ClusterStatus: WireMessage {
     package static var type: MessageType { .clusterStatus }
     package var expectedByteCount: Int { 4096 }
@@ -38,6 +59,8 @@ extension ClusterStatus: WireMessage {
         writer.integer(uptimeSeconds)
         epoch.encode(into: &writer)
         activity.encode(into: &writer)
+        writer.array(coordinators)
+        writer.optional(storeProblem) { writer, text in writer.string(text, "store problem") }
         writer.array(workers)
         writer.array(collections)
     }
@@ -50,6 +73,10 @@ extension ClusterStatus: WireMessage {
             uptimeSeconds: try reader.integer("uptime"),
             epoch: try Epoch(decoding: &reader),
             activity: try NodeActivity(decoding: &reader),
+            coordinators: try reader.array("coordinators"),
+            storeProblem: try reader.optional("store problem") { reader throws(WireDecodingError) in
+                try reader.string("store problem", limit: NameLimit.text)
+            },
             workers: try reader.array("workers"),
             collections: try reader.array("collections")
         )

@@ -1,4 +1,5 @@
 package import ClusterModel
+package import FaceModel
 
 package struct GetClusterStatus: Hashable, Sendable {
     package init() {}
@@ -28,6 +29,20 @@ package struct ClusterStatus: Hashable, Sendable {
         }
     }
 
+    /// A coordinator that is there.
+    package struct Coordinator: Hashable, Sendable {
+        package var id: NodeID
+        package var address: NodeAddress
+        /// Since when it is the controller, by its own clock; nil when it is not.
+        package var controllerSince: Timestamp?
+
+        package init(id: NodeID, address: NodeAddress, controllerSince: Timestamp?) {
+            self.id = id
+            self.address = address
+            self.controllerSince = controllerSince
+        }
+    }
+
     package var clusterID: NodeID
     package var coordinatorID: NodeID
     package var version: String
@@ -35,6 +50,10 @@ package struct ClusterStatus: Hashable, Sendable {
     package var epoch: Epoch
     /// Of this coordinator.
     package var activity: NodeActivity
+    /// As far as this coordinator's records tell.
+    package var coordinators: [Coordinator]
+    /// Why this coordinator cannot change what was agreed on now, as a sentence; nil when it can.
+    package var storeProblem: String?
     package var workers: [Worker]
     package var collections: [CollectionDescription]
 
@@ -45,6 +64,8 @@ package struct ClusterStatus: Hashable, Sendable {
         uptimeSeconds: UInt64,
         epoch: Epoch,
         activity: NodeActivity = NodeActivity(),
+        coordinators: [Coordinator] = [],
+        storeProblem: String? = nil,
         workers: [Worker],
         collections: [CollectionDescription]
     ) {
@@ -54,6 +75,8 @@ package struct ClusterStatus: Hashable, Sendable {
         self.uptimeSeconds = uptimeSeconds
         self.epoch = epoch
         self.activity = activity
+        self.coordinators = coordinators
+        self.storeProblem = storeProblem
         self.workers = workers
         self.collections = collections
     }

@@ -29,10 +29,32 @@ extension HeartbeatReply: WireMessage {
     package func encode(into writer: inout PayloadWriter) {
         clusterID.encode(into: &writer)
         epoch.encode(into: &writer)
+        coordinator.encode(into: &writer)
+        writer.integer(revision)
+        writer.array(coordinators)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(clusterID: try NodeID(decoding: &reader), epoch: try Epoch(decoding: &reader))
+        self.init(
+            clusterID: try NodeID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            coordinator: try NodeID(decoding: &reader),
+            revision: try reader.integer("revision"),
+            coordinators: try reader.array("coordinators")
+        )
+    }
+}
+
+extension HeartbeatReply.Coordinator: WireValue {
+    package static var leastByteCount: Int { NodeID.leastByteCount + NodeAddress.leastByteCount }
+
+    package func encode(into writer: inout PayloadWriter) {
+        id.encode(into: &writer)
+        address.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(id: try NodeID(decoding: &reader), address: try NodeAddress(decoding: &reader))
     }
 }
 

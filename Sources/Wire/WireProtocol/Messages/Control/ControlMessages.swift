@@ -145,12 +145,38 @@ package struct Heartbeat: Hashable, Sendable {
 }
 
 package struct HeartbeatReply: Hashable, Sendable {
+    /// Where a coordinator is.
+    package struct Coordinator: Hashable, Sendable {
+        package var id: NodeID
+        package var address: NodeAddress
+
+        package init(id: NodeID, address: NodeAddress) {
+            self.id = id
+            self.address = address
+        }
+    }
+
     package var clusterID: NodeID
     package var epoch: Epoch
+    /// The one that replies.
+    package var coordinator: NodeID
+    /// Of the records that this reply is made from; of two replies the one with the higher revision is newer.
+    package var revision: UInt64
+    /// All that are there, as far as the records tell; empty where there is only one.
+    package var coordinators: [Coordinator]
 
-    package init(clusterID: NodeID, epoch: Epoch) {
+    package init(
+        clusterID: NodeID,
+        epoch: Epoch,
+        coordinator: NodeID,
+        revision: UInt64 = 0,
+        coordinators: [Coordinator] = []
+    ) {
         self.clusterID = clusterID
         self.epoch = epoch
+        self.coordinator = coordinator
+        self.revision = revision
+        self.coordinators = coordinators
     }
 }
 

@@ -1,0 +1,89 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import Etcd
+import Logging
+import NIOCore
+import NodeConfiguration
+
+/// Opens the metadata store of a coordinator, and waits for one that is away: who started the node learns why from the
+/// log.
+struct MetadataOpening {
+    struct Opened {
+        var store: any MetadataStore
+        /// The cluster whose records must be there; nil for any, or a new one.
+        var cluster: NodeID?
+    }
+
+    private static let longestPause = Duration.seconds(5)
+
+    let etcd: EtcdConfiguration?
+    let folder: CoordinatorFolder
+    let group: any EventLoopGroup
+    let logger: Logger
+
+    init(_ etcd: EtcdConfiguration?, folder: CoordinatorFolder, group: any EventLoopGroup, logger: Logger) {
+        self.etcd = etcd
+        self.folder = folder
+        self.group = group
+        self.logger = logger
+    }
+
+    /// - Throws: what waiting does not mend.
+    func run() async throws -> Opened {
+        guard let etcd else { return Opened(store: folder.store) }
+        let expected = try await folder.store.clusterElsewhere()
+        var pause = Duration.milliseconds(500)
+        while true {
+            do throws(MetadataError) {
+                return Opened(store: try await open(etcd, expected), cluster: expected)
+            } catch {
+                switch error {
+                case .unavailable(let reason), .outcomeUnknown(let reason):
+                    logger.warning("waiting for the metadata store", metadata: ["reason": "\(reason)"])
+                default: throw error
+                }
+            }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// Opens the store, makes sure that it is of this cluster, and remembers which that is.
+    private func open(
+        _ etcd: EtcdConfiguration,
+        _ expected: NodeID?
+    ) async throws(MetadataError) -> EtcdMetadataStore {
+        let store = try await EtcdMetadataStore.open(etcd, group: group)
+        do throws(MetadataError) {
+            let records = try await ClusterRecords.load(from: store, expecting: expected)
+            if expected == nil { try await folder.store.leave(for: records.metadata.clusterID) }
+        } catch {
+            await store.close()
+            throw error
+        }
+        return store
+    }
+}
+
+extension EtcdMetadataStore {
+    static func open(
+        _ etcd: EtcdConfiguration,
+        group: any EventLoopGroup
+    ) async throws(MetadataError) -> EtcdMetadataStore {
+        try await open(
+            EtcdOptions(
+                endpoints: etcd.endpoints.map(\.description),
+                user: etcd.user.map { .init(name: $0.name, password: $0.password.text) },
+                tls: .init(
+                    trustRoots: etcd.trustRoots,
+                    certificate: etcd.certificate,
+                    privateKey: etcd.privateKey
+                )
+            ),
+            prefix: etcd.prefix,
+            leaseTime: etcd.lease,
+            group: group
+        )
+    }
+}

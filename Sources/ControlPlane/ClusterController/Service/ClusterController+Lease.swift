@@ -1,0 +1,84 @@
+import ClusterModel
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+
+/// The lease that makes one of several coordinators the controller.
+extension ClusterController {
+    static let noLongerController = WireStatus(
+        .unavailable,
+        "This coordinator does not hold the controller lease any more; the one that does goes on with it."
+    )
+
+    /// Tells the others of this coordinator and competes for the lease until cancelled.
+    func competeForLease(at address: NodeAddress) async {
+        let node = node
+        let candidate = LeaseCandidate(
+            presence: .init(
+                key: ClusterRecords.coordinatorKey(node),
+                value: ClusterRecords.coordinator(at: address, started: Self.wallClock())
+            ),
+            leaseKey: ClusterRecords.controllerKey,
+            leaseValue: {
+                ClusterRecords.controller(ControllerTerm(coordinator: node, since: Self.wallClock()))
+            }
+        )
+        await store.compete(as: candidate) { self.take($0) }
+        take(.waiting)
+    }
+
+    private func take(_ standing: LeaseStanding) {
+        let now = Self.wallClock()
+        let before = state.withLock { state in
+            defer {
+                if state.standing.isHeld != standing.isHeld { state.standingSince = now }
+                state.standing = standing
+            }
+            return state.standing
+        }
+        switch (before, standing) {
+        case (.held, .held): break
+        case (_, .held): logger.notice("this coordinator is the controller now")
+        case (.held, .waiting): logger.notice("this coordinator is the controller no more")
+        case (.unreachable, .waiting): logger.notice("the metadata store answers again")
+        case (.unreachable, .unreachable): break
+        case (_, .unreachable(let reason)):
+            logger.error(
+                "the metadata store does not answer; searches and writes go on, changes of the cluster wait",
+                metadata: ["reason": "\(reason)"]
+            )
+        case (.waiting, .waiting): break
+        }
+        changes.raise()
+    }
+
+    /// The coordinators, in order of id, and who of them is the controller since when.
+    ///
+    /// Where there is only one it is in no record.
+    func coordinators(in state: State) -> [ClusterStatus.Coordinator] {
+        var addresses = state.records.coordinators
+        if addresses[node] == nil, let address = state.address { addresses[node] = address }
+        let recorded = state.records.controller
+        let own =
+            state.standing == .held(fence: nil)
+            ? ControllerTerm(coordinator: node, since: state.standingSince) : nil
+        let term = own ?? recorded
+        return addresses.sorted { $0.key < $1.key }.map { id, address in
+            ClusterStatus.Coordinator(
+                id: id,
+                address: address,
+                controllerSince: term?.coordinator == id ? term?.since : nil
+            )
+        }
+    }
+
+    /// Why what was agreed on cannot be changed now, as a sentence; nil when it can.
+    ///
+    /// Searches and writes do not need the metadata store: a coordinator that routes is not taken out of service.
+    package var storeProblem: String? {
+        guard case .unreachable(let reason) = state.withLock(\.standing) else { return nil }
+        return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go on. "
+            + reason
+    }
+}

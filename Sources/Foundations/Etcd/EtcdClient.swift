@@ -1,0 +1,303 @@
+import AsyncHTTPClient
+import FoundationEssentials
+import Glibc
+package import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+import Synchronization
+
+/// Calls to an etcd cluster by the JSON gateway that every member has beside gRPC.
+///
+/// A member that cannot be reached or has no leader is followed by the next. Reads are asked again anywhere; a change
+/// whose answer was lost is not, because it may have been made.
+package final class EtcdClient: Sendable {
+    private static let replyByteLimit = 256 << 20
+    /// gRPC's codes, as the gateway passes them on.
+    private enum Code {
+        static let outOfRange = 11
+        static let unavailable = 14
+        static let unauthenticated = 16
+        /// Those after which a change may have been made all the same: unknown, deadline exceeded, aborted, internal,
+        /// unavailable, data loss, and cancelled.
+        static let unsettled: Set = [1, 2, 4, 10, 13, 14, 15]
+        /// Whatever the code, these words mean that no change was begun.
+        static let harmless = ["etcdserver: no leader", "etcdserver: not capable", "etcdserver: server stopped"]
+    }
+
+    private let options: EtcdOptions
+    private let http: HTTPClient
+    private let state = Mutex(State())
+
+    private struct State {
+        /// Position of the endpoint that answered last.
+        var preferred = 0
+        /// Watches begun.
+        var watched = 0
+        var token: String?
+    }
+
+    /// Nothing is connected yet.
+    ///
+    /// - Throws: `tls`: which file cannot be used.
+    package init(_ options: EtcdOptions, group: any EventLoopGroup) throws(EtcdError) {
+        self.options = options
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout = .init(
+            // Shorter than an attempt, so that it is known whether the request was sent.
+            connect: TimeAmount(options.attemptTimeout / 2),
+            read: TimeAmount(options.watchSilence)
+        )
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.redirectConfiguration = .disallow
+        configuration.httpVersion = .http1Only
+        configuration.decompression = .disabled
+        configuration.tlsConfiguration = try Self.tls(options.tls)
+        http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
+    }
+
+    /// Ends what is under way. To be called once.
+    package func close() async {
+        try? await http.shutdown()
+    }
+
+    private static func tls(_ files: EtcdOptions.TLS) throws(EtcdError) -> TLSConfiguration {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        var path = ""
+        do {
+            if let file = files.trustRoots {
+                path = file
+                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))
+            }
+            if let file = files.certificate {
+                path = file
+                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(file).map { .certificate($0) }
+            }
+            if let file = files.privateKey {
+                path = file
+                configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: file, format: .pem))
+            }
+            _ = try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw .tls(reason: "The PEM file \(path) cannot be used to speak to etcd: \(error)")
+        }
+        return configuration
+    }
+
+    // MARK: Calls
+
+    /// What a request is to a member: whether asking twice does any harm.
+    enum Kind {
+        case read, change
+    }
+
+    /// The answer of the first member that gives one.
+    func call<Reply: Decodable>(
+        _ path: String,
+        _ body: some Encodable,
+        _ kind: Kind,
+        as type: Reply.Type = Reply.self
+    ) async throws(EtcdError) -> Reply {
+        let bytes = try Self.encode(body)
+        var failure = EtcdError.unavailable(reason: "no member was asked")
+        var hasRenewedToken = false
+        let first = state.withLock(\.preferred)
+        var offset = 0
+        while offset < options.endpoints.count, !Task.isCancelled {
+            let position = (first + offset) % options.endpoints.count
+            do throws(EtcdError) {
+                let reply: Reply = try await attempt(path, bytes, at: options.endpoints[position])
+                state.withLock { $0.preferred = position }
+                return reply
+            } catch .refused(Code.unauthenticated, _) where options.user != nil && !hasRenewedToken {
+                // Tokens expire; a new one is asked for once.
+                hasRenewedToken = true
+                state.withLock { $0.token = nil }
+                continue
+            } catch {
+                failure = error
+            }
+            switch failure {
+            case .unavailable: break
+            case .outcomeUnknown where kind == .read: break
+            default: throw failure
+            }
+            offset += 1
+        }
+        if case .outcomeUnknown(let reason) = failure, kind == .read { throw .unavailable(reason: reason) }
+        throw failure
+    }
+
+    /// Watches a range of keys at one member until the watch ends.
+    ///
+    /// - Parameters:
+    ///   - revision: the first to hear of; nil for those after the watch has begun.
+    ///   - heard: gets the revision of the store when the watch begins, then that of every change.
+    /// - Throws: why it ended; `compacted` when the revision asked for is history.
+    package func watch(
+        _ range: EtcdRange,
+        from revision: Int64?,
+        _ heard: (Int64) async -> Void
+    ) async throws(EtcdError) {
+        let request = WatchRequest(
+            create: .init(
+                key: Data(range.first),
+                rangeEnd: Data(range.end),
+                startRevision: revision.map(Int64Text.init)
+            )
+        )
+        let bytes = try Self.encode(request)
+        // Each watch begins at the next member: the last one may be the reason that it ended.
+        let position = state.withLock { state in
+            state.watched += 1
+            return state.watched % options.endpoints.count
+        }
+        let endpoint = options.endpoints[position]
+        let response = try await response("watch", bytes, at: endpoint, deadline: .distantFuture)
+        var splitter = LineSplitter()
+        do {
+            for try await part in response.body {
+                guard let lines = splitter.lines(of: part) else {
+                    throw EtcdError.malformed(
+                        reason: "a line of a watch is longer than \(LineSplitter.byteLimit) bytes"
+                    )
+                }
+                for line in lines {
+                    let streamed: Streamed<WatchReply> = try Self.decode(line)
+                    if let error = streamed.error {
+                        throw EtcdError.unavailable(reason: "\(endpoint): \(error.message ?? "the watch failed")")
+                    }
+                    guard let reply = streamed.result else {
+                        throw EtcdError.malformed(reason: "a line of a watch has no result")
+                    }
+                    if let compacted = reply.compactRevision { throw EtcdError.compacted(revision: compacted.value) }
+                    if reply.canceled == true {
+                        throw EtcdError.unavailable(reason: "\(endpoint): \(reply.cancelReason ?? "watch cancelled")")
+                    }
+                    if let revision = reply.header?.revision { await heard(revision.value) }
+                }
+            }
+        } catch let error as EtcdError {
+            throw error
+        } catch {
+            throw .unavailable(reason: "\(endpoint): \(Self.text(error))")
+        }
+    }
+
+    private func attempt<Reply: Decodable>(
+        _ path: String,
+        _ body: ByteBuffer,
+        at endpoint: String
+    ) async throws(EtcdError) -> Reply {
+        let deadline = NIODeadline.now() + TimeAmount(options.attemptTimeout)
+        let response = try await response(path, body, at: endpoint, deadline: deadline)
+        do {
+            return try Self.decode(Array(try await response.body.collect(upTo: Self.replyByteLimit).readableBytesView))
+        } catch let error as EtcdError {
+            throw error
+        } catch {
+            throw .outcomeUnknown(reason: "\(endpoint): \(Self.text(error))")
+        }
+    }
+
+    /// Sends a request to one member; returns once the head of a good answer is here.
+    private func response(
+        _ path: String,
+        _ body: ByteBuffer,
+        at endpoint: String,
+        deadline: NIODeadline
+    ) async throws(EtcdError) -> HTTPClientResponse {
+        var request = HTTPClientRequest(url: "\(endpoint)/v3/\(path)")
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "application/json")
+        // A member that is cut off from the others says so at once instead of waiting for them.
+        request.headers.add(name: "Grpc-Metadata-hasleader", value: "true")
+        if path != Self.authenticatePath, let token = try await token(at: endpoint) {
+            request.headers.add(name: "Authorization", value: token)
+        }
+        request.body = .bytes(body)
+        let response: HTTPClientResponse
+        let words: String
+        do {
+            response = try await http.execute(request, deadline: deadline)
+            if response.status == .ok { return response }
+            let bytes = try await response.body.collect(upTo: 1 << 20)
+            words = String(buffer: bytes)
+        } catch {
+            throw Self.isUnsent(error)
+                ? .unavailable(reason: "\(endpoint): \(Self.text(error))")
+                : .outcomeUnknown(reason: "\(endpoint): \(Self.text(error))")
+        }
+        guard let failure: Failure = try? Self.decode(Array(words.utf8)), let code = failure.code else {
+            throw .outcomeUnknown(reason: "\(endpoint) answers with HTTP status \(response.status.code)")
+        }
+        let message = failure.error ?? failure.message ?? "no reason given"
+        if Code.harmless.contains(where: message.hasPrefix) { throw .unavailable(reason: "\(endpoint): \(message)") }
+        if code == Code.outOfRange, message.contains("compacted") { throw .compacted(revision: 0) }
+        throw Code.unsettled.contains(code)
+            ? .outcomeUnknown(reason: "\(endpoint): \(message)") : .refused(code: code, message: message)
+    }
+
+    private static let authenticatePath = "auth/authenticate"
+
+    /// The token of the user; nil when etcd is used without one.
+    private func token(at endpoint: String) async throws(EtcdError) -> String? {
+        guard let user = options.user else { return nil }
+        if let token = state.withLock(\.token) { return token }
+        let body = try Self.encode(AuthenticateRequest(name: user.name, password: user.password))
+        let reply: AuthenticateReply
+        do throws(EtcdError) {
+            reply = try await attempt(Self.authenticatePath, body, at: endpoint)
+        } catch .outcomeUnknown(let reason) {
+            // What the token was for has not been sent.
+            throw .unavailable(reason: reason)
+        }
+        guard let token = reply.token else { throw .malformed(reason: "an authentication without a token") }
+        state.withLock { $0.token = token }
+        return token
+    }
+
+    // MARK: Text
+
+    static func encode(_ value: some Encodable) throws(EtcdError) -> ByteBuffer {
+        do {
+            return ByteBuffer(bytes: try JSONEncoder().encode(value))
+        } catch {
+            throw .malformed(reason: "a request cannot be written: \(error)")
+        }
+    }
+
+    /// Unknown fields are passed over; a value of another type than promised is an error.
+    static func decode<T: Decodable>(_ bytes: [UInt8]) throws(EtcdError) -> T {
+        do {
+            return try JSONDecoder().decode(T.self, from: Data(bytes))
+        } catch {
+            // The bytes themselves are not told: they may hold what was stored.
+            throw .malformed(reason: "no \(T.self) in \(bytes.count) bytes")
+        }
+    }
+
+    /// Whether the request was surely not sent.
+    private static func isUnsent(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOConnectionError: true
+        case let error as IOError: error.errnoCode == ECONNREFUSED
+        case let error as NIOSSLError: if case .handshakeFailed = error { true } else { false }
+        case let error as ChannelError: if case .connectTimeout = error { true } else { false }
+        case let error as HTTPClientError:
+            [.connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout, .alreadyShutdown].contains(error)
+        default: false
+        }
+    }
+
+    private static func text(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { "\($0.error)" } ?? error.dnsAError.map { "\($0)" }
+                ?? "it cannot be connected to"
+        case let error as HTTPClientError: error.shortDescription
+        default: "\(error)"
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import ClusterController
+import Etcd
+import Foundation
+import Glibc
+import NIOPosix
+
+/// An etcd of one member, shared by the tests of this process; each uses a prefix of its own. It ends with the process:
+/// its shell waits for the end of a pipe, which the kernel closes.
+final class EtcdProcess: Sendable {
+    static let shared = Result { try EtcdProcess() }
+
+    let endpoint: String
+
+    /// A prefix that nobody else uses.
+    static func freshPrefix() -> String { "test-\(UInt64.random(in: 0 ... .max))/" }
+
+    private init() throws {
+        let (client, peer) = (try Self.freePort(), try Self.freePort())
+        endpoint = "http://127.0.0.1:\(client)"
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        let script = """
+            data=$(mktemp -d)
+            etcd --data-dir "$data" --name test --listen-client-urls \(endpoint) --advertise-client-urls \(endpoint) \
+                --listen-peer-urls http://127.0.0.1:\(peer) --initial-advertise-peer-urls http://127.0.0.1:\(peer) \
+                --initial-cluster test=http://127.0.0.1:\(peer) --log-level error >/dev/null 2>&1 &
+            etcd=$!
+            cat >/dev/null
+            kill -9 $etcd
+            rm -rf "$data"
+            """
+        process.arguments = ["-c", script]
+        // The end to write to is closed by the kernel, when this process is gone.
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw NoPipe() }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        process.standardInput = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+        try process.run()
+    }
+
+    private struct NoPipe: Error {}
+
+    /// A port that nothing listens on, outside the range from which the kernel takes those of outgoing connections.
+    private static func freePort() throws -> Int {
+        for _ in 0..<200 {
+            let port = Int.random(in: 10_000..<32_000)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(descriptor) }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = in_port_t(port).bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            let status = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            if status == 0 { return port }
+        }
+        throw NoFreePort()
+    }
+
+    private struct NoFreePort: Error {}
+}
+
+extension EtcdMetadataStore {
+    /// A store of the shared etcd, which may be starting, or of other endpoints, which are tried once.
+    static func open(
+        _ etcd: EtcdProcess,
+        endpoints: [String]? = nil,
+        prefix: String
+    ) async throws(MetadataError) -> EtcdMetadataStore {
+        // A busy machine's disk takes its time.
+        let options = EtcdOptions(endpoints: endpoints ?? [etcd.endpoint], attemptTimeout: .seconds(5))
+        for _ in 0..<200 {
+            do throws(MetadataError) {
+                return try await open(
+                    options,
+                    prefix: prefix,
+                    leaseTime: .seconds(2),
+                    group: MultiThreadedEventLoopGroup.singleton
+                )
+            } catch {
+                guard case .unavailable = error, endpoints == nil else { throw error }
+                try? await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        throw .unavailable(reason: "etcd has not started.")
+    }
+}

@@ -1,0 +1,128 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import FaceModel
+import Synchronization
+import Testing
+import WireProtocol
+
+/// What a controller does when its store does not do as it should.
+struct StoreFaultTests {
+    private let shared = TemporaryFolder()
+    private let own = TemporaryFolder()
+
+    private func withFaultyStore(
+        _ body: (FaultyStore, ControlCluster, FakeControlWorker) async throws -> Void
+    ) async throws {
+        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
+        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
+        let worker = FakeControlWorker(1)
+        try await worker.start(in: cluster)
+        try await cluster.awaitWorkers([worker])
+        let outcome = await Result { try await body(store, cluster, worker) }
+        await worker.stop()
+        await cluster.stop()
+        try outcome.get()
+    }
+
+    private func isEstablished(_ name: String, in store: FaultyStore) async throws -> Bool {
+        try await ClusterRecords.load(from: store.store).metadata.collection(named: name)?.isEstablished ?? false
+    }
+
+    @Test func aChangeWhoseAnswerWasLostIsMadeOnce() async throws {
+        try await withFaultyStore { store, cluster, _ in
+            store.set { $0.lostAnswers = 1 }
+            let created = try await cluster.create("people", shards: 2)
+            #expect(created.collection.name == "people")
+            #expect(try await cluster.status().collections.count == 1)
+            try await eventually("it is established") { try await isEstablished("people", in: store) }
+            store.set { $0.lostAnswers = 1 }
+            _ = try await cluster.delete("people")
+            #expect(try await cluster.status().collections.isEmpty)
+            let failure = await #expect(throws: WireStatus.self) { try await cluster.delete("people") }
+            #expect(failure?.code == .notFound)
+        }
+    }
+
+    @Test func withoutAStoreNothingIsChangedAndTheRestGoesOn() async throws {
+        try await withFaultyStore { store, cluster, worker in
+            try await cluster.create("people", shards: 2)
+            try await eventually("it is established") { try await isEstablished("people", in: store) }
+            let map = cluster.controller.shardMap
+            store.set { faults in
+                faults.isAway = true
+                faults.standing = .unreachable(reason: FaultyStore.reason)
+            }
+            for name in ["people", "others"] {
+                let failure = await #expect(throws: WireStatus.self) {
+                    if name == "people" {
+                        _ = try await cluster.delete(name)
+                    } else {
+                        try await cluster.create(name, shards: 1)
+                    }
+                }
+                #expect(failure?.code == .unavailable)
+                #expect(failure?.message.contains(FaultyStore.reason) == true, "\(String(describing: failure))")
+            }
+            // Routers have their map, workers are heard, people are told.
+            #expect(cluster.controller.shardMap.placements == map.placements)
+            #expect(cluster.controller.readinessProblem == nil)
+            #expect(cluster.controller.storeProblem?.contains("searches and writes go on") == true)
+            let status = try await cluster.status()
+            #expect(status.storeProblem?.contains(FaultyStore.reason) == true)
+            #expect(status.workers.first?.isLive == true)
+            #expect(status.coordinators.map(\.controllerSince) == [nil])
+            #expect(try await cluster.describe("people").shards.allSatisfy { $0.state == .serving })
+            store.set { $0 = .init() }
+            try await cluster.create("others", shards: 1)
+            #expect(cluster.controller.storeProblem == nil)
+            #expect(try await cluster.status().storeProblem == nil)
+            #expect(worker.shards.count == 3)
+        }
+    }
+
+    @Test func aStoreThatWentBackInTimeIsNotFollowed() async throws {
+        try await withFaultyStore { store, cluster, _ in
+            try await cluster.create("people", shards: 1)
+            try await eventually("it is established") { try await isEstablished("people", in: store) }
+            let epoch = cluster.controller.shardMap.epoch
+            store.set { $0.isRestored = true }
+            let failure = await #expect(throws: WireStatus.self) { try await cluster.create("others", shards: 1) }
+            #expect(failure?.message.contains("restored from an old copy") == true, "\(String(describing: failure))")
+            #expect(cluster.controller.shardMap.epoch == epoch)
+            #expect(try await cluster.describe("people").shards.map(\.state) == [.serving])
+        }
+    }
+
+    @Test func whoDoesNotHaveTheLeaseMakesNobodyDoAnything() async throws {
+        try await withFaultyStore { store, cluster, worker in
+            store.set { $0.standing = .waiting }
+            let failure = await #expect(throws: WireStatus.self) {
+                try await cluster.create("people", shards: 1, deadline: .milliseconds(600))
+            }
+            #expect(failure?.code == .unavailable, "it was created, and nobody hosts it")
+            #expect(worker.state.withLock { $0.hostCount } == 0)
+            store.set { $0.standing = .held(fence: nil) }
+            try await eventually("it is hosted") { worker.state.withLock { $0.hostCount } == 1 }
+        }
+    }
+
+    @Test func aControllerThatSleptPastItsTimeCommitsNothing() async throws {
+        try await withFaultyStore { store, cluster, worker in
+            // It believes that it has the lease, and another has had it since.
+            let version = try await store.store.commit([], [.put(key: "controller", value: term)])
+            store.set { $0.standing = .held(fence: .unchanged(key: "controller", version: version)) }
+            try await store.store.commit([], [.put(key: "controller", value: term)])
+            try await cluster.create("people", shards: 1)
+            #expect(worker.shards.count == 1, "hosting again what is placed does no harm")
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(try await !isEstablished("people", in: store), "what it decides is not recorded")
+            let current = try #require(try await store.store.read("controller")?.version)
+            store.set { $0.standing = .held(fence: .unchanged(key: "controller", version: current)) }
+            try await eventually("it is recorded") { try await isEstablished("people", in: store) }
+        }
+    }
+
+    /// The record of a holder: layout 1, an id, a time.
+    private let term = [1] + [UInt8](repeating: 7, count: 16) + [UInt8](repeating: 0, count: 8)
+}
