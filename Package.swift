@@ -274,7 +274,7 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "BiometricEvaluation", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB",
+                "BiometricEvaluation", "Checksum", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB",
                 "LoadGenerator", "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "ReportPage",
                 "SyntheticGallery", "Threads", "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

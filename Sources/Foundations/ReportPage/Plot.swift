@@ -27,10 +27,7 @@ package struct Plot {
     }
 
     /// With one decimal.
-    package static func pixel(_ value: Double) -> String {
-        let tenths = Int((abs(value) * 10).rounded())
-        return "\(value < 0 && tenths != 0 ? "-" : "")\(tenths / 10).\(tenths % 10)"
-    }
+    package static func pixel(_ value: Double) -> String { DecimalText.fixed(value, 1) }
 
     // MARK: Axes
 

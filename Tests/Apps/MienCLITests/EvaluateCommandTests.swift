@@ -66,6 +66,8 @@ import Testing
             // One of two mates is missed, by the index; and of two faces wanted of all probes, the hidden one.
             #expect(full.contains("0.5000 (0.0126–0.9874)"))
             #expect(full.contains("0.5000 ± ") || full.contains("0.7500 ± "))
+            // Of each band's mates as well.
+            #expect(result.outputLines.contains { $0.hasPrefix("full ") && $0.hasSuffix("1 (1.3–98.7 %)") })
             #expect(result.output.contains("FPIR 0.001 cannot be told from 2 nonmated probes; it needs 1000.\n"))
         }
     }
@@ -173,7 +175,10 @@ import Testing
             let page = try folder.text("growth.html")
             try checkIsXML(page)
             #expect(page.contains("Growth of trial") && page.contains("<circle"))
-            #expect(result.outputLines.compactMap { Int($0.split(separator: " ")[0]) } == [100, 200, 400])
+            let sizes = result.outputLines.compactMap { $0.split(separator: " ").first.flatMap { Int($0) } }
+            #expect(sizes == [100, 200, 400, 100, 200, 400])
+            // Intervals are shown, as programs get them.
+            #expect(result.output.contains(/exact +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 ± 0\.0000 +-/))
             #expect(result.output.contains("ms = a · N^b"))
             #expect(cluster.current.collections.isEmpty)
             // Probes of people who come later are nonmated before.

@@ -11,6 +11,15 @@ package struct LoadSeries: Sendable, Equatable, Codable {
         package var all: CallFigures {
             operations.values.reduce(into: CallFigures(.hundredth)) { $0.add($1) }
         }
+
+        package mutating func add(_ other: Window) {
+            operations.merge(other.operations) { own, other in
+                var sum = own
+                sum.add(other)
+                return sum
+            }
+            mostInFlight += other.mostInFlight
+        }
     }
 
     package let windowSeconds: Double
@@ -48,14 +57,7 @@ package struct LoadSeries: Sendable, Equatable, Codable {
     package mutating func add(_ other: LoadSeries) {
         precondition(windowSeconds == other.windowSeconds, "windows of different lengths do not add up")
         while windows.count < other.windows.count { windows.append(Window()) }
-        for (index, window) in other.windows.enumerated() {
-            windows[index].operations.merge(window.operations) { own, other in
-                var sum = own
-                sum.add(other)
-                return sum
-            }
-            windows[index].mostInFlight += window.mostInFlight
-        }
+        for (index, window) in other.windows.enumerated() { windows[index].add(window) }
     }
 
     /// All operations of the windows that begin in a span of seconds from the start.

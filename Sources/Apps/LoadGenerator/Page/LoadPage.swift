@@ -186,7 +186,7 @@ package struct LoadPage {
         facts += [
             (
                 "machine",
-                "\(machine.processor), \(machine.processorCount) processors, \(FigureText.bytes(machine.memoryBytes)), "
+                "\(machine.processor), \(machine.processorCount) processors, \(DecimalText.bytes(machine.memoryBytes)), "
                     + machine.system
             ),
             ("program", "mien \(report.version), seed \(load.seed)"),

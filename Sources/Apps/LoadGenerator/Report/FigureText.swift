@@ -1,4 +1,4 @@
-import Glibc
+import ReportPage
 
 /// Figures as people read them, units always with them.
 package enum FigureText {
@@ -18,7 +18,7 @@ package enum FigureText {
         let (value, unit) =
             microseconds < 1000
             ? (microseconds, "µs") : microseconds < 1e6 ? (microseconds / 1000, "ms") : (microseconds / 1e6, "s")
-        return value == value.rounded() ? "\(Int(value)) \(unit)" : "\(fixed(value, 1)) \(unit)"
+        return value == value.rounded() ? "\(Int(value)) \(unit)" : "\(DecimalText.fixed(value, 1)) \(unit)"
     }
 
     /// Such as `1 234 567`.
@@ -46,43 +46,22 @@ package enum FigureText {
         if percent == 0 || percent == 100 { return "\(Int(percent)) %" }
         if percent > 99.99 { return "> 99.99 %" }
         if percent < 0.01 { return "< 0.01 %" }
-        return "\(fixed(percent, percent > 99 || percent < 1 ? 2 : 1)) %"
-    }
-
-    /// Such as `23.4 GiB`.
-    package static func bytes(_ count: UInt64) -> String {
-        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
-        var value = Double(count)
-        var unit = 0
-        while value >= 1024, unit < units.count - 1 {
-            value /= 1024
-            unit += 1
-        }
-        return unit == 0 ? "\(count) B" : "\(digits(value)) \(units[unit])"
+        return "\(DecimalText.fixed(percent, percent > 99 || percent < 1 ? 2 : 1)) %"
     }
 
     /// Such as `90 s` or `5 min`.
     package static func seconds(_ value: Double) -> String {
         if value >= 120, value == (value / 60).rounded() * 60 { return "\(Int(value / 60)) min" }
-        return value == value.rounded() ? "\(Int(value)) s" : "\(fixed(value, 1)) s"
+        return value == value.rounded() ? "\(Int(value)) s" : "\(DecimalText.fixed(value, 1)) s"
     }
 
     /// Three significant digits of a number from 1 to 1000, fewer decimals above.
     package static func digits(_ value: Double) -> String {
-        if value >= 99.95 { return fixed(value, 0) }
-        if value >= 9.995 { return fixed(value, 1) }
-        return fixed(value, 2)
+        if value >= 99.95 { return DecimalText.fixed(value, 0) }
+        if value >= 9.995 { return DecimalText.fixed(value, 1) }
+        return DecimalText.fixed(value, 2)
     }
 
     /// Such as `99` or `99.9`.
     package static func plain(_ value: Double) -> String { value == value.rounded() ? "\(Int(value))" : "\(value)" }
-
-    package static func fixed(_ value: Double, _ decimals: Int) -> String {
-        let scale = pow(10, Double(decimals))
-        let scaled = Int((abs(value) * scale).rounded())
-        let sign = value < 0 && scaled != 0 ? "-" : ""
-        guard decimals > 0 else { return "\(sign)\(scaled)" }
-        let fraction = "\(scaled % Int(scale))"
-        return "\(sign)\(scaled / Int(scale))." + String(repeating: "0", count: decimals - fraction.count) + fraction
-    }
 }

@@ -76,10 +76,23 @@ package final class LoadRecorder: Sendable {
     package var figures: LoadFigures { state.withLock { $0.figures } }
 
     /// One window of the series, and what is under way.
-    package struct Glimpse: Sendable {
+    package struct Glimpse: Sendable, Equatable, Codable {
         package var window: LoadSeries.Window
         package var inFlight: Int
         package var findings: TruthFindings
+
+        package init(window: LoadSeries.Window, inFlight: Int, findings: TruthFindings) {
+            self.window = window
+            self.inFlight = inFlight
+            self.findings = findings
+        }
+
+        /// Of another part of the same load.
+        package mutating func add(_ other: Glimpse) {
+            window.add(other.window)
+            inFlight += other.inFlight
+            findings.add(other.findings)
+        }
     }
 
     package func glimpse(ofWindow index: Int) -> Glimpse {

@@ -18,6 +18,8 @@ package struct LoadVerification: Sendable {
 
     private static let readCount = 1000
     private static let photoCount = 50
+    /// Of the faces whose embeddings are compared where blocks are made for each of them.
+    private static let scatteredShare = 8
     /// Of a component: half of the last place of float16 below 1, and the rounding of the length.
     private static let tolerance: Float = 6e-4
 
@@ -57,6 +59,8 @@ package struct LoadVerification: Sendable {
         let written = ledger.writtenFaces
         report.writtenFaceCount = written.count
         report.uncertainFaceCount = ledger.uncertainCount
+        report.leastFaceChange = ledger.currentBounds.certainCount - population.filledCount
+        report.mostFaceChange = ledger.currentBounds.possibleCount - population.filledCount
         let parts: [(String, (inout TruthReport) async throws(MienClientError) -> Void)] = [
             ("written faces", { report throws(MienClientError) in try await checkWritten(written, ledger, &report) }),
             ("untouched faces", { report throws(MienClientError) in try await checkUntouched(ledger, &report) }),
@@ -130,12 +134,27 @@ package struct LoadVerification: Sendable {
                 }
             }
         }
-        guard plan.isAlone else { return }
+        guard plan.isAlone else {
+            try await checkEmbeddings(of: faces, &report)
+            return
+        }
         let blockCount = order.count / ImageStock.blockImageCount
         let wantedCount = limits.embeddingCount / ImageStock.blockImageCount
         for block in stride(from: 0, to: blockCount, by: max(1, blockCount / max(1, wantedCount))) {
             let first = block * ImageStock.blockImageCount
             let part = (first..<first + ImageStock.blockImageCount).filter(ledger.isUntouched)
+            let stored = try await read(part, withEmbeddings: true)
+            let rows = ImageRows(population, part)
+            for face in part { if let found = stored[face] { check(found, image: face, rows, &report) } }
+        }
+    }
+
+    /// Compares the embeddings of some scattered faces; each costs the making of a block of images, so that they are
+    /// fewer than those of whole blocks.
+    private func checkEmbeddings(of faces: [Int], _ report: inout TruthReport) async throws(MienClientError) {
+        let wantedCount = max(1, limits.embeddingCount / Self.scatteredShare / plan.partCount)
+        let step = max(1, faces.count / wantedCount)
+        for part in Self.parts(of: stride(from: 0, to: faces.count, by: step).map { faces[$0] }, Self.readCount / 4) {
             let stored = try await read(part, withEmbeddings: true)
             let rows = ImageRows(population, part)
             for face in part { if let found = stored[face] { check(found, image: face, rows, &report) } }
@@ -235,23 +254,47 @@ package struct LoadVerification: Sendable {
         }
     }
 
+    /// Holds the number of faces against what all parts of a load have told together; when all of them are over.
+    package func checkCount(ofMerged report: inout TruthReport) async {
+        guard let least = report.leastFaceChange, let most = report.mostFaceChange else {
+            report.unchecked.append("number of faces: a part does not tell what it wrote")
+            return
+        }
+        do throws(MienClientError) {
+            judge(
+                try await count(),
+                least: population.filledCount + least,
+                most: population.filledCount + most,
+                &report
+            )
+        } catch {
+            report.unchecked.append("number of faces: \(error)")
+        }
+    }
+
     private func checkCount(_ ledger: WriteLedger, _ report: inout TruthReport) async throws(MienClientError) {
+        // Other parts of the load may be writing yet.
+        guard plan.isAlone else { return }
+        let bounds = ledger.currentBounds
+        judge(try await count(), least: bounds.certainCount, most: bounds.possibleCount, &report)
+    }
+
+    private func count() async throws(MienClientError) -> Int {
         let results = try await client.search(
             collection,
             probes: pool.probes([0]),
             model: model,
             options: SearchOptions(matchLimit: 1, effort: .exact)
         )
-        let count = Int(clamping: results.coverage.facesTotal)
+        return Int(clamping: results.coverage.facesTotal)
+    }
+
+    private func judge(_ count: Int, least: Int, most: Int, _ report: inout TruthReport) {
         report.finalFaceCount = count
-        guard plan.isAlone else { return }
-        let bounds = ledger.currentBounds
-        if count < bounds.certainCount {
-            report.findings.add(.lost, "\(count) faces are there; at least \(bounds.certainCount) were acknowledged")
+        if count < least {
+            report.findings.add(.lost, "\(count) faces are there; at least \(least) were acknowledged")
         }
-        if count > bounds.possibleCount {
-            report.findings.add(.resurrected, "\(count) faces are there; at most \(bounds.possibleCount) can be")
-        }
+        if count > most { report.findings.add(.resurrected, "\(count) faces are there; at most \(most) can be") }
     }
 
     private static func parts<Element>(of list: [Element], _ count: Int) -> [[Element]] {

@@ -31,6 +31,10 @@ package struct TruthReport: Sendable, Equatable, Codable {
     package var readableCount = 0
     /// Deleted faces that were searched for with their own embeddings.
     package var deletedSearchCount = 0
+    /// By how many faces the collection may have grown or, below 0, shrunk by the writes: at least, and at most. Nil in
+    /// reports of programs that did not tell.
+    package var leastFaceChange: Int?
+    package var mostFaceChange: Int?
     /// Faces that an exact search covered at the end; nil when it had no full answer.
     package var finalFaceCount: Int?
     /// Why a part of the check could not be done; empty when all of it was.
@@ -67,7 +71,15 @@ package struct TruthReport: Sendable, Equatable, Codable {
         embeddingCount += other.embeddingCount
         readableCount += other.readableCount
         deletedSearchCount += other.deletedSearchCount
+        leastFaceChange = Self.adding(leastFaceChange, other.leastFaceChange)
+        mostFaceChange = Self.adding(mostFaceChange, other.mostFaceChange)
         finalFaceCount = [finalFaceCount, other.finalFaceCount].compactMap(\.self).max()
         unchecked += other.unchecked
+    }
+
+    /// Nil unless both are known.
+    private static func adding(_ left: Int?, _ right: Int?) -> Int? {
+        guard let left, let right else { return nil }
+        return left + right
     }
 }

@@ -1,3 +1,4 @@
+import Checksum
 import VectorMath
 
 /// Times of the vector kernels on rows in cache and on rows that come from memory, one thread.
@@ -14,13 +15,19 @@ final class KernelBench {
         let probeCount: Int
         /// Bytes of one row, as far as the kernel reads all of them.
         let rowByteCount: Int
+        /// Bytes from one row to the next, a power of two.
+        var rowSpan = KernelBench.halfRowByteCount
         /// Passes over `count` rows from a place of the memory on.
         fileprivate let run: @Sendable (KernelBench, _ firstRow: Int, _ count: Int) -> Void
+
+        /// Rows of a pass in cache: as many bytes as a block of a scan has.
+        fileprivate var cachedRowCount: Int { KernelBench.cachedRowCount * KernelBench.halfRowByteCount / rowSpan }
     }
 
     static let dimension = 512
     /// Rows of a pass in cache: one block of a scan.
     private static let cachedRowCount = 1024
+    private static let halfRowByteCount = 2 * dimension
     private static let planeCount = 5
     /// Share of the slots whose records a scan reads: what a search leaves.
     static let passedShare = 0.08
@@ -33,6 +40,8 @@ final class KernelBench {
     private let tables: UnsafeMutableBufferPointer<UInt8>
     private let weights: UnsafeMutableBufferPointer<Int8>
     private let rowIDs: UnsafeMutableBufferPointer<UInt32>
+    private let bytes: UnsafeMutableBufferPointer<UInt8>
+    private let scale: UnsafeMutableBufferPointer<Float>
     private let scans: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
 
     init(byteCount: Int) {
@@ -58,6 +67,9 @@ final class KernelBench {
         let slotCount = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         unsafe outputs = .allocate(capacity: probeCount * max(Self.cachedRowCount, slotCount))
         unsafe rowIDs = .allocate(capacity: unsafe outputs.count)
+        unsafe bytes = .allocate(capacity: Self.cachedRowCount * Self.dimension)
+        unsafe scale = .allocate(capacity: Self.dimension)
+        unsafe scale.initialize(repeating: 0.05)
         unsafe scans = .allocate(capacity: probeCount)
         for probe in 0..<probeCount {
             let scan = unsafe VectorKernels.ScanProbe(
@@ -89,6 +101,8 @@ final class KernelBench {
         unsafe tables.deallocate()
         unsafe weights.deallocate()
         unsafe rowIDs.deallocate()
+        unsafe bytes.deallocate()
+        unsafe scale.deallocate()
         unsafe scans.deallocate()
     }
 
@@ -118,19 +132,30 @@ final class KernelBench {
         } + [
             Kernel(name: "product with scattered float16", probeCount: 1, rowByteCount: 2 * dimension) {
                 $0.multiplyScattered(firstRow: $1, count: $2)
-            }
+            },
+            Kernel(name: "coding", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
+                $0.encode(firstRow: $1, count: $2)
+            },
+            Kernel(name: "rounding to int8", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
+                $0.round(firstRow: $1, count: $2)
+            },
+            // Chooses its instructions by itself, whatever the level.
+            Kernel(name: "checksum of float16", probeCount: 1, rowByteCount: 2 * dimension) {
+                $0.sum(firstRow: $1, count: $2)
+            },
         ]
 
     /// Nanoseconds of CPU time a row and probe, the median of some passes of a few milliseconds each.
     func nanoseconds(_ kernel: Kernel, in place: Place, passCount: Int) -> Double {
-        let rowsInMemory = unsafe memory.count / 2 / (2 * Self.dimension)
-        let rowCount = place == .cache ? Self.cachedRowCount : rowsInMemory / Self.cachedRowCount * Self.cachedRowCount
+        let blockRowCount = kernel.cachedRowCount
+        let rowsInMemory = unsafe memory.count / 2 / kernel.rowSpan
+        let rowCount = place == .cache ? blockRowCount : rowsInMemory / blockRowCount * blockRowCount
         let times = (0...passCount).map { pass -> Double in
             var rows = 0
             let start = CPUClock.ofThisThread
             repeat {
-                for first in stride(from: 0, to: rowCount, by: Self.cachedRowCount) {
-                    kernel.run(self, first, Self.cachedRowCount)
+                for first in stride(from: 0, to: rowCount, by: blockRowCount) {
+                    kernel.run(self, first, blockRowCount)
                 }
                 rows += rowCount
             } while CPUClock.ofThisThread - start < .milliseconds(5)
@@ -189,6 +214,52 @@ final class KernelBench {
             dimension: Self.dimension,
             out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
         )
+    }
+
+    /// Rows of float32: the first half of the memory holds numbers below 2 in that form as well.
+    private func floatRows(_ firstRow: Int, _ count: Int) -> UnsafeBufferPointer<Float> {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: Float.self))
+        return unsafe UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension)
+    }
+
+    /// Two segments of two bits and one of one: five planes.
+    private static let planes = [
+        CodePlane(segment: 0, bit: 0, of: 2), CodePlane(segment: 1, bit: 0, of: 2),
+        CodePlane(segment: 0, bit: 1, of: 2), CodePlane(segment: 1, bit: 1, of: 2),
+        CodePlane(segment: 2, bit: 0, of: 1),
+    ]
+
+    private func encode(firstRow: Int, count: Int) {
+        let codeByteCount = count * Self.planeCount * VectorKernels.planeByteCount
+        unsafe VectorKernels.encode(
+            rows: floatRows(firstRow, count),
+            rowCount: count,
+            planes: Self.planes,
+            scale: UnsafeBufferPointer(scale),
+            codes: UnsafeMutableBufferPointer(rebasing: bytes[0..<codeByteCount]),
+            selfDot: UnsafeMutableBufferPointer(rebasing: outputs[0..<count]),
+            codeDot: UnsafeMutableBufferPointer(rebasing: outputs[count..<2 * count])
+        )
+    }
+
+    private func round(firstRow: Int, count: Int) {
+        unsafe bytes.withMemoryRebound(to: Int8.self) { bytes in
+            unsafe VectorKernels.roundRows(
+                floatRows(firstRow, count),
+                dimension: Self.dimension,
+                into: UnsafeMutableBufferPointer(rebasing: bytes[0..<count * Self.dimension]),
+                scales: UnsafeMutableBufferPointer(rebasing: outputs[0..<count]),
+                errors: UnsafeMutableBufferPointer(rebasing: outputs[count..<2 * count]),
+                norms: UnsafeMutableBufferPointer(rebasing: outputs[2 * count..<3 * count])
+            )
+        }
+    }
+
+    private func sum(firstRow: Int, count: Int) {
+        let rows = unsafe UnsafeRawBufferPointer(
+            rebasing: memory[firstRow * Self.halfRowByteCount..<(firstRow + count) * Self.halfRowByteCount]
+        )
+        unsafe outputs[0] = Float(CRC32C.checksum(rows) & 1)
     }
 
     /// Rows in an order that no processor guesses.

@@ -8,11 +8,6 @@ struct PairedTimes {
         self.second.append(second)
     }
 
-    /// Median of first / second, pair by pair.
-    var medianRatio: Double {
-        Self.median(zip(first, second).map { $0 / $1 })
-    }
-
     static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()
         guard !sorted.isEmpty else { return .nan }

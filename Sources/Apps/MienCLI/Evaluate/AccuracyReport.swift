@@ -51,10 +51,7 @@ struct AccuracyReport {
                     threshold(target).map { Self.text(result.identification.falseNegatives(threshold: $0)) } ?? "-"
                 )
             }
-            let half = result.recall.halfWidth
-            cells.append(
-                NumberText.fixed(result.recall.mean, 4) + (half.isFinite ? " ± \(NumberText.fixed(half, 4))" : "")
-            )
+            cells.append(Self.text(result.recall))
             cells.append(result.effort == .exact ? "-" : Self.text(result.missed()))
             table.append(cells)
         }
@@ -108,23 +105,31 @@ struct AccuracyReport {
         )
         table.append(["mates"] + exact.misses.map { "\($0.total)" })
         for result in results.dropFirst() {
-            table.append(["\(result.effort)"] + result.misses.map { "\($0.count)" })
-        }
-        for result in results.dropFirst() {
             table.append(
-                ["\(result.effort), 95 %"]
-                    + result.misses.map { "≤ " + NumberText.percent($0.interval().upperBound) }
+                ["\(result.effort)"]
+                    + result.misses.map { missed in
+                        guard missed.total > 0 else { return "-" }
+                        let interval = missed.interval()
+                        let (low, high) = (interval.lowerBound * 100, interval.upperBound * 100)
+                        return "\(missed.count) (\(NumberText.fixed(low, 1))–\(NumberText.fixed(high, 1)) %)"
+                    }
             )
         }
         return table
     }
 
     /// Such as `0.0123 (0.0081–0.0179)`.
-    private static func text(_ proportion: Proportion) -> String {
+    static func text(_ proportion: Proportion) -> String {
         guard proportion.total > 0 else { return "-" }
         let interval = proportion.interval()
         return NumberText.fixed(proportion.rate, 4) + " (\(NumberText.fixed(interval.lowerBound, 4))–"
             + "\(NumberText.fixed(interval.upperBound, 4)))"
+    }
+
+    /// Such as `0.9512 ± 0.0021`.
+    static func text(_ recall: RetrievalRecall) -> String {
+        let half = recall.halfWidth
+        return NumberText.fixed(recall.mean, 4) + (half.isFinite ? " ± \(NumberText.fixed(half, 4))" : "")
     }
 
     var json: JSONValue {

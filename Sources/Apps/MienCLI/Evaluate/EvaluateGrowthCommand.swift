@@ -132,7 +132,12 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             for label in try filing({ () throws(EmbeddingFileError) in try labels?.next(faceCount - first) ?? [] }) {
                 if let label { enrolled.insert(label) }
             }
-            let (collection, settleTime) = try await settled(client, console)
+            let wait = IndexWait(
+                steadyTime: .seconds(steady),
+                limit: .seconds(settle),
+                advice: "give it longer with --settle"
+            )
+            let (collection, settleTime) = try await wait.run(for: name, client)
             let run = Evaluation(
                 client: client,
                 collection: collection,
@@ -178,36 +183,6 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             }
         } catch {
             throw error.failure
-        }
-    }
-
-    /// Waits until no codebook is trained, no older one is left, and what lists hold has not changed for a while.
-    private func settled(
-        _ client: MienClient,
-        _ console: Console
-    ) async throws(CommandFailure) -> (CollectionInfo, Duration) {
-        let start = ContinuousClock.now
-        var unchangedSince = start
-        var last: [UInt64] = []
-        while true {
-            let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
-            let state = collection.shards.flatMap { [$0.freshCount, UInt64($0.generation), $0.olderRowCount] }
-            let isAtWork =
-                collection.training == .running || collection.trainingUnderWay != nil
-                || collection.shards.contains { $0.olderGeneration != 0 || $0.state != .serving }
-            let now = ContinuousClock.now
-            if state != last || isAtWork { (last, unchangedSince) = (state, now) }
-            if now - unchangedSince >= .seconds(steady) { return (collection, unchangedSince - start) }
-            guard now - start < .seconds(settle) else {
-                throw CommandFailure(
-                    .unavailable,
-                    "the index of \(name) was not ready after \(NumberText.duration(.seconds(settle))); give it longer "
-                        + "with --settle, and see 'mien collection describe \(name)' for what it is doing"
-                )
-            }
-            do { try await Task.sleep(for: .milliseconds(500)) } catch {
-                throw CommandFailure(.unavailable, "the evaluation was stopped")
-            }
         }
     }
 }

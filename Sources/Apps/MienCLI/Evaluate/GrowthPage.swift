@@ -22,7 +22,8 @@ struct GrowthPage {
             subtitle: "\(sizes.joined(separator: ", ")) faces",
             body: "<div class=\"pair\">\n"
                 + GrowthReport.Batch.allCases.map(plot).joined() + "</div>\n"
-                + Self.section("Sizes", report.stepTable) + (report.fitTable.map { Self.section("Fits", $0) } ?? "")
+                + Self.section("Sizes", report.stepTable) + Self.section("What was found", report.accuracyTable)
+                + (report.fitTable.map { Self.section("Fits", $0) } ?? "")
                 + "<section><h2>What was measured</h2>\n<p><code>\(Markup.escaped(command))</code></p></section>\n",
             footer: "Lines are fits of a · N^b to the medians, dots the medians themselves."
         )

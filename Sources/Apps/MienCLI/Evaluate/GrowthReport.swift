@@ -39,15 +39,14 @@ struct GrowthReport {
     }
 
     var text: String {
-        stepTable.rendered() + (fitTable.map { "\n" + $0.rendered() } ?? "")
+        [stepTable, accuracyTable].map { $0.rendered() }.joined(separator: "\n")
+            + (fitTable.map { "\n" + $0.rendered() } ?? "")
     }
 
     var stepTable: TextTable {
         var table = TextTable([
             .init("N", .right), .init("import/s", .right), .init("settled after", .right), .init("lists", .right),
-            .init("effort"), .init("FNIR(N,1,0)", .right), .init("recall@\(matchLimit)", .right),
-            .init("missed", .right), .init("visited", .right), .init("single ms", .right),
-            .init("photo ms a probe", .right),
+            .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
         ])
         for step in steps {
             for (row, result) in step.results.enumerated() {
@@ -58,17 +57,30 @@ struct GrowthReport {
                         "\(step.collection.faceCount)", NumberText.fixed(step.importRate, 0),
                         NumberText.duration(step.settleTime), step.collection.codebook.map { "\($0.listCount)" } ?? "-",
                     ]
-                let missed = result.missed()
                 table.append(
                     stepCells + [
-                        "\(result.effort)",
-                        NumberText.fixed(result.identification.falseNegatives(withinRank: 1).rate, 4),
-                        NumberText.fixed(result.recall.mean, 4),
-                        row == 0 ? "-" : "\(missed.count) of \(missed.total)",
-                        NumberText.percent(result.visitedShare), NumberText.fixed(result.singleMilliseconds, 2),
-                        NumberText.fixed(result.photoMilliseconds, 3),
+                        "\(result.effort)", NumberText.percent(result.visitedShare),
+                        NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
                     ]
                 )
+            }
+        }
+        return table
+    }
+
+    /// What was found at each size, with 95 % intervals.
+    var accuracyTable: TextTable {
+        var table = TextTable([
+            .init("N", .right), .init("effort"), .init("FNIR(N,1,0)", .right), .init("recall@\(matchLimit)", .right),
+            .init("mates missed by the index", .right),
+        ])
+        for step in steps {
+            for (row, result) in step.results.enumerated() {
+                table.append([
+                    row > 0 ? "" : "\(step.collection.faceCount)", "\(result.effort)",
+                    AccuracyReport.text(result.identification.falseNegatives(withinRank: 1)),
+                    AccuracyReport.text(result.recall), row == 0 ? "-" : AccuracyReport.text(result.missed()),
+                ])
             }
         }
         return table

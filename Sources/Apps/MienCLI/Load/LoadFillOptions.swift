@@ -6,6 +6,8 @@ import MienClient
 struct LoadFillOptions: ParsableArguments {
     /// How long a batch is sent again while the cluster is away for a moment.
     private static let calls = MienClient.CallOptions(timeout: .seconds(120), retryDuration: .seconds(60))
+    /// How long the index must have stayed the same to have formed: two heartbeats and the pace of folds.
+    private static let steadyTime = Duration.seconds(4)
 
     @Option(
         name: .customLong("fill-batch"),
@@ -65,24 +67,18 @@ struct LoadFillOptions: ParsableArguments {
         return tally
     }
 
-    /// Waits until the index holds nearly every face; a load meanwhile would measure its forming.
+    /// Waits until the index has taken in the fill; a load meanwhile would measure its forming.
     func waitForIndex(
         of collection: String,
         _ client: MienClient,
         _ console: Console
     ) async throws(CommandFailure) {
-        /// Below so many faces there may never be an index.
-        let leastFaceCount: UInt64 = 60_000
-        var isTold = false
-        while !doesNotWait {
-            let info = try await calling { () async throws(MienClientError) in try await client.describe(collection) }
-            let isIndexed =
-                info.training == .trained && info.trainingUnderWay == nil && info.freshCount * 10 <= info.faceCount
-                && info.shards.allSatisfy { $0.olderRowCount == 0 }
-            if isIndexed || info.faceCount < leastFaceCount { return }
-            if !isTold { console.writeError("waiting for the index to form (--no-wait begins at once)\n") }
-            isTold = true
-            try? await Task.sleep(for: .seconds(1))
+        if doesNotWait { return }
+        let info = try await calling { () async throws(MienClientError) in try await client.describe(collection) }
+        // Searches compare every embedding, and go on doing so.
+        if info.training == .notNeeded { return }
+        _ = try await IndexWait(steadyTime: Self.steadyTime).run(for: collection, client) {
+            console.writeError("waiting for the index to form (--no-wait begins at once)\n")
         }
     }
 }

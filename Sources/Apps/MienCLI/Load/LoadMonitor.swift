@@ -6,24 +6,33 @@ struct LoadMonitor {
     private static let sparkWidth = 30
 
     private let console: Console
-    private let plan: LoadPlan
+    private let window: Duration
+    private let warmUp: Duration
     private var answered: [Double?] = []
     private var tails: [Double?] = []
     private var shownCount = 0
 
-    init(console: Console, plan: LoadPlan) {
+    init(console: Console, window: Duration, warmUp: Duration) {
         self.console = console
-        self.plan = plan
+        self.window = window
+        self.warmUp = warmUp
     }
 
     /// Watches until it is cancelled.
-    mutating func watch(_ recorder: LoadRecorder, from start: ContinuousClock.Instant) async {
+    ///
+    /// - Parameters:
+    ///   - delay: from a window's end until it is looked at, when most of its calls are answered.
+    ///   - glimpse: of a window by its number; nil when nothing is known of it.
+    mutating func watch(
+        from start: ContinuousClock.Instant,
+        delay: Duration = .milliseconds(200),
+        _ glimpse: (Int) -> LoadRecorder.Glimpse?
+    ) async {
         var index = 0
         while true {
-            // A little later than the window's end, when most of its calls are answered.
-            let end = start + plan.window * (index + 1) + .milliseconds(200)
+            let end = start + window * (index + 1) + delay
             guard (try? await Task.sleep(until: end, tolerance: .milliseconds(10))) != nil else { break }
-            show(recorder.glimpse(ofWindow: index), index)
+            if let glimpse = glimpse(index) { show(glimpse, index) }
             index += 1
         }
         clear()
@@ -31,13 +40,13 @@ struct LoadMonitor {
 
     private mutating func show(_ glimpse: LoadRecorder.Glimpse, _ index: Int) {
         let figures = glimpse.window.all
-        let seconds = plan.window / .seconds(1)
+        let seconds = window / .seconds(1)
         answered.append(Double(figures.okCount) / seconds)
         tails.append(figures.times.isEmpty ? nil : Double(figures.times.percentile(99)))
         let isPlain = !console.errorIsTerminal
         if isPlain, !(index + 1).isMultiple(of: Self.plainInterval) { return }
         let at = Double(index + 1) * seconds
-        let isWarmUp = at <= plan.warmUp / .seconds(1)
+        let isWarmUp = at <= warmUp / .seconds(1)
         var line =
             "\(FigureText.seconds(at))\(isWarmUp ? " (warm-up)" : "")  "
             + "\(FigureText.rate(Double(figures.okCount) / seconds, of: "ok"))  "

@@ -27,6 +27,7 @@ struct LoadPartOptions: ParsableArguments {
 
     static func readyFile(_ part: Int, in folder: String) -> String { "\(folder)/ready-\(part)" }
     static func startFile(in folder: String) -> String { "\(folder)/start" }
+    static func progressFile(_ part: Int, in folder: String) -> String { "\(folder)/progress-\(part)" }
     static func reportFile(_ part: Int, in folder: String) -> String { "\(folder)/part-\(part).json" }
 
     /// Says that this part is ready, and waits for the moment at which all begin; nil for a load without parts.

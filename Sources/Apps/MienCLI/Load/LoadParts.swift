@@ -55,13 +55,19 @@ struct LoadParts {
         else { throw CommandFailure(.fileSystem, "\(folder) cannot be written") }
         console.writeError("\(command.processes) processes make the load\n")
         async let played = faults(start)
-        var isTold = false
-        while parts.contains(where: { $0.status == nil }) {
-            if interruption.isAsked, !isTold {
-                isTold = true
-                for part in parts { part.signal(SIGINT) }
+        let running = parts
+        let plan = command.load.plan(
+            arrivals: .closed(callerCount: 1),
+            duration: command.load.duration,
+            warmUp: command.load.warmUp,
+            seed: 0
+        )
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [console, count = command.processes] in
+                await Self.view(plan, partCount: count, from: start, in: folder, console)
             }
-            try? await Task.sleep(for: .milliseconds(50))
+            await waitForEnd(of: running)
+            group.cancelAll()
         }
         let outcome = await played
         var reports: [LoadReport] = []
@@ -78,6 +84,41 @@ struct LoadParts {
             return report
         } catch {
             throw CommandFailure(.internalError, error.description)
+        }
+    }
+
+    /// Passes on what a person asks meanwhile.
+    private func waitForEnd(of parts: [LoadProcess]) async {
+        var isTold = false
+        while parts.contains(where: { $0.status == nil }) {
+            if interruption.isAsked, !isTold {
+                isTold = true
+                for part in parts { part.signal(SIGINT) }
+            }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Shows what the parts tell, second by second, added up; a part that is late is missing from its second.
+    private static func view(
+        _ plan: LoadPlan,
+        partCount: Int,
+        from start: ContinuousClock.Instant,
+        in folder: String,
+        _ console: Console
+    ) async {
+        let windowCount = Int((plan.totalDuration / plan.window).rounded(.up))
+        var files = (0..<partCount).map {
+            LoadProgressFile(path: LoadPartOptions.progressFile($0, in: folder))
+        }
+        var monitor = LoadMonitor(console: console, window: plan.window, warmUp: plan.warmUp)
+        await monitor.watch(from: start, delay: .milliseconds(350)) { index in
+            // What comes after the load's end are its checks.
+            guard index < windowCount else { return nil }
+            var glimpses = files.indices.compactMap { files[$0].glimpse(ofWindow: index) }
+            guard var sum = glimpses.popLast() else { return nil }
+            for glimpse in glimpses { sum.add(glimpse) }
+            return sum
         }
     }
 

@@ -71,12 +71,7 @@ struct LoadSequence {
             (ramp, last) = try await self.ramp(subject, planner, objective, &earlier)
         }
         if command.processes == 1, let arrivals = try arrivals(ramp) {
-            var plan = options.plan(
-                arrivals: arrivals,
-                duration: options.duration,
-                warmUp: options.warmUp,
-                seed: command.gallery.seed
-            )
+            var plan = self.plan(of: arrivals)
             command.part.apply(to: &plan)
             last = try await measure(subject, plan, withFaults: true)
         }
@@ -90,6 +85,15 @@ struct LoadSequence {
         }
         if !command.keep, command.part.folder == nil { try await restore(subject, "what the load wrote") }
         try command.output.finish(report, asJSON: asJSON, console)
+    }
+
+    private func plan(of arrivals: LoadPlan.Arrivals) -> LoadPlan {
+        options.plan(
+            arrivals: arrivals,
+            duration: options.duration,
+            warmUp: options.warmUp,
+            seed: command.gallery.seed
+        )
     }
 
     /// The report of a load that this process made, or that it has others make.
@@ -113,6 +117,9 @@ struct LoadSequence {
             report.command = Self.commandLine
             report.cluster = cluster(status, collection, subject)
             report.truth.unchecked += nodes?.deaths() ?? []
+            console.writeError("checking number of faces\n")
+            await subject.verification(plan(of: .closed(callerCount: 1)), limits: .init())
+                .checkCount(ofMerged: &report.truth)
             return report
         }
         guard let measured else { return nil }
@@ -169,12 +176,18 @@ struct LoadSequence {
         let schedule = withFaults ? faultSchedule : nil
         let player = player
         let console = console
+        let folder = command.part.folder
         async let faults: FaultPlayer.Outcome =
             if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                var monitor = LoadMonitor(console: console, plan: plan)
-                await monitor.watch(run.recorder, from: start)
+                if let folder {
+                    let file = LoadProgressFile(path: LoadPartOptions.progressFile(plan.part, in: folder))
+                    await file.write(window: plan.window, from: start, run.recorder.glimpse)
+                } else {
+                    var monitor = LoadMonitor(console: console, window: plan.window, warmUp: plan.warmUp)
+                    await monitor.watch(from: start, run.recorder.glimpse)
+                }
             }
             await run.run(from: start) { interruption.isAsked }
             group.cancelAll()

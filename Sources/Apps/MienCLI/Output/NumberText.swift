@@ -1,17 +1,9 @@
+import ReportPage
+
 /// Numbers as people read them.
 package enum NumberText {
     /// With a fixed number of decimals, rounded half away from zero.
-    package static func fixed(_ value: Double, _ decimals: Int) -> String {
-        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
-        var scale = 1.0
-        for _ in 0..<decimals { scale *= 10 }
-        let scaled = Int64((abs(value) * scale).rounded())
-        let sign = value < 0 && scaled != 0 ? "-" : ""
-        let (whole, fraction) = scaled.quotientAndRemainder(dividingBy: Int64(scale))
-        guard decimals > 0 else { return "\(sign)\(whole)" }
-        let digits = "\(fraction)"
-        return "\(sign)\(whole)." + String(repeating: "0", count: decimals - digits.count) + digits
-    }
+    package static func fixed(_ value: Double, _ decimals: Int) -> String { DecimalText.fixed(value, decimals) }
 
     /// With two or three digits that count and no zeros at the end, such as `250`, `1.5` or `0.002`.
     package static func short(_ value: Double) -> String {
@@ -27,16 +19,7 @@ package enum NumberText {
     package static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 
     /// Such as `1.5 GiB`.
-    package static func bytes(_ count: UInt64) -> String {
-        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-        var value = Double(count)
-        var unit = 0
-        while value >= 1024, unit < units.count - 1 {
-            value /= 1024
-            unit += 1
-        }
-        return unit == 0 ? "\(count) B" : "\(fixed(value, value < 10 ? 1 : 0)) \(units[unit])"
-    }
+    package static func bytes(_ count: UInt64) -> String { DecimalText.bytes(count) }
 
     /// Such as `12.3 ms`, `4.0 s`, `3 min 20 s` or `5 h 10 min`.
     package static func duration(_ duration: Duration) -> String {

@@ -41,11 +41,23 @@ extension Integration {
                 var rate_per_second: Double
             }
 
+            struct Ramp: Decodable {
+                struct Step: Decodable {
+                    var rate_per_second: Double
+                    var is_met: Bool
+                }
+
+                var steps: [Step]
+                var found_rate_per_second: Double?
+            }
+
             var format: Int
             var totals: [String: Figures]
             var faults: [Fault]
             var truth: Truth
             var load: Load
+            var ramp: Ramp?
+            var objective_is_met: Bool?
 
             func count(_ operation: String, _ status: String = "ok") -> Int {
                 totals[operation]?.statuses[status] ?? 0
@@ -103,14 +115,36 @@ extension Integration {
                 ]
                 let mix = ["--mix", "search=60,enrol=20,delete=20", "--json-file", stage.path("load.json")]
 
-                let together = try await cluster.mien(load + mix + ["--processes", "2"])
+                let together = try await cluster.mien(load + mix + ["--processes", "2", "--duration", "6s"])
                 #expect(together.status == 0, "\(together)")
+                // The second line of the view would be that of ten seconds.
+                let seconds = together.error.split(separator: "\n").filter { $0.contains(" in flight") }
+                #expect(seconds.count == 1 && seconds[0].hasPrefix("5 s  "), "\(together)")
                 var report = try Self.report(stage.path("load.json"))
                 #expect(report.load.process_count == 2 && report.load.rate_per_second == 100)
                 #expect(report.count("search") > 50 && report.count("enrol") > 5 && report.count("delete") > 5)
                 #expect(report.truth.findings.counts.isEmpty, "\(report.truth.findings.examples)")
+                #expect(report.truth.unchecked.isEmpty && report.truth.final_face_count > 1000, "\(together)")
 
                 let client = try cluster.client()
+                // No part can know of a face too many; together they do.
+                let foreign = Face.ID(high: 7, low: 7)
+                async let intrusion: Void = {
+                    try await Task.sleep(for: .milliseconds(2500))
+                    _ = try await client.enrol(
+                        [NewFace(id: foreign)],
+                        embeddings: Embeddings(dimension: 64, values: [Float](repeating: 1, count: 64)),
+                        into: "people",
+                        model: client.describe("people").options.embeddingModel
+                    )
+                }()
+                let crowded = try await cluster.mien(load + mix + ["--processes", "2", "--duration", "4s"])
+                try await intrusion
+                #expect(crowded.status == 1, "\(crowded)")
+                report = try Self.report(stage.path("load.json"))
+                #expect(report.truth.findings.examples.contains { $0.contains("faces are there; at most") })
+                _ = try await client.deleteFaces([foreign], from: "people")
+
                 let gallery = try SyntheticGallery(GalleryParameters(faceCount: 1500, dimension: 64))
                 let victim = gallery.faceID(1234)
                 async let sabotage: Void = {
@@ -128,6 +162,37 @@ extension Integration {
                 let list = try await cluster.mien("face", "list", "people", "--all", "--json")
                 #expect(list.lines.count == 1500, "the loads leave the collection as it was filled")
                 await client.close()
+            }
+        }
+
+        @Test(.timeLimit(.minutes(2))) func aRampFindsTheRateThatALoadIsAShareOf() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 1)
+                try await cluster.start()
+                let filled = try await cluster.mien("load", "people", "--fill", "1000", "--dimension", "64")
+                #expect(filled.status == 0, "\(filled)")
+                let load = ["load", "people", "--probes", "200", "--warm-up", "0s", "--duration", "1s"]
+                let found = try await cluster.mien(
+                    load + [
+                        "--ramp", "from=20,to=40,factor=2,each=1s", "--objective", "p99 <= 2s", "--rate", "50%",
+                        "--mix", "search=60,enrol=20,delete=20", "--json-file", stage.path("load.json"),
+                    ]
+                )
+                #expect(found.status == 0, "\(found)")
+                let report = try Self.report(stage.path("load.json"))
+                let ramp = try #require(report.ramp)
+                #expect(ramp.steps.map(\.rate_per_second) == [20, 40] && ramp.steps.allSatisfy(\.is_met))
+                #expect(ramp.found_rate_per_second == 40 && report.load.rate_per_second == 20)
+                #expect(report.objective_is_met == true && report.count("search") > 3)
+                #expect(report.truth.findings.counts.isEmpty && report.truth.unchecked.isEmpty, "\(found)")
+                let list = try await cluster.mien("face", "list", "people", "--all", "--json")
+                #expect(list.lines.count == 1000, "what the steps wrote is undone")
+
+                // Nobody answers within a microsecond: rates fall to the least there is, twice each.
+                let none = try await cluster.mien(
+                    load + ["--ramp", "from=2,each=1s", "--objective", "p99 <= 0.001ms", "--rate", "50%"]
+                )
+                #expect(none.status == 1 && none.error.contains("the objective is not met at any rate"), "\(none)")
             }
         }
 
