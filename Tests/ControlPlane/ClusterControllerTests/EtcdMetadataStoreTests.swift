@@ -39,6 +39,7 @@ struct EtcdMetadataStoreTests {
     }
 
     @Test func aMemberThatIsDownIsPassedOver() async throws {
+        await (try open()).close()
         // Nothing listens on port 1 of loopback.
         let store = try await EtcdMetadataStore.open(
             EtcdOptions(endpoints: ["http://127.0.0.1:1", etcd.endpoint]),
@@ -125,6 +126,7 @@ struct EtcdMetadataStoreTests {
     }
 
     @Test func aReadIsAskedAgainElsewhereWhenItsAnswerIsLost() async throws {
+        await (try open()).close()
         let gateway = try await ScriptedGateway.start { number, _ in number == 0 ? Self.probed : .close }
         let store = try await open(endpoints: [gateway.endpoint, etcd.endpoint])
         #expect(try await store.read("a") == nil)

@@ -12,7 +12,7 @@ struct MetadataMigrateCommand: NodeCommand {
             coordinator.metadata: etcd, and no other. Cut short, it can be run again.
 
             EXAMPLE
-              mien metadata migrate --config config/coordinator.yaml --data data/coordinator
+              mien metadata migrate --config config/coordinator.yaml
 
             Ends with status 74 when the folder is in use or etcd holds something else, and changes nothing then.
             """
@@ -33,8 +33,8 @@ struct MetadataMigrateCommand: NodeCommand {
             let moved = try await NodeServer.moveMetadataToEtcd(configuration)
             console.line(
                 "Moved \(NumberText.counted(moved.recordCount, "record")) "
-                    + "(\(NumberText.bytes(UInt64(moved.byteCount)))) of cluster \(moved.cluster) to \(moved.prefix) at \(moved.endpoints.joined(separator: ", ")); "
-                    + "read back and equal."
+                    + "(\(NumberText.bytes(UInt64(moved.byteCount)))) of cluster \(moved.cluster) "
+                    + "to \(moved.prefix) at \(moved.endpoints.joined(separator: ", ")); read back and equal."
             )
             console.line("Start the coordinator with coordinator.metadata: etcd from now on.")
         }
