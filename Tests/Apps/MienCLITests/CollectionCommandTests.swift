@@ -165,7 +165,7 @@ import WireProtocol
             for line in [
                 "because      searches missed more mates than the calibration promised, at 200000 faces",
                 "live recall  95.00 % of 1000 mated probes, 50 missed (93.46 to 96.27 %)",
-                "correction   3.51 times as many mates missed as promised; searches visit more",
+                "correction   3.53 times as many mates missed as promised; searches visit more",
             ] { #expect(result.outputLines.contains(line[...]), "\(result.output)") }
             let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
             #expect(json.output.contains(#""live_recall":{"recall":0.95,"low":0.93"#), "\(json.output)")

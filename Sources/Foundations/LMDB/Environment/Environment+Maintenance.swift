@@ -89,7 +89,8 @@ extension Environment {
 
     /// Writes the copy's file; whether all of it.
     ///
-    /// LMDB's copying cannot be stopped, but it fails when nobody reads what it writes: so it writes to a pipe.
+    /// LMDB's copying cannot be stopped, but it fails when it cannot write: so it writes to a pipe, which is made to
+    /// refuse. A pipe that nobody reads would not do: LMDB then waits for a signal that never comes where it is ignored.
     private func stream(
         compacting: Bool,
         to file: Int32,
@@ -103,14 +104,10 @@ extension Environment {
         let (source, sink) = (ends[0], ends[1])
         let result = Atomic<Int32>(MDB_SUCCESS)
         let writer = WorkerThread(name: "lmdb-copy") {
-            // A pipe that nobody reads is an error here, and no signal that ends the process.
-            var signals = sigset_t()
-            unsafe sigemptyset(&signals)
-            unsafe sigaddset(&signals, SIGPIPE)
-            unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
             let code = unsafe mdb_env_copyfd2(self.handle, sink, compacting ? UInt32(MDB_CP_COMPACT) : 0)
             result.store(code, ordering: .releasing)
-            Glibc.close(sink)
+            // The reader meets the end.
+            shutdown(sink, Int32(SHUT_WR))
         }
         var failure: LMDBError?
         var isStopped = false
@@ -127,8 +124,14 @@ extension Environment {
             }
             isStopped = shouldStop()
         }
-        Glibc.close(source)
+        if failure != nil || isStopped {
+            // From now on a write that finds the pipe full fails; the one under way still has to end.
+            _ = fcntl(sink, F_SETFL, O_NONBLOCK)
+            while unsafe Glibc.read(source, buffer.baseAddress, buffer.count) > 0 { usleep(2000) }
+        }
         writer.join()
+        Glibc.close(source)
+        Glibc.close(sink)
         if let failure { throw failure }
         if isStopped { return false }
         let code = result.load(ordering: .acquiring)
