@@ -44,8 +44,8 @@ struct RecallCorrectionTests {
                 // Codes lose one in a thousand whatever is visited.
                 max(0.001, 0.01 * excess * ((1 - target) * 100).raised(to: power))
             }
-            // Without a correction it were 0.03 and 0.3. The bound that keeps chance out leaves 0.013 or 0.014, and 8000
-            // checks are off by 0.004 three times in a thousand.
+            // Without a correction it were 0.03 and 0.3. The bound that keeps chance out leaves 0.013 or 0.014, and
+            // 8000 checks are off by 0.004 three times in a thousand.
             #expect(missed < 0.018, "excess \(excess), power \(power), seed \(testSeed &+ seed)")
             #expect(missed > 0.004, "more is visited than the promise needs: \(missed)")
         }
@@ -160,8 +160,8 @@ struct RecallCorrectionTests {
         #expect(try missRate(before) > 0.1, "the curve was to be wrong: \(before)")
         _ = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
         let after = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
-        // 5 % were promised. The bound that keeps chance out leaves 6 %, and 1500 probes are off by 1.8 % three times in a
-        // thousand.
+        // 5 % were promised. The bound that keeps chance out leaves 6 %, and 1500 probes are off by 1.8 % three times in
+        // a thousand.
         #expect(
             try missRate(after) < 0.085 && 2 * missRate(after) < missRate(before),
             "\(before), \(after), seed \(testSeed)"

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// The dashboard keeps to Grafana's published description of dashboards (`kinds/dashboard/dashboard_kind.cue`), as far as
-/// it uses it: what a Grafana that is not here would refuse, or show wrongly.
+/// The dashboard keeps to Grafana's published description of dashboards (`kinds/dashboard/dashboard_kind.cue`), as far
+/// as it uses it: what a Grafana that is not here would refuse, or show wrongly.
 struct DashboardTests {
     private struct Dashboard: Decodable {
         struct Variable: Decodable {

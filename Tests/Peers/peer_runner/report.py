@@ -48,7 +48,8 @@ class Report:
         parts = ["\n".join(f"{key}: {value}" for key, value in self._heading.items())]
         for contest in self._contests:
             parts.append(f"{contest.level.name}, {_batch_name(contest.batch)}\n\n{self._contest_table(contest)}")
-        parts.append(f"Best peer's {self._time_name} time over Mien's (median and quartiles of the rounds)\n\n{self._summary()}")
+        title = f"Best peer's {self._time_name} time over Mien's (median and quartiles of the rounds)"
+        parts.append(f"{title}\n\n{self._summary()}")
         parts.append(f"Mates found first, by similarity of the mate\n\n{self._bands()}")
         parts.append(f"Build and keep\n\n{self._footprints()}")
         return "\n\n".join(parts) + "\n"

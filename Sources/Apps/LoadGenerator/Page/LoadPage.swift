@@ -186,8 +186,8 @@ package struct LoadPage {
         facts += [
             (
                 "machine",
-                "\(machine.processor), \(machine.processorCount) processors, \(DecimalText.bytes(machine.memoryBytes)), "
-                    + machine.system
+                "\(machine.processor), \(machine.processorCount) processors, "
+                    + "\(DecimalText.bytes(machine.memoryBytes)), \(machine.system)"
             ),
             ("program", "mien \(report.version), seed \(load.seed)"),
         ]

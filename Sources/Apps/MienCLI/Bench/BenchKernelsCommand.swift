@@ -12,8 +12,8 @@ struct BenchKernelsCommand: ConsoleCommand {
 
             Times are nanoseconds of CPU time for one row and one probe, on one thread: of 1024 rows that stay in \
             cache, and of rows that come from memory, beside the rate at which one thread reads memory in order. \
-            Levels take turns. Rows have 512 components, codes five planes; 8 % of the rows pass a code's heads. Coding \
-            and rounding read float32 and have no probe. The checksum chooses its instructions by itself.
+            Levels take turns. Rows have 512 components, codes five planes; 8 % of the rows pass a code's heads. \
+            Coding and rounding read float32 and have no probe. The checksum chooses its instructions by itself.
             """
     )
 

@@ -90,7 +90,7 @@ extension Environment {
     /// Writes the copy's file; whether all of it.
     ///
     /// LMDB's copying cannot be stopped, but it fails when it cannot write: so it writes to a pipe, which is made to
-    /// refuse. A pipe that nobody reads would not do: LMDB then waits for a signal that never comes where it is ignored.
+    /// refuse. A pipe that nobody reads would not do: LMDB then waits for a signal, and was seen to wait for ever.
     private func stream(
         compacting: Bool,
         to file: Int32,

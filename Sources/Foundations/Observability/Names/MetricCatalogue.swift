@@ -147,7 +147,7 @@ package enum MetricCatalogue {
         "mien_search_stage_duration_seconds",
         .histogram,
         [.stage],
-        "Parts of a shard's search: queue, plan, rank, scan, compare, flat, answer; summed over the threads that took part"
+        "Parts of a shard's search: queue, plan, rank, scan, compare, flat, answer; summed over its threads"
     )
     package static let workerSearches = Metric(
         "mien_worker_searches_total",
@@ -206,7 +206,7 @@ package enum MetricCatalogue {
         "mien_recall_miss_ratio",
         .gauge,
         [.collection],
-        "How many times as many mates were missed as promised, the most of all partitions; searches aim that much higher"
+        "How many times as many mates were missed as promised, at most; searches aim that much higher"
     )
     package static let queueLength = Metric(
         "mien_queue_length",

@@ -61,7 +61,7 @@ package struct TraceContext: Hashable, Sendable {
 
     // MARK: Bytes
 
-    /// Takes the first bytes of a payload; nil when they name nothing, and nothing is taken from fewer than there must be.
+    /// Takes the first bytes of a payload; nil when they name nothing. Nothing is taken from too few.
     init?(taking payload: inout ByteBuffer) {
         guard let bytes = payload.readSlice(length: Self.byteCount) else { return nil }
         let start = bytes.readerIndex

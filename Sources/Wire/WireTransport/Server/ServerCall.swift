@@ -54,8 +54,8 @@ package final class ServerCall: Sendable {
 
     /// Answers the call with what `body` returns or throws, run as a task on the connection's event loop.
     ///
-    /// The task is part of the caller's trace, and is cancelled when the caller cancels or its connection closes. An error that is no
-    /// ``WireStatusConvertible`` is answered as `internalError`, without its text.
+    /// The task is part of the caller's trace, and is cancelled when the caller cancels or its connection closes. An
+    /// error that is no ``WireStatusConvertible`` is answered as `internalError`, without its text.
     package func run(_ body: @Sendable @escaping () async throws -> any WireMessage) {
         let task = Task(executorPreference: executor) { [self] in
             await SearchSpan.continuing(traceparent) {
