@@ -160,8 +160,8 @@ struct RecallCorrectionTests {
         #expect(try missRate(before) > 0.1, "the curve was to be wrong: \(before)")
         _ = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
         let after = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
-        // 5 % were promised. The bound that keeps chance out leaves 6 %, and 1500 probes are off by 1.8 % three times in
-        // a thousand.
+        // 5 % were promised. The bound that keeps chance out leaves 6 %, and 1500 probes are off by 1.8 % three times
+        // in a thousand.
         #expect(
             try missRate(after) < 0.085 && 2 * missRate(after) < missRate(before),
             "\(before), \(after), seed \(testSeed)"
