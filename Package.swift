@@ -86,7 +86,7 @@ let package = Package(
         .target(name: "FaceModel", path: "Sources/Foundations/FaceModel", swiftSettings: memorySafe),
         .target(
             name: "ClusterModel",
-            dependencies: ["FaceModel"],
+            dependencies: ["Checksum", "FaceModel"],
             path: "Sources/Foundations/ClusterModel",
             swiftSettings: memorySafe
         ),
@@ -289,7 +289,7 @@ let package = Package(
         .target(
             name: "ClusterSimulator",
             dependencies: [
-                "ClusterModel", "ClusterState", "ShardReplication",
+                "ClusterModel", "ClusterState", "ShardReplication", "VectorMath",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             path: "Sources/Testing/ClusterSimulator",

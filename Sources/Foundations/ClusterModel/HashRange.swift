@@ -1,3 +1,4 @@
+internal import Checksum
 package import FaceModel
 
 /// A closed range of the 64-bit hash ring.
@@ -48,31 +49,9 @@ package enum FaceIDHash {
 
     /// SipHash-2-4 of a 16-byte message given as two little-endian words.
     package static func sipHash(key: (UInt64, UInt64), _ first: UInt64, _ second: UInt64) -> UInt64 {
-        var v0 = key.0 ^ 0x736f_6d65_7073_6575
-        var v1 = key.1 ^ 0x646f_7261_6e64_6f6d
-        var v2 = key.0 ^ 0x6c79_6765_6e65_7261
-        var v3 = key.1 ^ 0x7465_6462_7974_6573
-        func rotate(_ value: UInt64, _ count: UInt64) -> UInt64 { value << count | value >> (64 - count) }
-        func round() {
-            v0 &+= v1
-            v1 = rotate(v1, 13) ^ v0
-            v0 = rotate(v0, 32)
-            v2 &+= v3
-            v3 = rotate(v3, 16) ^ v2
-            v0 &+= v3
-            v3 = rotate(v3, 21) ^ v0
-            v2 &+= v1
-            v1 = rotate(v1, 17) ^ v2
-            v2 = rotate(v2, 32)
+        SipHash.hash64(key: key) { hash in
+            hash.add(first)
+            hash.add(second)
         }
-        for word in [first, second, 16 << 56] {
-            v3 ^= word
-            round()
-            round()
-            v0 ^= word
-        }
-        v2 ^= 0xff
-        for _ in 0..<4 { round() }
-        return v0 ^ v1 ^ v2 ^ v3
     }
 }

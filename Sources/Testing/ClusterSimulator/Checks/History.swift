@@ -1,5 +1,6 @@
 import ClusterModel
 import ShardReplication
+import VectorMath
 
 /// What everybody saw, and what has to follow from it.
 ///
@@ -28,7 +29,7 @@ struct History: Sendable {
 
     static func digest(_ faces: [Int: UInt64]) -> UInt64 {
         faces.reduce(0) { sum, face in
-            var random = SimulatorRandom(seed: UInt64(face.key) &* 0x1_0000_0001 &+ face.value)
+            var random = SplitMix64(seed: UInt64(face.key) &* 0x1_0000_0001 &+ face.value)
             return sum &+ random.next()
         }
     }

@@ -33,7 +33,6 @@ struct SimulatedDisk: Sendable {
     var log: DurableLog {
         DurableLog(
             promised: promised,
-            last: last,
             applied: image.applied,
             unapplied: entries.filter { $0.sequence > image.applied.sequence }
                 .map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) }

@@ -1,4 +1,5 @@
 package import ShardReplication
+import VectorMath
 
 /// What one run is like; drawn from its seed.
 package struct SimulationSettings: Sendable {
@@ -31,17 +32,17 @@ package struct SimulationSettings: Sendable {
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
     init(seed: UInt64) {
-        var random = SimulatorRandom(seed: seed ^ 0x5e77_1265)
+        var random = SplitMix64(seed: seed ^ 0x5e77_1265)
         workerCount = 3 + random.below(3)
         replicationFactor = 2 + random.below(2)
         minimumInSync = 1 + random.below(2)
-        func sometimes(_ share: Double, _ random: inout SimulatorRandom, _ most: Double) -> Double {
+        func sometimes(_ share: Double, _ random: inout SplitMix64, _ most: Double) -> Double {
             random.chance(share) ? random.unit() * most : 0
         }
         lossRate = sometimes(0.5, &random, 0.06)
         repeatRate = sometimes(0.5, &random, 0.06)
         slowRate = sometimes(0.5, &random, 0.1)
-        func interval(_ share: Double, _ random: inout SimulatorRandom) -> Duration? {
+        func interval(_ share: Double, _ random: inout SplitMix64) -> Duration? {
             random.chance(share) ? .milliseconds(800 + random.below(5000)) : nil
         }
         crashInterval = interval(0.6, &random)

@@ -1,5 +1,6 @@
 import ClusterModel
 import ShardReplication
+import VectorMath
 
 /// A client with one write under way at a time; an attempt that fails is made again under the same key.
 struct SimulatedClient: Sendable {

@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterState
+import VectorMath
 
 /// A coordinator as far as replicas are concerned: hears the workers and changes the group's record.
 struct SimulatedController: Sendable {

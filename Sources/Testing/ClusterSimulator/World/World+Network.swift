@@ -1,4 +1,5 @@
 import ClusterModel
+import VectorMath
 
 extension World {
     static func name(ofController index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }

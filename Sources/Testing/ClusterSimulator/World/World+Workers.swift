@@ -1,5 +1,6 @@
 import ClusterModel
 import ShardReplication
+import VectorMath
 
 /// A worker: one replica, its disk and its clock.
 struct SimulatedWorker: Sendable {

@@ -1,6 +1,7 @@
 import ClusterModel
 import HeapModule
 import ShardReplication
+import VectorMath
 
 /// One run: workers with disks and clocks, a network, controllers, a metadata store and clients, all in one thread,
 /// from one seed.
@@ -56,7 +57,7 @@ struct World {
     }
 
     let settings: SimulationSettings
-    var random: SimulatorRandom
+    var random: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -86,7 +87,7 @@ struct World {
     init(seed: UInt64, settings: SimulationSettings, keepsTrace: Bool) {
         self.settings = settings
         self.keepsTrace = keepsTrace
-        random = SimulatorRandom(seed: seed)
+        random = SplitMix64(seed: seed)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         let group = ReplicaGroup(
