@@ -156,7 +156,7 @@ struct ReplicaStateMachineTests {
     }
 
     @Test func aRestartedPrimaryAsksForANewEpochUntilItHasOne() throws {
-        let log = DurableLog(promised: Epoch(1), last: .start, applied: .start, unapplied: [])
+        let log = DurableLog(promised: Epoch(1), applied: .start, unapplied: [])
         var replicas = ReplicaFixture([one], log: log)
         let group = ReplicaFixture.group(inSync: [one])
         replicas.configure(group)

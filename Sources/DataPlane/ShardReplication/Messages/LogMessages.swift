@@ -33,8 +33,6 @@ package struct LogPosition: Hashable, Sendable {
 /// What the primary sends to the others: entries, or none to say that it is there and what is committed.
 package struct AppendRequest<Payload: Sendable>: Sendable {
     package var epoch: Epoch
-    /// Version of the group that the primary acts by.
-    package var version: UInt64
     /// The entry before the first one sent.
     package var previous: LogPosition
     package var entries: [LogItem<Payload>]
@@ -59,7 +57,6 @@ package struct AppendRequest<Payload: Sendable>: Sendable {
 
     package init(
         epoch: Epoch,
-        version: UInt64,
         previous: LogPosition,
         entries: [LogItem<Payload>],
         committed: UInt64,
@@ -67,7 +64,6 @@ package struct AppendRequest<Payload: Sendable>: Sendable {
         lease: Lease?
     ) {
         self.epoch = epoch
-        self.version = version
         self.previous = previous
         self.entries = entries
         self.committed = committed

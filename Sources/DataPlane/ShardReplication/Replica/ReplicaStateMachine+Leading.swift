@@ -31,7 +31,7 @@ extension ReplicaStateMachine {
     }
 
     /// Why nothing can be committed at the moment; nil when nothing is known against it.
-    package func stall(of group: ReplicaGroup, now: Duration) -> WriteRefusal? {
+    private func stall(of group: ReplicaGroup, now: Duration) -> WriteRefusal? {
         let silent = required.filter { $0 != node && isSilent($0, now: now) }
         guard group.inSync.count < group.minimumInSync || !silent.isEmpty && group.inSync.count <= group.minimumInSync
         else { return nil }
@@ -257,7 +257,6 @@ extension ReplicaStateMachine {
         }
         let request = AppendRequest(
             epoch: group.epoch,
-            version: group.version,
             previous: previous,
             entries: items,
             committed: committed,

@@ -108,7 +108,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         self.timings = timings
         self.bug = bug
         self.log = LogTail(log)
-        durableLast = log.last.sequence
+        durableLast = self.log.last.sequence
         promised = log.promised
         promisedSoon = log.promised
         committed = log.applied.sequence

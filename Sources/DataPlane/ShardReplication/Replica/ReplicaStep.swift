@@ -17,20 +17,21 @@ package struct LogStep<Payload: Sendable>: Sendable {
 /// What a replica's disk holds; what a replica starts from.
 package struct DurableLog: Hashable, Sendable {
     package var promised: Epoch
-    package var last: LogPosition
     package var applied: LogPosition
     /// Entries behind `applied`, in order.
     package var unapplied: [LogPosition]
 
-    package init(promised: Epoch, last: LogPosition, applied: LogPosition, unapplied: [LogPosition]) {
-        precondition(last.sequence == applied.sequence + UInt64(unapplied.count), "a log has no gaps")
+    package init(promised: Epoch, applied: LogPosition, unapplied: [LogPosition]) {
+        precondition(
+            zip(unapplied, (applied.sequence + 1)...).allSatisfy { $0.sequence == $1 },
+            "a log has no gaps"
+        )
         self.promised = promised
-        self.last = last
         self.applied = applied
         self.unapplied = unapplied
     }
 
-    package static let empty = DurableLog(promised: Epoch(0), last: .start, applied: .start, unapplied: [])
+    package static let empty = DurableLog(promised: Epoch(0), applied: .start, unapplied: [])
 }
 
 /// What its driver has to do for a replica.
