@@ -15,10 +15,11 @@ final class Node {
 
     /// Starts it and waits until it says that it serves.
     ///
+    /// - Parameter variables: of this process, besides those of every process.
     /// - Throws: when it ends instead, with what it said.
-    func start() async throws {
+    func start(adding variables: [String: String] = [:]) async throws {
         precondition(!isRunning, "the node runs already")
-        let process = try await stage.start(arguments)
+        let process = try await stage.start(arguments, adding: variables)
         self.process = process
         _ = try await eventually("mien \(arguments.joined(separator: " ")) serves", within: .seconds(20)) {
             if let status = process.status {

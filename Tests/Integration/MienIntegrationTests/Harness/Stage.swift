@@ -87,10 +87,14 @@ final class Stage {
     // MARK: Processes
 
     /// Starts `mien` with arguments.
-    func start(_ arguments: [String], user: Int? = nil) async throws -> ChildProcess {
+    func start(
+        _ arguments: [String],
+        adding variables: [String: String] = [:],
+        user: Int? = nil
+    ) async throws -> ChildProcess {
         let process = try await ChildProcess.start(
             [binary] + arguments,
-            environment: environment,
+            environment: environment.merging(variables) { $1 },
             user: user,
             writingTo: path("\(processes.count)-\(arguments.first ?? "")")
         )

@@ -1,5 +1,6 @@
 import MienClient
 import Synchronization
+import Testing
 
 /// Enrols, replaces and deletes its own faces, in small batches one after the other, until told to pause.
 struct FaceWriter: Sendable {
@@ -29,6 +30,28 @@ struct FaceWriter: Sendable {
 
     init(seed: UInt64) {
         random = SeededRandom(seed: seed)
+    }
+
+    static func createCollection(shards shardCount: Int, _ client: MienClient) async throws {
+        _ = try await client.createCollection(
+            CollectionOptions(
+                name: collection,
+                dimension: dimension,
+                embeddingModel: model,
+                shardCount: shardCount
+            )
+        )
+    }
+
+    /// Every face of the collection, with its embedding; each is listed once.
+    static func storedFaces(_ client: MienClient) async throws -> [Face.ID: Face] {
+        var stored: [Face.ID: Face] = [:]
+        for try await page in client.allFaces(in: collection, includesEmbeddings: true) {
+            for face in page {
+                #expect(stored.updateValue(face, forKey: face.id) == nil, "the face \(face.id) is listed twice")
+            }
+        }
+        return stored
     }
 
     func writing(to client: MienClient, until pause: Pause) async -> FaceWriter {

@@ -13,14 +13,7 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(2), timeout: .seconds(5))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 1
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 1, client)
                 var writer = FaceWriter(seed: seed)
                 var struck = 0
                 // A commit is a few writes of pages, a sync, and the write of the page that names them.
@@ -31,11 +24,10 @@ extension Integration {
                     + [1, 4].map { StorageFaults.Fault(kind: .write, number: $0, error: 0) }
                 for (number, fault) in faults.enumerated() {
                     cluster.workers[0].kill()
-                    let plain = stage.environment
                     let report = stage.path("struck-\(number)")
-                    stage.environment.merge(try StorageFaults.environment(fault: fault, report: report)) { $1 }
-                    try await cluster.workers[0].start()
-                    stage.environment = plain
+                    try await cluster.workers[0].start(
+                        adding: StorageFaults.environment(fault: fault, report: report)
+                    )
                     let before = writer.acknowledgedCount
                     let pause = FaceWriter.Pause()
                     writer = try await withThrowingTaskGroup(of: FaceWriter.self) { [writer] group in
@@ -54,10 +46,7 @@ extension Integration {
                     // What the disk has, read by another process.
                     cluster.workers[0].kill()
                     try await cluster.start()
-                    var stored: [Face.ID: Face] = [:]
-                    for try await page in client.allFaces(in: FaceWriter.collection, includesEmbeddings: true) {
-                        for face in page { stored[face.id] = face }
-                    }
+                    var stored = try await FaceWriter.storedFaces(client)
                     let wrong = writer.check(&stored)
                     #expect(wrong.isEmpty, "\(fault): \(wrong.count) faults, first \(wrong.prefix(3))")
                     #expect(stored.isEmpty, "\(fault): \(stored.count) faces that nobody wrote")

@@ -18,14 +18,7 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .milliseconds(500), timeout: .seconds(3))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 4
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 4, client)
                 var writers = (1...4).map { FaceWriter(seed: seed &+ UInt64($0)) }
 
                 for round in 1...Self.roundCount {
@@ -108,12 +101,7 @@ extension Integration {
         /// - Returns: how many faces are stored.
         private func check(_ writers: inout [FaceWriter], _ client: MienClient, round: Int) async throws -> Int {
             let patient = client.with(calls: .init(timeout: .seconds(10), retryDuration: .seconds(5)))
-            var stored: [Face.ID: Face] = [:]
-            for try await page in patient.allFaces(in: FaceWriter.collection, includesEmbeddings: true) {
-                for face in page {
-                    #expect(stored.updateValue(face, forKey: face.id) == nil, "the face \(face.id) is listed twice")
-                }
-            }
+            var stored = try await FaceWriter.storedFaces(patient)
             let faceCount = stored.count
             var faults: [String] = []
             for number in writers.indices { faults += writers[number].check(&stored) }

@@ -22,23 +22,13 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(2), timeout: .seconds(5))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 1
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 1, client)
                 _ = try await cluster.workers[0].stop()
                 let file = try partitionFile(stage)
                 let base = try Data(contentsOf: file)
 
-                let plain = stage.environment
                 let recordPath = stage.path("record")
-                stage.environment.merge(try StorageFaults.environment(record: recordPath)) { $1 }
-                try await cluster.workers[0].start()
-                stage.environment = plain
+                try await cluster.workers[0].start(adding: StorageFaults.environment(record: recordPath))
                 let marks = try await write(client, recordPath, random: &random)
                 cluster.workers[0].kill()
 
@@ -50,7 +40,7 @@ extension Integration {
                     let length = cut == 0 ? 0 : record.events[cut - 1].end
                     try restore(record.file(after: base, cutAt: cut, random: &random), to: file)
                     try await cluster.start()
-                    let faults = check(try await list(client), marks, recordedBefore: length)
+                    let faults = check(try await FaceWriter.storedFaces(client), marks, recordedBefore: length)
                     #expect(faults.isEmpty, "cut \(state) at \(cut) of \(record.events.count): \(faults.prefix(3))")
                     lost += faults.count
                     cluster.workers[0].kill()
@@ -62,7 +52,7 @@ extension Integration {
                     let end = record.events.count
                     try restore(record.file(after: base, cutAt: end, doesSync: false, random: &random), to: file)
                     try await cluster.start()
-                    let stored = try? await list(hasty)
+                    let stored = try? await FaceWriter.storedFaces(hasty)
                     let faults = stored.map { check($0, marks, recordedBefore: record.events[end - 1].end) }
                     seen += faults?.isEmpty == true ? 0 : 1
                     cluster.workers[0].kill()
@@ -79,14 +69,6 @@ extension Integration {
         private func restore(_ bytes: Data, to file: URL) throws {
             try bytes.write(to: file)
             try? FileManager.default.removeItem(at: file.deletingLastPathComponent().appending(path: "lock.mdb"))
-        }
-
-        private func list(_ client: MienClient) async throws -> [Face.ID: Face] {
-            var stored: [Face.ID: Face] = [:]
-            for try await page in client.allFaces(in: FaceWriter.collection, includesEmbeddings: true) {
-                for face in page { stored[face.id] = face }
-            }
-            return stored
         }
 
         private func partitionFile(_ stage: Stage) throws -> URL {
