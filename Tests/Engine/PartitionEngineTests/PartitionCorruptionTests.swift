@@ -257,7 +257,7 @@ struct PartitionCorruptionTests {
         var generator = SplitMix64(seed: testSeed)
         for (kind, keys) in [("leaf", values.personKeys), ("branch", values.personBranchKeys)] {
             var noticedCount = 0
-            for _ in 0..<40 {
+            for _ in 0..<80 {
                 let offset = Int.random(in: keys.randomElement(using: &generator)!, using: &generator)
                 let bit = UInt8(1) << UInt8.random(in: 0..<8, using: &generator)
                 try values.flip(offset, bit)
@@ -276,8 +276,7 @@ struct PartitionCorruptionTests {
                 }
                 if isNoticed { noticedCount += 1 }
             }
-            // Free pages hold branches that no look-up goes through any more; they are among the keys that are hit.
-            #expect(noticedCount > 5, "\(kind): \(noticedCount), seed \(testSeed)")
+            #expect(noticedCount > 10, "\(kind): \(noticedCount), seed \(testSeed)")
         }
     }
 
