@@ -17,6 +17,9 @@ package struct ReplicaGroup: Hashable, Sendable {
     /// Least number of replicas in sync: below it nothing is written.
     package var minimumInSync: Int
 
+    /// Most members that a group may have, learners that replace others included.
+    package static let memberLimit = 255
+
     package init(
         epoch: Epoch,
         version: UInt64,

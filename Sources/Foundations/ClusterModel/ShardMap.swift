@@ -4,17 +4,25 @@ package import FaceModel
 package struct ShardPlacement: Hashable, Sendable {
     package let shard: ShardID
     package let range: HashRange
-    /// Worker that orders the shard's writes; nil while none is chosen.
-    package let primary: NodeID?
-    /// Epoch of the map in which this placement last changed; requests to the replica carry it.
-    package let epoch: Epoch
+    /// Its replicas, and which of them orders its writes.
+    package var group: ReplicaGroup
 
-    package init(shard: ShardID, range: HashRange, primary: NodeID?, epoch: Epoch) {
+    package init(shard: ShardID, range: HashRange, group: ReplicaGroup) {
         self.shard = shard
         self.range = range
-        self.primary = primary
-        self.epoch = epoch
+        self.group = group
     }
+
+    /// A shard of one replica.
+    package init(shard: ShardID, range: HashRange, primary: NodeID, epoch: Epoch) {
+        let group = ReplicaGroup(epoch: epoch, version: 1, primary: primary, inSync: [primary], minimumInSync: 1)
+        self.init(shard: shard, range: range, group: group)
+    }
+
+    /// Worker that orders the shard's writes.
+    package var primary: NodeID { group.primary }
+    /// Requests to the replicas carry it.
+    package var epoch: Epoch { group.epoch }
 }
 
 /// Which worker holds which shard: an immutable value; routers work from the copy they hold.

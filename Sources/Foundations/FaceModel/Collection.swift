@@ -23,14 +23,19 @@ package struct CollectionConfiguration: Hashable, Sendable {
     package var shardCount: Int
     /// Copies of each shard: 1–7.
     package var replicationFactor: Int
+    /// Copies that must have a write before it is acknowledged: 1 to the replication factor. With fewer in sync
+    /// nothing is written.
+    package var minimumInSync: Int
     package var storedPrecision: StoredPrecision
 
+    /// - Parameter minimumInSync: two copies where there are as many, unless given.
     package init(
         name: String,
         dimension: Int,
         embeddingModel: String,
         shardCount: Int,
         replicationFactor: Int = 1,
+        minimumInSync: Int? = nil,
         storedPrecision: StoredPrecision = .float16
     ) {
         self.name = name
@@ -38,6 +43,7 @@ package struct CollectionConfiguration: Hashable, Sendable {
         self.embeddingModel = embeddingModel
         self.shardCount = shardCount
         self.replicationFactor = replicationFactor
+        self.minimumInSync = minimumInSync ?? min(2, replicationFactor)
         self.storedPrecision = storedPrecision
     }
 
@@ -61,6 +67,10 @@ package struct CollectionConfiguration: Hashable, Sendable {
         if !Self.shardCountRange.contains(shardCount) { return "shard count \(shardCount) must be from 1 to 1024" }
         if !Self.replicationFactorRange.contains(replicationFactor) {
             return "replication factor \(replicationFactor) must be from 1 to 7"
+        }
+        if !(1...replicationFactor).contains(minimumInSync) {
+            return
+                "least number of copies in sync, \(minimumInSync), must be from 1 to the \(replicationFactor) there are"
         }
         return nil
     }

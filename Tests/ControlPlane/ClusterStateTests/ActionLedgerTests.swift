@@ -7,7 +7,7 @@ struct ActionLedgerTests {
     let record = ClusterScript.record(1, shards: 4, on: [ClusterScript.worker(1)], isEstablished: false)
 
     var hosting: [ReconcileAction] {
-        record.placements.map { .host($0, worker: $0.primary!) }
+        record.placements.map { .host($0, worker: $0.primary) }
     }
 
     @Test func aWorkerIsGivenNoMoreThanItsRoom() {
@@ -47,7 +47,7 @@ struct ActionLedgerTests {
     @Test func twoActionsOfOneReplicaAreNeverUnderWayAtOnce() {
         var ledger = ActionLedger(limits: limits)
         let placement = record.placements[0]
-        let install = ReconcileAction.install(placement, generation: 1, worker: placement.primary!)
+        let install = ReconcileAction.install(placement, generation: 1, worker: placement.primary)
         #expect(ledger.admit([hosting[0], install], now: .zero) == [hosting[0]])
     }
 }

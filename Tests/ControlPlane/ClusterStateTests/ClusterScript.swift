@@ -94,7 +94,7 @@ enum ClusterScript {
     ) -> [NodeID: WorkerObservation] {
         var reports: [NodeID: WorkerObservation] = [:]
         for placement in record.placements {
-            reports[placement.primary!, default: WorkerObservation()].replicas[placement.shard] = ReplicaObservation(
+            reports[placement.primary, default: WorkerObservation()].replicas[placement.shard] = ReplicaObservation(
                 epoch: placement.epoch,
                 state: .serving,
                 faceCount: faceCount,

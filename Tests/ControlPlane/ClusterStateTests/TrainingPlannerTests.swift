@@ -153,7 +153,7 @@ struct TrainingPlannerTests {
         let record = ClusterScript.record(1, shards: 2, on: [first, second], codebook: 1)
         var reports = ClusterScript.serving(record, faceCount: 6000, generation: 1)
         func fit(_ placement: Int, _ rows: UInt64, _ energy: Float) {
-            let worker = record.placements[placement].primary!
+            let worker = record.placements[placement].primary
             reports[worker]!.replicas[record.placements[placement].shard]!.fit = CodebookFit(
                 recentRowCount: rows,
                 energyRatio: energy,
@@ -260,7 +260,7 @@ struct TrainingPlannerTests {
         let record = ClusterScript.record(1, shards: 3, on: [first, second])
         var reports = ClusterScript.serving(record)
         for (placement, count) in zip(record.placements, [1000, 0, 2000] as [UInt64]) {
-            reports[placement.primary!]!.replicas[placement.shard]!.faceCount = count
+            reports[placement.primary]!.replicas[placement.shard]!.faceCount = count
         }
         guard case .train(let order) = decide(record, reports) else {
             Issue.record("no training was ordered")
@@ -281,7 +281,7 @@ struct TrainingPlannerTests {
         for placement in record.placements {
             let count = UInt64.random(in: 0...900, using: &generator)
             counts[placement.shard.index] = count
-            reports[placement.primary!]!.replicas[placement.shard]!.faceCount = count
+            reports[placement.primary]!.replicas[placement.shard]!.faceCount = count
         }
         let total = counts.values.reduce(0, +)
         guard total >= policy.minimumFaceCount else {

@@ -226,8 +226,21 @@ struct TestCollection: Sendable {
         ShardRoute(shard: shard(index), epoch: Epoch(epoch))
     }
 
+    private static let host = NodeID(high: 7, low: 7)
+
     func host(_ index: Int = 0, epoch: UInt64 = 1) -> HostReplica {
-        HostReplica(shard: shard(index), epoch: Epoch(epoch), range: ranges[index], collection: collection)
+        HostReplica(
+            shard: shard(index),
+            range: ranges[index],
+            collection: collection,
+            group: ReplicaGroup(
+                epoch: Epoch(epoch),
+                version: epoch,
+                primary: Self.host,
+                inSync: [Self.host],
+                minimumInSync: 1
+            )
+        )
     }
 
     /// The first `count` ids that belong to a shard.

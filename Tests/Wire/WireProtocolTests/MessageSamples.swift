@@ -4,10 +4,19 @@ import WireProtocol
 
 /// One message of every type, made from fixed values: what the golden files hold.
 enum MessageSamples {
-    static let all: [any WireMessage] = connection + client + control + shard
+    static let all: [any WireMessage] = connection + client + control + shard + replication
 
     static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
     static let nodeID = NodeID(high: 0x0123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
+    static let secondNodeID = NodeID(high: 0x1123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
+    static let group = ReplicaGroup(
+        epoch: Epoch(7),
+        version: 4,
+        primary: nodeID,
+        inSync: [nodeID, secondNodeID],
+        learners: [NodeID(high: 0x2123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)],
+        minimumInSync: 2
+    )
     static let key = IdempotencyKey(high: 0x1111_2222_3333_4444, low: 0x5555_6666_7777_8888)
     static let firstFace = FaceID(high: 0xaaaa_aaaa_aaaa_4aaa, low: 0x8aaa_aaaa_aaaa_aaa1)
     static let secondFace = FaceID(high: 0xbbbb_bbbb_bbbb_4bbb, low: 0x8bbb_bbbb_bbbb_bbb2)
@@ -267,14 +276,22 @@ enum MessageSamples {
             epoch: Epoch(7),
             coordinator: nodeID,
             revision: 11,
-            coordinators: [.init(id: nodeID, address: address)]
+            coordinators: [.init(id: nodeID, address: address)],
+            groups: [ShardGroup(shard: shardID, group: group)],
+            workers: [.init(id: nodeID, address: address)],
+            recordAge: 1500
         ),
         HostReplica(
             shard: shardID,
-            epoch: Epoch(7),
             range: HashRange(first: 1, last: 0xffff),
-            collection: collection
+            collection: collection,
+            group: group
         ),
+        ProposeGroup(
+            shard: shardID,
+            proposal: GroupProposal(version: 4, epoch: Epoch(7), change: .remove(secondNodeID))
+        ),
+        ShardGroup(shard: shardID, group: group),
         DropReplica(shard: shardID, epoch: Epoch(8)),
         TrainCodebook(
             collection: collection,
@@ -321,6 +338,36 @@ enum MessageSamples {
             rowsVisited: 4_000,
             listsVisited: 8,
             generation: 1
+        ),
+    ]
+
+    static let replication: [any WireMessage] = [
+        AppendEntries(
+            shard: shardID,
+            sender: nodeID,
+            epoch: Epoch(7),
+            previousSequence: 40,
+            previousEpoch: Epoch(6),
+            committed: 39,
+            sent: 1_000_000,
+            lease: .init(echo: 900_000, confirmationAge: 50_000),
+            entries: [LogEntryBytes([1, 2, 3]), LogEntryBytes([4])]
+        ),
+        EntriesAppended(
+            epoch: Epoch(7),
+            outcome: .accepted(matched: 42, applied: 41),
+            sent: 1_000_000,
+            replied: 2_000_000
+        ),
+        PartitionSlice(
+            shard: shardID,
+            sender: nodeID,
+            epoch: Epoch(7),
+            copy: 0xabcdef,
+            sequence: 42,
+            totalByteCount: 8192,
+            offset: 4096,
+            bytes: [9, 8, 7]
         ),
     ]
 }

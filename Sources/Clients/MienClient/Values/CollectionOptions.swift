@@ -18,14 +18,18 @@ public struct CollectionOptions: Hashable, Sendable {
     public var shardCount: Int
     /// Copies of each shard: 1–7.
     public var replicationFactor: Int
+    /// Copies that must have a write before it is acknowledged: 1 to the replication factor.
+    public var minimumInSync: Int
     public var storedPrecision: Precision
 
+    /// - Parameter minimumInSync: two copies where there are as many, unless given.
     public init(
         name: String,
         dimension: Int,
         embeddingModel: String,
         shardCount: Int,
         replicationFactor: Int = 1,
+        minimumInSync: Int? = nil,
         storedPrecision: Precision = .float16
     ) {
         self.name = name
@@ -33,6 +37,7 @@ public struct CollectionOptions: Hashable, Sendable {
         self.embeddingModel = embeddingModel
         self.shardCount = shardCount
         self.replicationFactor = replicationFactor
+        self.minimumInSync = minimumInSync ?? min(2, replicationFactor)
         self.storedPrecision = storedPrecision
     }
 
@@ -43,6 +48,7 @@ public struct CollectionOptions: Hashable, Sendable {
             embeddingModel: configuration.embeddingModel,
             shardCount: configuration.shardCount,
             replicationFactor: configuration.replicationFactor,
+            minimumInSync: configuration.minimumInSync,
             storedPrecision: configuration.storedPrecision == .float16 ? .float16 : .float32
         )
     }
@@ -54,6 +60,7 @@ public struct CollectionOptions: Hashable, Sendable {
             embeddingModel: embeddingModel,
             shardCount: shardCount,
             replicationFactor: replicationFactor,
+            minimumInSync: minimumInSync,
             storedPrecision: storedPrecision == .float16 ? .float16 : .float32
         )
     }

@@ -131,7 +131,7 @@ extension ClusterController {
     /// Why a shard is not hosted, without a full stop.
     private func hindrance(of placement: ShardPlacement) -> String {
         let name = "shard \(placement.shard.index)"
-        guard let worker = placement.primary else { return "\(name) has no worker" }
+        let worker = placement.primary
         let now = now
         let (address, failure, isLive) = state.withLock { state in
             (

@@ -125,7 +125,7 @@ extension ClusterController {
         of placement: ShardPlacement,
         in view: ClusterView
     ) -> CollectionDescription.ShardState {
-        guard let primary = placement.primary, view.liveWorkers.contains(primary) else { return .missing }
+        guard view.liveWorkers.contains(placement.primary) else { return .missing }
         if view.isHosted(placement) { return .serving }
         return view.replica(of: placement)?.state == .failed ? .failed : .opening
     }

@@ -3,18 +3,18 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 2 of a collection's record:
+/// Layout 3 of a collection's record:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 2 |
+/// | layout | u8 = 3 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
-/// | replication factor, stored precision | u8 each |
+/// | replication factor, least copies in sync, stored precision | u8 each |
 /// | created | i64, milliseconds since 1970 |
 /// | established | u8, 0 or 1 |
-/// | placements | u32 count, then each: index u32, first u64, last u64, epoch u64, has primary u8, primary 16 bytes |
+/// | placements | u32 count, then each: index u32, first u64, last u64, then its group: epoch u64, version u64, least in sync u8, primary 16 bytes, u32 count of replicas in sync, 16 bytes each, and as many of learners |
 /// | has codebook | u8, 0 or 1; the rest only when 1 |
 /// | generation | u32 |
 /// | why it was trained, faces there were | u8 (``TrainingCause``), u64 |
@@ -25,7 +25,7 @@ import FaceModel
 /// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: least similarity f32, recall f64, visited share f64 |
 extension CollectionRecord {
-    static let layout: UInt8 = 2
+    static let layout: UInt8 = 3
 
     var bytes: [UInt8] {
         RecordCoding.bytes(layout: Self.layout) { writer in
@@ -36,6 +36,7 @@ extension CollectionRecord {
             writer.write(UInt32(configuration.dimension))
             writer.write(UInt32(configuration.shardCount))
             writer.write(UInt8(configuration.replicationFactor))
+            writer.write(UInt8(configuration.minimumInSync))
             writer.write(configuration.storedPrecision.rawValue)
             writer.write(collection.created.milliseconds)
             writer.write(isEstablished)
@@ -55,6 +56,7 @@ extension CollectionRecord {
             let dimension = try reader.read(UInt32.self)
             let shardCount = try reader.read(UInt32.self)
             let replicationFactor = try reader.read(UInt8.self)
+            let minimumInSync = try reader.read(UInt8.self)
             let precisionOffset = reader.offset
             guard let precision = StoredPrecision(rawValue: try reader.read()) else {
                 throw BinaryCodingError.invalidValue(field: "stored precision", offset: precisionOffset)
@@ -66,12 +68,13 @@ extension CollectionRecord {
                 embeddingModel: model,
                 shardCount: Int(shardCount),
                 replicationFactor: Int(replicationFactor),
+                minimumInSync: Int(minimumInSync),
                 storedPrecision: precision
             )
             if let problem = configuration.problem { throw RecordProblem(description: problem) }
             let isEstablished = try reader.readFlag("mark of being established")
             var placements: [ShardPlacement] = []
-            for _ in 0..<(try reader.readCount(leastByteCount: 45)) {
+            for _ in 0..<(try reader.readCount(leastByteCount: 77)) {
                 placements.append(try ShardPlacement(from: &reader, collection: id))
             }
             return CollectionRecord(
@@ -89,9 +92,7 @@ extension ShardPlacement {
         writer.write(shard.index)
         writer.write(range.first)
         writer.write(range.last)
-        writer.write(epoch.number)
-        writer.write(primary != nil)
-        writer.write(high: primary?.high ?? 0, low: primary?.low ?? 0)
+        group.write(to: &writer)
     }
 
     fileprivate init(from reader: inout ByteReader, collection: CollectionID) throws {
@@ -99,15 +100,56 @@ extension ShardPlacement {
         let first = try reader.read(UInt64.self)
         let last = try reader.read(UInt64.self)
         guard first <= last else { throw RecordProblem(description: "the range of shard \(index) is reversed") }
-        let epoch = Epoch(try reader.read())
-        let hasPrimary = try reader.readFlag("mark of a primary")
-        let (high, low) = try reader.readID()
         self.init(
             shard: ShardID(collection: collection, index: index),
             range: HashRange(first: first, last: last),
-            primary: hasPrimary ? NodeID(high: high, low: low) : nil,
-            epoch: epoch
+            group: try ReplicaGroup(from: &reader, shard: index)
         )
+    }
+}
+
+extension ReplicaGroup {
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.write(epoch.number)
+        writer.write(version)
+        writer.write(UInt8(minimumInSync))
+        writer.write(high: primary.high, low: primary.low)
+        for nodes in [inSync, learners] {
+            writer.write(UInt32(nodes.count))
+            for node in nodes { writer.write(high: node.high, low: node.low) }
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader, shard: UInt32) throws {
+        let epoch = Epoch(try reader.read())
+        let version = try reader.read(UInt64.self)
+        let minimumInSync = Int(try reader.read(UInt8.self))
+        let primary = try NodeID(from: &reader)
+        var members: [[NodeID]] = []
+        for _ in 0..<2 {
+            var nodes: [NodeID] = []
+            for _ in 0..<(try reader.readCount(leastByteCount: 16)) { nodes.append(try NodeID(from: &reader)) }
+            members.append(nodes)
+        }
+        let all = members[0] + members[1]
+        guard members[0].contains(primary), Set(all).count == all.count, minimumInSync > 0 else {
+            throw RecordProblem(description: "the replicas of shard \(shard) contradict each other")
+        }
+        self.init(
+            epoch: epoch,
+            version: version,
+            primary: primary,
+            inSync: members[0],
+            learners: members[1],
+            minimumInSync: minimumInSync
+        )
+    }
+}
+
+extension NodeID {
+    fileprivate init(from reader: inout ByteReader) throws {
+        let (high, low) = try reader.readID()
+        self.init(high: high, low: low)
     }
 }
 

@@ -96,9 +96,9 @@ extension ClusterController {
         }
         let request = HostReplica(
             shard: placement.shard,
-            epoch: placement.epoch,
             range: placement.range,
-            collection: record.collection
+            collection: record.collection,
+            group: placement.group
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now

@@ -128,8 +128,8 @@ package final class ClusterController: Sendable {
     package func faceCount(of shard: ShardID) -> UInt64? {
         state.withLock { state in
             state.records.metadata.collections[shard.collection]?.placements
-                .first { $0.shard == shard }?.primary
-                .flatMap { state.reports.observations[$0]?.replicas[shard]?.faceCount }
+                .first { $0.shard == shard }
+                .flatMap { state.reports.observations[$0.primary]?.replicas[shard]?.faceCount }
         }
     }
 

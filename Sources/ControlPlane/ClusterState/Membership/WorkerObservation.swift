@@ -135,13 +135,12 @@ package struct ClusterView: Sendable {
 
     /// The replica of a placement as its worker last reported it, be the worker live or not.
     package func replica(of placement: ShardPlacement) -> ReplicaObservation? {
-        placement.primary.flatMap { observations[$0]?.replicas[placement.shard] }
+        observations[placement.primary]?.replicas[placement.shard]
     }
 
     /// Whether the placement's worker is live and holds it under the agreed epoch.
     package func isHosted(_ placement: ShardPlacement) -> Bool {
-        guard let primary = placement.primary, liveWorkers.contains(primary), let replica = replica(of: placement)
-        else { return false }
+        guard liveWorkers.contains(placement.primary), let replica = replica(of: placement) else { return false }
         return replica.epoch >= placement.epoch && replica.state == .serving
     }
 }

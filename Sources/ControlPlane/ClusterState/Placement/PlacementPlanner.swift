@@ -19,7 +19,7 @@ package enum PlacementPlanner {
         guard !workers.isEmpty else { return nil }
         var shardCounts = Dictionary(workers.map { ($0, 0) }, uniquingKeysWith: { first, _ in first })
         for placement in existing {
-            if let primary = placement.primary, let count = shardCounts[primary] { shardCounts[primary] = count + 1 }
+            if let count = shardCounts[placement.primary] { shardCounts[placement.primary] = count + 1 }
         }
         return HashRange.divisions(collection.configuration.shardCount).enumerated().map { index, range in
             let chosen = shardCounts.min { ($0.value, $0.key) < ($1.value, $1.key) }!.key

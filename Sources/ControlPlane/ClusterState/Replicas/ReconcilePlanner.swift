@@ -43,7 +43,8 @@ package enum ReconcilePlanner {
         in view: ClusterView,
         into plan: inout Plan
     ) {
-        guard let worker = placement.primary, view.liveWorkers.contains(worker) else { return }
+        let worker = placement.primary
+        guard view.liveWorkers.contains(worker) else { return }
         guard let replica = view.replica(of: placement) else {
             if record.isEstablished {
                 plan.problems.append(.lostReplica(placement.shard, worker: worker))

@@ -196,9 +196,7 @@ package enum TrainingPlanner {
     ) -> NodeID? {
         var faceCounts: [NodeID: UInt64] = [:]
         for placement in record.placements {
-            if let worker = placement.primary {
-                faceCounts[worker, default: 0] += view.replica(of: placement)?.faceCount ?? 0
-            }
+            faceCounts[placement.primary, default: 0] += view.replica(of: placement)?.faceCount ?? 0
         }
         return faceCounts.min { left, right in
             let failed = (memory.isFailed(left.key), memory.isFailed(right.key))
@@ -222,12 +220,12 @@ package enum TrainingPlanner {
         var sources: [TrainingOrder.Source] = []
         var facesBefore: UInt64 = 0
         for placement in record.placements {
-            guard let worker = placement.primary, let replica = view.replica(of: placement) else { continue }
+            guard let replica = view.replica(of: placement) else { continue }
             // At most the shard's own count, since `wanted` is at most the total.
             let end = facesBefore + replica.faceCount
             let part = share(end) - share(facesBefore)
             if part > 0 {
-                sources.append(.init(placement: placement, worker: worker, sampleCount: UInt32(part)))
+                sources.append(.init(placement: placement, worker: placement.primary, sampleCount: UInt32(part)))
             }
             facesBefore = end
         }

@@ -95,11 +95,12 @@ package final class QueryRouter: Sendable {
         var lastRefusal: WireStatus?
         var mayHaveBeenDone = false
         while true {
-            let address = placement.primary.flatMap { map.addresses[$0] }
-            let presence = placement.primary.map(source.presence)
+            let worker = placement.primary
+            let address = map.addresses[worker]
+            let presence = source.presence(of: worker)
             var status: WireStatus
-            if let worker = placement.primary, let address {
-                let isKnownAbsent = presence?.isKnownAbsent ?? false
+            if let address {
+                let isKnownAbsent = presence.isKnownAbsent
                 let client = clients.client(for: worker, at: address, on: context.eventLoop)
                 do throws(WireStatus) {
                     // A connection attempt to a host that is gone would take all the time there is.
@@ -137,9 +138,9 @@ package final class QueryRouter: Sendable {
             switch status.code {
             case .overloaded, .notYet: retryEnd = context.deadline
             case .unavailable:
-                if presence?.isKnownAbsent ?? true { throw failure }
+                if address == nil || presence.isKnownAbsent { throw failure }
                 var end = min(context.deadline, graceEnd)
-                if canBeMissing, let worker = placement.primary, let since = unreachable.firstFailure(of: worker) {
+                if canBeMissing, let since = unreachable.firstFailure(of: worker) {
                     end = min(end, WireDeadline(since + TimeAmount(options.absenceGrace)))
                 }
                 retryEnd = end

@@ -38,7 +38,7 @@ struct ShardFailure: Error, Sendable {
 
     /// What is wrong, without a full stop.
     var explanation: String {
-        guard let worker = placement.primary else { return "no worker holds it" }
+        let worker = placement.primary
         let name = "worker \(worker)" + (address.map { " at \($0)" } ?? "")
         guard status.code == .unavailable, let presence, !presence.isLive else {
             return "\(name): \(status.message.trimmingFullStop)"

@@ -76,7 +76,7 @@ final class ReplicaTable: Sendable {
         if let replica = replicas.withLock({ $0[shard] }) { return try keep(replica, for: request) }
 
         let directory = folder.replicaPath(shard)
-        let record = ReplicaRecord(shard: shard, epoch: request.epoch, range: request.range)
+        let record = ReplicaRecord(shard: shard, epoch: request.group.epoch, range: request.range)
         do throws(WorkerError) {
             try removeFiles(in: directory)
             try DurableFile.makeDirectory(directory)
@@ -102,7 +102,7 @@ final class ReplicaTable: Sendable {
         let replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
         replicas.withLock { $0[shard] = replica }
         if let status = replica.waitUntilOpened() { throw status }
-        logger.info("replica hosted", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
+        logger.info("replica hosted", metadata: metadata(shard, ["epoch": "\(request.group.epoch.number)"]))
         options.reportChanged()
     }
 
@@ -143,14 +143,14 @@ final class ReplicaTable: Sendable {
     private func keep(_ replica: Replica, for request: HostReplica) throws(WireStatus) {
         let record = replica.record
         if let status = replica.failure { throw status }
-        guard request.epoch >= record.epoch else {
-            throw Refusal.staleEpoch(request.shard, sent: request.epoch, held: record.epoch)
+        guard request.group.epoch >= record.epoch else {
+            throw Refusal.staleEpoch(request.shard, sent: request.group.epoch, held: record.epoch)
         }
         guard request.range == record.range else {
             throw Refusal.invalid("shard \(request.shard) is held here with another hash range")
         }
         do throws(WorkerError) {
-            try replica.raiseEpoch(to: request.epoch)
+            try replica.raiseEpoch(to: request.group.epoch)
         } catch {
             throw Refusal.folder(error)
         }

@@ -2,8 +2,8 @@ internal import BinaryCoding
 package import FaceModel
 
 /// The stored form of a ``PartitionIdentity``: collection id (2 × 8), created (8), name, model (strings: 16-bit count,
-/// UTF-8), dimension (4), shard count (4), replication factor (4), precision (1), shard index (4), first and last hash
-/// (2 × 8), CRC-32C (4); little-endian.
+/// UTF-8), dimension (4), shard count (4), replication factor (2), least replicas in sync (2; 0 for the usual number),
+/// precision (1), shard index (4), first and last hash (2 × 8), CRC-32C (4); little-endian.
 package enum IdentityRecord {
     package static func encode(_ identity: PartitionIdentity) -> [UInt8] {
         let collection = identity.collection
@@ -16,7 +16,9 @@ package enum IdentityRecord {
         writer.write(string: configuration.embeddingModel)
         writer.write(UInt32(configuration.dimension))
         writer.write(UInt32(configuration.shardCount))
-        writer.write(UInt32(configuration.replicationFactor))
+        writer.write(UInt16(configuration.replicationFactor))
+        let usual = min(2, configuration.replicationFactor)
+        writer.write(UInt16(configuration.minimumInSync == usual ? 0 : configuration.minimumInSync))
         writer.write(configuration.storedPrecision.rawValue)
         writer.write(identity.shardIndex)
         writer.write(identity.firstHash)
@@ -34,7 +36,8 @@ package enum IdentityRecord {
             let model = try reader.readString()
             let dimension = Int(try reader.read(UInt32.self))
             let shardCount = Int(try reader.read(UInt32.self))
-            let replicationFactor = Int(try reader.read(UInt32.self))
+            let replicationFactor = Int(try reader.read(UInt16.self))
+            let minimumInSync = Int(try reader.read(UInt16.self))
             let offset = reader.offset
             guard let precision = StoredPrecision(rawValue: try reader.read()) else {
                 throw BinaryCodingError.invalidValue(field: "precision", offset: offset)
@@ -48,6 +51,7 @@ package enum IdentityRecord {
                         embeddingModel: model,
                         shardCount: shardCount,
                         replicationFactor: replicationFactor,
+                        minimumInSync: minimumInSync == 0 ? nil : minimumInSync,
                         storedPrecision: precision
                     ),
                     created: created

@@ -112,3 +112,65 @@ extension NodeAddress: WireValue {
         self.init(host: host, port: Int(try reader.integer("port") as UInt16))
     }
 }
+
+extension ReplicaGroup: WireValue {
+    package static var leastByteCount: Int { 16 + NodeID.leastByteCount + 12 + NodeID.leastByteCount }
+    package func encode(into writer: inout PayloadWriter) {
+        epoch.encode(into: &writer)
+        writer.integer(version)
+        primary.encode(into: &writer)
+        writer.array(inSync)
+        writer.array(learners)
+        writer.count(minimumInSync)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let epoch = try Epoch(decoding: &reader)
+        let version: UInt64 = try reader.integer("group version")
+        let primary = try NodeID(decoding: &reader)
+        let inSync: [NodeID] = try reader.array("replicas in sync")
+        let learners: [NodeID] = try reader.array("learners")
+        let minimumInSync = try reader.count("least replicas in sync", in: 1...Self.memberLimit)
+        guard inSync.contains(primary) else { throw .invalid(field: "primary", rule: "it must be in sync") }
+        guard inSync.count + learners.count <= Self.memberLimit,
+            Set(inSync + learners).count == inSync.count + learners.count
+        else { throw .invalid(field: "members", rule: "each must be there once, and no more than 255 of them") }
+        self.init(
+            epoch: epoch,
+            version: version,
+            primary: primary,
+            inSync: inSync,
+            learners: learners,
+            minimumInSync: minimumInSync
+        )
+    }
+}
+
+extension GroupProposal: WireValue {
+    package static var leastByteCount: Int { 17 + NodeID.leastByteCount }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(version)
+        epoch.encode(into: &writer)
+        let (kind, node): (UInt8, NodeID) =
+            switch change {
+            case .takeOver(let node): (1, node)
+            case .remove(let node): (2, node)
+            case .add(let node): (3, node)
+            }
+        writer.integer(kind)
+        node.encode(into: &writer)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let version: UInt64 = try reader.integer("group version")
+        let epoch = try Epoch(decoding: &reader)
+        let kind: UInt8 = try reader.integer("kind of change")
+        let node = try NodeID(decoding: &reader)
+        let change: Change
+        switch kind {
+        case 1: change = .takeOver(node)
+        case 2: change = .remove(node)
+        case 3: change = .add(node)
+        default: throw .unknownValue(field: "kind of change", value: UInt64(kind))
+        }
+        self.init(version: version, epoch: epoch, change: change)
+    }
+}

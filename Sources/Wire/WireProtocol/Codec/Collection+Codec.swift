@@ -17,6 +17,7 @@ extension CollectionConfiguration {
         writer.string(embeddingModel, "embedding model")
         writer.count(max(0, shardCount))
         writer.integer(UInt8(clamping: replicationFactor))
+        writer.integer(UInt8(clamping: minimumInSync))
         writer.integer(storedPrecision.rawValue)
     }
 
@@ -27,6 +28,7 @@ extension CollectionConfiguration {
             embeddingModel: try reader.string("embedding model", limit: NameLimit.embeddingModel),
             shardCount: Int(try reader.integer("shard count") as UInt32),
             replicationFactor: Int(try reader.integer("replication factor") as UInt8),
+            minimumInSync: Int(try reader.integer("least copies in sync") as UInt8),
             storedPrecision: try reader.enumeration("stored precision")
         )
         if let problem { throw .invalid(field: "collection", rule: problem) }

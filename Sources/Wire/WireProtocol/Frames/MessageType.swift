@@ -1,6 +1,7 @@
 /// What a frame's payload is. Numbers are the wire's and are never used again for something else.
 ///
-/// High byte: family (0 connection, 1 client, 2 control, 3 shard).
+/// High byte: family (0 connection, 1 client, 2 control, 3 shard,
+/// 4 replication).
 package enum MessageType: UInt16, CaseIterable, Sendable {
     case hello = 0x0001
     case helloReply = 0x0002
@@ -42,6 +43,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case installCodebook = 0x0208
     case sampleEmbeddings = 0x0209
     case embeddingSample = 0x020a
+    case proposeGroup = 0x020b
+    case groupRecord = 0x020c
 
     case shardEnrol = 0x0301
     case shardEnrolled = 0x0302
@@ -51,6 +54,10 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case shardList = 0x0306
     case shardSearch = 0x0307
     case shardSearchAnswer = 0x0308
+
+    case appendEntries = 0x0401
+    case entriesAppended = 0x0402
+    case partitionSlice = 0x0403
 }
 
 extension MessageType {
@@ -59,13 +66,13 @@ extension MessageType {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .enrolFaces, .deleteFaces,
             .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .heartbeat, .hostReplica,
-            .dropReplica, .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .shardEnrol,
-            .shardDelete, .shardGet, .shardList, .shardSearch:
+            .dropReplica, .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
+            .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .facesEnrolled, .facesDeleted, .faceList, .facePage, .searchAnswer,
-            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .shardEnrolled, .shardDeleted,
-            .shardSearchAnswer:
+            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .shardEnrolled,
+            .shardDeleted, .shardSearchAnswer, .entriesAppended:
             false
         }
     }

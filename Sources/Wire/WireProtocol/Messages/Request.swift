@@ -18,11 +18,14 @@ package enum Request: Sendable {
     case fetchCodebook(FetchCodebook)
     case installCodebook(InstallCodebook)
     case sampleEmbeddings(SampleEmbeddings)
+    case proposeGroup(ProposeGroup)
     case shardEnrol(ShardEnrol)
     case shardDelete(ShardDelete)
     case shardGet(ShardGet)
     case shardList(ShardList)
     case shardSearch(ShardSearch)
+    case appendEntries(AppendEntries)
+    case partitionSlice(PartitionSlice)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -46,11 +49,14 @@ package enum Request: Sendable {
         case .fetchCodebook: self = .fetchCodebook(try frame.decode(FetchCodebook.self, limits: limits))
         case .installCodebook: self = .installCodebook(try frame.decode(InstallCodebook.self, limits: limits))
         case .sampleEmbeddings: self = .sampleEmbeddings(try frame.decode(SampleEmbeddings.self, limits: limits))
+        case .proposeGroup: self = .proposeGroup(try frame.decode(ProposeGroup.self, limits: limits))
         case .shardEnrol: self = .shardEnrol(try frame.decode(ShardEnrol.self, limits: limits))
         case .shardDelete: self = .shardDelete(try frame.decode(ShardDelete.self, limits: limits))
         case .shardGet: self = .shardGet(try frame.decode(ShardGet.self, limits: limits))
         case .shardList: self = .shardList(try frame.decode(ShardList.self, limits: limits))
         case .shardSearch: self = .shardSearch(try frame.decode(ShardSearch.self, limits: limits))
+        case .appendEntries: self = .appendEntries(try frame.decode(AppendEntries.self, limits: limits))
+        case .partitionSlice: self = .partitionSlice(try frame.decode(PartitionSlice.self, limits: limits))
         default: return nil
         }
     }

@@ -4,7 +4,7 @@ import FaceModel
 extension Heartbeat: WireRequest {
     package typealias Reply = HeartbeatReply
     package static var type: MessageType { .heartbeat }
-    package var expectedByteCount: Int { 512 + report.replicas.count * 101 }
+    package var expectedByteCount: Int { 512 + report.replicas.count * 134 }
 
     package func encode(into writer: inout PayloadWriter) {
         worker.encode(into: &writer)
@@ -32,6 +32,9 @@ extension HeartbeatReply: WireMessage {
         coordinator.encode(into: &writer)
         writer.integer(revision)
         writer.array(coordinators)
+        writer.array(groups)
+        writer.array(workers)
+        writer.integer(recordAge)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -40,8 +43,52 @@ extension HeartbeatReply: WireMessage {
             epoch: try Epoch(decoding: &reader),
             coordinator: try NodeID(decoding: &reader),
             revision: try reader.integer("revision"),
-            coordinators: try reader.array("coordinators")
+            coordinators: try reader.array("coordinators"),
+            groups: try reader.array("groups"),
+            workers: try reader.array("workers"),
+            recordAge: try reader.integer("record age")
         )
+    }
+}
+
+extension HeartbeatReply.Worker: WireValue {
+    package static var leastByteCount: Int { NodeID.leastByteCount + NodeAddress.leastByteCount }
+
+    package func encode(into writer: inout PayloadWriter) {
+        id.encode(into: &writer)
+        address.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(id: try NodeID(decoding: &reader), address: try NodeAddress(decoding: &reader))
+    }
+}
+
+extension ShardGroup: WireValue, WireMessage {
+    package static var type: MessageType { .groupRecord }
+    package static var leastByteCount: Int { ShardID.leastByteCount + ReplicaGroup.leastByteCount }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        group.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), group: try ReplicaGroup(decoding: &reader))
+    }
+}
+
+extension ProposeGroup: WireRequest {
+    package typealias Reply = ShardGroup
+    package static var type: MessageType { .proposeGroup }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        proposal.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), proposal: try GroupProposal(decoding: &reader))
     }
 }
 
@@ -64,17 +111,17 @@ extension HostReplica: WireRequest {
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
-        epoch.encode(into: &writer)
         range.encode(into: &writer)
         collection.encode(into: &writer)
+        group.encode(into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             shard: try ShardID(decoding: &reader),
-            epoch: try Epoch(decoding: &reader),
             range: try HashRange(decoding: &reader),
-            collection: try Collection(decoding: &reader)
+            collection: try Collection(decoding: &reader),
+            group: try ReplicaGroup(decoding: &reader)
         )
     }
 }

@@ -12,9 +12,22 @@ package struct WorkerReport: Hashable, Sendable {
         case failed = 3
     }
 
+    /// What a replica is able to do at the moment.
+    package enum ReplicaRole: UInt8, CaseIterable, Sendable {
+        /// Answers neither searches nor writes: it catches up, or knows of no group that confirms it.
+        case waiting = 0
+        /// Answers searches.
+        case secondary = 1
+        /// Answers searches and orders writes.
+        case primary = 2
+    }
+
     package struct Replica: Hashable, Sendable {
         package var shard: ShardID
         package var epoch: Epoch
+        /// Version of its group that it goes by; 0 when it has not heard of one.
+        package var groupVersion: UInt64
+        package var role: ReplicaRole
         package var state: ReplicaState
         package var faceCount: UInt64
         package var freshCount: UInt64
@@ -34,6 +47,8 @@ package struct WorkerReport: Hashable, Sendable {
         package init(
             shard: ShardID,
             epoch: Epoch,
+            groupVersion: UInt64 = 0,
+            role: ReplicaRole = .waiting,
             state: ReplicaState,
             faceCount: UInt64,
             freshCount: UInt64,
@@ -47,6 +62,8 @@ package struct WorkerReport: Hashable, Sendable {
         ) {
             self.shard = shard
             self.epoch = epoch
+            self.groupVersion = groupVersion
+            self.role = role
             self.state = state
             self.faceCount = faceCount
             self.freshCount = freshCount
@@ -156,6 +173,17 @@ package struct HeartbeatReply: Hashable, Sendable {
         }
     }
 
+    /// Where a worker is.
+    package struct Worker: Hashable, Sendable {
+        package var id: NodeID
+        package var address: NodeAddress
+
+        package init(id: NodeID, address: NodeAddress) {
+            self.id = id
+            self.address = address
+        }
+    }
+
     package var clusterID: NodeID
     package var epoch: Epoch
     /// The one that replies.
@@ -164,32 +192,68 @@ package struct HeartbeatReply: Hashable, Sendable {
     package var revision: UInt64
     /// All that are there, as far as the records tell; empty where there is only one.
     package var coordinators: [Coordinator]
+    /// The groups of all shards that the worker is a member of.
+    package var groups: [ShardGroup]
+    /// Where the members of these groups are.
+    package var workers: [Worker]
+    /// How old the records may be that this reply is made from, in microseconds: nothing in them was different that
+    /// much before the heartbeat came.
+    package var recordAge: UInt64
 
     package init(
         clusterID: NodeID,
         epoch: Epoch,
         coordinator: NodeID,
         revision: UInt64 = 0,
-        coordinators: [Coordinator] = []
+        coordinators: [Coordinator] = [],
+        groups: [ShardGroup] = [],
+        workers: [Worker] = [],
+        recordAge: UInt64 = .max
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
         self.coordinator = coordinator
         self.revision = revision
         self.coordinators = coordinators
+        self.groups = groups
+        self.workers = workers
+        self.recordAge = recordAge
     }
 }
 
-/// Coordinator → worker: host this replica under this epoch. Idempotent; a higher epoch replaces a lower one.
+/// The replicas of one shard, as the metadata store has them.
+package struct ShardGroup: Hashable, Sendable {
+    package var shard: ShardID
+    package var group: ReplicaGroup
+
+    package init(shard: ShardID, group: ReplicaGroup) {
+        self.shard = shard
+        self.group = group
+    }
+}
+
+/// Worker → coordinator: a replica asks for a change of its group. Answered by the group as it is then, whether the
+/// change was made or not.
+package struct ProposeGroup: Hashable, Sendable {
+    package var shard: ShardID
+    package var proposal: GroupProposal
+
+    package init(shard: ShardID, proposal: GroupProposal) {
+        self.shard = shard
+        self.proposal = proposal
+    }
+}
+
+/// Coordinator → worker: host a replica of this group. Idempotent; a higher version replaces a lower one.
 package struct HostReplica: Hashable, Sendable {
     package var shard: ShardID
-    package var epoch: Epoch
     package var range: HashRange
     package var collection: Collection
+    package var group: ReplicaGroup
 
-    package init(shard: ShardID, epoch: Epoch, range: HashRange, collection: Collection) {
+    package init(shard: ShardID, range: HashRange, collection: Collection, group: ReplicaGroup) {
         self.shard = shard
-        self.epoch = epoch
+        self.group = group
         self.range = range
         self.collection = collection
     }

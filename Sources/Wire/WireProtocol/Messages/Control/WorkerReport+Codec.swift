@@ -2,11 +2,13 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 125 }
+    package static var leastByteCount: Int { 134 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
         epoch.encode(into: &writer)
+        writer.integer(groupVersion)
+        writer.integer(role.rawValue)
         writer.integer(state.rawValue)
         for number in [faceCount, freshCount, tombstoneCount, sequence, diskByteCount] { writer.integer(number) }
         writer.integer(generation)
@@ -19,6 +21,8 @@ extension WorkerReport.Replica: WireValue {
         self.init(
             shard: try ShardID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
+            groupVersion: try reader.integer("group version"),
+            role: try reader.enumeration("replica role"),
             state: try reader.enumeration("replica state"),
             faceCount: try reader.integer("face count"),
             freshCount: try reader.integer("fresh count"),
