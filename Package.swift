@@ -204,7 +204,7 @@ let package = Package(
             name: "WorkerService",
             dependencies: [
                 "Checksum", "ClusterModel", "FaceModel", "InvertedFileIndex", "Observability", "PartitionEngine",
-                "PartitionStore", "Threads", "VectorMath", "WireProtocol", "WireTransport",
+                "PartitionStore", "ShardReplication", "Threads", "VectorMath", "WireProtocol", "WireTransport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -483,8 +483,8 @@ let package = Package(
         .testTarget(
             name: "WorkerServiceTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "WireProtocol", "WireTransport",
-                "WorkerService",
+                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "ShardReplication", "WireProtocol",
+                "WireTransport", "WorkerService",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -3,6 +3,7 @@ package import Logging
 package import NIOCore
 import Observability
 import ServiceLifecycle
+import ShardReplication
 import Synchronization
 import Threads
 import VectorMath
@@ -27,6 +28,8 @@ package final class Worker: Service {
     private let searches: BoundedExecutor
     private let loopTurns: LoopTurns
     private let control: BoundedExecutor
+    private let copies: PartitionReceiver
+    private let links: ReplicationLinks
     private let training: TrainingService
     private let server: WireServer
     private let heartbeats: HeartbeatLinks
@@ -47,6 +50,8 @@ package final class Worker: Service {
         self.searches = parts.searches
         self.loopTurns = parts.loopTurns
         self.control = parts.control
+        self.copies = parts.copies
+        self.links = parts.links
         self.training = training
         self.server = server
         self.heartbeats = heartbeats
@@ -64,6 +69,8 @@ package final class Worker: Service {
         let control: BoundedExecutor
         let metrics: WorkerMetrics
         let recall: RecallChecker
+        let copies: PartitionReceiver
+        let links: ReplicationLinks
         /// The last report that was made.
         let latestReport = LatestReport()
 
@@ -71,6 +78,7 @@ package final class Worker: Service {
             searches.stop()
             control.stop()
             replicas.stopAll()
+            copies.stop()
             folder.unlock()
         }
     }
@@ -86,7 +94,7 @@ package final class Worker: Service {
         precondition(options.searchThreadCount > 0, "a worker needs a thread to search on")
         let changes = ReportChanges()
         let parts = try await WorkerThread.run(name: "open") {
-            Result { () throws(WorkerError) in try open(options, changes: changes, logger: logger) }
+            Result { () throws(WorkerError) in try open(options, changes: changes, group: group, logger: logger) }
         }.get()
         let token = options.token ?? ""
         let makePeer: @Sendable (NodeAddress) -> PeerClient = { address in
@@ -119,6 +127,7 @@ package final class Worker: Service {
             limits: options.limits,
             metrics: parts.metrics,
             recall: parts.recall,
+            copies: parts.copies,
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
         let serverMetrics = ServerMetrics(options.metrics, role: .worker)
@@ -172,12 +181,16 @@ package final class Worker: Service {
                 address: options.advertise ?? server.address,
                 peer: makePeer(coordinator),
                 report: report,
+                heard: { parts.links.heard($0, asked: $1, of: parts.replicas) },
                 ended: ended,
                 metrics: parts.metrics,
                 logger: logger
             )
         }
         changes.listen { heartbeats.beatSoon() }
+        parts.links.propose { (proposal: ProposeGroup) async throws(WireStatus) in
+            try await heartbeats.call(proposal, timeout: ReplicationLinks.proposalTimeout)
+        }
         logger.info(
             "worker listens",
             metadata: [
@@ -198,16 +211,29 @@ package final class Worker: Service {
     private static func open(
         _ options: WorkerOptions,
         changes: ReportChanges,
+        group: any EventLoopGroup,
         logger: Logger
     ) throws(WorkerError) -> Parts {
         let folder = try DataFolder(opening: options.dataDirectory)
         let metrics = WorkerMetrics(options.metrics, slowSearch: options.slowSearch, logger: logger)
+        let links = ReplicationLinks(
+            node: folder.node,
+            clients: WorkerClients(
+                role: .worker,
+                token: options.token ?? "",
+                tls: options.clientTLS,
+                agent: options.agent
+            ),
+            group: group
+        )
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
                 backgroundProcessorShare: options.backgroundProcessorShare,
+                replication: options.replication,
+                links: links,
                 prefault: options.prefault,
                 metrics: metrics,
                 reportChanged: changes.note
@@ -246,7 +272,9 @@ package final class Worker: Service {
                 searches: searches,
                 book: options.recall ?? RecallBook(options.metrics),
                 registry: options.metrics
-            )
+            ),
+            copies: PartitionReceiver(options: options.partition),
+            links: links
         )
     }
 
@@ -279,6 +307,10 @@ package final class Worker: Service {
                 return .success(())
             }
             group.addTask {
+                await self.links.run(self.replicas)
+                return .success(())
+            }
+            group.addTask {
                 do throws(WorkerError) {
                     try await self.heartbeats.run()
                     return .success(())
@@ -303,12 +335,14 @@ package final class Worker: Service {
         }
         guard isFirst else { return }
         await server.shutdown(gracePeriod: options.gracePeriod)
-        await WorkerThread.run(name: "close") { [searches, control, replicas, folder] in
+        await WorkerThread.run(name: "close") { [searches, control, copies, replicas, folder] in
             searches.stop()
             control.stop()
             replicas.stopAll()
+            copies.stop()
             folder.unlock()
         }
+        await links.close()
         logger.info("worker stopped", metadata: ["node": "\(folder.node)"])
     }
 }

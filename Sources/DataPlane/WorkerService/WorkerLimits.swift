@@ -20,6 +20,11 @@ package struct WorkerLimits: Sendable {
     package var commitRowCount = 8192
     /// Bytes of one commit.
     package var commitBytes = 64 << 20
+    /// Bytes of log entries that wait for other replicas: less than the log keeps in memory to send them from.
+    package var unacknowledgedBytes = 24 << 20
+    /// Bytes of log entries that a replica keeps for others that may need them, and while one that catches up does.
+    package var logBytes = 64 << 20
+    package var wantedLogBytes = 1 << 30
     /// Codebook bytes that may be staged at once, over all replicas.
     package var stagedCodebookBytes = 256 << 20
     /// Bytes of the sample that one training may gather.

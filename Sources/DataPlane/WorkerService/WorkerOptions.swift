@@ -1,6 +1,7 @@
 package import ClusterModel
 package import Observability
 package import PartitionEngine
+package import ShardReplication
 package import WireProtocol
 package import WireTransport
 
@@ -32,6 +33,8 @@ package struct WorkerOptions: Sendable {
     package var connectionLimit: Int
     package var limits: WorkerLimits
     package var partition: PartitionOptions
+    /// How long replicas wait for each other.
+    package var replication = ReplicationTimings()
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
     /// A shard search that takes longer is logged; zero for none.

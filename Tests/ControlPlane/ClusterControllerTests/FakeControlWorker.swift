@@ -128,7 +128,7 @@ extension FakeControlWorker: RequestHandler {
                     state.replicas[request.shard]
                     ?? WorkerReport.Replica(
                         shard: request.shard,
-                        epoch: request.epoch,
+                        epoch: request.group.epoch,
                         state: .serving,
                         faceCount: 0,
                         freshCount: 0,
@@ -137,7 +137,7 @@ extension FakeControlWorker: RequestHandler {
                         diskByteCount: 0,
                         generation: 0
                     )
-                replica.epoch = max(replica.epoch, request.epoch)
+                replica.epoch = max(replica.epoch, request.group.epoch)
                 state.replicas[request.shard] = replica
             }
             call.reply(Acknowledgement())

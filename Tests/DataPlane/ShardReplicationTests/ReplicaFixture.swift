@@ -21,7 +21,7 @@ struct ReplicaFixture {
     var now = Duration.zero
 
     init(_ nodes: [NodeID], log: DurableLog = .empty) {
-        for node in nodes { machines[node] = Machine(node: node, log: log, timings: ReplicationTimings()) }
+        for node in nodes { machines[node] = Machine(node: node, log: log, timings: ReplicationTimings(), now: .zero) }
     }
 
     static func group(

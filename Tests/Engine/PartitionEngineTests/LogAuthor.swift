@@ -11,7 +11,7 @@ struct LogAuthor {
 
     /// Goes on behind a partition's last entry.
     init(_ partition: Partition, epoch: UInt64) throws {
-        let position = try partition.logPosition()
+        let position = try partition.logExtent()
         self.partition = partition
         self.epoch = epoch
         sequence = position.lastSequence

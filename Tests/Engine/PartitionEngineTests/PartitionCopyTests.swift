@@ -53,7 +53,7 @@ struct PartitionCopyTests {
         defer { copy.close() }
         #expect(copy.identity == fixture.partition.identity)
         #expect(try answers(copy, probes) == answers(fixture.partition, probes))
-        #expect(try copy.logPosition() == fixture.partition.logPosition())
+        #expect(try copy.logExtent() == fixture.partition.logExtent())
         let digest = try fixture.partition.digest()
         #expect(try copy.digest() == digest && copy.verifyAll() == digest)
         let entries = try fixture.partition.logEntries(from: 1, byteLimit: .max)

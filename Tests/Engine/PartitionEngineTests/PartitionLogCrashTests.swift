@@ -8,13 +8,13 @@ import Testing
 struct PartitionLogCrashTests {
     /// What a partition is, by what can be read of it.
     private struct Held: Equatable {
-        var position: LogPosition
+        var position: LogExtent
         var digest: PartitionDigest?
         var faces: [String]
         var entries: [LogEntry]
 
         init(_ partition: Partition) throws {
-            position = try partition.logPosition()
+            position = try partition.logExtent()
             digest = try partition.verifyAll()
             #expect(try digest == partition.digest())
             faces = try partition.page(after: nil, limit: .max, byteLimit: .max, includesEmbeddings: true)

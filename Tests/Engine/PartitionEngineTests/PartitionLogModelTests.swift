@@ -162,7 +162,7 @@ private struct LogPlay {
             let outcome = try partition.commit(transaction)
             let expected = (before..<replica.appliedCount).map { UInt64($0 + 1) }
             #expect(outcome.applied.map(\.sequence) == expected, "\(comment)")
-            #expect(try outcome.position == partition.logPosition(), "\(comment)")
+            #expect(try outcome.extent == partition.logExtent(), "\(comment)")
         }
         replicas[index] = replica
     }
@@ -170,7 +170,7 @@ private struct LogPlay {
     func check(_ index: Int, _ comment: String) throws {
         let replica = replicas[index]
         let partition = replica.fixture.partition
-        let position = try partition.logPosition()
+        let position = try partition.logExtent()
         #expect(position.lastSequence == UInt64(replica.entries.count), "\(comment)")
         #expect(position.lastChain == replica.entries.last?.chain ?? 0, "\(comment)")
         #expect(position.lastEpoch == replica.entries.last?.epoch ?? 0, "\(comment)")
@@ -218,7 +218,7 @@ private struct LogPlay {
         let fixtures = replicas.map(\.fixture)
         #expect(try fixtures[0].partition.digest() == fixtures[1].partition.digest(), "\(comment)")
         #expect(
-            try fixtures[0].partition.logPosition().lastChain == fixtures[1].partition.logPosition().lastChain,
+            try fixtures[0].partition.logExtent().lastChain == fixtures[1].partition.logExtent().lastChain,
             "\(comment)"
         )
         let probes = (0..<20).map { _ in source.embedding() }

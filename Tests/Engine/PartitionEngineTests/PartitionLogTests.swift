@@ -27,7 +27,7 @@ struct PartitionLogTests {
 
     @Test func aNewPartitionHasAnEmptyLog() throws {
         let fixture = try PartitionFixture()
-        let position = try fixture.partition.logPosition()
+        let position = try fixture.partition.logExtent()
         #expect(position.promisedEpoch == 0 && position.lastSequence == 0 && position.lastEpoch == 0)
         #expect(position.appliedSequence == 0 && position.firstLogged == 1)
         #expect(try fixture.partition.logEntries(from: 1, byteLimit: 100).isEmpty)
@@ -44,7 +44,7 @@ struct PartitionLogTests {
             #expect(try fixture.partition.receipt(of: entries[0].key) == nil)
             #expect(fixture.partition.committedSequence == 0)
             try fixture.reopen()
-            #expect(try fixture.partition.logPosition() == appended.position)
+            #expect(try fixture.partition.logExtent() == appended.extent)
         }
         let applied = try fixture.partition.commit(LogTransaction(applyThrough: 2))
         #expect(applied.applied.map(\.sequence) == [1, 2] && applied.appliedSequence == 2 && applied.lastSequence == 3)
@@ -91,14 +91,14 @@ struct PartitionLogTests {
         #expect(try fixture.partition.logEntries(from: 1, byteLimit: .max) == entries[..<3] + others)
         // To the last one applied, to the end, and beyond it.
         for sequence in [5, 6, .max] as [UInt64] {
-            let position = try fixture.partition.commit(LogTransaction(truncateAfter: sequence)).position
-            #expect(position == outcome.position)
+            let position = try fixture.partition.commit(LogTransaction(truncateAfter: sequence)).extent
+            #expect(position == outcome.extent)
         }
     }
 
     @Test func whatIsAppliedIsNeverCut() throws {
         let (fixture, _, entries) = try prepared(3)
-        let before = try fixture.partition.commit(LogTransaction(promise: 1, append: entries, applyThrough: 2)).position
+        let before = try fixture.partition.commit(LogTransaction(promise: 1, append: entries, applyThrough: 2)).extent
         for sequence in [0, 1] as [UInt64] {
             #expect(
                 refusal {
@@ -107,7 +107,7 @@ struct PartitionLogTests {
             )
         }
         // Nothing of a transaction that was refused is kept.
-        #expect(try fixture.partition.logPosition() == before)
+        #expect(try fixture.partition.logExtent() == before)
         let cut = try fixture.partition.commit(LogTransaction(truncateAfter: 2))
         #expect(cut.lastSequence == 2 && cut.lastChain == entries[1].chain)
         #expect(try fixture.partition.commit(LogTransaction(append: [entries[2]])).lastSequence == 3)
@@ -149,7 +149,7 @@ struct PartitionLogTests {
             let refusal = refusal { _ = try partition.commit(LogTransaction(append: [entry])) }
             #expect(refusal == (isRefused ? .epochOutOfOrder(epoch: epoch, last: 2, promised: 3) : nil))
         }
-        #expect(try partition.logPosition().lastSequence == 4)
+        #expect(try partition.logExtent().lastSequence == 4)
         #expect(try partition.verifyAll() != nil)
     }
 
@@ -166,7 +166,7 @@ struct PartitionLogTests {
                 return reason.contains("\(dimension)") && reason.contains(precision.name)
             }
         }
-        #expect(try fixture.partition.logPosition().lastSequence == 0)
+        #expect(try fixture.partition.logExtent().lastSequence == 0)
     }
 
     @Test func aPromiseIsNeverLowered() throws {
@@ -174,7 +174,7 @@ struct PartitionLogTests {
         #expect(try fixture.partition.commit(LogTransaction(promise: 5)).promisedEpoch == 5)
         #expect(try fixture.partition.commit(LogTransaction(promise: 4)).promisedEpoch == 5)
         try fixture.reopen()
-        #expect(try fixture.partition.logPosition().promisedEpoch == 5)
+        #expect(try fixture.partition.logExtent().promisedEpoch == 5)
         #expect(
             refusal { _ = try fixture.partition.write([fixture.enrolment([], [])], epoch: 4) }
                 == .writeBelowPromise(epoch: 4, promised: 5)
@@ -182,7 +182,7 @@ struct PartitionLogTests {
         #expect(try fixture.partition.write([fixture.enrolment([], [])], epoch: 5)[0].sequence == 1)
         // A write promises its epoch.
         _ = try fixture.partition.write([fixture.enrolment([], [])], epoch: 8)
-        #expect(try fixture.partition.logPosition().promisedEpoch == 8)
+        #expect(try fixture.partition.logExtent().promisedEpoch == 8)
     }
 
     @Test func aWriteWithoutTheLogEndsIt() throws {
@@ -199,7 +199,7 @@ struct PartitionLogTests {
         #expect(try partition.write([known], epoch: 1)[0].outcome == .enrolled([.accepted]))
         #expect(try partition.logEntries(from: 1, byteLimit: .max) == entries)
         #expect(try partition.write([batch], epoch: 1)[0].sequence == 4)
-        let position = try partition.logPosition()
+        let position = try partition.logExtent()
         #expect(position.lastSequence == 4 && position.appliedSequence == 4 && position.firstLogged == 5)
         #expect(position.lastChain != entries[2].chain)
         #expect(
@@ -219,8 +219,8 @@ struct PartitionLogTests {
         let (first, second) = (try PartitionFixture(), try PartitionFixture())
         _ = try first.partition.write([WriteBatch(key: .random(), operation: .delete([FaceID(1)]))], epoch: 1)
         _ = try second.partition.write([WriteBatch(key: .random(), operation: .delete([FaceID(1)]))], epoch: 1)
-        let position = try first.partition.logPosition()
-        #expect(try position.lastChain != second.partition.logPosition().lastChain)
+        let position = try first.partition.logExtent()
+        #expect(try position.lastChain != second.partition.logExtent().lastChain)
         var author = try LogAuthor(first.partition, epoch: 1)
         let entry = try author.entry(.beginEpoch)
         #expect(

@@ -158,12 +158,12 @@ struct PartitionVerificationTests {
             try transaction.put(tables.log, key: UInt64(4), value: bytes)
         }
         try fixture.reopen()
-        let before = try fixture.partition.logPosition()
+        let before = try fixture.partition.logExtent()
         #expect { try fixture.partition.commit(LogTransaction(applyThrough: 4)) } throws: { error in
             guard case PartitionError.store(.checksumMismatch("log", 4)) = error else { return false }
             return true
         }
-        #expect(try fixture.partition.logPosition() == before)
+        #expect(try fixture.partition.logExtent() == before)
         // It can still be cut off.
         #expect(try fixture.partition.commit(LogTransaction(truncateAfter: 3)).lastSequence == 3)
         #expect(try fixture.partition.verifyAll() != nil)

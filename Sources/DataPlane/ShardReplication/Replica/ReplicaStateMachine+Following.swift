@@ -39,7 +39,8 @@ extension ReplicaStateMachine {
         }
         let matched = previous.sequence + UInt64(request.entries.count)
         committed = max(committed, min(request.committed, matched))
-        if let lease = request.lease {
+        // One that echoes another life's clock says nothing of this one.
+        if let lease = request.lease, lease.echo >= born, lease.echo <= now {
             let start = bug == .leaseFromArrival ? now : lease.echo
             let age = bug == .leaseWithoutConfirmation ? .zero : lease.confirmationAge
             let end = start + timings.staleness * (1 - timings.clockError) - age

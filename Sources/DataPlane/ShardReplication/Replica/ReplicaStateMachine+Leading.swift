@@ -5,13 +5,16 @@ extension ReplicaStateMachine {
 
     /// Puts a write into the log; ``ReplicaAction/acknowledge(_:sequence:)`` or ``ReplicaAction/abandon(_:)`` follows.
     ///
-    /// - Parameter isDeletion: the write takes faces away, so that no replica may show them once it is acknowledged.
+    /// - Parameters:
+    ///   - isDeletion: the write takes faces away, so that no replica may show them once it is acknowledged.
+    ///   - isLast: no other follows at once, with which it could be sent.
     /// - Throws: nothing of it was done.
     package mutating func submit(
         _ payload: Payload,
         byteCount: Int,
         as ticket: WriteTicket,
         isDeletion: Bool,
+        isLast: Bool = true,
         now: Duration
     ) throws(WriteRefusal) {
         guard role == .primary, let group else { throw .notPrimary }
@@ -27,7 +30,7 @@ extension ReplicaStateMachine {
         windowByteCount += byteCount
         writes.append(WaitingWrite(ticket: ticket, sequence: item.sequence, isDeletion: isDeletion))
         trimWindow()
-        transmit(now: now)
+        if isLast { transmit(now: now) }
     }
 
     /// Why nothing can be committed at the moment; nil when nothing is known against it.
@@ -129,8 +132,11 @@ extension ReplicaStateMachine {
         follower.lastHeard = now
         follower.oldestUnanswered = nil
         let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
-        if isNewest { follower.confirmed = reply.sent }
-        if follower.replied.map({ reply.replied > $0 }) ?? true { follower.replied = reply.replied }
+        if isNewest {
+            follower.confirmed = reply.sent
+            // Not the highest: its clock may have begun anew.
+            follower.replied = reply.replied
+        }
         switch reply.outcome {
         case .accepted(let matched, let applied):
             follower.matched = max(follower.matched, min(matched, log.last.sequence))

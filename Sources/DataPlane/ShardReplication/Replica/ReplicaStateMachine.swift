@@ -58,6 +58,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var quarantineEnd: Duration = .zero
 
     // Reads.
+    /// What its clock showed when it began: a time of before is another life's.
+    let born: Duration
     /// When the metadata store last confirmed the group of this version.
     var confirmation: (version: UInt64, at: Duration)?
     var leaseEnd: Duration?
@@ -102,9 +104,17 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// - Parameters:
     ///   - log: what the disk holds.
+    ///   - now: of the clock that every later event is told.
     ///   - bug: for tests of the simulator only.
-    package init(node: NodeID, log: DurableLog, timings: ReplicationTimings, bug: PlantedBug? = nil) {
+    package init(
+        node: NodeID,
+        log: DurableLog,
+        timings: ReplicationTimings,
+        now: Duration,
+        bug: PlantedBug? = nil
+    ) {
         self.node = node
+        born = now
         self.timings = timings
         self.bug = bug
         self.log = LogTail(log)
@@ -125,6 +135,9 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     }
 
     // MARK: Disk
+
+    /// Whether ``nextStep()`` gives one.
+    package var hasStep: Bool { inFlight == nil && (!pending.isEmpty || min(committed, log.last.sequence) > applied) }
 
     /// What to make durable next; nil while there is nothing, or while a step is under way.
     package mutating func nextStep() -> LogStep<Payload>? {

@@ -17,7 +17,8 @@ final class CodebookInstallations: Sendable {
     /// Adds a slice: the whole codebook, checked, once it is complete; nil while more must come, or when the replica
     /// has it already.
     func add(_ request: InstallCodebook, to replica: Replica) throws(WireStatus) -> [UInt8]? {
-        let (installed, dimension) = try replica.read(under: request.epoch) { (partition, _) throws(PartitionError) in
+        let (installed, dimension) = try replica.read(.installing(request.epoch)) {
+            (partition, _) throws(PartitionError) in
             (try partition.statistics().generation, partition.identity.collection.configuration.dimension)
         }
         if installed >= request.generation { return nil }

@@ -43,7 +43,7 @@ final class InstalledCodebooks: Sendable {
         _ request: FetchCodebook,
         limit: Int
     ) throws(WireStatus) -> (bytes: [UInt8], byteCount: Int)? {
-        try replica.read(under: replica.record.epoch) { (partition, _) throws(PartitionError) in
+        try replica.read(.local) { (partition, _) throws(PartitionError) in
             try partition.codebookSlice(
                 generation: request.generation,
                 offset: Int(clamping: request.offset),

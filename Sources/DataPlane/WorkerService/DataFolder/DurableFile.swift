@@ -88,6 +88,31 @@ enum DurableFile {
         return (bytes, total)
     }
 
+    /// Appends to a file, which is made when it is absent; the last piece returns once all of them are on the disk.
+    static func extend(_ path: String, by bytes: [UInt8], isLast: Bool) throws(WorkerError) {
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw .folderUnusable(path: path, operation: "create", code: errno) }
+        defer { close(file) }
+        try append(bytes, to: file, path)
+        guard isLast else { return }
+        guard fsync(file) == 0 else { throw .folderUnusable(path: path, operation: "sync", code: errno) }
+        try syncDirectory(parent(of: path))
+    }
+
+    private static func append(_ bytes: [UInt8], to file: Int32, _ path: String) throws(WorkerError) {
+        var written = 0
+        while written < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written)
+            }
+            if count > 0 {
+                written += count
+            } else if errno != EINTR {
+                throw .folderUnusable(path: path, operation: "write", code: errno)
+            }
+        }
+    }
+
     /// Removes a file and makes that last; no error when there is none.
     static func remove(_ path: String) throws(WorkerError) {
         guard unsafe unlink(path) == 0 else {
@@ -95,6 +120,13 @@ enum DurableFile {
             throw .folderUnusable(path: path, operation: "remove", code: errno)
         }
         try syncDirectory(parent(of: path))
+    }
+
+    /// Removes a file or an empty directory.
+    static func removeAny(_ path: String) throws(WorkerError) {
+        var status = stat()
+        if unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return try removeDirectory(path) }
+        try remove(path)
     }
 
     /// Removes an empty directory and makes that last.
@@ -117,10 +149,10 @@ enum DurableFile {
         }
     }
 
-    /// Names in the directory, without those that begin with a dot; none when it does not exist.
+    /// Names in the directory, without those that begin with a dot; none when it is not there or is no directory.
     static func names(in path: String) throws(WorkerError) -> [String] {
         guard let directory = unsafe opendir(path) else {
-            if errno == ENOENT { return [] }
+            if errno == ENOENT || errno == ENOTDIR { return [] }
             throw .folderUnusable(path: path, operation: "list the folder", code: errno)
         }
         defer { unsafe closedir(directory) }

@@ -28,6 +28,50 @@ enum Refusal {
         )
     }
 
+    /// A replica that cannot know whether it has every acknowledged write. Nothing was done.
+    static func notConfirmed(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message:
+                "this worker's replica of \(name(shard)) is not confirmed as one that has every write; ask another",
+            retryAfterMilliseconds: 50
+        )
+    }
+
+    static func notPrimary(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .staleEpoch,
+            message: "this worker does not order the writes of \(name(shard)); nothing of the write was done"
+        )
+    }
+
+    static func tooFewInSync(_ shard: ShardID, inSync: Int, minimum: Int) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                \(name(shard)) has \(inSync) of the \(minimum) replicas that have to have a write; nothing of this one \
+                was done, and searches go on
+                """,
+            retryAfterMilliseconds: 500
+        )
+    }
+
+    /// A write that is in a log, whose fate the next primary decides.
+    static func leftBehind(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                \(name(shard)) changed hands during the write, and whether it took effect is unknown; send the same \
+                write again under the same idempotency key
+                """,
+            retryAfterMilliseconds: 100
+        )
+    }
+
+    static func copyRefused(_ shard: ShardID) -> WireStatus {
+        WireStatus(code: .invalidRequest, message: "this worker's replica of \(name(shard)) takes no such copy now")
+    }
+
     static func opening(_ shard: ShardID) -> WireStatus {
         WireStatus(code: .unavailable, message: "\(name(shard)) is being opened", retryAfterMilliseconds: 100)
     }

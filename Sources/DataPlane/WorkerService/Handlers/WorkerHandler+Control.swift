@@ -54,7 +54,7 @@ extension WorkerHandler {
                 run: {
                     refusing(call) { () throws(WireStatus) in
                         let replica = try replicas.replica(request.shard)
-                        _ = try replica.admit(request.epoch)
+                        _ = try replica.admit(.installing(request.epoch))
                         guard let bytes = try installations.add(request, to: replica) else {
                             return call.reply(Acknowledgement())
                         }

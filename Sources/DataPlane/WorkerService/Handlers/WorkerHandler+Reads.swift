@@ -64,7 +64,7 @@ extension WorkerHandler {
         search.collectionShare = replica.record.range.share
         let start = ContinuousClock.now
         let begin = NIODeadline.now()
-        let outcome = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
+        let outcome = try replica.read(.reading(request.route.epoch)) { (partition, isFenced) throws(PartitionError) in
             if let refusal = Self.refusal(of: request, by: partition) {
                 return Result<PartitionSearchAnswer?, WireStatus>.failure(refusal)
             }
@@ -128,7 +128,7 @@ extension WorkerHandler {
             let (replica, terms) = try admit(request.route)
             try checkAnswer(byteCount: request.ids.count * (request.includesEmbeddings ? terms.dimension * 4 : 32))
             onSearchThread(call, byteCount: request.ids.count * 16) { () throws(WireStatus) in
-                let outcome = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                let outcome = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
                     let shard = request.route.shard
                     if let refusal = Self.refusal(minimumSequence: request.minimumSequence, shard: shard, by: partition)
                     {
@@ -150,7 +150,7 @@ extension WorkerHandler {
                 throw Refusal.invalid("a page may have from 1 to 10000 faces, not \(request.limit)")
             }
             onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
-                let faces = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                let faces = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
                     try partition.page(
                         after: request.after,
                         limit: Int(request.limit),
@@ -170,7 +170,7 @@ extension WorkerHandler {
                 throw Refusal.invalid("a sample may have from 1 to 4096 rows, not \(request.count)")
             }
             onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
-                let sample = try replica.read(under: request.route.epoch) { (partition, _) throws(PartitionError) in
+                let sample = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
                     try partition.sample(count: Int(request.count), seed: request.seed)
                 }
                 return EmbeddingSample(embeddings: sample)

@@ -8,7 +8,7 @@ import WireTransport
 extension WorkerHandler {
     func enrol(_ request: ShardEnrol, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
-            let (replica, terms) = try admit(request.route)
+            let (replica, terms) = try admit(request.route, isWrite: true)
             guard !request.rows.isEmpty, request.rows.count == request.embeddings.rowCount else {
                 let (embeddingCount, rowCount) = (request.embeddings.rowCount, request.rows.count)
                 throw Refusal.invalid("an enrol batch needs one embedding a row, not \(embeddingCount) for \(rowCount)")
@@ -36,7 +36,7 @@ extension WorkerHandler {
 
     func delete(_ request: ShardDelete, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
-            let (replica, terms) = try admit(request.route)
+            let (replica, terms) = try admit(request.route, isWrite: true)
             guard !request.ids.isEmpty else { throw Refusal.invalid("a delete batch needs at least one id") }
             try check(request.ids, belongTo: request.route.shard, terms.range)
             try enqueue(

@@ -20,6 +20,8 @@ struct WorkerHandler: RequestHandler {
     let limits: WorkerLimits
     let metrics: WorkerMetrics
     let recall: RecallChecker
+    /// Where slices of copies are put together, one at a time.
+    let copies: PartitionReceiver
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 
@@ -41,6 +43,8 @@ struct WorkerHandler: RequestHandler {
         case .trainCodebook(let request): train(request, call)
         case .fetchCodebook(let request): fetch(request, call)
         case .installCodebook(let request): install(request, call)
+        case .appendEntries(let request): append(request, call)
+        case .partitionSlice(let request): receive(request, call)
         default:
             call.fail(
                 Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")
@@ -49,9 +53,14 @@ struct WorkerHandler: RequestHandler {
     }
 
     /// The replica a request is addressed to, when it may be served here now, and what it must fit.
-    func admit(_ route: ShardRoute) throws(WireStatus) -> (replica: Replica, terms: Replica.Terms) {
+    func admit(
+        _ route: ShardRoute,
+        isWrite: Bool = false
+    ) throws(WireStatus) -> (
+        replica: Replica, terms: Replica.Terms
+    ) {
         let replica = try replicas.replica(route.shard)
-        return (replica, try replica.admit(route.epoch))
+        return (replica, try replica.admit(isWrite ? .writing(route.epoch) : .reading(route.epoch)))
     }
 
     func check(_ dimension: Int, against terms: Replica.Terms, _ shard: ShardID) throws(WireStatus) {

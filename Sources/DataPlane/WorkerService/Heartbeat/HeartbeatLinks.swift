@@ -1,6 +1,7 @@
 import ClusterModel
 import Synchronization
 import WireProtocol
+import WireTransport
 
 /// The heartbeats of a worker, one service for each coordinator that it knows: those of its configuration always,
 /// others as long as they are named.
@@ -37,6 +38,20 @@ final class HeartbeatLinks: Sendable {
     var isHeard: Bool {
         let services = all
         return services.isEmpty || services.contains(where: \.isHeard)
+    }
+
+    /// Asks one coordinator after the other, those first that took the last heartbeat, until one answers.
+    func call<R: WireRequest>(_ request: R, timeout: Duration) async throws(WireStatus) -> R.Reply {
+        var failure = WireStatus(.unavailable, "No coordinator is known.")
+        let services = all
+        for service in services.filter(\.isHeard) + services.filter({ !$0.isHeard }) {
+            do throws(WireStatus) {
+                return try await service.call(request, deadline: .after(timeout))
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
     }
 
     func beatSoon() {

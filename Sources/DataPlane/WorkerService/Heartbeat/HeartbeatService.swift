@@ -20,6 +20,7 @@ final class HeartbeatService: Sendable {
     private let address: NodeAddress
     private let peer: PeerClient
     private let report: @Sendable () async -> WorkerReport?
+    private let heard: @Sendable (HeartbeatReply, _ asked: ContinuousClock.Instant) -> Void
     private let ended: @Sendable (HeartbeatReply?) -> Void
     private let metrics: WorkerMetrics
     private let logger: Logger
@@ -30,6 +31,7 @@ final class HeartbeatService: Sendable {
 
     /// - Parameters:
     ///   - report: what to say of the worker now; nil once it is stopping.
+    ///   - heard: gets every reply, with the time when its heartbeat was sent.
     ///   - ended: gets the reply to every heartbeat, nil when it was not taken.
     init(
         coordinator: NodeAddress,
@@ -38,6 +40,7 @@ final class HeartbeatService: Sendable {
         address: NodeAddress,
         peer: PeerClient,
         report: @escaping @Sendable () async -> WorkerReport?,
+        heard: @escaping @Sendable (HeartbeatReply, _ asked: ContinuousClock.Instant) -> Void,
         ended: @escaping @Sendable (HeartbeatReply?) -> Void,
         metrics: WorkerMetrics,
         logger: Logger
@@ -48,6 +51,7 @@ final class HeartbeatService: Sendable {
         self.address = address
         self.peer = peer
         self.report = report
+        self.heard = heard
         self.ended = ended
         self.metrics = metrics
         self.logger = logger
@@ -59,6 +63,10 @@ final class HeartbeatService: Sendable {
 
     /// The coordinator at this address, as it last said itself.
     var coordinatorID: NodeID? { node.withLock(\.self) }
+
+    func call<R: WireRequest>(_ request: R, deadline: WireDeadline) async throws(WireStatus) -> R.Reply {
+        try await peer.call(request, deadline: deadline)
+    }
 
     /// Ends ``run()``.
     func stop() {
@@ -96,6 +104,7 @@ final class HeartbeatService: Sendable {
         for await _ in beats {
             guard let report = await report() else { break }
             let heartbeat = Heartbeat(worker: folder.node, address: address, clusterID: folder.cluster, report: report)
+            let asked = ContinuousClock.now
             let reply: HeartbeatReply
             do throws(WireStatus) {
                 reply = try await peer.call(heartbeat, deadline: .after(Self.timeout))
@@ -126,6 +135,7 @@ final class HeartbeatService: Sendable {
             isTaken.store(true, ordering: .relaxed)
             metrics.heartbeatEnded(wasTaken: true)
             node.withLock { $0 = reply.coordinator }
+            heard(reply, asked)
             ended(reply)
             try? await Task.sleep(for: Self.leastPause)
         }

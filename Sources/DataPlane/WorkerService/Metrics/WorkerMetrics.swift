@@ -197,6 +197,22 @@ final class WorkerMetrics: Sendable {
         }
     }
 
+    /// A step of a replicated replica: entries that became durable, and what those that were applied did.
+    func committed(_ entries: [LogEntry], applied: [AppliedEntry], took duration: Duration) {
+        commits.recordNanoseconds(duration.wholeNanoseconds)
+        for entry in applied {
+            switch entry.receipt.outcome {
+            case .enrolled(let outcomes):
+                enrolled.increment(by: outcomes.count)
+                writtenCount.add(UInt64(outcomes.count), ordering: .relaxed)
+            case .deleted(let outcomes):
+                deleted.increment(by: outcomes.count)
+                writtenCount.add(UInt64(outcomes.count), ordering: .relaxed)
+            case .expired, .epochBegun: break
+            }
+        }
+    }
+
     func maintained(took duration: Duration) {
         maintenanceNanoseconds.add(duration.wholeNanoseconds, ordering: .relaxed)
     }

@@ -81,7 +81,8 @@ final class RecallChecker: Sendable {
         )
         search.collectionShare = replica.record.range.share
         do throws(WireStatus) {
-            let check = try replica.read(under: request.route.epoch) { (partition, isFenced) throws(PartitionError) in
+            let check = try replica.read(.reading(request.route.epoch)) {
+                (partition, isFenced) throws(PartitionError) in
                 try partition.checkRecall(of: search) { isFenced() || self.searches.load.waitingCount > 0 }
             }
             switch check {

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import PartitionEngine
 import PartitionStore
+import ShardReplication
 import Synchronization
 import Threads
 import WireProtocol
@@ -17,8 +18,19 @@ extension Replica {
     private enum LaneStep {
         case stop
         case leave(PartitionError)
+        case beginReplication
+        case replace(PendingCopy)
         case turn(WriteQueue.Turn)
+        case storeStep
         case maintain
+    }
+
+    /// Why a session of serving ended.
+    private enum SessionEnd {
+        case stopped
+        case failed(PartitionError)
+        /// A copy takes the partition's place.
+        case replaced(PendingCopy)
     }
 
     private static let firstPause = Duration.milliseconds(100)
@@ -40,8 +52,13 @@ extension Replica {
                 isFenced.store(true, ordering: .releasing)
                 warming.join()
                 retire(partition, because: end)
-                guard let end else { return }
-                if end.isCorruption { return refuseUntilStopped() }
+                switch end {
+                case .stopped: return
+                case .failed(let error): if error.isCorruption { return refuseUntilStopped() }
+                case .replaced(let copy):
+                    replace(by: copy)
+                    continue
+                }
             } catch {
                 setFailed(error, isFirst: pause == Self.firstPause)
                 if error.isCorruption { return refuseUntilStopped() }
@@ -87,27 +104,40 @@ extension Replica {
         return nil
     }
 
-    /// Serves until told to stop (nil) or until an error asks for the partition to be closed.
-    private func serve(_ partition: Partition) -> PartitionError? {
+    /// Serves until told to stop, until an error asks for the partition to be closed, or a copy for its place.
+    private func serve(_ partition: Partition) -> SessionEnd {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
         var lastCommit = ContinuousClock.now
         while true {
             switch nextStep(schedule) {
-            case .stop: return nil
-            case .leave(let error): return error
+            case .stop: return .stopped
+            case .leave(let error): return .failed(error)
+            case .beginReplication: if let error = beginReplication(of: partition) { return .failed(error) }
+            case .replace(let copy): return .replaced(copy)
+            case .storeStep:
+                let start = ContinuousClock.now
+                if let error = storeStep(in: partition) { return .failed(error) }
+                lastCommit = .now
+                schedule.committed(rowCount: 0, took: lastCommit - start)
             case .turn(.writes(let writes)):
                 let start = ContinuousClock.now
-                if let error = commit(writes, to: partition) { return error }
+                if isReplicated {
+                    order(writes, in: partition)
+                    if let error = storeStep(in: partition) { return .failed(error) }
+                } else if let error = commit(writes, to: partition) {
+                    return .failed(error)
+                }
                 lastCommit = .now
                 schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: lastCommit - start)
                 // Counts that people see should be those of the write they have just made.
                 if monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
             case .turn(.install(let installation)):
-                if let error = install(installation, in: partition) { return error }
+                if let error = install(installation, in: partition) { return .failed(error) }
             case .maintain:
                 let start = ContinuousClock.now
                 let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
+                    if isReplicated { try orderExpiry(in: partition) }
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle)
                     var rest = Duration.zero
                     if !hasMore {
@@ -123,12 +153,14 @@ extension Replica {
                     if !hasMore { options.reportChanged() }
                 } catch {
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
-                    if error.requiresReopen || error.isCorruption { return error }
+                    if error.requiresReopen || error.isCorruption { return .failed(error) }
                     schedule.maintained(hasMore: false, took: .now - start, now: .now)
                 }
             }
         }
     }
+
+    private var isReplicated: Bool { monitor.withLock { $0.replication != nil } }
 
     /// Waits for the next thing to do.
     private func nextStep(_ schedule: LaneSchedule) -> LaneStep {
@@ -137,8 +169,20 @@ extension Replica {
             let step = monitor.wait(atMost: rest) { state -> LaneStep? in
                 if state.isStopping { return .stop }
                 if let error = state.readError { return .leave(error) }
-                switch schedule.next(hasWrites: !state.queue.isEmpty, now: .now) {
+                if self.mustBeginReplication(state) { return .beginReplication }
+                let hasStep = state.replication?.machine.hasStep ?? false
+                if !hasStep, let copy = state.copy {
+                    state.copy = nil
+                    guard state.mayTake(copyAt: copy.sequence, from: copy.epoch) else {
+                        copy.finish(.failure(Refusal.copyRefused(self.shard)))
+                        return nil
+                    }
+                    return .replace(copy)
+                }
+                let hasWrites = !state.queue.isEmpty && self.hasRoomToOrder(state)
+                switch schedule.next(hasWrites: hasWrites || hasStep, now: .now) {
                 case .commit:
+                    guard hasWrites else { return .storeStep }
                     return state.queue.popTurn(
                         commitRowLimit: self.options.limits.commitRowCount,
                         commitByteLimit: self.options.limits.commitBytes
@@ -178,7 +222,7 @@ extension Replica {
         }
     }
 
-    private func refusal(of write: PendingWrite, under epoch: Epoch) -> WireStatus? {
+    func refusal(of write: PendingWrite, under epoch: Epoch) -> WireStatus? {
         if write.epoch != epoch { return Refusal.staleEpoch(shard, sent: write.epoch, held: epoch) }
         if write.isAbandoned() { return Refusal.deadlineExceeded }
         if case .enrol(_, let embeddings) = write.batch.operation, !embeddings.values.allSatisfy(\.isFinite) {
@@ -229,24 +273,43 @@ extension Replica {
     // MARK: Leaving service
 
     /// Takes the partition out of service: refuses what waits, waits for readers to leave, closes.
-    private func retire(_ partition: Partition, because error: PartitionError?) {
+    private func retire(_ partition: Partition, because end: SessionEnd) {
+        let error: PartitionError? = if case .failed(let error) = end { error } else { nil }
+        let isStopped = if case .stopped = end { true } else { false }
+        endReplication()
         isFenced.store(true, ordering: .releasing)
         let refused = monitor.withLock(waking: .all) { state in
             state.phase =
                 switch error {
-                case nil: .stopped
+                case nil: isStopped ? .stopped : .opening
                 case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
                 case _?: .opening
                 }
             return state.queue.removeAll()
         }
-        let status = error.map { Refusal.failed(shard, $0) } ?? Refusal.stopping(shard)
+        let status =
+            error.map { Refusal.failed(shard, $0) } ?? (isStopped ? Refusal.stopping(shard) : Refusal.opening(shard))
         for job in refused { job.fail(status) }
         monitor.wait { state in state.readerCount == 0 ? () : nil }
         partition.close()
         if let error {
             logger.error("replica left service", metadata: logMetadata(error))
             options.reportChanged()
+        }
+    }
+
+    /// Puts a copy into the place of the partition, which is closed.
+    private func replace(by copy: PendingCopy) {
+        do throws(PartitionError) {
+            try Partition.replace(at: partitionPath, byCopyAt: copy.path)
+            logger.notice(
+                "a copy of the primary's partition took the place of this replica's",
+                metadata: logMetadata.merging(["sequence": "\(copy.sequence)"]) { $1 }
+            )
+            copy.finish(.success(()))
+        } catch {
+            logger.error("a copy of a partition could not be used", metadata: logMetadata(error))
+            copy.finish(.failure(Refusal.failed(shard, error)))
         }
     }
 
@@ -268,13 +331,18 @@ extension Replica {
 
     private func refuseQueue(_ status: WireStatus) {
         for job in monitor.withLock({ $0.queue.removeAll() }) { job.fail(status) }
+        let copy = monitor.withLock { state in
+            defer { state.copy = nil }
+            return state.copy
+        }
+        copy?.finish(.failure(status))
     }
 
-    private var logMetadata: Logger.Metadata {
+    var logMetadata: Logger.Metadata {
         ["collection": "\(shard.collection)", "shard": "\(shard.index)"]
     }
 
-    private func logMetadata(_ error: PartitionError) -> Logger.Metadata {
+    func logMetadata(_ error: any Error) -> Logger.Metadata {
         logMetadata.merging(["error": "\(error)"]) { $1 }
     }
 }

@@ -12,7 +12,7 @@ extension Replica {
     /// Reads what the policy names into memory, until that is done or readers should leave.
     func prefault() {
         let outcome = Result { () throws(WireStatus) in
-            try read(under: record.epoch) { (partition, isFenced) throws(PartitionError) in
+            try read(.local) { (partition, isFenced) throws(PartitionError) in
                 try partition.prefault(
                     options.prefault,
                     pause: { ThreadTime.sleep(for: .seconds(1) * (Double($0) / Double(Self.prefaultRate))) },
@@ -27,7 +27,7 @@ extension Replica {
 
     /// How much of the partition is in memory, of the bytes that ``report()`` read last; nothing while it is away.
     func mappedMemory() -> MappedMemory {
-        let residency = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
+        let residency = try? read(.local) { (partition, _) throws(PartitionError) in
             try partition.residency()
         }
         guard let residency, let statistics = monitor.withLock(\.statistics) else { return MappedMemory() }

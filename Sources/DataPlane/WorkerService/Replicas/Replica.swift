@@ -2,11 +2,15 @@ import ClusterModel
 import FaceModel
 import Logging
 import PartitionEngine
+import ShardReplication
 import Synchronization
 import Threads
 import WireProtocol
 
 /// One replica hosted by this worker: its partition, the epoch that fences it, and its write lane.
+///
+/// A replica that is alone commits writes as they come. One that has others beside it goes by a log that all of them
+/// have (`Replication/`): ``Replication`` says what is written next, and whether searches may be answered.
 ///
 /// Threads: everything that changes the partition runs on the lane, a thread of the replica's own, which also opens and
 /// closes it (`Replica+Lane.swift`). Reads run on any other thread, in parallel. The partition is closed only after
@@ -34,6 +38,14 @@ final class Replica: Sendable {
         var pace = SearchPace()
         /// An error met by a reader, for the lane to act on.
         var readError: PartitionError?
+        /// As last heard; nil before that.
+        var group: ReplicaGroup?
+        /// When the metadata store was last known to have that group.
+        var confirmation: Duration?
+        /// Nil while the partition is not open, and for a replica that is alone.
+        var replication: Replication?
+        /// A copy that is to take the place of the partition.
+        var copy: PendingCopy?
         var isStopping = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
@@ -64,6 +76,7 @@ final class Replica: Sendable {
     let monitor: Monitor<State>
     /// Set while readers should leave: a scan that sees it stops early.
     let isFenced = Atomic(false)
+    let links: ReplicationLinks
     private let thread = Monitor<WorkerThread?>(nil)
 
     var partitionPath: String { "\(directory)/partition" }
@@ -73,6 +86,7 @@ final class Replica: Sendable {
         self.shard = record.shard
         self.directory = directory
         self.options = options
+        links = options.links
         self.logger = logger
         monitor = Monitor(
             State(
@@ -153,6 +167,8 @@ final class Replica: Sendable {
     // MARK: Epoch
 
     var record: ReplicaRecord { monitor.withLock(\.record) }
+    /// The epoch that the replica goes by.
+    var epoch: Epoch { monitor.withLock(\.heldEpoch) }
 
     /// Raises the epoch durably; a lower or equal one changes nothing. Control thread only.
     func raiseEpoch(to epoch: Epoch) throws(WorkerError) {
@@ -169,10 +185,20 @@ final class Replica: Sendable {
         let dimension: Int
     }
 
-    /// Checks that a request routed under `epoch` may be served here now.
-    func admit(_ epoch: Epoch) throws(WireStatus) -> Terms {
+    /// What a request wants of the partition, and the epoch that it was routed under.
+    enum Access {
+        case reading(Epoch)
+        case writing(Epoch)
+        /// The installation of what is the same for all replicas, whether they answer reads or not.
+        case installing(Epoch)
+        /// This worker's own.
+        case local
+    }
+
+    /// Checks that a request may be served here now.
+    func admit(_ access: Access) throws(WireStatus) -> Terms {
         try monitor.withLock { (state) throws(WireStatus) in
-            let partition = try self.check(epoch, against: state)
+            let partition = try self.check(access, against: state)
             return Terms(
                 range: state.record.range,
                 dimension: partition.identity.collection.configuration.dimension
@@ -180,20 +206,47 @@ final class Replica: Sendable {
         }
     }
 
-    private func check(_ epoch: Epoch, against state: State) throws(WireStatus) -> Partition {
-        if epoch < state.record.epoch {
-            throw Refusal.staleEpoch(shard, sent: epoch, held: state.record.epoch)
-        }
-        if epoch > state.record.epoch {
-            throw Refusal.epochNotHeard(shard, sent: epoch, held: state.record.epoch)
+    private func check(_ access: Access, against state: State) throws(WireStatus) -> Partition {
+        if !state.record.isReplicated {
+            switch access {
+            case .reading(let epoch), .writing(let epoch), .installing(let epoch):
+                try compare(epoch, with: state.record.epoch)
+            case .local: break
+            }
         }
         switch state.phase {
         case .opening: throw Refusal.opening(shard)
         case .serving(let partition):
             guard !state.isStopping else { throw Refusal.stopping(shard) }
+            if state.record.isReplicated { try checkReplication(access, against: state) }
             return partition
         case .failed(let status): throw status
         case .stopped: throw Refusal.unknownReplica(shard)
+        }
+    }
+
+    private func compare(_ sent: Epoch, with held: Epoch) throws(WireStatus) {
+        if sent < held { throw Refusal.staleEpoch(shard, sent: sent, held: held) }
+        if sent > held { throw Refusal.epochNotHeard(shard, sent: sent, held: held) }
+    }
+
+    /// Reads need a replica that has every acknowledged write, under whatever epoch they were routed; writes the one
+    /// that orders them.
+    private func checkReplication(_ access: Access, against state: State) throws(WireStatus) {
+        switch access {
+        case .reading:
+            guard state.replication?.machine.mayServeReads(now: ReplicationClock.now) ?? false else {
+                throw Refusal.notConfirmed(shard)
+            }
+        case .writing(let epoch):
+            guard let group = state.group, let machine = state.replication?.machine else {
+                throw Refusal.notConfirmed(shard)
+            }
+            try compare(epoch, with: group.epoch)
+            guard machine.role == .primary else {
+                throw group.primary == machine.node ? Refusal.notConfirmed(shard) : Refusal.notPrimary(shard)
+            }
+        case .installing, .local: break
         }
     }
 
@@ -204,11 +257,11 @@ final class Replica: Sendable {
     /// - Parameter body: gets the partition and a check that turns true when it should leave early.
     /// - Throws: the partition's error as a status; one that asks for it also takes the replica out of service.
     func read<R>(
-        under epoch: Epoch,
+        _ access: Access,
         _ body: (Partition, () -> Bool) throws(PartitionError) -> R
     ) throws(WireStatus) -> R {
         let partition = try monitor.withLock { (state) throws(WireStatus) in
-            let partition = try self.check(epoch, against: state)
+            let partition = try self.check(access, against: state)
             state.readerCount += 1
             return partition
         }
@@ -266,7 +319,7 @@ final class Replica: Sendable {
     /// Queues a write on the lane; its `finish` is called exactly once unless this throws.
     func enqueue(_ write: PendingWrite) throws(WireStatus) {
         try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
-            _ = try self.check(write.epoch, against: state)
+            _ = try self.check(.writing(write.epoch), against: state)
             guard state.queue.append(write) else {
                 throw Refusal.writeQueueFull(self.shard, rowCount: state.queue.rowCount)
             }
@@ -276,7 +329,7 @@ final class Replica: Sendable {
     /// Queues the installation of a codebook on the lane.
     func enqueue(_ installation: PendingInstallation, under epoch: Epoch) throws(WireStatus) {
         try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
-            _ = try self.check(epoch, against: state)
+            _ = try self.check(.installing(epoch), against: state)
             state.queue.append(installation)
         }
     }
@@ -287,7 +340,7 @@ final class Replica: Sendable {
     func report() -> WorkerReport.Replica {
         let now = ContinuousClock.now
         let isFileDue = monitor.withLock { state in state.fileUseRead.map { now - $0 >= Self.fileUseInterval } ?? true }
-        let fresh = try? read(under: record.epoch) { (partition, _) throws(PartitionError) in
+        let fresh = try? read(.local) { (partition, _) throws(PartitionError) in
             (statistics: try partition.statistics(), file: isFileDue ? try partition.fileUse() : nil)
         }
         return monitor.withLock { state in
@@ -299,7 +352,9 @@ final class Replica: Sendable {
             let statistics = state.statistics
             return WorkerReport.Replica(
                 shard: self.shard,
-                epoch: state.record.epoch,
+                epoch: state.heldEpoch,
+                groupVersion: state.group?.version ?? 0,
+                role: state.role(now: ReplicationClock.now),
                 state: state.phase.reported,
                 faceCount: statistics?.faceCount ?? 0,
                 freshCount: statistics?.freshCount ?? 0,
@@ -333,6 +388,19 @@ extension Replica {
     }
 }
 
+extension Replica.State {
+    /// The epoch that the replica goes by.
+    var heldEpoch: Epoch { record.isReplicated ? group?.epoch ?? record.epoch : record.epoch }
+
+    fileprivate func role(now: Duration) -> WorkerReport.ReplicaRole {
+        guard case .serving = phase else { return .waiting }
+        guard record.isReplicated else { return .primary }
+        guard let machine = replication?.machine else { return .waiting }
+        if machine.role == .primary { return .primary }
+        return machine.mayServeReads(now: now) ? .secondary : .waiting
+    }
+}
+
 extension Replica.Phase {
     /// As reports name it.
     fileprivate var reported: WorkerReport.ReplicaState {
@@ -350,6 +418,9 @@ struct ReplicaOptions: Sendable {
     var partition: PartitionOptions
     /// See ``WorkerOptions/backgroundProcessorShare``.
     var backgroundProcessorShare: Double
+    var replication: ReplicationTimings
+    /// Ways to the other replicas and to the coordinators.
+    var links: ReplicationLinks
     /// What is read into memory when a partition has been opened.
     var prefault: PrefaultPolicy
     var metrics: WorkerMetrics

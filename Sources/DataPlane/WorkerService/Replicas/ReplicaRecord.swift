@@ -12,11 +12,13 @@ struct ReplicaRecord: Equatable {
     var shard: ShardID
     var epoch: Epoch
     var range: HashRange
+    /// Whether its writes go through a log that other replicas have too. Once it is, it stays so.
+    var isReplicated = false
 
     func write(to path: String) throws(WorkerError) {
         let fields = [
             "collection": shard.collection.description, "shard": "\(shard.index)", "epoch": "\(epoch.number)",
-            "first": "\(range.first)", "last": "\(range.last)",
+            "first": "\(range.first)", "last": "\(range.last)", "replicated": isReplicated ? "1" : "0",
         ]
         try DurableFile.write(RecordText(kind: Self.kind, format: Self.format, fields: fields).encoded, to: path)
     }
@@ -37,6 +39,11 @@ struct ReplicaRecord: Equatable {
         guard text.fields["collection"] == shard.collection.description, index == shard.index, first <= last else {
             throw .corruptFile(path: path, reason: "it describes another replica than its folder")
         }
-        return ReplicaRecord(shard: shard, epoch: Epoch(epoch), range: HashRange(first: first, last: last))
+        return ReplicaRecord(
+            shard: shard,
+            epoch: Epoch(epoch),
+            range: HashRange(first: first, last: last),
+            isReplicated: text.fields["replicated"] == "1"
+        )
     }
 }

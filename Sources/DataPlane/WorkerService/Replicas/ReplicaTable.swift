@@ -28,6 +28,8 @@ final class ReplicaTable: Sendable {
         return replica
     }
 
+    func find(_ shard: ShardID) -> Replica? { replicas.withLock { $0[shard] } }
+
     var all: [Replica] {
         replicas.withLock { $0.values.sorted { $0.shard < $1.shard } }
     }
@@ -76,7 +78,12 @@ final class ReplicaTable: Sendable {
         if let replica = replicas.withLock({ $0[shard] }) { return try keep(replica, for: request) }
 
         let directory = folder.replicaPath(shard)
-        let record = ReplicaRecord(shard: shard, epoch: request.group.epoch, range: request.range)
+        let record = ReplicaRecord(
+            shard: shard,
+            epoch: request.group.epoch,
+            range: request.range,
+            isReplicated: request.group.members.count > 1
+        )
         do throws(WorkerError) {
             try removeFiles(in: directory)
             try DurableFile.makeDirectory(directory)
@@ -102,6 +109,7 @@ final class ReplicaTable: Sendable {
         let replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
         replicas.withLock { $0[shard] = replica }
         if let status = replica.waitUntilOpened() { throw status }
+        replica.take(request.group, asked: nil)
         logger.info("replica hosted", metadata: metadata(shard, ["epoch": "\(request.group.epoch.number)"]))
         options.reportChanged()
     }
@@ -113,7 +121,7 @@ final class ReplicaTable: Sendable {
         let shard = request.shard
         let held = replicas.withLock { $0[shard] }
         if let held {
-            let epoch = held.record.epoch
+            let epoch = held.epoch
             guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
             held.stop()
             replicas.withLock { $0[shard] = nil }
@@ -143,12 +151,15 @@ final class ReplicaTable: Sendable {
     private func keep(_ replica: Replica, for request: HostReplica) throws(WireStatus) {
         let record = replica.record
         if let status = replica.failure { throw status }
-        guard request.group.epoch >= record.epoch else {
-            throw Refusal.staleEpoch(request.shard, sent: request.group.epoch, held: record.epoch)
+        guard request.group.epoch >= replica.epoch else {
+            throw Refusal.staleEpoch(request.shard, sent: request.group.epoch, held: replica.epoch)
         }
         guard request.range == record.range else {
             throw Refusal.invalid("shard \(request.shard) is held here with another hash range")
         }
+        replica.take(request.group, asked: nil)
+        // A log has its own memory of epochs.
+        guard !replica.record.isReplicated else { return }
         do throws(WorkerError) {
             try replica.raiseEpoch(to: request.group.epoch)
         } catch {
@@ -164,7 +175,12 @@ final class ReplicaTable: Sendable {
         } catch {
             throw .partitionNotRemoved(path: directory, reason: "\(error)")
         }
-        for name in try DurableFile.names(in: directory) { try DurableFile.remove("\(directory)/\(name)") }
+        for name in try DurableFile.names(in: directory) {
+            let path = "\(directory)/\(name)"
+            // A copy that was on its way.
+            for file in try DurableFile.names(in: path) { try DurableFile.remove("\(path)/\(file)") }
+            try DurableFile.removeAny(path)
+        }
         try DurableFile.removeDirectory(directory)
     }
 

@@ -31,7 +31,7 @@ package struct LogTransaction: Sendable {
 }
 
 /// Where a partition's log stands. All of it is durable.
-package struct LogPosition: Hashable, Sendable {
+package struct LogExtent: Hashable, Sendable {
     /// At least the epoch of every entry and write.
     package var promisedEpoch: UInt64
     /// Last entry, applied or not; the last write when there are none.
@@ -63,11 +63,11 @@ package struct AppliedEntry: Hashable, Sendable {
 /// What a ``LogTransaction`` led to.
 @dynamicMemberLookup
 package struct LogOutcome: Hashable, Sendable {
-    package var position: LogPosition
+    package var extent: LogExtent
     /// Ascending.
     package var applied: [AppliedEntry]
 
-    package subscript<Value>(dynamicMember member: KeyPath<LogPosition, Value>) -> Value { position[keyPath: member] }
+    package subscript<Value>(dynamicMember member: KeyPath<LogExtent, Value>) -> Value { extent[keyPath: member] }
 }
 
 /// Why a transaction of the log was refused: a replica asked for what its log does not allow. Nothing was changed.

@@ -36,16 +36,16 @@ extension Partition {
                 return (try pass.finish(writing), applied)
             }
             noteCommit(state)
-            return LogOutcome(position: LogPosition(state), applied: applied)
+            return LogOutcome(extent: LogExtent(state), applied: applied)
         } catch {
             throw PartitionError(error)
         }
     }
 
     /// Where the log stands: what a replica knows of itself when it starts.
-    package func logPosition() throws(PartitionError) -> LogPosition {
+    package func logExtent() throws(PartitionError) -> LogExtent {
         do {
-            return try environment.read { LogPosition(try state($0)) }
+            return try environment.read { LogExtent(try state($0)) }
         } catch {
             throw PartitionError(error)
         }

@@ -10,6 +10,20 @@ package struct PartitionCopy: Hashable, Sendable {
 }
 
 extension Partition {
+    /// Puts a copy into the place of a partition. Both are closed, and on one file system; the copy's folder is
+    /// removed.
+    ///
+    /// The file takes the other's name at once: after a crash there is either of them, whole.
+    package static func replace(at directory: String, byCopyAt copy: String) throws(PartitionError) {
+        let (source, target) = ("\(copy)/data.mdb", "\(directory)/data.mdb")
+        if unsafe rename(source, target) != 0 { throw .store(.environment(.io(path: source, errno: errno))) }
+        let folder = unsafe Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw .store(.environment(.io(path: directory, errno: errno))) }
+        defer { Glibc.close(folder) }
+        guard fsync(folder) == 0 else { throw .store(.environment(.io(path: directory, errno: errno))) }
+        try remove(at: copy)
+    }
+
     /// Writes a copy of the partition, as of one commit, to a folder that has none: all of it, index, log and receipts
     /// too, so that it opens and serves at once. Nothing in it is this replica's rather than the shard's.
     ///

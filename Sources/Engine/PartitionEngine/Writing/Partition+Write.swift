@@ -43,7 +43,10 @@ extension Partition {
         }
     }
 
-    func checkFreeDisk() throws(PartitionError) {
+    /// Whether the disk has room for more, as writes need it.
+    ///
+    /// - Throws: ``PartitionError/storageFull(path:freeByteCount:minimumByteCount:)``.
+    package func checkFreeDisk() throws(PartitionError) {
         var status = statvfs()
         guard unsafe statvfs(environment.path, &status) == 0 else { return }
         let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)

@@ -29,7 +29,13 @@ extension World {
         workers.append(
             SimulatedWorker(
                 name: name,
-                machine: ReplicaStateMachine(node: name, log: .empty, timings: settings.timings, bug: settings.bug),
+                machine: ReplicaStateMachine(
+                    node: name,
+                    log: .empty,
+                    timings: settings.timings,
+                    now: .zero,
+                    bug: settings.bug
+                ),
                 clockOffset: .seconds(random.below(1000)),
                 clockRate: 1 + settings.clockError * (2 * random.unit() - 1)
             )
@@ -212,6 +218,7 @@ extension World {
             node: workers[index].name,
             log: workers[index].disk.log,
             timings: settings.timings,
+            now: workers[index].clock(now),
             bug: settings.bug
         )
         workers[index].step = nil
@@ -226,6 +233,8 @@ extension World {
         guard let index = index(of: name), !workers[index].isUp else { return }
         note("\(name.low) starts")
         workers[index].life += 1
+        // Another process has another clock.
+        workers[index].clockOffset = .seconds(random.below(1_000_000)) - now * workers[index].clockRate
         try begin(index)
         workers[index].isUp = true
         workers[index].pauseEnd = .zero

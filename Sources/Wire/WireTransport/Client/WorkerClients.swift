@@ -1,10 +1,10 @@
 package import ClusterModel
 package import NIOCore
 import Synchronization
-import WireProtocol
+package import WireProtocol
 
-/// A coordinator's connections to workers: one for each group of event loops and worker. A router names the loop it
-/// runs on, so that a call and its answer never change threads; a controller names all loops.
+/// A node's connections to workers: one for each group of event loops and worker. A router names the loop it runs on,
+/// so that a call and its answer never change threads; a controller names all loops.
 package final class WorkerClients: Sendable {
     private struct Place: Hashable {
         var group: ObjectIdentifier
@@ -16,12 +16,14 @@ package final class WorkerClients: Sendable {
         var client: PeerClient
     }
 
+    private let role: PeerRole
     private let token: String
     private let tls: ClientTLS?
     private let agent: String
     private let entries = Mutex<[Place: Entry]>([:])
 
-    package init(token: String, tls: ClientTLS?, agent: String) {
+    package init(role: PeerRole = .coordinator, token: String, tls: ClientTLS?, agent: String) {
+        self.role = role
         self.token = token
         self.tls = tls
         self.agent = agent
@@ -35,7 +37,7 @@ package final class WorkerClients: Sendable {
             if let known, known.address == address { return (known.client, nil) }
             let client = PeerClient(
                 address: address,
-                role: .coordinator,
+                role: role,
                 token: token,
                 tls: tls,
                 group: group,

@@ -1,0 +1,31 @@
+import WireProtocol
+import WireTransport
+
+extension WorkerHandler {
+    /// Answered once the disk has the entries. Stays on the event loop, so that messages are taken in their order.
+    func append(_ request: AppendEntries, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            guard call.peerRole == .worker else {
+                throw Refusal.invalid("entries of a log are taken from workers only")
+            }
+            try replicas.replica(request.shard).append(request) { result in
+                switch result {
+                case .success(let reply): call.reply(reply)
+                case .failure(let status): call.fail(status)
+                }
+            }
+        }
+    }
+
+    func receive(_ request: PartitionSlice, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            guard call.peerRole == .worker else { throw Refusal.invalid("partitions are taken from workers only") }
+            copies.add(request, for: try replicas.replica(request.shard)) { result in
+                switch result {
+                case .success: call.reply(Acknowledgement())
+                case .failure(let status): call.fail(status)
+                }
+            }
+        }
+    }
+}

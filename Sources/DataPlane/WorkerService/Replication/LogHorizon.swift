@@ -1,0 +1,63 @@
+/// How much of its log a replica keeps for others that catch up. Pure.
+///
+/// A replica that needs entries from before gets a copy of the partition instead.
+package struct LogHorizon: Sendable {
+    /// Bytes of entries that are always kept, and those kept while another replica still wants them.
+    package let keptByteCount: Int
+    package let wantedByteCount: Int
+
+    /// Entries of this session, with the bytes of all up to each.
+    private var ends: [(sequence: UInt64, byteCount: Int)] = []
+    private var byteCount = 0
+    private var start = 0
+
+    package init(keptByteCount: Int, wantedByteCount: Int) {
+        self.keptByteCount = keptByteCount
+        self.wantedByteCount = max(keptByteCount, wantedByteCount)
+    }
+
+    package mutating func appended(_ sequence: UInt64, byteCount: Int) {
+        self.byteCount += byteCount
+        ends.append((sequence, self.byteCount))
+    }
+
+    /// Entries behind this one are gone.
+    package mutating func truncated(after sequence: UInt64) {
+        while let last = ends.last, last.sequence > sequence, ends.count > start { ends.removeLast() }
+        byteCount = ends.count > start ? ends[ends.count - 1].byteCount : byteCount
+    }
+
+    /// The last entry that may be forgotten; nil when none may.
+    ///
+    /// - Parameters:
+    ///   - applied: the last entry applied; it is kept, since the next one is told by its epoch.
+    ///   - wanted: entries behind this one are wanted by another replica; nil when none is known to.
+    package mutating func forgettable(applied: UInt64, wanted: UInt64?) -> UInt64? {
+        guard applied > 1 else { return nil }
+        let kept = lastBefore(byteCount - keptByteCount)
+        let limit = lastBefore(byteCount - wantedByteCount)
+        guard let kept else { return nil }
+        let through = min(max(min(kept, wanted ?? kept), limit ?? 0), applied - 1)
+        return through > 0 ? through : nil
+    }
+
+    /// The last entry that ends at or before this many bytes.
+    private mutating func lastBefore(_ limit: Int) -> UInt64? {
+        var found: UInt64?
+        var index = start
+        while index < ends.count, ends[index].byteCount <= limit {
+            found = ends[index].sequence
+            index += 1
+        }
+        return found
+    }
+
+    /// Entries through this one have been forgotten.
+    package mutating func forgot(through sequence: UInt64) {
+        while start < ends.count, ends[start].sequence <= sequence { start += 1 }
+        if start > 1024, start * 2 > ends.count {
+            ends.removeFirst(start)
+            start = 0
+        }
+    }
+}

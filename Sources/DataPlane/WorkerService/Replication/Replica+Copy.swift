@@ -1,0 +1,114 @@
+import ClusterModel
+import Logging
+import PartitionEngine
+import ShardReplication
+import Threads
+import WireProtocol
+import WireTransport
+
+/// A copy of the primary's partition that is complete on this disk, and waits to take the place of what is there.
+struct PendingCopy: Sendable {
+    /// Folder that holds it.
+    let path: String
+    let sequence: UInt64
+    let epoch: Epoch
+    let finish: @Sendable (Result<Void, WireStatus>) -> Void
+}
+
+extension Replica {
+    private static let sliceTimeout = Duration.seconds(60)
+
+    /// Makes a copy of the partition, sends it slice by slice, and removes it. Ends early when a slice is not taken, or
+    /// when this replica is no primary any more; the other asks again then.
+    func sendCopy(to node: NodeID) async {
+        let path = "\(directory)/outgoing-\(node)"
+        let logger = logger
+        let start = ContinuousClock.now
+        let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]
+        do throws(WireStatus) {
+            guard let epoch = primaryEpoch else { return }
+            let made = await WorkerThread.run(name: "copy-\(shard.index)") {
+                Result { () throws(WireStatus) in try self.makeCopy(at: path, under: epoch) }
+            }
+            guard let copy = try made.get() else { return }
+            logger.info(
+                "a copy of a partition is sent",
+                metadata: metadata.merging(["bytes": "\(copy.byteCount)"]) { $1 }
+            )
+            try await send(copy, at: path, to: node, under: epoch)
+            logger.info(
+                "a copy of a partition was taken",
+                metadata: metadata.merging(["took": "\(ContinuousClock.now - start)"]) { $1 }
+            )
+        } catch {
+            logger.warning(
+                "a copy of a partition was not taken",
+                metadata: metadata.merging(["reason": "\(error)"]) { $1 }
+            )
+        }
+        await WorkerThread.run(name: "copy-\(shard.index)") {
+            do throws(PartitionError) {
+                try Partition.remove(at: path)
+            } catch {
+                logger.warning("a copy of a partition was not removed", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    /// The epoch that this replica leads in; nil while it does not.
+    private var primaryEpoch: Epoch? {
+        monitor.withLock { state in
+            guard let machine = state.replication?.machine, machine.role == .primary else { return nil }
+            return machine.group?.epoch
+        }
+    }
+
+    private func makeCopy(at path: String, under epoch: Epoch) throws(WireStatus) -> PartitionCopy? {
+        do throws(PartitionError) {
+            // What an earlier attempt left behind.
+            try Partition.remove(at: path)
+        } catch {
+            throw Refusal.failed(shard, error)
+        }
+        return try read(.local) { (partition, isFenced) throws(PartitionError) in
+            try partition.copy(to: path) { isFenced() || self.primaryEpoch != epoch }
+        }
+    }
+
+    private func send(
+        _ copy: PartitionCopy,
+        at path: String,
+        to node: NodeID,
+        under epoch: Epoch
+    ) async throws(WireStatus) {
+        let name = UInt64.random(in: .min ... .max)
+        var offset: UInt64 = 0
+        while offset < copy.byteCount {
+            guard primaryEpoch == epoch else { throw Refusal.notPrimary(shard) }
+            let start = offset
+            let read = await WorkerThread.run(name: "copy-\(shard.index)") {
+                Result { () throws(WorkerError) in
+                    try DurableFile.slice(of: "\(path)/data.mdb", at: start, limit: PartitionSlice.byteLimit)
+                }
+            }
+            let bytes: [UInt8]
+            do throws(WorkerError) {
+                bytes = try read.get().0
+            } catch {
+                throw Refusal.folder(error)
+            }
+            let slice = PartitionSlice(
+                shard: shard,
+                sender: links.node,
+                epoch: epoch,
+                copy: name,
+                sequence: copy.sequence,
+                totalByteCount: copy.byteCount,
+                offset: offset,
+                bytes: bytes
+            )
+            _ = try await links.call(slice, on: node, deadline: .after(Self.sliceTimeout))
+            offset += UInt64(bytes.count)
+        }
+    }
+}

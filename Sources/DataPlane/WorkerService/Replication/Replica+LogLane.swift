@@ -1,0 +1,221 @@
+import ClusterModel
+import FaceModel
+import Logging
+import PartitionEngine
+import PartitionStore
+import ShardReplication
+import Threads
+import WireProtocol
+
+/// What the lane of a replicated replica does: order writes, make steps durable, begin anew from the disk.
+extension Replica {
+    /// Pause before a replica whose disk is full begins anew.
+    static let storageFullPause = Duration.seconds(1)
+
+    // MARK: Beginning
+
+    /// Whether the lane has to begin to go by a log.
+    func mustBeginReplication(_ state: State) -> Bool {
+        state.replication == nil && (state.record.isReplicated || (state.group?.members.count ?? 0) > 1)
+    }
+
+    /// Begins to go by the log that is on disk. From the first time on writes go no other way.
+    ///
+    /// - Returns: the error when it asks for the partition to be closed.
+    func beginReplication(of partition: Partition) -> PartitionError? {
+        var record = record
+        if !record.isReplicated {
+            record.isReplicated = true
+            do throws(WorkerError) {
+                try record.write(to: Self.recordPath(in: directory))
+            } catch {
+                logger.error("a replica's record cannot be written", metadata: logMetadata(error))
+                return .store(.notAPartition(path: directory))
+            }
+        }
+        do throws(PartitionError) {
+            let extent = try partition.logExtent()
+            let now = ReplicationClock.now
+            var replication = Replication(
+                machine: ReplicaStateMachine(
+                    node: links.node,
+                    log: try durableLog(of: partition, extent),
+                    timings: options.replication,
+                    now: now
+                ),
+                extent: extent,
+                horizon: LogHorizon(
+                    keptByteCount: options.limits.logBytes,
+                    wantedByteCount: options.limits.wantedLogBytes
+                )
+            )
+            let actions = monitor.withLock { state in
+                state.record.isReplicated = true
+                if let group = state.group {
+                    replication.machine.configured(group, now: now)
+                    if let asked = state.confirmation {
+                        replication.machine.confirmed(version: group.version, asked: asked)
+                    }
+                }
+                let actions = replication.machine.takeActions()
+                state.replication = replication
+                return actions
+            }
+            perform(actions)
+            options.reportChanged()
+            return nil
+        } catch {
+            logger.error("a replica's log cannot be read", metadata: logMetadata(error))
+            return error
+        }
+    }
+
+    private func durableLog(of partition: Partition, _ extent: LogExtent) throws(PartitionError) -> DurableLog {
+        var positions: [LogPosition] = []
+        // With the one applied last, whose epoch is wanted too; without a log it is the last write.
+        var next = max(extent.appliedSequence, extent.firstLogged)
+        while next <= extent.lastSequence {
+            for entry in try partition.logEntries(from: next, byteLimit: 1 << 20) {
+                positions.append(LogPosition(sequence: entry.sequence, epoch: Epoch(entry.epoch)))
+                next = entry.sequence + 1
+            }
+        }
+        let applied: LogPosition
+        if let first = positions.first, first.sequence == extent.appliedSequence {
+            applied = first
+            positions.removeFirst()
+        } else if extent.appliedSequence == extent.lastSequence {
+            applied = LogPosition(sequence: extent.lastSequence, epoch: Epoch(extent.lastEpoch))
+        } else {
+            applied = .start
+        }
+        return DurableLog(promised: Epoch(extent.promisedEpoch), applied: applied, unapplied: positions)
+    }
+
+    /// Ends going by the log: who waits is told that nothing is known.
+    func endReplication() {
+        let (actions, callers) = monitor.withLock { state -> ([ReplicaAction<LogEntry>], [Replication.Caller]) in
+            state.replication?.machine.stop()
+            return (state.replication?.machine.takeActions() ?? [], state.replication?.takeCallers() ?? [])
+        }
+        perform(actions)
+        for caller in callers { caller.answer(.failure(Refusal.opening(shard))) }
+        monitor.withLock { $0.replication = nil }
+    }
+
+    // MARK: Writes
+
+    /// Puts writes into the log, where they are sent from; each that cannot be is told so.
+    func order(_ writes: [PendingWrite], in partition: Partition) {
+        guard var place = monitor.withLock({ $0.replication?.place }) else {
+            for write in writes { write.finish(.failure(Refusal.notPrimary(shard))) }
+            return
+        }
+        do throws(PartitionError) {
+            // What is in the log would have to be written: it is not to come in.
+            try partition.checkFreeDisk()
+        } catch {
+            for write in writes { write.finish(.failure(Refusal.failed(shard, error))) }
+            return
+        }
+        let first = place
+        var entries: [(entry: LogEntry, write: PendingWrite)] = []
+        for write in writes {
+            if let refusal = refusal(of: write, under: place.epoch) {
+                write.finish(.failure(refusal))
+                continue
+            }
+            do throws(PartitionError) {
+                let entry = try partition.logEntry(
+                    for: write.batch,
+                    epoch: place.epoch.number,
+                    sequence: place.sequence,
+                    after: place.previousChain
+                )
+                entries.append((entry, write))
+                place.sequence += 1
+                place.previousChain = entry.chain
+            } catch {
+                write.finish(.failure(Refusal.failed(shard, error)))
+            }
+        }
+        guard !entries.isEmpty else { return }
+        let now = ReplicationClock.now
+        let (actions, refused) = monitor.withLock {
+            state -> ([ReplicaAction<LogEntry>], ([PendingWrite], WireStatus)?) in
+            guard state.replication?.place == first else {
+                return ([], (entries.map(\.write), Refusal.notPrimary(self.shard)))
+            }
+            let refused = state.replication?.order(entries, now: now)
+            return (
+                state.replication?.machine.takeActions() ?? [],
+                refused.map { (Array($0.refused), self.status(of: $0.reason)) }
+            )
+        }
+        perform(actions)
+        for write in refused?.0 ?? [] { write.finish(.failure(refused!.1)) }
+    }
+
+    private func status(of refusal: WriteRefusal) -> WireStatus {
+        switch refusal {
+        case .notPrimary: Refusal.notPrimary(shard)
+        case .tooFewInSync(let inSync, let minimum):
+            Refusal.tooFewInSync(shard, inSync: inSync, minimum: minimum)
+        }
+    }
+
+    /// Whether more writes may be put into the log: those that wait for others must fit in memory.
+    func hasRoomToOrder(_ state: State) -> Bool {
+        guard let replication = state.replication else { return true }
+        return replication.unacknowledgedRowCount < options.limits.commitRowCount * 4
+            && replication.unacknowledgedByteCount < options.limits.unacknowledgedBytes
+    }
+
+    /// Orders the faces that have expired to be removed, when this replica orders writes. Nobody waits for it.
+    func orderExpiry(in partition: Partition) throws(PartitionError) {
+        guard let place = monitor.withLock({ $0.replication?.place }),
+            let operation = try partition.expiry(now: .now)
+        else { return }
+        order(
+            [
+                PendingWrite(
+                    batch: WriteBatch(key: .random(), operation: operation),
+                    epoch: place.epoch,
+                    rowCount: 0,
+                    byteCount: 0,
+                    isAbandoned: { false },
+                    finish: { _ in }
+                )
+            ],
+            in: partition
+        )
+    }
+
+    // MARK: Disk
+
+    /// Makes the machine's next step durable.
+    ///
+    /// - Returns: the error when it asks for the partition to be closed.
+    func storeStep(in partition: Partition) -> PartitionError? {
+        guard let transaction = monitor.withLock({ $0.replication?.nextTransaction() }) else { return nil }
+        do throws(PartitionError) {
+            let start = ContinuousClock.now
+            let outcome = try partition.commit(transaction)
+            options.metrics.committed(transaction.append, applied: outcome.applied, took: .now - start)
+            let now = ReplicationClock.now
+            let actions = monitor.withLock { state in
+                state.replication?.stored(transaction, outcome, now: now)
+                return state.replication?.machine.takeActions() ?? []
+            }
+            perform(actions)
+            return nil
+        } catch {
+            logger.error("a step of a replica's log failed", metadata: logMetadata(error))
+            // Nothing else can follow the step: what the disk has decides how to go on.
+            endReplication()
+            if error.requiresReopen || error.isCorruption { return error }
+            let isStopping = monitor.wait(atMost: Self.storageFullPause) { state in state.isStopping ? true : nil }
+            return isStopping == nil ? beginReplication(of: partition) : nil
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import ClusterModel
+import FaceModel
+import PartitionEngine
+import PartitionStore
+import ShardReplication
+import Threads
+import WireProtocol
+
+/// What happens to a replicated replica from outside its lane: messages, news of its group, and time.
+///
+/// All of it is short and may come from any thread. What the machine wants done is done after the lock is free.
+extension Replica {
+    private typealias Action = ReplicaAction<LogEntry>
+
+    /// The metadata store has, or had, this group.
+    ///
+    /// - Parameter asked: it was so at this time at the earliest; nil when that is not known.
+    func take(_ group: ReplicaGroup, asked: Duration?) {
+        let now = ReplicationClock.now
+        let (actions, isNew) = monitor.withLock(waking: .all) { state -> ([Action], Bool) in
+            let isNew = state.group.map { $0.version < group.version } ?? true
+            if isNew {
+                state.group = group
+                state.confirmation = nil
+            }
+            if let asked, state.group?.version == group.version {
+                state.confirmation = state.confirmation.map { max($0, asked) } ?? asked
+            }
+            guard let version = state.group?.version, state.replication != nil else { return ([], isNew) }
+            if isNew { state.replication?.machine.configured(group, now: now) }
+            if let confirmation = state.confirmation {
+                state.replication?.machine.confirmed(version: version, asked: confirmation)
+            }
+            return (state.replication?.machine.takeActions() ?? [], isNew)
+        }
+        perform(actions)
+        if isNew { options.reportChanged() }
+    }
+
+    /// A message of the primary's has come.
+    func append(_ message: AppendEntries, answer: @escaping @Sendable (Result<EntriesAppended, WireStatus>) -> Void) {
+        let request: AppendRequest<LogEntry>
+        do throws(WireStatus) {
+            request = try AppendRequest(message)
+        } catch {
+            return answer(.failure(error))
+        }
+        let now = ReplicationClock.now
+        let actions = monitor.withLock(waking: .all) { state -> [Action]? in
+            guard state.replication != nil, !state.isStopping else { return nil }
+            state.replication?.wait(
+                Replication.Caller(
+                    sender: message.sender,
+                    epoch: request.epoch,
+                    sent: request.sent,
+                    arrival: now,
+                    answer: answer
+                )
+            )
+            state.replication?.machine.receive(.append(request), from: message.sender, now: now)
+            return state.replication?.machine.takeActions()
+        }
+        guard let actions else { return answer(.failure(Refusal.opening(shard))) }
+        perform(actions)
+    }
+
+    private func receive(_ reply: EntriesAppended, from sender: NodeID) {
+        let now = ReplicationClock.now
+        let actions = monitor.withLock(waking: .all) { state -> [Action] in
+            state.replication?.machine.receive(.reply(AppendReply(reply)), from: sender, now: now)
+            return state.replication?.machine.takeActions() ?? []
+        }
+        perform(actions)
+    }
+
+    /// Time has passed.
+    func tick() {
+        let now = ReplicationClock.now
+        let (actions, late, hasStep) = monitor.withLock { state -> ([Action], [Replication.Caller], Bool) in
+            guard state.replication != nil else { return ([], [], false) }
+            state.replication?.machine.tick(now: now)
+            return (
+                state.replication?.machine.takeActions() ?? [],
+                state.replication?.takeCallers(arrivedBefore: now - Replication.longestCall) ?? [],
+                state.replication?.machine.hasStep ?? false
+            )
+        }
+        for caller in late { caller.answer(.failure(Refusal.opening(shard))) }
+        perform(actions)
+        if hasStep { monitor.wakeAll() }
+    }
+
+    /// Whether a copy of the primary's partition up to a sequence would be taken.
+    func mayTake(copyAt sequence: UInt64, from epoch: Epoch) -> Bool {
+        monitor.withLock { $0.mayTake(copyAt: sequence, from: epoch) }
+    }
+
+    /// Hands the lane a copy that is complete on disk.
+    func enqueue(_ copy: PendingCopy) {
+        let replaced = monitor.withLock(waking: .all) { state -> PendingCopy? in
+            guard !state.isStopping, state.mayTake(copyAt: copy.sequence, from: copy.epoch) else { return copy }
+            defer { state.copy = copy }
+            return state.copy
+        }
+        replaced?.finish(.failure(Refusal.copyRefused(shard)))
+    }
+
+    // MARK: Doing what the machine wants
+
+    func perform(_ actions: [ReplicaAction<LogEntry>]) {
+        for action in actions {
+            switch action {
+            case .send(.append(let request), let node):
+                links.send(AppendEntries(request, of: shard, from: links.node), to: node) { [weak self] reply in
+                    self?.receive(reply, from: node)
+                }
+            case .send(.reply(let reply), let node):
+                let caller = monitor.withLock { $0.replication?.caller(of: reply, to: node) }
+                caller?.answer(.success(EntriesAppended(reply)))
+            case .load(let first, let node): load(from: first, for: node)
+            case .copy(let node): beginCopy(for: node)
+            case .propose(let proposal):
+                links.propose(ProposeGroup(shard: shard, proposal: proposal)) { [weak self] group in
+                    self?.take(group, asked: nil)
+                }
+            case .acknowledge(let ticket, _):
+                guard let write = monitor.withLock({ $0.replication?.take(ticket) }) else { continue }
+                write.finish(write.receipt.map { .success($0) } ?? .failure(Refusal.leftBehind(shard)))
+            case .abandon(let ticket):
+                let write = monitor.withLock { $0.replication?.take(ticket) }
+                write?.finish(.failure(Refusal.leftBehind(shard)))
+            }
+        }
+    }
+
+    /// Reads entries from disk for a replica that lacks them.
+    private func load(from first: UInt64, for node: NodeID) {
+        Task { [weak self] in
+            guard let self else { return }
+            let (items, previous) = await WorkerThread.run(name: "log-\(shard.index)") { self.entries(from: first) }
+            let now = ReplicationClock.now
+            let actions = monitor.withLock(waking: .all) { state -> [Action] in
+                state.replication?.machine.loaded(items, previous: previous, for: node, now: now)
+                return state.replication?.machine.takeActions() ?? []
+            }
+            perform(actions)
+        }
+    }
+
+    /// Entries from a sequence on and the position before them; none when the log does not have both.
+    private func entries(from first: UInt64) -> ([LogItem<LogEntry>], LogPosition) {
+        do throws(WireStatus) {
+            // The entry before the first one tells the epoch there.
+            let start = max(first, 2) - 1
+            var entries = try read(.local) { (partition, _) throws(PartitionError) in
+                try partition.logEntries(
+                    from: start,
+                    byteLimit: ReplicaStateMachine<LogEntry>.requestByteLimit
+                )
+            }
+            var previous = LogPosition.start
+            if first > 1 {
+                guard let before = entries.first, before.sequence == first - 1 else { return ([], .start) }
+                previous = LogPosition(sequence: before.sequence, epoch: Epoch(before.epoch))
+                entries.removeFirst()
+                if entries.isEmpty {
+                    entries = try read(.local) { (partition, _) throws(PartitionError) in
+                        try partition.logEntries(from: first, byteLimit: 1)
+                    }
+                }
+            }
+            let items = entries.prefix(AppendEntries.entryLimit).map {
+                LogItem(sequence: $0.sequence, epoch: Epoch($0.epoch), payload: $0, byteCount: $0.byteCount)
+            }
+            return (items, previous)
+        } catch {
+            return ([], .start)
+        }
+    }
+
+    private func beginCopy(for node: NodeID) {
+        let begins = monitor.withLock { state -> Bool in
+            guard let replication = state.replication, replication.copies[node] == nil else { return false }
+            state.replication?.copies[node] = replication.machine.applied
+            return true
+        }
+        guard begins else { return }
+        Task { [weak self] in
+            guard let self else { return }
+            await sendCopy(to: node)
+            monitor.withLock { $0.replication?.copies[node] = nil }
+        }
+    }
+}
+
+extension Replica.State {
+    func mayTake(copyAt sequence: UInt64, from epoch: Epoch) -> Bool {
+        replication?.machine.mayTake(copyAt: LogPosition(sequence: sequence, epoch: epoch), from: epoch) ?? false
+    }
+}

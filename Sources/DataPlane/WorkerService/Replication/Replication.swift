@@ -1,0 +1,180 @@
+import ClusterModel
+import FaceModel
+import PartitionEngine
+import PartitionStore
+import ShardReplication
+import WireProtocol
+
+/// A replica's part in the log of its shard, and who waits for what of it: all of it under the replica's lock.
+struct Replication {
+    /// A write that is in the log and not acknowledged.
+    struct OrderedWrite {
+        let sequence: UInt64
+        let rowCount: Int
+        /// Of its entry.
+        let byteCount: Int
+        let finish: @Sendable (Result<WriteReceipt, WireStatus>) -> Void
+        /// Known once its entry is applied here.
+        var receipt: WriteReceipt?
+    }
+
+    /// A primary that waits for the answer to its message.
+    struct Caller {
+        let sender: NodeID
+        let epoch: Epoch
+        let sent: Duration
+        let arrival: Duration
+        let answer: @Sendable (Result<EntriesAppended, WireStatus>) -> Void
+    }
+
+    /// Where the next write would be ordered.
+    struct Place: Equatable {
+        var epoch: Epoch
+        var sequence: UInt64
+        var previousChain: UInt64
+    }
+
+    /// Longest that a caller is kept.
+    static let longestCall = Duration.seconds(5)
+
+    var machine: ReplicaStateMachine<LogEntry>
+    /// As of the last commit.
+    private(set) var extent: LogExtent
+    var horizon: LogHorizon
+    /// Chain of the last entry ordered here as primary; nil while that is the last on disk.
+    private var orderedChain: UInt64?
+    private var nextTicket: UInt64 = 0
+    private var ordered: [WriteTicket: OrderedWrite] = [:]
+    private var ticketOfSequence: [UInt64: WriteTicket] = [:]
+    private(set) var unacknowledgedRowCount = 0
+    private(set) var unacknowledgedByteCount = 0
+    private var callers: [Caller] = []
+    /// Replicas that get a copy of the partition, and from which entry on they will want the log.
+    var copies: [NodeID: UInt64] = [:]
+
+    init(machine: ReplicaStateMachine<LogEntry>, extent: LogExtent, horizon: LogHorizon) {
+        self.machine = machine
+        self.extent = extent
+        self.horizon = horizon
+    }
+
+    // MARK: Ordering
+
+    /// Nil while this replica orders no writes.
+    var place: Place? {
+        guard machine.role == .primary, let group = machine.group else { return nil }
+        return Place(
+            epoch: group.epoch,
+            sequence: machine.last.sequence + 1,
+            previousChain: orderedChain ?? extent.lastChain
+        )
+    }
+
+    /// Puts writes into the log, each with the entry that was made for its place.
+    ///
+    /// - Returns: the writes from the first one on that was refused, with the reason; nothing of them was done.
+    mutating func order(
+        _ entries: [(entry: LogEntry, write: PendingWrite)],
+        now: Duration
+    ) -> (refused: ArraySlice<PendingWrite>, reason: WriteRefusal)? {
+        for (index, (entry, write)) in entries.enumerated() {
+            let ticket = WriteTicket(nextTicket)
+            do throws(WriteRefusal) {
+                try machine.submit(
+                    entry,
+                    byteCount: entry.byteCount,
+                    as: ticket,
+                    isDeletion: write.takesFacesAway,
+                    isLast: index == entries.count - 1,
+                    now: now
+                )
+            } catch {
+                if index > 0 { machine.tick(now: now) }
+                return (entries[index...].map(\.write)[...], error)
+            }
+            nextTicket += 1
+            orderedChain = entry.chain
+            ordered[ticket] = OrderedWrite(
+                sequence: entry.sequence,
+                rowCount: write.rowCount,
+                byteCount: entry.byteCount,
+                finish: write.finish
+            )
+            ticketOfSequence[entry.sequence] = ticket
+            unacknowledgedRowCount += write.rowCount
+            unacknowledgedByteCount += entry.byteCount
+        }
+        return nil
+    }
+
+    /// The write is over: what it was told about it is in its receipt.
+    mutating func take(_ ticket: WriteTicket) -> OrderedWrite? {
+        guard let write = ordered.removeValue(forKey: ticket) else { return nil }
+        ticketOfSequence[write.sequence] = nil
+        unacknowledgedRowCount -= write.rowCount
+        unacknowledgedByteCount -= write.byteCount
+        return write
+    }
+
+    // MARK: Disk
+
+    /// The transaction that makes a step durable; nil while there is nothing to make durable.
+    mutating func nextTransaction() -> LogTransaction? {
+        guard let step = machine.nextStep() else { return nil }
+        if let sequence = step.truncateAfter { horizon.truncated(after: sequence) }
+        for item in step.append { horizon.appended(item.sequence, byteCount: item.byteCount) }
+        let wanted = (copies.values + [machine.wantedFrom].compactMap { $0 }).min()
+        return LogTransaction(
+            promise: step.promise?.number,
+            truncateAfter: step.truncateAfter,
+            append: step.append.map(\.payload),
+            applyThrough: step.applyThrough,
+            forgetThrough: horizon.forgettable(applied: machine.applied, wanted: wanted)
+        )
+    }
+
+    /// The transaction is on disk.
+    mutating func stored(_ transaction: LogTransaction, _ outcome: LogOutcome, now: Duration) {
+        extent = outcome.extent
+        if let sequence = transaction.forgetThrough { horizon.forgot(through: sequence) }
+        for applied in outcome.applied {
+            guard let ticket = ticketOfSequence[applied.sequence] else { continue }
+            ordered[ticket]?.receipt = applied.receipt
+        }
+        let wasPrimary = machine.role == .primary
+        machine.stored(now: now)
+        if !wasPrimary { orderedChain = nil }
+    }
+
+    // MARK: Callers
+
+    mutating func wait(_ caller: Caller) { callers.append(caller) }
+
+    /// Who waits for this answer. Any of several calls with one time will do: the answer is the same.
+    mutating func caller(of reply: AppendReply, to sender: NodeID) -> Caller? {
+        callers.firstIndex { $0.sender == sender && $0.epoch == reply.epoch && $0.sent == reply.sent }
+            .map { callers.remove(at: $0) }
+    }
+
+    /// Callers that have waited for too long, or all of them.
+    mutating func takeCallers(arrivedBefore time: Duration? = nil) -> [Caller] {
+        guard let time else {
+            defer { callers.removeAll() }
+            return callers
+        }
+        guard let first = callers.first, first.arrival < time else { return [] }
+        let late = callers.filter { $0.arrival < time }
+        callers.removeAll { $0.arrival < time }
+        return late
+    }
+}
+
+extension PendingWrite {
+    /// Whether faces are gone once it is acknowledged.
+    fileprivate var takesFacesAway: Bool {
+        switch batch.operation {
+        case .delete, .expire: true
+        case .enrol, .beginEpoch: false
+        }
+    }
+}

@@ -1,0 +1,241 @@
+import ClusterModel
+import FaceModel
+import Logging
+import ShardReplication
+import Synchronization
+import WireProtocol
+import WireTransport
+import WorkerService
+
+/// A coordinator that keeps the group of one shard as the metadata store would.
+final class GroupKeeper: RequestHandler {
+    private struct State {
+        var group: ReplicaGroup?
+        var addresses: [NodeID: NodeAddress] = [:]
+        var reports: [NodeID: WorkerReport.Replica] = [:]
+        var confirms = true
+    }
+
+    private let cluster = NodeID.random()
+    private let id = NodeID.random()
+    private let shard: ShardID
+    private let state = Mutex(State())
+
+    init(of shard: ShardID) {
+        self.shard = shard
+    }
+
+    var group: ReplicaGroup? { state.withLock(\.group) }
+
+    /// What a worker last said of its replica.
+    func report(of node: NodeID) -> WorkerReport.Replica? { state.withLock { $0.reports[node] } }
+
+    /// Puts another group in force; nil leaves it as it is.
+    func change(_ change: (ReplicaGroup?) -> ReplicaGroup?) {
+        state.withLock { $0.group = change($0.group) ?? $0.group }
+    }
+
+    /// Whether replies say how old what they tell is.
+    func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
+
+    func handle(_ request: Request, call: ServerCall) {
+        switch request {
+        case .heartbeat(let heartbeat):
+            call.reply(
+                state.withLock { state in
+                    state.addresses[heartbeat.worker] = heartbeat.address
+                    state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
+                    return HeartbeatReply(
+                        clusterID: cluster,
+                        epoch: Epoch(1),
+                        coordinator: id,
+                        groups: state.group.map { [ShardGroup(shard: shard, group: $0)] } ?? [],
+                        workers: state.addresses.map { .init(id: $0.key, address: $0.value) },
+                        recordAge: state.confirms ? 0 : .max
+                    )
+                }
+            )
+        case .proposeGroup(let request):
+            let group = state.withLock { state in
+                state.group = state.group?.applying(request.proposal) ?? state.group
+                return state.group
+            }
+            guard let group else { return call.fail(WireStatus(.notFound, "no group")) }
+            call.reply(ShardGroup(shard: shard, group: group))
+        default: call.fail(WireStatus(.invalidRequest, "unexpected"))
+        }
+    }
+}
+
+/// Workers that run, and the replicas of one shard on them.
+actor ReplicatedShard {
+    private struct Member {
+        var folder: TemporaryFolder
+        var harness: WorkerHarness?
+        var run: Task<Void, any Error>?
+    }
+
+    nonisolated let test = TestCollection()
+    nonisolated let keeper: GroupKeeper
+    private let server: WireServer
+    private var members: [Member] = []
+    private(set) var nodes: [NodeID] = []
+    private let limits: WorkerLimits
+    nonisolated let log = LineRecorder()
+
+    static let timings = ReplicationTimings(
+        heartbeat: .milliseconds(50),
+        resend: .milliseconds(200),
+        silence: .milliseconds(600),
+        proposal: .milliseconds(200),
+        staleness: .milliseconds(800)
+    )
+
+    private init(keeper: GroupKeeper, server: WireServer, limits: WorkerLimits) {
+        self.keeper = keeper
+        self.server = server
+        self.limits = limits
+    }
+
+    /// Starts workers for `body`; the first ones hold the shard, the first of all leads.
+    static func with(
+        workers count: Int,
+        replicas replicaCount: Int,
+        minimumInSync: Int,
+        limits: WorkerLimits = WorkerLimits(),
+        _ body: (ReplicatedShard) async throws -> Void
+    ) async throws {
+        let keeper = GroupKeeper(of: TestCollection().shard())
+        let server = try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: "secret",
+                role: .coordinator,
+                node: .random(),
+                agent: "test"
+            ),
+            handler: keeper,
+            group: WorkerHarness.group
+        )
+        let shard = ReplicatedShard(keeper: keeper, server: server, limits: limits)
+        var outcome = Result<Void, any Error>.success(())
+        do {
+            try await shard.startAll(count)
+            let nodes = await shard.nodes
+            keeper.change { _ in
+                ReplicaGroup(
+                    epoch: Epoch(1),
+                    version: 1,
+                    primary: nodes[0],
+                    inSync: Array(nodes.prefix(replicaCount)),
+                    minimumInSync: minimumInSync
+                )
+            }
+            for index in 0..<replicaCount { try await shard.host(index) }
+            try await body(shard)
+        } catch {
+            outcome = .failure(error)
+        }
+        await shard.stopAll()
+        await server.shutdown(gracePeriod: .zero)
+        try outcome.get()
+    }
+
+    private func startAll(_ count: Int) async throws {
+        for index in 0..<count {
+            members.append(Member(folder: TemporaryFolder()))
+            try await start(index)
+            nodes.append(members[index].harness!.worker.node)
+        }
+    }
+
+    private func stopAll() async {
+        for index in members.indices { await stop(index) }
+    }
+
+    func start(_ index: Int) async throws {
+        var options = WorkerHarness.options(members[index].folder, coordinators: [server.address])
+        options.replication = Self.timings
+        options.limits = limits
+        let harness = try await WorkerHarness(options, logger: Logger(label: "test") { _ in self.log })
+        members[index].harness = harness
+        members[index].run = Task { try await harness.worker.run() }
+    }
+
+    /// Ends a worker; its folder stays.
+    func stop(_ index: Int) async {
+        guard let harness = members[index].harness else { return }
+        members[index].harness = nil
+        await harness.peer.close()
+        members[index].run?.cancel()
+        _ = await members[index].run?.result
+    }
+
+    func host(_ index: Int) async throws {
+        guard let group = keeper.group, let harness = members[index].harness else { return }
+        let host = HostReplica(
+            shard: test.shard(),
+            range: test.ranges[0],
+            collection: test.collection,
+            group: group
+        )
+        _ = try await harness.call(host)
+    }
+
+    func call<R: WireRequest>(_ request: R, on index: Int) async throws(WireStatus) -> R.Reply {
+        guard let harness = members[index].harness else { throw WireStatus(.unavailable, "the worker is stopped") }
+        return try await harness.peer.call(request, deadline: .after(.seconds(5)))
+    }
+
+    func index(of node: NodeID) -> Int { nodes.firstIndex(of: node)! }
+
+    /// Sends a write to the primary of the moment, under the same key, until it is acknowledged.
+    func write<R: WireRequest>(_ make: (Epoch) -> R) async throws -> R.Reply {
+        try await eventually("the write is acknowledged") { () async throws(WireStatus) in
+            let group = self.keeper.group!
+            return try await self.call(make(group.epoch), on: self.index(of: group.primary))
+        }
+    }
+
+    func enrol(_ ids: [FaceID], key: IdempotencyKey = .random()) async throws -> ShardEnrolled {
+        try await write { self.test.enrol(ids, epoch: $0.number, key: key) }
+    }
+
+    func delete(_ ids: [FaceID]) async throws -> ShardDeleted {
+        let key = IdempotencyKey.random()
+        return try await write { ShardDelete(route: self.test.route(epoch: $0.number), key: key, ids: ids) }
+    }
+
+    /// Which of the faces a replica shows, at once.
+    func faces(_ ids: [FaceID], on index: Int, minimumSequence: UInt64 = 0) async throws(WireStatus) -> [FaceID] {
+        let request = ShardGet(
+            route: test.route(epoch: keeper.group!.epoch.number),
+            ids: ids,
+            includesEmbeddings: false,
+            minimumSequence: minimumSequence
+        )
+        return try await call(request, on: index).faces.map(\.id)
+    }
+
+    /// Tries until it succeeds or gives true.
+    func eventually<T: Sendable>(
+        _ what: String,
+        _ body: () async throws(WireStatus) -> T
+    ) async throws -> T {
+        let end = ContinuousClock.now + .seconds(30)
+        var last = WireStatus(.internalError, "never tried")
+        while ContinuousClock.now < end {
+            do throws(WireStatus) {
+                let value = try await body()
+                if (value as? Bool) ?? true { return value }
+                last = WireStatus(.internalError, "it was not so")
+            } catch {
+                last = error
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw WireStatus(.deadlineExceeded, "\(what): \(last)")
+    }
+
+    func isInSync(_ index: Int) -> Bool { keeper.group!.isInSync(nodes[index]) }
+}

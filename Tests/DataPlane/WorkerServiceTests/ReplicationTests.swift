@@ -1,0 +1,182 @@
+import ClusterModel
+import FaceModel
+import Testing
+import WireProtocol
+import WorkerService
+
+/// Replicas of one shard on workers of their own, with real disks and connections.
+@Suite struct ReplicationTests {
+    private let test = TestCollection()
+
+    @Test func anAcknowledgedWriteIsOnEveryReplica() async throws {
+        try await ReplicatedShard.with(workers: 3, replicas: 3, minimumInSync: 2) { shard in
+            let ids = test.ids(60)
+            for part in 0..<6 {
+                let written = Array(ids[(part * 10)..<(part * 10 + 10)])
+                let answer = try await shard.enrol(written)
+                #expect(answer.outcomes.count == 10)
+                for index in 0..<3 where await shard.isInSync(index) {
+                    let found = try await shard.eventually("replica \(index) reads") { () async throws(WireStatus) in
+                        try await shard.faces(written, on: index, minimumSequence: answer.sequence)
+                    }
+                    #expect(found == written, "replica \(index)")
+                }
+            }
+            let gone = Array(ids.prefix(25))
+            let answer = try await shard.delete(gone)
+            #expect(answer.outcomes.allSatisfy { $0 == .deleted })
+            for index in 0..<3 where await shard.isInSync(index) {
+                let found = try await shard.eventually("replica \(index) reads") { () async throws(WireStatus) in
+                    try await shard.faces(ids, on: index)
+                }
+                #expect(found == Array(ids.dropFirst(25)), "replica \(index)")
+            }
+        }
+    }
+
+    @Test func onlyThePrimaryOrdersWrites() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            _ = try await shard.enrol(test.ids(1))
+            let group = shard.keeper.group!
+            let other = await shard.index(of: group.inSync.first { $0 != group.primary }!)
+            await #expect(throws: WireStatus.self) {
+                try await shard.call(test.enrol(test.ids(2), epoch: group.epoch.number), on: other)
+            }
+            await #expect {
+                try await shard.call(
+                    test.enrol(test.ids(2), epoch: group.epoch.number - 1),
+                    on: await shard.index(of: group.primary)
+                )
+            } throws: { ($0 as? WireStatus)?.code == .staleEpoch }
+        }
+    }
+
+    @Test func withoutAnotherReplicaWritesWaitAndReadsGoOn() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            let ids = test.ids(8)
+            _ = try await shard.enrol(ids)
+            let primary = await shard.index(of: shard.keeper.group!.primary)
+            await shard.stop(1 - primary)
+            let refusal = try await shard.eventually("writes are refused") { () async throws(WireStatus) in
+                do throws(WireStatus) {
+                    _ = try await shard.call(
+                        test.enrol(test.ids(1), epoch: shard.keeper.group!.epoch.number),
+                        on: primary
+                    )
+                    return WireStatus?.none
+                } catch {
+                    guard "\(error)".contains("nothing of this one") else { throw error }
+                    return error
+                }
+            }
+            #expect(refusal?.code == .unavailable)
+            // Longer than any confirmation by the other one lasts: the records' own counts now.
+            for _ in 0..<10 {
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(try await shard.faces(ids, on: primary) == ids)
+            }
+            shard.keeper.confirm(false)
+            _ = try await shard.eventually("an unconfirmed replica answers nothing") { () async throws(WireStatus) in
+                do throws(WireStatus) {
+                    _ = try await shard.faces(ids, on: primary)
+                    return false
+                } catch {
+                    return error.code == .unavailable
+                }
+            }
+            shard.keeper.confirm(true)
+            try await shard.start(1 - primary)
+            _ = try await shard.enrol(test.ids(9))
+        }
+    }
+
+    @Test func anotherReplicaTakesOverAndTheFirstComesBack() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1) { shard in
+            let ids = test.ids(40)
+            let key = IdempotencyKey.random()
+            let first = try await shard.enrol(Array(ids.prefix(20)), key: key)
+            let old = await shard.index(of: shard.keeper.group!.primary)
+            let nodes = await shard.nodes
+            await shard.stop(old)
+            shard.keeper.change { $0!.failingOver(to: nodes[1 - old]) }
+            // A write that was acknowledged answers the same under the next primary.
+            let again = try await shard.enrol(Array(ids.prefix(20)), key: key)
+            #expect(again == first)
+            _ = try await shard.enrol(Array(ids.suffix(20)))
+            _ = try await shard.delete(Array(ids.prefix(5)))
+            try await shard.start(old)
+            _ = try await shard.eventually("the old primary is in sync again") { () async throws(WireStatus) in
+                shard.keeper.group!.isInSync(nodes[old])
+            }
+            let found = try await shard.eventually("the old primary reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: old)
+            }
+            #expect(found == Array(ids.dropFirst(5)))
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func aNewReplicaCatchesUp(byCopy isCopied: Bool) async throws {
+        var limits = WorkerLimits()
+        if isCopied {
+            limits.logBytes = 1
+            limits.wantedLogBytes = 1
+        }
+        try await ReplicatedShard.with(workers: 3, replicas: 2, minimumInSync: 2, limits: limits) { shard in
+            let ids = test.ids(200)
+            for part in 0..<10 { _ = try await shard.enrol(Array(ids[(part * 20)..<(part * 20 + 20)])) }
+            _ = try await shard.delete(Array(ids.prefix(3)))
+            let nodes = await shard.nodes
+            shard.keeper.change { $0!.adding(learner: nodes[2]) }
+            try await shard.host(2)
+            _ = try await shard.eventually("the new replica is in sync") { () async throws(WireStatus) in
+                shard.keeper.group!.isInSync(nodes[2])
+            }
+            let found = try await shard.eventually("the new replica reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: 2)
+            }
+            #expect(found == Array(ids.dropFirst(3)))
+            _ = try await shard.enrol(Array(test.ids(201).suffix(1)))
+            #expect(shard.keeper.report(of: nodes[2])?.state == .serving)
+            let copies = shard.log.lines("a copy of the primary's partition took the place of this replica's")
+            #expect(copies.isEmpty != isCopied)
+        }
+    }
+
+    @Test func replicasThatStartAnewGoOn() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            let ids = test.ids(30)
+            _ = try await shard.enrol(Array(ids.prefix(10)))
+            for round in 1...2 {
+                for index in 0..<2 { await shard.stop(index) }
+                for index in 0..<2 { try await shard.start(index) }
+                _ = try await shard.enrol(Array(ids[(round * 10)..<(round * 10 + 10)]))
+            }
+            #expect(shard.keeper.group!.epoch > Epoch(1))
+            for index in 0..<2 {
+                let found = try await shard.eventually("replica \(index) reads") { () async throws(WireStatus) in
+                    try await shard.faces(ids, on: index)
+                }
+                #expect(found == ids)
+            }
+        }
+    }
+
+    @Test func aSingleReplicaBecomesOneOfTwo() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 1, minimumInSync: 1) { shard in
+            let ids = test.ids(30)
+            _ = try await shard.enrol(Array(ids.prefix(20)))
+            let nodes = await shard.nodes
+            shard.keeper.change { $0!.adding(learner: nodes[1]) }
+            try await shard.host(1)
+            _ = try await shard.eventually("the second replica is in sync") { () async throws(WireStatus) in
+                shard.keeper.group!.isInSync(nodes[1])
+            }
+            _ = try await shard.enrol(Array(ids.suffix(10)))
+            let found = try await shard.eventually("the second replica reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: 1)
+            }
+            #expect(found == ids)
+        }
+    }
+}
