@@ -36,7 +36,7 @@ struct Mien: AsyncParsableCommand {
                     FaceCommand.self, StatusCommand.self, TopCommand.self, GenerateCommand.self,
                 ]
             ),
-            CommandGroup(name: "Operation", subcommands: [MetadataCommand.self]),
+            CommandGroup(name: "Operation", subcommands: [VerifyCommand.self, MetadataCommand.self]),
             CommandGroup(
                 name: "Measurement",
                 subcommands: [LoadCommand.self, EvaluateCommand.self, BenchCommand.self]

@@ -26,6 +26,21 @@ extension MienClient {
         CollectionInfo(try await caller.call(DescribeCollection(name: collection)))
     }
 
+    /// Reads every replica of a shard, verifies all checksums, and compares the replicas. Takes about a second for each
+    /// GB: give the client a timeout that fits.
+    ///
+    /// - Parameter repairs: whether replicas that are not good are replaced by copies of good ones; that goes on after
+    ///   the answer.
+    /// - Throws: `notFound`, `invalidRequest` for a shard that is not there.
+    public func verify(
+        _ collection: String,
+        shard: Int,
+        repairs: Bool = false
+    ) async throws(MienClientError) -> ShardVerification {
+        let request = VerifyShard(collection: collection, shardIndex: UInt32(clamping: shard), repairs: repairs)
+        return ShardVerification(try await caller.call(request), shardIndex: shard)
+    }
+
     /// Deletes a collection and all its faces.
     ///
     /// - Returns: how many faces it held as last known; nil when an earlier, unanswered try had deleted it.

@@ -233,6 +233,7 @@ package final class Worker: Service {
                 partition: options.partition,
                 backgroundProcessorShare: options.backgroundProcessorShare,
                 replication: options.replication,
+                checkpointInterval: options.checkpointInterval,
                 links: links,
                 prefault: options.prefault,
                 metrics: metrics,

@@ -35,6 +35,8 @@ package struct WorkerOptions: Sendable {
     package var partition: PartitionOptions
     /// How long replicas wait for each other.
     package var replication = ReplicationTimings()
+    /// How often the replicas of a shard that is written to say what they hold, so that they can be compared.
+    package var checkpointInterval = Duration.seconds(60)
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
     /// A shard search that takes longer is logged; zero for none.

@@ -99,6 +99,25 @@ package struct ReplicaGroup: Hashable, Sendable {
         return next
     }
 
+    /// The group after a replica was found not to hold what it should: it counts for nothing from now on, even if too
+    /// few remain, so that writes then wait for another.
+    ///
+    /// - Parameter successor: primary in its place, in sync and another; nil when it is not the primary.
+    /// - Returns: nil when there is none to take its place.
+    package func expelling(_ node: NodeID, successor: NodeID?) -> ReplicaGroup? {
+        guard isInSync(node) else { return self }
+        var next = self
+        if node == primary {
+            guard let successor, successor != node, isInSync(successor) else { return nil }
+            next.primary = successor
+            next.epoch = Epoch(epoch.number + 1)
+        }
+        next.version += 1
+        next.inSync.removeAll { $0 == node }
+        next.learners = (learners + [node]).sorted()
+        return next
+    }
+
     /// The group without a replica that counts for nothing.
     package func removing(learner: NodeID) -> ReplicaGroup {
         precondition(learners.contains(learner), "only learners may leave at once")

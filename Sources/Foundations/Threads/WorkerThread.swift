@@ -49,9 +49,13 @@ import Glibc
     /// Runs blocking work on a thread made for it, and waits for its result without blocking the task.
     ///
     /// Cancellation does not shorten the wait.
-    package static func run<R: Sendable>(name: String, _ body: @escaping @Sendable () -> R) async -> R {
+    package static func run<R: Sendable>(
+        name: String,
+        priority: Priority = .normal,
+        _ body: @escaping @Sendable () -> R
+    ) async -> R {
         await withCheckedContinuation { continuation in
-            let thread = WorkerThread(name: name) { continuation.resume(returning: body()) }
+            let thread = WorkerThread(name: name, priority: priority) { continuation.resume(returning: body()) }
             thread.detach()
         }
     }

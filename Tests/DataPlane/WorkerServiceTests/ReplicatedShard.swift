@@ -157,6 +157,7 @@ actor ReplicatedShard {
         var options = WorkerHarness.options(members[index].folder, coordinators: [server.address])
         options.replication = Self.timings
         options.limits = limits
+        options.checkpointInterval = .milliseconds(100)
         let harness = try await WorkerHarness(options, logger: Logger(label: "test") { _ in self.log })
         members[index].harness = harness
         members[index].run = Task { try await harness.worker.run() }

@@ -143,6 +143,31 @@ import WorkerService
         }
     }
 
+    @Test func replicasTellWhatTheyHoldAtCheckpoints() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            let nodes = await shard.nodes
+            var seen: Set<UInt64> = []
+            for part in 0..<2 {
+                let ids = Array(test.ids(40)[(part * 20)..<(part * 20 + 20)])
+                let sequence = try await shard.enrol(ids).sequence
+                let checkpoint = try await shard.eventually("both pass a checkpoint") { () async throws(WireStatus) in
+                    let found = nodes.map { shard.keeper.report(of: $0)?.checkpoint }
+                    guard let first = found[0], let second = found[1], first.sequence == second.sequence,
+                        first.sequence > sequence
+                    else { throw WireStatus(.notYet, "\(found)") }
+                    #expect(first.digest == second.digest)
+                    return first
+                }
+                seen.insert(checkpoint.digest)
+            }
+            #expect(seen.count == 2)
+            for index in 0..<2 {
+                let answer = try await shard.call(VerifyReplica(shard: test.shard()), on: index)
+                #expect(answer.faceCount == 40 && answer.damage == nil && answer.slices.count == 256)
+            }
+        }
+    }
+
     @Test func replicasThatStartAnewGoOn() async throws {
         try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
             let ids = test.ids(30)

@@ -251,6 +251,19 @@ enum MessageSamples {
             ),
             elapsedMicroseconds: 850
         ),
+        VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
+        ShardVerified(
+            replicas: [
+                .init(worker: nodeID, isPrimary: true, finding: .sound, sequence: 41, faceCount: 33_000),
+                .init(
+                    worker: secondNodeID,
+                    isPrimary: false,
+                    finding: .damaged,
+                    detail: "a sentence",
+                    isReplaced: true
+                ),
+            ]
+        ),
         GetClusterStatus(),
         ClusterStatus(
             clusterID: nodeID,
@@ -292,6 +305,13 @@ enum MessageSamples {
             proposal: GroupProposal(version: 4, epoch: Epoch(7), change: .remove(secondNodeID))
         ),
         ShardGroup(shard: shardID, group: group),
+        VerifyReplica(shard: shardID),
+        ReplicaVerified(
+            sequence: 41,
+            faceCount: 33_000,
+            slices: (0..<256).map { UInt128($0) << 64 | 7 },
+            damage: "a sentence"
+        ),
         DropReplica(shard: shardID, epoch: Epoch(8)),
         TrainCodebook(
             collection: collection,

@@ -26,6 +26,8 @@ package struct ControlHandler: Sendable {
             answer(call) { () throws(WireStatus) in try controller.describe(request) }
         case .listCollections: call.reply(CollectionList(collections: controller.descriptions()))
         case .deleteCollection(let request): call.run { try await controller.delete(request) }
+        case .verifyShard(let request):
+            call.run { try await controller.verify(request, deadline: call.deadline) }
         case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {

@@ -28,6 +28,18 @@ extension WorkerHandler {
         }
     }
 
+    /// Reads all of the replica on a thread of its own.
+    func verify(_ request: VerifyReplica, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let replica = try replicas.replica(request.shard)
+            call.run {
+                try await WorkerThread.run(name: "verify", priority: .background) {
+                    Result { () throws(WireStatus) in try replica.verify(unless: { call.isCancelled }) }
+                }.get()
+            }
+        }
+    }
+
     func train(_ request: TrainCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
             try training.order(request)

@@ -43,6 +43,7 @@ struct WorkerHandler: RequestHandler {
         case .trainCodebook(let request): train(request, call)
         case .fetchCodebook(let request): fetch(request, call)
         case .installCodebook(let request): install(request, call)
+        case .verifyReplica(let request): verify(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
         default:

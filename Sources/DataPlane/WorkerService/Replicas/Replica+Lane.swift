@@ -118,26 +118,29 @@ extension Replica {
                 let start = ContinuousClock.now
                 if let error = storeStep(in: partition) { return .failed(error) }
                 lastCommit = .now
-                schedule.committed(rowCount: 0, took: lastCommit - start)
+                noteCommit(rowCount: takeAppliedRowCount(), took: lastCommit - start, in: &schedule)
             case .turn(.writes(let writes)):
                 let start = ContinuousClock.now
+                var rowCount = writes.reduce(0) { $0 + $1.rowCount }
                 if isReplicated {
                     order(writes, in: partition)
                     if let error = storeStep(in: partition) { return .failed(error) }
+                    rowCount = takeAppliedRowCount()
                 } else if let error = commit(writes, to: partition) {
                     return .failed(error)
                 }
                 lastCommit = .now
-                schedule.committed(rowCount: writes.reduce(0) { $0 + $1.rowCount }, took: lastCommit - start)
-                // Counts that people see should be those of the write they have just made.
-                if monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
+                noteCommit(rowCount: rowCount, took: lastCommit - start, in: &schedule)
             case .turn(.install(let installation)):
                 if let error = install(installation, in: partition) { return .failed(error) }
             case .maintain:
                 let start = ContinuousClock.now
                 let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
-                    if isReplicated { try orderExpiry(in: partition) }
+                    if isReplicated {
+                        try orderExpiry(in: partition)
+                        orderCheckpoint(in: partition)
+                    }
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle)
                     var rest = Duration.zero
                     if !hasMore {
@@ -159,6 +162,14 @@ extension Replica {
             }
         }
     }
+
+    private func noteCommit(rowCount: Int, took duration: Duration, in schedule: inout LaneSchedule) {
+        schedule.committed(rowCount: rowCount, took: duration)
+        // Counts that people see should be those of the write they have just made.
+        if rowCount > 0, monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
+    }
+
+    private func takeAppliedRowCount() -> Int { monitor.withLock { $0.replication?.takeAppliedRowCount() ?? 0 } }
 
     private var isReplicated: Bool { monitor.withLock { $0.replication != nil } }
 

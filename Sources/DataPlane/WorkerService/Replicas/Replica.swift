@@ -334,6 +334,38 @@ final class Replica: Sendable {
         }
     }
 
+    // MARK: Verification
+
+    /// Reads and verifies all of the partition; damage takes the replica out of service.
+    func verify(unless isCancelled: () -> Bool) throws(WireStatus) -> ReplicaVerified {
+        var found: PartitionError?
+        do throws(WireStatus) {
+            let digest = try read(.local) { (partition, isFenced) throws(PartitionError) in
+                do throws(PartitionError) {
+                    return try partition.verifyAll { isFenced() || isCancelled() }
+                } catch {
+                    found = error
+                    throw error
+                }
+            }
+            guard let digest else { throw Refusal.opening(shard) }
+            return ReplicaVerified(
+                sequence: digest.sequence,
+                faceCount: digest.faceCount,
+                slices: digest.slices,
+                damage: nil
+            )
+        } catch {
+            guard let found, found.isCorruption else { throw error }
+            return ReplicaVerified(
+                sequence: 0,
+                faceCount: 0,
+                slices: [],
+                damage: String("\(found)".prefix(1000))
+            )
+        }
+    }
+
     // MARK: Report
 
     /// What the heartbeat says of the replica. Reads the partition: not for event loops.
@@ -364,7 +396,8 @@ final class Replica: Sendable {
                 generation: statistics?.generation ?? 0,
                 olderGeneration: statistics?.olderGeneration ?? 0,
                 olderRowCount: statistics?.olderRowCount ?? 0,
-                fit: statistics?.fit ?? .unknown
+                fit: statistics?.fit ?? .unknown,
+                checkpoint: state.replication?.checkpoint
             )
         }
     }
@@ -419,6 +452,8 @@ struct ReplicaOptions: Sendable {
     /// See ``WorkerOptions/backgroundProcessorShare``.
     var backgroundProcessorShare: Double
     var replication: ReplicationTimings
+    /// See ``WorkerOptions/checkpointInterval``.
+    var checkpointInterval: Duration
     /// Ways to the other replicas and to the coordinators.
     var links: ReplicationLinks
     /// What is read into memory when a partition has been opened.

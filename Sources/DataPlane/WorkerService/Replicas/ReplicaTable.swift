@@ -49,6 +49,7 @@ final class ReplicaTable: Sendable {
                     try removeFiles(in: directory)
                     continue
                 }
+                try removeCopies(in: directory)
                 replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
             } catch {
                 logger.error("replica cannot be read", metadata: metadata(shard, ["error": "\(error)"]))
@@ -164,6 +165,17 @@ final class ReplicaTable: Sendable {
             try replica.raiseEpoch(to: request.group.epoch)
         } catch {
             throw Refusal.folder(error)
+        }
+    }
+
+    /// Removes what is left of copies that were on their way when the worker ended.
+    private func removeCopies(in directory: String) throws(WorkerError) {
+        for name in try DurableFile.names(in: directory) where Replica.isCopy(name) {
+            do throws(PartitionError) {
+                try Partition.remove(at: "\(directory)/\(name)")
+            } catch {
+                throw .partitionNotRemoved(path: "\(directory)/\(name)", reason: "\(error)")
+            }
         }
     }
 

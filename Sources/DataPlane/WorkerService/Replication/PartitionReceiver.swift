@@ -56,14 +56,12 @@ final class PartitionReceiver: Sendable {
         if !isQueued { finish(.failure(Refusal.controlQueueFull(limit: executor.queueLimit))) }
     }
 
-    private static func folder(of replica: Replica) -> String { "\(replica.directory)/incoming" }
-
     /// - Returns: whether it was the last one.
     private func write(_ slice: PartitionSlice, for replica: Replica) throws(WireStatus) -> Bool {
         guard replica.mayTake(copyAt: slice.sequence, from: slice.epoch) else {
             throw Refusal.copyRefused(slice.shard)
         }
-        let folder = Self.folder(of: replica)
+        let folder = replica.incomingCopyPath
         if slice.offset == 0 {
             do throws(PartitionError) {
                 try Partition.remove(at: folder)
@@ -94,7 +92,7 @@ final class PartitionReceiver: Sendable {
         _ finish: @escaping @Sendable (Result<Void, WireStatus>) -> Void
     ) throws(WireStatus) {
         incoming.withLock { $0[slice.shard] = nil }
-        let folder = Self.folder(of: replica)
+        let folder = replica.incomingCopyPath
         do throws(PartitionError) {
             let partition = try Partition.open(at: folder, options: options)
             defer { partition.close() }

@@ -18,10 +18,17 @@ struct PendingCopy: Sendable {
 extension Replica {
     private static let sliceTimeout = Duration.seconds(60)
 
+    /// Folder of a copy that comes, and of one that goes to a worker.
+    var incomingCopyPath: String { "\(directory)/incoming" }
+    private func outgoingCopyPath(to node: NodeID) -> String { "\(directory)/outgoing-\(node)" }
+
+    /// Whether a folder of this name, in that of a replica, holds a copy.
+    static func isCopy(_ name: String) -> Bool { name == "incoming" || name.hasPrefix("outgoing-") }
+
     /// Makes a copy of the partition, sends it slice by slice, and removes it. Ends early when a slice is not taken, or
     /// when this replica is no primary any more; the other asks again then.
     func sendCopy(to node: NodeID) async {
-        let path = "\(directory)/outgoing-\(node)"
+        let path = outgoingCopyPath(to: node)
         let logger = logger
         let start = ContinuousClock.now
         let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]

@@ -35,19 +35,22 @@ extension Replica {
         }
         do throws(PartitionError) {
             let extent = try partition.logExtent()
+            let (log, checkpoints) = try durableLog(of: partition, extent)
             let now = ReplicationClock.now
             var replication = Replication(
                 machine: ReplicaStateMachine(
                     node: links.node,
-                    log: try durableLog(of: partition, extent),
+                    log: log,
                     timings: options.replication,
                     now: now
                 ),
                 extent: extent,
+                checkpoints: checkpoints,
                 horizon: LogHorizon(
                     keptByteCount: options.limits.logBytes,
                     wantedByteCount: options.limits.wantedLogBytes
-                )
+                ),
+                now: now
             )
             let actions = monitor.withLock { state in
                 state.record.isReplicated = true
@@ -70,13 +73,21 @@ extension Replica {
         }
     }
 
-    private func durableLog(of partition: Partition, _ extent: LogExtent) throws(PartitionError) -> DurableLog {
+    /// What is on disk, and which entries of it that are not applied are checkpoints.
+    private func durableLog(
+        of partition: Partition,
+        _ extent: LogExtent
+    ) throws(PartitionError) -> (DurableLog, checkpoints: [UInt64]) {
         var positions: [LogPosition] = []
+        var checkpoints: [UInt64] = []
         // With the one applied last, whose epoch is wanted too; without a log it is the last write.
         var next = max(extent.appliedSequence, extent.firstLogged)
         while next <= extent.lastSequence {
             for entry in try partition.logEntries(from: next, byteLimit: 1 << 20) {
                 positions.append(LogPosition(sequence: entry.sequence, epoch: Epoch(entry.epoch)))
+                if case .beginEpoch = entry.operation, entry.sequence > extent.appliedSequence {
+                    checkpoints.append(entry.sequence)
+                }
                 next = entry.sequence + 1
             }
         }
@@ -89,7 +100,8 @@ extension Replica {
         } else {
             applied = .start
         }
-        return DurableLog(promised: Epoch(extent.promisedEpoch), applied: applied, unapplied: positions)
+        let log = DurableLog(promised: Epoch(extent.promisedEpoch), applied: applied, unapplied: positions)
+        return (log, checkpoints)
     }
 
     /// Ends going by the log: who waits is told that nothing is known.
@@ -191,20 +203,59 @@ extension Replica {
         )
     }
 
+    /// Orders a checkpoint when one is due: an entry that changes nothing, behind which every replica says what it holds.
+    func orderCheckpoint(in partition: Partition) {
+        let now = ReplicationClock.now
+        let place = monitor.withLock { state -> Replication.Place? in
+            guard let replication = state.replication, let place = replication.place,
+                now - replication.lastCheckpoint >= options.checkpointInterval,
+                replication.checkpoint.map({ $0.sequence < replication.machine.applied }) ?? true
+            else { return nil }
+            state.replication?.lastCheckpoint = now
+            return place
+        }
+        guard let place else { return }
+        order(
+            [
+                PendingWrite(
+                    batch: WriteBatch(key: .random(), operation: .beginEpoch),
+                    epoch: place.epoch,
+                    rowCount: 0,
+                    byteCount: 0,
+                    isAbandoned: { false },
+                    finish: { _ in }
+                )
+            ],
+            in: partition
+        )
+    }
+
+    private func noteCheckpoint(of partition: Partition) throws(PartitionError) {
+        guard let digest = try partition.digest() else { return }
+        let checkpoint = WorkerReport.Checkpoint(sequence: digest.sequence, digest: digest.summary)
+        monitor.withLock { $0.replication?.passed(checkpoint) }
+    }
+
     // MARK: Disk
 
     /// Makes the machine's next step durable.
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func storeStep(in partition: Partition) -> PartitionError? {
-        guard let transaction = monitor.withLock({ $0.replication?.nextTransaction() }) else { return nil }
+        let transactions = monitor.withLock { $0.replication?.nextTransactions() ?? [] }
+        guard !transactions.isEmpty else { return nil }
         do throws(PartitionError) {
-            let start = ContinuousClock.now
-            let outcome = try partition.commit(transaction)
-            options.metrics.committed(transaction.append, applied: outcome.applied, took: .now - start)
+            for (index, transaction) in transactions.enumerated() {
+                let start = ContinuousClock.now
+                let outcome = try partition.commit(transaction)
+                options.metrics.committed(transaction.append, applied: outcome.applied, took: .now - start)
+                monitor.withLock { $0.replication?.committed(transaction, outcome) }
+                let isCheckpoint = outcome.applied.last?.receipt.outcome == .epochBegun
+                if isCheckpoint || index < transactions.count - 1 { try noteCheckpoint(of: partition) }
+            }
             let now = ReplicationClock.now
             let actions = monitor.withLock { state in
-                state.replication?.stored(transaction, outcome, now: now)
+                state.replication?.stored(now: now)
                 return state.replication?.machine.takeActions() ?? []
             }
             perform(actions)

@@ -49,11 +49,28 @@ struct Replication {
     private(set) var unacknowledgedRowCount = 0
     private(set) var unacknowledgedByteCount = 0
     private var callers: [Caller] = []
+    /// Rows of entries applied since somebody last asked.
+    private var appliedRowCount = 0
+    /// Entries that are not applied yet and end with a look at what the replica then holds. Ascending.
+    private(set) var checkpoints: [UInt64] = []
+    /// The last such look.
+    private(set) var checkpoint: WorkerReport.Checkpoint?
+    /// When this replica last ordered one.
+    var lastCheckpoint: Duration
     /// Replicas that get a copy of the partition, and from which entry on they will want the log.
     var copies: [NodeID: UInt64] = [:]
 
-    init(machine: ReplicaStateMachine<LogEntry>, extent: LogExtent, horizon: LogHorizon) {
+    /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
+    init(
+        machine: ReplicaStateMachine<LogEntry>,
+        extent: LogExtent,
+        checkpoints: [UInt64],
+        horizon: LogHorizon,
+        now: Duration
+    ) {
         self.machine = machine
+        self.checkpoints = checkpoints
+        lastCheckpoint = now
         self.extent = extent
         self.horizon = horizon
     }
@@ -118,29 +135,50 @@ struct Replication {
 
     // MARK: Disk
 
-    /// The transaction that makes a step durable; nil while there is nothing to make durable.
-    mutating func nextTransaction() -> LogTransaction? {
-        guard let step = machine.nextStep() else { return nil }
-        if let sequence = step.truncateAfter { horizon.truncated(after: sequence) }
-        for item in step.append { horizon.appended(item.sequence, byteCount: item.byteCount) }
+    /// The transactions that make a step durable, in order; none while there is nothing to make durable. There is more
+    /// than one when a checkpoint is among what is applied: each but the last ends with one.
+    mutating func nextTransactions() -> [LogTransaction] {
+        guard let step = machine.nextStep() else { return [] }
+        if let sequence = step.truncateAfter {
+            horizon.truncated(after: sequence)
+            checkpoints.removeAll { $0 > sequence }
+        }
+        for item in step.append {
+            horizon.appended(item.sequence, byteCount: item.byteCount)
+            if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
+        }
         let wanted = (copies.values + [machine.wantedFrom].compactMap { $0 }).min()
-        return LogTransaction(
-            promise: step.promise?.number,
-            truncateAfter: step.truncateAfter,
-            append: step.append.map(\.payload),
-            applyThrough: step.applyThrough,
-            forgetThrough: horizon.forgettable(applied: machine.applied, wanted: wanted)
-        )
+        let passed = checkpoints.filter { $0 <= step.applyThrough }
+        checkpoints.removeAll { $0 <= step.applyThrough }
+        let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])
+        var transactions = ends.map { LogTransaction(applyThrough: $0) }
+        transactions[0].promise = step.promise?.number
+        transactions[0].truncateAfter = step.truncateAfter
+        transactions[0].append = step.append.map(\.payload)
+        transactions[0].forgetThrough = horizon.forgettable(applied: machine.applied, wanted: wanted)
+        return transactions
     }
 
-    /// The transaction is on disk.
-    mutating func stored(_ transaction: LogTransaction, _ outcome: LogOutcome, now: Duration) {
+    /// One of the transactions of the step is on disk.
+    mutating func committed(_ transaction: LogTransaction, _ outcome: LogOutcome) {
         extent = outcome.extent
         if let sequence = transaction.forgetThrough { horizon.forgot(through: sequence) }
         for applied in outcome.applied {
+            appliedRowCount += applied.receipt.rowCount
             guard let ticket = ticketOfSequence[applied.sequence] else { continue }
             ordered[ticket]?.receipt = applied.receipt
         }
+    }
+
+    mutating func takeAppliedRowCount() -> Int {
+        defer { appliedRowCount = 0 }
+        return appliedRowCount
+    }
+
+    mutating func passed(_ checkpoint: WorkerReport.Checkpoint) { self.checkpoint = checkpoint }
+
+    /// All of the step is on disk.
+    mutating func stored(now: Duration) {
         let wasPrimary = machine.role == .primary
         machine.stored(now: now)
         if !wasPrimary { orderedChain = nil }
@@ -166,6 +204,17 @@ struct Replication {
         let late = callers.filter { $0.arrival < time }
         callers.removeAll { $0.arrival < time }
         return late
+    }
+}
+
+extension WriteReceipt {
+    fileprivate var rowCount: Int {
+        switch outcome {
+        case .enrolled(let outcomes): outcomes.count
+        case .deleted(let outcomes): outcomes.count
+        case .expired(let faceCount): faceCount
+        case .epochBegun: 0
+        }
     }
 }
 

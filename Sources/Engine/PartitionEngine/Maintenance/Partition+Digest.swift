@@ -10,6 +10,16 @@ package struct PartitionDigest: Hashable, Sendable {
     package var faceCount: UInt64
     /// Slice `n` sums the faces whose place on the ring has `n` for its high byte.
     package var slices: [UInt128]
+
+    /// The slices in 64 bits.
+    package var summary: UInt64 {
+        SipHash.hash64(key: (0, 0)) { hash in
+            for slice in slices {
+                hash.add(UInt64(truncatingIfNeeded: slice))
+                hash.add(UInt64(truncatingIfNeeded: slice >> 64))
+            }
+        }
+    }
 }
 
 extension Partition {

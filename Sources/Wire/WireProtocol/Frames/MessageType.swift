@@ -19,6 +19,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case collectionList = 0x0105
     case deleteCollection = 0x0106
     case collectionDeleted = 0x0107
+    case verifyShard = 0x0108
+    case shardVerified = 0x0109
     case enrolFaces = 0x0110
     case facesEnrolled = 0x0111
     case deleteFaces = 0x0112
@@ -45,6 +47,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case embeddingSample = 0x020a
     case proposeGroup = 0x020b
     case groupRecord = 0x020c
+    case verifyReplica = 0x020d
+    case replicaVerified = 0x020e
 
     case shardEnrol = 0x0301
     case shardEnrolled = 0x0302
@@ -64,14 +68,18 @@ extension MessageType {
     /// Whether a node's services answer it, each as a case of ``Request``.
     package var isRequest: Bool {
         switch self {
-        case .createCollection, .describeCollection, .listCollections, .deleteCollection, .enrolFaces, .deleteFaces,
-            .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .heartbeat, .hostReplica,
+        case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
+            .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .heartbeat,
+            .hostReplica,
             .dropReplica, .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
+            .verifyReplica,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
-            .collectionList, .collectionDeleted, .facesEnrolled, .facesDeleted, .faceList, .facePage, .searchAnswer,
-            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .shardEnrolled,
+            .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
+            .searchAnswer,
+            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
+            .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended:
             false
         }

@@ -140,6 +140,52 @@ extension DropReplica: WireRequest {
     }
 }
 
+extension VerifyReplica: WireRequest {
+    package typealias Reply = ReplicaVerified
+    package static var type: MessageType { .verifyReplica }
+
+    package func encode(into writer: inout PayloadWriter) { shard.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader))
+    }
+}
+
+extension ReplicaVerified: WireMessage {
+    package static var type: MessageType { .replicaVerified }
+    package var expectedByteCount: Int { 512 + 16 * slices.count }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(sequence)
+        writer.integer(faceCount)
+        writer.flag(!slices.isEmpty)
+        for slice in slices {
+            writer.integer(UInt64(truncatingIfNeeded: slice))
+            writer.integer(UInt64(truncatingIfNeeded: slice >> 64))
+        }
+        writer.optional(damage) { $0.string($1, "damage") }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let sequence: UInt64 = try reader.integer("sequence")
+        let faceCount: UInt64 = try reader.integer("face count")
+        var slices: [UInt128] = []
+        if try reader.flag("slices") {
+            for _ in 0..<Self.sliceCount {
+                let low: UInt64 = try reader.integer("slice")
+                let high: UInt64 = try reader.integer("slice")
+                slices.append(UInt128(high) << 64 | UInt128(low))
+            }
+        }
+        self.init(
+            sequence: sequence,
+            faceCount: faceCount,
+            slices: slices,
+            damage: try reader.flag("damage") ? try reader.string("damage", limit: NameLimit.text) : nil
+        )
+    }
+}
+
 extension TrainCodebook.Source: WireValue {
     package static var leastByteCount: Int { 37 }
 

@@ -22,6 +22,16 @@ package struct WorkerReport: Hashable, Sendable {
         case primary = 2
     }
 
+    package struct Checkpoint: Hashable, Sendable {
+        package var sequence: UInt64
+        package var digest: UInt64
+
+        package init(sequence: UInt64, digest: UInt64) {
+            self.sequence = sequence
+            self.digest = digest
+        }
+    }
+
     package struct Replica: Hashable, Sendable {
         package var shard: ShardID
         package var epoch: Epoch
@@ -43,6 +53,9 @@ package struct WorkerReport: Hashable, Sendable {
         package var olderRowCount: UInt64
         /// Of the newest codebook to what came after it.
         package var fit: CodebookFit
+        /// What the replica held at the last checkpoint of its log; nil before one. Replicas at one sequence have one
+        /// digest.
+        package var checkpoint: Checkpoint?
 
         package init(
             shard: ShardID,
@@ -58,7 +71,8 @@ package struct WorkerReport: Hashable, Sendable {
             generation: UInt32,
             olderGeneration: UInt32 = 0,
             olderRowCount: UInt64 = 0,
-            fit: CodebookFit = .unknown
+            fit: CodebookFit = .unknown,
+            checkpoint: Checkpoint? = nil
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -74,6 +88,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.olderGeneration = olderGeneration
             self.olderRowCount = olderRowCount
             self.fit = fit
+            self.checkpoint = checkpoint
         }
     }
 
@@ -267,6 +282,36 @@ package struct DropReplica: Hashable, Sendable {
     package init(shard: ShardID, epoch: Epoch) {
         self.shard = shard
         self.epoch = epoch
+    }
+}
+
+/// Coordinator → worker: read all of a replica, verify every checksum, and hold what its tables say against each other.
+/// Takes about a second for each GB. A replica that is damaged leaves service.
+package struct VerifyReplica: Hashable, Sendable {
+    package var shard: ShardID
+
+    package init(shard: ShardID) {
+        self.shard = shard
+    }
+}
+
+/// Answer to ``VerifyReplica``.
+package struct ReplicaVerified: Hashable, Sendable {
+    package static let sliceCount = 256
+
+    /// Of the last write that it holds.
+    package var sequence: UInt64
+    package var faceCount: UInt64
+    /// Sums over the faces of each of 256 slices of the ring, equal on replicas at one sequence; empty when damaged.
+    package var slices: [UInt128]
+    /// The first damage found, as a sentence; nil when there is none.
+    package var damage: String?
+
+    package init(sequence: UInt64, faceCount: UInt64, slices: [UInt128], damage: String?) {
+        self.sequence = sequence
+        self.faceCount = faceCount
+        self.slices = slices
+        self.damage = damage
     }
 }
 

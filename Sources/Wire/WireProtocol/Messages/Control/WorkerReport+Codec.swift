@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 134 }
+    package static var leastByteCount: Int { 135 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -15,6 +15,10 @@ extension WorkerReport.Replica: WireValue {
         writer.integer(olderGeneration)
         writer.integer(olderRowCount)
         fit.encode(into: &writer)
+        writer.optional(checkpoint) { writer, checkpoint in
+            writer.integer(checkpoint.sequence)
+            writer.integer(checkpoint.digest)
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -32,7 +36,13 @@ extension WorkerReport.Replica: WireValue {
             generation: try reader.integer("generation"),
             olderGeneration: try reader.integer("older generation"),
             olderRowCount: try reader.integer("rows of the older generation"),
-            fit: try CodebookFit(decoding: &reader)
+            fit: try CodebookFit(decoding: &reader),
+            checkpoint: try reader.optional("checkpoint") { reader throws(WireDecodingError) in
+                WorkerReport.Checkpoint(
+                    sequence: try reader.integer("checkpoint sequence"),
+                    digest: try reader.integer("checkpoint digest")
+                )
+            }
         )
     }
 }

@@ -1,0 +1,92 @@
+import ArgumentParser
+import MienClient
+
+struct VerifyCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Read every replica of a collection, verify it, and compare the replicas.",
+        discussion: """
+            EXAMPLE
+              mien verify people
+              mien verify people --repair
+
+            Reads all that the workers store of the collection: about a second for each GB, beside searches and writes. A
+            replica is damaged when a checksum is wrong or its tables contradict each other; it then leaves service. It is
+            different when its checksums are right and it holds something else than most, or than the primary.
+
+            With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that shard
+            wait if too few copies are left. Ends with 1 when something was found.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Flag(help: "Replace replicas that are damaged or different.")
+    var repair = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        var connection = connection
+        connection.timeout = max(connection.timeout, 3600)
+        let client = try connection.client(on: console)
+        let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+        var shards: [ShardVerification] = []
+        for shard in collection.shards {
+            shards.append(
+                try await calling { () async throws(MienClientError) in
+                    try await client.verify(name, shard: shard.index, repairs: repair)
+                }
+            )
+        }
+        await client.close()
+        if connection.json {
+            console.writeOutput(json(shards).document)
+        } else {
+            console.writeOutput(text(shards))
+        }
+        guard shards.allSatisfy(\.isSound) else { throw CommandFailure(.no) }
+    }
+
+    private func json(_ shards: [ShardVerification]) -> JSONValue {
+        .object([
+            ("collection", .string(name)), ("sound", .flag(shards.allSatisfy(\.isSound))),
+            (
+                "shards",
+                .array(
+                    shards.map { shard in
+                        .object([
+                            ("index", .count(shard.shardIndex)), ("replicas", .array(shard.replicas.map(json))),
+                        ])
+                    }
+                )
+            ),
+        ])
+    }
+
+    private func json(_ replica: ShardVerification.Replica) -> JSONValue {
+        .object([
+            ("worker", .string(replica.workerID)), ("primary", .flag(replica.isPrimary)),
+            ("finding", .string(replica.finding.rawValue)), ("faces", .count(replica.faceCount)),
+            ("sequence", .count(replica.sequence)), ("detail", .text(replica.detail)),
+            ("replaced", .flag(replica.isReplaced)),
+        ])
+    }
+
+    private func text(_ shards: [ShardVerification]) -> String {
+        var table = TextTable([
+            .init("shard", .right), .init("worker"), .init("role"), .init("finding"), .init("faces", .right),
+            .init("sequence", .right), .init("detail", widthLimit: 100),
+        ])
+        for shard in shards {
+            for replica in shard.replicas {
+                let detail = [replica.isReplaced ? "Being replaced by a copy." : nil, replica.detail]
+                table.append([
+                    "\(shard.shardIndex)", replica.workerID, replica.isPrimary ? "primary" : "secondary",
+                    replica.finding.rawValue, "\(replica.faceCount)", "\(replica.sequence)",
+                    detail.compactMap(\.self).joined(separator: " "),
+                ])
+            }
+        }
+        return table.rendered()
+    }
+}

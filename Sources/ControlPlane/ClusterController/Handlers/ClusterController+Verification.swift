@@ -1,0 +1,143 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+import WireTransport
+
+extension ClusterController {
+    /// Longest time that the reading of one replica may take when the caller names none.
+    private static let verificationTimeout = Duration.seconds(3600)
+
+    /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not good.
+    func verify(_ request: VerifyShard, deadline: WireDeadline) async throws(WireStatus) -> ShardVerified {
+        guard let record = currentView.metadata.collection(named: request.collection) else {
+            throw Self.notFound(request.collection)
+        }
+        guard let placement = record.placements.first(where: { $0.shard.index == request.shardIndex }) else {
+            throw WireStatus(
+                .invalidRequest,
+                "Collection '\(record.collection.name)' has no shard \(request.shardIndex)."
+            )
+        }
+        let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.95
+        let group = placement.group
+        let readings = await withTaskGroup(of: (NodeID, Result<ReplicaVerified, WireStatus>).self) { tasks in
+            for member in group.members {
+                tasks.addTask {
+                    do throws(WireStatus) {
+                        let request = VerifyReplica(shard: placement.shard)
+                        return (member, .success(try await self.call(request, on: member, timeout: timeout)))
+                    } catch {
+                        return (member, .failure(error))
+                    }
+                }
+            }
+            var readings: [NodeID: Result<ReplicaVerified, WireStatus>] = [:]
+            for await (member, reading) in tasks { readings[member] = reading }
+            return readings
+        }
+        let verdicts = ReplicaComparison.verdicts(
+            readings.mapValues(ReplicaComparison.Reading.init),
+            primary: group.primary
+        )
+        var replicas: [ShardVerified.Replica] = []
+        for member in group.members {
+            var replica = Self.replica(member, of: group, readings[member]!, verdicts[member] ?? .unreachable)
+            if request.repairs, replica.finding == .damaged || replica.finding == .different {
+                let good = group.inSync.filter { verdicts[$0] == .sound && $0 != member }
+                do throws(WireStatus) {
+                    try await replaceReplica(of: placement.shard, on: member, good: good)
+                    replica.isReplaced = true
+                } catch {
+                    replica.detail = [replica.detail, "It was not replaced: \(error.message)"]
+                        .compactMap(\.self).joined(separator: " ")
+                }
+            }
+            replicas.append(replica)
+        }
+        return ShardVerified(replicas: replicas)
+    }
+
+    private static func replica(
+        _ member: NodeID,
+        of group: ReplicaGroup,
+        _ reading: Result<ReplicaVerified, WireStatus>,
+        _ verdict: ReplicaComparison.Verdict
+    ) -> ShardVerified.Replica {
+        var replica = ShardVerified.Replica(
+            worker: member,
+            isPrimary: member == group.primary,
+            finding: ShardVerified.Finding(verdict)
+        )
+        switch reading {
+        case .success(let verified):
+            replica.sequence = verified.sequence
+            replica.faceCount = verified.faceCount
+            replica.detail = verified.damage
+            if case .different(let count) = verdict {
+                replica.detail = "It differs in \(count) of \(ReplicaVerified.sliceCount) slices."
+            }
+        case .failure(let status): replica.detail = status.message
+        }
+        return replica
+    }
+
+    /// Takes a replica out of the in-sync set and removes it; as a member that holds nothing it then gets everything anew.
+    private func replaceReplica(of shard: ShardID, on worker: NodeID, good: [NodeID]) async throws(WireStatus) {
+        guard let successor = good.first else {
+            throw WireStatus(.unavailable, "No other replica in sync is known to be good.")
+        }
+        var epoch = Epoch(0)
+        try await commit { records throws(WireStatus) in
+            guard var record = records.metadata.collections[shard.collection],
+                let index = record.placements.firstIndex(where: { $0.shard == shard })
+            else { throw WireStatus(.notFound, "The collection was deleted meanwhile.") }
+            let group = record.placements[index].group
+            guard group.members.contains(worker) else {
+                throw WireStatus(.unavailable, "The replica is not the shard's any more.")
+            }
+            guard let next = group.expelling(worker, successor: successor) else {
+                throw WireStatus(.unavailable, "The shard's replicas changed meanwhile; verify it again.")
+            }
+            epoch = next.epoch
+            guard next != group else { return nil }
+            record.placements[index].group = next
+            return (
+                [records.unchanged(ClusterRecords.collectionKey(shard.collection))], [ClusterRecords.put(record)]
+            )
+        }
+        logger.warning(
+            "a replica that is not good is replaced by a copy",
+            metadata: ["shard": "\(shard)", "worker": "\(worker)"]
+        )
+        _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
+        state.withLock { $0.reports.dropped(shard, on: worker) }
+        changes.raise()
+    }
+}
+
+extension ReplicaComparison.Reading {
+    fileprivate init(_ result: Result<ReplicaVerified, WireStatus>) {
+        switch result {
+        case .success(let verified) where verified.damage == nil:
+            self = .whole(sequence: verified.sequence, slices: verified.slices)
+        case .success: self = .damaged
+        case .failure(let status): self = status.code == .corruptPartition ? .damaged : .unreachable
+        }
+    }
+}
+
+extension ShardVerified.Finding {
+    fileprivate init(_ verdict: ReplicaComparison.Verdict) {
+        self =
+            switch verdict {
+            case .sound: .sound
+            case .notCompared: .notCompared
+            case .different: .different
+            case .damaged: .damaged
+            case .unreachable: .unreachable
+            }
+    }
+}
