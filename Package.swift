@@ -551,6 +551,8 @@ let package = Package(
             name: "MienIntegrationTests",
             dependencies: [
                 "FaceModel", "MienClient", "SyntheticGallery", "mien",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/Integration/MienIntegrationTests",
             swiftSettings: strict

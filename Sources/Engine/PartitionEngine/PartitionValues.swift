@@ -12,6 +12,9 @@ package struct WriteBatch: Sendable {
         case expire(at: Timestamp, faces: [FaceID])
         /// Nothing: what a new primary orders first. Leaves no receipt.
         case beginEpoch
+
+        /// Whether the disk holds more after it.
+        package var bringsFaces: Bool { if case .enrol = self { true } else { false } }
     }
 
     package var key: IdempotencyKey

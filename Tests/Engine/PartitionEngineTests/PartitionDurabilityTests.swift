@@ -73,6 +73,7 @@ struct PartitionDurabilityTests {
             }
             #expect(try fixture.search([embedding]).matches[0].map(\.faceID) == [FaceID(1)])
         }
+        #expect(try fixture.delete([FaceID(1)]).outcome == .deleted([.deleted]))
         fixture.options.minimumFreeByteCount = 0
         try fixture.reopen()
         #expect(try fixture.enrol([FaceID(2)], [embedding]).outcome == .enrolled([.accepted]))

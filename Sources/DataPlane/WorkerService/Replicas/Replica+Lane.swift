@@ -253,8 +253,9 @@ extension Replica {
             for write in group { write.finish(.failure(status)) }
             return error
         }
-        if group.count > 1, !error.isStorageFull {
-            // One bad write must not refuse its neighbours: each gets a commit of its own.
+        if group.count > 1 {
+            // One bad write must not refuse its neighbours: each gets a commit of its own. On a disk that is nearly full
+            // those that delete are done.
             for (index, write) in group.enumerated() {
                 if let fatal = commit([write], to: partition) {
                     for later in group[(index + 1)...] { later.finish(.failure(Refusal.failed(shard, fatal))) }

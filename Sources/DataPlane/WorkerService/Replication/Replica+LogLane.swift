@@ -123,18 +123,17 @@ extension Replica {
             for write in writes { write.finish(.failure(Refusal.notPrimary(shard))) }
             return
         }
-        do throws(PartitionError) {
-            // What is in the log would have to be written: it is not to come in.
-            try partition.checkFreeDisk()
-        } catch {
-            for write in writes { write.finish(.failure(Refusal.failed(shard, error))) }
-            return
-        }
+        // What does not fit on the disk is not to come into the log.
+        let full = Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() }
         let first = place
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
         for write in writes {
             if let refusal = refusal(of: write, under: place.epoch) {
                 write.finish(.failure(refusal))
+                continue
+            }
+            if let full, write.batch.operation.bringsFaces {
+                write.finish(.failure(Refusal.failed(shard, full)))
                 continue
             }
             do throws(PartitionError) {
@@ -265,8 +264,23 @@ extension Replica {
             // Nothing else can follow the step: what the disk has decides how to go on.
             endReplication()
             if error.requiresReopen || error.isCorruption { return error }
-            let isStopping = monitor.wait(atMost: Self.storageFullPause) { state in state.isStopping ? true : nil }
-            return isStopping == nil ? beginReplication(of: partition) : nil
+            // Who has no room for entries must not promise to take them: until there is room it stays silent.
+            var isFull = error.isStorageFull
+            repeat {
+                let isStopping = monitor.wait(atMost: Self.storageFullPause) { state in state.isStopping ? true : nil }
+                if isStopping != nil { return nil }
+                isFull = isFull && Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() } != nil
+            } while isFull
+            return beginReplication(of: partition)
+        }
+    }
+
+    private static func failure(of body: () throws(PartitionError) -> Void) -> PartitionError? {
+        do throws(PartitionError) {
+            try body()
+            return nil
+        } catch {
+            return error
         }
     }
 }

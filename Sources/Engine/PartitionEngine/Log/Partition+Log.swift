@@ -19,8 +19,8 @@ extension Partition {
     package func commit(_ transaction: LogTransaction) throws(PartitionError) -> LogOutcome {
         do {
             for entry in transaction.append { try check(entry) }
-            // Promises, cuts and forgetting go on when the disk is full.
-            if !transaction.append.isEmpty || transaction.applyThrough > committedSequence { try checkFreeDisk() }
+            // All the rest goes on when the disk is nearly full: what is in the log has its place in the reserve.
+            if transaction.append.contains(where: { $0.operation.bringsFaces }) { try checkFreeDisk() }
             let (state, applied) = try environment.write { writing in
                 var pass = try WritePass(self, writing)
                 pass.state.isLogged = true

@@ -11,6 +11,9 @@ package enum LogOperation: Hashable, Sendable {
     /// Removes those of the faces that have expired by a moment: named one by one, since replicas may keep the faces of
     /// one moment in any order.
     case expire(at: Timestamp, faces: [FaceID])
+
+    /// Whether the disk holds more after it.
+    package var bringsFaces: Bool { if case .enrol = self { true } else { false } }
 }
 
 /// Embeddings as they are stored, one after the other.

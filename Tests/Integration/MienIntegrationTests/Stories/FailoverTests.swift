@@ -1,0 +1,193 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// More than one copy of every shard: workers are killed and frozen under load, and nobody who searches notices.
+    @Suite struct FailoverTests {
+        /// `MIEN_FAILOVER_ROUNDS` makes it a long run.
+        private static let roundCount =
+            ProcessInfo.processInfo.environment["MIEN_FAILOVER_ROUNDS"].flatMap(Int.init) ?? 4
+        /// A new primary orders writes within this time of a death, with the timings that a cluster has by default.
+        private static let failoverLimit = Duration.seconds(3)
+
+        struct Copies: CustomTestStringConvertible {
+            var count: Int
+            var minimum: Int
+            var testDescription: String { "\(count), at least \(minimum)" }
+        }
+
+        @Test(
+            .timeLimit(.minutes(roundCount > 10 ? 180 : 5)),
+            arguments: [Copies(count: 2, minimum: 1), Copies(count: 3, minimum: 2)]
+        )
+        func aWorkerThatDiesIsNoticedByNobody(copies: Copies) async throws {
+            try await Stage.play { stage in
+                let seed = SeededRandom.storySeed("failover")
+                var random = SeededRandom(seed: seed)
+                let cluster = try Cluster(
+                    stage,
+                    workers: 3,
+                    coordinatorSettings: ["coordinator.worker_timeout=1500ms"],
+                    workerSettings: ["worker.heartbeat_interval=500ms"]
+                )
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
+                try await client.createCollection(
+                    CollectionOptions(
+                        name: FaceWriter.collection,
+                        dimension: FaceWriter.dimension,
+                        embeddingModel: FaceWriter.model,
+                        shardCount: 3,
+                        replicationFactor: copies.count,
+                        minimumInSync: copies.minimum
+                    )
+                )
+                var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
+                let searcher = try await Searcher(client)
+                var gaps: [Duration] = []
+
+                for round in 1...Self.roundCount {
+                    let victim = cluster.workers[round <= 3 ? round - 1 : Int.random(in: 0..<3, using: &random)]
+                    let isFrozen = round % 4 == 0
+                    let lead = Duration.milliseconds(Int.random(in: 200...900, using: &random))
+                    let absence = Duration.milliseconds(Int.random(in: 100...4500, using: &random))
+                    let pause = FaceWriter.Pause()
+                    let gap = try await withThrowingTaskGroup(of: Step.self) { group in
+                        for (number, writer) in writers.enumerated() {
+                            group.addTask { .wrote(number, await writer.writing(to: client, until: pause)) }
+                        }
+                        group.addTask { .searched(await searcher.searching(until: pause)) }
+                        defer { pause.ask() }
+                        try await Task.sleep(for: lead)
+                        try await eventually("writes are served in round \(round)", within: .seconds(20)) {
+                            pause.acknowledgedCount > 8 ? () : nil
+                        }
+                        if isFrozen { victim.process?.freeze() } else { victim.kill() }
+                        let death = ContinuousClock.now
+                        // A write goes to every shard nearly always; the ones under way at the death are not counted.
+                        let count = pause.acknowledgedCount + writers.count
+                        try await eventually("writes are served again in round \(round)", within: .seconds(20)) {
+                            pause.acknowledgedCount > count ? () : nil
+                        }
+                        let gap = ContinuousClock.now - death
+                        try await Task.sleep(for: absence)
+                        if isFrozen { victim.process?.thaw() } else { try await victim.start() }
+                        // Until every shard has its copies again: without, the next death is one too many.
+                        try await eventually("every copy is in sync after round \(round)", within: .seconds(30)) {
+                            try await Self.areAllInSync(client, copies.count) ? () : nil
+                        }
+                        pause.ask()
+                        for try await step in group {
+                            if case .wrote(let number, let writer) = step { writers[number] = writer }
+                        }
+                        return gap
+                    }
+                    gaps.append(gap)
+                    var stored = try await FaceWriter.storedFaces(client)
+                    for face in Searcher.faces { stored[face] = nil }
+                    var faults: [String] = []
+                    for number in writers.indices { faults += writers[number].check(&stored) }
+                    #expect(faults.isEmpty, "round \(round): \(faults.count) faults, first \(faults.prefix(3))")
+                    #expect(stored.isEmpty, "round \(round): \(stored.count) faces are listed that nobody wrote")
+                }
+                let surprises = writers.flatMap(\.surprises)
+                #expect(surprises.isEmpty, "\(surprises.count) failures that no kill explains: \(surprises.prefix(5))")
+                let searches = await searcher.tally
+                #expect(searches.failures.isEmpty, "\(searches.failures.count): \(searches.failures.prefix(3))")
+                #expect(searches.count > 100 * Self.roundCount / 2)
+                let sorted = gaps.sorted()
+                #expect(
+                    sorted[sorted.count / 2] < Self.failoverLimit,
+                    "half of the failovers took longer than \(Self.failoverLimit): \(sorted)"
+                )
+                let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
+                #expect(verified.status == 0, "\(verified)")
+                let counts =
+                    "\(writers.map(\.acknowledgedCount).reduce(0, +)) writes acknowledged, "
+                    + "\(writers.map(\.failedCount).reduce(0, +)) failed"
+                print(
+                    "failover: \(copies.testDescription) copies, \(Self.roundCount) rounds; \(counts); writes went on after a median of "
+                        + "\(sorted[sorted.count / 2]), at most \(sorted.last!); \(searches.count) searches, "
+                        + "\(searches.failures.count) failed, 99th percentile \(searches.percentile(0.99)), "
+                        + "longest \(searches.percentile(1))"
+                )
+                await client.close()
+            }
+        }
+
+        private enum Step {
+            case wrote(Int, FaceWriter)
+            case searched(Void)
+        }
+
+        private static func areAllInSync(_ client: MienClient, _ count: Int) async throws -> Bool {
+            let collection = try await client.describe(FaceWriter.collection)
+            return collection.shards.allSatisfy { shard in
+                shard.replicas.count == count && shard.replicas.allSatisfy { $0.isInSync && $0.state == .serving }
+            }
+        }
+    }
+
+    /// Searches for faces that nobody changes, one search after the other; each must be found, and all of it covered.
+    private actor Searcher {
+        struct Tally {
+            var times: [Duration] = []
+            var failures: [String] = []
+            var count: Int { times.count + failures.count }
+
+            func percentile(_ share: Double) -> Duration {
+                let sorted = times.sorted()
+                return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
+            }
+        }
+
+        static let faces = (1...30).map { Face.ID(high: 0xfeed, low: UInt64($0)) }
+        private let client: MienClient
+        private(set) var tally = Tally()
+
+        init(_ client: MienClient) async throws {
+            self.client = client
+            _ = try await client.enrol(
+                Self.faces.map { NewFace(id: $0) },
+                embeddings: Self.embeddings(Self.faces),
+                into: FaceWriter.collection,
+                model: FaceWriter.model
+            )
+        }
+
+        private static func embeddings(_ faces: [Face.ID]) -> Embeddings {
+            Embeddings(
+                dimension: FaceWriter.dimension,
+                values: faces.flatMap { FaceLedger.embedding($0, version: 0, dimension: FaceWriter.dimension) }
+            )
+        }
+
+        func searching(until pause: FaceWriter.Pause) async {
+            var number = 0
+            while !pause.isAsked {
+                let face = Self.faces[number % Self.faces.count]
+                number += 1
+                let start = ContinuousClock.now
+                do throws(MienClientError) {
+                    let results = try await client.search(
+                        FaceWriter.collection,
+                        probes: Self.embeddings([face]),
+                        model: FaceWriter.model,
+                        options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
+                    )
+                    tally.times.append(ContinuousClock.now - start)
+                    guard case .matches(let matches)? = results.outcomes.first, matches.first?.id == face,
+                        results.coverage.isFull
+                    else {
+                        tally.failures.append("a face was not found: \(results)")
+                        continue
+                    }
+                } catch {
+                    tally.failures.append("\(error)")
+                }
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+        }
+    }
+}
