@@ -16,6 +16,23 @@ struct DocumentationTests {
         #expect(offenders == [])
     }
 
+    /// The matrix of faults and bad input names tests as `Target.Suite/test`.
+    @Test func theTestsOfTheMatrixExist() throws {
+        let page = try Repository.file("docs/reliability-matrix.md")
+        let files = try Repository.files(below: ["Tests"], endingIn: [".swift"])
+        let names = page.text.matches(of: /`(\w+Tests)\.(\w+Tests)\/(\w+)`/).map {
+            (target: String($0.1), suite: String($0.2), test: String($0.3))
+        }
+        #expect(names.count > 150)
+        let offenders = names.filter { name in
+            !files.contains { file in
+                file.path.contains("/\(name.target)/") && file.text.contains(name.suite)
+                    && file.text.contains("func \(name.test)(")
+            }
+        }
+        #expect(offenders.map { "\($0.target).\($0.suite)/\($0.test)" } == [])
+    }
+
     /// Targets of `[text](target)` outside code, web addresses left out.
     private func links(in page: Repository.File) -> [(text: String, place: String)] {
         var links: [(text: String, place: String)] = []

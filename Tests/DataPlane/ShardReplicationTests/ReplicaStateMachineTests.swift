@@ -95,6 +95,31 @@ struct ReplicaStateMachineTests {
         #expect(replicas.acknowledged == [1])
     }
 
+    /// The first and the second do not hear each other, the third hears both, and the metadata store all.
+    @Test func aCutLinkCostsAReplicaAndChangesNoPrimary() throws {
+        var replicas = ReplicaFixture([one, two, three])
+        var group = ReplicaFixture.group(inSync: [one, two, three])
+        replicas.configure(group)
+        replicas.settle()
+        for second in 1...30 {
+            try replicas.submit("\(second)", ticket: UInt64(second))
+            replicas.pass(.seconds(1), [one, three])
+            let now = replicas.now
+            replicas.with(two) { $0.tick(now: now) }
+            replicas.sent.removeAll()
+            let proposals = replicas.proposals
+            replicas.proposals.removeAll()
+            for proposal in proposals {
+                guard let next = group.applying(proposal) else { continue }
+                group = next
+                replicas.configure(group)
+            }
+        }
+        #expect(group.epoch == Epoch(1) && group.primary == one)
+        #expect(group.inSync == [one, three] && group.learners == [two])
+        #expect(replicas.acknowledged == Array(1...30))
+    }
+
     @Test func belowTheMinimumNothingIsTakenAndNobodyIsRemoved() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group(minimum: 2))

@@ -153,8 +153,10 @@ actor ReplicatedShard {
         for index in members.indices { await stop(index) }
     }
 
-    func start(_ index: Int) async throws {
+    /// - Parameter isDiskFull: the worker finds less room on its disk than it keeps back.
+    func start(_ index: Int, isDiskFull: Bool = false) async throws {
         var options = WorkerHarness.options(members[index].folder, coordinators: [server.address])
+        if isDiskFull { options.partition.minimumFreeByteCount = .max }
         options.replication = Self.timings
         options.limits = limits
         options.checkpointInterval = .milliseconds(100)

@@ -129,6 +129,46 @@ import WorkerService
         }
     }
 
+    @Test func aPartitionOfAnotherShardIsReportedAndLeftAlone() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            for index in 0..<2 {
+                _ = try await harness.call(test.host(index))
+                _ = try await harness.call(test.enrol(test.ids(10, in: index), in: index))
+            }
+        }
+        try swapPartitions(in: folder)
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
+            let report = try await coordinator.report { report in
+                report.replicas.count == 2 && report.replicas.allSatisfy { $0.state != .opening }
+            }
+            #expect(report.replicas.map(\.state) == [.failed, .failed])
+            for index in 0..<2 {
+                let id = test.ids(1, in: index)
+                let search = try await harness.refusal(test.search(id, in: index))
+                #expect(search.code == .corruptPartition && search.message.contains("another shard's"), "\(search)")
+                let write = try await harness.refusal(test.enrol(id, in: index))
+                #expect(write.code == .corruptPartition, "\(write)")
+            }
+        }
+        try swapPartitions(in: folder)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            for index in 0..<2 {
+                let ids = test.ids(10, in: index)
+                #expect(try await harness.call(test.search(ids, in: index)).matches.map { $0.first?.faceID } == ids)
+            }
+        }
+    }
+
+    /// Each of the two replicas gets the other's partition.
+    private func swapPartitions(in folder: TemporaryFolder) throws {
+        let replicas = "\(folder.path)/replicas/\(test.collection.id)"
+        let aside = "\(folder.path)/aside"
+        try #require(rename("\(replicas)/0/partition", aside) == 0)
+        try #require(rename("\(replicas)/1/partition", "\(replicas)/0/partition") == 0)
+        try #require(rename(aside, "\(replicas)/1/partition") == 0)
+    }
+
     @Test func aDamagedEmbeddingTakesTheReplicaOutOfServiceOnFirstTouch() async throws {
         let folder = TemporaryFolder()
         let one = TestCollection()

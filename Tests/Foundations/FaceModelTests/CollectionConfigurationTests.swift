@@ -29,6 +29,21 @@ struct CollectionConfigurationTests {
         #expect(problem { $0.name = String(repeating: "x", count: 1 << 20) }!.utf8.count < 300)
     }
 
+    @Test func theLeastCopiesInSyncAreAmongThoseThatThereAre() {
+        func refusal(copies: Int, least: Int) -> String? {
+            problem {
+                $0.replicationFactor = copies
+                $0.minimumInSync = least
+            }
+        }
+        for (copies, least) in [(1, 1), (3, 1), (3, 3), (7, 7)] {
+            #expect(refusal(copies: copies, least: least) == nil)
+        }
+        for (copies, least) in [(1, 0), (1, 2), (3, 4), (3, -1), (7, Int.max), (2, Int.min)] {
+            #expect(refusal(copies: copies, least: least)?.contains("from 1 to the \(copies)") == true)
+        }
+    }
+
     @Test func everyLimitIsKeptOnBothSides() {
         for dimension in [64, 72, 2048] { #expect(problem { $0.dimension = dimension } == nil) }
         for dimension in [Int.min, -64, 0, 8, 56, 63, 65, 68, 2049, 2056, .max] {

@@ -29,6 +29,26 @@ import Testing
         }
     }
 
+    /// Two may read at once here: those of a process that was killed take no place from others.
+    @Test func readersOfAKilledProcessAreForgotten() async throws {
+        for _ in 0..<2 {
+            let path = folder.path
+            await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String] in
+                let environment = try Environment(path: path, options: .init(maxReaders: 2))
+                try environment.read { _ in
+                    try environment.read { _ in
+                        _ = kill(getpid(), SIGKILL)
+                    }
+                }
+            }
+        }
+        let environment = try Environment(path: folder.path, options: .init(maxReaders: 2))
+        try #expect(environment.statistics().readerCount == 0)
+        try environment.read { _ in
+            try environment.read { _ in }
+        }
+    }
+
     @Test func cutFileIsReportedAsDamageAndDoesNotEndTheProcess() throws {
         let environment = try Environment(path: folder.path)
         let table = try environment.openTable(named: "t", create: true)

@@ -9,6 +9,7 @@ enum RawFrame {
         type: UInt16,
         flags: UInt16 = 0,
         stream: UInt64 = 5,
+        deadlineMicroseconds: UInt64 = 0,
         payload: [UInt8] = []
     ) throws -> [UInt8] {
         var frame = ByteBuffer()
@@ -16,7 +17,7 @@ enum RawFrame {
         frame.writeInteger(type, endianness: .little)
         frame.writeInteger(flags, endianness: .little)
         frame.writeInteger(stream, endianness: .little)
-        frame.writeInteger(0 as UInt64, endianness: .little)
+        frame.writeInteger(deadlineMicroseconds, endianness: .little)
         frame.writeInteger(payload.withUnsafeBytes { CRC32C.checksum($0) }, endianness: .little)
         frame.writeInteger(frame.withUnsafeReadableBytes { CRC32C.checksum($0) }, endianness: .little)
         return Array(frame.readableBytesView) + payload

@@ -66,6 +66,27 @@ struct TLSTests {
         }
     }
 
+    /// Two certificates that differ in their dates alone: one is taken, the other is not.
+    @Test func aCertificateThatIsOutOfDateIsNotTrusted() async throws {
+        for (name, isTaken) in [("own.pem", true), ("own-expired.pem", false)] {
+            let certificate = Fixture.certificate(name)
+            let tls = try ServerTLS(
+                certificateFile: certificate,
+                privateKeyFile: Fixture.certificate("node.key"),
+                clientTrustRootsFile: nil
+            )
+            try await Fixture.withServer(Fixture.counting, Fixture.configuration { $0.tls = tls }) { server in
+                let status = await refusal(server, tls: try ClientTLS(trustRootsFile: certificate))
+                if isTaken {
+                    #expect(status == nil)
+                } else {
+                    #expect(status?.code == .unauthenticated)
+                    #expect(status?.message.contains("out of date") == true, "\(String(describing: status))")
+                }
+            }
+        }
+    }
+
     @Test func callersWithoutACertificateAreRefusedWhereOneIsAskedFor() async throws {
         let configuration = try Self.configuration(clientTrustRootsFile: Fixture.certificate("authority.pem"))
         try await Fixture.withServer(Fixture.counting, configuration) { server in

@@ -136,6 +136,26 @@ struct WireServerBadInputTests {
         }
     }
 
+    @Test(arguments: [86_400_000_001, 1 << 63, UInt64.max])
+    func aDeadlineYearsAwayIsReadAsADay(microseconds: UInt64) async throws {
+        let held = HeldCalls()
+        try await Fixture.withServer(held.handler) { server in
+            let peer = try await peer(server)
+            try await peer.send(
+                RawFrame.bytes(
+                    type: MessageType.deleteCollection.rawValue,
+                    deadlineMicroseconds: microseconds,
+                    payload: DeleteCollection(name: "far").payload
+                )
+            )
+            let call = try await held.call("far")
+            #expect(!call.deadline.isNone && !call.isCancelled)
+            #expect(call.deadline.remaining <= .seconds(86_400) && call.deadline.remaining > .seconds(86_000))
+            call.reply(CollectionDeleted(faceCount: 1))
+            #expect(try await peer.readFrames(1).count == 1)
+        }
+    }
+
     @Test func aFrameThatDoesNotEndClosesItsConnection() async throws {
         let configuration = Fixture.configuration {
             $0.frameTimeout = .milliseconds(100)
