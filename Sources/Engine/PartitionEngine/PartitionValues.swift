@@ -10,7 +10,7 @@ package struct WriteBatch: Sendable {
         /// Removes those of the faces that have expired by a moment; see ``Partition/expiry(now:)``. Repeated without
         /// harm, so it leaves no receipt.
         case expire(at: Timestamp, faces: [FaceID])
-        /// Nothing: what a new primary orders first. Leaves no receipt.
+        /// Nothing: behind it every replica looks at what it holds. Leaves no receipt.
         case beginEpoch
 
         /// Whether the disk holds more after it.

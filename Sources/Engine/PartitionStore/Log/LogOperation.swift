@@ -3,7 +3,7 @@ package import FaceModel
 
 /// What an entry of the log does when it is applied: the same on every replica.
 package enum LogOperation: Hashable, Sendable {
-    /// Nothing: the first entry of a new primary, which commits those before it.
+    /// Nothing: behind it every replica looks at what it holds.
     case beginEpoch
     /// As many rows as embeddings.
     case enrol(rows: [EnrolRow], embeddings: StoredEmbeddings)
