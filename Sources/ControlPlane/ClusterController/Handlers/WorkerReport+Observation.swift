@@ -42,8 +42,16 @@ extension ReplicaObservation {
             case .serving: .serving
             case .failed: .failed
             }
+        let role: Role =
+            switch replica.role {
+            case .waiting: .waiting
+            case .secondary: .secondary
+            case .primary: .primary
+            }
         self.init(
             epoch: replica.epoch,
+            groupVersion: replica.groupVersion,
+            role: role,
             state: state,
             faceCount: replica.faceCount,
             freshCount: replica.freshCount,
@@ -66,9 +74,17 @@ extension WorkerReport.Replica {
             case .serving: .serving
             case .failed: .failed
             }
+        let role: WorkerReport.ReplicaRole =
+            switch replica.role {
+            case .waiting: .waiting
+            case .secondary: .secondary
+            case .primary: .primary
+            }
         self.init(
             shard: shard,
             epoch: replica.epoch,
+            groupVersion: replica.groupVersion,
+            role: role,
             state: state,
             faceCount: replica.faceCount,
             freshCount: replica.freshCount,

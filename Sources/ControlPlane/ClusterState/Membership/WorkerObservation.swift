@@ -12,7 +12,19 @@ package struct ReplicaObservation: Hashable, Sendable {
         case failed
     }
 
+    package enum Role: Hashable, Sendable {
+        /// Answers neither searches nor writes: it catches up, or knows of no group that confirms it.
+        case waiting
+        /// Answers searches.
+        case secondary
+        /// Answers searches and orders writes.
+        case primary
+    }
+
     package var epoch: Epoch
+    /// Version of its group that it goes by; 0 when it has not heard of one.
+    package var groupVersion: UInt64
+    package var role: Role
     package var state: State
     package var faceCount: UInt64
     package var freshCount: UInt64
@@ -30,6 +42,8 @@ package struct ReplicaObservation: Hashable, Sendable {
 
     package init(
         epoch: Epoch,
+        groupVersion: UInt64 = 0,
+        role: Role = .waiting,
         state: State,
         faceCount: UInt64 = 0,
         freshCount: UInt64 = 0,
@@ -42,6 +56,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         fit: CodebookFit = .unknown
     ) {
         self.epoch = epoch
+        self.groupVersion = groupVersion
+        self.role = role
         self.state = state
         self.faceCount = faceCount
         self.freshCount = freshCount
@@ -117,30 +133,5 @@ package struct WorkerObservation: Hashable, Sendable {
 
     package func training(of collection: CollectionID, generation: UInt32) -> TrainingObservation.State? {
         trainings.last { $0.collection == collection && $0.generation == generation }?.state
-    }
-}
-
-/// The agreed and the reported side by side: what planners decide from.
-package struct ClusterView: Sendable {
-    package var metadata: ClusterMetadata
-    package var observations: [NodeID: WorkerObservation]
-    /// Workers heard of within the silence limit.
-    package var liveWorkers: Set<NodeID>
-
-    package init(metadata: ClusterMetadata, observations: [NodeID: WorkerObservation], liveWorkers: Set<NodeID>) {
-        self.metadata = metadata
-        self.observations = observations
-        self.liveWorkers = liveWorkers
-    }
-
-    /// The replica of a placement as its worker last reported it, be the worker live or not.
-    package func replica(of placement: ShardPlacement) -> ReplicaObservation? {
-        observations[placement.primary]?.replicas[placement.shard]
-    }
-
-    /// Whether the placement's worker is live and holds it under the agreed epoch.
-    package func isHosted(_ placement: ShardPlacement) -> Bool {
-        guard liveWorkers.contains(placement.primary), let replica = replica(of: placement) else { return false }
-        return replica.epoch >= placement.epoch && replica.state == .serving
     }
 }
