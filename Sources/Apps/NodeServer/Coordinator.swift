@@ -108,6 +108,7 @@ final class Coordinator: Service {
             group: group,
             options: ControllerOptions(
                 silenceLimit: configuration.workerTimeout,
+                replacementTime: configuration.replaceAfter,
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),
                     sampleCount: UInt32(configuration.training.sample),

@@ -34,6 +34,7 @@ import WireProtocol
                     faces       0
                     dimension   64, stored as float16
                     model       toy-64
+                    durability  single copy
                     index       not needed yet: searches compare every embedding
                     created     2026-01-01T00:00:00.123Z
 
@@ -43,6 +44,102 @@ import WireProtocol
 
                     """
             )
+        }
+    }
+
+    private static func replica(
+        _ number: UInt64,
+        isPrimary: Bool = false,
+        isInSync: Bool = true,
+        state: CollectionDescription.ShardState = .serving,
+        sequence: UInt64
+    ) -> CollectionDescription.Replica {
+        .init(
+            worker: NodeID(high: 7, low: number),
+            isPrimary: isPrimary,
+            isInSync: isInSync,
+            role: isPrimary ? .primary : isInSync ? .secondary : .waiting,
+            state: state,
+            sequence: sequence
+        )
+    }
+
+    private func createReplicated(_ address: String, _ arguments: [String] = []) async -> CommandResult {
+        await mienCommand(
+            [
+                "collection", "create", "people", "--dimension", "64", "--model", "toy-64", "--copies", "3",
+                "--coordinator", address,
+            ] + arguments
+        )
+    }
+
+    @Test func copiesAreAskedForAndChecked() async throws {
+        try await ToyCluster.run { cluster, address in
+            let refused = await createReplicated(address, ["--min-copies", "4"])
+            #expect(refused.status == 64, "\(refused)")
+            #expect(refused.error.contains("must be from 1 to the 3 there are"), "\(refused)")
+            let result = await createReplicated(address)
+            #expect(
+                result.output
+                    == "Created the collection people: dimension 64, model toy-64, 2 shards of 3 copies.\n"
+            )
+            let configuration = cluster.current.collections["people"]
+            #expect(configuration?.replicationFactor == 3 && configuration?.minimumInSync == 2)
+        }
+    }
+
+    @Test func describeShowsCopiesAndWhatTheyArePromisedFor() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await createReplicated(address, ["--min-copies", "1"])
+            cluster.change {
+                $0.replicas = [
+                    Self.replica(1, isPrimary: true, sequence: 70), Self.replica(2, sequence: 68),
+                    Self.replica(3, isInSync: false, state: .missing, sequence: 9),
+                ]
+            }
+            let result = await mienCommand(["collection", "describe", "people", "--coordinator", address])
+            for line in [
+                "copies      3 of each shard",
+                "durability  single copy: writes go on while only one copy is in sync",
+                "shard  copy on worker                        role         last write  behind  state",
+                "    0  00000000-0000-0007-0000-000000000001  primary              70       0  serving",
+                "    0  00000000-0000-0007-0000-000000000002  in sync              68       2  serving",
+                "    1  00000000-0000-0007-0000-000000000003  catching up           9      61  missing",
+            ] { #expect(result.outputLines.contains(line[...]), "\(result.output)") }
+            let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
+            #expect(json.output.contains(#""copies":3,"min_copies":1,"durability":"single copy""#), "\(json.output)")
+            let replica =
+                #""in_sync":2,"replicas":[{"worker":"00000000-0000-0007-0000-000000000001","primary":true,"#
+                + #""in_sync":true,"answers_searches":true,"state":"serving","sequence":70,"behind":0}"#
+            #expect(json.output.contains(replica), "\(json.output)")
+            let list = await mienCommand(["collection", "list", "--coordinator", address])
+            #expect(
+                list.output == """
+                    collection  faces  shards  copies  in sync  dimension  model   index
+                    people          0       2       3   4 of 6         64  toy-64  not needed yet
+
+                    """
+            )
+        }
+    }
+
+    @Test func statusTellsOfCopiesThatAreMissing() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await createReplicated(address)
+            let status = ["status", "--coordinator", address]
+            let all = (1...3).map { Self.replica(UInt64($0), isPrimary: $0 == 1, sequence: 5) }
+            cluster.change { $0.replicas = all }
+            #expect(await mienCommand(status).status == 0)
+            cluster.change { $0.replicas[2].isInSync = false }
+            let fewer = await mienCommand(status)
+            #expect(fewer.status == 69)
+            let problem = "collection people: fewer than 3 copies in sync: shard 0 (2 of 3), shard 1 (2 of 3)\n"
+            #expect(fewer.error.contains(problem), "\(fewer.error)")
+            // In sync by the records, and its worker is away.
+            cluster.change { $0.replicas[1].state = .missing }
+            let tooFew = await mienCommand(status).error
+            let most = "collection people: too few copies in sync for writes: shard 0 (1 of 3)"
+            #expect(tooFew.contains(most), "\(tooFew)")
         }
     }
 

@@ -36,6 +36,8 @@ final class ToyCluster: RequestHandler {
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
         var training: CollectionDescription.Training?
+        /// Of every shard.
+        var replicas: [CollectionDescription.Replica] = []
         var standing: CollectionDescription.CodebookStanding?
         var coordinators = [
             ClusterStatus.Coordinator(
@@ -178,7 +180,8 @@ final class ToyCluster: RequestHandler {
                 faceCount: index == 0 ? count - count / 2 : count / 2,
                 freshCount: 0,
                 tombstoneCount: 0,
-                sequence: state.sequence
+                sequence: state.sequence,
+                replicas: state.replicas
             )
         }
         return CollectionDescription(

@@ -9,7 +9,8 @@ struct CoordinatorConfigurationTests {
                 "coordinator.listen": "[::1]:0", "coordinator.advertise": "c1.internal:7400",
                 "coordinator.data": "/srv/c", "coordinator.admin_listen": "127.0.0.1:9000",
                 "coordinator.slow_search": "20ms",
-                "coordinator.worker_timeout": "3s", "coordinator.default_deadline": "700ms",
+                "coordinator.worker_timeout": "3s", "coordinator.replace_after": "2h",
+                "coordinator.default_deadline": "700ms",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
                 "limits.max_frame": "32MiB", "limits.max_streams": "2", "limits.max_k": "3", "limits.max_batch": "4",
@@ -22,6 +23,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.admin?.address == NetworkAddress(host: "127.0.0.1", port: 9000))
         #expect(coordinator.slowSearch == .milliseconds(20))
         #expect(coordinator.workerTimeout == .seconds(3))
+        #expect(coordinator.replaceAfter == .seconds(7200))
         #expect(coordinator.defaultDeadline == .milliseconds(700))
         #expect(coordinator.training.minFaces == 2000)
         #expect(coordinator.training.sample == 3000)

@@ -45,7 +45,7 @@ struct DevConfigurationTests {
     }
 
     @Test func oneLateHeartbeatMustNotLoseAWorker() {
-        let sources = ConfigurationSources(flags: ["coordinator.worker_timeout": "1999ms"])
+        let sources = ConfigurationSources(flags: ["coordinator.worker_timeout": "999ms"])
         let error = #expect(throws: NodeConfigurationError.self) { try DevConfiguration(from: sources) }
         #expect(error?.description.hasPrefix("command line: coordinator.worker_timeout must be at least twice") == true)
     }

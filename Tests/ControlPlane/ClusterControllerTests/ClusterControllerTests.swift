@@ -45,7 +45,8 @@ struct ClusterControllerTests {
                 }
             }
             #expect(await refusal("people", shards: 1) == .alreadyExists)
-            #expect(await refusal("others", shards: 1, replicationFactor: 3) == .invalidRequest)
+            #expect(await refusal("others", shards: 1, replicationFactor: 3) == .unavailable)
+            #expect(await refusal("others", shards: 1, replicationFactor: 9) == .invalidRequest)
             #expect(await refusal("others", shards: 2) == nil)
             let status = await #expect(throws: WireStatus.self) { try await cluster.describe("nobody") }
             #expect(status?.code == .notFound)

@@ -13,6 +13,8 @@ import WireTransport
 final class ControlCluster: Sendable {
     static let options = ControllerOptions(
         silenceLimit: .milliseconds(400),
+        replacementTime: .milliseconds(1200),
+        confirmationInterval: .milliseconds(30),
         tick: .milliseconds(20),
         callTimeout: .seconds(2),
         createTimeout: .seconds(3),
@@ -122,13 +124,19 @@ final class ControlCluster: Sendable {
 
     // MARK: Requests
 
-    static func configuration(_ name: String, shards: Int, replicationFactor: Int = 1) -> CollectionConfiguration {
+    static func configuration(
+        _ name: String,
+        shards: Int,
+        replicationFactor: Int = 1,
+        minimumInSync: Int? = nil
+    ) -> CollectionConfiguration {
         CollectionConfiguration(
             name: name,
             dimension: 64,
             embeddingModel: "model",
             shardCount: shards,
-            replicationFactor: replicationFactor
+            replicationFactor: replicationFactor,
+            minimumInSync: minimumInSync
         )
     }
 
@@ -137,11 +145,17 @@ final class ControlCluster: Sendable {
         _ name: String,
         shards: Int,
         replicationFactor: Int = 1,
+        minimumInSync: Int? = nil,
         deadline: Duration = .seconds(5)
     ) async throws(WireStatus) -> CollectionDescription {
         try await client.call(
             CreateCollection(
-                configuration: Self.configuration(name, shards: shards, replicationFactor: replicationFactor)
+                configuration: Self.configuration(
+                    name,
+                    shards: shards,
+                    replicationFactor: replicationFactor,
+                    minimumInSync: minimumInSync
+                )
             ),
             deadline: .after(deadline)
         )

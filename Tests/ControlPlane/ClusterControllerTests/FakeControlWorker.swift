@@ -19,6 +19,10 @@ final class FakeControlWorker: Sendable {
         var installed: [ShardID: [UInt8]] = [:]
         var orders: [TrainCodebook] = []
         var hostCount = 0
+        /// The last reply to a heartbeat.
+        var reply: HeartbeatReply?
+        /// Whether it goes by groups that it hears of, as a worker does.
+        var followsGroups = true
         /// Requests to refuse instead, by the status.
         var refusal: (@Sendable (Request) -> WireStatus?)?
     }
@@ -69,13 +73,23 @@ final class FakeControlWorker: Sendable {
             )
             while !Task.isCancelled {
                 if let reply = try? await client.call(heartbeat(from: address), deadline: .after(.seconds(1))) {
-                    state.withLock { $0.clusterID = reply.clusterID }
+                    take(reply)
                 }
                 try? await Task.sleep(for: .milliseconds(30))
             }
             await client.close()
         }
         beating.withLock { $0.append(task) }
+    }
+
+    /// Goes by the groups of the reply.
+    private func take(_ reply: HeartbeatReply) {
+        state.withLock { state in
+            state.clusterID = reply.clusterID
+            state.reply = reply
+            guard state.followsGroups else { return }
+            for group in reply.groups { state.replicas[group.shard]?.follow(group.group, as: id) }
+        }
     }
 
     func stop() async {
@@ -117,6 +131,15 @@ final class FakeControlWorker: Sendable {
     }
 }
 
+extension WorkerReport.Replica {
+    fileprivate mutating func follow(_ group: ReplicaGroup, as worker: NodeID) {
+        guard group.version >= groupVersion else { return }
+        epoch = max(epoch, group.epoch)
+        groupVersion = group.version
+        role = group.primary == worker ? .primary : group.isInSync(worker) ? .secondary : .waiting
+    }
+}
+
 extension FakeControlWorker: RequestHandler {
     func handle(_ request: Request, call: ServerCall) {
         if let status = state.withLock({ $0.refusal })?(request) { return call.fail(status) }
@@ -137,7 +160,7 @@ extension FakeControlWorker: RequestHandler {
                         diskByteCount: 0,
                         generation: 0
                     )
-                replica.epoch = max(replica.epoch, request.group.epoch)
+                replica.follow(request.group, as: id)
                 state.replicas[request.shard] = replica
             }
             call.reply(Acknowledgement())

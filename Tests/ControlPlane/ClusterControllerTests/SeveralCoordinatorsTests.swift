@@ -8,6 +8,7 @@ import NIOPosix
 import Synchronization
 import Testing
 import WireProtocol
+import WireTransport
 
 /// Coordinators that share the records of a cluster in etcd.
 struct SeveralCoordinatorsTests {
@@ -70,6 +71,41 @@ struct SeveralCoordinatorsTests {
         try await eventually("it is gone for both, and from the workers") {
             let isKnown = (try? await second.describe("people")) != nil
             return !isKnown && workers.allSatisfy { $0.shards.isEmpty }
+        }
+        for worker in workers { await worker.stop() }
+        await first.stop()
+        await second.stop()
+    }
+
+    @Test func everyOneTellsTheGroupsAndTakesChangesOfThem() async throws {
+        let (first, second, workers) = try await startBoth(workers: 2)
+        try await first.create("people", shards: 1, replicationFactor: 2, minimumInSync: 1)
+        func group(_ cluster: ControlCluster) -> ReplicaGroup? {
+            cluster.controller.shardMap.placements.values.first?.first?.group
+        }
+        try await eventually("both know it") { group(first) != nil && group(first) == group(second) }
+        let old = try #require(group(second))
+        let shard = try #require(workers[0].shards.first)
+        let secondary = try #require(old.inSync.first { $0 != old.primary })
+        let client = PeerClient(
+            address: second.address,
+            role: .worker,
+            token: token,
+            tls: nil,
+            group: MultiThreadedEventLoopGroup.singleton,
+            agent: "test"
+        )
+        let request = ProposeGroup(
+            shard: shard,
+            proposal: GroupProposal(version: old.version, epoch: old.epoch, change: .remove(secondary))
+        )
+        let reply = try await client.call(request, deadline: .after(.seconds(5))).group
+        #expect(reply.inSync == [old.primary])
+        try await eventually("the other knows it") { group(first) == reply }
+        await client.close()
+        // Both compare their records with the store's all the time.
+        try await eventually("the workers hear of fresh records") {
+            workers.allSatisfy { $0.state.withLock { $0.reply?.recordAge ?? .max } < 1_000_000 }
         }
         for worker in workers { await worker.stop() }
         await first.stop()

@@ -81,6 +81,25 @@ struct StoreFaultTests {
         }
     }
 
+    /// Of a store that others may change, what is in memory ages when it cannot be compared.
+    @Test func theAgeOfTheRecordsGrowsWhileTheStoreIsAway() async throws {
+        try await withFaultyStore { store, cluster, worker in
+            func age() -> UInt64? { worker.state.withLock { $0.reply?.recordAge } }
+            try await cluster.create("people", shards: 1)
+            try await eventually("the records are compared again and again") { age().map { $0 < 300_000 } ?? false }
+            store.set { $0.isAway = true }
+            try await Task.sleep(for: .milliseconds(700))
+            let away = try #require(age())
+            #expect(away >= 500_000)
+            store.set { $0.isAway = false }
+            try await eventually("they are compared again") { age().map { $0 < 300_000 } ?? false }
+            store.set { $0.isRestored = true }
+            try await Task.sleep(for: .milliseconds(700))
+            let restored = try #require(age())
+            #expect(restored >= 500_000, "older records confirm nothing")
+        }
+    }
+
     @Test func aStoreThatWentBackInTimeIsNotFollowed() async throws {
         try await withFaultyStore { store, cluster, _ in
             try await cluster.create("people", shards: 1)

@@ -1,8 +1,21 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 import Testing
 
 struct ActionLedgerTests {
+    /// Writes wait for it.
+    @Test func aRegroupingIsTriedAgainSoon() {
+        var ledger = ActionLedger(limits: .init(firstPause: .milliseconds(250), longestPause: .seconds(30)))
+        let action = ReconcileAction.regroup(CollectionID(high: 0, low: 1), [])
+        for round in 0..<10 {
+            let now = Duration.seconds(round)
+            let admitted = ledger.admit([action], now: now)
+            #expect(admitted == [action])
+            ledger.finished(action, failure: "The store is away.", now: now)
+        }
+    }
+
     let limits = ActionLedger.Limits(actionsPerWorker: 2, firstPause: .seconds(1), longestPause: .seconds(5))
     let record = ClusterScript.record(1, shards: 4, on: [ClusterScript.worker(1)], isEstablished: false)
 

@@ -6,14 +6,16 @@ import FaceModel
 enum ClusterScript {
     static func worker(_ number: UInt64) -> NodeID { NodeID(high: 0, low: number) }
 
-    static func collection(_ number: UInt64, shards: Int) -> Collection {
+    static func collection(_ number: UInt64, shards: Int, copies: Int = 1, minimum: Int? = nil) -> Collection {
         Collection(
             id: CollectionID(high: 0, low: number),
             configuration: CollectionConfiguration(
                 name: "collection-\(number)",
                 dimension: 64,
                 embeddingModel: "model",
-                shardCount: shards
+                shardCount: shards,
+                replicationFactor: copies,
+                minimumInSync: minimum
             ),
             created: Timestamp(milliseconds: 0)
         )
@@ -44,6 +46,39 @@ enum ClusterScript {
         )
     }
 
+    /// A collection of one shard with these replicas in sync, of which the first is the primary; version 3, epoch 2.
+    static func replicated(
+        _ number: UInt64,
+        on workers: [NodeID],
+        learners: [NodeID] = [],
+        copies: Int? = nil,
+        minimum: Int = 1,
+        isEstablished: Bool = true,
+        codebook: UInt32? = nil
+    ) -> CollectionRecord {
+        let collection = collection(number, shards: 1, copies: copies ?? workers.count, minimum: minimum)
+        let group = ReplicaGroup(
+            epoch: Epoch(2),
+            version: 3,
+            primary: workers[0],
+            inSync: workers,
+            learners: learners,
+            minimumInSync: minimum
+        )
+        return CollectionRecord(
+            collection: collection,
+            placements: [
+                ShardPlacement(
+                    shard: ShardID(collection: collection.id, index: 0),
+                    range: HashRange.divisions(1)[0],
+                    group: group
+                )
+            ],
+            isEstablished: isEstablished,
+            codebook: codebook.map(Self.codebook)
+        )
+    }
+
     static func codebook(_ generation: UInt32) -> CodebookRecord {
         CodebookRecord(
             generation: generation,
@@ -65,6 +100,8 @@ enum ClusterScript {
         _ records: [CollectionRecord],
         reports: [NodeID: WorkerObservation],
         live: Set<NodeID>? = nil,
+        gone: Set<NodeID> = [],
+        isSettled: Bool = true,
         deletions: [CollectionID: Epoch] = [:]
     ) -> ClusterView {
         ClusterView(
@@ -82,11 +119,13 @@ enum ClusterScript {
                 deletions: deletions
             ),
             observations: reports,
-            liveWorkers: live ?? Set(reports.keys)
+            liveWorkers: live ?? Set(reports.keys),
+            goneWorkers: gone,
+            isSettled: isSettled
         )
     }
 
-    /// Reports in which every placement's worker serves it with the given number of faces.
+    /// Reports in which every member of every placement serves it with the given number of faces.
     static func serving(
         _ record: CollectionRecord,
         faceCount: UInt64 = 0,
@@ -94,12 +133,18 @@ enum ClusterScript {
     ) -> [NodeID: WorkerObservation] {
         var reports: [NodeID: WorkerObservation] = [:]
         for placement in record.placements {
-            reports[placement.primary, default: WorkerObservation()].replicas[placement.shard] = ReplicaObservation(
-                epoch: placement.epoch,
-                state: .serving,
-                faceCount: faceCount,
-                generation: generation
-            )
+            let group = placement.group
+            for member in group.members {
+                let role: ReplicaObservation.Role = member == group.primary ? .primary : .secondary
+                reports[member, default: WorkerObservation()].replicas[placement.shard] = ReplicaObservation(
+                    epoch: placement.epoch,
+                    groupVersion: group.version,
+                    role: group.isInSync(member) ? role : .waiting,
+                    state: .serving,
+                    faceCount: faceCount,
+                    generation: generation
+                )
+            }
         }
         return reports
     }

@@ -35,4 +35,17 @@ struct MembershipTests {
         _ = membership.heard(from: worker, now: .seconds(4))
         #expect(membership.liveness(of: worker, now: .seconds(8)).isLive)
     }
+
+    @Test func whoWasNeverHeardIsSilentSinceTheWatchBegan() {
+        var membership = Membership(silenceLimit: .seconds(3))
+        let (heard, unheard) = (NodeID(high: 0, low: 1), NodeID(high: 0, low: 2))
+        _ = membership.heard(from: heard, now: .seconds(4))
+        func silent(now: Duration, since start: Duration = .zero) -> Set<NodeID> {
+            membership.workers(among: [heard, unheard], silentFor: .seconds(10), since: start, now: now)
+        }
+        #expect(silent(now: .seconds(10)) == [])
+        #expect(silent(now: .seconds(11)) == [unheard])
+        #expect(silent(now: .seconds(15)) == [heard, unheard])
+        #expect(silent(now: .seconds(15), since: .seconds(6)) == [])
+    }
 }

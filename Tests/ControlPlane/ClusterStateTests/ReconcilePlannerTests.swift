@@ -96,4 +96,191 @@ struct ReconcilePlannerTests {
         let reports = ClusterScript.serving(record, faceCount: 9, generation: 1)
         #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
     }
+
+    // MARK: Several replicas
+
+    let third = ClusterScript.worker(3)
+
+    private func regroupings(
+        _ record: CollectionRecord,
+        _ view: ClusterView
+    ) -> [ReconcileAction.Regrouping] {
+        ReconcilePlanner.plan(view).actions.flatMap { action -> [ReconcileAction.Regrouping] in
+            guard case .regroup(record.collection.id, let regroupings) = action else { return [] }
+            return regroupings
+        }
+    }
+
+    @Test func everyMemberIsHostedBeforeACollectionIsEstablished() {
+        let record = ClusterScript.replicated(1, on: [first, second], isEstablished: false)
+        var reports: [NodeID: WorkerObservation] = [first: .init(), second: .init()]
+        let placement = record.placements[0]
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions
+                == [.host(placement, worker: first), .host(placement, worker: second)]
+        )
+        reports[first] = ClusterScript.serving(record)[first]
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions
+                == [.host(placement, worker: second)]
+        )
+        reports[second] = ClusterScript.serving(record)[second]
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions
+                == [.establish(record.collection.id)]
+        )
+    }
+
+    @Test func aMemberThatGoesByAnOlderGroupIsToldTheNewOne() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        var reports = ClusterScript.serving(record)
+        reports[second]!.replicas[record.placements[0].shard]!.groupVersion = 2
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(actions: [.host(record.placements[0], worker: second)])
+        )
+    }
+
+    @Test func aLearnerIsHostedEmptyAndAReplicaInSyncNever() {
+        let record = ClusterScript.replicated(1, on: [first, second], learners: [third], copies: 3, minimum: 2)
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        reports[third] = WorkerObservation()
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(actions: [.host(record.placements[0], worker: third)])
+        )
+        reports[second]!.replicas[shard] = nil
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(
+                    actions: [.host(record.placements[0], worker: third)],
+                    problems: [.lostReplica(shard, worker: second)]
+                )
+        )
+    }
+
+    @Test func whoIsNoMemberAnyMoreDropsItsReplicaWhenItIsThere() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        reports[third] = WorkerObservation(
+            replicas: [shard: ReplicaObservation(epoch: Epoch(1), groupVersion: 2, state: .serving)]
+        )
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(actions: [.drop(shard, epoch: Epoch(2), worker: third)])
+        )
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports, live: [first, second])) == .init()
+        )
+        // By a newer group than this it may be a member.
+        reports[third]!.replicas[shard]!.groupVersion = 4
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
+    }
+
+    @Test func everyMemberGetsTheCodebook() {
+        let record = ClusterScript.replicated(1, on: [first, second], codebook: 1)
+        var reports = ClusterScript.serving(record)
+        reports[first]!.replicas[record.placements[0].shard]!.generation = 1
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(actions: [.install(record.placements[0], generation: 1, worker: second)])
+        )
+    }
+
+    @Test func theFurthestReplicaTakesOverFromASilentOrFailedPrimary() {
+        let record = ClusterScript.replicated(1, on: [first, second, third])
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        reports[third]!.replicas[shard]!.sequence = 5
+        let expected = record.placements[0].group.failingOver(to: third)!
+        let silent = ClusterScript.view([record], reports: reports, live: [second, third])
+        #expect(regroupings(record, silent) == [.init(shard: shard, version: 3, group: expected)])
+        reports[first]!.replicas[shard]!.state = .failed
+        #expect(regroupings(record, ClusterScript.view([record], reports: reports)).map(\.group) == [expected])
+        // One that its live worker does not know any more orders nothing either.
+        reports[first]!.replicas[shard] = nil
+        #expect(regroupings(record, ClusterScript.view([record], reports: reports)).map(\.group) == [expected])
+    }
+
+    @Test func nobodyTakesOverBeforeSilenceMeansSomething() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let view = ClusterScript.view(
+            [record],
+            reports: ClusterScript.serving(record),
+            live: [second],
+            gone: [first],
+            isSettled: false
+        )
+        #expect(ReconcilePlanner.plan(view) == .init())
+    }
+
+    @Test func nobodyTakesThePlaceOfASingleCopy() {
+        let record = ClusterScript.record(1, shards: 1, on: [first])
+        let reports = ClusterScript.serving(record).merging([second: .init()]) { first, _ in first }
+        let view = ClusterScript.view([record], reports: reports, live: [second], gone: [first])
+        #expect(ReconcilePlanner.plan(view) == .init())
+    }
+
+    @Test func whoIsGoneIsReplacedByTheWorkerWithTheFewestReplicas() {
+        let record = ClusterScript.replicated(1, on: [first, second], minimum: 2)
+        let other = ClusterScript.record(2, shards: 2, on: [third])
+        let fourth = ClusterScript.worker(4)
+        let reports = ClusterScript.serving(record).merging(ClusterScript.serving(other)) { first, _ in first }
+            .merging([fourth: .init()]) { first, _ in first }
+        let live: Set = [first, third, fourth]
+        let silent = ClusterScript.view([record, other], reports: reports, live: live)
+        #expect(regroupings(record, silent) == [])
+        let gone = ClusterScript.view([record, other], reports: reports, live: live, gone: [second])
+        #expect(regroupings(record, gone).map(\.group) == [record.placements[0].group.adding(learner: fourth)])
+    }
+
+    @Test func whatOneLeavesBehindIsSpreadOverTheOthers() {
+        let workers = (1...5).map { ClusterScript.worker(UInt64($0)) }
+        let records = (1...8).map { ClusterScript.replicated(UInt64($0), on: [workers[0], workers[1]], minimum: 2) }
+        var reports = workers.reduce(into: [:]) { $0[$1] = WorkerObservation() }
+        for record in records {
+            for (worker, report) in ClusterScript.serving(record) {
+                reports[worker]!.replicas.merge(report.replicas) { first, _ in first }
+            }
+        }
+        let view = ClusterScript.view(
+            records,
+            reports: reports,
+            live: Set(workers.filter { $0 != workers[1] }),
+            gone: [workers[1]]
+        )
+        let newcomers = records.flatMap { regroupings($0, view).flatMap(\.group.learners) }
+        #expect(newcomers.count == 8)
+        #expect(workers.map { worker in newcomers.count { $0 == worker } } == [0, 0, 3, 3, 2])
+    }
+
+    @Test func aShardIsServedOnceItsPrimaryLeads() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let placement = record.placements[0]
+        var reports = ClusterScript.serving(record, faceCount: 7)
+        #expect(ClusterScript.view([record], reports: reports).isHosted(placement))
+        reports[first]!.replicas[placement.shard]!.role = .waiting
+        let view = ClusterScript.view([record], reports: reports)
+        #expect(!view.isHosted(placement) && view.reader(of: placement) == second)
+        #expect(view.replica(of: placement)?.faceCount == 7)
+    }
+
+    @Test func theFurthestReplicaSpeaksForASilentPrimary() {
+        let record = ClusterScript.replicated(1, on: [first, second, third])
+        let placement = record.placements[0]
+        var reports = ClusterScript.serving(record)
+        for (worker, sequence) in [(first, UInt64(9)), (second, 4), (third, 6)] {
+            reports[worker]!.replicas[placement.shard]!.sequence = sequence
+            reports[worker]!.replicas[placement.shard]!.faceCount = sequence
+        }
+        func faceCount(live: Set<NodeID>) -> UInt64? {
+            ClusterScript.view([record], reports: reports, live: live).replica(of: placement)?.faceCount
+        }
+        #expect(faceCount(live: [first, second, third]) == 9)
+        #expect(faceCount(live: [second, third]) == 6)
+        #expect(faceCount(live: []) == 9)
+        #expect(ClusterScript.view([record], reports: reports, live: [second, third]).lag(of: placement) == 2)
+    }
 }

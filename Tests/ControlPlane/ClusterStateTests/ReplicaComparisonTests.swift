@@ -56,3 +56,34 @@ import Testing
         #expect(ReplicaComparison.verdicts([nodes[0]: whole(1, 1)], primary: nodes[0]) == [nodes[0]: .sound])
     }
 }
+
+@Suite struct CheckpointTests {
+    private let nodes = (1...2).map { NodeID(high: 0, low: $0) }
+
+    private func problems(_ first: (UInt64, UInt64)?, _ second: (UInt64, UInt64)?) -> [ReconcileProblem] {
+        let record = ClusterScript.replicated(1, on: nodes, minimum: 2)
+        var reports: [NodeID: WorkerObservation] = [:]
+        for (node, checkpoint) in zip(nodes, [first, second]) {
+            reports[node] = WorkerObservation(
+                replicas: [
+                    record.placements[0].shard: ReplicaObservation(
+                        epoch: Epoch(2),
+                        groupVersion: 3,
+                        role: node == nodes[0] ? .primary : .secondary,
+                        state: .serving,
+                        checkpoint: checkpoint.map { .init(sequence: $0.0, digest: $0.1) }
+                    )
+                ]
+            )
+        }
+        return ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).problems
+    }
+
+    @Test func replicasThatDifferAtOneEntryAreAProblem() {
+        let shard = ClusterScript.replicated(1, on: nodes).placements[0].shard
+        #expect(problems((9, 1), (9, 2)) == [.differentReplicas(shard)])
+        #expect(problems((9, 1), (9, 1)).isEmpty)
+        #expect(problems((9, 1), (8, 2)).isEmpty)
+        #expect(problems((9, 1), nil).isEmpty)
+    }
+}

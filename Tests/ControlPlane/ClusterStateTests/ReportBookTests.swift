@@ -5,14 +5,24 @@ import Testing
 
 struct ReportBookTests {
     let worker = ClusterScript.worker(1)
+    let group = ReplicaGroup(
+        epoch: Epoch(2),
+        version: 1,
+        primary: ClusterScript.worker(1),
+        inSync: [ClusterScript.worker(1)],
+        minimumInSync: 1
+    )
     let shard = ClusterScript.record(1, shards: 1, on: [ClusterScript.worker(1)]).placements[0].shard
 
     @Test func aReportThatIsBehindDoesNotUndoAHostedReplica() {
         var book = ReportBook(overlap: .seconds(3))
         book.report(WorkerObservation(), by: worker, now: .zero)
-        book.hosted(shard, epoch: Epoch(2), on: worker, now: .seconds(1))
+        book.hosted(shard, group, on: worker, now: .seconds(1))
         book.report(WorkerObservation(), by: worker, now: .seconds(2))
-        #expect(book.observations[worker]?.replicas[shard] == ReplicaObservation(epoch: Epoch(2), state: .serving))
+        #expect(
+            book.observations[worker]?.replicas[shard]
+                == ReplicaObservation(epoch: Epoch(2), groupVersion: 1, state: .serving)
+        )
         book.report(WorkerObservation(), by: worker, now: .seconds(5))
         #expect(book.observations[worker]?.replicas[shard] == nil)
     }
@@ -20,8 +30,8 @@ struct ReportBookTests {
     @Test func aReportThatKnowsTheStepReplacesTheNote() {
         var book = ReportBook(overlap: .seconds(3))
         book.report(WorkerObservation(), by: worker, now: .zero)
-        book.hosted(shard, epoch: Epoch(2), on: worker, now: .seconds(1))
-        let reported = ReplicaObservation(epoch: Epoch(2), state: .serving, faceCount: 7)
+        book.hosted(shard, group, on: worker, now: .seconds(1))
+        let reported = ReplicaObservation(epoch: Epoch(2), groupVersion: 1, state: .serving, faceCount: 7)
         book.report(WorkerObservation(replicas: [shard: reported]), by: worker, now: .seconds(2))
         #expect(book.observations[worker]?.replicas[shard] == reported)
         // From here on a missing replica is believed at once.
@@ -59,10 +69,26 @@ struct ReportBookTests {
         #expect(book.observations[worker]?.replicas[shard] == new)
     }
 
+    @Test func aGroupThatAWorkerWasToldIsNotToldAgainForAnOldReport() {
+        var book = ReportBook(overlap: .seconds(3))
+        let old = ReplicaObservation(epoch: Epoch(2), groupVersion: 1, role: .secondary, state: .serving, sequence: 9)
+        book.report(WorkerObservation(replicas: [shard: old]), by: worker, now: .zero)
+        var newer = group
+        newer.version = 2
+        book.hosted(shard, newer, on: worker, now: .seconds(1))
+        book.report(WorkerObservation(replicas: [shard: old]), by: worker, now: .seconds(2))
+        var expected = old
+        expected.groupVersion = 2
+        #expect(book.observations[worker]?.replicas[shard] == expected)
+        // One that does not know it later has been told in vain.
+        book.report(WorkerObservation(replicas: [shard: old]), by: worker, now: .seconds(5))
+        #expect(book.observations[worker]?.replicas[shard] == old)
+    }
+
     @Test func aDroppedReplicaIsForgotten() {
         var book = ReportBook(overlap: .seconds(3))
         book.report(WorkerObservation(), by: worker, now: .zero)
-        book.hosted(shard, epoch: Epoch(2), on: worker, now: .zero)
+        book.hosted(shard, group, on: worker, now: .zero)
         book.dropped(shard, on: worker)
         #expect(book.observations[worker]?.replicas == [:])
         book.report(WorkerObservation(), by: worker, now: .seconds(1))

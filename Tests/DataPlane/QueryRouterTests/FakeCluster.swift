@@ -20,9 +20,15 @@ final class FakeWorker: Sendable {
         var epochs: [ShardID: UInt64] = [:]
         var sequences: [ShardID: UInt64] = [:]
         var requestCount = 0
+        /// Shards that others order the writes of.
+        var secondaryOf: Set<ShardID> = []
+        /// Keys of the writes that came, whatever became of them.
+        var keys: [IdempotencyKey] = []
     }
 
     let id: NodeID
+    /// Those that hold replicas of the same shards.
+    let peers = Mutex<[FakeWorker]>([])
     let state = Mutex(State())
     let script = Mutex<Script?>(nil)
 
@@ -34,8 +40,10 @@ final class FakeWorker: Sendable {
 
     func setScript(_ new: @escaping Script) { script.withLock { $0 = new } }
 
-    func host(_ shard: ShardID, epoch: UInt64) {
+    /// - Parameter isPrimary: whether it orders the shard's writes.
+    func host(_ shard: ShardID, epoch: UInt64, isPrimary: Bool = true) {
         state.withLock {
+            if isPrimary { $0.secondaryOf.remove(shard) } else { $0.secondaryOf.insert(shard) }
             $0.epochs[shard] = epoch
             $0.faces[shard] = $0.faces[shard] ?? [:]
         }
@@ -44,11 +52,18 @@ final class FakeWorker: Sendable {
 
 extension FakeWorker: RequestHandler {
     func handle(_ request: Request, call: ServerCall) {
-        state.withLock { $0.requestCount += 1 }
+        state.withLock { state in
+            state.requestCount += 1
+            switch request {
+            case .shardEnrol(let request): state.keys.append(request.key)
+            case .shardDelete(let request): state.keys.append(request.key)
+            default: break
+            }
+        }
         if let script = script.withLock({ $0 }), script(request, call) { return }
         switch request {
         case .shardEnrol(let request):
-            answer(request.route, call) { state in
+            answer(request.route, call, isWrite: true) { state in
                 state.sequences[request.route.shard, default: 0] += 1
                 let outcomes = request.rows.enumerated().map { index, row in
                     let sequence = state.sequences[request.route.shard]!
@@ -64,7 +79,7 @@ extension FakeWorker: RequestHandler {
                 return ShardEnrolled(outcomes: outcomes, sequence: state.sequences[request.route.shard]!)
             }
         case .shardDelete(let request):
-            answer(request.route, call) { state in
+            answer(request.route, call, isWrite: true) { state in
                 state.sequences[request.route.shard, default: 0] += 1
                 let outcomes = request.ids.map { id in
                     state.faces[request.route.shard]!.removeValue(forKey: id) == nil ? DeleteOutcome.absent : .deleted
@@ -115,18 +130,38 @@ extension FakeWorker: RequestHandler {
         _ route: ShardRoute,
         _ call: ServerCall,
         minimum: UInt64 = 0,
+        isWrite: Bool = false,
         _ body: (inout State) -> some WireMessage
     ) {
+        let peers = peers.withLock(\.self)
         let status = state.withLock { state -> WireStatus? in
             guard let epoch = state.epochs[route.shard] else { return WireStatus(.unknownReplica, "Not here.") }
+            if isWrite, state.secondaryOf.contains(route.shard) { return WireStatus(.staleEpoch, "Not the primary.") }
+            // Of several replicas each answers reads by what it knows itself.
+            if !peers.isEmpty, !isWrite { return state.sequences[route.shard] ?? 0 < minimum ? .lagging : nil }
             if route.epoch.number < epoch { return WireStatus(.staleEpoch, "Older than \(epoch).") }
             if route.epoch.number > epoch { return WireStatus(.unavailable, "Not told yet.") }
             if state.sequences[route.shard] ?? 0 < minimum { return WireStatus(.notYet, "Not reached.") }
             return nil
         }
         if let status { return call.fail(status) }
-        call.reply(state.withLock { body(&$0) })
+        let (message, faces, sequence) = state.withLock { state in
+            (body(&state), state.faces[route.shard], state.sequences[route.shard])
+        }
+        if isWrite {
+            for peer in peers {
+                peer.state.withLock { state in
+                    state.faces[route.shard] = faces
+                    state.sequences[route.shard] = sequence
+                }
+            }
+        }
+        call.reply(message)
     }
+}
+
+extension WireStatus {
+    fileprivate static let lagging = WireStatus(.notYet, "Not reached.")
 }
 
 extension StoredFace {
@@ -191,12 +226,16 @@ final class FakeCluster: Sendable {
     var shards: [ShardID] { source.current.placements[collection.id]!.map(\.shard) }
 
     /// Runs the body on an event loop with a cluster of `shardCount` workers, then takes the cluster down.
+    ///
+    /// - Parameter copies: when there are several, so many workers, each with a replica of every shard; they are the
+    ///   primaries in turn.
     static func run(
         shardCount: Int,
+        copies: Int = 1,
         options: RouterOptions = RouterOptions(),
         _ body: @escaping @Sendable (FakeCluster) async throws -> Void
     ) async throws {
-        let cluster = try await FakeCluster(shardCount: shardCount, options: options)
+        let cluster = try await FakeCluster(shardCount: shardCount, copies: copies, options: options)
         let task = Task(executorPreference: EventLoopTaskExecutor(cluster.eventLoop)) { try await body(cluster) }
         let result = await task.result
         await cluster.clients.close()
@@ -204,7 +243,7 @@ final class FakeCluster: Sendable {
         try result.get()
     }
 
-    private init(shardCount: Int, options: RouterOptions) async throws {
+    private init(shardCount: Int, copies: Int, options: RouterOptions) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let id = CollectionID(high: 1, low: 2)
         collection = Collection(
@@ -213,20 +252,29 @@ final class FakeCluster: Sendable {
                 name: "people",
                 dimension: Self.dimension,
                 embeddingModel: Self.model,
-                shardCount: shardCount
+                shardCount: shardCount,
+                replicationFactor: copies
             ),
             created: Timestamp(milliseconds: 0)
         )
         var addresses: [NodeID: NodeAddress] = [:]
         var workers: [FakeWorker] = []
         var servers: [WireServer] = []
-        for number in 0..<shardCount {
+        for number in 0..<(copies > 1 ? copies : shardCount) {
             let worker = FakeWorker(id: NodeID(high: 9, low: UInt64(number)))
             let server = try await Self.serve(worker, at: NodeAddress(host: "127.0.0.1", port: 0), token: token)
-            worker.host(ShardID(collection: id, index: UInt32(number)), epoch: 1)
+            for index in copies > 1 ? Array(0..<shardCount) : [number] {
+                let isPrimary = copies == 1 || index % copies == number
+                worker.host(ShardID(collection: id, index: UInt32(index)), epoch: 1, isPrimary: isPrimary)
+            }
             addresses[worker.id] = server.address
             workers.append(worker)
             servers.append(server)
+        }
+        if copies > 1 {
+            for worker in workers {
+                worker.peers.withLock { $0 = workers.filter { $0 !== worker } }
+            }
         }
         self.workers = workers
         self.servers = servers
@@ -234,8 +282,13 @@ final class FakeCluster: Sendable {
             ShardPlacement(
                 shard: ShardID(collection: id, index: UInt32(index)),
                 range: range,
-                primary: workers[index].id,
-                epoch: Epoch(1)
+                group: ReplicaGroup(
+                    epoch: Epoch(1),
+                    version: 1,
+                    primary: workers[index % workers.count].id,
+                    inSync: copies > 1 ? workers.map(\.id) : [workers[index].id],
+                    minimumInSync: min(copies, 2)
+                )
             )
         }
         source = FakeSource(
@@ -283,6 +336,23 @@ final class FakeCluster: Sendable {
     /// Starts a stopped worker again where it was.
     func restart(_ number: Int) async throws -> WireServer {
         try await Self.serve(workers[number], at: servers[number].address, token: token)
+    }
+
+    /// Makes another worker the primary of a shard; from then on the map says so.
+    func failOver(shard index: Int, to number: Int) {
+        let shard = shards[index]
+        source.state.withLock { state in
+            var placements = state.map.placements[collection.id]!
+            placements[index].group = placements[index].group.failingOver(to: workers[number].id)!
+            let epoch = placements[index].epoch.number
+            for worker in workers { worker.host(shard, epoch: epoch, isPrimary: worker === workers[number]) }
+            state.map = ShardMap(
+                epoch: state.map.epoch,
+                collections: [collection],
+                placements: [collection.id: placements],
+                addresses: state.map.addresses
+            )
+        }
     }
 
     // MARK: Requests

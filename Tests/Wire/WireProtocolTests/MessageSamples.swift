@@ -102,7 +102,25 @@ enum MessageSamples {
                 sequence: 41,
                 generation: 2,
                 olderGeneration: 1,
-                olderRowCount: 20_000
+                olderRowCount: 20_000,
+                replicas: [
+                    .init(
+                        worker: nodeID,
+                        isPrimary: true,
+                        isInSync: true,
+                        role: .primary,
+                        state: .serving,
+                        sequence: 41
+                    ),
+                    .init(
+                        worker: secondNodeID,
+                        isPrimary: false,
+                        isInSync: false,
+                        role: .waiting,
+                        state: .opening,
+                        sequence: 17
+                    ),
+                ]
             ),
             .init(
                 index: 1,
@@ -138,6 +156,8 @@ enum MessageSamples {
             .init(
                 shard: shardID,
                 epoch: Epoch(7),
+                groupVersion: 4,
+                role: .primary,
                 state: .serving,
                 faceCount: 33_000,
                 freshCount: 12,

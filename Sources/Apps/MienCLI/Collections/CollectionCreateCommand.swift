@@ -24,8 +24,14 @@ struct CollectionCreateCommand: ConsoleCommand {
         help: "Shards to divide the collection into; as many as there are workers unless given."
     )
     var shards: Int?
-    @Option(name: .customLong("copies"), parsing: .unconditional, help: "Copies of each shard.")
+    @Option(name: .customLong("copies"), parsing: .unconditional, help: "Copies of each shard, on as many workers.")
     var copies = 1
+    @Option(
+        name: .customLong("min-copies"),
+        parsing: .unconditional,
+        help: "Copies that must have a write before it is acknowledged; 2 unless given, or 1 of a single copy."
+    )
+    var minCopies: Int?
     @Option(help: "How embeddings are stored: float16 or float32.", transform: ArgumentText.precision)
     var precision = CollectionOptions.Precision.float16
     @OptionGroup var connection: ConnectionOptions
@@ -41,6 +47,7 @@ struct CollectionCreateCommand: ConsoleCommand {
             embeddingModel: model,
             shardCount: shardCount,
             replicationFactor: copies,
+            minimumInSync: minCopies,
             storedPrecision: precision
         )
     }
@@ -56,7 +63,8 @@ struct CollectionCreateCommand: ConsoleCommand {
             console.writeOutput(CollectionReport.json(collection).document)
         } else {
             let shards = NumberText.counted(collection.shards.count, "shard")
-            console.line("Created the collection \(name): dimension \(dimension), model \(model), \(shards).")
+            let copies = copies > 1 ? " of \(copies) copies" : ""
+            console.line("Created the collection \(name): dimension \(dimension), model \(model), \(shards)\(copies).")
         }
         await client.close()
     }

@@ -8,7 +8,8 @@ enum CollectionReport {
             ("name", .string(options.name)), ("id", .string(collection.id)), ("faces", .count(collection.faceCount)),
             ("fresh", .count(collection.freshCount)), ("dimension", .count(options.dimension)),
             ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
-            ("copies", .count(options.replicationFactor)), ("created", .string(TimeText.text(collection.created))),
+            ("copies", .count(options.replicationFactor)), ("min_copies", .count(options.minimumInSync)),
+            ("durability", .string(durability(options))), ("created", .string(TimeText.text(collection.created))),
             ("training", .string(collection.training.rawValue)),
             ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
@@ -32,22 +33,44 @@ enum CollectionReport {
             ("faces", .count(shard.faceCount)), ("fresh", .count(shard.freshCount)),
             ("tombstones", .count(shard.tombstoneCount)), ("generation", .count(shard.generation)),
             ("older_generation", shard.olderGeneration > 0 ? .count(shard.olderGeneration) : .null),
-            ("older_rows", .count(shard.olderRowCount)),
+            ("older_rows", .count(shard.olderRowCount)), ("in_sync", .count(shard.inSyncCount)),
+            ("replicas", .array(shard.replicas.map { json($0, of: shard) })),
         ])
     }
 
-    static func table(_ collections: [CollectionInfo]) -> String {
-        var table = TextTable([
-            .init("collection", widthLimit: 30), .init("faces", .right), .init("shards", .right),
-            .init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 36),
+    private static func json(_ replica: CollectionInfo.Replica, of shard: CollectionInfo.Shard) -> JSONValue {
+        .object([
+            ("worker", .string(replica.workerID)), ("primary", .flag(replica.isPrimary)),
+            ("in_sync", .flag(replica.isInSync)), ("answers_searches", .flag(replica.answersSearches)),
+            ("state", .string(replica.state.rawValue)), ("sequence", .count(replica.sequence)),
+            ("behind", .count(shard.lag(of: replica))),
         ])
+    }
+
+    /// Where one has several copies, how many of all copies are in sync.
+    static func table(_ collections: [CollectionInfo]) -> String {
+        let hasCopies = collections.contains { $0.options.replicationFactor > 1 }
+        let copyColumns: [TextTable.Column] = hasCopies ? [.init("copies", .right), .init("in sync", .right)] : []
+        var table = TextTable(
+            [.init("collection", widthLimit: 30), .init("faces", .right), .init("shards", .right)] + copyColumns
+                + [.init("dimension", .right), .init("model", widthLimit: 24), .init("index", widthLimit: 36)]
+        )
         for collection in collections {
-            table.append([
-                collection.options.name, "\(collection.faceCount)", "\(collection.shards.count)",
-                "\(collection.options.dimension)", collection.options.embeddingModel, index(collection),
-            ])
+            let options = collection.options
+            let inSyncCount = collection.shards.reduce(0) { $0 + $1.inSyncCount }
+            let copyCount = collection.shards.count * options.replicationFactor
+            let copies = hasCopies ? ["\(options.replicationFactor)", "\(inSyncCount) of \(copyCount)"] : []
+            table.append(
+                [options.name, "\(collection.faceCount)", "\(collection.shards.count)"] + copies
+                    + ["\(options.dimension)", options.embeddingModel, index(collection)]
+            )
         }
         return table.rendered()
+    }
+
+    /// How many copies are sure to have a write that was acknowledged.
+    private static func durability(_ options: CollectionOptions) -> String {
+        options.minimumInSync == 1 ? "single copy" : "\(options.minimumInSync) copies"
     }
 
     static func text(_ collection: CollectionInfo) -> String {
@@ -57,6 +80,8 @@ enum CollectionReport {
         facts.append(["faces", "\(collection.faceCount)"])
         facts.append(["dimension", "\(options.dimension), stored as \(options.storedPrecision.rawValue)"])
         facts.append(["model", options.embeddingModel])
+        if options.replicationFactor > 1 { facts.append(["copies", "\(options.replicationFactor) of each shard"]) }
+        facts.append(["durability", durabilityText(options)])
         facts.append(["index", indexText(collection)])
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
@@ -82,7 +107,33 @@ enum CollectionReport {
             ])
         }
         let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""
-        return facts.rendered(withTitles: false) + "\n" + shards.rendered() + calibration
+        let replicas = options.replicationFactor > 1 ? "\n" + replicaTable(collection) : ""
+        return facts.rendered(withTitles: false) + "\n" + shards.rendered() + replicas + calibration
+    }
+
+    private static func durabilityText(_ options: CollectionOptions) -> String {
+        if options.minimumInSync > 1 {
+            return durability(options) + ": a write is acknowledged once every copy in sync has it, at least so many"
+        }
+        return options.replicationFactor == 1
+            ? durability(options) : durability(options) + ": writes go on while only one copy is in sync"
+    }
+
+    private static func replicaTable(_ collection: CollectionInfo) -> String {
+        var table = TextTable([
+            .init("shard", .right), .init("copy on worker"), .init("role"), .init("last write", .right),
+            .init("behind", .right), .init("state"),
+        ])
+        for shard in collection.shards {
+            for replica in shard.replicas {
+                let role = replica.isPrimary ? "primary" : replica.isInSync ? "in sync" : "catching up"
+                table.append([
+                    "\(shard.index)", replica.workerID, role, "\(replica.sequence)", "\(shard.lag(of: replica))",
+                    replica.state.rawValue,
+                ])
+            }
+        }
+        return table.rendered()
     }
 
     /// The generations that a shard's codes are of.

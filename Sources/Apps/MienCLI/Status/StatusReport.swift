@@ -33,6 +33,29 @@ enum StatusReport {
                         + (shards.count == 1 ? "shard " : "shards ") + shards.joined(separator: ", ")
                 )
             }
+            problems += missingCopies(of: collection)
+        }
+        return problems
+    }
+
+    /// What is not said of the shards already: those that serve with fewer copies than they should have.
+    private static func missingCopies(of collection: CollectionInfo) -> [String] {
+        let (copyCount, minimum) = (collection.options.replicationFactor, collection.options.minimumInSync)
+        guard copyCount > 1 else { return [] }
+        var problems: [String] = []
+        let serving = collection.shards.filter { $0.state == .serving }
+        for (shards, what) in [
+            (serving.filter { $0.inSyncCount < minimum }, "too few copies in sync for writes:"),
+            (
+                serving.filter { (minimum..<copyCount).contains($0.inSyncCount) },
+                "fewer than \(copyCount) copies in sync:"
+            ),
+        ] where !shards.isEmpty {
+            let names = shards.map { "shard \($0.index) (\($0.inSyncCount) of \(copyCount))" }
+            problems.append(
+                "collection \(collection.options.name): \(what) \(names.prefix(8).joined(separator: ", "))"
+                    + (names.count > 8 ? " and \(names.count - 8) more" : "")
+            )
         }
         return problems
     }

@@ -25,7 +25,8 @@ enum KeyCatalogue {
     static let coordinatorAdvertise = Key.optionalPeerAddress("coordinator.advertise")
     static let coordinatorAdmin = Key.adminAddress("coordinator.admin_listen")
     static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
-    static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 5000, in: 200...600_000)
+    static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 1500, in: 200...600_000)
+    static let replaceAfter = Key.duration("coordinator.replace_after", default: 600_000, in: 0...604_800_000)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
     static let coordinatorSlowSearch = Key.duration("coordinator.slow_search", default: 1000, in: 0...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
@@ -61,7 +62,7 @@ enum KeyCatalogue {
     static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
     static let workerSlowSearch = Key.duration("worker.slow_search", default: 500, in: 0...600_000)
     static let recallCheckInterval = Key.count("worker.recall_check_interval", default: 1000, in: 0...1_000_000)
-    static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 1000, in: 50...60000)
+    static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 500, in: 50...60000)
 
     // Development cluster.
     static let devListen = Key.listenAddress("dev.listen", default: "127.0.0.1:7400")
@@ -81,8 +82,8 @@ enum KeyCatalogue {
         .init(etcdPasswordFile), .init(etcdTrustRoots), .init(etcdCertificate), .init(etcdPrivateKey),
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
-        .init(workerTimeout), .init(defaultDeadline), .init(trainingMinFaces), .init(trainingSample),
-        .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
+        .init(workerTimeout), .init(replaceAfter), .init(defaultDeadline), .init(trainingMinFaces),
+        .init(trainingSample), .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),

@@ -12,6 +12,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var etcd: EtcdConfiguration?
     /// How long a worker may be silent before it counts as lost.
     package var workerTimeout: Duration
+    /// How long it may be silent before its replicas are made anew elsewhere; zero for never.
+    package var replaceAfter: Duration
     /// Deadline of a request that names none.
     package var defaultDeadline: Duration
     /// A search that takes longer is logged; zero for none.
@@ -65,6 +67,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         self.advertise = advertise
         self.data = data
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
+        replaceAfter = configuration.value(KeyCatalogue.replaceAfter)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
         slowSearch = configuration.value(KeyCatalogue.coordinatorSlowSearch)
         training = TrainingConfiguration(reading: &configuration)

@@ -5,19 +5,34 @@ import WireProtocol
 /// What is known of a collection.
 public struct CollectionInfo: Hashable, Sendable {
     public enum ShardState: String, Hashable, Sendable {
-        /// No live worker holds it.
+        /// No live worker holds a copy that has every face.
         case missing
+        /// Searches and writes are answered.
         case serving
-        /// Its worker is live and does not serve it yet.
+        /// A live worker holds it, and none takes writes for it yet.
         case opening
-        /// Its worker is live and has taken it out of service; the worker's log says why.
+        /// Every such copy is out of service on its live worker, whose log says why.
         case failed
+    }
+
+    /// One copy of a shard, as the coordinator last heard of it.
+    public struct Replica: Hashable, Sendable {
+        public var workerID: String
+        /// Whether it is the one that orders writes.
+        public var isPrimary: Bool
+        /// Whether it has every acknowledged write; others are catching up.
+        public var isInSync: Bool
+        /// Whether it says that it answers searches.
+        public var answersSearches: Bool
+        public var state: ShardState
+        /// Number of its last write.
+        public var sequence: UInt64
     }
 
     /// One shard, as the coordinator last heard of it.
     public struct Shard: Hashable, Sendable {
         public var index: Int
-        /// Identity of the worker that holds it; nil while none does.
+        /// Identity of the worker that orders its writes; nil while none does.
         public var workerID: String?
         public var state: ShardState
         public var faceCount: UInt64
@@ -31,6 +46,16 @@ public struct CollectionInfo: Hashable, Sendable {
         public var olderGeneration: Int
         /// Its rows that wait to be coded again.
         public var olderRowCount: UInt64
+        /// Its copies, in order of their workers.
+        public var replicas: [Replica]
+
+        /// Copies that have every acknowledged write and whose worker is there.
+        public var inSyncCount: Int { replicas.count { $0.isInSync && $0.state == .serving } }
+
+        /// Writes that a copy is behind the one that is furthest.
+        public func lag(of replica: Replica) -> UInt64 {
+            (replicas.map(\.sequence).max() ?? replica.sequence) - replica.sequence
+        }
     }
 
     public enum Training: String, Hashable, Sendable {
@@ -148,7 +173,17 @@ public struct CollectionInfo: Hashable, Sendable {
                 tombstoneCount: $0.tombstoneCount,
                 generation: Int($0.generation),
                 olderGeneration: Int($0.olderGeneration),
-                olderRowCount: $0.olderRowCount
+                olderRowCount: $0.olderRowCount,
+                replicas: $0.replicas.map {
+                    Replica(
+                        workerID: $0.worker.description,
+                        isPrimary: $0.isPrimary,
+                        isInSync: $0.isInSync,
+                        answersSearches: $0.role != .waiting,
+                        state: ShardState($0.state),
+                        sequence: $0.sequence
+                    )
+                }
             )
         }
         training =

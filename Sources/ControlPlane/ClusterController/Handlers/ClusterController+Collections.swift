@@ -14,13 +14,6 @@ extension ClusterController {
     func create(_ request: CreateCollection, deadline: WireDeadline) async throws(WireStatus) -> CollectionDescription {
         let configuration = request.configuration
         if let problem = configuration.problem { throw WireStatus(.invalidRequest, "The \(problem).") }
-        guard configuration.replicationFactor == 1 else {
-            throw WireStatus(
-                .invalidRequest,
-                "Replication factor \(configuration.replicationFactor) is not offered by this version, which keeps one "
-                    + "copy of every shard; ask for 1."
-            )
-        }
         let collection = Collection(id: .random(), configuration: configuration, created: Self.wallClock())
         try await commit { records throws(WireStatus) in
             // A commit whose end was not heard of may have made it.
@@ -74,17 +67,23 @@ extension ClusterController {
         guard metadata.collection(named: collection.name) == nil else {
             throw WireStatus(.alreadyExists, "The collection '\(collection.name)' exists already.")
         }
+        let live = currentView.liveWorkers.sorted()
         let placements = PlacementPlanner.place(
             collection,
-            on: currentView.liveWorkers.sorted(),
+            on: live,
             existing: metadata.collections.values.flatMap(\.placements),
             epoch: records.nextEpoch
         )
         guard let placements else {
+            let copyCount = collection.configuration.replicationFactor
             throw WireStatus(
                 .unavailable,
-                "No worker is live, so that the shards of '\(collection.name)' have no place; start a worker, "
-                    + "then create the collection again.",
+                live.isEmpty
+                    ? "No worker is live, so that the shards of '\(collection.name)' have no place; start a worker, "
+                        + "then create the collection again."
+                    : "\(copyCount) copies of every shard of '\(collection.name)' need as many live workers, and there "
+                        + "\(live.count == 1 ? "is 1" : "are \(live.count)"); start more workers or ask for fewer "
+                        + "copies, then create the collection again.",
                 retryAfterMilliseconds: 1000
             )
         }
@@ -113,7 +112,7 @@ extension ClusterController {
             guard let record = view.metadata.collections[collection.id] else {
                 throw WireStatus(.notFound, "The collection '\(collection.name)' was deleted while it was created.")
             }
-            let missing = record.placements.filter { !view.isHosted($0) }
+            let missing = record.placements.filter { !view.isWhole($0) }
             if missing.isEmpty { return description(of: record, in: view) }
             guard !end.hasPassed, !Task.isCancelled else {
                 throw WireStatus(
@@ -131,7 +130,8 @@ extension ClusterController {
     /// Why a shard is not hosted, without a full stop.
     private func hindrance(of placement: ShardPlacement) -> String {
         let name = "shard \(placement.shard.index)"
-        let worker = placement.primary
+        let view = currentView
+        let worker = placement.group.inSync.first { !view.isHosted(placement, on: $0) } ?? placement.primary
         let now = now
         let (address, failure, isLive) = state.withLock { state in
             (

@@ -60,7 +60,8 @@ extension ClusterController {
                 sequence: replica?.sequence ?? 0,
                 generation: replica?.generation ?? 0,
                 olderGeneration: replica?.olderGeneration ?? 0,
-                olderRowCount: replica?.olderRowCount ?? 0
+                olderRowCount: replica?.olderRowCount ?? 0,
+                replicas: placement.group.members.map { Self.replica(of: placement, on: $0, in: view) }
             )
         }
         let codebook = record.codebook.map { codebook in
@@ -125,9 +126,42 @@ extension ClusterController {
         of placement: ShardPlacement,
         in view: ClusterView
     ) -> CollectionDescription.ShardState {
-        guard view.liveWorkers.contains(placement.primary) else { return .missing }
         if view.isHosted(placement) { return .serving }
-        return view.replica(of: placement)?.state == .failed ? .failed : .opening
+        let present = placement.group.inSync.filter(view.liveWorkers.contains)
+        guard !present.isEmpty else { return .missing }
+        let isFailed = present.allSatisfy { view.replica(of: placement.shard, on: $0)?.state == .failed }
+        return isFailed ? .failed : .opening
+    }
+
+    private static func replica(
+        of placement: ShardPlacement,
+        on member: NodeID,
+        in view: ClusterView
+    ) -> CollectionDescription.Replica {
+        let observation = view.replica(of: placement.shard, on: member)
+        let isLive = view.liveWorkers.contains(member)
+        let state: CollectionDescription.ShardState =
+            switch observation?.state {
+            case _ where !isLive: .missing
+            case .serving: .serving
+            case .failed: .failed
+            case .opening, nil: .opening
+            }
+        let role: WorkerReport.ReplicaRole =
+            switch observation?.role {
+            case _ where !isLive: .waiting
+            case .primary: .primary
+            case .secondary: .secondary
+            case .waiting, nil: .waiting
+            }
+        return .init(
+            worker: member,
+            isPrimary: member == placement.primary,
+            isInSync: placement.group.isInSync(member),
+            role: role,
+            state: state,
+            sequence: observation?.sequence ?? 0
+        )
     }
 
     var currentView: ClusterView {

@@ -23,6 +23,7 @@ extension ClusterController {
             returns = state.membership.heard(from: worker, now: now)
             failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
             state.reports.report(observation, by: worker, now: now)
+            let membership = state.records.memberships[worker]
             return .success(
                 HeartbeatReply(
                     clusterID: metadata.clusterID,
@@ -31,7 +32,10 @@ extension ClusterController {
                     revision: state.records.revision.number,
                     coordinators: state.records.coordinators.sorted { $0.key < $1.key }.map {
                         .init(id: $0.key, address: $0.value)
-                    }
+                    },
+                    groups: membership?.groups ?? [],
+                    workers: membership?.workers ?? [],
+                    recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now))
                 )
             )
         }
@@ -75,6 +79,12 @@ extension ClusterController {
             )
         }
         return reply
+    }
+
+    private static func microsecondsRoundedUp(_ duration: Duration) -> UInt64 {
+        let (seconds, attoseconds) = duration.components
+        let whole = UInt64(max(seconds, 0)) * 1_000_000 + UInt64(max(attoseconds, 0) / 1_000_000_000_000)
+        return duration > .zero ? whole + 1 : 0
     }
 
     private static func refusal(of heartbeat: Heartbeat, by cluster: NodeID) -> WireStatus? {

@@ -39,11 +39,31 @@ extension ClusterController {
                 let count = record.placements.count { Self.state(of: $0, in: view) == state }
                 samples.add(MetricCatalogue.shards, label, "\(state)", value: Double(count))
             }
+            collectReplicas(record, view, label, &samples)
             let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
             samples.add(MetricCatalogue.collectionFaces, label, value: Double(faceCount))
             if training(of: record, in: view) != nil { trainingCount += 1 }
         }
         samples.add(MetricCatalogue.trainings, value: Double(trainingCount))
+    }
+
+    private func collectReplicas(
+        _ record: CollectionRecord,
+        _ view: ClusterView,
+        _ label: String,
+        _ samples: inout MetricSamples
+    ) {
+        let configuration = record.collection.configuration
+        let presentCounts = record.placements.map { placement in
+            placement.group.inSync.count { view.isServing(placement.shard, on: $0) }
+        }
+        let copyCount = presentCounts.count { $0 < configuration.replicationFactor }
+        let minimumCount = presentCounts.count { $0 < configuration.minimumInSync }
+        samples.add(MetricCatalogue.shardsBelowCopies, label, value: Double(copyCount))
+        samples.add(MetricCatalogue.shardsBelowMinimum, label, value: Double(minimumCount))
+        let differentCount = record.placements.count(where: view.isDifferent)
+        samples.add(MetricCatalogue.shardsDifferent, label, value: Double(differentCount))
+        samples.raise(MetricCatalogue.replicaLag, label, to: Double(record.placements.map(view.lag).max() ?? 0))
     }
 
     /// Why requests should not be sent to this coordinator now, as a sentence; nil when nothing is missing.

@@ -40,6 +40,12 @@ package struct ControlHandler: Sendable {
             case .success(nil): call.run { try await controller.join(request) }
             case .failure(let status): call.fail(status)
             }
+        case .proposeGroup(let request):
+            guard call.peerRole == .worker else {
+                call.fail(WireStatus(.invalidRequest, "Changes of groups are taken from workers only."))
+                return true
+            }
+            call.run { try await controller.propose(request) }
         default: return false
         }
         return true

@@ -42,8 +42,16 @@ extension ReplicaObservation {
             case .serving: .serving
             case .failed: .failed
             }
+        let role: Role =
+            switch replica.role {
+            case .waiting: .waiting
+            case .secondary: .secondary
+            case .primary: .primary
+            }
         self.init(
             epoch: replica.epoch,
+            groupVersion: replica.groupVersion,
+            role: role,
             state: state,
             faceCount: replica.faceCount,
             freshCount: replica.freshCount,
@@ -53,7 +61,8 @@ extension ReplicaObservation {
             generation: replica.generation,
             olderGeneration: replica.olderGeneration,
             olderRowCount: replica.olderRowCount,
-            fit: replica.fit
+            fit: replica.fit,
+            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) }
         )
     }
 }
@@ -66,9 +75,17 @@ extension WorkerReport.Replica {
             case .serving: .serving
             case .failed: .failed
             }
+        let role: WorkerReport.ReplicaRole =
+            switch replica.role {
+            case .waiting: .waiting
+            case .secondary: .secondary
+            case .primary: .primary
+            }
         self.init(
             shard: shard,
             epoch: replica.epoch,
+            groupVersion: replica.groupVersion,
+            role: role,
             state: state,
             faceCount: replica.faceCount,
             freshCount: replica.freshCount,
@@ -78,7 +95,8 @@ extension WorkerReport.Replica {
             generation: replica.generation,
             olderGeneration: replica.olderGeneration,
             olderRowCount: replica.olderRowCount,
-            fit: replica.fit
+            fit: replica.fit,
+            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) }
         )
     }
 }

@@ -135,6 +135,9 @@ package final class EmbeddedMetadataStore: MetadataStore {
         return stream
     }
 
+    /// The folder's lock proves it.
+    package var isExclusive: Bool { true }
+
     /// The folder's lock proves that nobody else competes.
     package func compete(as candidate: LeaseCandidate, _ stand: @escaping @Sendable (LeaseStanding) -> Void) async {
         stand(.held(fence: nil))

@@ -81,11 +81,16 @@ package protocol MetadataStore: Sendable {
     /// - Parameter stand: gets the first standing, and every other one after a change.
     func compete(as candidate: LeaseCandidate, _ stand: @escaping @Sendable (LeaseStanding) -> Void) async
 
+    /// Whether nobody but this object commits to the store, so that what was read once holds until it does.
+    var isExclusive: Bool { get }
+
     /// Ends the use of the store. Calls afterwards throw `unavailable`.
     func close() async
 }
 
 extension MetadataStore {
+    package var isExclusive: Bool { false }
+
     /// The least that any store takes (etcd's default is 1.5 MiB a request).
     package static var valueByteLimit: Int { 1 << 20 }
     /// etcd's default is 128.

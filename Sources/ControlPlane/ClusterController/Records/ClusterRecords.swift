@@ -2,6 +2,7 @@ import BinaryCoding
 package import ClusterModel
 package import ClusterState
 import FaceModel
+import WireProtocol
 
 /// The records of a cluster as they lie in the metadata store, and the metadata that they add up to.
 ///
@@ -22,7 +23,37 @@ package struct ClusterRecords: Sendable {
     /// Who holds the lease, and since when by its own clock.
     let controller: ControllerTerm?
     package let revision: MetadataRevision
+    /// What each worker is told of the shards that it has a part in.
+    let memberships: [NodeID: Membership]
     private let versions: [String: MetadataRevision]
+
+    /// The groups that a worker is a member of, and where their members are.
+    struct Membership: Sendable {
+        var groups: [ShardGroup] = []
+        var workers: [HeartbeatReply.Worker] = []
+
+        fileprivate static func all(in metadata: ClusterMetadata) -> [NodeID: Membership] {
+            var memberships: [NodeID: Membership] = [:]
+            var peers: [NodeID: Set<NodeID>] = [:]
+            for record in metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
+                for placement in record.placements {
+                    let members = placement.group.members
+                    for member in members {
+                        memberships[member, default: Membership()].groups.append(
+                            ShardGroup(shard: placement.shard, group: placement.group)
+                        )
+                        peers[member, default: []].formUnion(members)
+                    }
+                }
+            }
+            for (member, peers) in peers {
+                memberships[member]!.workers = peers.sorted().compactMap { peer in
+                    metadata.workers[peer].map { .init(id: peer, address: $0) }
+                }
+            }
+            return memberships
+        }
+    }
 
     static let clusterKey = "cluster"
     static let epochKey = "epoch"
@@ -199,6 +230,7 @@ package struct ClusterRecords: Sendable {
         self.metadata = metadata
         self.coordinators = coordinators
         self.controller = controller
+        memberships = Membership.all(in: metadata)
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }

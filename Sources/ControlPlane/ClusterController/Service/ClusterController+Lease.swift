@@ -29,10 +29,12 @@ extension ClusterController {
     }
 
     private func take(_ standing: LeaseStanding) {
-        let now = Self.wallClock()
+        let time = Self.wallClock()
+        let now = now
         let before = state.withLock { state in
             defer {
-                if state.standing.isHeld != standing.isHeld { state.standingSince = now }
+                if state.standing.isHeld != standing.isHeld { state.standingSince = time }
+                if standing.isHeld, !state.standing.isHeld { state.watchStart = now }
                 state.standing = standing
             }
             return state.standing

@@ -39,6 +39,7 @@ extension ClusterController {
             switch action {
             case .host(let placement, let worker): try await host(placement, on: worker)
             case .drop(let shard, let epoch, let worker): try await drop(shard, epoch: epoch, on: worker)
+            case .regroup(let collection, let regroupings): try await regroup(collection, regroupings)
             case .establish(let collection): try await establish(collection)
             case .train(let order): try await train(order)
             case .fetch(let collection, let generation, let origin, let worker):
@@ -70,7 +71,7 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .establish, .install: break
+            case .host, .drop, .regroup, .establish, .install: break
             }
         }
         if let failure, !Task.isCancelled {
@@ -102,19 +103,30 @@ extension ClusterController {
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now
-        state.withLock { $0.reports.hosted(placement.shard, epoch: placement.epoch, on: worker, now: now) }
+        state.withLock { $0.reports.hosted(placement.shard, placement.group, on: worker, now: now) }
         logger.info(
             "replica hosted",
             metadata: [
                 "shard": "\(placement.shard)", "worker": "\(worker)", "epoch": "\(placement.epoch.number)",
+                "version": "\(placement.group.version)",
             ]
         )
     }
 
     private func drop(_ shard: ShardID, epoch: Epoch, on worker: NodeID) async throws(WireStatus) {
+        if state.withLock({ $0.records.metadata.deletions[shard.collection] == nil }) {
+            // Whoever slept through the end of its term must not remove what another has put there since.
+            do throws(MetadataError) {
+                try await reload()
+            } catch {
+                throw error.wireStatus
+            }
+            let group = state.withLock { $0.records.metadata.placement(of: shard)?.group }
+            guard let group, !group.members.contains(worker), state.withLock(\.standing.isHeld) else { return }
+        }
         _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
         state.withLock { $0.reports.dropped(shard, on: worker) }
-        logger.info("replica of a deleted collection dropped", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
+        logger.info("replica dropped", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
     }
 
     private func establish(_ collection: CollectionID) async throws(WireStatus) {
@@ -163,6 +175,7 @@ extension ReconcileAction {
         switch self {
         case .host(let placement, let worker): "host \(placement.shard) on \(worker)"
         case .drop(let shard, _, let worker): "drop \(shard) on \(worker)"
+        case .regroup(let collection, let regroupings): "regroup \(regroupings.count) shards of \(collection)"
         case .establish(let collection): "establish \(collection)"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
         case .fetch(let collection, let generation, _, let worker):

@@ -22,6 +22,10 @@ package final class ClusterController: Sendable {
         var actions: ActionLedger
         var trainings = TrainingLedger()
         var problems: Set<ReconcileProblem> = []
+        var currency: RecordCurrency
+        let replacementTime: Duration
+        /// Since when silence is counted against workers: the start, or the winning of the lease.
+        var watchStart = Duration.zero
         /// Where others reach this coordinator; nil before it runs.
         var address: NodeAddress?
         /// How it stands in the competition for the lease, and since when.
@@ -29,10 +33,20 @@ package final class ClusterController: Sendable {
         var standingSince = Timestamp(milliseconds: 0)
 
         func view(now: Duration) -> ClusterView {
-            ClusterView(
+            let gone =
+                replacementTime > .zero
+                ? membership.workers(
+                    among: records.metadata.workers.keys,
+                    silentFor: max(replacementTime, membership.silenceLimit),
+                    since: watchStart,
+                    now: now
+                ) : []
+            return ClusterView(
                 metadata: records.metadata,
                 observations: reports.observations,
-                liveWorkers: Set(membership.liveWorkers(now: now))
+                liveWorkers: Set(membership.liveWorkers(now: now)),
+                goneWorkers: gone,
+                isSettled: now - watchStart > membership.silenceLimit
             )
         }
     }
@@ -47,6 +61,7 @@ package final class ClusterController: Sendable {
     let group: any EventLoopGroup
     let state: Mutex<State>
     let changes = ChangeSignal()
+    let proposals = ProposalQueue()
     /// Apart from the state, so that routers never wait for planning.
     private let currentShardMap: Mutex<ShardMap>
     private let start = ContinuousClock.now
@@ -81,7 +96,9 @@ package final class ClusterController: Sendable {
                 records: records,
                 membership: Membership(silenceLimit: options.silenceLimit),
                 reports: ReportBook(overlap: options.silenceLimit),
-                actions: ActionLedger(limits: options.actions)
+                actions: ActionLedger(limits: options.actions),
+                currency: RecordCurrency(isExclusive: store.isExclusive),
+                replacementTime: options.replacementTime
             )
         )
     }
@@ -93,6 +110,8 @@ package final class ClusterController: Sendable {
         state.withLock { $0.address = address }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.followStore() }
+            group.addTask { await self.confirmRecords() }
+            group.addTask { await self.serveProposals() }
             group.addTask { await self.tick() }
             group.addTask { await self.competeForLease(at: address) }
             var wasController = false
@@ -124,17 +143,16 @@ package final class ClusterController: Sendable {
         return state.withLock { $0.membership.liveness(of: worker, now: now) }
     }
 
-    /// Faces of a shard as its worker last reported them; nil when it has not since this coordinator started.
+    /// Faces of a shard as last reported; nil when they have not been since this coordinator started.
     package func faceCount(of shard: ShardID) -> UInt64? {
-        state.withLock { state in
-            state.records.metadata.collections[shard.collection]?.placements
-                .first { $0.shard == shard }
-                .flatMap { state.reports.observations[$0.primary]?.replicas[shard]?.faceCount }
-        }
+        let view = currentView
+        return view.metadata.placement(of: shard).flatMap { view.replica(of: $0)?.faceCount }
     }
 
-    /// Reads the metadata store again when its records are newer than the known ones.
+    /// Reads the metadata store again, unless the known records are surely the newest.
     package func refresh() async {
+        let now = now
+        guard state.withLock({ $0.currency.age(now: now) }) > .zero else { return }
         do throws(MetadataError) {
             try await reload()
         } catch {
@@ -150,6 +168,7 @@ package final class ClusterController: Sendable {
     /// - Throws: `unusable` when the store holds older records than it did: one that was restored from a backup knows
     ///   nothing of what workers have been told since, and must not steer them.
     func reload() async throws(MetadataError) {
+        let began = now
         let known = state.withLock(\.records.revision)
         let loaded = try await ClusterRecords.load(from: store, expecting: clusterID)
         guard loaded.revision >= known else {
@@ -161,6 +180,7 @@ package final class ClusterController: Sendable {
             )
         }
         let isNewer = state.withLock { state in
+            state.currency.wasRead(began: began)
             guard loaded.revision > state.records.revision else { return false }
             state.records = loaded
             for (collection, record) in loaded.metadata.collections {
@@ -197,13 +217,10 @@ package final class ClusterController: Sendable {
             var isFenced = false
             do throws(MetadataError) {
                 do throws(MetadataError) {
-                    try await store.commit(commit.conditions, commit.changes)
-                    return try await reloadAfterCommit()
+                    if try await commitAndRead(commit.conditions, commit.changes) { return }
                 } catch .conflict(let key) {
                     try await reload()
                     isFenced = key == ClusterRecords.controllerKey
-                } catch .outcomeUnknown {
-                    try await reloadAfterCommit()
                 }
             } catch {
                 throw error.wireStatus
@@ -211,6 +228,32 @@ package final class ClusterController: Sendable {
             if isFenced { throw Self.noLongerController }
         }
         throw WireStatus(.unavailable, "The cluster's metadata is being changed by others all the time; try again.")
+    }
+
+    /// - Returns: false when nobody knows whether it was made, and the records have been read since.
+    private func commitAndRead(
+        _ conditions: [MetadataCondition],
+        _ changes: [MetadataChange]
+    ) async throws(MetadataError) -> Bool {
+        let began = now
+        state.withLock { $0.currency.commitBegins(now: began) }
+        var isRead = true
+        defer {
+            let ended = now
+            state.withLock { $0.currency.commitEnded(isRead: isRead, now: ended) }
+        }
+        do throws(MetadataError) {
+            try await store.commit(conditions, changes)
+        } catch .outcomeUnknown {
+            isRead = false
+            try await reloadAfterCommit()
+            isRead = true
+            return false
+        }
+        isRead = false
+        try await reloadAfterCommit()
+        isRead = true
+        return true
     }
 
     /// A commit may have been made, and nobody knows what there is now when it cannot be read.
@@ -233,6 +276,26 @@ package final class ClusterController: Sendable {
                 pause = min(pause * 2, .seconds(10))
             }
         }
+    }
+
+    /// Keeps the age of the records low where others may change them: one small read at a time.
+    private func confirmRecords() async {
+        guard !store.isExclusive else { return }
+        while !Task.isCancelled {
+            await confirm()
+            try? await Task.sleep(for: options.confirmationInterval)
+        }
+    }
+
+    private func confirm() async {
+        let began = now
+        // The competition for the lease tells of a store that is away.
+        guard let newest = try? await store.list(prefix: ClusterRecords.epochKey).revision else { return }
+        let isNews = state.withLock { state in
+            if newest == state.records.revision { state.currency.wasRead(began: began) }
+            return newest > state.records.revision
+        }
+        if isNews { await refresh() }
     }
 
     private func tick() async {

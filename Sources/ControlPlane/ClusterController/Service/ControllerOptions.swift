@@ -4,6 +4,10 @@ package import ClusterState
 package struct ControllerOptions: Sendable {
     /// A worker that is silent for longer counts as absent.
     package var silenceLimit: Duration
+    /// The replicas of a worker that has not been heard of for so long are made anew elsewhere; zero for never.
+    package var replacementTime: Duration
+    /// Time between two looks at whether the records in memory are still those of a store that others change too.
+    package var confirmationInterval: Duration
     /// Longest time between two looks at what has to be done.
     package var tick: Duration
     /// Deadline of one control call to a worker.
@@ -20,7 +24,9 @@ package struct ControllerOptions: Sendable {
     package var version: String
 
     package init(
-        silenceLimit: Duration = .seconds(3),
+        silenceLimit: Duration = .milliseconds(1500),
+        replacementTime: Duration = .seconds(600),
+        confirmationInterval: Duration = .milliseconds(300),
         tick: Duration = .milliseconds(250),
         callTimeout: Duration = .seconds(5),
         installTimeout: Duration = .seconds(120),
@@ -31,6 +37,8 @@ package struct ControllerOptions: Sendable {
         version: String = "unknown"
     ) {
         self.silenceLimit = silenceLimit
+        self.replacementTime = replacementTime
+        self.confirmationInterval = confirmationInterval
         self.tick = tick
         self.callTimeout = callTimeout
         self.installTimeout = installTimeout

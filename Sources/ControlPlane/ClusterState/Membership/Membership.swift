@@ -48,6 +48,18 @@ package struct Membership: Hashable, Sendable {
         return silence <= silenceLimit ? .live(silence: silence) : .silent(silence)
     }
 
+    /// Those of the workers that have not been heard of for longer than the limit.
+    ///
+    /// - Parameter start: since when they would have been heard of; what was before tells nothing.
+    package func workers(
+        among workers: some Sequence<NodeID>,
+        silentFor limit: Duration,
+        since start: Duration,
+        now: Duration
+    ) -> Set<NodeID> {
+        Set(workers.filter { now - max(lastHeard[$0] ?? start, start) > limit })
+    }
+
     /// The live workers, in order of id.
     package func liveWorkers(now: Duration) -> [NodeID] {
         lastHeard.keys.filter { liveness(of: $0, now: now).isLive }.sorted()

@@ -8,6 +8,7 @@ import FaceModel
 package struct ReportBook: Sendable {
     private struct Note {
         var epoch: Epoch
+        var groupVersion: UInt64
         var generation: UInt32
         var made: Duration
     }
@@ -26,13 +27,17 @@ package struct ReportBook: Sendable {
         var current = notes[worker] ?? [:]
         for (shard, note) in current {
             let reported = observation.replicas[shard]
-            let isBehind = reported.map { $0.epoch < note.epoch || $0.generation < note.generation } ?? true
+            let isBehind =
+                reported.map {
+                    $0.epoch < note.epoch || $0.groupVersion < note.groupVersion || $0.generation < note.generation
+                } ?? true
             guard isBehind, now - note.made <= overlap else {
                 current[shard] = nil
                 continue
             }
             var replica = reported ?? ReplicaObservation(epoch: note.epoch, state: .serving)
             replica.epoch = max(replica.epoch, note.epoch)
+            replica.groupVersion = max(replica.groupVersion, note.groupVersion)
             replica.took(note.generation)
             observation.replicas[shard] = replica
         }
@@ -40,9 +45,12 @@ package struct ReportBook: Sendable {
         observations[worker] = observation
     }
 
-    /// The worker has acknowledged that it hosts the shard under this epoch.
-    package mutating func hosted(_ shard: ShardID, epoch: Epoch, on worker: NodeID, now: Duration) {
-        note(shard, on: worker, now: now) { $0.epoch = max($0.epoch, epoch) }
+    /// The worker has acknowledged that it hosts the shard and goes by this group.
+    package mutating func hosted(_ shard: ShardID, _ group: ReplicaGroup, on worker: NodeID, now: Duration) {
+        note(shard, on: worker, now: now) {
+            $0.epoch = max($0.epoch, group.epoch)
+            $0.groupVersion = max($0.groupVersion, group.version)
+        }
     }
 
     /// The worker has acknowledged the last slice of this codebook.
@@ -58,11 +66,17 @@ package struct ReportBook: Sendable {
 
     private mutating func note(_ shard: ShardID, on worker: NodeID, now: Duration, _ change: (inout Note) -> Void) {
         let known = observations[worker]?.replicas[shard]
-        var note = Note(epoch: known?.epoch ?? Epoch(0), generation: known?.generation ?? 0, made: now)
+        var note = Note(
+            epoch: known?.epoch ?? Epoch(0),
+            groupVersion: known?.groupVersion ?? 0,
+            generation: known?.generation ?? 0,
+            made: now
+        )
         change(&note)
         notes[worker, default: [:]][shard] = note
         var replica = known ?? ReplicaObservation(epoch: note.epoch, state: .serving)
         replica.epoch = note.epoch
+        replica.groupVersion = note.groupVersion
         replica.took(note.generation)
         observations[worker, default: WorkerObservation()].replicas[shard] = replica
     }

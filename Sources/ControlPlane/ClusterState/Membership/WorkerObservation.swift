@@ -12,7 +12,30 @@ package struct ReplicaObservation: Hashable, Sendable {
         case failed
     }
 
+    /// What a replica held behind one entry of its log: the same as every other one of its shard.
+    package struct Checkpoint: Hashable, Sendable {
+        package var sequence: UInt64
+        package var digest: UInt64
+
+        package init(sequence: UInt64, digest: UInt64) {
+            self.sequence = sequence
+            self.digest = digest
+        }
+    }
+
+    package enum Role: Hashable, Sendable {
+        /// Answers neither searches nor writes: it catches up, or knows of no group that confirms it.
+        case waiting
+        /// Answers searches.
+        case secondary
+        /// Answers searches and orders writes.
+        case primary
+    }
+
     package var epoch: Epoch
+    /// Version of its group that it goes by; 0 when it has not heard of one.
+    package var groupVersion: UInt64
+    package var role: Role
     package var state: State
     package var faceCount: UInt64
     package var freshCount: UInt64
@@ -27,9 +50,13 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var olderRowCount: UInt64
     /// Of the newest codebook to what came after it.
     package var fit: CodebookFit
+    /// The last; nil before one.
+    package var checkpoint: Checkpoint?
 
     package init(
         epoch: Epoch,
+        groupVersion: UInt64 = 0,
+        role: Role = .waiting,
         state: State,
         faceCount: UInt64 = 0,
         freshCount: UInt64 = 0,
@@ -39,9 +66,12 @@ package struct ReplicaObservation: Hashable, Sendable {
         generation: UInt32 = 0,
         olderGeneration: UInt32 = 0,
         olderRowCount: UInt64 = 0,
-        fit: CodebookFit = .unknown
+        fit: CodebookFit = .unknown,
+        checkpoint: Checkpoint? = nil
     ) {
         self.epoch = epoch
+        self.groupVersion = groupVersion
+        self.role = role
         self.state = state
         self.faceCount = faceCount
         self.freshCount = freshCount
@@ -52,6 +82,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.olderGeneration = olderGeneration
         self.olderRowCount = olderRowCount
         self.fit = fit
+        self.checkpoint = checkpoint
     }
 }
 
@@ -117,30 +148,5 @@ package struct WorkerObservation: Hashable, Sendable {
 
     package func training(of collection: CollectionID, generation: UInt32) -> TrainingObservation.State? {
         trainings.last { $0.collection == collection && $0.generation == generation }?.state
-    }
-}
-
-/// The agreed and the reported side by side: what planners decide from.
-package struct ClusterView: Sendable {
-    package var metadata: ClusterMetadata
-    package var observations: [NodeID: WorkerObservation]
-    /// Workers heard of within the silence limit.
-    package var liveWorkers: Set<NodeID>
-
-    package init(metadata: ClusterMetadata, observations: [NodeID: WorkerObservation], liveWorkers: Set<NodeID>) {
-        self.metadata = metadata
-        self.observations = observations
-        self.liveWorkers = liveWorkers
-    }
-
-    /// The replica of a placement as its worker last reported it, be the worker live or not.
-    package func replica(of placement: ShardPlacement) -> ReplicaObservation? {
-        observations[placement.primary]?.replicas[placement.shard]
-    }
-
-    /// Whether the placement's worker is live and holds it under the agreed epoch.
-    package func isHosted(_ placement: ShardPlacement) -> Bool {
-        guard liveWorkers.contains(placement.primary), let replica = replica(of: placement) else { return false }
-        return replica.epoch >= placement.epoch && replica.state == .serving
     }
 }

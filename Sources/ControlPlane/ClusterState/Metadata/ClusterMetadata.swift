@@ -30,6 +30,10 @@ package struct ClusterMetadata: Hashable, Sendable {
         collections.values.first { $0.collection.name == name }
     }
 
+    package func placement(of shard: ShardID) -> ShardPlacement? {
+        collections[shard.collection]?.placement(of: shard)
+    }
+
     /// Its collections in order of name, as people list them.
     package var collectionsByName: [CollectionRecord] {
         collections.values.sorted { $0.collection.name < $1.collection.name }

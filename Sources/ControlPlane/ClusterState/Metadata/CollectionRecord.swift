@@ -24,6 +24,14 @@ package struct CollectionRecord: Hashable, Sendable {
         self.codebook = codebook
     }
 
+    package func placement(of shard: ShardID) -> ShardPlacement? { index(of: shard).map { placements[$0] } }
+
+    package func index(of shard: ShardID) -> Int? {
+        let index = Int(shard.index)
+        if index < placements.count, placements[index].shard == shard { return index }
+        return placements.firstIndex { $0.shard == shard }
+    }
+
     /// Generation that the next training makes.
     package var nextGeneration: UInt32 { (codebook?.generation ?? 0) + 1 }
 }

@@ -3,32 +3,40 @@ package import FaceModel
 
 /// Chooses workers for the shards of a new collection.
 package enum PlacementPlanner {
-    /// Places the shards one by one on the worker with the fewest shards, equal ones by id.
+    /// Places the shards one by one. The replicas of one go to different workers, those with the fewest; of equal ones
+    /// to the workers that share the fewest shards with those chosen already, so that what a lost worker leaves behind
+    /// falls to all others alike; then by id. The primary is the one with the fewest primaries.
     ///
     /// - Parameters:
     ///   - workers: the workers that may be chosen; order and repetition do not matter.
     ///   - existing: placements of all other collections, which count as load.
     ///   - epoch: the epoch that brings the placements into force.
-    /// - Returns: one placement per shard, in order of index; nil when there is no worker.
+    /// - Returns: one placement per shard, in order of index; nil when there are fewer workers than copies.
     package static func place(
         _ collection: Collection,
         on workers: [NodeID],
         existing: [ShardPlacement],
         epoch: Epoch
     ) -> [ShardPlacement]? {
-        guard !workers.isEmpty else { return nil }
-        var shardCounts = Dictionary(workers.map { ($0, 0) }, uniquingKeysWith: { first, _ in first })
-        for placement in existing {
-            if let count = shardCounts[placement.primary] { shardCounts[placement.primary] = count + 1 }
-        }
-        return HashRange.divisions(collection.configuration.shardCount).enumerated().map { index, range in
-            let chosen = shardCounts.min { ($0.value, $0.key) < ($1.value, $1.key) }!.key
-            shardCounts[chosen]! += 1
+        let configuration = collection.configuration
+        var load = PlacementLoad(workers)
+        guard load.workers.count >= configuration.replicationFactor else { return nil }
+        for placement in existing { load.add(placement.group) }
+        return HashRange.divisions(configuration.shardCount).enumerated().map { index, range in
+            var members: [NodeID] = []
+            for _ in 0..<configuration.replicationFactor { members.append(load.best(beside: members)!) }
+            let group = ReplicaGroup(
+                epoch: epoch,
+                version: 1,
+                primary: load.bestPrimary(of: members),
+                inSync: members,
+                minimumInSync: configuration.minimumInSync
+            )
+            load.add(group)
             return ShardPlacement(
                 shard: ShardID(collection: collection.id, index: UInt32(index)),
                 range: range,
-                primary: chosen,
-                epoch: epoch
+                group: group
             )
         }
     }

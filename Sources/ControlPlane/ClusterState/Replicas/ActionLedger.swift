@@ -65,7 +65,9 @@ package struct ActionLedger: Sendable {
             return
         }
         let failureCount = min((pauses[subject]?.failureCount ?? 0) + 1, 30)
-        let pause = min(limits.firstPause * (1 << (failureCount - 1)), limits.longestPause)
+        // Writes wait for another primary.
+        let longestPause = if case .groups = subject { limits.firstPause } else { limits.longestPause }
+        let pause = min(limits.firstPause * (1 << (failureCount - 1)), longestPause)
         pauses[subject] = Pause(failureCount: failureCount, until: now + pause, reason: failure)
     }
 

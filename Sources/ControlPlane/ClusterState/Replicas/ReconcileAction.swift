@@ -3,10 +3,12 @@ package import FaceModel
 
 /// One step that brings a worker nearer to what the metadata says. Every step is idempotent.
 package enum ReconcileAction: Hashable, Sendable {
-    /// Host the placement's replica on its primary.
+    /// Host the placement's replica on a member of its group, or tell the member of the group as it is now.
     case host(ShardPlacement, worker: NodeID)
-    /// Remove a replica of a deleted collection.
+    /// Remove a replica of a deleted collection, or one whose worker is not a member of the group any more.
     case drop(ShardID, epoch: Epoch, worker: NodeID)
+    /// Put other groups in place of shards', each if it is still of the version that the new one was made from.
+    case regroup(CollectionID, [Regrouping])
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
     case train(TrainingOrder)
@@ -15,9 +17,24 @@ package enum ReconcileAction: Hashable, Sendable {
     /// Install the collection's recorded codebook in a replica.
     case install(ShardPlacement, generation: UInt32, worker: NodeID)
 
+    /// Another group for a shard.
+    package struct Regrouping: Hashable, Sendable {
+        package var shard: ShardID
+        /// Version that it is made from.
+        package var version: UInt64
+        package var group: ReplicaGroup
+
+        package init(shard: ShardID, version: UInt64, group: ReplicaGroup) {
+            self.shard = shard
+            self.version = version
+            self.group = group
+        }
+    }
+
     /// What an action is about: two actions of one subject are never under way at once.
     package enum Subject: Hashable, Sendable {
         case replica(ShardID, NodeID)
+        case groups(CollectionID)
         case establishment(CollectionID)
         case training(CollectionID)
     }
@@ -27,6 +44,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .host(let placement, let worker), .install(let placement, _, let worker):
             .replica(placement.shard, worker)
         case .drop(let shard, _, let worker): .replica(shard, worker)
+        case .regroup(let collection, _): .groups(collection)
         case .establish(let collection): .establishment(collection)
         case .train(let order): .training(order.collection)
         case .fetch(let collection, _, _, _): .training(collection)
@@ -39,7 +57,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker):
             worker
         case .train(let order): order.worker
-        case .establish: nil
+        case .regroup, .establish: nil
         }
     }
 }
@@ -50,6 +68,8 @@ package enum ReconcileProblem: Hashable, Sendable {
     case lostReplica(ShardID, worker: NodeID)
     /// A replica that neither a collection nor a deletion names; it is left alone.
     case unnamedReplica(ShardID, worker: NodeID)
+    /// Replicas of the shard that should be equal are not.
+    case differentReplicas(ShardID)
     /// The replica is out of service on its worker.
     case failedReplica(ShardID, worker: NodeID)
 }
@@ -58,11 +78,14 @@ extension ReconcileProblem: CustomStringConvertible {
     package var description: String {
         switch self {
         case .lostReplica(let shard, let worker):
-            "Worker \(worker) does not hold shard \(shard) any more. Its faces are missing until the worker's data "
-                + "folder is restored; no empty replica is put in its place."
+            "Worker \(worker) does not hold shard \(shard) any more. No empty replica is put in its place as long as "
+                + "it counts as one that has every face: restore the worker's data folder."
         case .unnamedReplica(let shard, let worker):
             "Worker \(worker) holds shard \(shard), which this cluster has no record of. It is left alone; "
                 + "was the coordinator's data folder restored from an old copy?"
+        case .differentReplicas(let shard):
+            "The replicas of shard \(shard) do not hold the same. 'mien verify' tells which of them is good, and with "
+                + "--repair makes the others anew."
         case .failedReplica(let shard, let worker):
             "Shard \(shard) is out of service on worker \(worker): the worker's log says why."
         }

@@ -13,58 +13,122 @@ package enum ReconcilePlanner {
         }
     }
 
-    /// Steps for replicas: host, drop, establish, install. Trainings come from ``TrainingPlanner``.
+    /// Steps for replicas: regroup, host, drop, establish, install. Trainings come from ``TrainingPlanner``.
     ///
     /// Only live workers are asked for anything. The order is the same for the same view.
     package static func plan(_ view: ClusterView) -> Plan {
         var plan = Plan()
+        var load: PlacementLoad?
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
-            for placement in record.placements { compare(placement, of: record, in: view, into: &plan) }
-            if !record.isEstablished, record.placements.allSatisfy(view.isHosted) {
-                plan.actions.append(.establish(record.collection.id))
+            let regroupings = view.isSettled ? regroupings(of: record, in: view, &load) : []
+            if !regroupings.isEmpty { plan.actions.append(.regroup(record.collection.id, regroupings)) }
+            for placement in record.placements {
+                if view.isDifferent(placement) { plan.problems.append(.differentReplicas(placement.shard)) }
+                for member in placement.group.members { compare(placement, member, of: record, in: view, into: &plan) }
             }
+            // Learners have nothing to lose.
+            let isHosted = record.placements.allSatisfy { placement in
+                placement.group.inSync.allSatisfy { view.isHosted(placement, on: $0) }
+            }
+            if !record.isEstablished, isHosted { plan.actions.append(.establish(record.collection.id)) }
         }
         for worker in view.liveWorkers.sorted() {
             let replicas = view.observations[worker]?.replicas ?? [:]
             for (shard, replica) in replicas.sorted(by: { $0.key < $1.key }) {
-                if let deletion = view.metadata.deletions[shard.collection] {
-                    plan.actions.append(.drop(shard, epoch: max(deletion, replica.epoch), worker: worker))
-                } else if view.metadata.collections[shard.collection] == nil {
-                    plan.problems.append(.unnamedReplica(shard, worker: worker))
-                }
+                compare(shard, replica, on: worker, in: view, into: &plan)
             }
         }
         return plan
     }
 
+    /// What the groups of a collection should be instead, from who is there.
+    ///
+    /// - Parameter load: of the workers with what was planned so far; nil before anybody asked.
+    private static func regroupings(
+        of record: CollectionRecord,
+        in view: ClusterView,
+        _ load: inout PlacementLoad?
+    ) -> [ReconcileAction.Regrouping] {
+        let replicationFactor = record.collection.configuration.replicationFactor
+        // Of a single copy nobody can take the place.
+        guard replicationFactor > 1 else { return [] }
+        return record.placements.compactMap { placement in
+            let isReady = { (member: NodeID) in
+                view.liveWorkers.contains(member) && !view.hasLost(placement, on: member, of: record)
+                    && view.replica(of: placement.shard, on: member)?.state != .failed
+            }
+            let members = placement.group.members
+            var candidates: [NodeID] = []
+            if members.count(where: { !view.goneWorkers.contains($0) }) < replicationFactor {
+                let current = load ?? PlacementLoad(view)
+                candidates = current.best(beside: members).map { [$0] } ?? []
+                load = current
+            }
+            let next = FailoverPlanner.plan(
+                placement.group,
+                live: Set(members.filter(isReady)),
+                gone: view.goneWorkers,
+                candidates: candidates,
+                replicationFactor: replicationFactor,
+                applied: { view.replica(of: placement.shard, on: $0)?.sequence ?? 0 }
+            )
+            for newcomer in next?.members ?? [] where !members.contains(newcomer) {
+                load?.add(newcomer, to: members)
+            }
+            return next.map { .init(shard: placement.shard, version: placement.group.version, group: $0) }
+        }
+    }
+
     private static func compare(
         _ placement: ShardPlacement,
+        _ member: NodeID,
         of record: CollectionRecord,
         in view: ClusterView,
         into plan: inout Plan
     ) {
-        let worker = placement.primary
-        guard view.liveWorkers.contains(worker) else { return }
-        guard let replica = view.replica(of: placement) else {
-            if record.isEstablished {
-                plan.problems.append(.lostReplica(placement.shard, worker: worker))
+        guard view.liveWorkers.contains(member) else { return }
+        guard let replica = view.replica(of: placement.shard, on: member) else {
+            if view.hasLost(placement, on: member, of: record) {
+                plan.problems.append(.lostReplica(placement.shard, worker: member))
             } else {
-                plan.actions.append(.host(placement, worker: worker))
+                plan.actions.append(.host(placement, worker: member))
             }
             return
         }
         switch replica.state {
         case .opening: break
-        case .failed: plan.problems.append(.failedReplica(placement.shard, worker: worker))
+        case .failed: plan.problems.append(.failedReplica(placement.shard, worker: member))
         case .serving:
-            if replica.epoch < placement.epoch {
-                plan.actions.append(.host(placement, worker: worker))
+            let isAlone = placement.group.members.count == 1
+            let isBehind = !isAlone && replica.groupVersion < placement.group.version
+            if replica.epoch < placement.epoch || isBehind {
+                plan.actions.append(.host(placement, worker: member))
             } else if let codebook = record.codebook, replica.generation < codebook.generation,
                 // A replica holds codes of two generations at most.
                 replica.generation == 0 || replica.olderGeneration == 0
             {
-                plan.actions.append(.install(placement, generation: codebook.generation, worker: worker))
+                plan.actions.append(.install(placement, generation: codebook.generation, worker: member))
             }
+        }
+    }
+
+    /// Compares what a worker holds with what it should hold.
+    private static func compare(
+        _ shard: ShardID,
+        _ replica: ReplicaObservation,
+        on worker: NodeID,
+        in view: ClusterView,
+        into plan: inout Plan
+    ) {
+        if let deletion = view.metadata.deletions[shard.collection] {
+            plan.actions.append(.drop(shard, epoch: max(deletion, replica.epoch), worker: worker))
+        } else if let placement = view.metadata.placement(of: shard) {
+            let group = placement.group
+            // What goes by a newer group than this view may be a member of it.
+            guard !group.members.contains(worker), replica.groupVersion <= group.version else { return }
+            plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))
+        } else {
+            plan.problems.append(.unnamedReplica(shard, worker: worker))
         }
     }
 }

@@ -141,7 +141,7 @@ package enum TrainingPlanner {
         if let attempt, view.liveWorkers.contains(attempt.worker), now - attempt.began <= policy.reportGrace {
             return .wait
         }
-        guard now >= memory.pauseEnd, record.placements.allSatisfy(view.isHosted),
+        guard now >= memory.pauseEnd, record.placements.allSatisfy({ view.reader(of: $0) != nil }),
             let worker = trainer(for: record, in: view, memory: memory)
         else { return .wait }
         return .train(
@@ -158,8 +158,8 @@ package enum TrainingPlanner {
 
     /// Why a codebook should be trained now; nil when none should.
     ///
-    /// The next is not thought of before every shard has done with the one before. Its training resets what speaks for
-    /// another: the size to compare with, the rows that came since, and the searches that were checked.
+    /// The next is not thought of before every replica that is there has done with the one before. Its training resets
+    /// what speaks for another: the size to compare with, the rows that came since, and the searches that were checked.
     private static func cause(
         _ record: CollectionRecord,
         _ size: TrainingSize,
@@ -170,8 +170,12 @@ package enum TrainingPlanner {
             return size.faceCount >= max(policy.minimumFaceCount, 1) ? .first : nil
         }
         let replicas = record.placements.compactMap { view.replica(of: $0) }
+        let served = record.placements.flatMap { placement in
+            placement.group.members.filter { view.isServing(placement.shard, on: $0) }
+                .compactMap { view.replica(of: placement.shard, on: $0) }
+        }
         guard replicas.count == record.placements.count,
-            replicas.allSatisfy({ $0.generation == codebook.generation && $0.olderGeneration == 0 })
+            (replicas + served).allSatisfy({ $0.generation == codebook.generation && $0.olderGeneration == 0 })
         else { return nil }
         let isGrown = Double(size.faceCount) >= policy.growthFactor * Double(codebook.origin.faceCount)
         if isGrown, Int(size.listCount) > codebook.listCount || size.sampleCount / 2 >= codebook.sampleCount {
@@ -196,7 +200,8 @@ package enum TrainingPlanner {
     ) -> NodeID? {
         var faceCounts: [NodeID: UInt64] = [:]
         for placement in record.placements {
-            faceCounts[placement.primary, default: 0] += view.replica(of: placement)?.faceCount ?? 0
+            guard let reader = view.reader(of: placement) else { continue }
+            faceCounts[reader, default: 0] += view.replica(of: placement)?.faceCount ?? 0
         }
         return faceCounts.min { left, right in
             let failed = (memory.isFailed(left.key), memory.isFailed(right.key))
@@ -224,8 +229,8 @@ package enum TrainingPlanner {
             // At most the shard's own count, since `wanted` is at most the total.
             let end = facesBefore + replica.faceCount
             let part = share(end) - share(facesBefore)
-            if part > 0 {
-                sources.append(.init(placement: placement, worker: placement.primary, sampleCount: UInt32(part)))
+            if part > 0, let reader = view.reader(of: placement) {
+                sources.append(.init(placement: placement, worker: reader, sampleCount: UInt32(part)))
             }
             facesBefore = end
         }

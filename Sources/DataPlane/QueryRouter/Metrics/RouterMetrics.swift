@@ -32,6 +32,9 @@ package final class RouterMetrics: Sendable {
     private let partial: Counter
     private let slow: Counter
     private let retries = Mutex<[StatusCode: Counter]>([:])
+    private let switches = Mutex<[StatusCode: Counter]>([:])
+    private let wonHedges: Counter
+    private let lostHedges: Counter
     /// Zero for no log.
     private let slowSearch: Duration
     private let allowance = Mutex(LogAllowance(perSecond: RouterMetrics.slowLinesPerSecond))
@@ -50,6 +53,8 @@ package final class RouterMetrics: Sendable {
         listsProbes = registry.counter(MetricCatalogue.probes, LabelValue.lists)
         recallProbes = registry.counter(MetricCatalogue.probes, LabelValue.recall)
         partial = registry.counter(MetricCatalogue.partialAnswers)
+        wonHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.won)
+        lostHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.lost)
         slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.coordinator)
         if case .recall(let target) = SearchEffort.default {
             registry.gauge(MetricCatalogue.recallObjective).record(target)
@@ -66,6 +71,21 @@ package final class RouterMetrics: Sendable {
         }
         counter.increment()
     }
+
+    /// A read goes on to another replica.
+    func switched(after status: StatusCode) {
+        let counter = switches.withLock { switches in
+            let counter = switches[status] ?? registry.counter(MetricCatalogue.replicaSwitches, "\(status)")
+            switches[status] = counter
+            return counter
+        }
+        counter.increment()
+    }
+
+    /// A second replica was asked because the first took long.
+    ///
+    /// - Parameter won: whether its answer counted.
+    func hedged(won: Bool) { (won ? wonHedges : lostHedges).increment() }
 
     /// Shards are missing from a search's answer, be it given or refused.
     func missed(_ missing: [Coverage.MissingShard]) {

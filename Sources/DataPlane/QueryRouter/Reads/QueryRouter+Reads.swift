@@ -43,7 +43,7 @@ extension QueryRouter {
             let minimumSequence = minimumSequences[part.placement.shard.index] ?? 0
             do throws(ShardFailure) {
                 return .success(
-                    try await self.ask(part.placement, context) { route in
+                    try await self.read(part.placement, context) { route in
                         ShardGet(
                             route: route,
                             ids: asked,
@@ -97,7 +97,7 @@ extension QueryRouter {
             let wanted = UInt32(request.limit - page.count)
             let list: FaceList
             do throws(ShardFailure) {
-                list = try await ask(context.placements[number], context) { route in
+                list = try await read(context.placements[number], context) { route in
                     ShardList(
                         route: route,
                         after: start,

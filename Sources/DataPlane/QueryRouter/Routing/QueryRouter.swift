@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import Synchronization
 import WireProtocol
 package import WireTransport
 
@@ -14,7 +15,8 @@ package final class QueryRouter: Sendable {
     let clients: WorkerClients
     let options: RouterOptions
     let metrics: RouterMetrics
-    private let unreachable = UnreachableWorkers()
+    let unreachable = UnreachableWorkers()
+    let choice: Mutex<ReadChoice>
 
     package init(
         source: any ShardMapSource,
@@ -26,6 +28,7 @@ package final class QueryRouter: Sendable {
         self.clients = clients
         self.options = options
         self.metrics = metrics
+        choice = Mutex(ReadChoice(limits: options.reads))
     }
 
     /// One request's fixed circumstances.
@@ -73,95 +76,6 @@ package final class QueryRouter: Sendable {
             var results = [T?](repeating: nil, count: count)
             for await (number, result) in group { results[number] = result }
             return results.map { $0! }
-        }
-    }
-
-    /// Asks one shard, again and again where that can help.
-    ///
-    /// - Parameters:
-    ///   - canBeMissing: the answer may do without the shard: a worker that nobody has reached for the grace is not
-    ///     waited for.
-    ///   - request: makes the request for the epoch that the shard is then placed under.
-    func ask<R: WireRequest>(
-        _ first: ShardPlacement,
-        canBeMissing: Bool = false,
-        _ context: Context,
-        _ request: @Sendable (ShardRoute) -> R
-    ) async throws(ShardFailure) -> R.Reply {
-        let graceEnd = WireDeadline.after(options.absenceGrace)
-        var placement = first
-        var map = context.map
-        var pause = options.firstPause
-        var lastRefusal: WireStatus?
-        var mayHaveBeenDone = false
-        while true {
-            let worker = placement.primary
-            let address = map.addresses[worker]
-            let presence = source.presence(of: worker)
-            var status: WireStatus
-            if let address {
-                let isKnownAbsent = presence.isKnownAbsent
-                let client = clients.client(for: worker, at: address, on: context.eventLoop)
-                do throws(WireStatus) {
-                    // A connection attempt to a host that is gone would take all the time there is.
-                    let reply = try await client.call(
-                        request(ShardRoute(shard: placement.shard, epoch: placement.epoch)),
-                        deadline: isKnownAbsent ? min(context.deadline, graceEnd) : context.deadline
-                    )
-                    unreachable.noteAnswer(of: worker)
-                    return reply
-                } catch {
-                    status = error
-                }
-                switch status.code {
-                case .unavailable: unreachable.noteFailure(of: worker, at: .now())
-                case .deadlineExceeded, .cancelled: break
-                default: unreachable.noteAnswer(of: worker)
-                }
-                if isKnownAbsent, status.code == .deadlineExceeded, !context.deadline.hasPassed {
-                    status.code = .unavailable
-                }
-                // What the worker said before tells more than that the time then ran out.
-                if status.code == .deadlineExceeded, let lastRefusal { status = lastRefusal }
-            } else {
-                status = WireStatus(.unavailable, "No worker is known that holds the shard.")
-            }
-
-            let failure = ShardFailure(
-                placement: placement,
-                address: address,
-                presence: presence,
-                status: status,
-                mayHaveBeenDone: mayHaveBeenDone
-            )
-            let retryEnd: WireDeadline
-            switch status.code {
-            case .overloaded, .notYet: retryEnd = context.deadline
-            case .unavailable:
-                if address == nil || presence.isKnownAbsent { throw failure }
-                var end = min(context.deadline, graceEnd)
-                if canBeMissing, let since = unreachable.firstFailure(of: worker) {
-                    end = min(end, WireDeadline(since + TimeAmount(options.absenceGrace)))
-                }
-                retryEnd = end
-            case .staleEpoch, .unknownReplica: retryEnd = min(context.deadline, graceEnd)
-            default: throw failure
-            }
-            let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
-            guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
-            pause = min(pause * 2, options.longestPause)
-            lastRefusal = status
-            mayHaveBeenDone = mayHaveBeenDone || status.code == .unavailable
-
-            metrics.retried(after: status.code)
-            if status.code.retry == .refreshAndRetry { await source.refresh() }
-            let newest = source.current
-            let moved = newest.placements[context.collection.id]?.first { $0.shard == placement.shard }
-            guard let moved else { throw failure }
-            // A newer placement is tried at once; the same one after a pause.
-            if moved.epoch == placement.epoch { try? await Task.sleep(for: wait) }
-            placement = moved
-            map = newest
         }
     }
 

@@ -4,6 +4,18 @@ package struct RouterOptions: Hashable, Sendable {
     package var defaultDeadline: Duration
     /// How long a shard is tried again whose worker cannot be reached or does not know it; never beyond the deadline.
     package var absenceGrace: Duration
+    /// Likewise for a write of a shard that has other replicas, one of which may take over.
+    package var failoverGrace: Duration
+    /// Time between two looks at whether a shard got another primary while the one before is asked.
+    package var moveCheckInterval: Duration
+    /// Least time before a second replica is asked for a read, and how many times the shard's recent median otherwise.
+    package var leastHedgeDelay: Duration
+    package var hedgeFactor: Double
+    /// Reads for which two replicas may be asked: as a share of all in the long run, and so many at once.
+    package var hedgeShare: Double
+    package var hedgeReserve: Int
+    /// How long a replica that failed, or was overtaken by another, is asked after the others.
+    package var avoidance: Duration
     /// Pause before the second attempt; doubled by each further one.
     package var firstPause: Duration
     package var longestPause: Duration
@@ -14,6 +26,13 @@ package struct RouterOptions: Hashable, Sendable {
     package init(
         defaultDeadline: Duration = .seconds(10),
         absenceGrace: Duration = .seconds(1),
+        failoverGrace: Duration = .seconds(6),
+        moveCheckInterval: Duration = .milliseconds(100),
+        leastHedgeDelay: Duration = .milliseconds(20),
+        hedgeFactor: Double = 3,
+        hedgeShare: Double = 0.1,
+        hedgeReserve: Int = 64,
+        avoidance: Duration = .seconds(1),
         firstPause: Duration = .milliseconds(2),
         longestPause: Duration = .milliseconds(100),
         answerShare: Double = 0.05,
@@ -21,9 +40,26 @@ package struct RouterOptions: Hashable, Sendable {
     ) {
         self.defaultDeadline = defaultDeadline
         self.absenceGrace = absenceGrace
+        self.failoverGrace = failoverGrace
+        self.moveCheckInterval = moveCheckInterval
+        self.leastHedgeDelay = leastHedgeDelay
+        self.hedgeFactor = hedgeFactor
+        self.hedgeShare = hedgeShare
+        self.hedgeReserve = hedgeReserve
+        self.avoidance = avoidance
         self.firstPause = firstPause
         self.longestPause = longestPause
         self.answerShare = answerShare
         self.longestAnswerTime = longestAnswerTime
+    }
+
+    var reads: ReadChoice.Limits {
+        .init(
+            leastHedgeDelay: leastHedgeDelay,
+            hedgeFactor: hedgeFactor,
+            hedgeShare: hedgeShare,
+            hedgeReserve: Double(hedgeReserve),
+            avoidance: avoidance
+        )
     }
 }

@@ -5,11 +5,15 @@ import WireProtocol
 /// A shard that did not do what was asked, with what people need to know of it.
 struct ShardFailure: Error, Sendable {
     var placement: ShardPlacement
+    /// The one that was asked.
+    var worker: NodeID
     var address: NodeAddress?
     var presence: WorkerPresence?
     var status: WireStatus
     /// Whether an earlier attempt ended so that it may have been carried out.
     var mayHaveBeenDone = false
+    /// Other replicas that were asked and failed too.
+    var otherFailureCount = 0
 
     /// Why the shard is missing from an answer; nil when the request itself is at fault.
     var missingReason: Coverage.MissingShard.Reason? {
@@ -36,9 +40,46 @@ struct ShardFailure: Error, Sendable {
         }
     }
 
+    /// Whether another replica may answer what this one does not: unless the request itself is at fault, or there is no
+    /// time left.
+    var othersMayAnswer: Bool {
+        switch status.code {
+        case .notYet: true
+        case .deadlineExceeded, .cancelled: false
+        default: missingReason != nil
+        }
+    }
+
+    /// What the failures of all replicas of a shard are together: what waiting helps against comes first, then what
+    /// people can mend by starting a worker.
+    ///
+    /// - Precondition: there is one.
+    static func ofAll(_ failures: [ShardFailure]) -> ShardFailure {
+        func rank(_ failure: ShardFailure) -> Int {
+            switch failure.status.code {
+            case .overloaded: 1
+            case .deadlineExceeded: 2
+            case .unavailable, .staleEpoch, .unknownReplica: 3
+            default: failure.missingReason == nil ? 0 : 4
+            }
+        }
+        var first = failures.min { rank($0) < rank($1) }!
+        first.otherFailureCount = failures.count - 1
+        return first
+    }
+
     /// What is wrong, without a full stop.
     var explanation: String {
-        let worker = placement.primary
+        let others =
+            switch otherFailureCount {
+            case 0: ""
+            case 1: "; its other replica does not answer either"
+            default: "; its \(otherFailureCount) other replicas do not answer either"
+            }
+        return ownExplanation + others
+    }
+
+    private var ownExplanation: String {
         let name = "worker \(worker)" + (address.map { " at \($0)" } ?? "")
         guard status.code == .unavailable, let presence, !presence.isLive else {
             return "\(name): \(status.message.trimmingFullStop)"

@@ -135,7 +135,7 @@ extension QueryRouter {
             call.set(.shard, Int(placements[number].shard.index))
             return await call.asCurrent { () async -> ShardResult in
                 do throws(ShardFailure) {
-                    let answer = try await self.ask(
+                    let answer = try await self.read(
                         placements[number],
                         canBeMissing: requirement != .full,
                         context

@@ -95,6 +95,18 @@ package enum MetricCatalogue {
         [.status],
         "Further attempts at a shard, by the status that the one before ended with"
     )
+    package static let replicaSwitches = Metric(
+        "mien_replica_switches_total",
+        .counter,
+        [.status],
+        "Reads of a shard that went on to another replica, by the status that the one before ended with"
+    )
+    package static let hedgedReads = Metric(
+        "mien_hedged_reads_total",
+        .counter,
+        [.status],
+        "Second replicas asked because the first took long: won when theirs was the answer that counted, else lost"
+    )
     package static let probes = Metric(
         "mien_searched_probes_total",
         .counter,
@@ -131,6 +143,30 @@ package enum MetricCatalogue {
         .gauge,
         [.collection, .state],
         "Shards: serving, opening, failed or missing"
+    )
+    package static let shardsBelowCopies = Metric(
+        "mien_shards_below_copies",
+        .gauge,
+        [.collection],
+        "Shards of which fewer replicas are in sync and there than the collection has copies"
+    )
+    package static let shardsBelowMinimum = Metric(
+        "mien_shards_below_minimum",
+        .gauge,
+        [.collection],
+        "Shards of which fewer replicas are in sync and there than a write needs"
+    )
+    package static let shardsDifferent = Metric(
+        "mien_shards_different",
+        .gauge,
+        [.collection],
+        "Shards whose replicas in sync do not hold the same, by their last checkpoints"
+    )
+    package static let replicaLag = Metric(
+        "mien_replica_lag_writes",
+        .gauge,
+        [.collection],
+        "Writes that a replica which is there is behind its primary, the most of all, as workers last reported them"
     )
     package static let collectionFaces = Metric(
         "mien_collection_faces",
@@ -321,12 +357,12 @@ package enum MetricCatalogue {
         buildInfo, startTime, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit, threads,
         pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
-        probes, partialAnswers, missingShards, recallObjective, workers, workerSilence, shards, collectionFaces,
+        replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
+        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, collectionFaces,
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
-        recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength,
-        queueLimit, queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
+        recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
+        queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
         partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
-        partitionDisk, mapBytes, usedBytes,
-        freeBytes, readerLag, memory, mappedBytes, freeDisk,
+        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
     ]
 }

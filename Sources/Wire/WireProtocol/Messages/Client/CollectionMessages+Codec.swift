@@ -1,8 +1,32 @@
 import ClusterModel
 import FaceModel
 
+extension CollectionDescription.Replica: WireValue {
+    package static var leastByteCount: Int { 28 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        worker.encode(into: &writer)
+        writer.flag(isPrimary)
+        writer.flag(isInSync)
+        writer.integer(role.rawValue)
+        writer.integer(state.rawValue)
+        writer.integer(sequence)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            worker: try NodeID(decoding: &reader),
+            isPrimary: try reader.flag("mark of the primary"),
+            isInSync: try reader.flag("mark of being in sync"),
+            role: try reader.enumeration("replica role"),
+            state: try reader.enumeration("replica state"),
+            sequence: try reader.integer("replica sequence")
+        )
+    }
+}
+
 extension CollectionDescription.Shard: WireValue {
-    package static var leastByteCount: Int { 70 }
+    package static var leastByteCount: Int { 74 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(index)
@@ -13,6 +37,7 @@ extension CollectionDescription.Shard: WireValue {
         writer.integer(generation)
         writer.integer(olderGeneration)
         writer.integer(olderRowCount)
+        writer.array(replicas)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -27,7 +52,8 @@ extension CollectionDescription.Shard: WireValue {
             sequence: try reader.integer("sequence"),
             generation: try reader.integer("generation"),
             olderGeneration: try reader.integer("older generation"),
-            olderRowCount: try reader.integer("rows of the older generation")
+            olderRowCount: try reader.integer("rows of the older generation"),
+            replicas: try reader.array("replicas")
         )
     }
 }
@@ -119,7 +145,7 @@ extension CollectionDescription.Training: WireValue {
 extension CollectionDescription: WireMessage, WireValue {
     package static var type: MessageType { .collectionDescription }
     package static var leastByteCount: Int { 48 }
-    package var expectedByteCount: Int { 512 + shards.count * 88 }
+    package var expectedByteCount: Int { 512 + shards.count * 160 }
 
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)

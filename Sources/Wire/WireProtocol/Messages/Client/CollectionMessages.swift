@@ -4,20 +4,51 @@ package import FaceModel
 /// What is known of a collection, for people and programs.
 package struct CollectionDescription: Hashable, Sendable {
     package enum ShardState: UInt8, CaseIterable, Sendable {
-        /// No live worker holds it.
+        /// No live worker holds a replica that has every face.
         case missing = 0
+        /// Searches and writes are answered.
         case serving = 1
-        /// Its worker is live and does not serve it yet.
+        /// A live worker holds it, and none takes writes for it yet.
         case opening = 2
-        /// Its worker is live and has taken it out of service; the worker's log says why.
+        /// Every such replica is out of service on its live worker, whose log says why.
         case failed = 3
+    }
+
+    /// One replica of a shard.
+    package struct Replica: Hashable, Sendable {
+        package var worker: NodeID
+        /// Whether it is the one that is to order writes.
+        package var isPrimary: Bool
+        /// Whether it has every acknowledged write.
+        package var isInSync: Bool
+        /// What it is able to do, by its worker's last report.
+        package var role: WorkerReport.ReplicaRole
+        package var state: ShardState
+        /// Sequence that it has applied, by its worker's last report.
+        package var sequence: UInt64
+
+        package init(
+            worker: NodeID,
+            isPrimary: Bool,
+            isInSync: Bool,
+            role: WorkerReport.ReplicaRole,
+            state: ShardState,
+            sequence: UInt64
+        ) {
+            self.worker = worker
+            self.isPrimary = isPrimary
+            self.isInSync = isInSync
+            self.role = role
+            self.state = state
+            self.sequence = sequence
+        }
     }
 
     /// One shard of the collection as the coordinator last heard of it.
     package struct Shard: Hashable, Sendable {
         package var index: UInt32
         package var range: HashRange
-        /// Worker that holds it; nil while none does.
+        /// Worker that orders its writes; nil while none does.
         package var worker: NodeID?
         package var state: ShardState
         package var faceCount: UInt64
@@ -32,6 +63,8 @@ package struct CollectionDescription: Hashable, Sendable {
         package var olderGeneration: UInt32
         /// Its rows that wait to be coded again.
         package var olderRowCount: UInt64
+        /// Ascending by worker.
+        package var replicas: [Replica]
 
         package init(
             index: UInt32,
@@ -44,7 +77,8 @@ package struct CollectionDescription: Hashable, Sendable {
             sequence: UInt64,
             generation: UInt32 = 0,
             olderGeneration: UInt32 = 0,
-            olderRowCount: UInt64 = 0
+            olderRowCount: UInt64 = 0,
+            replicas: [Replica] = []
         ) {
             self.index = index
             self.range = range
@@ -57,6 +91,7 @@ package struct CollectionDescription: Hashable, Sendable {
             self.generation = generation
             self.olderGeneration = olderGeneration
             self.olderRowCount = olderRowCount
+            self.replicas = replicas
         }
     }
 

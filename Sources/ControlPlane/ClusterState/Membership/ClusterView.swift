@@ -1,0 +1,95 @@
+package import ClusterModel
+
+/// The agreed and the reported side by side: what planners decide from.
+package struct ClusterView: Sendable {
+    package var metadata: ClusterMetadata
+    package var observations: [NodeID: WorkerObservation]
+    /// Workers heard of within the silence limit.
+    package var liveWorkers: Set<NodeID>
+    /// Workers not heard of for so long that their replicas are to be made anew elsewhere.
+    package var goneWorkers: Set<NodeID>
+    /// Whether a silence means something: nobody has been listened to for long enough before.
+    package var isSettled: Bool
+
+    package init(
+        metadata: ClusterMetadata,
+        observations: [NodeID: WorkerObservation],
+        liveWorkers: Set<NodeID>,
+        goneWorkers: Set<NodeID> = [],
+        isSettled: Bool = true
+    ) {
+        self.metadata = metadata
+        self.observations = observations
+        self.liveWorkers = liveWorkers
+        self.goneWorkers = goneWorkers
+        self.isSettled = isSettled
+    }
+
+    /// A replica as its worker last reported it, be the worker live or not.
+    package func replica(of shard: ShardID, on worker: NodeID) -> ReplicaObservation? {
+        observations[worker]?.replicas[shard]
+    }
+
+    /// The replica that speaks for a placement: the primary's as last reported, or, while that one is silent or does
+    /// not serve, the furthest of the others in sync that do.
+    package func replica(of placement: ShardPlacement) -> ReplicaObservation? {
+        let group = placement.group
+        let own = replica(of: placement.shard, on: group.primary)
+        if group.inSync.count == 1 || isServing(placement.shard, on: group.primary) { return own }
+        let others = group.inSync.filter { $0 != group.primary && isServing(placement.shard, on: $0) }
+            .compactMap { replica(of: placement.shard, on: $0) }
+        return others.max { $0.sequence < $1.sequence } ?? own
+    }
+
+    /// Whether the worker is live and its replica open.
+    package func isServing(_ shard: ShardID, on worker: NodeID) -> Bool {
+        liveWorkers.contains(worker) && replica(of: shard, on: worker)?.state == .serving
+    }
+
+    /// Whether the placement's primary is live and orders writes under the agreed epoch.
+    package func isHosted(_ placement: ShardPlacement) -> Bool {
+        guard isHosted(placement, on: placement.primary), let replica = replica(of: placement) else { return false }
+        return placement.group.members.count == 1 || replica.role == .primary
+    }
+
+    /// Whether the member is live and holds its replica under the agreed epoch.
+    package func isHosted(_ placement: ShardPlacement, on member: NodeID) -> Bool {
+        guard isServing(placement.shard, on: member), let replica = replica(of: placement.shard, on: member)
+        else { return false }
+        return replica.epoch >= placement.epoch
+    }
+
+    /// The member that is asked for a sample of the shard: one that answers reads, the primary rather than another.
+    package func reader(of placement: ShardPlacement) -> NodeID? {
+        if isHosted(placement) { return placement.primary }
+        return placement.group.inSync.first { member in
+            isServing(placement.shard, on: member) && replica(of: placement.shard, on: member)?.role == .secondary
+        }
+    }
+
+    /// Whether the shard takes writes and every replica in sync is there to have them.
+    package func isWhole(_ placement: ShardPlacement) -> Bool {
+        isHosted(placement) && placement.group.inSync.allSatisfy { isServing(placement.shard, on: $0) }
+    }
+
+    /// Whether two replicas in sync held something else behind the same entry of their log.
+    package func isDifferent(_ placement: ShardPlacement) -> Bool {
+        let checkpoints = placement.group.inSync.compactMap { replica(of: placement.shard, on: $0)?.checkpoint }
+        return Dictionary(grouping: checkpoints, by: \.sequence).values.contains { Set($0.map(\.digest)).count > 1 }
+    }
+
+    /// Writes that the slowest replica that is there is behind the furthest.
+    package func lag(of placement: ShardPlacement) -> UInt64 {
+        let sequences = placement.group.members.filter { isServing(placement.shard, on: $0) }
+            .compactMap { replica(of: placement.shard, on: $0)?.sequence }
+        return (sequences.max() ?? 0) - (sequences.min() ?? 0)
+    }
+
+    /// The live worker does not know a replica whose faces were acknowledged in its name.
+    ///
+    /// A learner counts for nothing: an empty replica may take its place.
+    func hasLost(_ placement: ShardPlacement, on member: NodeID, of record: CollectionRecord) -> Bool {
+        record.isEstablished && placement.group.isInSync(member) && liveWorkers.contains(member)
+            && replica(of: placement.shard, on: member) == nil
+    }
+}

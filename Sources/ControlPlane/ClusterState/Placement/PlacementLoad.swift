@@ -1,0 +1,61 @@
+import ClusterModel
+
+/// How much the workers have to do already.
+struct PlacementLoad {
+    /// Ascending.
+    let workers: [NodeID]
+    private var replicaCounts: [NodeID: Int]
+    private var primaryCounts: [NodeID: Int]
+    /// Shards that two workers both hold.
+    private var sharedCounts: [NodeID: [NodeID: Int]] = [:]
+
+    init(_ workers: [NodeID]) {
+        self.workers = Set(workers).sorted()
+        replicaCounts = Dictionary(uniqueKeysWithValues: self.workers.map { ($0, 0) })
+        primaryCounts = replicaCounts
+    }
+
+    /// What the live workers of a cluster have to do.
+    init(_ view: ClusterView) {
+        self.init(view.liveWorkers.sorted())
+        for record in view.metadata.collections.values {
+            for placement in record.placements { add(placement.group) }
+        }
+    }
+
+    mutating func add(_ group: ReplicaGroup) {
+        let members = group.members.filter { replicaCounts[$0] != nil }
+        for member in members {
+            replicaCounts[member]! += 1
+            for other in members where other != member { sharedCounts[member, default: [:]][other, default: 0] += 1 }
+        }
+        if primaryCounts[group.primary] != nil { primaryCounts[group.primary]! += 1 }
+    }
+
+    /// A member joins a group that counts already.
+    mutating func add(_ member: NodeID, to others: [NodeID]) {
+        guard replicaCounts[member] != nil else { return }
+        replicaCounts[member]! += 1
+        for other in others where replicaCounts[other] != nil {
+            sharedCounts[member, default: [:]][other, default: 0] += 1
+            sharedCounts[other, default: [:]][member, default: 0] += 1
+        }
+    }
+
+    /// The worker that a further replica beside those chosen should go to; nil when all have one.
+    func best(beside chosen: [NodeID]) -> NodeID? {
+        workers.filter { !chosen.contains($0) }.min { left, right in
+            let (leftCount, rightCount) = (replicaCounts[left]!, replicaCounts[right]!)
+            guard leftCount == rightCount else { return leftCount < rightCount }
+            return (sharedCount(left, chosen), left) < (sharedCount(right, chosen), right)
+        }
+    }
+
+    func bestPrimary(of members: [NodeID]) -> NodeID {
+        members.min { (primaryCounts[$0]!, $0) < (primaryCounts[$1]!, $1) }!
+    }
+
+    private func sharedCount(_ worker: NodeID, _ others: [NodeID]) -> Int {
+        others.reduce(0) { $0 + (sharedCounts[worker]?[$1] ?? 0) }
+    }
+}
