@@ -23,19 +23,17 @@ extension ClusterController {
         }
         let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.95
         let group = placement.group
-        let readings = await withTaskGroup(of: (NodeID, Result<ReplicaVerified, WireStatus>).self) { tasks in
+        let readings = await withTaskGroup(of: Reading.self) { tasks in
             for member in group.members {
                 tasks.addTask {
-                    do throws(WireStatus) {
-                        let request = VerifyReplica(shard: placement.shard)
-                        return (member, .success(try await self.call(request, on: member, timeout: timeout)))
-                    } catch {
-                        return (member, .failure(error))
-                    }
+                    Reading(
+                        member: member,
+                        result: await self.reading(of: placement.shard, on: member, timeout: timeout)
+                    )
                 }
             }
             var readings: [NodeID: Result<ReplicaVerified, WireStatus>] = [:]
-            for await (member, reading) in tasks { readings[member] = reading }
+            for await reading in tasks { readings[reading.member] = reading.result }
             return readings
         }
         let verdicts = ReplicaComparison.verdicts(
@@ -44,7 +42,8 @@ extension ClusterController {
         )
         var replicas: [ShardVerified.Replica] = []
         for member in group.members {
-            var replica = Self.replica(member, of: group, readings[member]!, verdicts[member] ?? .unreachable)
+            guard let reading = readings[member], let verdict = verdicts[member] else { continue }
+            var replica = Self.replica(member, of: group, reading, verdict)
             if request.repairs, replica.finding == .damaged || replica.finding == .different {
                 let good = group.inSync.filter { verdicts[$0] == .sound && $0 != member }
                 do throws(WireStatus) {
@@ -58,6 +57,23 @@ extension ClusterController {
             replicas.append(replica)
         }
         return ShardVerified(replicas: replicas)
+    }
+
+    private struct Reading {
+        var member: NodeID
+        var result: Result<ReplicaVerified, WireStatus>
+    }
+
+    private func reading(
+        of shard: ShardID,
+        on member: NodeID,
+        timeout: Duration
+    ) async -> Result<ReplicaVerified, WireStatus> {
+        do throws(WireStatus) {
+            return .success(try await call(VerifyReplica(shard: shard), on: member, timeout: timeout))
+        } catch {
+            return .failure(error)
+        }
     }
 
     private static func replica(
