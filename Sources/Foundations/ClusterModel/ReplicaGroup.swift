@@ -99,22 +99,22 @@ package struct ReplicaGroup: Hashable, Sendable {
         return next
     }
 
-    /// The group after a replica was found not to hold what it should: it counts for nothing from now on, even if too
-    /// few remain, so that writes then wait for another.
+    /// The group after a replica was found not to hold what it should: it is none of them any more, even if too few
+    /// remain, so that writes then wait for another. When its worker has removed it, it may begin anew with nothing.
     ///
     /// - Parameter successor: primary in its place, in sync and another; nil when it is not the primary.
-    /// - Returns: nil when there is none to take its place.
+    /// - Returns: nil when no other is in sync.
     package func expelling(_ node: NodeID, successor: NodeID?) -> ReplicaGroup? {
-        guard isInSync(node) else { return self }
+        guard isInSync(node) else { return learners.contains(node) ? removing(learner: node) : nil }
         var next = self
         if node == primary {
             guard let successor, successor != node, isInSync(successor) else { return nil }
             next.primary = successor
             next.epoch = Epoch(epoch.number + 1)
         }
+        guard next.inSync.count > 1 else { return nil }
         next.version += 1
         next.inSync.removeAll { $0 == node }
-        next.learners = (learners + [node]).sorted()
         return next
     }
 

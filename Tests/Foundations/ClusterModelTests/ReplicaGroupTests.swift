@@ -17,7 +17,7 @@ import Testing
 
     @Test func aReplicaThatIsNotGoodLeavesEvenBelowTheMinimum() throws {
         let next = try #require(group([0, 1]).expelling(nodes[1], successor: nil))
-        #expect(next.inSync == [nodes[0]] && next.learners == [nodes[1]])
+        #expect(next.members == [nodes[0]])
         #expect(next.epoch == Epoch(3) && next.version == 9)
     }
 
@@ -25,13 +25,18 @@ import Testing
         #expect(group([0, 1]).expelling(nodes[0], successor: nil) == nil)
         #expect(group([0, 1], learners: [2]).expelling(nodes[0], successor: nodes[2]) == nil)
         let next = try #require(group([0, 1]).expelling(nodes[0], successor: nodes[1]))
-        #expect(next.primary == nodes[1] && next.inSync == [nodes[1]] && next.learners == [nodes[0]])
+        #expect(next.primary == nodes[1] && next.members == [nodes[1]])
         #expect(next.epoch == Epoch(4) && next.version == 9)
     }
 
-    @Test func aLearnerIsExpelledAlready() {
-        let group = group([0, 1], learners: [2])
-        #expect(group.expelling(nodes[2], successor: nil) == group)
+    @Test func aLearnerThatIsNotGoodLeavesTheGroup() {
+        let next = group([0, 1], learners: [2]).expelling(nodes[2], successor: nil)
+        #expect(next?.members == [nodes[0], nodes[1]] && next?.version == 9)
+        #expect(group([0, 1]).expelling(nodes[2], successor: nil) == nil)
+    }
+
+    @Test func theLastReplicaInSyncStays() {
+        #expect(group([0], learners: [1], minimum: 1).expelling(nodes[0], successor: nodes[1]) == nil)
     }
 
     @Test func withoutBeingExpelledTheSetKeepsItsMinimum() {

@@ -100,25 +100,22 @@ extension ClusterController {
         return replica
     }
 
-    /// Takes a replica out of the in-sync set and removes it; as a member that holds nothing it then gets everything anew.
+    /// Takes a replica out of its group. Its worker is then told to remove it, and when it reports that it has, a replica
+    /// that begins with nothing takes its place, there or elsewhere.
     private func replaceReplica(of shard: ShardID, on worker: NodeID, good: [NodeID]) async throws(WireStatus) {
         guard let successor = good.first else {
             throw WireStatus(.unavailable, "No other replica in sync is known to be good.")
         }
-        var epoch = Epoch(0)
         try await commit { records throws(WireStatus) in
             guard var record = records.metadata.collections[shard.collection],
                 let index = record.placements.firstIndex(where: { $0.shard == shard })
             else { throw WireStatus(.notFound, "The collection was deleted meanwhile.") }
             let group = record.placements[index].group
-            guard group.members.contains(worker) else {
-                throw WireStatus(.unavailable, "The replica is not the shard's any more.")
-            }
+            // A commit whose end was not heard of may have done it.
+            guard group.members.contains(worker) else { return nil }
             guard let next = group.expelling(worker, successor: successor) else {
                 throw WireStatus(.unavailable, "The shard's replicas changed meanwhile; verify it again.")
             }
-            epoch = next.epoch
-            guard next != group else { return nil }
             record.placements[index].group = next
             return (
                 [records.unchanged(ClusterRecords.collectionKey(shard.collection))], [ClusterRecords.put(record)]
@@ -128,9 +125,6 @@ extension ClusterController {
             "a replica that is not good is replaced by a copy",
             metadata: ["shard": "\(shard)", "worker": "\(worker)"]
         )
-        _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
-        state.withLock { $0.reports.dropped(shard, on: worker) }
-        changes.raise()
     }
 }
 

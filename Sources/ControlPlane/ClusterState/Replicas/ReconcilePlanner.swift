@@ -61,7 +61,9 @@ package enum ReconcilePlanner {
             var candidates: [NodeID] = []
             if members.count(where: { !view.goneWorkers.contains($0) }) < replicationFactor {
                 let current = load ?? PlacementLoad(view)
-                candidates = current.best(beside: members).map { [$0] } ?? []
+                // One that holds a replica which is none of the group has to remove it first.
+                let holders = view.liveWorkers.filter { view.replica(of: placement.shard, on: $0) != nil }
+                candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
                 load = current
             }
             let next = FailoverPlanner.plan(

@@ -51,7 +51,7 @@ extension ReplicaStateMachine {
         acknowledged = applied
         progress = Dictionary(
             uniqueKeysWithValues: group.members.filter { $0 != node }.map {
-                ($0, FollowerProgress(next: log.last.sequence + 1, lastHeard: now))
+                ($0, newProgress(now: now))
             }
         )
         quarantine(now: now)
@@ -59,10 +59,15 @@ extension ReplicaStateMachine {
 
     /// Another record of the group in the same epoch.
     mutating func regroup(from old: ReplicaGroup, to new: ReplicaGroup, now: Duration) {
-        for member in new.members where member != node && progress[member] == nil {
-            progress[member] = FollowerProgress(next: log.last.sequence + 1, lastHeard: now)
-        }
         for member in old.members where !new.members.contains(member) { progress[member] = nil }
+        if new.version > old.version + 1 {
+            // In a record that was not seen a learner may have been no member, and have lost its disk.
+            for learner in new.learners { progress[learner] = nil }
+            if let growth, new.learners.contains(growth.learner) { self.growth = nil }
+        }
+        for member in new.members where member != node && progress[member] == nil {
+            progress[member] = newProgress(now: now)
+        }
         if let growth,
             new.isInSync(growth.learner) || !new.learners.contains(growth.learner)
                 || growth.proposedVersion.map({ $0 < new.version }) ?? false
@@ -70,6 +75,10 @@ extension ReplicaStateMachine {
             self.growth = nil
         }
         lead(now: now)
+    }
+
+    private func newProgress(now: Duration) -> FollowerProgress {
+        FollowerProgress(began: now, next: log.last.sequence + 1, lastHeard: now)
     }
 
     /// Everything that may follow from a step on disk or from a reply.
@@ -128,7 +137,7 @@ extension ReplicaStateMachine {
             if other > group.epoch { stepDown() }
             return
         }
-        guard reply.epoch == group.epoch || bug == .countOldReplies else { return }
+        guard reply.epoch == group.epoch && reply.sent >= follower.began || bug == .countOldReplies else { return }
         follower.lastHeard = now
         follower.oldestUnanswered = nil
         let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
@@ -147,6 +156,12 @@ extension ReplicaStateMachine {
             // A late one tells of a log that has changed since.
             guard isNewest else { break }
             follower.needsCopy = false
+            if last < follower.matched {
+                // What it said to have is gone: whatever else it said counts no more.
+                follower.matched = 0
+                follower.applied = 0
+                if growth?.learner == sender, growth?.proposedVersion == nil { growth = nil }
+            }
             follower.agreed = max(follower.matched, last)
             follower.next = follower.agreed + 1
         case .fenced: break
