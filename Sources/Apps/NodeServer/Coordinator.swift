@@ -99,10 +99,10 @@ final class Coordinator: Service {
         group: any EventLoopGroup
     ) async throws -> Coordinator {
         let token = configuration.token?.text
-        let controller = try await ClusterController(
+        let controller = ClusterController(
             node: folder.store.node,
             store: metadata.store,
-            cluster: metadata.cluster,
+            records: metadata.records,
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
             group: group,

@@ -11,8 +11,8 @@ import NodeConfiguration
 struct MetadataOpening {
     struct Opened {
         var store: any MetadataStore
-        /// The cluster whose records must be there; nil for any, or a new one.
-        var cluster: NodeID?
+        /// What lies in it: a store that goes away once it was read does not end the start.
+        var records: ClusterRecords
     }
 
     private static let longestPause = Duration.seconds(5)
@@ -31,12 +31,14 @@ struct MetadataOpening {
 
     /// - Throws: what waiting does not mend.
     func run() async throws -> Opened {
-        guard let etcd else { return Opened(store: folder.store) }
+        guard let etcd else {
+            return Opened(store: folder.store, records: try await ClusterRecords.load(from: folder.store))
+        }
         let expected = try await folder.store.clusterElsewhere()
         var pause = Duration.milliseconds(500)
         while true {
             do throws(MetadataError) {
-                return Opened(store: try await open(etcd, expected), cluster: expected)
+                return try await open(etcd, expected)
             } catch {
                 switch error {
                 case .unavailable(let reason), .outcomeUnknown(let reason):
@@ -53,16 +55,16 @@ struct MetadataOpening {
     private func open(
         _ etcd: EtcdConfiguration,
         _ expected: NodeID?
-    ) async throws(MetadataError) -> EtcdMetadataStore {
+    ) async throws(MetadataError) -> Opened {
         let store = try await EtcdMetadataStore.open(etcd, group: group)
         do throws(MetadataError) {
             let records = try await ClusterRecords.load(from: store, expecting: expected)
             if expected == nil { try await folder.store.leave(for: records.metadata.clusterID) }
+            return Opened(store: store, records: records)
         } catch {
             await store.close()
             throw error
         }
-        return store
     }
 }
 

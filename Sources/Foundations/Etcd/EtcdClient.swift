@@ -9,8 +9,8 @@ import Synchronization
 
 /// Calls to an etcd cluster by the JSON gateway that every member has beside gRPC.
 ///
-/// A member that cannot be reached or has no leader is followed by the next. Reads are asked again anywhere; a change
-/// whose answer was lost is not, because it may have been made.
+/// A member that cannot be reached or has no leader is followed by the next, and one that did not answer comes last
+/// from then on. Reads are asked again anywhere; a change whose answer was lost is not, because it may have been made.
 package final class EtcdClient: Sendable {
     private static let replyByteLimit = 256 << 20
     /// gRPC's codes, as the gateway passes them on.
@@ -30,11 +30,22 @@ package final class EtcdClient: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        /// Position of the endpoint that answered last.
+        /// Position of the endpoint that did as it was asked last.
         var preferred = 0
+        /// Positions of the endpoints whose last request was not answered.
+        var silent: Set<Int> = []
         /// Watches begun.
         var watched = 0
         var token: String?
+
+        /// Positions in the order in which they are asked. A change is not sent to a member that did not answer while
+        /// there are others: it would only make its outcome unknown. Reads find out when that one is back.
+        func order(_ kind: Kind, endpointCount: Int) -> [Int] {
+            let turn = (0..<endpointCount).map { (preferred + $0) % endpointCount }
+            let answering = turn.filter { !silent.contains($0) }
+            if kind == .change, !answering.isEmpty { return answering }
+            return answering + turn.filter { silent.contains($0) }
+        }
     }
 
     /// Nothing is connected yet.
@@ -102,12 +113,10 @@ package final class EtcdClient: Sendable {
         let bytes = try Self.encode(body)
         var failure = EtcdError.unavailable(reason: "no member was asked")
         var hasRenewedToken = false
-        let first = state.withLock(\.preferred)
-        var offset = 0
-        while offset < options.endpoints.count, !Task.isCancelled {
-            let position = (first + offset) % options.endpoints.count
+        var order = state.withLock { $0.order(kind, endpointCount: options.endpoints.count) }[...]
+        while let position = order.first, !Task.isCancelled {
             do throws(EtcdError) {
-                let reply: Reply = try await attempt(path, bytes, at: options.endpoints[position])
+                let reply: Reply = try await attempt(path, bytes, at: position)
                 state.withLock { $0.preferred = position }
                 return reply
             } catch .refused(Code.unauthenticated, _) where options.user != nil && !hasRenewedToken {
@@ -123,7 +132,7 @@ package final class EtcdClient: Sendable {
             case .outcomeUnknown where kind == .read: break
             default: throw failure
             }
-            offset += 1
+            order.removeFirst()
         }
         if case .outcomeUnknown(let reason) = failure, kind == .read { throw .unavailable(reason: reason) }
         throw failure
@@ -154,7 +163,7 @@ package final class EtcdClient: Sendable {
             return state.watched % options.endpoints.count
         }
         let endpoint = options.endpoints[position]
-        let response = try await response("watch", bytes, at: endpoint, deadline: .distantFuture)
+        let response = try await response("watch", bytes, at: position, deadline: .distantFuture)
         var splitter = LineSplitter()
         do {
             for try await part in response.body {
@@ -188,16 +197,23 @@ package final class EtcdClient: Sendable {
     private func attempt<Reply: Decodable>(
         _ path: String,
         _ body: ByteBuffer,
-        at endpoint: String
+        at position: Int
     ) async throws(EtcdError) -> Reply {
         let deadline = NIODeadline.now() + TimeAmount(options.attemptTimeout)
-        let response = try await response(path, body, at: endpoint, deadline: deadline)
+        let response = try await response(path, body, at: position, deadline: deadline)
         do {
             return try Self.decode(Array(try await response.body.collect(upTo: Self.replyByteLimit).readableBytesView))
         } catch let error as EtcdError {
             throw error
         } catch {
-            throw .outcomeUnknown(reason: "\(endpoint): \(Self.text(error))")
+            note(position, isSilent: true)
+            throw .outcomeUnknown(reason: "\(options.endpoints[position]): \(Self.text(error))")
+        }
+    }
+
+    private func note(_ position: Int, isSilent: Bool) {
+        state.withLock { state in
+            if isSilent { state.silent.insert(position) } else { state.silent.remove(position) }
         }
     }
 
@@ -205,15 +221,16 @@ package final class EtcdClient: Sendable {
     private func response(
         _ path: String,
         _ body: ByteBuffer,
-        at endpoint: String,
+        at position: Int,
         deadline: NIODeadline
     ) async throws(EtcdError) -> HTTPClientResponse {
+        let endpoint = options.endpoints[position]
         var request = HTTPClientRequest(url: "\(endpoint)/v3/\(path)")
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
         // A member that is cut off from the others says so at once instead of waiting for them.
         request.headers.add(name: "Grpc-Metadata-hasleader", value: "true")
-        if path != Self.authenticatePath, let token = try await token(at: endpoint) {
+        if path != Self.authenticatePath, let token = try await token(at: position) {
             request.headers.add(name: "Authorization", value: token)
         }
         request.body = .bytes(body)
@@ -221,18 +238,22 @@ package final class EtcdClient: Sendable {
         let words: String
         do {
             response = try await http.execute(request, deadline: deadline)
+            note(position, isSilent: false)
             if response.status == .ok { return response }
             let bytes = try await response.body.collect(upTo: 1 << 20)
             words = String(buffer: bytes)
         } catch {
+            if !Task.isCancelled { note(position, isSilent: true) }
             throw Self.isUnsent(error)
                 ? .unavailable(reason: "\(endpoint): \(Self.text(error))")
                 : .outcomeUnknown(reason: "\(endpoint): \(Self.text(error))")
         }
         guard let failure: Failure = try? Self.decode(Array(words.utf8)), let code = failure.code else {
-            throw .outcomeUnknown(reason: "\(endpoint) answers with HTTP status \(response.status.code)")
+            throw .outcomeUnknown(
+                reason: "\(endpoint) answers with HTTP status \(response.status.code)" + Self.line(words)
+            )
         }
-        let message = failure.error ?? failure.message ?? "no reason given"
+        let message = failure.message ?? "no reason given"
         if Code.harmless.contains(where: message.hasPrefix) { throw .unavailable(reason: "\(endpoint): \(message)") }
         if code == Code.outOfRange, message.contains("compacted") { throw .compacted(revision: 0) }
         throw Code.unsettled.contains(code)
@@ -242,13 +263,13 @@ package final class EtcdClient: Sendable {
     private static let authenticatePath = "auth/authenticate"
 
     /// The token of the user; nil when etcd is used without one.
-    private func token(at endpoint: String) async throws(EtcdError) -> String? {
+    private func token(at position: Int) async throws(EtcdError) -> String? {
         guard let user = options.user else { return nil }
         if let token = state.withLock(\.token) { return token }
         let body = try Self.encode(AuthenticateRequest(name: user.name, password: user.password))
         let reply: AuthenticateReply
         do throws(EtcdError) {
-            reply = try await attempt(Self.authenticatePath, body, at: endpoint)
+            reply = try await attempt(Self.authenticatePath, body, at: position)
         } catch .outcomeUnknown(let reason) {
             // What the token was for has not been sent.
             throw .unavailable(reason: reason)
@@ -259,6 +280,12 @@ package final class EtcdClient: Sendable {
     }
 
     // MARK: Text
+
+    /// The beginning of what is no JSON but may be of use to a person, such as etcd's refusal of a certificate.
+    private static func line(_ words: String) -> String {
+        let line = words.prefix(200).prefix { !$0.isNewline }
+        return line.isEmpty || line.contains("<") ? "" : ": \(line)"
+    }
 
     static func encode(_ value: some Encodable) throws(EtcdError) -> ByteBuffer {
         do {

@@ -173,6 +173,7 @@ import WireProtocol
                     faces       0
                     dimension   64, stored as float16
                     model       toy-64
+                    durability  single copy
                     index       256 lists
                     codes       56 of 64 components in 80 bytes a face, 96.9 % of the energy
                     codebook    generation 3, trained on 20000 faces

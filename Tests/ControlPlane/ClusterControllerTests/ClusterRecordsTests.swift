@@ -26,7 +26,7 @@ struct ClusterRecordsTests {
         ("worker/x", [1], "its key is no worker id"),
         ("deleted/x", [1], "its key is no collection id"),
         ("other", [1], "its kind is unknown"),
-        ("collection/00000000-0000-0000-0000-000000000001", [2, 0], "8 bytes are wanted at offset 1 and 1 are there"),
+        ("collection/00000000-0000-0000-0000-000000000001", [3, 0], "8 bytes are wanted at offset 1 and 1 are there"),
     ])
     func damagedRecordsAreNamed(key: String, value: [UInt8], reason: String) async throws {
         let store = try await EmbeddedMetadataStore.open(at: folder.path)

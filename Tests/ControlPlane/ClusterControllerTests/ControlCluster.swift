@@ -78,9 +78,10 @@ final class ControlCluster: Sendable {
         logger.logLevel = .critical
         let folder = try await CoordinatorFolder.open(at: path, records: shared == nil ? .here : .elsewhere)
         let store = shared ?? folder.store
-        let controller = try await ClusterController(
+        let controller = ClusterController(
             node: folder.store.node,
             store: store,
+            records: try await ClusterRecords.load(from: store),
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,

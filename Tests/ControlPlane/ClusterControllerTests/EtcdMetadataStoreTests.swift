@@ -135,6 +135,70 @@ struct EtcdMetadataStoreTests {
         await gateway.stop()
     }
 
+    @Test func noChangeIsSentToAMemberThatHangsWhileAnotherAnswers() async throws {
+        let hanging = try await ScriptedGateway.start { number, _ in number == 0 ? Self.probed : .hang }
+        // Without a quorum nothing that is read would tell which member answers.
+        let leaderless = try await ScriptedGateway.start { _, _ in
+            .answer(503, #"{"error":"etcdserver: no leader","code":14}"#)
+        }
+        let store = try await EtcdMetadataStore.open(
+            EtcdOptions(
+                endpoints: [hanging.endpoint, leaderless.endpoint],
+                attemptTimeout: .milliseconds(200)
+            ),
+            prefix: prefix,
+            leaseTime: .seconds(2),
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+        await #expect(throws: MetadataError.self) { try await store.read("a") }
+        #expect(hanging.requestCount == 2 && leaderless.requestCount == 1)
+        let error = await #expect(throws: MetadataError.self) {
+            try await store.commit([], [.put(key: "a", value: [1])])
+        }
+        // It would have been left open whether the change was made.
+        guard case .unavailable = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(hanging.requestCount == 2 && leaderless.requestCount == 2)
+        await store.close()
+        await hanging.stop()
+        await leaderless.stop()
+    }
+
+    /// Calls that are streams in gRPC answer failures in a form of their own.
+    @Test func aCompetitorSaysWhatEtcdLacks() async throws {
+        let gateway = try await ScriptedGateway.start { number, body in
+            if number == 0 { return Self.probed }
+            return body.contains("TTL")
+                ? .answer(200, #"{"header":{"revision":"8"},"ID":"5","TTL":"2"}"#)
+                : .answer(
+                    503,
+                    #"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","#
+                        + #""http_status":"Service Unavailable"}}"#
+                )
+        }
+        let store = try await open(endpoints: [gateway.endpoint])
+        let standing = Mutex<LeaseStanding?>(nil)
+        let candidate = LeaseCandidate(
+            presence: .init(key: "coordinator/a", value: [1]),
+            leaseKey: "controller",
+            leaseValue: { [2] }
+        )
+        let competition = Task {
+            await store.compete(as: candidate) { now in standing.withLock { $0 = now } }
+        }
+        try await eventually("it is told") { standing.withLock { $0 != nil } }
+        competition.cancel()
+        await competition.value
+        #expect(
+            standing.withLock(\.self)
+                == .unreachable(reason: "etcd cannot be used: \(gateway.endpoint): etcdserver: no leader.")
+        )
+        await store.close()
+        await gateway.stop()
+    }
+
     @Test func conditionsAndChangesAreWrittenAsEtcdReadsThem() async throws {
         let bodies = Mutex<[String]>([])
         let gateway = try await ScriptedGateway.start { number, body in

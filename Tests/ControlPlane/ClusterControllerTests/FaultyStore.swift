@@ -6,6 +6,8 @@ final class FaultyStore: MetadataStore {
     struct Faults: Sendable {
         /// Nothing is read or written.
         var isAway = false
+        /// It is away from the next listing on, which is the last that is answered.
+        var goesAwayOnceListed = false
         /// So many of the next commits are made, and their answers lost.
         var lostAnswers = 0
         /// Listings are of a revision that was long ago.
@@ -44,7 +46,10 @@ final class FaultyStore: MetadataStore {
     func list(prefix: String) async throws(MetadataError) -> MetadataListing {
         try check()
         var listing = try await store.list(prefix: prefix)
-        if faults.withLock(\.isRestored) { listing.revision = MetadataRevision(1) }
+        faults.withLock { faults in
+            if faults.isRestored { listing.revision = MetadataRevision(1) }
+            if faults.goesAwayOnceListed { faults.isAway = true }
+        }
         return listing
     }
 

@@ -10,6 +10,8 @@ final class ScriptedGateway: Sendable {
         case answer(Int, String)
         /// The request was read; the connection is closed without an answer.
         case close
+        /// The request was read, and nothing follows.
+        case hang
     }
 
     let endpoint: String
@@ -67,6 +69,7 @@ final class ScriptedGateway: Sendable {
             case .end:
                 switch script(body) {
                 case .close: context.close(promise: nil)
+                case .hang: break
                 case .answer(let status, let text):
                     let head = HTTPResponseHead(
                         version: .http1_1,

@@ -100,6 +100,23 @@ struct StoreFaultTests {
         }
     }
 
+    @Test func aStoreThatGoesAwayOnceItWasReadDoesNotEndTheStart() async throws {
+        try await withFaultyStore { _, cluster, _ in try await cluster.create("people", shards: 2) }
+        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
+        store.set { $0.goesAwayOnceListed = true }
+        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
+        #expect(cluster.controller.shardMap.placements.values.map(\.count) == [2])
+        let failure = await #expect(throws: WireStatus.self) { try await cluster.delete("people") }
+        #expect(failure?.code == .unavailable)
+        store.set { faults in
+            faults.goesAwayOnceListed = false
+            faults.isAway = false
+        }
+        _ = try await cluster.delete("people")
+        #expect(try await cluster.status().collections.isEmpty)
+        await cluster.stop()
+    }
+
     @Test func aStoreThatWentBackInTimeIsNotFollowed() async throws {
         try await withFaultyStore { store, cluster, _ in
             try await cluster.create("people", shards: 1)

@@ -83,7 +83,7 @@ struct RetryTests {
                 Self.failing(.max, WireStatus(.overloaded, "Busy.", retryAfterMilliseconds: 40))
             )
             let status = await #expect(throws: WireStatus.self) {
-                try await cluster.search([FakeCluster.embedding(1)], deadline: .seconds(1))
+                try await cluster.search([FakeCluster.embedding(1)], deadline: .seconds(3))
             }
             #expect(status?.code == .overloaded)
             #expect(status?.retryAfterMilliseconds == 40)

@@ -14,7 +14,8 @@ import FaceModel
 /// | replication factor, least copies in sync, stored precision | u8 each |
 /// | created | i64, milliseconds since 1970 |
 /// | established | u8, 0 or 1 |
-/// | placements | u32 count, then each: index u32, first u64, last u64, then its group: epoch u64, version u64, least in sync u8, primary 16 bytes, u32 count of replicas in sync, 16 bytes each, and as many of learners |
+/// | placements | u32 count, then each: index u32, first u64, last u64, and its group |
+/// | a group | epoch u64, version u64, least in sync u8, primary 16 bytes; in sync, learners: u32 count, 16 each |
 /// | has codebook | u8, 0 or 1; the rest only when 1 |
 /// | generation | u32 |
 /// | why it was trained, faces there were | u8 (``TrainingCause``), u64 |

@@ -66,23 +66,21 @@ package final class ClusterController: Sendable {
     private let currentShardMap: Mutex<ShardMap>
     private let start = ContinuousClock.now
 
-    /// Loads the cluster's records; a new store gets an identity first.
-    ///
     /// - Parameters:
-    ///   - cluster: the one whose records they have to be; nil for any.
-    ///   - clients: its own; ``run()`` closes them.
+    ///   - store: where the cluster's records are.
+    ///   - records: them, as they were read last; newer ones are read by ``run(at:)``.
+    ///   - clients: its own; ``run(at:)`` closes them.
     ///   - group: where its connections to workers run.
     package init(
         node: NodeID,
         store: any MetadataStore,
-        cluster: NodeID? = nil,
+        records: ClusterRecords,
         codebooks: CodebookFiles,
         clients: WorkerClients,
         group: any EventLoopGroup,
         options: ControllerOptions,
         logger: Logger
-    ) async throws(MetadataError) {
-        let records = try await ClusterRecords.load(from: store, expecting: cluster)
+    ) {
         self.node = node
         self.store = store
         self.codebooks = codebooks

@@ -89,9 +89,25 @@ struct AuthenticateReply: Decodable {
     var token: String?
 }
 
-/// The body of an answer with another status than 200.
+/// The body of an answer with another status than 200: a code and words, or for calls that are streams in gRPC an
+/// object with both.
 struct Failure: Decodable {
-    var error: String?
+    enum CodingKeys: String, CodingKey {
+        case error, message, code
+    }
+
     var message: String?
     var code: Int?
+
+    init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        if let wrapped = try? fields.decode(StreamFailure.self, forKey: .error) {
+            (message, code) = (wrapped.message, wrapped.code)
+        } else {
+            message =
+                try fields.decodeIfPresent(String.self, forKey: .error)
+                ?? fields.decodeIfPresent(String.self, forKey: .message)
+            code = try fields.decodeIfPresent(Int.self, forKey: .code)
+        }
+    }
 }

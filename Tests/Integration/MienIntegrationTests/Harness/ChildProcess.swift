@@ -49,6 +49,12 @@ final class ChildProcess: Sendable {
         }
     }
 
+    /// Lets it do nothing from now on, as a machine that hangs.
+    func freeze() { if status == nil { Glibc.kill(id, SIGSTOP) } }
+
+    /// Lets a frozen one go on.
+    func thaw() { if status == nil { Glibc.kill(id, SIGCONT) } }
+
     /// Asks it to stop.
     func terminate() { if status == nil { Glibc.kill(id, SIGTERM) } }
 

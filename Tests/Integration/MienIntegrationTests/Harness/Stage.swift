@@ -102,8 +102,8 @@ final class Stage {
         return process
     }
 
-    /// Runs a program of the system to its end.
-    func run(_ command: [String], within limit: Duration = .seconds(30)) async throws -> CommandResult {
+    /// Starts a program of the system.
+    func launch(_ command: [String]) async throws -> ChildProcess {
         let process = try await ChildProcess.start(
             command,
             environment: environment,
@@ -111,6 +111,12 @@ final class Stage {
             writingTo: path("\(processes.count)-program")
         )
         processes.append(process)
+        return process
+    }
+
+    /// Runs a program of the system to its end.
+    func run(_ command: [String], within limit: Duration = .seconds(30)) async throws -> CommandResult {
+        let process = try await launch(command)
         let status = try await process.end(within: limit)
         return CommandResult(status: status, output: process.output, error: process.error)
     }
