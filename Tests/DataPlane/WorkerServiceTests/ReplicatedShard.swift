@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import Logging
+import PartitionEngine
 import ShardReplication
 import Synchronization
 import WireProtocol

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -165,7 +166,7 @@ final class FaultProxy: Sendable {
         }
 
         func reset() {
-            _ = context?.channel.setOption(.socketOption(.so_linger), value: linger(l_onoff: 1, l_linger: 0))
+            _ = (context?.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
             context?.close(promise: nil)
         }
 

@@ -33,7 +33,7 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
-                try await client.createCollection(
+                _ = try await client.createCollection(
                     CollectionOptions(
                         name: FaceWriter.collection,
                         dimension: FaceWriter.dimension,

@@ -22,7 +22,7 @@ extension Integration {
                 let network = try await BadNetwork(stage, workers: 3)
                 try await network.start()
                 let client = try network.client()
-                try await client.createCollection(
+                _ = try await client.createCollection(
                     CollectionOptions(
                         name: FaceWriter.collection,
                         dimension: FaceWriter.dimension,
