@@ -68,24 +68,37 @@ final class FaultProxy: Sendable {
         let state = State()
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { channel in
-                ClientBootstrap(group: channel.eventLoop)
-                    .channelOption(.autoRead, value: false)
-                    .connect(host: "127.0.0.1", port: target)
-                    .flatMapThrowing { other in
-                        let towards = Pipe(.towards, to: other, state)
-                        let from = Pipe(.from, to: channel, state)
-                        try channel.pipeline.syncOperations.addHandler(towards)
-                        try other.pipeline.syncOperations.addHandler(from)
-                        state.add(towards, on: channel.eventLoop)
-                        state.add(from, on: channel.eventLoop)
-                        channel.setOption(.autoRead, value: true).whenSuccess { channel.read() }
-                        other.setOption(.autoRead, value: true).whenSuccess { other.read() }
-                    }
+                channel.eventLoop.makeCompletedFuture {
+                    let towards = Pipe(.towards, state)
+                    try channel.pipeline.syncOperations.addHandler(towards)
+                    state.add(towards, on: channel.eventLoop)
+                    connect(channel, towards, to: target, state)
+                }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         return FaultProxy(listener: listener, state: state)
+    }
+
+    /// Makes the second half of a connection; without one the first ends.
+    private static func connect(_ channel: any Channel, _ towards: Pipe, to target: Int, _ state: State) {
+        let bound = NIOLoopBound(towards, eventLoop: channel.eventLoop)
+        ClientBootstrap(group: channel.eventLoop)
+            .channelInitializer { other in
+                other.eventLoop.makeCompletedFuture {
+                    let from = Pipe(.from, state)
+                    try other.pipeline.syncOperations.addHandler(from)
+                    state.add(from, on: other.eventLoop)
+                    from.lead(to: channel)
+                }
+            }
+            .connect(host: "127.0.0.1", port: target)
+            .whenComplete { result in
+                switch result {
+                case .success(let other): bound.value.lead(to: other)
+                case .failure: channel.close(promise: nil)
+                }
+            }
     }
 
     func set(_ fault: Fault) { state.set(fault) }
@@ -104,7 +117,7 @@ final class FaultProxy: Sendable {
         typealias InboundIn = ByteBuffer
 
         private let direction: Direction
-        private let target: any Channel
+        private var target: (any Channel)?
         private let state: State
         private var context: ChannelHandlerContext?
         private var held: [ByteBuffer] = []
@@ -113,10 +126,15 @@ final class FaultProxy: Sendable {
         private var arrival = NIODeadline.now()
         private var byteCount = 0
 
-        init(_ direction: Direction, to target: any Channel, _ state: State) {
+        init(_ direction: Direction, _ state: State) {
             self.direction = direction
-            self.target = target
             self.state = state
+        }
+
+        /// Says where it leads; before that everything is held.
+        func lead(to target: any Channel) {
+            self.target = target
+            release()
         }
 
         func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -149,8 +167,7 @@ final class FaultProxy: Sendable {
 
         /// Sends on what may go on.
         func release() {
-            guard !isCut else { return }
-            let target = target
+            guard !isCut, let target else { return }
             for buffer in held {
                 let buffer = damaged(buffer)
                 arrival = max(arrival, .now()) + transferTime(of: buffer)

@@ -139,9 +139,14 @@ extension Integration {
         func start() async throws {
             for node in nodes { try await node.start() }
             let client = try client()
-            try await eventually("all workers are live", within: .seconds(10)) {
-                let status = try await client.status()
-                return status.workers.count == nodes.count - 1 && status.workers.allSatisfy(\.isLive) ? () : nil
+            do {
+                try await eventually("all workers are live", within: .seconds(10)) {
+                    let status = try await client.status()
+                    return status.workers.count == nodes.count - 1 && status.workers.allSatisfy(\.isLive) ? () : nil
+                }
+            } catch {
+                let words = nodes.compactMap { $0.process?.error.suffix(400) }.joined(separator: "\n")
+                throw StoryError("\(error)\n\(words)")
             }
             await client.close()
         }
