@@ -305,6 +305,18 @@ let package = Package(
             swiftSettings: memorySafe
         ),
 
+        .target(
+            name: "DecoderFuzzing",
+            dependencies: [
+                "BinaryCoding", "Checksum", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles",
+                "FaceModel", "InvertedFileIndex", "NodeConfiguration", "PartitionStore", "VectorMath", "WireProtocol",
+                "WorkerService",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Sources/Testing/DecoderFuzzing",
+            swiftSettings: memorySafe
+        ),
+
         // MARK: Tests
         .testTarget(
             name: "BinaryCodingTests",
@@ -478,6 +490,12 @@ let package = Package(
             name: "ClusterSimulatorTests",
             dependencies: ["ClusterSimulator", "ShardReplication"],
             path: "Tests/Testing/ClusterSimulatorTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "DecoderFuzzingTests",
+            dependencies: ["DecoderFuzzing", "WireProtocol"],
+            path: "Tests/Testing/DecoderFuzzingTests",
             swiftSettings: strict
         ),
         .testTarget(

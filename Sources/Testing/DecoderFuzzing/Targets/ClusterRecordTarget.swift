@@ -1,0 +1,102 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import FaceModel
+
+extension FuzzTarget {
+    /// The records of a metadata store: for each the bytes of its key (8 bits) and value (16 bits), key and value.
+    static let clusterRecords = FuzzTarget(
+        name: "cluster-records",
+        seeds: {
+            [ClusterRecordTarget.metadata, ClusterMetadata(clusterID: NodeID(high: 1, low: 2))].map {
+                ClusterRecordTarget.bytes(ClusterRecords.records(of: $0))
+            }
+        },
+        accepts: { ClusterRecordTarget.accepts($0) }
+    )
+}
+
+enum ClusterRecordTarget {
+    static func accepts(_ bytes: [UInt8]) -> Bool {
+        guard let metadata = read(records(bytes)) else { return false }
+        let again = ClusterRecords.records(of: metadata)
+        precondition(read(again).map { ClusterRecords.records(of: $0) } == again, "records are others after writing")
+        // What routers make of them.
+        let map = metadata.shardMap
+        for collection in map.placements.keys {
+            _ = map.placementIndex(of: FaceID(high: 3, low: 4), in: collection)
+        }
+        return true
+    }
+
+    private static func read(_ records: [MetadataRecord]) -> ClusterMetadata? {
+        try? ClusterRecords(MetadataListing(records: records, revision: MetadataRevision(1))).metadata
+    }
+
+    private static func records(_ bytes: [UInt8]) -> [MetadataRecord] {
+        var records: [MetadataRecord] = []
+        var rest = bytes[...]
+        while rest.count >= 3 {
+            let header = Array(rest.prefix(3))
+            rest = rest.dropFirst(3)
+            let key = rest.prefix(Int(header[0]))
+            rest = rest.dropFirst(key.count)
+            let value = rest.prefix(Int(header[1]) | Int(header[2]) << 8)
+            rest = rest.dropFirst(value.count)
+            let text = String(decoding: key, as: UTF8.self)
+            records.append(MetadataRecord(key: text, value: Array(value), version: MetadataRevision(1)))
+        }
+        return records
+    }
+
+    fileprivate static func bytes(_ records: [MetadataRecord]) -> [UInt8] {
+        records.flatMap { record -> [UInt8] in
+            let key = Array(record.key.utf8)
+            return [UInt8(key.count), UInt8(record.value.count & 0xff), UInt8(record.value.count >> 8)] + key
+                + record.value
+        }
+    }
+
+    fileprivate static let metadata: ClusterMetadata = {
+        let id = CollectionID(high: 5, low: 6)
+        let worker = NodeID(high: 7, low: 8)
+        let placement = ShardPlacement(
+            shard: ShardID(collection: id, index: 0),
+            range: HashRange(first: 0, last: .max),
+            primary: worker,
+            epoch: Epoch(3)
+        )
+        let codebook = CodebookRecord(
+            generation: 1,
+            origin: CodebookOrigin(cause: .allCases[0], faceCount: 1000),
+            digest: [UInt8](repeating: 7, count: CodebookRecord.digestByteCount),
+            byteCount: 40_000,
+            codedDimension: 128,
+            codeByteCount: 16,
+            listCount: 4,
+            energyShare: 0.9,
+            sampleCount: 1000,
+            calibrationProbeCount: 10,
+            calibration: [.init(leastSimilarity: 0.3, recall: 0.99, visitedShare: 0.5)]
+        )
+        let collection = Collection(
+            id: id,
+            configuration: CollectionConfiguration(name: "people", dimension: 64, embeddingModel: "m", shardCount: 1),
+            created: Timestamp(milliseconds: 9)
+        )
+        return ClusterMetadata(
+            clusterID: NodeID(high: 1, low: 2),
+            epoch: Epoch(4),
+            workers: [worker: NodeAddress(host: "127.0.0.1", port: 7410)],
+            collections: [
+                id: CollectionRecord(
+                    collection: collection,
+                    placements: [placement],
+                    isEstablished: true,
+                    codebook: codebook
+                )
+            ],
+            deletions: [CollectionID(high: 9, low: 9): Epoch(2)]
+        )
+    }()
+}
