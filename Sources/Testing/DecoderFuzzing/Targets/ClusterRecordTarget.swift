@@ -63,8 +63,14 @@ enum ClusterRecordTarget {
         let placement = ShardPlacement(
             shard: ShardID(collection: id, index: 0),
             range: HashRange(first: 0, last: .max),
-            primary: worker,
-            epoch: Epoch(3)
+            group: ReplicaGroup(
+                epoch: Epoch(3),
+                version: 2,
+                primary: worker,
+                inSync: [worker, NodeID(high: 7, low: 9)],
+                learners: [NodeID(high: 7, low: 10)],
+                minimumInSync: 2
+            )
         )
         let codebook = CodebookRecord(
             generation: 1,

@@ -23,7 +23,9 @@ package enum WireTarget {
         ClusterStatus.self, Heartbeat.self, HeartbeatReply.self, HostReplica.self, DropReplica.self,
         TrainCodebook.self, FetchCodebook.self, CodebookFetched.self, InstallCodebook.self, SampleEmbeddings.self,
         EmbeddingSample.self, ShardEnrol.self, ShardEnrolled.self, ShardDelete.self, ShardDeleted.self,
-        ShardGet.self, ShardList.self, ShardSearch.self, ShardSearchAnswer.self,
+        ShardGet.self, ShardList.self, ShardSearch.self, ShardSearchAnswer.self, VerifyShard.self, ShardVerified.self,
+        ProposeGroup.self, ShardGroup.self, VerifyReplica.self, ReplicaVerified.self, AppendEntries.self,
+        EntriesAppended.self, PartitionSlice.self,
     ]
 
     private static let messagesByNumber = Dictionary(
