@@ -180,6 +180,39 @@ struct ReplicaStateMachineTests {
         )
     }
 
+    /// A replica whose disk is gone begins anew on the same worker; what its predecessor said must not count for it.
+    @Test(arguments: [true, false])
+    func aLearnerThatBeginsAnewIsNotTakenForItsPredecessor(isEveryRecordSeen: Bool) throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        for ticket in 1...3 { try replicas.submit("\(ticket)", ticket: UInt64(ticket)) }
+        replicas.settle()
+        // An answer that comes late: to what was asked of the predecessor.
+        replicas.now += .milliseconds(250)
+        let asked = replicas.now
+        replicas.with(one) { $0.tick(now: asked) }
+        replicas.deliver { from, _ in from == one }
+        replicas.store(two)
+        let late = replicas.sent.filter { $0.from == two }
+        replicas.sent.removeAll()
+        #expect(!late.isEmpty)
+
+        replicas.now += .milliseconds(10)
+        if isEveryRecordSeen { replicas.configure(ReplicaFixture.group(version: 2, inSync: [one]), [one]) }
+        replicas.machines[two] = Machine(node: two, log: .empty, timings: ReplicationTimings(), now: replicas.now)
+        replicas.logs[two] = []
+        replicas.now += .milliseconds(10)
+        replicas.configure(ReplicaFixture.group(version: 3, inSync: [one], learners: [two]), [one])
+        let now = replicas.now
+        for item in late { replicas.with(one) { $0.receive(item.message, from: two, now: now) } }
+        #expect(replicas.proposals.isEmpty)
+        replicas.configure(ReplicaFixture.group(version: 3, inSync: [one], learners: [two]), [two])
+        replicas.pass(.seconds(2))
+        #expect(replicas.proposals.last?.change == .add(two))
+        #expect(replicas.machines[two]?.applied == 3)
+    }
+
     @Test func aRestartedPrimaryAsksForANewEpochUntilItHasOne() throws {
         let log = DurableLog(promised: Epoch(1), applied: .start, unapplied: [])
         var replicas = ReplicaFixture([one], log: log)

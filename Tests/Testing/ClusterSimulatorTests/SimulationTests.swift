@@ -36,7 +36,7 @@ struct SimulationTests {
         .shrinkBeforeAnswer, .readWithoutLease, .leaseFromArrival, .noTruncation,
     ])
     func plantedBugIsFound(bug: PlantedBug) {
-        #expect((1...400).contains { Simulation(seed: $0, bug: bug).run().violation != nil })
+        #expect((1...150).contains { Simulation(seed: $0, bug: bug).run().violation != nil })
     }
 
     @Test(arguments: [
@@ -44,7 +44,7 @@ struct SimulationTests {
         .noCompareAndSwap,
     ])
     func plantedFaultIsFound(fault: WorldFault) {
-        #expect((1...150).contains { Simulation(seed: $0, fault: fault).run().violation != nil })
+        #expect((1...600).contains { Simulation(seed: $0, fault: fault).run().violation != nil })
     }
 
     @Test func aFailingSeedIsShrunkToWhatItNeeds() throws {

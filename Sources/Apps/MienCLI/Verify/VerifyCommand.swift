@@ -10,12 +10,13 @@ struct VerifyCommand: ConsoleCommand {
               mien verify people
               mien verify people --repair
 
-            Reads all that the workers store of the collection: about a second for each GB, beside searches and writes. A
-            replica is damaged when a checksum is wrong or its tables contradict each other; it then leaves service. It is
-            different when its checksums are right and it holds something else than most, or than the primary.
+            Reads all that the workers store of the collection: about a second for each GB, beside searches and
+            writes. A replica is damaged when a checksum is wrong or its tables contradict each other; it then leaves
+            service. It is different when its checksums are right and it holds something else than most, or than the
+            primary.
 
-            With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that shard
-            wait if too few copies are left. Ends with 1 when something was found.
+            With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that
+            shard wait if too few copies are left. Ends with 1 when something was found.
             """
     )
 

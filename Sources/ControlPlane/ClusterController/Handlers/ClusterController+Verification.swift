@@ -10,7 +10,8 @@ extension ClusterController {
     /// Longest time that the reading of one replica may take when the caller names none.
     private static let verificationTimeout = Duration.seconds(3600)
 
-    /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not good.
+    /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not
+    /// good.
     func verify(_ request: VerifyShard, deadline: WireDeadline) async throws(WireStatus) -> ShardVerified {
         guard let record = currentView.metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)
@@ -100,8 +101,8 @@ extension ClusterController {
         return replica
     }
 
-    /// Takes a replica out of its group. Its worker is then told to remove it, and when it reports that it has, a replica
-    /// that begins with nothing takes its place, there or elsewhere.
+    /// Takes a replica out of its group. Its worker is then told to remove it, and when it reports that it has, a
+    /// replica that begins with nothing takes its place, there or elsewhere.
     private func replaceReplica(of shard: ShardID, on worker: NodeID, good: [NodeID]) async throws(WireStatus) {
         guard let successor = good.first else {
             throw WireStatus(.unavailable, "No other replica in sync is known to be good.")

@@ -1,7 +1,7 @@
 /// What a primary knows of one other replica, all of it in the primary's epoch.
 struct FollowerProgress: Hashable, Sendable {
-    /// The primary's clock when it began to know of this replica. What was asked before may have been answered by another
-    /// one of its worker, whose disk is gone.
+    /// The primary's clock when it began to know of this replica. What was asked before may have been answered by
+    /// another one of its worker, whose disk is gone.
     var began: Duration
     /// The replica's log agrees with the primary's up to here, durably.
     var matched: UInt64 = 0

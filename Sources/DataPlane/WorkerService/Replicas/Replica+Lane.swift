@@ -254,8 +254,8 @@ extension Replica {
             return error
         }
         if group.count > 1 {
-            // One bad write must not refuse its neighbours: each gets a commit of its own. On a disk that is nearly full
-            // those that delete are done.
+            // One bad write must not refuse its neighbours: each gets a commit of its own. On a disk that is nearly
+            // full those that delete are done.
             for (index, write) in group.enumerated() {
                 if let fatal = commit([write], to: partition) {
                     for later in group[(index + 1)...] { later.finish(.failure(Refusal.failed(shard, fatal))) }

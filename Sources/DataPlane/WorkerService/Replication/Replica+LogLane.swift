@@ -202,7 +202,8 @@ extension Replica {
         )
     }
 
-    /// Orders a checkpoint when one is due: an entry that changes nothing, behind which every replica says what it holds.
+    /// Orders a checkpoint when one is due: an entry that changes nothing, behind which every replica says what it
+    /// holds.
     func orderCheckpoint(in partition: Partition) {
         let now = ReplicationClock.now
         let place = monitor.withLock { state -> Replication.Place? in

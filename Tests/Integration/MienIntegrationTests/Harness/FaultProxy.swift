@@ -201,7 +201,9 @@ final class FaultProxy: Sendable {
             var buffer = buffer
             for index in buffer.readerIndex..<buffer.writerIndex {
                 byteCount += 1
-                guard byteCount.isMultiple(of: interval), let byte: UInt8 = buffer.getInteger(at: index) else { continue }
+                guard byteCount.isMultiple(of: interval), let byte: UInt8 = buffer.getInteger(at: index) else {
+                    continue
+                }
                 buffer.setInteger(byte ^ 1 << UInt8(byteCount / interval % 8), at: index)
             }
             return buffer

@@ -34,7 +34,9 @@ extension Integration {
                 )
                 var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
                 for round in 1...Self.roundCount {
-                    let fault = round <= Self.faults.count ? Self.faults[round - 1] : Self.faults.randomElement(using: &random)!
+                    let fault =
+                        round <= Self.faults.count
+                        ? Self.faults[round - 1] : Self.faults.randomElement(using: &random)!
                     let victim = Int.random(in: 0..<3, using: &random)
                     // The ways to the worker, or its own to the coordinator too: then it is alone.
                     let isAlone = Bool.random(using: &random)
