@@ -80,7 +80,8 @@ struct WireServerBadInputTests {
             var bytes = try Fixture.frame(DeleteCollection(name: "44"), stream: 3)
             bytes[bytes.count - 1] ^= 1
             try await peer.send(bytes)
-            #expect(try status(RawFrame.first(try await peer.readToEnd())).code == .malformedFrame)
+            let told = try status(RawFrame.first(try await peer.readToEnd()))
+            #expect(told.code == .unavailable && told.message.contains("nothing of it was done"))
         }
     }
 

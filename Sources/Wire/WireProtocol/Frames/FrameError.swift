@@ -30,7 +30,9 @@ extension FrameError: CustomStringConvertible {
 extension FrameError: WireStatusConvertible {
     package var wireStatus: WireStatus {
         switch self {
-        case .notHello, .headerChecksum, .payloadChecksum: WireStatus(.malformedFrame, description)
+        case .notHello, .headerChecksum: WireStatus(.malformedFrame, description)
+        case .payloadChecksum:
+            WireStatus(.unavailable, "\(description): it was damaged on its way, and nothing of it was done; send it again")
         case .payloadLimit: WireStatus(.limitExceeded, description)
         }
     }

@@ -228,7 +228,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         do throws(FrameError) {
             while !isClosed, let event = try decoder.next() { receive(event) }
         } catch {
-            close(WireStatus(.malformedFrame, "\(peerName) sent bytes that are no frames: \(error)"))
+            // Of a peer that has spoken the protocol they were damaged on their way, which others need not be.
+            let code: StatusCode = if case .awaitingHelloReply = state { .malformedFrame } else { .unavailable }
+            close(WireStatus(code, "\(peerName) sent bytes that are no frames: \(error)"))
         }
     }
 
