@@ -32,7 +32,10 @@ extension FrameError: WireStatusConvertible {
         switch self {
         case .notHello, .headerChecksum: WireStatus(.malformedFrame, description)
         case .payloadChecksum:
-            WireStatus(.unavailable, "\(description): it was damaged on its way, and nothing of it was done; send it again")
+            WireStatus(
+                .unavailable,
+                "\(description): it was damaged on its way, and nothing of it was done; send it again"
+            )
         case .payloadLimit: WireStatus(.limitExceeded, description)
         }
     }

@@ -109,7 +109,8 @@ extension Integration {
                 print(
                     "failover: \(copies.testDescription) copies, \(Self.roundCount) rounds; \(counts); "
                         + "writes went on after a median of \(sorted[sorted.count / 2]), at most \(sorted.last!); "
-                        + "\(searches.count) searches, \(searches.failures.count) failed, 99th percentile \(searches.percentile(0.99)), "
+                        + "\(searches.count) searches, \(searches.failures.count) failed, "
+                        + "99th percentile \(searches.percentile(0.99)), "
                         + "longest \(searches.percentile(1))"
                 )
                 await client.close()
