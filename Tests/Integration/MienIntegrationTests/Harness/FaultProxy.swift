@@ -124,6 +124,7 @@ final class FaultProxy: Sendable {
         private var isEnded = false
         /// When what was sent so far has arrived.
         private var arrival = NIODeadline.now()
+        private var lastTime = NIODeadline.now()
         private var byteCount = 0
 
         init(_ direction: Direction, _ state: State) {
@@ -141,7 +142,8 @@ final class FaultProxy: Sendable {
 
         func handlerRemoved(context: ChannelHandlerContext) {
             self.context = nil
-            state.remove(self)
+            // The other side has still to hear of an end that a cut keeps from it.
+            if !isEnded || !isCut { state.remove(self) }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -171,7 +173,9 @@ final class FaultProxy: Sendable {
             for buffer in held {
                 let buffer = damaged(buffer)
                 arrival = max(arrival, .now()) + transferTime(of: buffer)
-                let time = arrival + latency
+                // What comes after a delay that has ended does not overtake what came in it.
+                let time = max(arrival + latency, lastTime)
+                lastTime = time
                 if time <= .now() {
                     target.writeAndFlush(buffer, promise: nil)
                 } else {
@@ -179,7 +183,9 @@ final class FaultProxy: Sendable {
                 }
             }
             held.removeAll()
-            if isEnded { target.eventLoop.scheduleTask(deadline: arrival + latency) { target.close(promise: nil) } }
+            guard isEnded else { return }
+            target.eventLoop.scheduleTask(deadline: lastTime) { target.close(promise: nil) }
+            if context == nil { state.remove(self) }
         }
 
         func reset() {
