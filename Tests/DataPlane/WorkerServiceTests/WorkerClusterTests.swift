@@ -180,7 +180,7 @@ import WorkerService
         try await WorkerHarness.withCluster(folder, cluster: cluster) { harness, first in
             _ = try await first.report { _ in true }
             #expect(second.last == nil)
-            let all: [HeartbeatReply.Coordinator] = [.init(id: second.id, address: server.address)]
+            let all: [HeartbeatReply.Node] = [.init(id: second.id, address: server.address)]
             first.others.withLock { $0 = (2, all) }
             _ = try await second.report { _ in true }
             #expect(second.last?.worker == harness.worker.node)

@@ -45,7 +45,7 @@ final class FakeCoordinator: RequestHandler {
     let clusterID: NodeID
     let id = NodeID.random()
     /// What its replies say of the coordinators that there are.
-    let others = Mutex((revision: 1 as UInt64, coordinators: [] as [HeartbeatReply.Coordinator]))
+    let others = Mutex((revision: 1 as UInt64, coordinators: [] as [HeartbeatReply.Node]))
     private let heartbeats = Mutex<[Heartbeat]>([])
     private let total = Atomic<Int>(0)
 

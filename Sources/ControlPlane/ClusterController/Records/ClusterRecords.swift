@@ -30,7 +30,7 @@ package struct ClusterRecords: Sendable {
     /// The groups that a worker is a member of, and where their members are.
     struct Membership: Sendable {
         var groups: [ShardGroup] = []
-        var workers: [HeartbeatReply.Worker] = []
+        var workers: [HeartbeatReply.Node] = []
 
         fileprivate static func all(in metadata: ClusterMetadata) -> [NodeID: Membership] {
             var memberships: [NodeID: Membership] = [:]

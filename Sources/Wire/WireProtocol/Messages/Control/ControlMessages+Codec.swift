@@ -51,19 +51,6 @@ extension HeartbeatReply: WireMessage {
     }
 }
 
-extension HeartbeatReply.Worker: WireValue {
-    package static var leastByteCount: Int { NodeID.leastByteCount + NodeAddress.leastByteCount }
-
-    package func encode(into writer: inout PayloadWriter) {
-        id.encode(into: &writer)
-        address.encode(into: &writer)
-    }
-
-    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(id: try NodeID(decoding: &reader), address: try NodeAddress(decoding: &reader))
-    }
-}
-
 extension ShardGroup: WireValue, WireMessage {
     package static var type: MessageType { .groupRecord }
     package static var leastByteCount: Int { ShardID.leastByteCount + ReplicaGroup.leastByteCount }
@@ -92,7 +79,7 @@ extension ProposeGroup: WireRequest {
     }
 }
 
-extension HeartbeatReply.Coordinator: WireValue {
+extension HeartbeatReply.Node: WireValue {
     package static var leastByteCount: Int { NodeID.leastByteCount + NodeAddress.leastByteCount }
 
     package func encode(into writer: inout PayloadWriter) {

@@ -177,19 +177,8 @@ package struct Heartbeat: Hashable, Sendable {
 }
 
 package struct HeartbeatReply: Hashable, Sendable {
-    /// Where a coordinator is.
-    package struct Coordinator: Hashable, Sendable {
-        package var id: NodeID
-        package var address: NodeAddress
-
-        package init(id: NodeID, address: NodeAddress) {
-            self.id = id
-            self.address = address
-        }
-    }
-
-    /// Where a worker is.
-    package struct Worker: Hashable, Sendable {
+    /// Where a coordinator or a worker is.
+    package struct Node: Hashable, Sendable {
         package var id: NodeID
         package var address: NodeAddress
 
@@ -206,11 +195,11 @@ package struct HeartbeatReply: Hashable, Sendable {
     /// Of the records that this reply is made from; of two replies the one with the higher revision is newer.
     package var revision: UInt64
     /// All that are there, as far as the records tell; empty where there is only one.
-    package var coordinators: [Coordinator]
+    package var coordinators: [Node]
     /// The groups of all shards that the worker is a member of.
     package var groups: [ShardGroup]
     /// Where the members of these groups are.
-    package var workers: [Worker]
+    package var workers: [Node]
     /// How old the records may be that this reply is made from, in microseconds: nothing in them was different that
     /// much before the heartbeat came.
     package var recordAge: UInt64
@@ -220,9 +209,9 @@ package struct HeartbeatReply: Hashable, Sendable {
         epoch: Epoch,
         coordinator: NodeID,
         revision: UInt64 = 0,
-        coordinators: [Coordinator] = [],
+        coordinators: [Node] = [],
         groups: [ShardGroup] = [],
-        workers: [Worker] = [],
+        workers: [Node] = [],
         recordAge: UInt64 = .max
     ) {
         self.clusterID = clusterID
