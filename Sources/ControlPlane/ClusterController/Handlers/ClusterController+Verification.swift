@@ -107,20 +107,22 @@ extension ClusterController {
         guard let successor = good.first else {
             throw WireStatus(.unavailable, "No other replica in sync is known to be good.")
         }
-        try await commit { records throws(WireStatus) in
-            guard var record = records.metadata.collections[shard.collection],
-                let index = record.placements.firstIndex(where: { $0.shard == shard })
-            else { throw WireStatus(.notFound, "The collection was deleted meanwhile.") }
+        var refusal: WireStatus?
+        try await change(shard.collection, asController: false) { record in
+            refusal = nil
+            guard let index = record.index(of: shard) else { return }
             let group = record.placements[index].group
             // A commit whose end was not heard of may have done it.
-            guard group.members.contains(worker) else { return nil }
-            guard let next = group.expelling(worker, successor: successor) else {
-                throw WireStatus(.unavailable, "The shard's replicas changed meanwhile; verify it again.")
+            guard group.members.contains(worker) else { return }
+            if let next = group.expelling(worker, successor: successor) {
+                record.placements[index].group = next
+            } else {
+                refusal = WireStatus(.unavailable, "The shard's replicas changed meanwhile; verify it again.")
             }
-            record.placements[index].group = next
-            return (
-                [records.unchanged(ClusterRecords.collectionKey(shard.collection))], [ClusterRecords.put(record)]
-            )
+        }
+        if let refusal { throw refusal }
+        guard state.withLock({ $0.records.metadata.placement(of: shard) }) != nil else {
+            throw WireStatus(.notFound, "The collection was deleted meanwhile.")
         }
         logger.warning(
             "a replica that is not good is replaced by a copy",

@@ -66,7 +66,7 @@ extension ClusterController {
     }
 
     /// Commits another record of the collection; nothing when it stays the same or is gone.
-    private func change(
+    func change(
         _ collection: CollectionID,
         asController: Bool,
         _ body: (inout CollectionRecord) -> Void
