@@ -29,7 +29,7 @@ import WorkerService
     }
 
     @Test func theLastAppliedEntryStays() {
-        var horizon = horizon(kept: 0, wanted: 0, count: 9)
+        let horizon = horizon(kept: 0, wanted: 0, count: 9)
         #expect(horizon.forgettable(applied: 9, wanted: nil) == 8)
         #expect(horizon.forgettable(applied: 4, wanted: nil) == 3)
         #expect(horizon.forgettable(applied: 1, wanted: nil) == nil)

@@ -7,14 +7,7 @@ enum DurableFile {
         let staging = path + ".new"
         let file = unsafe open(staging, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw .folderUnusable(path: staging, operation: "create", code: errno) }
-        var written = 0
-        var failure: Int32 = 0
-        while written < bytes.count, failure == 0 {
-            let count = unsafe bytes.withUnsafeBytes {
-                unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written)
-            }
-            if count > 0 { written += count } else if errno != EINTR { failure = errno }
-        }
+        var failure = append(bytes, to: file)
         if failure == 0, fsync(file) != 0 { failure = errno }
         close(file)
         guard failure == 0 else {
@@ -93,13 +86,15 @@ enum DurableFile {
         let file = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw .folderUnusable(path: path, operation: "create", code: errno) }
         defer { close(file) }
-        try append(bytes, to: file, path)
+        let failure = append(bytes, to: file)
+        guard failure == 0 else { throw .folderUnusable(path: path, operation: "write", code: failure) }
         guard isLast else { return }
         guard fsync(file) == 0 else { throw .folderUnusable(path: path, operation: "sync", code: errno) }
         try syncDirectory(parent(of: path))
     }
 
-    private static func append(_ bytes: [UInt8], to file: Int32, _ path: String) throws(WorkerError) {
+    /// - Returns: 0, or the system's error when not all was written.
+    private static func append(_ bytes: [UInt8], to file: Int32) -> Int32 {
         var written = 0
         while written < bytes.count {
             let count = unsafe bytes.withUnsafeBytes {
@@ -108,9 +103,10 @@ enum DurableFile {
             if count > 0 {
                 written += count
             } else if errno != EINTR {
-                throw .folderUnusable(path: path, operation: "write", code: errno)
+                return errno
             }
         }
+        return 0
     }
 
     /// Removes a file and makes that last; no error when there is none.
@@ -120,13 +116,6 @@ enum DurableFile {
             throw .folderUnusable(path: path, operation: "remove", code: errno)
         }
         try syncDirectory(parent(of: path))
-    }
-
-    /// Removes a file or an empty directory.
-    static func removeAny(_ path: String) throws(WorkerError) {
-        var status = stat()
-        if unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return try removeDirectory(path) }
-        try remove(path)
     }
 
     /// Removes an empty directory and makes that last.
@@ -149,10 +138,10 @@ enum DurableFile {
         }
     }
 
-    /// Names in the directory, without those that begin with a dot; none when it is not there or is no directory.
+    /// Names in the directory, without those that begin with a dot; none when it does not exist.
     static func names(in path: String) throws(WorkerError) -> [String] {
         guard let directory = unsafe opendir(path) else {
-            if errno == ENOENT || errno == ENOTDIR { return [] }
+            if errno == ENOENT { return [] }
             throw .folderUnusable(path: path, operation: "list the folder", code: errno)
         }
         defer { unsafe closedir(directory) }

@@ -197,8 +197,8 @@ final class WorkerMetrics: Sendable {
         }
     }
 
-    /// A step of a replicated replica: entries that became durable, and what those that were applied did.
-    func committed(_ entries: [LogEntry], applied: [AppliedEntry], took duration: Duration) {
+    /// A commit of a replicated replica, and what the entries did that it applied.
+    func committed(_ applied: [AppliedEntry], took duration: Duration) {
         commits.recordNanoseconds(duration.wholeNanoseconds)
         for entry in applied {
             switch entry.receipt.outcome {

@@ -63,11 +63,15 @@ extension Replica {
                 setFailed(error, isFirst: pause == Self.firstPause)
                 if error.isCorruption { return refuseUntilStopped() }
             }
-            let isStopping = monitor.wait(atMost: pause) { state in state.isStopping ? true : nil } ?? false
-            if isStopping { return refuseQueue(Refusal.stopping(shard)) }
+            if mustStop(within: pause) { return refuseQueue(Refusal.stopping(shard)) }
             pause = min(pause * 2, Self.longestPause)
             monitor.withLock { $0.phase = .opening }
         }
+    }
+
+    /// Waits for so long, unless the replica has to stop: then true, at once.
+    func mustStop(within time: Duration) -> Bool {
+        monitor.wait(atMost: time) { state in state.isStopping ? true : nil } ?? false
     }
 
     /// Opens the partition and begins to serve it; nil when it is another shard's, which no second attempt cures.
@@ -82,10 +86,7 @@ extension Replica {
         }
         let identity = partition.identity
         let isOurs = monitor.withLock(waking: .all) { state in
-            let range = state.record.range
-            guard identity.collection.id == self.shard.collection, identity.shardIndex == self.shard.index,
-                identity.firstHash == range.first, identity.lastHash == range.last
-            else {
+            guard self.isOurs(identity, range: state.record.range) else {
                 state.phase = .failed(Refusal.foreignPartition(self.shard))
                 return false
             }
@@ -102,6 +103,12 @@ extension Replica {
         logger.error("the partition in this replica's folder is another shard's", metadata: logMetadata)
         partition.close()
         return nil
+    }
+
+    /// Whether a partition is this replica's shard's.
+    func isOurs(_ identity: PartitionIdentity, range: HashRange) -> Bool {
+        identity.collection.id == shard.collection && identity.shardIndex == shard.index
+            && identity.firstHash == range.first && identity.lastHash == range.last
     }
 
     /// Serves until told to stop, until an error asks for the partition to be closed, or a copy for its place.

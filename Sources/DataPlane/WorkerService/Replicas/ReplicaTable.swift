@@ -168,7 +168,7 @@ final class ReplicaTable: Sendable {
         }
     }
 
-    /// Removes what is left of copies that were on their way when the worker ended.
+    /// Removes what is left of copies that were on their way.
     private func removeCopies(in directory: String) throws(WorkerError) {
         for name in try DurableFile.names(in: directory) where Replica.isCopy(name) {
             do throws(PartitionError) {
@@ -187,12 +187,8 @@ final class ReplicaTable: Sendable {
         } catch {
             throw .partitionNotRemoved(path: directory, reason: "\(error)")
         }
-        for name in try DurableFile.names(in: directory) {
-            let path = "\(directory)/\(name)"
-            // A copy that was on its way.
-            for file in try DurableFile.names(in: path) { try DurableFile.remove("\(path)/\(file)") }
-            try DurableFile.removeAny(path)
-        }
+        try removeCopies(in: directory)
+        for name in try DurableFile.names(in: directory) { try DurableFile.remove("\(directory)/\(name)") }
         try DurableFile.removeDirectory(directory)
     }
 

@@ -32,24 +32,22 @@ package struct LogHorizon: Sendable {
     /// - Parameters:
     ///   - applied: the last entry applied; it is kept, since the next one is told by its epoch.
     ///   - wanted: entries behind this one are wanted by another replica; nil when none is known to.
-    package mutating func forgettable(applied: UInt64, wanted: UInt64?) -> UInt64? {
+    package func forgettable(applied: UInt64, wanted: UInt64?) -> UInt64? {
         guard applied > 1 else { return nil }
-        let kept = lastBefore(byteCount - keptByteCount)
-        let limit = lastBefore(byteCount - wantedByteCount)
-        guard let kept else { return nil }
+        guard let kept = lastEnded(by: byteCount - keptByteCount) else { return nil }
+        let limit = lastEnded(by: byteCount - wantedByteCount)
         let through = min(max(min(kept, wanted ?? kept), limit ?? 0), applied - 1)
         return through > 0 ? through : nil
     }
 
-    /// The last entry that ends at or before this many bytes.
-    private mutating func lastBefore(_ limit: Int) -> UInt64? {
-        var found: UInt64?
-        var index = start
-        while index < ends.count, ends[index].byteCount <= limit {
-            found = ends[index].sequence
-            index += 1
+    /// The last entry that ends at or before this many bytes; by halves, since every commit asks.
+    private func lastEnded(by limit: Int) -> UInt64? {
+        var (low, high) = (start, ends.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ends[middle].byteCount <= limit { low = middle + 1 } else { high = middle }
         }
-        return found
+        return low > start ? ends[low - 1].sequence : nil
     }
 
     /// Entries through this one have been forgotten.

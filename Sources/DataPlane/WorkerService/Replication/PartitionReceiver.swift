@@ -1,5 +1,4 @@
 import ClusterModel
-import FaceModel
 import Glibc
 import PartitionEngine
 import PartitionStore
@@ -96,10 +95,7 @@ final class PartitionReceiver: Sendable {
         do throws(PartitionError) {
             let partition = try Partition.open(at: folder, options: options)
             defer { partition.close() }
-            let identity = partition.identity
-            let range = replica.record.range
-            guard identity.collection.id == slice.shard.collection, identity.shardIndex == slice.shard.index,
-                identity.firstHash == range.first, identity.lastHash == range.last,
+            guard replica.isOurs(partition.identity, range: replica.record.range),
                 try partition.logExtent().appliedSequence == slice.sequence
             else { throw .store(.notAPartition(path: folder)) }
         } catch {

@@ -187,19 +187,7 @@ extension Replica {
         guard let place = monitor.withLock({ $0.replication?.place }),
             let operation = try partition.expiry(now: .now)
         else { return }
-        order(
-            [
-                PendingWrite(
-                    batch: WriteBatch(key: .random(), operation: operation),
-                    epoch: place.epoch,
-                    rowCount: 0,
-                    byteCount: 0,
-                    isAbandoned: { false },
-                    finish: { _ in }
-                )
-            ],
-            in: partition
-        )
+        order(operation, at: place, in: partition)
     }
 
     /// Orders a checkpoint when one is due: an entry that changes nothing, behind which every replica says what it
@@ -215,19 +203,20 @@ extension Replica {
             return place
         }
         guard let place else { return }
-        order(
-            [
-                PendingWrite(
-                    batch: WriteBatch(key: .random(), operation: .beginEpoch),
-                    epoch: place.epoch,
-                    rowCount: 0,
-                    byteCount: 0,
-                    isAbandoned: { false },
-                    finish: { _ in }
-                )
-            ],
-            in: partition
+        order(.beginEpoch, at: place, in: partition)
+    }
+
+    /// Orders a write of this replica's own.
+    private func order(_ operation: WriteBatch.Operation, at place: Replication.Place, in partition: Partition) {
+        let write = PendingWrite(
+            batch: WriteBatch(key: .random(), operation: operation),
+            epoch: place.epoch,
+            rowCount: 0,
+            byteCount: 0,
+            isAbandoned: { false },
+            finish: { _ in }
         )
+        order([write], in: partition)
     }
 
     private func noteCheckpoint(of partition: Partition) throws(PartitionError) {
@@ -245,13 +234,12 @@ extension Replica {
         let transactions = monitor.withLock { $0.replication?.nextTransactions() ?? [] }
         guard !transactions.isEmpty else { return nil }
         do throws(PartitionError) {
-            for (index, transaction) in transactions.enumerated() {
+            for transaction in transactions {
                 let start = ContinuousClock.now
                 let outcome = try partition.commit(transaction)
-                options.metrics.committed(transaction.append, applied: outcome.applied, took: .now - start)
+                options.metrics.committed(outcome.applied, took: .now - start)
                 monitor.withLock { $0.replication?.committed(transaction, outcome) }
-                let isCheckpoint = outcome.applied.last?.receipt.outcome == .epochBegun
-                if isCheckpoint || index < transactions.count - 1 { try noteCheckpoint(of: partition) }
+                if outcome.applied.last?.receipt.outcome == .epochBegun { try noteCheckpoint(of: partition) }
             }
             let now = ReplicationClock.now
             let actions = monitor.withLock { state in
@@ -268,8 +256,7 @@ extension Replica {
             // Who has no room for entries must not promise to take them: until there is room it stays silent.
             var isFull = error.isStorageFull
             repeat {
-                let isStopping = monitor.wait(atMost: Self.storageFullPause) { state in state.isStopping ? true : nil }
-                if isStopping != nil { return nil }
+                if mustStop(within: Self.storageFullPause) { return nil }
                 isFull = isFull && Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() } != nil
             } while isFull
             return beginReplication(of: partition)

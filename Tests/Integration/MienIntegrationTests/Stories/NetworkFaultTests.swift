@@ -75,7 +75,11 @@ extension Integration {
                 let surprises = writers.flatMap(\.surprises)
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no fault explains: \(surprises.prefix(5))")
                 let verified = try await stage.mien(
-                    "verify", FaceWriter.collection, "--json", "--coordinator", "\(network.address)"
+                    "verify",
+                    FaceWriter.collection,
+                    "--json",
+                    "--coordinator",
+                    "\(network.address)"
                 )
                 #expect(verified.status == 0, "\(verified)")
                 print(
