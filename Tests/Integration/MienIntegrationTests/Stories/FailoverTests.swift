@@ -65,12 +65,14 @@ extension Integration {
                         }
                         if isFrozen { victim.process?.freeze() } else { victim.kill() }
                         let death = ContinuousClock.now
+                        // A write of all shards that begins now. Deletions are held back for longer, by what they promise.
+                        try await Searcher.enrolFaces(client)
+                        let gap = ContinuousClock.now - death
                         // A write goes to every shard nearly always; the ones under way at the death are not counted.
                         let count = pause.acknowledgedCount + writers.count
                         try await eventually("writes are served again in round \(round)", within: .seconds(20)) {
                             pause.acknowledgedCount > count ? () : nil
                         }
-                        let gap = ContinuousClock.now - death
                         try await Task.sleep(for: absence)
                         if isFrozen { victim.process?.thaw() } else { try await victim.start() }
                         // Until every shard has its copies again: without, the next death is one too many.
@@ -149,9 +151,14 @@ extension Integration {
 
         init(_ client: MienClient) async throws {
             self.client = client
+            try await Self.enrolFaces(client)
+        }
+
+        /// The same content each time: it changes nothing of what is found.
+        static func enrolFaces(_ client: MienClient) async throws {
             _ = try await client.enrol(
-                Self.faces.map { NewFace(id: $0) },
-                embeddings: Self.embeddings(Self.faces),
+                faces.map { NewFace(id: $0) },
+                embeddings: embeddings(faces),
                 into: FaceWriter.collection,
                 model: FaceWriter.model
             )
