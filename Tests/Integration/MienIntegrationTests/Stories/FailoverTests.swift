@@ -65,7 +65,7 @@ extension Integration {
                         }
                         if isFrozen { victim.process?.freeze() } else { victim.kill() }
                         let death = ContinuousClock.now
-                        // A write of all shards that begins now. Deletions are held back for longer, by what they promise.
+                        // A write of all shards that begins now. Deletions are held back longer, by what they promise.
                         try await Searcher.enrolFaces(client)
                         let gap = ContinuousClock.now - death
                         // A write goes to every shard nearly always; the ones under way at the death are not counted.
