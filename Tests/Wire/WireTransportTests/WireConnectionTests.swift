@@ -376,6 +376,25 @@ struct WireConnectionTests {
     }
 
     @Test func aNodeThatFallsSilentIsGivenUp() async throws {
+        let connection = try await Self.connectToSilentNode(keepAlive: .milliseconds(60))
+        let status = await Fixture.status { () async throws(WireStatus) in
+            try await connection.call(ListCollections(), deadline: .none)
+        }
+        #expect(status?.code == .unavailable)
+        #expect(status?.message.contains("no sign of life") == true)
+    }
+
+    @Test func aNodeThatLetsACallPassAndDoesNotAnswerAPingIsGivenUp() async throws {
+        let connection = try await Self.connectToSilentNode(keepAlive: .seconds(60))
+        let status = await Fixture.status { () async throws(WireStatus) in
+            try await connection.call(ListCollections(), deadline: .after(.milliseconds(20)))
+        }
+        #expect(status?.code == .deadlineExceeded)
+        #expect(connection.isOpen)
+        try await Fixture.waitUntil { !connection.isOpen }
+    }
+
+    private static func connectToSilentNode(keepAlive: Duration) async throws -> WireConnection {
         let reply = try Fixture.frame(
             HelloReply(
                 version: 1,
@@ -390,7 +409,7 @@ struct WireConnectionTests {
             try? peer.sendNow(reply)
             while let bytes = try? peer.readNow(), !bytes.isEmpty {}
         }
-        let connection = try await WireConnection.connect(
+        return try await WireConnection.connect(
             to: NodeAddress(host: "127.0.0.1", port: port),
             as: .client,
             token: "",
@@ -398,13 +417,8 @@ struct WireConnectionTests {
             on: Fixture.group.next(),
             agent: "test",
             timeout: .seconds(5),
-            keepAlive: .milliseconds(60)
+            keepAlive: keepAlive
         )
-        let status = await Fixture.status { () async throws(WireStatus) in
-            try await connection.call(ListCollections(), deadline: .none)
-        }
-        #expect(status?.code == .unavailable)
-        #expect(status?.message.contains("no sign of life") == true)
     }
 
     @Test func pingsKeepAnIdleConnectionThatTheNodeWouldClose() async throws {

@@ -23,7 +23,11 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private struct Call {
         var answer: Answer
         var deadline: WireDeadline
+        var began: NIODeadline
     }
+
+    /// How long a peer may take to answer a ping when it let a call's time pass without a word.
+    private static let suspicion = TimeAmount.seconds(2)
 
     private let hello: ByteBuffer
     private let helloDeadline: NIODeadline
@@ -43,6 +47,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private var keepAliveTimer: RepeatedTask?
     private var hasReadSinceCheck = false
     private var isPingUnanswered = false
+    private var lastRead = NIODeadline.now()
+    private var suspicionTimer: Scheduled<Void>?
     /// The next look at the deadlines: one timer serves all calls.
     private var deadlineTimer: (at: NIODeadline, task: Scheduled<Void>)?
 
@@ -87,7 +93,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                 )
             )
         }
-        calls[call.stream] = Call(answer: answer, deadline: call.deadline)
+        calls[call.stream] = Call(answer: answer, deadline: call.deadline, began: .now())
         watch(call.deadline)
         write(frame)
     }
@@ -119,8 +125,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     private func expireCalls() {
         deadlineTimer = nil
-        let now = WireDeadline(.now())
-        for (stream, call) in calls where call.deadline <= now {
+        let now = NIODeadline.now()
+        for (stream, call) in calls where call.deadline <= WireDeadline(now) {
+            if call.began > lastRead { askForSign() }
             abandon(
                 stream,
                 WireStatus(.deadlineExceeded, "\(peerName) did not answer before the call's deadline")
@@ -188,11 +195,31 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         if hasReadSinceCheck {
             isPingUnanswered = false
         } else if isPingUnanswered {
-            close(WireStatus(.unavailable, "\(peerName) gives no sign of life; the connection was given up"))
+            giveUp()
         } else if case .open = state, let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max) {
             isPingUnanswered = true
             write(frame)
         }
+    }
+
+    /// The peer has let a call's time pass without a word: it is asked whether it is there. Bytes that still wait to be
+    /// sent explain its silence.
+    private func askForSign() {
+        guard suspicionTimer == nil, case .open = state, let context,
+            let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max),
+            (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0
+        else { return }
+        let asked = NIODeadline.now()
+        write(frame)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        suspicionTimer = context.eventLoop.scheduleTask(in: Self.suspicion) {
+            bound.value.suspicionTimer = nil
+            if bound.value.lastRead < asked { bound.value.giveUp() }
+        }
+    }
+
+    private func giveUp() {
+        close(WireStatus(.unavailable, "\(peerName) gives no sign of life; the connection was given up"))
     }
 
     private func close(_ status: WireStatus) {
@@ -212,6 +239,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         helloTimer = nil
         keepAliveTimer?.cancel()
         keepAliveTimer = nil
+        suspicionTimer?.cancel()
+        suspicionTimer = nil
         deadlineTimer?.task.cancel()
         deadlineTimer = nil
         helloReply.fail(status)
@@ -224,6 +253,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         hasReadSinceCheck = true
+        lastRead = .now()
         decoder.feed(unwrapInboundIn(data))
         do throws(FrameError) {
             while !isClosed, let event = try decoder.next() { receive(event) }

@@ -85,6 +85,13 @@ final class ChildProcess: Sendable {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
+    private typealias CloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+
+    /// `posix_spawn_file_actions_addclosefrom_np`, which glibc shows to programs in C only.
+    private static let closeFrom = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map {
+        unsafeBitCast($0, to: CloseFrom.self)
+    }
+
     /// - Returns: the process id, or an error number below 0.
     private static func spawn(_ arguments: [String], _ variables: [String], output: String, error: String) -> pid_t {
         var files = posix_spawn_file_actions_t()
@@ -99,6 +106,8 @@ final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, 1, output, writing, 0o644)
         posix_spawn_file_actions_addopen(&files, 2, error, writing, 0o644)
+        // A connection that a child holds too does not end when this program closes it.
+        _ = closeFrom?(&files, 3)
         // Threads of the test program hold signals back; the child must not inherit that.
         var none = sigset_t()
         sigemptyset(&none)

@@ -53,9 +53,11 @@ extension Integration {
                         try await Task.sleep(for: time)
                         if resets { network.worker(victim).reset() }
                         network.heal()
-                        try await eventually("every copy is in sync after \(fault)", within: .seconds(30)) {
-                            let collection = try await client.describe(FaceWriter.collection)
-                            return collection.shards.allSatisfy { $0.inSyncCount == 3 } ? () : nil
+                        try await network.explaining {
+                            try await eventually("every copy is in sync after \(fault)", within: .seconds(30)) {
+                                let collection = try await client.describe(FaceWriter.collection)
+                                return collection.shards.allSatisfy { $0.inSyncCount == 3 } ? () : nil
+                            }
                         }
                         let count = pause.acknowledgedCount + writers.count
                         try await eventually("writes are served after \(fault)", within: .seconds(20)) {
@@ -145,16 +147,23 @@ extension Integration {
         func start() async throws {
             for node in nodes { try await node.start() }
             let client = try client()
-            do {
+            try await explaining {
                 try await eventually("all workers are live", within: .seconds(10)) {
                     let status = try await client.status()
                     return status.workers.count == nodes.count - 1 && status.workers.allSatisfy(\.isLive) ? () : nil
                 }
-            } catch {
-                let words = nodes.compactMap { $0.process?.error.suffix(400) }.joined(separator: "\n")
-                throw StoryError("\(error)\n\(words)")
             }
             await client.close()
+        }
+
+        /// Adds what the nodes last said to an error.
+        func explaining(_ body: () async throws -> Void) async throws {
+            do {
+                try await body()
+            } catch {
+                let words = nodes.compactMap { $0.process?.error.suffix(6000) }.joined(separator: "\n\n")
+                throw StoryError("\(error)\n\(words)")
+            }
         }
 
         func stop() async {
