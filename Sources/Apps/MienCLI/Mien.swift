@@ -36,7 +36,14 @@ struct Mien: AsyncParsableCommand {
                     FaceCommand.self, StatusCommand.self, TopCommand.self, GenerateCommand.self,
                 ]
             ),
-            CommandGroup(name: "Operation", subcommands: [VerifyCommand.self, MetadataCommand.self]),
+            CommandGroup(
+                name: "Operation",
+                subcommands: [
+                    PlanCommand.self, OperationsCommand.self, OperationCommand.self, DrainCommand.self,
+                    DecommissionCommand.self, RecommissionCommand.self, RebalanceCommand.self, ShardCommand.self,
+                    ExplainCommand.self, VerifyCommand.self, MetadataCommand.self,
+                ]
+            ),
             CommandGroup(
                 name: "Measurement",
                 subcommands: [LoadCommand.self, EvaluateCommand.self, BenchCommand.self]

@@ -43,6 +43,7 @@ extension WorkerOptions {
             wireLimits: WireLimits(configuration.limits),
             agent: NodeServer.agent
         )
+        copyBytesPerSecond = configuration.copyRate
         slowSearch = configuration.slowSearch
         recallCheckInterval = configuration.recallCheckInterval
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes

@@ -115,6 +115,10 @@ final class Coordinator: Service {
                     listCount: UInt32(configuration.training.lists ?? 0),
                     growthFactor: Double(configuration.training.growth)
                 ),
+                operations: OperationPlanner.Limits(
+                    copiesPerWorker: configuration.copiesPerWorker,
+                    spareDiskByteCount: UInt64(configuration.spareDisk)
+                ),
                 version: NodeServer.version
             ),
             logger: logger

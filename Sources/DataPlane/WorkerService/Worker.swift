@@ -33,6 +33,7 @@ package final class Worker: Service {
     private let training: TrainingService
     private let server: WireServer
     private let heartbeats: HeartbeatLinks
+    private let isStopping: Flag
     private let logger: Logger
     private let isShutDown = Mutex(false)
 
@@ -52,6 +53,7 @@ package final class Worker: Service {
         self.control = parts.control
         self.copies = parts.copies
         self.links = parts.links
+        self.isStopping = parts.isStopping
         self.training = training
         self.server = server
         self.heartbeats = heartbeats
@@ -71,6 +73,7 @@ package final class Worker: Service {
         let recall: RecallChecker
         let copies: PartitionReceiver
         let links: ReplicationLinks
+        let isStopping = Flag()
         /// The last report that was made.
         let latestReport = LatestReport()
 
@@ -158,6 +161,8 @@ package final class Worker: Service {
                     residentByteCount: ProcessFigures.residentByteCount(),
                     mapped: parts.replicas.all.reduce(MappedMemory()) { $0 + $1.mappedMemory() },
                     freeDiskByteCount: parts.folder.freeByteCount(),
+                    availableMemoryByteCount: ProcessFigures.availableMemoryByteCount(),
+                    isStopping: parts.isStopping.isSet,
                     kernelLevel: VectorKernels.level.name,
                     activity: parts.activity(serverMetrics.activity)
                 )
@@ -234,6 +239,7 @@ package final class Worker: Service {
                 backgroundProcessorShare: options.backgroundProcessorShare,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
+                copyBytesPerSecond: options.copyBytesPerSecond,
                 links: links,
                 prefault: options.prefault,
                 metrics: metrics,
@@ -301,6 +307,7 @@ package final class Worker: Service {
             group.addTask {
                 // Ends by graceful shutdown or by cancellation: either way it is time to stop.
                 try? await gracefulShutdown()
+                if !Task.isCancelled { await self.handOver() }
                 return .success(())
             }
             group.addTask {
@@ -326,6 +333,23 @@ package final class Worker: Service {
         if case .failure(let error) = outcome { logger.critical("worker stops", metadata: ["error": "\(error)"]) }
         await shutdown()
         try outcome.get()
+    }
+
+    /// Says that this worker is about to stop, and waits until others have taken over what they can.
+    private func handOver() async {
+        isStopping.set()
+        let start = ContinuousClock.now
+        let isNeeded = { self.replicas.all.contains(where: \.isToBeHandedOver) }
+        guard heartbeats.isHeard, isNeeded() else { return }
+        logger.info("worker hands over", metadata: ["node": "\(folder.node)"])
+        heartbeats.beatSoon()
+        while isNeeded(), ContinuousClock.now - start < options.handOverTime {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        logger.info(
+            "worker has handed over",
+            metadata: ["took": "\(ContinuousClock.now - start)", "complete": "\(!isNeeded())"]
+        )
     }
 
     /// Stops listening, lets requests under way finish for the grace period, closes every replica. Safe to call again.
@@ -358,6 +382,14 @@ extension Worker.Parts {
         activity.queuedRowCount = UInt64(replicas.all.reduce(0) { $0 + $1.figures.queuedRowCount })
         return activity
     }
+}
+
+/// Set once, never reset.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+    func set() { value.store(true, ordering: .relaxed) }
 }
 
 /// The last report, for whoever asks between two.

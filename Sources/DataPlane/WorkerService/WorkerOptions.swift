@@ -26,6 +26,10 @@ package struct WorkerOptions: Sendable {
     /// 1.
     package var backgroundProcessorShare: Double
     package var heartbeatInterval: Duration
+    /// Most bytes of copies that a shard's primary sends in a second.
+    package var copyBytesPerSecond = 64 << 20
+    /// Time that other replicas get to take over when the worker stops.
+    package var handOverTime = Duration.seconds(4)
     /// Time that requests under way get to finish when the worker stops.
     package var gracePeriod: Duration
     package var wireLimits: WireLimits

@@ -29,6 +29,35 @@ extension NodeID: CustomStringConvertible {
     package var description: String { UUIDText.format(high: high, low: low) }
 }
 
+/// One operation, of all that a cluster ever had.
+package struct OperationID: Hashable, Comparable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package init?(_ text: some StringProtocol) {
+        guard let value = UUIDText.parse(text) else { return nil }
+        self.init(high: value.high, low: value.low)
+    }
+
+    package static func random() -> OperationID {
+        let value = UUIDText.random()
+        return OperationID(high: value.high, low: value.low)
+    }
+
+    package static func < (left: OperationID, right: OperationID) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension OperationID: CustomStringConvertible {
+    package var description: String { UUIDText.format(high: high, low: low) }
+}
+
 /// One shard: a hash range of one collection.
 package struct ShardID: Hashable, Comparable, Sendable {
     package let collection: CollectionID

@@ -80,6 +80,27 @@ package struct ReplicaGroup: Hashable, Sendable {
         return next
     }
 
+    /// The group with another primary, while this one is there: it stays in sync.
+    ///
+    /// - Returns: nil unless `successor` is another member that is in sync.
+    package func handingOver(to successor: NodeID) -> ReplicaGroup? {
+        guard successor != primary, isInSync(successor) else { return nil }
+        var next = self
+        next.epoch = Epoch(epoch.number + 1)
+        next.version += 1
+        next.primary = successor
+        return next
+    }
+
+    /// The group with another least number of replicas in sync.
+    package func requiring(_ minimumInSync: Int) -> ReplicaGroup {
+        precondition(minimumInSync >= 1, "a write needs a replica")
+        var next = self
+        next.version += 1
+        next.minimumInSync = minimumInSync
+        return next
+    }
+
     /// The group with one more replica, which begins with nothing.
     package func adding(learner: NodeID) -> ReplicaGroup {
         precondition(!members.contains(learner), "a worker holds one replica of a shard")

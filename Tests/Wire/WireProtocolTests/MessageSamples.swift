@@ -7,6 +7,19 @@ enum MessageSamples {
     static let all: [any WireMessage] = connection + client + control + shard + replication
 
     static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
+    static let operationID = OperationID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+    private static let operationStep = OperationDescription.Step(
+        collection: "gallery",
+        shardIndex: 2,
+        change: .move(from: nodeID, to: secondNodeID),
+        state: .running,
+        waitsFor: "The replica on the worker at 10.0.0.6:7401 is catching up.",
+        totalByteCount: 1 << 30,
+        sentByteCount: 1 << 20,
+        bytesPerSecond: 64e6,
+        silentMilliseconds: 120,
+        restartCount: 1
+    )
     static let nodeID = NodeID(high: 0x0123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
     static let secondNodeID = NodeID(high: 0x1123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
     static let group = ReplicaGroup(
@@ -271,6 +284,51 @@ enum MessageSamples {
             ),
             elapsedMicroseconds: 850
         ),
+        PlanOperation(order: .move(collection: "gallery", shardIndex: 2, from: nodeID, to: secondNodeID)),
+        OperationPlan(
+            steps: [operationStep],
+            loads: [
+                .init(
+                    worker: nodeID,
+                    incomingByteCount: 1,
+                    outgoingByteCount: 2,
+                    peakDiskByteCount: 3,
+                    freeDiskByteCount: 4,
+                    memoryByteCount: 5
+                )
+            ],
+            estimatedSeconds: 12.5,
+            assumedBytesPerSecond: 64e6
+        ),
+        BeginOperation(
+            id: operationID,
+            order: .copies(collection: "gallery", CopyCount(replicationFactor: 3, minimumInSync: 2))
+        ),
+        ChangeOperation(id: operationID, verb: .cancel),
+        OperationDescription(
+            id: operationID,
+            kind: .drain,
+            worker: nodeID,
+            state: .running,
+            created: Timestamp(milliseconds: 1_700_000_000_000),
+            note: "Worker 2 has not been heard of for too long.",
+            steps: [operationStep]
+        ),
+        ListOperations(),
+        OperationList(
+            operations: [
+                OperationDescription(
+                    id: operationID,
+                    kind: .copies,
+                    collection: "gallery",
+                    state: .done,
+                    created: Timestamp(milliseconds: 1_700_000_000_000),
+                    ended: Timestamp(milliseconds: 1_700_000_100_000)
+                )
+            ]
+        ),
+        ExplainShard(collection: "gallery", shardIndex: 2),
+        ShardExplanation(verdicts: [.init(worker: nodeID, hasReplica: true, reason: "It has a replica in sync.")]),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [
@@ -397,7 +455,8 @@ enum MessageSamples {
             epoch: Epoch(7),
             outcome: .accepted(matched: 42, applied: 41),
             sent: 1_000_000,
-            replied: 2_000_000
+            replied: 2_000_000,
+            version: 9
         ),
         PartitionSlice(
             shard: shardID,

@@ -11,7 +11,7 @@ struct CollectionCommand: AsyncParsableCommand {
             """,
         subcommands: [
             CollectionCreateCommand.self, CollectionDescribeCommand.self, CollectionListCommand.self,
-            CollectionDeleteCommand.self,
+            CollectionCopiesCommand.self, CollectionDeleteCommand.self,
         ]
     )
 }

@@ -5,7 +5,7 @@ enum StatusReport {
     /// What is missing, as one sentence each; empty when everything answers.
     static func problems(_ cluster: ClusterInfo, leastWorkerCount: Int) -> [String] {
         var problems: [String] = []
-        let liveCount = cluster.workers.count(where: \.isLive)
+        let liveCount = cluster.workers.count { $0.isLive && $0.standing != .decommissioned }
         if liveCount < leastWorkerCount {
             problems.append("\(NumberText.counted(liveCount, "worker")) of at least \(leastWorkerCount) live")
         }
@@ -14,6 +14,7 @@ enum StatusReport {
             problems.append("no coordinator is the controller: workers are not told to do anything")
         }
         for worker in cluster.workers {
+            if worker.standing == .decommissioned { continue }
             if !worker.isLive {
                 problems.append("the worker at \(worker.address) is missing (\(silence(worker)))")
             } else if worker.failedReplicaCount > 0 {
@@ -86,6 +87,7 @@ enum StatusReport {
     private static func json(_ worker: ClusterInfo.Worker) -> JSONValue {
         .object([
             ("id", .string(worker.id)), ("address", .string(worker.address)), ("live", .flag(worker.isLive)),
+            ("standing", .string(worker.standing.rawValue)),
             ("silent_seconds", worker.silence.map { .number(NumberText.seconds($0)) } ?? .null),
             ("replicas", .count(worker.replicaCount)), ("failed_replicas", .count(worker.failedReplicaCount)),
             ("faces", .count(worker.faceCount)), ("disk_bytes", .count(worker.diskByteCount)),
@@ -158,13 +160,13 @@ enum StatusReport {
 
     private static func workers(_ workers: [ClusterInfo.Worker]) -> String {
         var table = TextTable([
-            .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
+            .init("worker", widthLimit: 28), .init("state", widthLimit: 36), .init("replicas", .right),
             .init("faces", .right), .init("disk", .right), .init("memory", .right), .init("warm codes", .right),
             .init("warm rows", .right), .init("kernels", widthLimit: 10),
         ])
         for worker in workers.sorted(by: { $0.address < $1.address }) {
             table.append([
-                worker.address, worker.isLive ? "live" : silence(worker), "\(worker.replicaCount)",
+                worker.address, state(of: worker), "\(worker.replicaCount)",
                 "\(worker.faceCount)", NumberText.bytes(worker.diskByteCount),
                 NumberText.bytes(worker.residentByteCount),
                 warmth(worker.residentCodeByteCount, of: worker.codeByteCount),
@@ -172,6 +174,15 @@ enum StatusReport {
             ])
         }
         return table.rendered()
+    }
+
+    private static func state(of worker: ClusterInfo.Worker) -> String {
+        let state = worker.isLive ? "live" : silence(worker)
+        return switch worker.standing {
+        case .active: state
+        case .draining: worker.replicaCount > 0 ? "\(state), draining" : "\(state), drained"
+        case .decommissioned: "\(state), decommissioned"
+        }
     }
 
     /// The share that is in memory; nothing for nothing.

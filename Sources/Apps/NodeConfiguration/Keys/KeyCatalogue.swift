@@ -27,6 +27,8 @@ enum KeyCatalogue {
     static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 1500, in: 200...600_000)
     static let replaceAfter = Key.duration("coordinator.replace_after", default: 600_000, in: 0...604_800_000)
+    static let copiesPerWorker = Key.count("coordinator.copies_per_worker", default: 1, in: 1...64)
+    static let spareDisk = Key.bytes("coordinator.spare_disk", default: 1 << 30, in: 16 << 20...1 << 40)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
     static let coordinatorSlowSearch = Key.duration("coordinator.slow_search", default: 1000, in: 0...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
@@ -53,6 +55,7 @@ enum KeyCatalogue {
     static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
     static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
     static let backgroundPercent = Key.count("worker.background_percent", default: 50, in: 1...100)
+    static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
         "worker.memory.queued_writes",
@@ -82,15 +85,15 @@ enum KeyCatalogue {
         .init(etcdPasswordFile), .init(etcdTrustRoots), .init(etcdCertificate), .init(etcdPrivateKey),
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
-        .init(workerTimeout), .init(replaceAfter), .init(defaultDeadline), .init(trainingMinFaces),
-        .init(trainingSample), .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
+        .init(workerTimeout), .init(replaceAfter), .init(copiesPerWorker), .init(spareDisk), .init(defaultDeadline),
+        .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
-        .init(searchThreads), .init(backgroundPercent), .init(memoryPartitionMap), .init(memoryQueuedWrites),
-        .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
+        .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(memoryPartitionMap),
+        .init(memoryQueuedWrites), .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
         .init(recallCheckInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devAdmin), .init(devData), .init(devWorkers)]

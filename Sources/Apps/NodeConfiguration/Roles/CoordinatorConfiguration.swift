@@ -14,6 +14,10 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var workerTimeout: Duration
     /// How long it may be silent before its replicas are made anew elsewhere; zero for never.
     package var replaceAfter: Duration
+    /// Copies that a worker has part in at a time, on account of operations.
+    package var copiesPerWorker: Int
+    /// Bytes of disk that stay free on a worker, whatever is moved to it.
+    package var spareDisk: Int
     /// Deadline of a request that names none.
     package var defaultDeadline: Duration
     /// A search that takes longer is logged; zero for none.
@@ -68,6 +72,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         self.data = data
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
         replaceAfter = configuration.value(KeyCatalogue.replaceAfter)
+        copiesPerWorker = configuration.value(KeyCatalogue.copiesPerWorker)
+        spareDisk = configuration.value(KeyCatalogue.spareDisk)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
         slowSearch = configuration.value(KeyCatalogue.coordinatorSlowSearch)
         training = TrainingConfiguration(reading: &configuration)

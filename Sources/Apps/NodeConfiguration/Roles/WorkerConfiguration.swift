@@ -15,6 +15,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var searchThreads: Int
     /// Percent of one processor that a training takes, and each shard's coding of rows again.
     package var backgroundPercent: Int
+    /// Most bytes of copies that each shard's primary sends in a second.
+    package var copyRate: Int
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.
     package var heartbeatInterval: Duration
@@ -74,6 +76,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         self.coordinators = coordinators
         searchThreads = configuration.value(KeyCatalogue.searchThreads) ?? automaticThreads
         backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
+        copyRate = configuration.value(KeyCatalogue.copyRate)
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
         slowSearch = configuration.value(KeyCatalogue.workerSlowSearch)

@@ -4,12 +4,22 @@ import WireProtocol
 
 /// A cluster as its coordinator sees it.
 public struct ClusterInfo: Hashable, Sendable {
+    /// What a worker may be used for.
+    public enum WorkerStanding: String, Hashable, Sendable {
+        case active
+        /// It serves what it has and gets nothing more.
+        case draining
+        /// It is none of the cluster's any more, and gets nothing.
+        case decommissioned
+    }
+
     public struct Worker: Hashable, Sendable {
         public var id: String
         public var address: String
         public var isLive: Bool
         /// Time since its last report; nil when it was never heard of.
         public var silence: Duration?
+        public var standing: WorkerStanding
         public var replicaCount: Int
         /// Replicas that answer nothing because a check or the disk failed.
         public var failedReplicaCount: Int
@@ -79,6 +89,7 @@ public struct ClusterInfo: Hashable, Sendable {
                 isLive: worker.isLive,
                 silence: worker.silentMilliseconds == .max
                     ? nil : .milliseconds(Int64(clamping: worker.silentMilliseconds)),
+                standing: WorkerStanding(worker.standing),
                 replicaCount: report.replicas.count,
                 failedReplicaCount: report.replicas.count { $0.state == .failed },
                 faceCount: report.replicas.reduce(0) { $0 &+ $1.faceCount },
@@ -94,5 +105,16 @@ public struct ClusterInfo: Hashable, Sendable {
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
+    }
+}
+
+extension ClusterInfo.WorkerStanding {
+    fileprivate init(_ standing: ClusterModel.WorkerStanding) {
+        self =
+            switch standing {
+            case .active: .active
+            case .draining: .draining
+            case .decommissioned: .decommissioned
+            }
     }
 }

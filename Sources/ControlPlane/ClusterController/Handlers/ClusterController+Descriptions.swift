@@ -29,6 +29,7 @@ extension ClusterController {
                 address: address,
                 isLive: liveness.isLive,
                 silentMilliseconds: liveness.silence.map(Self.milliseconds) ?? .max,
+                standing: view.metadata.standing(of: id),
                 report: WorkerReport(view.observations[id] ?? WorkerObservation())
             )
         }

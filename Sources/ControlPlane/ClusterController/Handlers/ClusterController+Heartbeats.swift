@@ -64,7 +64,13 @@ extension ClusterController {
             guard records.metadata.workers[heartbeat.worker] != heartbeat.address else { return nil }
             return (
                 [records.unchanged(ClusterRecords.workerKey(heartbeat.worker))],
-                [ClusterRecords.put(heartbeat.worker, heartbeat.address)]
+                [
+                    ClusterRecords.put(
+                        heartbeat.worker,
+                        heartbeat.address,
+                        records.metadata.standing(of: heartbeat.worker)
+                    )
+                ]
             )
         }
         logger.info(

@@ -28,6 +28,13 @@ package struct ControlHandler: Sendable {
         case .deleteCollection(let request): call.run { try await controller.delete(request) }
         case .verifyShard(let request):
             call.run { try await controller.verify(request, deadline: call.deadline) }
+        case .planOperation(let request):
+            answer(call) { () throws(WireStatus) in try controller.plan(request) }
+        case .beginOperation(let request): call.run { try await controller.begin(request) }
+        case .changeOperation(let request): call.run { try await controller.change(request) }
+        case .listOperations: call.reply(controller.operations())
+        case .explainShard(let request):
+            answer(call) { () throws(WireStatus) in try controller.explain(request) }
         case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {

@@ -14,6 +14,8 @@ extension WorkerObservation {
             residentByteCount: report.residentByteCount,
             mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
+            availableMemoryByteCount: report.availableMemoryByteCount,
+            isStopping: report.isStopping,
             kernelLevel: report.kernelLevel,
             activity: report.activity
         )
@@ -28,6 +30,8 @@ extension WorkerReport {
             residentByteCount: observation.residentByteCount,
             mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
+            availableMemoryByteCount: observation.availableMemoryByteCount,
+            isStopping: observation.isStopping,
             kernelLevel: observation.kernelLevel,
             activity: observation.activity
         )
@@ -62,7 +66,10 @@ extension ReplicaObservation {
             olderGeneration: replica.olderGeneration,
             olderRowCount: replica.olderRowCount,
             fit: replica.fit,
-            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) }
+            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
+            copies: replica.copies.map {
+                .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
+            }
         )
     }
 }
@@ -96,7 +103,10 @@ extension WorkerReport.Replica {
             olderGeneration: replica.olderGeneration,
             olderRowCount: replica.olderRowCount,
             fit: replica.fit,
-            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) }
+            checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
+            copies: replica.copies.map {
+                .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
+            }
         )
     }
 }

@@ -6,7 +6,8 @@ extension ClusterRecords {
     /// The records that add up to the metadata, in order of key and all of the first version.
     package static func records(of metadata: ClusterMetadata) -> [MetadataRecord] {
         var changes = [put(cluster: metadata.clusterID), put(metadata.epoch)]
-        changes += metadata.workers.map { put($0.key, $0.value) }
+        changes += metadata.workers.map { put($0.key, $0.value, metadata.standing(of: $0.key)) }
+        changes += metadata.operations.values.map(put)
         for record in metadata.collections.values {
             changes += [put(record), put(name: record.collection.name, record.collection.id)]
         }

@@ -10,8 +10,9 @@ import WireProtocol
 /// |---|---|
 /// | `cluster` | cluster id, 16 bytes |
 /// | `epoch` | u64, epoch of the shard map |
-/// | `worker/<uuid>` | host text, port u16: where it was last heard from |
+/// | `worker/<uuid>` | host text, port u16: where it was last heard from; from layout 2 on its standing u8 |
 /// | `collection/<uuid>` | see `CollectionRecord` |
+/// | `operation/<uuid>` | see `Operation`: those that are open, and the last that ended |
 /// | `name/<name>` | id of the collection that has the name, 16 bytes |
 /// | `deleted/<uuid>` | u64, epoch of the deletion; kept for ever |
 /// | `coordinator/<uuid>` | host text, port u16, started i64 (ms since 1970): only in a shared store, while it runs |
@@ -63,9 +64,13 @@ package struct ClusterRecords: Sendable {
     static func nameKey(_ name: String) -> String { "name/\(name)" }
     static func deletionKey(_ id: CollectionID) -> String { "deleted/\(id)" }
     static func coordinatorKey(_ id: NodeID) -> String { "coordinator/\(id)" }
+    static func operationKey(_ id: OperationID) -> String { "operation/\(id)" }
     static let controllerKey = "controller"
 
     private static let layout: UInt8 = 1
+    private static let workerLayout: UInt8 = 2
+    /// Operations that are kept when they have ended.
+    static let endedOperationLimit = 50
 
     /// What holds as long as nobody has changed the record since it was read.
     func unchanged(_ key: String) -> MetadataCondition {
@@ -83,16 +88,21 @@ package struct ClusterRecords: Sendable {
 
     static func put(_ epoch: Epoch) -> MetadataChange { .put(key: epochKey, value: epochBytes(epoch)) }
 
-    static func put(_ worker: NodeID, _ address: NodeAddress) -> MetadataChange {
-        let value = RecordCoding.bytes(layout: layout) {
+    static func put(_ worker: NodeID, _ address: NodeAddress, _ standing: WorkerStanding) -> MetadataChange {
+        let value = RecordCoding.bytes(layout: workerLayout) {
             $0.write(string: address.host)
             $0.write(UInt16(address.port))
+            $0.write(standing.rawValue)
         }
         return .put(key: workerKey(worker), value: value)
     }
 
     static func put(_ record: CollectionRecord) -> MetadataChange {
         .put(key: collectionKey(record.collection.id), value: record.bytes)
+    }
+
+    static func put(_ operation: Operation) -> MetadataChange {
+        .put(key: operationKey(operation.id), value: operation.bytes)
     }
 
     static func put(name: String, _ id: CollectionID) -> MetadataChange {
@@ -179,9 +189,15 @@ package struct ClusterRecords: Sendable {
                 case (Self.epochKey, nil): metadata.epoch = try Self.epoch(record.value)
                 case ("worker", let name?):
                     guard let id = NodeID(name) else { throw RecordProblem(description: "its key is no worker id") }
-                    metadata.workers[id] = try RecordCoding.read(record.value, layout: Self.layout) { reader in
-                        NodeAddress(host: try reader.readString(), port: Int(try reader.read(UInt16.self)))
+                    let (address, standing) = try Self.worker(record.value)
+                    metadata.workers[id] = address
+                    if standing != .active { metadata.standings[id] = standing }
+                case ("operation", _?):
+                    let operation = try Operation(bytes: record.value)
+                    guard record.key == Self.operationKey(operation.id) else {
+                        throw RecordProblem(description: "its id is not its key's")
                     }
+                    metadata.operations[operation.id] = operation
                 case ("collection", _?):
                     let collection = try CollectionRecord(bytes: record.value)
                     guard record.key == Self.collectionKey(collection.collection.id) else {
@@ -233,6 +249,17 @@ package struct ClusterRecords: Sendable {
         memberships = Membership.all(in: metadata)
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// One of layout 1 is of a time when workers had no standing.
+    private static func worker(_ bytes: [UInt8]) throws -> (NodeAddress, WorkerStanding) {
+        let hasStanding = bytes.first != layout
+        return try RecordCoding.read(bytes, layout: hasStanding ? workerLayout : layout) { reader in
+            (
+                NodeAddress(host: try reader.readString(), port: Int(try reader.read(UInt16.self))),
+                hasStanding ? try reader.readEnumeration("standing") : .active
+            )
+        }
     }
 
     private static func epoch(_ bytes: [UInt8]) throws -> Epoch {

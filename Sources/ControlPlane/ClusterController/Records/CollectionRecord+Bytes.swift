@@ -147,13 +147,6 @@ extension ReplicaGroup {
     }
 }
 
-extension NodeID {
-    fileprivate init(from reader: inout ByteReader) throws {
-        let (high, low) = try reader.readID()
-        self.init(high: high, low: low)
-    }
-}
-
 extension CodebookRecord {
     fileprivate func write(to writer: inout ByteWriter) {
         writer.write(generation)

@@ -1,4 +1,5 @@
 import BinaryCoding
+import ClusterModel
 
 /// Why the bytes of a metadata record hold no record, where they can be read at all.
 struct RecordProblem: Error, CustomStringConvertible {
@@ -37,6 +38,8 @@ extension ByteWriter {
         write(low.bigEndian)
     }
 
+    mutating func write(_ node: NodeID) { write(high: node.high, low: node.low) }
+
     mutating func write(_ flag: Bool) { write(flag ? 1 : 0 as UInt8) }
 }
 
@@ -54,6 +57,13 @@ extension ByteReader {
         }
     }
 
+    mutating func readEnumeration<T: RawRepresentable>(_ field: String) throws(BinaryCodingError) -> T
+    where T.RawValue == UInt8 {
+        let start = offset
+        guard let value = T(rawValue: try read()) else { throw .invalidValue(field: field, offset: start) }
+        return value
+    }
+
     /// A count of entries that take at least `leastByteCount` bytes each, checked before anything is allocated.
     mutating func readCount(leastByteCount: Int) throws(BinaryCodingError) -> Int {
         let count = Int(try read(UInt32.self))
@@ -61,5 +71,12 @@ extension ByteReader {
             throw .truncated(offset: offset, wanted: count * leastByteCount, available: remainingByteCount)
         }
         return count
+    }
+}
+
+extension NodeID {
+    init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let (high, low) = try reader.readID()
+        self.init(high: high, low: low)
     }
 }

@@ -39,9 +39,12 @@ extension ClusterController {
             metadata.placement(of: request.shard).map { $0.group.version < request.proposal.version } ?? true
         }
         if isBehind { await refresh() }
+        let stopping = state.withLock { Set($0.reports.observations.filter(\.value.isStopping).keys) }
         do throws(WireStatus) {
             try await change(collection, asController: false) { record in
                 for request in requests {
+                    // It would have to leave again at once.
+                    if case .add(let worker) = request.proposal.change, stopping.contains(worker) { continue }
                     guard let index = record.index(of: request.shard) else { continue }
                     if let next = record.placements[index].group.applying(request.proposal) {
                         record.placements[index].group = next

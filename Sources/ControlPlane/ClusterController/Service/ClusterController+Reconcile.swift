@@ -10,8 +10,17 @@ extension ClusterController {
     /// Compares the agreed with the reported and marks the actions that begin now as under way.
     func beginActions() -> [ReconcileAction] {
         let now = now
-        let (view, trainings) = state.withLock { ($0.view(now: now), $0.trainings) }
+        let (view, trainings, stalled) = state.withLock { state in
+            let view = state.view(now: now)
+            state.operations.observe(view, now: now)
+            return (view, state.trainings, state.operations.stalled(now: now))
+        }
         var plan = ReconcilePlanner.plan(view)
+        if view.isSettled {
+            let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
+            plan.actions += updates.map { .advance($0) }
+            for key in stalled { restart(key, in: view, &plan, now: now) }
+        }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
             switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
             case .none, .wait: break
@@ -32,6 +41,28 @@ extension ClusterController {
         return actions
     }
 
+    /// A replica that does not get on catching up leaves its group, and begins anew when it has been removed.
+    private func restart(
+        _ key: OperationLedger.Key,
+        in view: ClusterView,
+        _ plan: inout ReconcilePlanner.Plan,
+        now: Duration
+    ) {
+        guard let operation = view.metadata.operations[key.operation], operation.state == .running,
+            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state == .running }),
+            let group = view.metadata.placement(of: key.shard)?.group
+        else { return }
+        plan.problems.append(.stalledOperation(key.operation, key.shard))
+        state.withLock { $0.operations.restarted(key, now: now) }
+        guard let newcomer = step.change.newcomer, group.learners.contains(newcomer) else { return }
+        plan.actions.append(
+            .regroup(
+                key.shard.collection,
+                [.init(shard: key.shard, version: group.version, group: group.removing(learner: newcomer))]
+            )
+        )
+    }
+
     /// Does one action to its end; a failure is logged, and the action planned again after a pause.
     func perform(_ action: ReconcileAction) async {
         var failure: WireStatus?
@@ -41,6 +72,7 @@ extension ClusterController {
             case .drop(let shard, let epoch, let worker): try await drop(shard, epoch: epoch, on: worker)
             case .regroup(let collection, let regroupings): try await regroup(collection, regroupings)
             case .establish(let collection): try await establish(collection)
+            case .advance(let update): try await advance(update)
             case .train(let order): try await train(order)
             case .fetch(let collection, let generation, let origin, let worker):
                 try await fetchCodebook(of: collection, generation: generation, origin: origin, from: worker)
@@ -71,7 +103,7 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .regroup, .establish, .install: break
+            case .host, .drop, .regroup, .establish, .advance, .install: break
             }
         }
         if let failure, !Task.isCancelled {
@@ -177,6 +209,7 @@ extension ReconcileAction {
         case .drop(let shard, _, let worker): "drop \(shard) on \(worker)"
         case .regroup(let collection, let regroupings): "regroup \(regroupings.count) shards of \(collection)"
         case .establish(let collection): "establish \(collection)"
+        case .advance(let update): "advance operation \(update.old.id)"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
         case .fetch(let collection, let generation, _, let worker):
             "fetch codebook \(generation) of \(collection) from \(worker)"

@@ -21,6 +21,7 @@ package final class ClusterController: Sendable {
         var reports: ReportBook
         var actions: ActionLedger
         var trainings = TrainingLedger()
+        var operations = OperationLedger()
         var problems: Set<ReconcileProblem> = []
         var currency: RecordCurrency
         let replacementTime: Duration

@@ -20,6 +20,7 @@ package struct ControllerOptions: Sendable {
     package var sliceByteCount: Int
     package var training: TrainingPolicy
     package var actions: ActionLedger.Limits
+    package var operations: OperationPlanner.Limits
     /// Version of the program, for people.
     package var version: String
 
@@ -34,6 +35,7 @@ package struct ControllerOptions: Sendable {
         sliceByteCount: Int = 4 << 20,
         training: TrainingPolicy = TrainingPolicy(),
         actions: ActionLedger.Limits = ActionLedger.Limits(),
+        operations: OperationPlanner.Limits = OperationPlanner.Limits(),
         version: String = "unknown"
     ) {
         self.silenceLimit = silenceLimit
@@ -46,6 +48,7 @@ package struct ControllerOptions: Sendable {
         self.sliceByteCount = sliceByteCount
         self.training = training
         self.actions = actions
+        self.operations = operations
         self.version = version
     }
 }

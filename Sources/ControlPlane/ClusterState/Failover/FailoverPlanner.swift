@@ -4,30 +4,47 @@ package import ClusterModel
 ///
 /// Each decision is one compare-and-swap of the group's record; who joins the in-sync set is the primary's affair.
 package enum FailoverPlanner {
+    /// Another primary when this one is gone or about to stop, and nobody in sync who is about to stop.
+    ///
     /// - Parameters:
     ///   - live: workers heard of within the silence limit.
+    ///   - stopping: those that have said that they are about to stop.
+    ///   - applied: sequence that a replica last reported; the one that is furthest takes over soonest.
+    /// - Returns: the record to put in place of `group`; nil when it is as it should be.
+    package static func failover(
+        _ group: ReplicaGroup,
+        live: Set<NodeID>,
+        stopping: Set<NodeID> = [],
+        applied: (NodeID) -> UInt64 = { _ in 0 }
+    ) -> ReplicaGroup? {
+        let isLive = live.contains(group.primary)
+        if !isLive || stopping.contains(group.primary) {
+            let successors = group.inSync.filter {
+                $0 != group.primary && live.contains($0) && (!isLive || !stopping.contains($0))
+            }
+            // The first of equals, so that the same view gives the same answer.
+            if let successor = successors.max(by: { (applied($0), $1) < (applied($1), $0) }) {
+                return isLive ? group.handingOver(to: successor) : group.failingOver(to: successor)
+            }
+        }
+        // Writes would wait for it until its silence is noticed.
+        let leaver = group.inSync.first { $0 != group.primary && stopping.contains($0) && live.contains($0) }
+        return isLive ? leaver.flatMap(group.demoting) : nil
+    }
+
+    /// A learner in place of a replica that is gone, and a replica less where there are too many.
+    ///
+    /// - Parameters:
     ///   - gone: workers not heard of for so long that they are to be replaced.
     ///   - candidates: live workers that may take a replica, best first.
     ///   - replicationFactor: number of replicas that the group should have.
-    ///   - applied: sequence that a replica last reported; the one that is furthest takes over soonest.
     /// - Returns: the record to put in place of `group`; nil when it is as it should be.
-    package static func plan(
+    package static func restoration(
         _ group: ReplicaGroup,
-        live: Set<NodeID>,
         gone: Set<NodeID>,
         candidates: [NodeID],
-        replicationFactor: Int,
-        applied: (NodeID) -> UInt64 = { _ in 0 }
+        replicationFactor: Int
     ) -> ReplicaGroup? {
-        if !live.contains(group.primary) {
-            let successors = group.inSync.filter { $0 != group.primary && live.contains($0) }
-            // The first of equals, so that the same view gives the same answer.
-            if let successor = successors.max(by: { (applied($0), $1) < (applied($1), $0) }),
-                let next = group.failingOver(to: successor)
-            {
-                return next
-            }
-        }
         let present = group.members.filter { !gone.contains($0) }
         if present.count < replicationFactor, let newcomer = candidates.first(where: { !group.members.contains($0) }) {
             return group.adding(learner: newcomer)
@@ -39,5 +56,18 @@ package enum FailoverPlanner {
         if let leaver = group.learners.last { return group.removing(learner: leaver) }
         let leavers = group.inSync.filter { $0 != group.primary }
         return (leavers.first(where: gone.contains) ?? leavers.last).flatMap(group.demoting)
+    }
+
+    /// ``failover(_:live:stopping:applied:)``, or else ``restoration(_:gone:candidates:replicationFactor:)``.
+    package static func plan(
+        _ group: ReplicaGroup,
+        live: Set<NodeID>,
+        gone: Set<NodeID>,
+        candidates: [NodeID],
+        replicationFactor: Int,
+        applied: (NodeID) -> UInt64 = { _ in 0 }
+    ) -> ReplicaGroup? {
+        failover(group, live: live, applied: applied)
+            ?? restoration(group, gone: gone, candidates: candidates, replicationFactor: replicationFactor)
     }
 }

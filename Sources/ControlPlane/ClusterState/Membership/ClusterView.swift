@@ -25,6 +25,22 @@ package struct ClusterView: Sendable {
         self.isSettled = isSettled
     }
 
+    /// Workers that may be given replicas.
+    package var placementWorkers: Set<NodeID> {
+        liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) }
+    }
+
+    /// Whether the worker has said that it is about to stop.
+    package func isStopping(_ worker: NodeID) -> Bool { observations[worker]?.isStopping ?? false }
+
+    /// Members that may become the primary, or stay it: the furthest first.
+    package func readyMembers(of placement: ShardPlacement) -> [NodeID] {
+        placement.group.inSync.filter { isServing(placement.shard, on: $0) && !isStopping($0) }
+            .map { ($0, replica(of: placement.shard, on: $0)?.sequence ?? 0) }
+            .sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.0 < $1.0 }
+            .map(\.0)
+    }
+
     /// A replica as its worker last reported it, be the worker live or not.
     package func replica(of shard: ShardID, on worker: NodeID) -> ReplicaObservation? {
         observations[worker]?.replicas[shard]

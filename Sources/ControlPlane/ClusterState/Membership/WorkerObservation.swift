@@ -23,6 +23,20 @@ package struct ReplicaObservation: Hashable, Sendable {
         }
     }
 
+    /// A copy that a primary sends to a replica which lacks too much for its log.
+    package struct Copy: Hashable, Sendable {
+        package var worker: NodeID
+        package var sentByteCount: UInt64
+        /// 0 while the copy is being made.
+        package var totalByteCount: UInt64
+
+        package init(worker: NodeID, sentByteCount: UInt64, totalByteCount: UInt64) {
+            self.worker = worker
+            self.sentByteCount = sentByteCount
+            self.totalByteCount = totalByteCount
+        }
+    }
+
     package enum Role: Hashable, Sendable {
         /// Answers neither searches nor writes: it catches up, or knows of no group that confirms it.
         case waiting
@@ -52,6 +66,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var fit: CodebookFit
     /// The last; nil before one.
     package var checkpoint: Checkpoint?
+    /// That it sends.
+    package var copies: [Copy]
 
     package init(
         epoch: Epoch,
@@ -67,7 +83,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         olderGeneration: UInt32 = 0,
         olderRowCount: UInt64 = 0,
         fit: CodebookFit = .unknown,
-        checkpoint: Checkpoint? = nil
+        checkpoint: Checkpoint? = nil,
+        copies: [Copy] = []
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -83,6 +100,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.olderRowCount = olderRowCount
         self.fit = fit
         self.checkpoint = checkpoint
+        self.copies = copies
     }
 }
 
@@ -125,6 +143,10 @@ package struct WorkerObservation: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
+    /// Memory of its machine that programs could have; nil when it cannot tell.
+    package var availableMemoryByteCount: UInt64?
+    /// It is about to stop, and hands over what it can.
+    package var isStopping: Bool
     package var kernelLevel: String
     package var activity: NodeActivity
 
@@ -134,6 +156,8 @@ package struct WorkerObservation: Hashable, Sendable {
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
+        availableMemoryByteCount: UInt64? = nil,
+        isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
     ) {
@@ -142,6 +166,8 @@ package struct WorkerObservation: Hashable, Sendable {
         self.residentByteCount = residentByteCount
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
+        self.availableMemoryByteCount = availableMemoryByteCount
+        self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity
     }

@@ -11,19 +11,38 @@ package struct ClusterMetadata: Hashable, Sendable {
     /// Collections that were deleted, with the epoch of the deletion. Kept for ever: a worker that was away drops
     /// its replicas when it returns, however late that is.
     package var deletions: [CollectionID: Epoch]
+    /// Of the workers that may not be used for everything.
+    package var standings: [NodeID: WorkerStanding]
+    package var operations: [OperationID: Operation]
 
     package init(
         clusterID: NodeID,
         epoch: Epoch = Epoch(0),
         workers: [NodeID: NodeAddress] = [:],
         collections: [CollectionID: CollectionRecord] = [:],
-        deletions: [CollectionID: Epoch] = [:]
+        deletions: [CollectionID: Epoch] = [:],
+        standings: [NodeID: WorkerStanding] = [:],
+        operations: [OperationID: Operation] = [:]
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
         self.workers = workers
         self.collections = collections
         self.deletions = deletions
+        self.standings = standings
+        self.operations = operations
+    }
+
+    package func standing(of worker: NodeID) -> WorkerStanding { standings[worker] ?? .active }
+
+    /// Of all collections, in order of shard.
+    package var placements: [ShardPlacement] {
+        collections.values.sorted { $0.collection.id < $1.collection.id }.flatMap(\.placements)
+    }
+
+    /// Operations that have not ended, the oldest first.
+    package var openOperations: [Operation] {
+        operations.values.filter { !$0.state.hasEnded }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
     }
 
     package func collection(named name: String) -> CollectionRecord? {

@@ -15,9 +15,9 @@ struct PlacementLoad {
         primaryCounts = replicaCounts
     }
 
-    /// What the live workers of a cluster have to do.
+    /// What the workers of a cluster that may be given more have to do.
     init(_ view: ClusterView) {
-        self.init(view.liveWorkers.sorted())
+        self.init(view.placementWorkers.sorted())
         for record in view.metadata.collections.values {
             for placement in record.placements { add(placement.group) }
         }

@@ -11,6 +11,8 @@ package enum ReconcileAction: Hashable, Sendable {
     case regroup(CollectionID, [Regrouping])
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
+    /// Put another record of an operation in place of the one it was made from.
+    case advance(OperationPlanner.Update)
     case train(TrainingOrder)
     /// Bring a trained codebook to the coordinator and record it, with where it comes from.
     case fetch(CollectionID, generation: UInt32, origin: CodebookOrigin, worker: NodeID)
@@ -35,6 +37,7 @@ package enum ReconcileAction: Hashable, Sendable {
     package enum Subject: Hashable, Sendable {
         case replica(ShardID, NodeID)
         case groups(CollectionID)
+        case operation(OperationID)
         case establishment(CollectionID)
         case training(CollectionID)
     }
@@ -46,6 +49,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .drop(let shard, _, let worker): .replica(shard, worker)
         case .regroup(let collection, _): .groups(collection)
         case .establish(let collection): .establishment(collection)
+        case .advance(let update): .operation(update.old.id)
         case .train(let order): .training(order.collection)
         case .fetch(let collection, _, _, _): .training(collection)
         }
@@ -57,7 +61,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .establish: nil
+        case .regroup, .establish, .advance: nil
         }
     }
 }
@@ -72,6 +76,8 @@ package enum ReconcileProblem: Hashable, Sendable {
     case differentReplicas(ShardID)
     /// The replica is out of service on its worker.
     case failedReplica(ShardID, worker: NodeID)
+    /// Nothing about a step of an operation has changed for too long; it began anew.
+    case stalledOperation(OperationID, ShardID)
 }
 
 extension ReconcileProblem: CustomStringConvertible {
@@ -88,6 +94,9 @@ extension ReconcileProblem: CustomStringConvertible {
                 + "--repair makes the others anew."
         case .failedReplica(let shard, let worker):
             "Shard \(shard) is out of service on worker \(worker): the worker's log says why."
+        case .stalledOperation(let operation, let shard):
+            "Operation \(operation) has not got on with shard \(shard) for a minute and begins its step anew; "
+                + "'mien operations' tells what it waits for."
         }
     }
 }

@@ -19,8 +19,15 @@ package enum ReconcilePlanner {
     package static func plan(_ view: ClusterView) -> Plan {
         var plan = Plan()
         var load: PlacementLoad?
+        var steps: [ShardID: (operation: Operation, step: Operation.Step)] = [:]
+        for operation in view.metadata.openOperations {
+            for step in operation.steps
+            where step.state.isUnderWay || step.isHolding(in: operation) && steps[step.shard] == nil {
+                steps[step.shard] = (operation, step)
+            }
+        }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
-            let regroupings = view.isSettled ? regroupings(of: record, in: view, &load) : []
+            let regroupings = view.isSettled ? regroupings(of: record, steps, in: view, &load) : []
             if !regroupings.isEmpty { plan.actions.append(.regroup(record.collection.id, regroupings)) }
             for placement in record.placements {
                 if view.isDifferent(placement) { plan.problems.append(.differentReplicas(placement.shard)) }
@@ -43,42 +50,85 @@ package enum ReconcilePlanner {
 
     /// What the groups of a collection should be instead, from who is there.
     ///
-    /// - Parameter load: of the workers with what was planned so far; nil before anybody asked.
+    /// - Parameters:
+    ///   - steps: of operations, under way.
+    ///   - load: of the workers with what was planned so far; nil before anybody asked.
     private static func regroupings(
         of record: CollectionRecord,
+        _ steps: [ShardID: (operation: Operation, step: Operation.Step)],
         in view: ClusterView,
         _ load: inout PlacementLoad?
     ) -> [ReconcileAction.Regrouping] {
-        let replicationFactor = record.collection.configuration.replicationFactor
-        // Of a single copy nobody can take the place.
-        guard replicationFactor > 1 else { return [] }
-        return record.placements.compactMap { placement in
-            let isReady = { (member: NodeID) in
-                view.liveWorkers.contains(member) && !view.hasLost(placement, on: member, of: record)
-                    && view.replica(of: placement.shard, on: member)?.state != .failed
-            }
-            let members = placement.group.members
-            var candidates: [NodeID] = []
-            if members.count(where: { !view.goneWorkers.contains($0) }) < replicationFactor {
-                let current = load ?? PlacementLoad(view)
-                // One that holds a replica which is none of the group has to remove it first.
-                let holders = view.liveWorkers.filter { view.replica(of: placement.shard, on: $0) != nil }
-                candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
-                load = current
-            }
-            let next = FailoverPlanner.plan(
-                placement.group,
-                live: Set(members.filter(isReady)),
-                gone: view.goneWorkers,
-                candidates: candidates,
-                replicationFactor: replicationFactor,
-                applied: { view.replica(of: placement.shard, on: $0)?.sequence ?? 0 }
-            )
-            for newcomer in next?.members ?? [] where !members.contains(newcomer) {
-                load?.add(newcomer, to: members)
-            }
+        record.placements.compactMap { placement in
+            let next =
+                failover(placement, of: record, in: view) ?? requirement(placement, of: record)
+                ?? (steps[placement.shard].map { group(after: $0.step, of: $0.operation, in: view) }
+                    ?? restoration(placement, of: record, in: view, &load))
             return next.map { .init(shard: placement.shard, version: placement.group.version, group: $0) }
         }
+    }
+
+    private static func failover(
+        _ placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView
+    ) -> ReplicaGroup? {
+        let live = placement.group.members.filter { member in
+            view.liveWorkers.contains(member) && !view.hasLost(placement, on: member, of: record)
+                && view.replica(of: placement.shard, on: member)?.state != .failed
+        }
+        return FailoverPlanner.failover(
+            placement.group,
+            live: Set(live),
+            stopping: Set(live.filter(view.isStopping)),
+            applied: { view.replica(of: placement.shard, on: $0)?.sequence ?? 0 }
+        )
+    }
+
+    /// Fewer replicas in sync are enough at once; more are asked for when they are there.
+    private static func requirement(_ placement: ShardPlacement, of record: CollectionRecord) -> ReplicaGroup? {
+        let (group, minimum) = (placement.group, record.collection.configuration.minimumInSync)
+        let mayChange = minimum < group.minimumInSync || minimum > group.minimumInSync && group.inSync.count >= minimum
+        return mayChange ? group.requiring(minimum) : nil
+    }
+
+    /// A shard that a step is under way for is nobody else's; a step that is paused leaves it as it is.
+    private static func group(
+        after step: Operation.Step,
+        of operation: Operation,
+        in view: ClusterView
+    ) -> ReplicaGroup? {
+        guard operation.state != .paused, step.state.isUnderWay else { return nil }
+        if case .regroup(let group) = OperationPlanner.next(step, of: operation, in: view) { return group }
+        return nil
+    }
+
+    private static func restoration(
+        _ placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView,
+        _ load: inout PlacementLoad?
+    ) -> ReplicaGroup? {
+        let (group, configuration) = (placement.group, record.collection.configuration)
+        let members = group.members
+        // Of a single copy nobody can take the place.
+        guard members.count > 1 || configuration.replicationFactor > 1 else { return nil }
+        var candidates: [NodeID] = []
+        if members.count(where: { !view.goneWorkers.contains($0) }) < configuration.replicationFactor {
+            let current = load ?? PlacementLoad(view)
+            // One that holds a replica which is none of the group has to remove it first.
+            let holders = view.liveWorkers.filter { view.replica(of: placement.shard, on: $0) != nil }
+            candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
+            load = current
+        }
+        let next = FailoverPlanner.restoration(
+            group,
+            gone: view.goneWorkers,
+            candidates: candidates,
+            replicationFactor: configuration.replicationFactor
+        )
+        for newcomer in next?.members ?? [] where !members.contains(newcomer) { load?.add(newcomer, to: members) }
+        return next
     }
 
     private static func compare(
@@ -132,5 +182,13 @@ package enum ReconcilePlanner {
         } else {
             plan.problems.append(.unnamedReplica(shard, worker: worker))
         }
+    }
+}
+
+extension Operation.Step {
+    /// Whether nobody else changes the number of the shard's replicas before the step begins.
+    fileprivate func isHolding(in operation: Operation) -> Bool {
+        if case .copies = operation.kind { return state == .waiting }
+        return false
     }
 }

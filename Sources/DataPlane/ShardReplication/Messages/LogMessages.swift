@@ -90,12 +90,15 @@ package struct AppendReply: Hashable, Sendable {
     package var sent: Duration
     /// Clock of the replica when it replied; comes back with a lease.
     package var replied: Duration
+    /// Version of the group that the replica goes by; 0 when it has heard of none.
+    package var version: UInt64
 
-    package init(epoch: Epoch, outcome: Outcome, sent: Duration, replied: Duration) {
+    package init(epoch: Epoch, outcome: Outcome, sent: Duration, replied: Duration, version: UInt64) {
         self.epoch = epoch
         self.outcome = outcome
         self.sent = sent
         self.replied = replied
+        self.version = version
     }
 }
 

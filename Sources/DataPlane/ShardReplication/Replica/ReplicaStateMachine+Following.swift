@@ -86,7 +86,8 @@ extension ReplicaStateMachine {
             epoch: request.epoch,
             outcome: .fenced(promised: promisedSoon),
             sent: request.sent,
-            replied: now
+            replied: now,
+            version: group?.version ?? 0
         )
         actions.append(.send(.reply(reply), to: sender))
     }
@@ -120,7 +121,13 @@ extension ReplicaStateMachine {
                 case .mismatch(let last): .mismatch(last: last)
                 }
             }
-        let reply = AppendReply(epoch: waiting.epoch, outcome: outcome, sent: waiting.sent, replied: now)
+        let reply = AppendReply(
+            epoch: waiting.epoch,
+            outcome: outcome,
+            sent: waiting.sent,
+            replied: now,
+            version: group?.version ?? 0
+        )
         actions.append(.send(.reply(reply), to: waiting.to))
     }
 }

@@ -54,7 +54,6 @@ extension ReplicaStateMachine {
                 ($0, newProgress(now: now))
             }
         )
-        quarantine(now: now)
     }
 
     /// Another record of the group in the same epoch.
@@ -118,7 +117,7 @@ extension ReplicaStateMachine {
         guard let first = writes.first, first.sequence <= visible else { return }
         var held: [WaitingWrite] = []
         for write in writes {
-            let isQuarantined = write.isDeletion && now < quarantineEnd && bug != .deleteWithoutQuarantine
+            let isQuarantined = write.isDeletion && isQuarantined(now: now) && bug != .deleteWithoutQuarantine
             if write.sequence > visible || isQuarantined {
                 held.append(write)
             } else {
@@ -138,10 +137,12 @@ extension ReplicaStateMachine {
             return
         }
         guard reply.epoch == group.epoch && reply.sent >= follower.began || bug == .countOldReplies else { return }
+        if let leaver = leavers[sender], reply.version >= leaver.version { leavers[sender] = nil }
         follower.lastHeard = now
         follower.oldestUnanswered = nil
         let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
-        if isNewest {
+        // One that knows of a newer group confirms nothing: whom that leaves out must not be lent anything.
+        if isNewest, reply.version <= group.version {
             follower.confirmed = reply.sent
             // Not the highest: its clock may have begun anew.
             follower.replied = reply.replied

@@ -54,8 +54,12 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     /// A learner that counts although the metadata store does not say so yet.
     var growth: Growth?
     var proposal: (made: GroupProposal, at: Duration)?
-    /// Deletions are not acknowledged before: until then a replica that left the in-sync set may answer reads.
+    /// Deletions are not acknowledged before: until then replicas that left the in-sync set, in a record that was not
+    /// seen, may answer reads.
     var quarantineEnd: Duration = .zero
+    /// Replicas that left it in a record that was seen, and until when they may: sooner, once they say that they go by
+    /// that record.
+    var leavers: [NodeID: (version: UInt64, until: Duration)] = [:]
 
     // Reads.
     /// What its clock showed when it began: a time of before is another life's.
@@ -186,7 +190,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         let old = group
         group = new
         if proposal.map({ $0.made.version < new.version }) ?? false { proposal = nil }
-        if let old, !Set(old.inSync).subtracting(new.inSync).isEmpty { quarantine(now: now) }
+        quarantine(from: old, to: new, now: now)
         guard new.primary == node else {
             if new.epoch > promisedSoon { promise(new.epoch) }
             if role != .follower { stepDown() }
@@ -202,6 +206,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// The metadata store has confirmed, in answer to a question of `asked`, that the group is of this version.
     package mutating func confirmed(version: UInt64, asked: Duration) {
+        // Before its birth it may have known more than it does now.
+        guard asked >= born else { return }
         if let confirmation, confirmation.version == version, confirmation.at >= asked { return }
         confirmation = (version, asked)
     }
@@ -235,9 +241,22 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         pending.promise = max(pending.promise ?? epoch, epoch)
     }
 
-    mutating func quarantine(now: Duration) {
-        let length = timings.staleness * (1 + 2 * timings.clockError)
-        quarantineEnd = max(quarantineEnd, now + length)
+    /// Notes which replicas are not in sync any more and may not know it.
+    ///
+    /// With one record between the two that was not seen, a learner may have joined and left; with more anybody may have.
+    private mutating func quarantine(from old: ReplicaGroup?, to new: ReplicaGroup, now: Duration) {
+        let end = now + timings.staleness * (1 + 2 * timings.clockError)
+        guard let old, new.version <= old.version + 2 else {
+            quarantineEnd = max(quarantineEnd, end)
+            return
+        }
+        let candidates = new.version == old.version + 1 ? old.inSync : old.members
+        for leaver in candidates where !new.isInSync(leaver) && leaver != node { leavers[leaver] = (new.version, end) }
+        for member in new.inSync { leavers[member] = nil }
+    }
+
+    func isQuarantined(now: Duration) -> Bool {
+        now < quarantineEnd || leavers.values.contains { now < $0.until }
     }
 
     /// Ends being or becoming the primary.

@@ -334,6 +334,17 @@ final class Replica: Sendable {
         }
     }
 
+    // MARK: Stopping
+
+    /// Whether other replicas would miss this one now: it orders writes that another could, or writes wait for it that
+    /// need not.
+    var isToBeHandedOver: Bool {
+        monitor.withLock { state in
+            guard let group = state.group, group.isInSync(links.node) else { return false }
+            return group.primary == links.node ? group.inSync.count > 1 : group.inSync.count > group.minimumInSync
+        }
+    }
+
     // MARK: Verification
 
     /// Reads and verifies all of the partition; damage takes the replica out of service.
@@ -397,7 +408,10 @@ final class Replica: Sendable {
                 olderGeneration: statistics?.olderGeneration ?? 0,
                 olderRowCount: statistics?.olderRowCount ?? 0,
                 fit: statistics?.fit ?? .unknown,
-                checkpoint: state.replication?.checkpoint
+                checkpoint: state.replication?.checkpoint,
+                copies: (state.replication?.copies ?? [:]).sorted { $0.key < $1.key }.map { node, copy in
+                    .init(worker: node, sentByteCount: copy.sentByteCount, totalByteCount: copy.totalByteCount)
+                }
             )
         }
     }
@@ -454,6 +468,8 @@ struct ReplicaOptions: Sendable {
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.
     var checkpointInterval: Duration
+    /// See ``WorkerOptions/copyBytesPerSecond``.
+    var copyBytesPerSecond: Int
     /// Ways to the other replicas and to the coordinators.
     var links: ReplicationLinks
     /// What is read into memory when a partition has been opened.

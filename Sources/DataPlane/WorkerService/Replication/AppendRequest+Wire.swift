@@ -76,7 +76,8 @@ extension EntriesAppended {
             epoch: reply.epoch,
             outcome: outcome,
             sent: reply.sent.wireNanoseconds,
-            replied: reply.replied.wireNanoseconds
+            replied: reply.replied.wireNanoseconds,
+            version: reply.version
         )
     }
 }
@@ -93,7 +94,8 @@ extension AppendReply {
             epoch: message.epoch,
             outcome: outcome,
             sent: Duration(wireNanoseconds: message.sent),
-            replied: Duration(wireNanoseconds: message.replied)
+            replied: Duration(wireNanoseconds: message.replied),
+            version: message.version
         )
     }
 }

@@ -70,10 +70,12 @@ final class PartitionReceiver: Sendable {
             incoming.withLock { $0[slice.shard] = Incoming(copy: slice.copy, received: 0) }
         }
         let received = incoming.withLock { $0[slice.shard] }
+        let end = slice.offset + UInt64(slice.bytes.count)
+        // It was taken, and the answer lost: the last one too, for as long as the copy is not complete.
+        if let received, received.copy == slice.copy, received.received == end { return end == slice.totalByteCount }
         guard let received, received.copy == slice.copy, received.received == slice.offset else {
             throw Refusal.invalid("a slice of a copy of shard \(slice.shard) came out of order; send it from the first")
         }
-        let end = slice.offset + UInt64(slice.bytes.count)
         do throws(WorkerError) {
             try DurableFile.makeDirectory(folder)
             try DurableFile.extend("\(folder)/data.mdb", by: slice.bytes, isLast: end == slice.totalByteCount)

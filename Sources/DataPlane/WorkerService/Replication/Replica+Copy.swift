@@ -17,6 +17,9 @@ struct PendingCopy: Sendable {
 
 extension Replica {
     private static let sliceTimeout = Duration.seconds(60)
+    /// How long one slice is tried again over a network that fails.
+    private static let slicePatience = Duration.seconds(30)
+    private static let slicePause = Duration.milliseconds(500)
 
     /// Folder of a copy that comes, and of one that goes to a worker.
     var incomingCopyPath: String { "\(directory)/incoming" }
@@ -38,6 +41,7 @@ extension Replica {
                 Result { () throws(WireStatus) in try self.makeCopy(at: path, under: epoch) }
             }
             guard let copy = try made.get() else { return }
+            note(0, of: copy.byteCount, to: node)
             logger.info(
                 "a copy of a partition is sent",
                 metadata: metadata.merging(["bytes": "\(copy.byteCount)"]) { $1 }
@@ -88,6 +92,7 @@ extension Replica {
         to node: NodeID,
         under epoch: Epoch
     ) async throws(WireStatus) {
+        let began = ContinuousClock.now
         let name = UInt64.random(in: .min ... .max)
         var offset: UInt64 = 0
         while offset < copy.byteCount {
@@ -114,8 +119,35 @@ extension Replica {
                 offset: offset,
                 bytes: bytes
             )
-            _ = try await links.call(slice, on: node, deadline: .after(Self.sliceTimeout))
+            try await send(slice, to: node, under: epoch)
             offset += UInt64(bytes.count)
+            note(offset, of: copy.byteCount, to: node)
+            // No faster than it may be: what is behind schedule is not made up for.
+            let due = began + .seconds(Double(offset) / Double(options.copyBytesPerSecond))
+            if due > .now { try? await Task.sleep(until: due) }
+        }
+    }
+
+    /// Sends one slice until it is taken, or refused for good.
+    private func send(_ slice: PartitionSlice, to node: NodeID, under epoch: Epoch) async throws(WireStatus) {
+        let end = ContinuousClock.now + Self.slicePatience
+        while true {
+            do throws(WireStatus) {
+                _ = try await links.call(slice, on: node, deadline: .after(Self.sliceTimeout))
+                return
+            } catch {
+                guard error.code.retry == .retryThisCall, ContinuousClock.now < end, primaryEpoch == epoch else {
+                    throw error
+                }
+            }
+            try? await Task.sleep(for: Self.slicePause)
+        }
+    }
+
+    private func note(_ sentByteCount: UInt64, of totalByteCount: UInt64, to node: NodeID) {
+        monitor.withLock { state in
+            state.replication?.copies[node]?.sentByteCount = sentByteCount
+            state.replication?.copies[node]?.totalByteCount = totalByteCount
         }
     }
 }

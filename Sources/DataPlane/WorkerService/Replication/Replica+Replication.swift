@@ -181,7 +181,7 @@ extension Replica {
     private func beginCopy(for node: NodeID) {
         let begins = monitor.withLock { state -> Bool in
             guard let replication = state.replication, replication.copies[node] == nil else { return false }
-            state.replication?.copies[node] = replication.machine.applied
+            state.replication?.copies[node] = .init(wantedFrom: replication.machine.applied)
             return true
         }
         guard begins else { return }

@@ -27,6 +27,14 @@ struct Replication {
         let answer: @Sendable (Result<EntriesAppended, WireStatus>) -> Void
     }
 
+    struct OutgoingCopy {
+        /// The entry from which on the replica will want the log.
+        let wantedFrom: UInt64
+        var sentByteCount: UInt64 = 0
+        /// 0 while the copy is being made.
+        var totalByteCount: UInt64 = 0
+    }
+
     /// Where the next write would be ordered.
     struct Place: Equatable {
         var epoch: Epoch
@@ -57,8 +65,8 @@ struct Replication {
     private(set) var checkpoint: WorkerReport.Checkpoint?
     /// When this replica last ordered one.
     var lastCheckpoint: Duration
-    /// Replicas that get a copy of the partition, and from which entry on they will want the log.
-    var copies: [NodeID: UInt64] = [:]
+    /// Copies of the partition that are on their way to other replicas.
+    var copies: [NodeID: OutgoingCopy] = [:]
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(
@@ -147,7 +155,7 @@ struct Replication {
             horizon.appended(item.sequence, byteCount: item.byteCount)
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted = (copies.values + [machine.wantedFrom].compactMap { $0 }).min()
+        let wanted = (copies.values.map(\.wantedFrom) + [machine.wantedFrom].compactMap { $0 }).min()
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])

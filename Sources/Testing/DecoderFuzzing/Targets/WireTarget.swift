@@ -25,7 +25,9 @@ package enum WireTarget {
         EmbeddingSample.self, ShardEnrol.self, ShardEnrolled.self, ShardDelete.self, ShardDeleted.self,
         ShardGet.self, ShardList.self, ShardSearch.self, ShardSearchAnswer.self, VerifyShard.self, ShardVerified.self,
         ProposeGroup.self, ShardGroup.self, VerifyReplica.self, ReplicaVerified.self, AppendEntries.self,
-        EntriesAppended.self, PartitionSlice.self,
+        EntriesAppended.self, PartitionSlice.self, PlanOperation.self, OperationPlan.self, BeginOperation.self,
+        ChangeOperation.self, OperationDescription.self, ListOperations.self, OperationList.self, ExplainShard.self,
+        ShardExplanation.self,
     ]
 
     private static let messagesByNumber = Dictionary(

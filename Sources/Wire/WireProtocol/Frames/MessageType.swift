@@ -34,6 +34,15 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case searchAnswer = 0x0122
     case getClusterStatus = 0x0130
     case clusterStatus = 0x0131
+    case planOperation = 0x0140
+    case operationPlan = 0x0141
+    case beginOperation = 0x0142
+    case changeOperation = 0x0143
+    case operationDescription = 0x0144
+    case listOperations = 0x0145
+    case operationList = 0x0146
+    case explainShard = 0x0147
+    case shardExplanation = 0x0148
 
     case heartbeat = 0x0201
     case heartbeatReply = 0x0202
@@ -69,16 +78,16 @@ extension MessageType {
     package var isRequest: Bool {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
-            .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .heartbeat,
-            .hostReplica,
-            .dropReplica, .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
+            .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
+            .beginOperation, .changeOperation, .listOperations, .explainShard, .heartbeat, .hostReplica, .dropReplica,
+            .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
             .searchAnswer,
-            .clusterStatus, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
+            .clusterStatus, .operationPlan, .operationDescription, .operationList, .shardExplanation, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended:
             false

@@ -5,9 +5,10 @@ final class Cluster {
     let stage: Stage
     let address: MienClient.Address
     let coordinator: Node
-    let workers: [Node]
-    let workerAddresses: [String]
+    private(set) var workers: [Node] = []
+    private(set) var workerAddresses: [String] = []
     private let security: ClusterSecurity?
+    private let workerSettings: [String]
 
     /// - Parameters:
     ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
@@ -24,31 +25,30 @@ final class Cluster {
         self.security = security
         let common = security?.nodeSettings ?? []
         address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
-        func settings(_ list: [String]) -> [String] { list.flatMap { ["--set", $0] } }
         coordinator = Node(
             stage,
             ["coordinator", "--listen", "\(address)", "--data", stage.path("coordinator")]
-                + settings(["coordinator.worker_timeout=1s"] + common + coordinatorSettings)
+                + Self.options(["coordinator.worker_timeout=1s"] + common + coordinatorSettings)
         )
-        var workers: [Node] = []
-        var addresses: [String] = []
-        for number in 1...workerCount {
-            let listen = "127.0.0.1:\(try LoopbackPort.free())"
-            addresses.append(listen)
-            workers.append(
-                Node(
-                    stage,
-                    ["worker", "--listen", listen, "--coordinator", "\(address)"]
-                        + ["--data", stage.path("worker-\(number)")]
-                        + settings(
-                            ["worker.heartbeat_interval=100ms", "worker.search_threads=1"]
-                                + ["worker.memory.partition_map=1GiB"] + common + workerSettings
-                        )
-                )
+        self.workerSettings =
+            ["worker.heartbeat_interval=100ms", "worker.search_threads=1", "worker.memory.partition_map=1GiB"]
+            + common + workerSettings
+        for _ in 0..<workerCount { try addWorker() }
+    }
+
+    private static func options(_ settings: [String]) -> [String] { settings.flatMap { ["--set", $0] } }
+
+    /// One more worker, with an empty folder; ``start()`` starts it.
+    func addWorker() throws {
+        let listen = "127.0.0.1:\(try LoopbackPort.free())"
+        workerAddresses.append(listen)
+        workers.append(
+            Node(
+                stage,
+                ["worker", "--listen", listen, "--coordinator", "\(address)"]
+                    + ["--data", stage.path("worker-\(workers.count + 1)")] + Self.options(workerSettings)
             )
-        }
-        self.workers = workers
-        workerAddresses = addresses
+        )
     }
 
     /// Starts every node that does not run, and waits until the coordinator has heard of all workers.

@@ -14,12 +14,13 @@ extension Integration {
         struct Copies: CustomTestStringConvertible {
             var count: Int
             var minimum: Int
-            var testDescription: String { "\(count), at least \(minimum)" }
+            var hasTLS = false
+            var testDescription: String { "\(count), at least \(minimum)\(hasTLS ? ", with TLS" : "")" }
         }
 
         @Test(
             .timeLimit(.minutes(roundCount > 10 ? 180 : 5)),
-            arguments: [Copies(count: 2, minimum: 1), Copies(count: 3, minimum: 2)]
+            arguments: [Copies(count: 2, minimum: 1), Copies(count: 3, minimum: 2, hasTLS: true)]
         )
         func aWorkerThatDiesIsNoticedByNobody(copies: Copies) async throws {
             try await Stage.play { stage in
@@ -29,7 +30,8 @@ extension Integration {
                     stage,
                     workers: 3,
                     coordinatorSettings: ["coordinator.worker_timeout=1500ms"],
-                    workerSettings: ["worker.heartbeat_interval=500ms"]
+                    workerSettings: ["worker.heartbeat_interval=500ms"],
+                    security: copies.hasTLS ? ClusterSecurity(stage) : nil
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
@@ -128,73 +130,6 @@ extension Integration {
             let collection = try await client.describe(FaceWriter.collection)
             return collection.shards.allSatisfy { shard in
                 shard.replicas.count == count && shard.replicas.allSatisfy { $0.isInSync && $0.state == .serving }
-            }
-        }
-    }
-
-    /// Searches for faces that nobody changes, one search after the other; each must be found, and all of it covered.
-    private actor Searcher {
-        struct Tally {
-            var times: [Duration] = []
-            var failures: [String] = []
-            var count: Int { times.count + failures.count }
-
-            func percentile(_ share: Double) -> Duration {
-                let sorted = times.sorted()
-                return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
-            }
-        }
-
-        static let faces = (1...30).map { Face.ID(high: 0xfeed, low: UInt64($0)) }
-        private let client: MienClient
-        private(set) var tally = Tally()
-
-        init(_ client: MienClient) async throws {
-            self.client = client
-            try await Self.enrolFaces(client)
-        }
-
-        /// The same content each time: it changes nothing of what is found.
-        static func enrolFaces(_ client: MienClient) async throws {
-            _ = try await client.enrol(
-                faces.map { NewFace(id: $0) },
-                embeddings: embeddings(faces),
-                into: FaceWriter.collection,
-                model: FaceWriter.model
-            )
-        }
-
-        private static func embeddings(_ faces: [Face.ID]) -> Embeddings {
-            Embeddings(
-                dimension: FaceWriter.dimension,
-                values: faces.flatMap { FaceLedger.embedding($0, version: 0, dimension: FaceWriter.dimension) }
-            )
-        }
-
-        func searching(until pause: FaceWriter.Pause) async {
-            var number = 0
-            while !pause.isAsked {
-                let face = Self.faces[number % Self.faces.count]
-                number += 1
-                let start = ContinuousClock.now
-                do throws(MienClientError) {
-                    let results = try await client.search(
-                        FaceWriter.collection,
-                        probes: Self.embeddings([face]),
-                        model: FaceWriter.model,
-                        options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
-                    )
-                    tally.times.append(ContinuousClock.now - start)
-                    guard case .matches(let matches)? = results.outcomes.first, matches.first?.id == face,
-                        results.coverage.isFull
-                    else {
-                        tally.failures.append("a face was not found: \(results)")
-                        continue
-                    }
-                } catch {
-                    tally.failures.append("\(error)")
-                }
-                try? await Task.sleep(for: .milliseconds(5))
             }
         }
     }

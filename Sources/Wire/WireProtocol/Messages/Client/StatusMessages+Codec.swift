@@ -7,13 +7,14 @@ extension GetClusterStatus: WireRequest, EmptyWireMessage {
 }
 
 extension ClusterStatus.Worker: WireValue {
-    package static var leastByteCount: Int { 56 }
+    package static var leastByteCount: Int { 59 }
 
     package func encode(into writer: inout PayloadWriter) {
         id.encode(into: &writer)
         address.encode(into: &writer)
         writer.flag(isLive)
         writer.integer(silentMilliseconds)
+        writer.integer(standing.rawValue)
         report.encode(into: &writer)
     }
 
@@ -23,6 +24,7 @@ extension ClusterStatus.Worker: WireValue {
             address: try NodeAddress(decoding: &reader),
             isLive: try reader.flag("is live"),
             silentMilliseconds: try reader.integer("silent"),
+            standing: try reader.enumeration("standing"),
             report: try WorkerReport(decoding: &reader)
         )
     }

@@ -12,6 +12,7 @@ package struct ClusterStatus: Hashable, Sendable {
         package var isLive: Bool
         /// Time since its last heartbeat; `.max` when it was never heard of.
         package var silentMilliseconds: UInt64
+        package var standing: WorkerStanding
         package var report: WorkerReport
 
         package init(
@@ -19,12 +20,14 @@ package struct ClusterStatus: Hashable, Sendable {
             address: NodeAddress,
             isLive: Bool,
             silentMilliseconds: UInt64,
+            standing: WorkerStanding = .active,
             report: WorkerReport
         ) {
             self.id = id
             self.address = address
             self.isLive = isLive
             self.silentMilliseconds = silentMilliseconds
+            self.standing = standing
             self.report = report
         }
     }

@@ -32,6 +32,20 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// A copy that a primary sends to a replica which lacks too much for its log.
+    package struct Copy: Hashable, Sendable {
+        package var worker: NodeID
+        package var sentByteCount: UInt64
+        /// 0 while the copy is being made.
+        package var totalByteCount: UInt64
+
+        package init(worker: NodeID, sentByteCount: UInt64, totalByteCount: UInt64) {
+            self.worker = worker
+            self.sentByteCount = sentByteCount
+            self.totalByteCount = totalByteCount
+        }
+    }
+
     package struct Replica: Hashable, Sendable {
         package var shard: ShardID
         package var epoch: Epoch
@@ -56,6 +70,8 @@ package struct WorkerReport: Hashable, Sendable {
         /// What the replica held at the last checkpoint of its log; nil before one. Replicas at one sequence have one
         /// digest.
         package var checkpoint: Checkpoint?
+        /// That it sends.
+        package var copies: [Copy]
 
         package init(
             shard: ShardID,
@@ -72,7 +88,8 @@ package struct WorkerReport: Hashable, Sendable {
             olderGeneration: UInt32 = 0,
             olderRowCount: UInt64 = 0,
             fit: CodebookFit = .unknown,
-            checkpoint: Checkpoint? = nil
+            checkpoint: Checkpoint? = nil,
+            copies: [Copy] = []
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -89,6 +106,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.olderRowCount = olderRowCount
             self.fit = fit
             self.checkpoint = checkpoint
+            self.copies = copies
         }
     }
 
@@ -137,6 +155,10 @@ package struct WorkerReport: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
+    /// Memory of its machine that programs could have; nil when it cannot tell.
+    package var availableMemoryByteCount: UInt64?
+    /// It is about to stop, and hands over what it can.
+    package var isStopping: Bool
     /// Kernel level in use, for people.
     package var kernelLevel: String
     package var activity: NodeActivity
@@ -147,6 +169,8 @@ package struct WorkerReport: Hashable, Sendable {
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
+        availableMemoryByteCount: UInt64? = nil,
+        isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
     ) {
@@ -155,6 +179,8 @@ package struct WorkerReport: Hashable, Sendable {
         self.residentByteCount = residentByteCount
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
+        self.availableMemoryByteCount = availableMemoryByteCount
+        self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity
     }

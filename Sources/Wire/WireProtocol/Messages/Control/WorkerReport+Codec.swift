@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 135 }
+    package static var leastByteCount: Int { 139 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -19,6 +19,7 @@ extension WorkerReport.Replica: WireValue {
             writer.integer(checkpoint.sequence)
             writer.integer(checkpoint.digest)
         }
+        writer.array(copies)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -42,7 +43,26 @@ extension WorkerReport.Replica: WireValue {
                     sequence: try reader.integer("checkpoint sequence"),
                     digest: try reader.integer("checkpoint digest")
                 )
-            }
+            },
+            copies: try reader.array("copies")
+        )
+    }
+}
+
+extension WorkerReport.Copy: WireValue {
+    package static var leastByteCount: Int { 32 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        worker.encode(into: &writer)
+        writer.integer(sentByteCount)
+        writer.integer(totalByteCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            worker: try NodeID(decoding: &reader),
+            sentByteCount: try reader.integer("sent bytes"),
+            totalByteCount: try reader.integer("total bytes")
         )
     }
 }
@@ -94,6 +114,8 @@ extension WorkerReport {
         writer.integer(residentByteCount)
         mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
+        writer.optional(availableMemoryByteCount) { writer, count in writer.integer(count) }
+        writer.flag(isStopping)
         writer.string(kernelLevel, "kernel level")
         activity.encode(into: &writer)
     }
@@ -105,6 +127,10 @@ extension WorkerReport {
             residentByteCount: try reader.integer("resident bytes"),
             mapped: try MappedMemory(decoding: &reader),
             freeDiskByteCount: try reader.integer("free disk bytes"),
+            availableMemoryByteCount: try reader.optional("available memory") { reader throws(WireDecodingError) in
+                try reader.integer("available memory bytes")
+            },
+            isStopping: try reader.flag("is stopping"),
             kernelLevel: try reader.string("kernel level", limit: NameLimit.agent),
             activity: try NodeActivity(decoding: &reader)
         )

@@ -72,6 +72,7 @@ extension EntriesAppended: WireMessage {
         writer.integer(second)
         writer.integer(sent)
         writer.integer(replied)
+        writer.integer(version)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -90,7 +91,8 @@ extension EntriesAppended: WireMessage {
             epoch: epoch,
             outcome: outcome,
             sent: try reader.integer("time of sending"),
-            replied: try reader.integer("time of answering")
+            replied: try reader.integer("time of answering"),
+            version: try reader.integer("group version")
         )
     }
 }

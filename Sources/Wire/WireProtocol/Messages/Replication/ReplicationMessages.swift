@@ -80,12 +80,15 @@ package struct EntriesAppended: Hashable, Sendable {
     package var sent: UInt64
     /// Clock of the replica that answers.
     package var replied: UInt64
+    /// Version of the group that it goes by; 0 when it has heard of none.
+    package var version: UInt64
 
-    package init(epoch: Epoch, outcome: Outcome, sent: UInt64, replied: UInt64) {
+    package init(epoch: Epoch, outcome: Outcome, sent: UInt64, replied: UInt64, version: UInt64) {
         self.epoch = epoch
         self.outcome = outcome
         self.sent = sent
         self.replied = replied
+        self.version = version
     }
 }
 

@@ -1,0 +1,147 @@
+import MienClient
+
+/// Operations and plans as text and as JSON.
+enum OperationReport {
+    static func text(_ operation: OperationInfo, in cluster: ClusterInfo) -> String {
+        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        var text = "operation \(operation.id): \(title(operation, names)), \(operation.state.rawValue)"
+        let ended = operation.steps.count(where: \.state.hasEnded)
+        if !operation.steps.isEmpty { text += ", \(ended) of \(NumberText.counted(operation.steps.count, "step")) ended" }
+        text += ", begun \(TimeText.text(operation.created))"
+        if let end = operation.ended { text += ", ended \(TimeText.text(end))" }
+        text += "\n"
+        if let note = operation.note { text += "  \(note)\n" }
+        let open = operation.steps.filter { !$0.state.hasEnded }
+        if !open.isEmpty { text += table(open, names) }
+        return text
+    }
+
+    static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
+        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        guard !plan.steps.isEmpty else { return "Nothing has to move.\n" }
+        var steps = TextTable([
+            .init("shard", widthLimit: 48), .init("change", widthLimit: 64), .init("bytes", .right),
+            .init("held up now by", widthLimit: 120),
+        ])
+        for step in plan.steps {
+            steps.append([
+                "\(step.collection)/\(step.shardIndex)", change(step.change, names),
+                step.totalByteCount == 0 ? "-" : NumberText.bytes(step.totalByteCount), step.waitsFor ?? "",
+            ])
+        }
+        var loads = TextTable([
+            .init("worker", widthLimit: 48), .init("gets", .right), .init("sends", .right),
+            .init("most disk", .right), .init("free disk", .right), .init("more memory", .right),
+        ])
+        for load in plan.loads {
+            loads.append([
+                names[load.workerID] ?? load.workerID, NumberText.bytes(load.incomingByteCount),
+                NumberText.bytes(load.outgoingByteCount), NumberText.bytes(load.peakDiskByteCount),
+                NumberText.bytes(load.freeDiskByteCount), NumberText.bytes(load.memoryByteCount),
+            ])
+        }
+        let total = plan.loads.reduce(0) { $0 + $1.incomingByteCount }
+        var text = steps.rendered()
+        if !plan.loads.isEmpty {
+            let rate = NumberText.bytes(UInt64(plan.assumedBytesPerSecond))
+            text += "\n" + loads.rendered()
+            text += "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
+            text += "one copy at a time for each worker.\n"
+        }
+        return text + "Nothing was changed.\n"
+    }
+
+    private static func title(_ operation: OperationInfo, _ names: [String: String]) -> String {
+        let worker = operation.workerID.map { names[$0] ?? $0 } ?? "?"
+        return switch operation.kind {
+        case .change: "change of a shard"
+        case .drain: "drain of \(worker)"
+        case .decommission: "decommission of \(worker)"
+        case .recommission: "recommission of \(worker)"
+        case .copies: "other number of copies of '\(operation.collection ?? "?")'"
+        case .rebalance: "rebalance"
+        }
+    }
+
+    private static func table(_ steps: [OperationInfo.Step], _ names: [String: String]) -> String {
+        var table = TextTable([
+            .init("  shard", widthLimit: 48), .init("change", widthLimit: 64), .init("state"),
+            .init("copied", .right), .init("rate", .right), .init("left", .right), .init("unchanged", .right),
+            .init("restarts", .right), .init("waits for", widthLimit: 120),
+        ])
+        for step in steps {
+            let isCopying = step.state == .running && step.totalByteCount > 0
+            let left = step.totalByteCount - min(step.sentByteCount, step.totalByteCount)
+            table.append([
+                "  \(step.collection)/\(step.shardIndex)", change(step.change, names), step.state.rawValue,
+                isCopying
+                    ? "\(NumberText.bytes(step.sentByteCount)) of \(NumberText.bytes(step.totalByteCount))" : "-",
+                isCopying && step.bytesPerSecond > 0 ? "\(NumberText.bytes(UInt64(step.bytesPerSecond)))/s" : "-",
+                isCopying && step.bytesPerSecond > 0
+                    ? NumberText.duration(.seconds(Double(left) / step.bytesPerSecond)) : "-",
+                step.state == .waiting ? "-" : NumberText.duration(step.silence), "\(step.restartCount)",
+                step.waitsFor ?? "",
+            ])
+        }
+        return table.rendered()
+    }
+
+    private static func change(_ change: OperationInfo.Change, _ names: [String: String]) -> String {
+        func name(_ worker: String) -> String { names[worker] ?? worker }
+        return switch change {
+        case .move(let from, let to): "\(name(from)) -> \(name(to))"
+        case .add(let worker): "add \(name(worker))"
+        case .remove(let worker): "remove \(name(worker))"
+        case .lead(let worker): "primary to \(name(worker))"
+        }
+    }
+
+    static func json(_ operation: OperationInfo) -> JSONValue {
+        .object([
+            ("id", .string(operation.id)), ("kind", .string(operation.kind.rawValue)),
+            ("worker", .text(operation.workerID)), ("collection", .text(operation.collection)),
+            ("state", .string(operation.state.rawValue)), ("created", .string(TimeText.text(operation.created))),
+            ("ended", .text(operation.ended.map { TimeText.text($0) })), ("note", .text(operation.note)),
+            ("steps", .array(operation.steps.map(json))),
+        ])
+    }
+
+    static func json(_ plan: OperationPlanInfo) -> JSONValue {
+        .object([
+            ("steps", .array(plan.steps.map(json))),
+            (
+                "workers",
+                .array(
+                    plan.loads.map { load in
+                        .object([
+                            ("worker", .string(load.workerID)), ("incoming_bytes", .count(load.incomingByteCount)),
+                            ("outgoing_bytes", .count(load.outgoingByteCount)),
+                            ("peak_disk_bytes", .count(load.peakDiskByteCount)),
+                            ("free_disk_bytes", .count(load.freeDiskByteCount)),
+                            ("memory_bytes", .count(load.memoryByteCount)),
+                        ])
+                    }
+                )
+            ),
+            ("estimated_seconds", .number(NumberText.seconds(plan.estimatedTime))),
+            ("assumed_bytes_per_second", .number(plan.assumedBytesPerSecond)),
+        ])
+    }
+
+    private static func json(_ step: OperationInfo.Step) -> JSONValue {
+        let (kind, from, to): (String, String?, String?) =
+            switch step.change {
+            case .move(let from, let to): ("move", from, to)
+            case .add(let worker): ("add", nil, worker)
+            case .remove(let worker): ("remove", worker, nil)
+            case .lead(let worker): ("lead", nil, worker)
+            }
+        return .object([
+            ("collection", .string(step.collection)), ("shard", .count(step.shardIndex)), ("change", .string(kind)),
+            ("from", .text(from)), ("to", .text(to)), ("state", .string(step.state.rawValue)),
+            ("waits_for", .text(step.waitsFor)), ("total_bytes", .count(step.totalByteCount)),
+            ("sent_bytes", .count(step.sentByteCount)), ("bytes_per_second", .number(step.bytesPerSecond)),
+            ("unchanged_seconds", .number(NumberText.seconds(step.silence))), ("restarts", .count(step.restartCount)),
+        ])
+    }
+}

@@ -1,0 +1,296 @@
+import ArgumentParser
+import MienClient
+import Threads
+
+struct PlanCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Tell what an operation would do, without beginning it.",
+        discussion: """
+            EXAMPLE
+              mien plan drain 10.0.0.5:7401
+              mien plan shard move people 0 --from 10.0.0.5:7401
+              mien plan collection copies people --copies 3
+              mien plan rebalance
+
+            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, shard lead or
+            collection copies. Shows the steps, the bytes that move, the disk and memory that they take on each worker,
+            about how long it takes, and what would hold a step up now. What breaks a rule is refused with the rule.
+            """
+    )
+
+    @Argument(parsing: .captureForPassthrough, help: "The words of the command.")
+    var words: [String] = []
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let command: any OrderCommand
+        do {
+            guard let found = try Mien.parseAsRoot(words) as? any OrderCommand else {
+                throw CommandFailure(
+                    .usage,
+                    "mien plan takes the words of a command that begins an operation, such as 'mien plan rebalance'"
+                )
+            }
+            command = found
+        } catch let error as CommandFailure {
+            throw error
+        } catch {
+            let text = Mien.message(for: error)
+            throw CommandFailure(.usage, text.isEmpty ? "the command after 'plan' cannot be read" : text)
+        }
+        let client = try command.connection.client(on: console)
+        let outcome: Result<Void, CommandFailure>
+        do throws(CommandFailure) {
+            let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+            let request = try command.request(in: cluster)
+            let plan = try await calling { () async throws(MienClientError) in try await client.plan(request) }
+            console.writeOutput(
+                command.connection.json
+                    ? OperationReport.json(plan).document : OperationReport.text(plan, in: cluster)
+            )
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        try outcome.get()
+    }
+}
+
+struct OperationsCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "operations",
+        abstract: "List operations and how far they are.",
+        discussion: """
+            EXAMPLE
+              mien operations
+              mien operations --watch
+
+            Shows those that are open and the last five that ended; with --all all that are remembered.
+            """
+    )
+
+    private static let leavingKeys: Set<UInt8> = [UInt8(ascii: "q"), UInt8(ascii: "Q"), 3, 4]
+    private static let shownEndedCount = 5
+
+    @Flag(help: "Show them again every second. Leave with q or Ctrl-C; without a terminal it ends when none is open.")
+    var watch = false
+    @Flag(help: "Show all that have ended, too.")
+    var all = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if watch, connection.json { throw ValidationError("--watch shows no JSON.") }
+    }
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console)
+        let outcome: Result<Void, CommandFailure>
+        do throws(CommandFailure) {
+            if watch {
+                try await watch(client, console)
+            } else {
+                let (operations, cluster) = try await look(client)
+                console.writeOutput(
+                    connection.json
+                        ? JSONValue.array(operations.map(OperationReport.json)).document
+                        : Self.text(operations, in: cluster)
+                )
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        try outcome.get()
+    }
+
+    private func watch(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
+        guard console.outputIsTerminal, let screen = Screen(console) else {
+            var shown = ""
+            while true {
+                let (operations, cluster) = try await look(client)
+                let text = Self.text(operations, in: cluster)
+                if text != shown { console.writeOutput(text + "\n") }
+                shown = text
+                if operations.allSatisfy(\.state.hasEnded) { return }
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        defer { screen.close() }
+        var text = ""
+        while true {
+            do throws(CommandFailure) {
+                let (operations, cluster) = try await look(client)
+                text = Self.text(operations, in: cluster)
+            } catch {
+                text = "mien: \(error.message)\n"
+            }
+            screen.draw(text + "\nq leaves")
+            let key = await WorkerThread.run(name: "keys") { Screen.key(within: .seconds(1)) }
+            if let key, Self.leavingKeys.contains(key) { return }
+        }
+    }
+
+    private func look(_ client: MienClient) async throws(CommandFailure) -> ([OperationInfo], ClusterInfo) {
+        let operations = try await calling { () async throws(MienClientError) in try await client.operations() }
+        let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+        if all || connection.json { return (operations, cluster) }
+        let ended = operations.filter(\.state.hasEnded).suffix(Self.shownEndedCount)
+        return (ended + operations.filter { !$0.state.hasEnded }, cluster)
+    }
+
+    private static func text(_ operations: [OperationInfo], in cluster: ClusterInfo) -> String {
+        operations.isEmpty
+            ? "no operation yet\n"
+            : operations.map { OperationReport.text($0, in: cluster) }.joined()
+    }
+}
+
+struct OperationCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "operation",
+        abstract: "Pause, resume or cancel an operation.",
+        subcommands: [OperationPauseCommand.self, OperationResumeCommand.self, OperationCancelCommand.self]
+    )
+}
+
+/// What names one operation and changes it.
+protocol OperationChangeCommand: ConsoleCommand {
+    var id: String { get }
+    var connection: ConnectionOptions { get }
+
+    func change(_ id: String, _ client: MienClient) async throws(MienClientError) -> OperationInfo
+}
+
+extension OperationChangeCommand {
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console)
+        let outcome: Result<Void, CommandFailure>
+        do throws(CommandFailure) {
+            let operations = try await calling { () async throws(MienClientError) in try await client.operations() }
+            let found = operations.filter { $0.id.hasPrefix(id.lowercased()) }
+            guard found.count == 1, let operation = found.first, !id.isEmpty else {
+                throw CommandFailure(
+                    found.isEmpty || id.isEmpty ? .no : .usage,
+                    "\(found.count) operations have an identity that begins with '\(id)'; 'mien operations' lists them"
+                )
+            }
+            let changed = try await calling { () async throws(MienClientError) in
+                try await change(operation.id, client)
+            }
+            let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+            console.writeOutput(
+                connection.json
+                    ? OperationReport.json(changed).document : OperationReport.text(changed, in: cluster)
+            )
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        try outcome.get()
+    }
+}
+
+struct OperationPauseCommand: OperationChangeCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pause",
+        abstract: "Begin nothing more of an operation, and leave what is under way as it is."
+    )
+
+    @Argument(help: "Identity of the operation, or its beginning.")
+    var id: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func change(_ id: String, _ client: MienClient) async throws(MienClientError) -> OperationInfo {
+        try await client.pauseOperation(id)
+    }
+}
+
+struct OperationResumeCommand: OperationChangeCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume",
+        abstract: "Let a paused operation go on."
+    )
+
+    @Argument(help: "Identity of the operation, or its beginning.")
+    var id: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func change(_ id: String, _ client: MienClient) async throws(MienClientError) -> OperationInfo {
+        try await client.resumeOperation(id)
+    }
+}
+
+struct OperationCancelCommand: OperationChangeCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel",
+        abstract: "Take an operation back.",
+        discussion: """
+            Replicas that have not left stay, and those that came for them leave again. A step whose replica has left is
+            brought to its end; an operation that consists of such steps only is refused.
+            """
+    )
+
+    @Argument(help: "Identity of the operation, or its beginning.")
+    var id: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func change(_ id: String, _ client: MienClient) async throws(MienClientError) -> OperationInfo {
+        try await client.cancelOperation(id)
+    }
+}
+
+struct ExplainCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain",
+        abstract: "Tell why the replicas of a shard are where they are, and not elsewhere.",
+        discussion: """
+            EXAMPLE
+              mien explain people 0
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Argument(help: "Number of the shard.")
+    var shard: Int
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console)
+        let outcome: Result<Void, CommandFailure>
+        do throws(CommandFailure) {
+            let reasons = try await calling { () async throws(MienClientError) in
+                try await client.explain(name, shard: shard)
+            }
+            let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+            console.writeOutput(connection.json ? Self.json(reasons).document : Self.text(reasons, in: cluster))
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        try outcome.get()
+    }
+
+    private static func json(_ reasons: [PlacementReason]) -> JSONValue {
+        .array(
+            reasons.map {
+                .object([
+                    ("worker", .string($0.workerID)), ("replica", .flag($0.hasReplica)), ("reason", .string($0.reason)),
+                ])
+            }
+        )
+    }
+
+    private static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
+        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        var table = TextTable([.init("worker", widthLimit: 48), .init("replica"), .init("why", widthLimit: 160)])
+        for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }) {
+            table.append([names[reason.workerID] ?? reason.workerID, reason.hasReplica ? "yes" : "no", reason.reason])
+        }
+        return table.rendered()
+    }
+}

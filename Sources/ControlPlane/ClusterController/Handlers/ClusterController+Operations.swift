@@ -1,0 +1,361 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+
+/// Operations: what they would do, their beginning, their changes, and where they are.
+extension ClusterController {
+    func plan(_ request: PlanOperation) throws(WireStatus) -> OperationPlan {
+        let view = currentView
+        let operation = try operation(.random(), for: request.order, in: view)
+        let estimate = OperationEstimate(of: operation.steps, in: view)
+        return OperationPlan(
+            steps: operation.steps.map { step in
+                var description = Self.description(of: step, in: view)
+                description.totalByteCount = estimate.byteCounts[step.shard] ?? 0
+                let hindrance = OperationPlanner.hindrance(step, of: operation, in: view, limits: options.operations)
+                description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
+                return description
+            },
+            loads: estimate.loads.sorted { $0.key < $1.key }.map { worker, load in
+                OperationPlan.Load(
+                    worker: worker,
+                    incomingByteCount: load.incomingByteCount,
+                    outgoingByteCount: load.outgoingByteCount,
+                    peakDiskByteCount: load.peakDiskByteCount,
+                    freeDiskByteCount: view.observations[worker]?.freeDiskByteCount ?? 0,
+                    memoryByteCount: load.memoryByteCount
+                )
+            },
+            estimatedSeconds: estimate.seconds,
+            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond
+        )
+    }
+
+    /// Records the operation; the controller carries it out from then on, whichever coordinator that is.
+    func begin(_ request: BeginOperation) async throws(WireStatus) -> OperationDescription {
+        try await commit { records throws(WireStatus) in
+            // A commit whose end was not heard of may have made it.
+            guard records.metadata.operations[request.id] == nil else { return nil }
+            var view = self.currentView
+            view.metadata = records.metadata
+            let operation = try self.operation(request.id, for: request.order, in: view)
+            return self.beginning(of: operation, for: request.order, in: records)
+        }
+        let description = try describe(request.id)
+        logger.notice(
+            "operation begun",
+            metadata: [
+                "operation": "\(request.id)", "kind": "\(description.kind)", "steps": "\(description.steps.count)",
+            ]
+        )
+        changes.raise()
+        return description
+    }
+
+    func change(_ request: ChangeOperation) async throws(WireStatus) -> OperationDescription {
+        try await commit { records throws(WireStatus) in
+            guard let old = records.metadata.operations[request.id] else { throw Self.unknown(request.id) }
+            var operation = old
+            switch (request.verb, operation.state) {
+            case (.pause, .running): operation.state = .paused
+            case (.resume, .paused): operation.state = .running
+            case (.pause, .paused), (.resume, .running), (.cancel, .cancelling), (.cancel, .cancelled): return nil
+            case (.cancel, .running), (.cancel, .paused):
+                guard operation.cancel(records.metadata.placement) else {
+                    throw WireStatus(
+                        .invalidRequest,
+                        "Operation \(request.id) is past its commit point: the replicas that it replaces have left, "
+                            + "and it ends by itself."
+                    )
+                }
+            case (_, .done), (_, .cancelled):
+                throw WireStatus(.invalidRequest, "Operation \(request.id) has ended.")
+            case (.pause, .cancelling), (.resume, .cancelling):
+                throw WireStatus(.invalidRequest, "Operation \(request.id) is being cancelled.")
+            }
+            var conditions = [records.unchanged(ClusterRecords.operationKey(request.id))]
+            var changes = [ClusterRecords.put(operation)]
+            if request.verb == .cancel { Self.takeBack(operation, in: records, &conditions, &changes) }
+            return (conditions, changes)
+        }
+        logger.notice(
+            "operation changed",
+            metadata: ["operation": "\(request.id)", "verb": "\(request.verb)"]
+        )
+        changes.raise()
+        return try describe(request.id)
+    }
+
+    func operations() -> OperationList {
+        let (view, ledger, now) = operationView
+        return OperationList(
+            operations: view.metadata.operations.values.sorted { ($0.created, $0.id) < ($1.created, $1.id) }.map {
+                self.description(of: $0, in: view, ledger, now: now)
+            }
+        )
+    }
+
+    func explain(_ request: ExplainShard) throws(WireStatus) -> ShardExplanation {
+        let view = currentView
+        let shard = try Self.shard(request.collection, request.shardIndex, in: view)
+        guard let placement = view.metadata.placement(of: shard) else { throw Self.notFound(request.collection) }
+        return ShardExplanation(
+            verdicts: view.metadata.workers.keys.sorted().map { worker in
+                let explanation = PlacementExplanation.explain(
+                    placement,
+                    on: worker,
+                    in: view,
+                    limits: options.operations
+                )
+                return .init(
+                    worker: worker,
+                    hasReplica: explanation.hasReplica,
+                    reason: OperationText.sentence(explanation)
+                )
+            }
+        )
+    }
+
+    /// Puts another record of an operation in place of the one that it was made from.
+    func advance(_ update: OperationPlanner.Update) async throws(WireStatus) {
+        let id = update.old.id
+        try await commit(asController: true) { records throws(WireStatus) in
+            guard records.metadata.operations[id] == update.old else { return nil }
+            var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
+            var changes = [ClusterRecords.put(update.new)]
+            guard update.new.state.hasEnded else { return (conditions, changes) }
+            if case .decommission(let worker) = update.new.kind, update.new.state == .done,
+                let address = records.metadata.workers[worker]
+            {
+                conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
+                changes.append(ClusterRecords.put(worker, address, .decommissioned))
+            }
+            changes += records.metadata.outdatedOperations.map { .remove(key: ClusterRecords.operationKey($0)) }
+            return (conditions, changes)
+        }
+        let ended = update.new.state.hasEnded
+        logger.log(
+            level: ended ? .notice : .info,
+            "operation advanced",
+            metadata: [
+                "operation": "\(id)", "state": "\(update.new.state)",
+                "open": "\(update.new.steps.count { !$0.state.hasEnded })", "steps": "\(update.new.steps.count)",
+            ]
+        )
+    }
+
+    // MARK: Records
+
+    private func beginning(
+        of operation: Operation,
+        for order: OperationOrder,
+        in records: ClusterRecords
+    ) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
+        var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
+        var changes = [ClusterRecords.put(operation)]
+        if let (worker, standing) = order.standing, let address = records.metadata.workers[worker] {
+            conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
+            changes.append(ClusterRecords.put(worker, address, standing))
+        }
+        if case .recommission(let worker) = order {
+            for var drain in records.metadata.openOperations where drain.drainedWorker == worker {
+                // What has left already stays where it is: nothing else may begin on account of the drain.
+                if !drain.cancel(records.metadata.placement) { drain.state = .cancelling }
+                conditions.append(records.unchanged(ClusterRecords.operationKey(drain.id)))
+                changes.append(ClusterRecords.put(drain))
+            }
+        }
+        if case .copies(_, let count) = order, case .copies(let id, _) = operation.kind {
+            Self.recount(id, count, in: records, &conditions, &changes)
+        }
+        return (conditions, changes)
+    }
+
+    /// What a cancelled operation had changed besides groups.
+    private static func takeBack(
+        _ operation: Operation,
+        in records: ClusterRecords,
+        _ conditions: inout [MetadataCondition],
+        _ changes: inout [MetadataChange]
+    ) {
+        if let worker = operation.drainedWorker, let address = records.metadata.workers[worker] {
+            conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
+            changes.append(ClusterRecords.put(worker, address, .active))
+        }
+        if case .copies(let id, let former) = operation.kind { recount(id, former, in: records, &conditions, &changes) }
+    }
+
+    private static func recount(
+        _ collection: CollectionID,
+        _ count: CopyCount,
+        in records: ClusterRecords,
+        _ conditions: inout [MetadataCondition],
+        _ changes: inout [MetadataChange]
+    ) {
+        guard var record = records.metadata.collections[collection] else { return }
+        var configuration = record.collection.configuration
+        configuration.replicationFactor = count.replicationFactor
+        configuration.minimumInSync = count.minimumInSync
+        record.collection = Collection(
+            id: record.collection.id,
+            configuration: configuration,
+            created: record.collection.created
+        )
+        conditions.append(records.unchanged(ClusterRecords.collectionKey(collection)))
+        changes.append(ClusterRecords.put(record))
+    }
+
+    private func operation(
+        _ id: OperationID,
+        for order: OperationOrder,
+        in view: ClusterView
+    ) throws(WireStatus) -> Operation {
+        let request = try Self.request(order, in: view)
+        do throws(OperationRefusal) {
+            return try request.operation(id, in: view, now: Self.wallClock())
+        } catch {
+            throw WireStatus(.invalidRequest, error.description)
+        }
+    }
+
+    private static func request(_ order: OperationOrder, in view: ClusterView) throws(WireStatus) -> OperationRequest {
+        switch order {
+        case .move(let collection, let index, let from, let to):
+            .move(try shard(collection, index, in: view), from: from, to: to)
+        case .lead(let collection, let index, let worker): .lead(try shard(collection, index, in: view), worker)
+        case .drain(let worker): .drain(worker)
+        case .decommission(let worker): .decommission(worker)
+        case .recommission(let worker): .recommission(worker)
+        case .copies(let collection, let count):
+            .copies(try collectionID(collection, in: view), count)
+        case .rebalance: .rebalance
+        }
+    }
+
+    private static func collectionID(_ name: String, in view: ClusterView) throws(WireStatus) -> CollectionID {
+        guard let record = view.metadata.collection(named: name) else { throw notFound(name) }
+        return record.collection.id
+    }
+
+    private static func shard(_ name: String, _ index: UInt32, in view: ClusterView) throws(WireStatus) -> ShardID {
+        let shard = ShardID(collection: try collectionID(name, in: view), index: index)
+        guard view.metadata.placement(of: shard) != nil else {
+            throw WireStatus(.invalidRequest, "Collection '\(name)' has no shard \(index).")
+        }
+        return shard
+    }
+
+    private static func unknown(_ id: OperationID) -> WireStatus {
+        WireStatus(.notFound, "There is no operation \(id); 'mien operations' lists those there are.")
+    }
+
+    // MARK: Descriptions
+
+    private var operationView: (ClusterView, OperationLedger, Duration) {
+        let now = now
+        return state.withLock { ($0.view(now: now), $0.operations, now) }
+    }
+
+    private func describe(_ id: OperationID) throws(WireStatus) -> OperationDescription {
+        let (view, ledger, now) = operationView
+        guard let operation = view.metadata.operations[id] else { throw Self.unknown(id) }
+        return description(of: operation, in: view, ledger, now: now)
+    }
+
+    private func description(
+        of operation: Operation,
+        in view: ClusterView,
+        _ ledger: OperationLedger,
+        now: Duration
+    ) -> OperationDescription {
+        var description = OperationDescription(
+            id: operation.id,
+            kind: .init(operation.kind),
+            state: operation.state,
+            created: operation.created,
+            ended: operation.ended,
+            note: operation.note,
+            steps: operation.steps.map { step in
+                var description = Self.description(of: step, in: view)
+                if step.state == .waiting {
+                    let hindrance = OperationPlanner.hindrance(
+                        step,
+                        of: operation,
+                        in: view,
+                        limits: options.operations
+                    )
+                    description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
+                }
+                guard step.state.isUnderWay else { return description }
+                if case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) {
+                    description.waitsFor = OperationText.sentence(reason, in: view)
+                }
+                if operation.state == .paused { description.waitsFor = OperationText.sentence(.paused, in: view) }
+                let key = OperationLedger.Key(operation: operation.id, shard: step.shard)
+                if let progress = ledger.progress(of: key) {
+                    if progress.totalByteCount > 0 { description.totalByteCount = progress.totalByteCount }
+                    description.sentByteCount = progress.sentByteCount
+                    description.bytesPerSecond = progress.bytesPerSecond
+                    description.silentMilliseconds = Self.milliseconds(now - progress.changed)
+                    description.restartCount = UInt32(clamping: progress.restartCount)
+                }
+                return description
+            }
+        )
+        switch operation.kind {
+        case .drain(let worker), .decommission(let worker), .recommission(let worker): description.worker = worker
+        case .copies(let collection, _):
+            description.collection = view.metadata.collections[collection]?.collection.name
+        case .change, .rebalance: break
+        }
+        return description
+    }
+
+    private static func description(of step: Operation.Step, in view: ClusterView) -> OperationDescription.Step {
+        let placement = view.metadata.placement(of: step.shard)
+        let isCopied = step.change.newcomer != nil && !step.state.hasEnded
+        return OperationDescription.Step(
+            collection: view.metadata.collections[step.shard.collection]?.collection.name ?? "",
+            shardIndex: step.shard.index,
+            change: step.change,
+            state: step.state,
+            totalByteCount: isCopied ? placement.map { ReplicaSize(of: $0, in: view).diskByteCount } ?? 0 : 0
+        )
+    }
+}
+
+extension OperationOrder {
+    /// What a worker may be used for as soon as it was given.
+    fileprivate var standing: (NodeID, WorkerStanding)? {
+        switch self {
+        case .drain(let worker), .decommission(let worker): (worker, .draining)
+        case .recommission(let worker): (worker, .active)
+        case .move, .lead, .copies, .rebalance: nil
+        }
+    }
+}
+
+extension OperationDescription.Kind {
+    fileprivate init(_ kind: Operation.Kind) {
+        self =
+            switch kind {
+            case .change: .change
+            case .drain: .drain
+            case .decommission: .decommission
+            case .recommission: .recommission
+            case .copies: .copies
+            case .rebalance: .rebalance
+            }
+    }
+}
+
+extension ClusterMetadata {
+    /// Those that ended first, where more have ended than are kept.
+    fileprivate var outdatedOperations: [OperationID] {
+        let ended = operations.values.filter(\.state.hasEnded).sorted { ($0.created, $0.id) < ($1.created, $1.id) }
+        return ended.prefix(max(ended.count - ClusterRecords.endedOperationLimit, 0)).map(\.id)
+    }
+}

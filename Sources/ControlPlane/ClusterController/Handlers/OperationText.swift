@@ -1,0 +1,58 @@
+import ClusterModel
+import ClusterState
+
+/// What operations wait for, and why replicas are where they are, as sentences for people.
+enum OperationText {
+    static func sentence(_ hindrance: OperationPlanner.Hindrance, in view: ClusterView) -> String {
+        switch hindrance {
+        case .paused: "The operation is paused."
+        case .shardIsBusy: "Another step is under way for the shard."
+        case .workerIsBusy(let worker): "The \(name(worker, view)) has part in as many copies as it may."
+        case .workerNotLive(let worker): "The \(name(worker, view)) is not heard of."
+        case .workerIsDrained(let worker): "The \(name(worker, view)) is not to be given any replicas."
+        case .leftover(let worker):
+            "The \(name(worker, view)) has still to remove an earlier replica of the shard."
+        case .shardNotServing: "The shard's primary is not served."
+        case .tooLittleDisk(let worker, let needed, let free):
+            "The \(name(worker, view)) has \(free >> 20) MiB of free disk, and \(needed >> 20) MiB are needed with what "
+                + "is reserved."
+        case .tooLittleMemory(let worker, let needed, let free):
+            "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
+        }
+    }
+
+    static func sentence(_ reason: ReplicaChange.Reason, in view: ClusterView) -> String {
+        switch reason {
+        case .catchingUp(let worker): "The replica on the \(name(worker, view)) is catching up."
+        case .tooFewInSync(let worker):
+            "Without the replica on the \(name(worker, view)) too few would be in sync."
+        case .noSuccessor(let worker):
+            "No other live replica in sync can be the primary instead of that on the \(name(worker, view))."
+        case .unaware(let worker):
+            "The \(name(worker, view)) has not said yet that it knows that its replica leaves."
+        case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
+        }
+    }
+
+    static func sentence(_ explanation: PlacementExplanation) -> String {
+        switch explanation {
+        case .primary(let epoch): "It has the primary, since epoch \(epoch.number)."
+        case .inSync: "It has a replica in sync."
+        case .learner: "It has a replica that is catching up."
+        case .leaving(let id): "It has a replica that operation \(id) takes away."
+        case .coming(let id): "Operation \(id) brings a replica here."
+        case .decommissioned: "It is decommissioned."
+        case .draining: "It is being drained, or has been: it gets no replicas."
+        case .notLive: "It is not heard of."
+        case .stopping: "It is about to stop."
+        case .tooLittleDisk(let needed, let free):
+            "It has \(free >> 20) MiB of free disk, and a replica needs \(needed >> 20) MiB with what stays free."
+        case .notNeeded(let count):
+            "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere."
+        }
+    }
+
+    private static func name(_ worker: NodeID, _ view: ClusterView) -> String {
+        view.metadata.workers[worker].map { "worker at \($0)" } ?? "worker \(worker)"
+    }
+}

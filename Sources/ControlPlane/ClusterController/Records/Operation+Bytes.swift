@@ -1,0 +1,144 @@
+import BinaryCoding
+import ClusterModel
+import ClusterState
+import FaceModel
+
+/// Layout 1 of an operation's record:
+///
+/// | field | form |
+/// |---|---|
+/// | layout | u8 = 1 |
+/// | id | 16 bytes |
+/// | kind | u8: 1 change, 2 drain, 3 decommission, 4 copies, 5 rebalance, 6 recommission |
+/// | of a drain, decommission or recommission: worker | 16 bytes |
+/// | of copies: collection; copies before, least in sync before | 16 bytes; u8 each |
+/// | state | u8 (`OperationState`) |
+/// | created, ended | i64 each, milliseconds since 1970; ended 0 before the end |
+/// | note | text, empty for none |
+/// | steps | u32 count, then each: collection 16 bytes, shard index u32, a change, state u8 (`OperationStepState`),
+///   former primary 16 bytes, zero for none |
+/// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then of a move from and to, of the others a worker, 16 bytes each |
+extension Operation {
+    private static let layout: UInt8 = 1
+    private static let none = NodeID(high: 0, low: 0)
+
+    var bytes: [UInt8] {
+        RecordCoding.bytes(layout: Self.layout) { writer in
+            writer.write(high: id.high, low: id.low)
+            switch kind {
+            case .change: writer.write(1 as UInt8)
+            case .drain(let worker):
+                writer.write(2 as UInt8)
+                writer.write(worker)
+            case .decommission(let worker):
+                writer.write(3 as UInt8)
+                writer.write(worker)
+            case .copies(let collection, let former):
+                writer.write(4 as UInt8)
+                writer.write(high: collection.high, low: collection.low)
+                writer.write(UInt8(former.replicationFactor))
+                writer.write(UInt8(former.minimumInSync))
+            case .rebalance: writer.write(5 as UInt8)
+            case .recommission(let worker):
+                writer.write(6 as UInt8)
+                writer.write(worker)
+            }
+            writer.write(state.rawValue)
+            writer.write(created.milliseconds)
+            writer.write(ended?.milliseconds ?? 0)
+            writer.write(string: note ?? "")
+            writer.write(UInt32(steps.count))
+            for step in steps {
+                writer.write(high: step.shard.collection.high, low: step.shard.collection.low)
+                writer.write(step.shard.index)
+                switch step.change {
+                case .move(let from, let to):
+                    writer.write(1 as UInt8)
+                    writer.write(from)
+                    writer.write(to)
+                case .add(let worker):
+                    writer.write(2 as UInt8)
+                    writer.write(worker)
+                case .remove(let worker):
+                    writer.write(3 as UInt8)
+                    writer.write(worker)
+                case .lead(let worker):
+                    writer.write(4 as UInt8)
+                    writer.write(worker)
+                }
+                writer.write(step.state.rawValue)
+                writer.write(step.formerPrimary ?? Self.none)
+            }
+        }
+    }
+
+    init(bytes: [UInt8]) throws {
+        self = try RecordCoding.read(bytes, layout: Self.layout) { reader in
+            let (high, low) = try reader.readID()
+            let kind = try Kind(from: &reader)
+            let state: OperationState = try reader.readEnumeration("state of an operation")
+            let created = Timestamp(milliseconds: try reader.read())
+            let ended = try reader.read(Int64.self)
+            let note = try reader.readString()
+            var steps: [Step] = []
+            for _ in 0..<(try reader.readCount(leastByteCount: 54)) { steps.append(try Step(from: &reader)) }
+            guard steps.count <= Operation.stepLimit else { throw RecordProblem(description: "it has \(steps.count) steps") }
+            return Operation(
+                id: OperationID(high: high, low: low),
+                kind: kind,
+                state: state,
+                created: created,
+                ended: ended == 0 ? nil : Timestamp(milliseconds: ended),
+                steps: steps,
+                note: note.isEmpty ? nil : note
+            )
+        }
+    }
+}
+
+extension Operation.Kind {
+    fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let start = reader.offset
+        switch try reader.read(UInt8.self) {
+        case 1: self = .change
+        case 2: self = .drain(try NodeID(from: &reader))
+        case 3: self = .decommission(try NodeID(from: &reader))
+        case 4:
+            let (high, low) = try reader.readID()
+            self = .copies(
+                CollectionID(high: high, low: low),
+                former: .init(
+                    replicationFactor: Int(try reader.read(UInt8.self)),
+                    minimumInSync: Int(try reader.read(UInt8.self))
+                )
+            )
+        case 5: self = .rebalance
+        case 6: self = .recommission(try NodeID(from: &reader))
+        default: throw .invalidValue(field: "kind of an operation", offset: start)
+        }
+    }
+}
+
+extension Operation.Step {
+    fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let (high, low) = try reader.readID()
+        let shard = ShardID(collection: CollectionID(high: high, low: low), index: try reader.read())
+        let start = reader.offset
+        let change: ReplicaChange
+        switch try reader.read(UInt8.self) {
+        case 1: change = .move(from: try NodeID(from: &reader), to: try NodeID(from: &reader))
+        case 2: change = .add(try NodeID(from: &reader))
+        case 3: change = .remove(try NodeID(from: &reader))
+        case 4: change = .lead(try NodeID(from: &reader))
+        default: throw .invalidValue(field: "change of a replica", offset: start)
+        }
+        let state: OperationStepState = try reader.readEnumeration("state of a step")
+        let former = try NodeID(from: &reader)
+        self.init(
+            shard: shard,
+            change: change,
+            state: state,
+            formerPrimary: former == NodeID(high: 0, low: 0) ? nil : former
+        )
+    }
+}

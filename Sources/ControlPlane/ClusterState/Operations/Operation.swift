@@ -1,0 +1,113 @@
+package import ClusterModel
+package import FaceModel
+
+/// A change of where replicas are that takes many steps, as the metadata store has it.
+///
+/// How far a step is follows from its shard's group: one that was made twice, or whose end nobody heard of, changes
+/// nothing, and any coordinator can go on with what another began.
+package struct Operation: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        /// What was asked for by name: a replica moves, or another becomes the primary.
+        case change
+        /// All replicas leave the worker, and it gets no others.
+        case drain(NodeID)
+        /// As ``drain(_:)``; then the worker is none of the cluster's any more.
+        case decommission(NodeID)
+        /// The worker may be given replicas again.
+        case recommission(NodeID)
+        /// Every shard of the collection gets another number of replicas, and had another before.
+        case copies(CollectionID, former: CopyCount)
+        /// Replicas and primaries are divided evenly among the workers.
+        case rebalance
+    }
+
+    package struct Step: Hashable, Sendable {
+        package var shard: ShardID
+        package var change: ReplicaChange
+        package var state: OperationStepState
+        /// The primary before the step began; nil before.
+        package var formerPrimary: NodeID?
+
+        package init(
+            shard: ShardID,
+            change: ReplicaChange,
+            state: OperationStepState = .waiting,
+            formerPrimary: NodeID? = nil
+        ) {
+            self.shard = shard
+            self.change = change
+            self.state = state
+            self.formerPrimary = formerPrimary
+        }
+    }
+
+    package var id: OperationID
+    package var kind: Kind
+    package var state: OperationState
+    package var created: Timestamp
+    /// When it ended; nil before.
+    package var ended: Timestamp?
+    package var steps: [Step]
+    /// Why it ended as it did, where that was not asked for.
+    package var note: String?
+
+    /// Most steps of one operation.
+    package static let stepLimit = 16_384
+
+    package init(
+        id: OperationID,
+        kind: Kind,
+        state: OperationState = .running,
+        created: Timestamp,
+        ended: Timestamp? = nil,
+        steps: [Step] = [],
+        note: String? = nil
+    ) {
+        self.id = id
+        self.kind = kind
+        self.state = state
+        self.created = created
+        self.ended = ended
+        self.steps = steps
+        self.note = note
+    }
+
+    /// The worker that is to be without replicas.
+    package var drainedWorker: NodeID? {
+        switch kind {
+        case .drain(let worker), .decommission(let worker): worker
+        case .change, .recommission, .copies, .rebalance: nil
+        }
+    }
+
+    /// Takes it back as far as possible.
+    ///
+    /// - Parameter placement: of a shard, nil when it is gone.
+    /// - Returns: false when nothing of it can be taken back any more; nothing was changed then.
+    package mutating func cancel(_ placement: (ShardID) -> ShardPlacement?) -> Bool {
+        guard !state.hasEnded else { return false }
+        var canBeUndone = steps.allSatisfy(\.state.hasEnded)
+        for index in steps.indices {
+            switch steps[index].state {
+            case .waiting:
+                steps[index].state = .undone
+                canBeUndone = true
+            case .running:
+                guard let group = placement(steps[index].shard)?.group,
+                    !steps[index].change.isPastCommitPoint(in: group)
+                else { continue }
+                steps[index].state = .undoing
+                canBeUndone = true
+            case .undoing: canBeUndone = true
+            case .done:
+                // What was added leaves again; otherwise anything of the shard might.
+                guard case .copies = kind, steps[index].change.newcomer != nil else { continue }
+                steps[index].state = .undoing
+                canBeUndone = true
+            case .undone: break
+            }
+        }
+        if canBeUndone { state = .cancelling }
+        return canBeUndone
+    }
+}

@@ -1,0 +1,211 @@
+package import ClusterModel
+package import FaceModel
+
+/// Decides what becomes of operations next: which steps begin, which have ended, and what a shard's group has to be.
+package enum OperationPlanner {
+    package struct Limits: Hashable, Sendable {
+        /// Replicas that come to or are copied from one worker at a time.
+        package var copiesPerWorker: Int
+        /// Disk that stays free on a worker, whatever is moved to it.
+        package var spareDiskByteCount: UInt64
+
+        package init(copiesPerWorker: Int = 1, spareDiskByteCount: UInt64 = 1 << 30) {
+            self.copiesPerWorker = copiesPerWorker
+            self.spareDiskByteCount = spareDiskByteCount
+        }
+    }
+
+    /// Why a step that waits has not begun.
+    package enum Hindrance: Hashable, Sendable {
+        case paused
+        /// Another step is under way for the shard.
+        case shardIsBusy
+        /// As many copies as may be come to, or go from, the worker.
+        case workerIsBusy(NodeID)
+        case workerNotLive(NodeID)
+        case workerIsDrained(NodeID)
+        /// The worker still has what is left of an earlier replica of the shard.
+        case leftover(NodeID)
+        case shardNotServing
+        case tooLittleDisk(NodeID, needed: UInt64, free: UInt64)
+        case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
+    }
+
+    /// Another record of an operation.
+    package struct Update: Hashable, Sendable {
+        package var old: Operation
+        package var new: Operation
+    }
+
+    /// What the operations' records should be instead.
+    package static func updates(_ view: ClusterView, limits: Limits, now: Timestamp) -> [Update] {
+        var busy = Occupancy(view, limits: limits)
+        return view.metadata.openOperations.compactMap { operation in
+            var next = operation
+            end(&next, in: view)
+            if next.state == .running {
+                extend(&next, in: view)
+                begin(&next, in: view, &busy)
+            }
+            finish(&next, in: view, now: now)
+            return next == operation ? nil : Update(old: operation, new: next)
+        }
+    }
+
+    /// The group to put in place of a shard's on account of the step under way for it.
+    package static func next(_ step: Operation.Step, of operation: Operation, in view: ClusterView) -> ReplicaChange.Next {
+        guard let placement = view.metadata.placement(of: step.shard) else { return .done }
+        let ready = view.readyMembers(of: placement)
+        let unaware = Set(
+            placement.group.members.filter { member in
+                view.isServing(step.shard, on: member)
+                    && view.replica(of: step.shard, on: member)?.groupVersion ?? 0 < placement.group.version
+            }
+        )
+        return step.state == .undoing
+            ? step.change.undoing(
+                placement.group,
+                formerPrimary: step.formerPrimary,
+                ready: ready,
+                unaware: unaware
+            ) : step.change.next(placement.group, ready: ready, unaware: unaware)
+    }
+
+    /// Why a step that waits cannot begin; nil when it can.
+    package static func hindrance(
+        _ step: Operation.Step,
+        of operation: Operation,
+        in view: ClusterView,
+        limits: Limits
+    ) -> Hindrance? {
+        operation.state == .paused ? .paused : Occupancy(view, limits: limits).hindrance(step, in: view)
+    }
+
+    // MARK: Steps
+
+    /// Notes which steps have ended, and takes back those whose worker is gone.
+    private static func end(_ operation: inout Operation, in view: ClusterView) {
+        guard operation.state != .paused else { return }
+        for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
+            let step = operation.steps[index]
+            guard let placement = view.metadata.placement(of: step.shard) else {
+                operation.steps[index].state = .done
+                continue
+            }
+            let isLost = step.change.newcomer.map(view.goneWorkers.contains) ?? false
+            let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
+            if step.state == .waiting, isLost || isBarred { operation.steps[index].state = .undone }
+            guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
+                if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
+                    operation.steps[index].state = .undoing
+                    operation.note = "Worker \(step.change.newcomer!) has not been heard of for too long."
+                }
+                continue
+            }
+            let isBack = step.state == .undoing && !step.change.isPastCommitPoint(in: placement.group)
+            operation.steps[index].state = isBack ? .undone : .done
+        }
+    }
+
+    /// What came to a worker that is to have nothing moves as well.
+    private static func extend(_ operation: inout Operation, in view: ClusterView) {
+        guard let worker = operation.drainedWorker else { return }
+        let pending = Set(operation.steps.filter { !$0.state.hasEnded }.map(\.shard))
+        let missing = DrainPlanner.steps(from: worker, in: view).filter { !pending.contains($0.shard) }
+        let room = Operation.stepLimit - operation.steps.count
+        operation.steps += missing.prefix(max(room, 0))
+    }
+
+    private static func begin(_ operation: inout Operation, in view: ClusterView, _ busy: inout Occupancy) {
+        for index in operation.steps.indices where operation.steps[index].state == .waiting {
+            guard busy.hindrance(operation.steps[index], in: view) == nil,
+                let placement = view.metadata.placement(of: operation.steps[index].shard)
+            else { continue }
+            operation.steps[index].state = .running
+            operation.steps[index].formerPrimary = placement.primary
+            busy.add(operation.steps[index], in: view)
+        }
+    }
+
+    private static func finish(_ operation: inout Operation, in view: ClusterView, now: Timestamp) {
+        guard operation.state != .paused, operation.steps.allSatisfy(\.state.hasEnded) else { return }
+        if operation.state == .running, let worker = operation.drainedWorker,
+            !DrainPlanner.replicas(on: worker, in: view).isEmpty || DrainPlanner.isExpecting(worker, in: view)
+        {
+            return
+        }
+        let isWhole = operation.steps.allSatisfy { $0.state == .done } && operation.state == .running
+        let isDrained = operation.drainedWorker != nil && operation.state == .running
+        operation.state = isWhole || isDrained ? .done : .cancelled
+        operation.ended = now
+    }
+}
+
+/// What the steps under way already ask of the workers.
+private struct Occupancy {
+    private let limits: OperationPlanner.Limits
+    private var shards: Set<ShardID> = []
+    private var copies: [NodeID: Int] = [:]
+    private var reserved: [NodeID: UInt64] = [:]
+
+    init(_ view: ClusterView, limits: OperationPlanner.Limits) {
+        self.limits = limits
+        for operation in view.metadata.openOperations {
+            for step in operation.steps where step.state.isUnderWay { add(step, in: view) }
+        }
+    }
+
+    mutating func add(_ step: Operation.Step, in view: ClusterView) {
+        shards.insert(step.shard)
+        guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
+            !placement.group.isInSync(newcomer)
+        else { return }
+        copies[newcomer, default: 0] += 1
+        copies[placement.primary, default: 0] += 1
+        let present = view.replica(of: step.shard, on: newcomer)?.diskByteCount ?? 0
+        let needed = ReplicaSize(of: placement, in: view).diskByteCount
+        reserved[newcomer, default: 0] += needed > present ? needed - present : 0
+    }
+
+    func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
+        guard !shards.contains(step.shard) else { return .shardIsBusy }
+        guard let placement = view.metadata.placement(of: step.shard) else { return nil }
+        guard view.isHosted(placement) else { return .shardNotServing }
+        guard let newcomer = step.change.newcomer, !placement.group.members.contains(newcomer) else { return nil }
+        if let standing = view.metadata.standings[newcomer], standing != .active { return .workerIsDrained(newcomer) }
+        guard view.liveWorkers.contains(newcomer) else { return .workerNotLive(newcomer) }
+        guard view.replica(of: step.shard, on: newcomer) == nil else { return .leftover(newcomer) }
+        for worker in [newcomer, placement.primary] where copies[worker, default: 0] >= limits.copiesPerWorker {
+            return .workerIsBusy(worker)
+        }
+        // The source makes a copy on its own disk before it sends it.
+        let size = ReplicaSize(of: placement, in: view)
+        for worker in [newcomer, placement.primary] {
+            guard let observation = view.observations[worker] else { continue }
+            let needed = size.diskByteCount + reserved[worker, default: 0] + limits.spareDiskByteCount
+            if observation.freeDiskByteCount < needed {
+                return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
+            }
+        }
+        if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
+            return .tooLittleMemory(newcomer, needed: size.memoryByteCount, free: free)
+        }
+        return nil
+    }
+}
+
+/// What a replica of a shard takes on a worker.
+package struct ReplicaSize: Hashable, Sendable {
+    /// Bytes of codes, tables and row addresses that each face keeps in memory.
+    static let hotBytesPerFace: UInt64 = 128
+
+    package var diskByteCount: UInt64
+    /// What has to be in memory for searches to be fast.
+    package var memoryByteCount: UInt64
+
+    package init(of placement: ShardPlacement, in view: ClusterView) {
+        let replica = view.replica(of: placement)
+        diskByteCount = replica?.diskByteCount ?? 0
+        memoryByteCount = (replica?.faceCount ?? 0) * Self.hotBytesPerFace
+    }
+}

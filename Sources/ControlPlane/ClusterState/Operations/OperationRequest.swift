@@ -1,0 +1,196 @@
+package import ClusterModel
+package import FaceModel
+
+/// What operators ask for.
+package enum OperationRequest: Hashable, Sendable {
+    /// - Parameter to: the worker that gets the replica; nil for the one that suits best.
+    case move(ShardID, from: NodeID, to: NodeID?)
+    case lead(ShardID, NodeID)
+    case drain(NodeID)
+    case decommission(NodeID)
+    /// The worker may be given replicas again; a drain of it that is under way is cancelled.
+    case recommission(NodeID)
+    case copies(CollectionID, CopyCount)
+    case rebalance
+}
+
+/// Which rule an operation would break.
+package struct OperationRefusal: Error, Hashable, CustomStringConvertible {
+    /// A sentence.
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension OperationRequest {
+    /// The operation that does what is asked for.
+    ///
+    /// - Throws: when it breaks a rule; nothing is to be recorded then.
+    package func operation(
+        _ id: OperationID,
+        in view: ClusterView,
+        now: Timestamp
+    ) throws(OperationRefusal) -> Operation {
+        var operation = Operation(id: id, kind: .change, created: now)
+        switch self {
+        case .move(let shard, let from, let to): operation.steps = [try Self.move(shard, from: from, to: to, in: view)]
+        case .lead(let shard, let worker): operation.steps = [try Self.lead(shard, worker, in: view)]
+        case .drain(let worker):
+            operation.kind = .drain(worker)
+            operation.steps = try Self.drain(worker, in: view)
+        case .decommission(let worker):
+            operation.kind = .decommission(worker)
+            operation.steps = try Self.drain(worker, in: view)
+        case .recommission(let worker):
+            guard view.metadata.workers[worker] != nil else { throw Self.unknown(worker) }
+            guard view.metadata.standing(of: worker) != .active else {
+                throw OperationRefusal("Worker \(worker) is neither being drained nor decommissioned.")
+            }
+            operation.kind = .recommission(worker)
+            operation.state = .done
+            operation.ended = now
+        case .copies(let collection, let count): try Self.recount(collection, count, in: view, into: &operation)
+        case .rebalance:
+            operation.kind = .rebalance
+            operation.steps = RebalancePlanner.steps(in: view)
+            guard !operation.steps.isEmpty else {
+                throw OperationRefusal(
+                    "Nothing has to move: no replica could be moved that would level the workers by a tenth."
+                )
+            }
+        }
+        return operation
+    }
+
+    private static func move(
+        _ shard: ShardID,
+        from: NodeID,
+        to: NodeID?,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> Operation.Step {
+        let group = try freeGroup(of: shard, in: view)
+        guard group.members.contains(from) else {
+            throw OperationRefusal("Shard \(shard.index) has no replica on worker \(from).")
+        }
+        if let to {
+            guard view.metadata.workers[to] != nil else { throw unknown(to) }
+            guard !group.members.contains(to) else {
+                throw OperationRefusal("Worker \(to) holds a replica of shard \(shard.index) already.")
+            }
+            guard view.placementWorkers.contains(to) else {
+                throw OperationRefusal("Worker \(to) is not live, or is not to be given any replicas.")
+            }
+            return Operation.Step(shard: shard, change: .move(from: from, to: to))
+        }
+        guard let best = PlacementLoad(view).best(beside: group.members) else {
+            throw OperationRefusal(
+                "Every worker that may be given replicas holds one of shard \(shard.index) already."
+            )
+        }
+        return Operation.Step(shard: shard, change: .move(from: from, to: best))
+    }
+
+    private static func lead(
+        _ shard: ShardID,
+        _ worker: NodeID,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> Operation.Step {
+        let group = try freeGroup(of: shard, in: view)
+        guard group.isInSync(worker) else {
+            throw OperationRefusal("Worker \(worker) has no replica of shard \(shard.index) that is in sync.")
+        }
+        guard group.primary != worker else {
+            throw OperationRefusal("Worker \(worker) has the primary of shard \(shard.index) already.")
+        }
+        return Operation.Step(shard: shard, change: .lead(worker))
+    }
+
+    private static func freeGroup(of shard: ShardID, in view: ClusterView) throws(OperationRefusal) -> ReplicaGroup {
+        guard let group = view.metadata.placement(of: shard)?.group else {
+            throw OperationRefusal("There is no shard \(shard.index).")
+        }
+        for operation in view.metadata.openOperations
+        where operation.steps.contains(where: { $0.shard == shard && !$0.state.hasEnded }) {
+            throw OperationRefusal("Operation \(operation.id) has a step open for shard \(shard.index).")
+        }
+        return group
+    }
+
+    private static func drain(_ worker: NodeID, in view: ClusterView) throws(OperationRefusal) -> [Operation.Step] {
+        guard view.metadata.workers[worker] != nil else { throw unknown(worker) }
+        if let other = view.metadata.openOperations.first(where: { $0.drainedWorker == worker }) {
+            throw OperationRefusal("Operation \(other.id) is draining worker \(worker).")
+        }
+        var view = view
+        view.metadata.standings[worker] = .draining
+        let others = view.placementWorkers
+        for placement in DrainPlanner.replicas(on: worker, in: view)
+        where others.subtracting(placement.group.members).isEmpty {
+            let name = view.metadata.collections[placement.shard.collection]?.collection.name ?? "?"
+            let count = placement.group.members.count
+            throw OperationRefusal(
+                "Shard \(placement.shard.index) of collection '\(name)' has \(count) "
+                    + "\(count == 1 ? "replica" : "replicas"), and of the other workers that may be given replicas "
+                    + "each has one, or there is none: add a worker, or have fewer copies."
+            )
+        }
+        return DrainPlanner.steps(from: worker, in: view)
+    }
+
+    private static func recount(
+        _ collection: CollectionID,
+        _ count: CopyCount,
+        in view: ClusterView,
+        into operation: inout Operation
+    ) throws(OperationRefusal) {
+        guard let record = view.metadata.collections[collection] else {
+            throw OperationRefusal("The collection was deleted meanwhile.")
+        }
+        var configuration = record.collection.configuration
+        let former = CopyCount(
+            replicationFactor: configuration.replicationFactor,
+            minimumInSync: configuration.minimumInSync
+        )
+        guard former != count else {
+            throw OperationRefusal("Collection '\(configuration.name)' has that number of copies already.")
+        }
+        configuration.replicationFactor = count.replicationFactor
+        configuration.minimumInSync = count.minimumInSync
+        if let problem = configuration.problem { throw OperationRefusal("The \(problem).") }
+        guard count.replicationFactor <= view.placementWorkers.count else {
+            throw OperationRefusal(
+                "\(count.replicationFactor) copies need as many workers that may be given replicas, and there are "
+                    + "\(view.placementWorkers.count)."
+            )
+        }
+        if let other = view.metadata.openOperations.first(where: { operation in
+            operation.steps.contains { $0.shard.collection == collection && !$0.state.hasEnded }
+        }) {
+            throw OperationRefusal("Operation \(other.id) has steps open for collection '\(configuration.name)'.")
+        }
+        operation.kind = .copies(collection, former: former)
+        var load = PlacementLoad(view)
+        for placement in record.placements {
+            var members = placement.group.members
+            while members.count < count.replicationFactor, let next = load.best(beside: members) {
+                load.add(next, to: members)
+                members.append(next)
+                operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
+            }
+            // A learner rather than one in sync, one that is silent rather than one that is live, never the primary.
+            let leavers = placement.group.members.filter { $0 != placement.primary }.sorted { left, right in
+                let (l, r) = (placement.group.isInSync(left), placement.group.isInSync(right))
+                if l != r { return !l }
+                let (leftLives, rightLives) = (view.liveWorkers.contains(left), view.liveWorkers.contains(right))
+                return leftLives != rightLives ? !leftLives : left < right
+            }
+            for leaver in leavers.prefix(max(placement.group.members.count - count.replicationFactor, 0)) {
+                operation.steps.append(Operation.Step(shard: placement.shard, change: .remove(leaver)))
+            }
+        }
+    }
+
+    private static func unknown(_ worker: NodeID) -> OperationRefusal {
+        OperationRefusal("No worker \(worker) ever joined this cluster; 'mien status' lists those that did.")
+    }
+}

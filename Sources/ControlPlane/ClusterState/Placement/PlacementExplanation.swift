@@ -1,0 +1,59 @@
+package import ClusterModel
+
+/// Which rule decides whether a worker holds a replica of a shard.
+package enum PlacementExplanation: Hashable, Sendable {
+    case primary(since: Epoch)
+    case inSync
+    /// It does not have everything yet.
+    case learner
+    /// It leaves with the next steps of an operation.
+    case leaving(OperationID)
+    /// It gets one with the next steps of an operation.
+    case coming(OperationID)
+    case decommissioned
+    case draining
+    case notLive
+    case stopping
+    case tooLittleDisk(needed: UInt64, free: UInt64)
+    /// The shard has as many replicas as it should, on workers that were chosen.
+    case notNeeded(replicaCount: Int)
+
+    /// - Parameter limits: of operations, for the disk that stays free.
+    package static func explain(
+        _ placement: ShardPlacement,
+        on worker: NodeID,
+        in view: ClusterView,
+        limits: OperationPlanner.Limits
+    ) -> PlacementExplanation {
+        let group = placement.group
+        let step = view.metadata.openOperations.lazy.flatMap { operation in
+            operation.steps.filter { $0.shard == placement.shard && !$0.state.hasEnded }.map { (operation.id, $0) }
+        }.first
+        if let (id, step) = step {
+            if step.change.leaver == worker, group.members.contains(worker) { return .leaving(id) }
+            if step.change.newcomer == worker, !group.isInSync(worker) { return .coming(id) }
+        }
+        if group.primary == worker { return .primary(since: group.epoch) }
+        if group.isInSync(worker) { return .inSync }
+        if group.members.contains(worker) { return .learner }
+        switch view.metadata.standing(of: worker) {
+        case .decommissioned: return .decommissioned
+        case .draining: return .draining
+        case .active: break
+        }
+        guard view.liveWorkers.contains(worker) else { return .notLive }
+        if view.isStopping(worker) { return .stopping }
+        let needed = ReplicaSize(of: placement, in: view).diskByteCount + limits.spareDiskByteCount
+        if let free = view.observations[worker]?.freeDiskByteCount, free < needed {
+            return .tooLittleDisk(needed: needed, free: free)
+        }
+        return .notNeeded(replicaCount: group.members.count)
+    }
+
+    package var hasReplica: Bool {
+        switch self {
+        case .primary, .inSync, .learner, .leaving: true
+        case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .notNeeded: false
+        }
+    }
+}

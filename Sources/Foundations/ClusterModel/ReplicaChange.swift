@@ -1,0 +1,117 @@
+/// A change of one shard's replicas, made by steps that each put another record of its group in place. Searches and
+/// writes go on during all of them.
+///
+/// Reads need a replica in sync, and none of the steps takes the last one away; a replica leaves only after another has
+/// every acknowledged write.
+package enum ReplicaChange: Hashable, Sendable {
+    /// The replica on one worker makes way for one on another.
+    case move(from: NodeID, to: NodeID)
+    case add(NodeID)
+    case remove(NodeID)
+    /// A replica in sync becomes the primary.
+    case lead(NodeID)
+
+    /// What to do next about a change.
+    package enum Next: Hashable, Sendable {
+        case regroup(ReplicaGroup)
+        case wait(Reason)
+        case done
+    }
+
+    package enum Reason: Hashable, Sendable {
+        /// The replica on the worker does not have everything yet.
+        case catchingUp(NodeID)
+        /// Without the replica on the worker too few would be in sync.
+        case tooFewInSync(NodeID)
+        /// No other live replica in sync can be the primary.
+        case noSuccessor(NodeID)
+        /// The worker's replica is not in sync, or the worker not live.
+        case notReady(NodeID)
+        /// The replica that is to leave has not said yet that it knows.
+        case unaware(NodeID)
+    }
+
+    /// The worker that gets a replica.
+    package var newcomer: NodeID? {
+        switch self {
+        case .move(_, let to), .add(let to): to
+        case .remove, .lead: nil
+        }
+    }
+
+    /// The worker that loses its replica.
+    package var leaver: NodeID? {
+        switch self {
+        case .move(let from, _), .remove(let from): from
+        case .add, .lead: nil
+        }
+    }
+
+    /// Whether it can only be brought to its end.
+    package func isPastCommitPoint(in group: ReplicaGroup) -> Bool { leaver.map { !group.isInSync($0) } ?? false }
+
+    /// - Parameters:
+    ///   - ready: members that may become the primary, the best first.
+    ///   - unaware: live members that do not go by this record yet.
+    package func next(_ group: ReplicaGroup, ready: [NodeID], unaware: Set<NodeID> = []) -> Next {
+        switch self {
+        case .add(let worker): return Self.joining(worker, group)
+        case .remove(let worker): return Self.leaving(worker, group, successors: ready, unaware)
+        case .move(let from, let to):
+            // Past the point where the new one counted, it stays there whatever becomes of it.
+            guard group.members.contains(from) else { return .done }
+            if group.isInSync(from), case let next = Self.joining(to, group), next != .done { return next }
+            return Self.leaving(from, group, successors: ready.contains(to) ? [to] : ready, unaware)
+        case .lead(let worker):
+            if group.primary == worker { return .done }
+            guard ready.contains(worker), let next = group.handingOver(to: worker) else {
+                return .wait(.notReady(worker))
+            }
+            return .regroup(next)
+        }
+    }
+
+    /// As ``next(_:ready:unaware:)``, the other way: back to how it was, or, past the commit point, to its end.
+    package func undoing(
+        _ group: ReplicaGroup,
+        formerPrimary: NodeID?,
+        ready: [NodeID],
+        unaware: Set<NodeID> = []
+    ) -> Next {
+        guard !isPastCommitPoint(in: group) else { return next(group, ready: ready, unaware: unaware) }
+        if let formerPrimary, formerPrimary != group.primary, ready.contains(formerPrimary),
+            let next = group.handingOver(to: formerPrimary)
+        {
+            return .regroup(next)
+        }
+        guard let newcomer else { return .done }
+        return Self.leaving(newcomer, group, successors: ready, unaware)
+    }
+
+    private static func joining(_ worker: NodeID, _ group: ReplicaGroup) -> Next {
+        if group.isInSync(worker) { return .done }
+        if group.learners.contains(worker) { return .wait(.catchingUp(worker)) }
+        return .regroup(group.adding(learner: worker))
+    }
+
+    private static func leaving(
+        _ worker: NodeID,
+        _ group: ReplicaGroup,
+        successors: [NodeID],
+        _ unaware: Set<NodeID>
+    ) -> Next {
+        if group.learners.contains(worker) {
+            // While it is a member the primary hears from it that it answers no reads any more, and need not wait for
+            // the end of its lease.
+            return unaware.contains(worker) ? .wait(.unaware(worker)) : .regroup(group.removing(learner: worker))
+        }
+        guard group.isInSync(worker) else { return .done }
+        if group.primary == worker {
+            guard let successor = successors.first(where: { $0 != worker }),
+                let next = group.handingOver(to: successor)
+            else { return .wait(.noSuccessor(worker)) }
+            return .regroup(next)
+        }
+        return group.demoting(worker).map { .regroup($0) } ?? .wait(.tooFewInSync(worker))
+    }
+}

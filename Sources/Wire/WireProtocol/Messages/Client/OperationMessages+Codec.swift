@@ -1,0 +1,325 @@
+import ClusterModel
+import FaceModel
+
+extension OperationOrder {
+    private enum Tag: UInt8 {
+        case move = 1
+        case lead = 2
+        case drain = 3
+        case decommission = 4
+        case recommission = 5
+        case copies = 6
+        case rebalance = 7
+    }
+
+    func encode(into writer: inout PayloadWriter) {
+        switch self {
+        case .move(let collection, let shardIndex, let from, let to):
+            writer.integer(Tag.move.rawValue)
+            writer.string(collection, "collection name")
+            writer.integer(shardIndex)
+            from.encode(into: &writer)
+            writer.optional(to)
+        case .lead(let collection, let shardIndex, let worker):
+            writer.integer(Tag.lead.rawValue)
+            writer.string(collection, "collection name")
+            writer.integer(shardIndex)
+            worker.encode(into: &writer)
+        case .drain(let worker):
+            writer.integer(Tag.drain.rawValue)
+            worker.encode(into: &writer)
+        case .decommission(let worker):
+            writer.integer(Tag.decommission.rawValue)
+            worker.encode(into: &writer)
+        case .recommission(let worker):
+            writer.integer(Tag.recommission.rawValue)
+            worker.encode(into: &writer)
+        case .copies(let collection, let count):
+            writer.integer(Tag.copies.rawValue)
+            writer.string(collection, "collection name")
+            writer.integer(UInt8(clamping: count.replicationFactor))
+            writer.integer(UInt8(clamping: count.minimumInSync))
+        case .rebalance: writer.integer(Tag.rebalance.rawValue)
+        }
+    }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let tag: Tag = try reader.enumeration("order")
+        switch tag {
+        case .move:
+            self = .move(
+                collection: try reader.string("collection name", limit: NameLimit.collection),
+                shardIndex: try reader.integer("shard index"),
+                from: try NodeID(decoding: &reader),
+                to: try reader.optional("target")
+            )
+        case .lead:
+            self = .lead(
+                collection: try reader.string("collection name", limit: NameLimit.collection),
+                shardIndex: try reader.integer("shard index"),
+                worker: try NodeID(decoding: &reader)
+            )
+        case .drain: self = .drain(try NodeID(decoding: &reader))
+        case .decommission: self = .decommission(try NodeID(decoding: &reader))
+        case .recommission: self = .recommission(try NodeID(decoding: &reader))
+        case .copies:
+            self = .copies(
+                collection: try reader.string("collection name", limit: NameLimit.collection),
+                CopyCount(
+                    replicationFactor: Int(try reader.integer("replication factor") as UInt8),
+                    minimumInSync: Int(try reader.integer("least copies in sync") as UInt8)
+                )
+            )
+        case .rebalance: self = .rebalance
+        }
+    }
+}
+
+extension ReplicaChange: WireValue {
+    private enum Tag: UInt8 {
+        case move = 1
+        case add = 2
+        case remove = 3
+        case lead = 4
+    }
+
+    package static var leastByteCount: Int { 17 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        switch self {
+        case .move(let from, let to):
+            writer.integer(Tag.move.rawValue)
+            from.encode(into: &writer)
+            to.encode(into: &writer)
+        case .add(let worker):
+            writer.integer(Tag.add.rawValue)
+            worker.encode(into: &writer)
+        case .remove(let worker):
+            writer.integer(Tag.remove.rawValue)
+            worker.encode(into: &writer)
+        case .lead(let worker):
+            writer.integer(Tag.lead.rawValue)
+            worker.encode(into: &writer)
+        }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let tag: Tag = try reader.enumeration("change")
+        switch tag {
+        case .move: self = .move(from: try NodeID(decoding: &reader), to: try NodeID(decoding: &reader))
+        case .add: self = .add(try NodeID(decoding: &reader))
+        case .remove: self = .remove(try NodeID(decoding: &reader))
+        case .lead: self = .lead(try NodeID(decoding: &reader))
+        }
+    }
+}
+
+extension PlanOperation: WireRequest {
+    package typealias Reply = OperationPlan
+    package static var type: MessageType { .planOperation }
+
+    package func encode(into writer: inout PayloadWriter) { order.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(order: try OperationOrder(decoding: &reader))
+    }
+}
+
+extension OperationPlan: WireMessage {
+    package static var type: MessageType { .operationPlan }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.array(steps)
+        writer.array(loads)
+        writer.double(estimatedSeconds)
+        writer.double(assumedBytesPerSecond)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            steps: try reader.array("steps"),
+            loads: try reader.array("loads"),
+            estimatedSeconds: try reader.double("estimated time", in: 0...1e12),
+            assumedBytesPerSecond: try reader.double("assumed rate", in: 0...1e15)
+        )
+    }
+}
+
+extension OperationPlan.Load: WireValue {
+    package static var leastByteCount: Int { 56 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        worker.encode(into: &writer)
+        for count in [
+            incomingByteCount, outgoingByteCount, peakDiskByteCount, freeDiskByteCount, memoryByteCount,
+        ] {
+            writer.integer(count)
+        }
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            worker: try NodeID(decoding: &reader),
+            incomingByteCount: try reader.integer("incoming bytes"),
+            outgoingByteCount: try reader.integer("outgoing bytes"),
+            peakDiskByteCount: try reader.integer("peak disk bytes"),
+            freeDiskByteCount: try reader.integer("free disk bytes"),
+            memoryByteCount: try reader.integer("memory bytes")
+        )
+    }
+}
+
+extension BeginOperation: WireRequest {
+    package typealias Reply = OperationDescription
+    package static var type: MessageType { .beginOperation }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.identity(high: id.high, low: id.low)
+        order.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let (high, low) = try reader.identity("operation")
+        self.init(id: OperationID(high: high, low: low), order: try OperationOrder(decoding: &reader))
+    }
+}
+
+extension ChangeOperation: WireRequest {
+    package typealias Reply = OperationDescription
+    package static var type: MessageType { .changeOperation }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.identity(high: id.high, low: id.low)
+        writer.integer(verb.rawValue)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let (high, low) = try reader.identity("operation")
+        self.init(id: OperationID(high: high, low: low), verb: try reader.enumeration("verb"))
+    }
+}
+
+extension OperationDescription: WireMessage, WireValue {
+    package static var type: MessageType { .operationDescription }
+    package static var leastByteCount: Int { 34 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.identity(high: id.high, low: id.low)
+        writer.integer(kind.rawValue)
+        writer.optional(worker)
+        writer.optional(collection) { $0.string($1, "collection name") }
+        writer.integer(state.rawValue)
+        created.encode(into: &writer)
+        writer.optional(ended)
+        writer.optional(note) { $0.string($1, "note") }
+        writer.array(steps)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let (high, low) = try reader.identity("operation")
+        self.init(
+            id: OperationID(high: high, low: low),
+            kind: try reader.enumeration("kind"),
+            worker: try reader.optional("worker"),
+            collection: try reader.flag("collection")
+                ? try reader.string("collection name", limit: NameLimit.collection) : nil,
+            state: try reader.enumeration("state"),
+            created: try Timestamp(decoding: &reader),
+            ended: try reader.optional("end"),
+            note: try reader.flag("note") ? try reader.string("note", limit: NameLimit.text) : nil,
+            steps: try reader.array("steps")
+        )
+    }
+}
+
+extension OperationDescription.Step: WireValue {
+    package static var leastByteCount: Int { ReplicaChange.leastByteCount + 46 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.string(collection, "collection name")
+        writer.integer(shardIndex)
+        change.encode(into: &writer)
+        writer.integer(state.rawValue)
+        writer.optional(waitsFor) { $0.string($1, "reason") }
+        writer.integer(totalByteCount)
+        writer.integer(sentByteCount)
+        writer.double(bytesPerSecond)
+        writer.integer(silentMilliseconds)
+        writer.integer(restartCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try reader.string("collection name", limit: NameLimit.collection),
+            shardIndex: try reader.integer("shard index"),
+            change: try ReplicaChange(decoding: &reader),
+            state: try reader.enumeration("state"),
+            waitsFor: try reader.flag("reason") ? try reader.string("reason", limit: NameLimit.text) : nil,
+            totalByteCount: try reader.integer("total bytes"),
+            sentByteCount: try reader.integer("sent bytes"),
+            bytesPerSecond: try reader.double("rate", in: 0...1e15),
+            silentMilliseconds: try reader.integer("silent"),
+            restartCount: try reader.integer("restarts")
+        )
+    }
+}
+
+extension ListOperations: WireRequest, EmptyWireMessage {
+    package typealias Reply = OperationList
+    package static var type: MessageType { .listOperations }
+}
+
+extension OperationList: WireMessage {
+    package static var type: MessageType { .operationList }
+
+    package func encode(into writer: inout PayloadWriter) { writer.array(operations) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(operations: try reader.array("operations"))
+    }
+}
+
+extension ExplainShard: WireRequest {
+    package typealias Reply = ShardExplanation
+    package static var type: MessageType { .explainShard }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.string(collection, "collection name")
+        writer.integer(shardIndex)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            collection: try reader.string("collection name", limit: NameLimit.collection),
+            shardIndex: try reader.integer("shard index")
+        )
+    }
+}
+
+extension ShardExplanation: WireMessage {
+    package static var type: MessageType { .shardExplanation }
+
+    package func encode(into writer: inout PayloadWriter) { writer.array(verdicts) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(verdicts: try reader.array("verdicts"))
+    }
+}
+
+extension ShardExplanation.Verdict: WireValue {
+    package static var leastByteCount: Int { NodeID.leastByteCount + 3 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        worker.encode(into: &writer)
+        writer.flag(hasReplica)
+        writer.string(reason, "reason")
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            worker: try NodeID(decoding: &reader),
+            hasReplica: try reader.flag("has a replica"),
+            reason: try reader.string("reason", limit: NameLimit.text)
+        )
+    }
+}

@@ -1,0 +1,242 @@
+package import ClusterModel
+package import FaceModel
+
+/// What an operator asks the cluster to do about where replicas are.
+package enum OperationOrder: Hashable, Sendable {
+    /// - Parameter to: the worker that gets the replica; nil for the one that suits best.
+    case move(collection: String, shardIndex: UInt32, from: NodeID, to: NodeID?)
+    /// Make the worker's replica the primary.
+    case lead(collection: String, shardIndex: UInt32, worker: NodeID)
+    /// Move all replicas off the worker and give it no others.
+    case drain(NodeID)
+    /// As ``drain(_:)``; then the worker is none of the cluster's any more.
+    case decommission(NodeID)
+    /// Let the worker have replicas again; a drain that is under way is cancelled.
+    case recommission(NodeID)
+    case copies(collection: String, CopyCount)
+    /// Divide replicas and primaries evenly.
+    case rebalance
+}
+
+/// Asks what an operation would do; nothing is changed.
+package struct PlanOperation: Hashable, Sendable {
+    package var order: OperationOrder
+
+    package init(order: OperationOrder) {
+        self.order = order
+    }
+}
+
+/// Answer to ``PlanOperation``.
+package struct OperationPlan: Hashable, Sendable {
+    /// What would come to a worker, and go from it.
+    package struct Load: Hashable, Sendable {
+        package var worker: NodeID
+        package var incomingByteCount: UInt64
+        package var outgoingByteCount: UInt64
+        /// Most bytes of disk that it takes on the worker at a time, besides what is there.
+        package var peakDiskByteCount: UInt64
+        package var freeDiskByteCount: UInt64
+        /// Bytes that searches will want to have in memory there, besides what they want now.
+        package var memoryByteCount: UInt64
+
+        package init(
+            worker: NodeID,
+            incomingByteCount: UInt64,
+            outgoingByteCount: UInt64,
+            peakDiskByteCount: UInt64,
+            freeDiskByteCount: UInt64,
+            memoryByteCount: UInt64
+        ) {
+            self.worker = worker
+            self.incomingByteCount = incomingByteCount
+            self.outgoingByteCount = outgoingByteCount
+            self.peakDiskByteCount = peakDiskByteCount
+            self.freeDiskByteCount = freeDiskByteCount
+            self.memoryByteCount = memoryByteCount
+        }
+    }
+
+    package var steps: [OperationDescription.Step]
+    package var loads: [Load]
+    /// Time that copying takes at the assumed rate, one copy at a time for each worker.
+    package var estimatedSeconds: Double
+    package var assumedBytesPerSecond: Double
+
+    package init(
+        steps: [OperationDescription.Step],
+        loads: [Load],
+        estimatedSeconds: Double,
+        assumedBytesPerSecond: Double
+    ) {
+        self.steps = steps
+        self.loads = loads
+        self.estimatedSeconds = estimatedSeconds
+        self.assumedBytesPerSecond = assumedBytesPerSecond
+    }
+}
+
+/// Begins an operation, unless one with this id was begun before.
+package struct BeginOperation: Hashable, Sendable {
+    package var id: OperationID
+    package var order: OperationOrder
+
+    package init(id: OperationID, order: OperationOrder) {
+        self.id = id
+        self.order = order
+    }
+}
+
+/// Holds an operation up, lets it go on, or takes it back.
+package struct ChangeOperation: Hashable, Sendable {
+    package enum Verb: UInt8, CaseIterable, Sendable {
+        case pause = 1
+        case resume = 2
+        case cancel = 3
+    }
+
+    package var id: OperationID
+    package var verb: Verb
+
+    package init(id: OperationID, verb: Verb) {
+        self.id = id
+        self.verb = verb
+    }
+}
+
+/// Where an operation is. Answer to ``BeginOperation`` and ``ChangeOperation``.
+package struct OperationDescription: Hashable, Sendable {
+    package enum Kind: UInt8, CaseIterable, Sendable {
+        /// A replica moves, or another becomes the primary.
+        case change = 1
+        case drain = 2
+        case decommission = 3
+        case copies = 4
+        case rebalance = 5
+        case recommission = 6
+    }
+
+    package struct Step: Hashable, Sendable {
+        package var collection: String
+        package var shardIndex: UInt32
+        package var change: ReplicaChange
+        package var state: OperationStepState
+        /// What it waits for, as a sentence; nil when it waits for nothing.
+        package var waitsFor: String?
+        /// Of what is copied: as the shard was last reported, or as the copy was made. 0 where nothing is.
+        package var totalByteCount: UInt64
+        package var sentByteCount: UInt64
+        /// Over the last seconds.
+        package var bytesPerSecond: Double
+        /// Time since something about it last changed.
+        package var silentMilliseconds: UInt64
+        package var restartCount: UInt32
+
+        package init(
+            collection: String,
+            shardIndex: UInt32,
+            change: ReplicaChange,
+            state: OperationStepState,
+            waitsFor: String? = nil,
+            totalByteCount: UInt64 = 0,
+            sentByteCount: UInt64 = 0,
+            bytesPerSecond: Double = 0,
+            silentMilliseconds: UInt64 = 0,
+            restartCount: UInt32 = 0
+        ) {
+            self.collection = collection
+            self.shardIndex = shardIndex
+            self.change = change
+            self.state = state
+            self.waitsFor = waitsFor
+            self.totalByteCount = totalByteCount
+            self.sentByteCount = sentByteCount
+            self.bytesPerSecond = bytesPerSecond
+            self.silentMilliseconds = silentMilliseconds
+            self.restartCount = restartCount
+        }
+    }
+
+    package var id: OperationID
+    package var kind: Kind
+    /// Of a drain, decommission or recommission.
+    package var worker: NodeID?
+    /// Of a change of copies.
+    package var collection: String?
+    package var state: OperationState
+    package var created: Timestamp
+    package var ended: Timestamp?
+    /// Why it ended as it did, where that was not asked for.
+    package var note: String?
+    package var steps: [Step]
+
+    package init(
+        id: OperationID,
+        kind: Kind,
+        worker: NodeID? = nil,
+        collection: String? = nil,
+        state: OperationState,
+        created: Timestamp,
+        ended: Timestamp? = nil,
+        note: String? = nil,
+        steps: [Step] = []
+    ) {
+        self.id = id
+        self.kind = kind
+        self.worker = worker
+        self.collection = collection
+        self.state = state
+        self.created = created
+        self.ended = ended
+        self.note = note
+        self.steps = steps
+    }
+}
+
+/// Asks for the operations that are open, and for the last that ended.
+package struct ListOperations: Hashable, Sendable {
+    package init() {}
+}
+
+/// Answer to ``ListOperations``: the oldest first.
+package struct OperationList: Hashable, Sendable {
+    package var operations: [OperationDescription]
+
+    package init(operations: [OperationDescription]) {
+        self.operations = operations
+    }
+}
+
+/// Asks why the replicas of a shard are where they are.
+package struct ExplainShard: Hashable, Sendable {
+    package var collection: String
+    package var shardIndex: UInt32
+
+    package init(collection: String, shardIndex: UInt32) {
+        self.collection = collection
+        self.shardIndex = shardIndex
+    }
+}
+
+/// Answer to ``ExplainShard``.
+package struct ShardExplanation: Hashable, Sendable {
+    /// What the rules say of one worker.
+    package struct Verdict: Hashable, Sendable {
+        package var worker: NodeID
+        package var hasReplica: Bool
+        /// The rule that decides, as a sentence.
+        package var reason: String
+
+        package init(worker: NodeID, hasReplica: Bool, reason: String) {
+            self.worker = worker
+            self.hasReplica = hasReplica
+            self.reason = reason
+        }
+    }
+
+    package var verdicts: [Verdict]
+
+    package init(verdicts: [Verdict]) {
+        self.verdicts = verdicts
+    }
+}

@@ -1,0 +1,256 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+struct OperationPlannerTests {
+    private let workers = (1...6).map { ClusterScript.worker(UInt64($0)) }
+
+    private func world(_ seed: UInt64 = 1, copies: Int = 2, minimum: Int? = nil) -> OperationWorld {
+        let records = (1...4 as ClosedRange<UInt64>).map { number -> CollectionRecord in
+            let members = (0..<copies).map { workers[(Int(number) + $0) % 4] }
+            return ClusterScript.replicated(number, on: members, minimum: minimum ?? min(copies, 2))
+        }
+        return OperationWorld(seed: seed, workers: 6, records: records)
+    }
+
+    private func settle(_ world: inout OperationWorld, steps: Int = 200) throws {
+        for _ in 0..<steps {
+            try world.coordinate()
+            try world.work()
+        }
+    }
+
+    @Test(arguments: [1, 2, 3])
+    func aReplicaMovesAndItsShardKeepsItsCopies(copies: Int) throws {
+        var world = world(copies: copies)
+        let placement = world.metadata.placements[0]
+        try world.mustBegin(.move(placement.shard, from: placement.primary, to: workers[5]))
+        try settle(&world)
+        let group = try #require(world.metadata.placement(of: placement.shard)?.group)
+        #expect(group.primary == workers[5], "who replaces the primary becomes it")
+        #expect(Set(group.inSync) == Set(placement.group.inSync).subtracting([placement.primary]).union([workers[5]]))
+        #expect(group.learners.isEmpty)
+        #expect(world.replicas[placement.primary]?[placement.shard] == nil)
+        #expect(world.metadata.operations.values.map(\.state) == [.done])
+    }
+
+    @Test func aCancelledMoveLeavesTheGroupAsItWas() throws {
+        for delay in 0..<12 {
+            var world = world(UInt64(delay) &+ 77, copies: 2)
+            let placement = world.metadata.placements[0]
+            try world.mustBegin(.move(placement.shard, from: placement.primary, to: workers[5]))
+            for _ in 0..<delay {
+                try world.coordinate()
+                try world.work()
+            }
+            let id = try #require(world.metadata.operations.keys.first)
+            let wasOpen = world.metadata.operations[id]!.state == .running
+            let hadLeft = !world.metadata.placement(of: placement.shard)!.group.isInSync(placement.primary)
+            let isCancelled = world.cancel(id)
+            #expect(isCancelled == (wasOpen && !hadLeft), "after \(delay) rounds")
+            try settle(&world)
+            let group = try #require(world.metadata.placement(of: placement.shard)?.group)
+            if isCancelled {
+                #expect(group.primary == placement.primary && group.members == placement.group.members)
+                #expect(world.metadata.operations[id]!.state == .cancelled)
+                #expect(world.replicas[workers[5]]?[placement.shard] == nil)
+            } else {
+                #expect(group.primary == workers[5])
+                #expect(world.metadata.operations[id]!.state == .done)
+            }
+        }
+    }
+
+    @Test func aDrainedWorkerIsEmptyAndStaysSo() throws {
+        var world = world()
+        try world.mustBegin(.drain(workers[1]))
+        let begunAgain = world.begin(.drain(workers[1]))
+        #expect(!begunAgain, "it is being drained already")
+        try settle(&world)
+        #expect(world.metadata.operations.values.map(\.state) == [.done])
+        #expect(world.metadata.placements.allSatisfy { !$0.group.members.contains(workers[1]) })
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+        #expect(world.replicas[workers[1]]?.isEmpty ?? true)
+        #expect(!world.view.placementWorkers.contains(workers[1]))
+    }
+
+    @Test func aDrainThatLeavesTooFewWorkersIsRefusedWithTheRule() throws {
+        let record = ClusterScript.replicated(1, on: [workers[0], workers[1]], minimum: 2)
+        let world = OperationWorld(seed: 1, workers: 2, records: [record])
+        let refusal = #expect(throws: OperationRefusal.self) {
+            try OperationRequest.drain(workers[0]).operation(
+                OperationID(high: 0, low: 1),
+                in: world.view,
+                now: Timestamp(milliseconds: 1)
+            )
+        }
+        #expect(refusal?.description.contains("add a worker") == true)
+    }
+
+    @Test func noWorkerTakesPartInMoreCopiesThanItMay() throws {
+        var world = world()
+        try world.mustBegin(.drain(workers[1]))
+        for _ in 0..<100 {
+            try world.coordinate()
+            var copies: [NodeID: Int] = [:]
+            for operation in world.metadata.openOperations {
+                for step in operation.steps where step.state.isUnderWay {
+                    let group = try #require(world.metadata.placement(of: step.shard)?.group)
+                    guard let newcomer = step.change.newcomer, !group.isInSync(newcomer) else { continue }
+                    for worker in [newcomer, group.primary] { copies[worker, default: 0] += 1 }
+                }
+            }
+            #expect(copies.values.allSatisfy { $0 <= 1 })
+            try world.work()
+        }
+    }
+
+    @Test func tooLittleDiskHoldsAStepUp() throws {
+        var world = world()
+        world.limits.spareDiskByteCount = 1 << 41
+        try world.mustBegin(.drain(workers[1]))
+        try settle(&world, steps: 20)
+        let operation = try #require(world.metadata.openOperations.first)
+        #expect(operation.steps.allSatisfy { $0.state == .waiting })
+        let hindrance = OperationPlanner.hindrance(
+            operation.steps[0],
+            of: operation,
+            in: world.view,
+            limits: world.limits
+        )
+        guard case .tooLittleDisk = hindrance else {
+            Issue.record("held up by \(String(describing: hindrance))")
+            return
+        }
+        world.limits.spareDiskByteCount = 0
+        try settle(&world)
+        #expect(world.metadata.openOperations.isEmpty)
+    }
+
+    @Test func copiesAreAddedAndTakenAwayOnEveryShard() throws {
+        var world = world()
+        for (count, minimum) in [(3, 2), (1, 1), (2, 2)] {
+            for id in world.metadata.collections.keys.sorted() {
+                try world.mustBegin(.copies(id, CopyCount(replicationFactor: count, minimumInSync: minimum)))
+            }
+            try settle(&world)
+            #expect(world.metadata.openOperations.isEmpty)
+            for placement in world.metadata.placements {
+                #expect(placement.group.inSync.count == count && placement.group.learners.isEmpty)
+                #expect(placement.group.minimumInSync == minimum)
+            }
+        }
+    }
+
+    @Test func rebalancingLevelsWorkersAndThenHasNothingToDo() throws {
+        let records = (1...12).map { ClusterScript.replicated($0, on: [workers[0]], minimum: 1) }
+        var world = OperationWorld(seed: 3, workers: 4, records: records)
+        try world.mustBegin(.rebalance)
+        try settle(&world)
+        let counts = workers.prefix(4).map { worker in
+            world.metadata.placements.count { $0.group.members.contains(worker) }
+        }
+        #expect(counts == [3, 3, 3, 3])
+        let begunAgain = world.begin(.rebalance)
+        #expect(!begunAgain, "there is nothing left to move")
+    }
+
+    @Test func primariesArePassedOnWithoutMovingAnything() throws {
+        let records = (1...8).map { ClusterScript.replicated($0, on: [workers[0], workers[1]], minimum: 2) }
+        var world = OperationWorld(seed: 3, workers: 2, records: records)
+        try world.mustBegin(.rebalance)
+        try settle(&world)
+        #expect(world.metadata.placements.count { $0.primary == workers[0] } == 4)
+    }
+
+    @Test func aPausedOperationStaysWhereItIs() throws {
+        var world = world()
+        try world.mustBegin(.drain(workers[1]))
+        try world.coordinate()
+        let id = try #require(world.metadata.operations.keys.first)
+        world.metadata.operations[id]!.state = .paused
+        try settle(&world, steps: 5)
+        let paused = world.metadata.operations[id]
+        let groups = world.metadata.placements.map(\.group)
+        try settle(&world, steps: 50)
+        #expect(world.metadata.operations[id] == paused)
+        #expect(zip(groups, world.metadata.placements).allSatisfy { $0.inSync == $1.group.inSync })
+        world.metadata.operations[id]!.state = .running
+        try settle(&world)
+        #expect(world.metadata.operations[id]!.state == .done)
+    }
+
+    /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken back,
+    /// every shard has its copies, and nothing is where it should not be.
+    @Test(arguments: 0..<200)
+    func everythingEndsDoneOrTakenBack(seed: Int) throws {
+        var world = world(UInt64(seed) &* 7919 &+ 13, copies: 1 + seed % 3)
+        for _ in 0..<120 {
+            try world.coordinate(doing: 0.7)
+            try world.work()
+            try disturb(&world)
+        }
+        try world.heal()
+        let metadata = world.metadata
+        #expect(metadata.openOperations.isEmpty, "open: \(metadata.openOperations)")
+        for placement in metadata.placements {
+            let configuration = metadata.collections[placement.shard.collection]!.collection.configuration
+            let group = placement.group
+            #expect(group.inSync.count == configuration.replicationFactor, "\(placement)")
+            #expect(group.learners.isEmpty && group.minimumInSync == configuration.minimumInSync)
+            #expect(group.inSync.allSatisfy { world.replicas[$0]?[placement.shard] == world.head[placement.shard] })
+            let holders = world.replicas.filter { $0.value[placement.shard] != nil }.map(\.key)
+            #expect(Set(holders) == Set(group.members), "strays")
+        }
+        for operation in metadata.operations.values where operation.state == .done {
+            guard let worker = operation.drainedWorker, metadata.standings[worker] != nil else { continue }
+            #expect(metadata.placements.allSatisfy { !$0.group.members.contains(worker) })
+        }
+    }
+
+    /// Deaths, returns, and an operator who asks for this and that.
+    private func disturb(_ world: inout OperationWorld) throws {
+        let some = workers.randomElement(using: &world.random)!
+        if world.random.chance(0.06), world.live.count > 4 { world.live.remove(some) }
+        if world.random.chance(0.1) {
+            world.live.insert(some)
+            world.gone.remove(some)
+        }
+        if world.random.chance(0.05), let away = workers.filter({ !world.live.contains($0) }).first {
+            world.gone.insert(away)
+        }
+        let placement = world.metadata.placements.randomElement(using: &world.random)!
+        let other = workers.randomElement(using: &world.random)!
+        switch Int.random(in: 0..<40, using: &world.random) {
+        case 0 where world.metadata.standings.count < 2: _ = world.begin(.drain(some))
+        case 1 where world.metadata.standings.count < 2: _ = world.begin(.decommission(some))
+        case 2, 3: _ = world.begin(.recommission(some))
+        case 4, 5, 6:
+            _ = world.begin(.move(placement.shard, from: placement.group.members.randomElement(using: &world.random)!, to: other))
+        case 7: _ = world.begin(.lead(placement.shard, other))
+        case 8: _ = world.begin(.rebalance)
+        case 9:
+            let count = Int.random(in: 1...3, using: &world.random)
+            _ = world.begin(
+                .copies(
+                    placement.shard.collection,
+                    CopyCount(replicationFactor: count, minimumInSync: min(count, 2))
+                )
+            )
+        case 10, 11:
+            if let operation = world.metadata.openOperations.randomElement(using: &world.random) {
+                _ = world.cancel(operation.id)
+            }
+        case 12:
+            if let operation = world.metadata.openOperations.first(where: { $0.state == .running }) {
+                world.metadata.operations[operation.id]!.state = .paused
+            }
+        case 13, 14:
+            if let operation = world.metadata.openOperations.first(where: { $0.state == .paused }) {
+                world.metadata.operations[operation.id]!.state = .running
+            }
+        default: break
+        }
+    }
+}

@@ -1,0 +1,218 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+/// Workers, shards and a coordinator in one thread: what planners decide is carried out, late, in part or twice; workers
+/// die and come back. Replicas are numbers only: how much of the log each has.
+struct OperationWorld {
+    struct Random: RandomNumberGenerator {
+        var state: UInt64
+
+        /// SplitMix64, Steele et al. 2014.
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+
+        mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
+    }
+
+    var random: Random
+    var metadata: ClusterMetadata
+    var live: Set<NodeID>
+    /// Workers that stay away for so long that they count as gone.
+    var gone: Set<NodeID> = []
+    /// How much of a shard's log each replica has; the shard itself has `head`.
+    var replicas: [NodeID: [ShardID: UInt64]] = [:]
+    var head: [ShardID: UInt64] = [:]
+    var now: Int64 = 1
+    var limits = OperationPlanner.Limits(copiesPerWorker: 1, spareDiskByteCount: 0)
+
+    init(seed: UInt64, workers count: Int, records: [CollectionRecord]) {
+        random = Random(state: seed)
+        let workers = (1...count).map { ClusterScript.worker(UInt64($0)) }
+        live = Set(workers)
+        metadata = ClusterMetadata(
+            clusterID: ClusterScript.worker(1000),
+            epoch: Epoch(1),
+            workers: Dictionary(
+                uniqueKeysWithValues: workers.map { ($0, NodeAddress(host: "127.0.0.1", port: 7000)) }
+            ),
+            collections: Dictionary(uniqueKeysWithValues: records.map { ($0.collection.id, $0) })
+        )
+        for placement in metadata.placements {
+            head[placement.shard] = 100
+            for member in placement.group.members { replicas[member, default: [:]][placement.shard] = 100 }
+        }
+    }
+
+    var view: ClusterView {
+        var observations: [NodeID: WorkerObservation] = [:]
+        for worker in metadata.workers.keys {
+            var observation = WorkerObservation(freeDiskByteCount: 1 << 40)
+            for (shard, sequence) in replicas[worker] ?? [:] {
+                guard let group = metadata.placement(of: shard)?.group else { continue }
+                observation.replicas[shard] = ReplicaObservation(
+                    epoch: group.epoch,
+                    groupVersion: group.members.contains(worker) ? group.version : 1,
+                    role: group.primary == worker ? .primary : group.isInSync(worker) ? .secondary : .waiting,
+                    state: .serving,
+                    faceCount: sequence,
+                    sequence: sequence,
+                    diskByteCount: 1 << 20
+                )
+            }
+            observations[worker] = observation
+        }
+        return ClusterView(
+            metadata: metadata,
+            observations: observations,
+            liveWorkers: live,
+            goneWorkers: gone,
+            isSettled: true
+        )
+    }
+
+    /// Lets the coordinator decide once; each decision is carried out with the given probability.
+    mutating func coordinate(doing share: Double = 1) throws {
+        now += 1
+        let view = view
+        for action in ReconcilePlanner.plan(view).actions where random.chance(share) {
+            switch action {
+            case .regroup(let collection, let regroupings):
+                for regrouping in regroupings where random.chance(share) { try regroup(collection, regrouping) }
+            case .host(let placement, let worker):
+                guard live.contains(worker), replicas[worker]?[placement.shard] == nil else { continue }
+                replicas[worker, default: [:]][placement.shard] = 0
+            case .drop(let shard, _, let worker):
+                let group = metadata.placement(of: shard)?.group
+                try #require(group?.members.contains(worker) != true, "a member's replica is dropped")
+                if live.contains(worker) { replicas[worker]?[shard] = nil }
+            case .establish, .advance, .train, .fetch, .install: break
+            }
+        }
+        for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))
+        where random.chance(share) {
+            advance(update)
+        }
+    }
+
+    mutating func advance(_ update: OperationPlanner.Update) {
+        guard metadata.operations[update.old.id] == update.old else { return }
+        metadata.operations[update.old.id] = update.new
+        if case .decommission(let worker) = update.new.kind, update.new.state == .done {
+            metadata.standings[worker] = .decommissioned
+        }
+    }
+
+    private mutating func regroup(_ collection: CollectionID, _ regrouping: ReconcileAction.Regrouping) throws {
+        guard let index = metadata.collections[collection]?.index(of: regrouping.shard),
+            let old = metadata.collections[collection]?.placements[index].group, old.version == regrouping.version
+        else { return }
+        try check(regrouping.group, after: old, of: regrouping.shard)
+        metadata.collections[collection]!.placements[index].group = regrouping.group
+    }
+
+    /// What may never happen, whoever crashes when.
+    private func check(_ new: ReplicaGroup, after old: ReplicaGroup, of shard: ShardID) throws {
+        try #require(new.version == old.version + 1)
+        try #require(new.inSync.contains(new.primary))
+        try #require(Set(new.inSync).isSubset(of: old.inSync), "only a primary may say who is in sync")
+        let full = new.inSync.filter { replicas[$0]?[shard] == head[shard] }
+        try #require(!full.isEmpty, "no replica in sync has everything")
+        if new.primary != old.primary { try #require(new.epoch > old.epoch) }
+        try #require(new.inSync.count >= min(old.inSync.count, new.minimumInSync), "too few are left in sync")
+    }
+
+    /// Replicas catch up, primaries say who has, writes go on.
+    mutating func work() throws {
+        for placement in metadata.placements {
+            let (shard, group) = (placement.shard, placement.group)
+            guard live.contains(group.primary), replicas[group.primary]?[shard] != nil else { continue }
+            if group.inSync.allSatisfy(live.contains), group.inSync.count >= group.minimumInSync, random.chance(0.5) {
+                head[shard]! += 1
+                for member in group.inSync { replicas[member]![shard] = head[shard]! }
+            }
+            for learner in group.learners where live.contains(learner) && replicas[learner]?[shard] != nil {
+                if random.chance(0.5) { replicas[learner]![shard] = head[shard]! }
+                guard replicas[learner]![shard] == head[shard], random.chance(0.5) else { continue }
+                let proposal = GroupProposal(version: group.version, epoch: group.epoch, change: .add(learner))
+                propose(proposal, to: shard)
+            }
+            // A silent replica leaves the in-sync set, if enough remain.
+            for member in group.inSync where !live.contains(member) && group.inSync.count > group.minimumInSync {
+                propose(.init(version: group.version, epoch: group.epoch, change: .remove(member)), to: shard)
+            }
+        }
+    }
+
+    private mutating func propose(_ proposal: GroupProposal, to shard: ShardID) {
+        guard let index = metadata.collections[shard.collection]?.index(of: shard),
+            let next = metadata.collections[shard.collection]!.placements[index].group.applying(proposal)
+        else { return }
+        metadata.collections[shard.collection]!.placements[index].group = next
+    }
+
+    /// Begins what is asked for; false when it is refused.
+    mutating func begin(_ request: OperationRequest) -> Bool {
+        let id = OperationID(high: 1, low: random.next())
+        now += 1
+        do {
+            let operation = try request.operation(id, in: view, now: Timestamp(milliseconds: now))
+            metadata.operations[id] = operation
+            switch request {
+            case .drain(let worker), .decommission(let worker): metadata.standings[worker] = .draining
+            case .recommission(let worker):
+                metadata.standings[worker] = nil
+                for var drain in metadata.openOperations where drain.drainedWorker == worker {
+                    if !drain.cancel(metadata.placement) { drain.state = .cancelling }
+                    metadata.operations[drain.id] = drain
+                }
+            case .copies(let collection, let count): recount(collection, count)
+            case .move, .lead, .rebalance: break
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    mutating func mustBegin(_ request: OperationRequest) throws {
+        let hasBegun = begin(request)
+        try #require(hasBegun, "\(request) is refused")
+    }
+
+    mutating func cancel(_ id: OperationID) -> Bool {
+        guard var operation = metadata.operations[id], operation.cancel(metadata.placement) else { return false }
+        metadata.operations[id] = operation
+        if let worker = operation.drainedWorker { metadata.standings[worker] = nil }
+        if case .copies(let collection, let former) = operation.kind { recount(collection, former) }
+        return true
+    }
+
+    private mutating func recount(_ id: CollectionID, _ count: CopyCount) {
+        guard var record = metadata.collections[id] else { return }
+        var configuration = record.collection.configuration
+        configuration.replicationFactor = count.replicationFactor
+        configuration.minimumInSync = count.minimumInSync
+        record.collection = Collection(id: id, configuration: configuration, created: record.collection.created)
+        metadata.collections[id] = record
+    }
+
+    /// Everybody is there, nothing is lost any more: what is open must come to its end.
+    mutating func heal() throws {
+        live = Set(metadata.workers.keys)
+        gone = []
+        for operation in metadata.openOperations where operation.state == .paused {
+            metadata.operations[operation.id]!.state = .running
+        }
+        for _ in 0..<600 {
+            try coordinate()
+            try work()
+        }
+    }
+}
