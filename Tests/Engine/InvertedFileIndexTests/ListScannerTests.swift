@@ -215,14 +215,15 @@ struct ListScannerTests {
         #expect(outcome.rowsVisited == UInt64(expected.reduce(0, +)))
     }
 
-    /// A probe alone asks once for every 64 lists; several ask at each list.
+    /// A probe alone asks once for every 64 lists; several ask at each list, and all ask between comparisons.
     @Test func aStopEndsTheScanAndSaysHowFarItCame() throws {
         let gallery = try Self.small.get()
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 5)
         let prepared = PreparedProbes(probes: source.vector() + source.vector(), codebook: gallery.codebook)
-        var visitsBefore: UInt64 = 0
-        for limit in 0...48 {
+        var last: ListScanner.Outcome?
+        var isWhole = false
+        for limit in 0...400 where !isWhole {
             var asked = 0
             let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
                 probes: prepared,
@@ -236,12 +237,48 @@ struct ListScannerTests {
                 },
                 comparing: { _, _ in -.infinity }
             )
-            #expect(outcome.completedShare == Double(outcome.listsVisited) / 48)
-            #expect(outcome.listsVisited >= visitsBefore && outcome.listsVisited <= 48)
+            isWhole = asked <= limit
+            #expect((outcome.completedShare == 1) == isWhole)
+            #expect((0...1).contains(outcome.completedShare))
+            #expect(outcome.completedShare <= Double(outcome.listsVisited) / 48)
+            #expect((outcome.completedShare > 0) == (outcome.rowsReranked > 0))
+            let before = last ?? outcome
+            #expect(outcome.listsVisited >= before.listsVisited && outcome.rowsReranked >= before.rowsReranked)
             #expect(limit > 0 || outcome.listsVisited == 0)
-            visitsBefore = outcome.listsVisited
+            last = outcome
         }
-        #expect(visitsBefore == 48)
+        #expect(isWhole && last?.listsVisited == 48 && last?.rowsReranked == 2 * 1500)
+    }
+
+    /// Every row visited is compared here, so the lists that count are those whose rows were.
+    @Test(arguments: [1, 5], [0, 1, 40, 700])
+    func aStopDuringComparisonsEndsThem(probeCount: Int, comparedBefore: Int) throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 9)
+        let prepared = PreparedProbes(
+            probes: (0..<probeCount).flatMap { _ in source.vector() },
+            codebook: gallery.codebook
+        )
+        var compared = 0
+        let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+            probes: prepared,
+            plan: .lists(24, of: prepared),
+            lists: lists,
+            comparisonCount: 500,
+            candidateLimit: 1500,
+            shouldStop: { compared > comparedBefore },
+            comparing: { _, rows in
+                compared += rows.count
+                return -.infinity
+            }
+        )
+        #expect(compared > comparedBefore && compared <= comparedBefore + 32)
+        #expect(outcome.rowsReranked == UInt64(compared))
+        let whole = Double(probeCount * 1500)
+        #expect(outcome.completedShare < 1 && outcome.completedShare > 0)
+        // Lists differ in size.
+        #expect(outcome.completedShare < 3 * Double(compared) / whole, "seed \(testSeed)")
     }
 
     /// A spectrum of 512 components and the bits of its segments.
