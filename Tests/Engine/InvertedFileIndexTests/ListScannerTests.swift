@@ -156,6 +156,51 @@ struct ListScannerTests {
         #expect(compared < 300 * 120, "\(compared) compared")
     }
 
+    /// What is known from the beginning loses no more than what is learnt after the first round, and spares
+    /// comparisons.
+    @Test(arguments: [1, 20])
+    func aThresholdCountsFromTheBeginning(probeCount: Int) throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 10)
+        let threshold: Float = 0.35
+        var (early, late, matches, lost) = (0, 0, 0, 0)
+        for start in stride(from: 0, to: 400, by: probeCount) {
+            let probes = (start..<start + probeCount).map { source.mate(of: Array(gallery.rows.row(3 * $0 % 1500))) }
+            let prepared = PreparedProbes(probes: probes.flatMap { $0 }, codebook: gallery.codebook)
+            func found(_ least: Float) -> (rows: [Set<UInt32>], compared: Int) {
+                var found = [Set<UInt32>](repeating: [], count: probeCount)
+                var compared = 0
+                _ = ListScanner(codebook: gallery.codebook, missRate: 0.001).scan(
+                    probes: prepared,
+                    plan: .lists(24, of: prepared),
+                    lists: lists,
+                    comparisonCount: 26,
+                    candidateLimit: 60,
+                    leastSimilarity: least,
+                    shouldStop: { false },
+                    comparing: { probe, rows in
+                        compared += rows.count
+                        found[probe].formUnion(
+                            rows.filter { SpectrumSample.dot(probes[probe], gallery.rows.row(Int($0))) >= threshold }
+                        )
+                        return threshold
+                    }
+                )
+                return (found, compared)
+            }
+            let (known, learnt) = (found(threshold), found(-.infinity))
+            (early, late) = (early + known.compared, late + learnt.compared)
+            for (known, learnt) in zip(known.rows, learnt.rows) {
+                matches += learnt.count
+                lost += learnt.subtracting(known).count
+            }
+        }
+        try #require(matches > 300)
+        #expect(lost <= 1 + matches / 200, "\(lost) of \(matches), seed \(testSeed)")
+        #expect(2 * early < late, "\(early) and \(late) compared")
+    }
+
     @Test func deadRowsTakeNoRoom() throws {
         let gallery = try Self.small.get()
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)

@@ -35,6 +35,7 @@ package struct ListScanner {
     ///   - plan: the lists of each probe and how many of them it visits.
     ///   - comparisonCount: rows compared after each round.
     ///   - candidateLimit: rows kept per probe between two comparisons.
+    ///   - leastSimilarity: below which a row is of no use to any probe, as far as is known beforehand.
     ///   - shouldStop: asked every few thousand rows scanned and every few rows compared; ends the scan with what was
     ///     compared by then.
     ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of
@@ -45,6 +46,7 @@ package struct ListScanner {
         lists: Lists,
         comparisonCount: Int,
         candidateLimit: Int,
+        leastSimilarity: Float = -.infinity,
         shouldStop: () -> Bool,
         comparing similarityThatMatters: (_ probe: Int, _ rows: [UInt32]) throws(Lists.Failure) -> Float
     ) throws(Lists.Failure) -> Outcome {
@@ -53,6 +55,11 @@ package struct ListScanner {
         var visit = ListVisit(plan, listCount: codebook.listCount)
         var progress = [ProbeProgress](repeating: ProbeProgress(), count: probes.probeCount)
         var outcome = Outcome()
+        if leastSimilarity > -.infinity {
+            for probe in candidates.indices {
+                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(leastSimilarity, probe: probe))
+            }
+        }
         var isStopped = false
         func stops() -> Bool {
             isStopped = isStopped || shouldStop()
