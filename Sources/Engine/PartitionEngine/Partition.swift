@@ -26,7 +26,7 @@ package final class Partition: Sendable {
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
-    let coldRows = ColdRows()
+    package let coldRows = ColdRows()
     let recallCorrection = RecallCorrection()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)

@@ -20,7 +20,7 @@ package struct PartitionOptions: Sendable {
     /// Rows moved in one step: what the write lane does in tens of milliseconds.
     package var evacuationRowLimit = 512
     /// Candidates of the whole collection per probe that are kept to have their stored embeddings compared: this many,
-    /// and a multiple of k. That is for `recall`; other efforts keep four times as many.
+    /// and a multiple of k. That is for `recall`; other efforts keep eight times as many.
     package var candidateFloor = 24
     package var candidatesPerMatch = 3
     /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter

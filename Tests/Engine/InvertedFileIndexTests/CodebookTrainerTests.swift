@@ -136,7 +136,7 @@ struct CodebookTrainerTests {
         #expect(Set(told.map(\.stage)) == [.principalComponents, .centroids, .calibration])
         // Ten iterations over two blocks of rows, and blocks before and behind them.
         #expect(told.count { $0.stage == .centroids } >= 20)
-        #expect(told.count { $0.stage == .calibration } == 17)
+        #expect(told.count { $0.stage == .calibration } == 14)
     }
 
     /// A collection can be trained on whatever it holds.
@@ -239,7 +239,8 @@ struct CodebookTrainerTests {
             #expect(zip(points, points.dropFirst()).allSatisfy { $0.visitedShare <= $1.visitedShare })
             #expect(points.last?.recall == 1 && points.last?.visitedShare == 1)
             #expect(points.allSatisfy { (0...1).contains($0.visitedShare) })
-            #expect(curve.probeCount >= 256)
+            // One trial for each of the eighth of the sample that trained nothing, and no row twice.
+            #expect(curve.probeCount == 1024)
         }
         // Better mates are nearer.
         for (worse, better) in zip(calibration.curves, calibration.curves.dropFirst()) {

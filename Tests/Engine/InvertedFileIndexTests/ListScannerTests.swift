@@ -156,6 +156,51 @@ struct ListScannerTests {
         #expect(compared < 300 * 120, "\(compared) compared")
     }
 
+    /// What is known from the beginning loses no more than what is learnt after the first round, and spares
+    /// comparisons.
+    @Test(arguments: [1, 20])
+    func aThresholdCountsFromTheBeginning(probeCount: Int) throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 10)
+        let threshold: Float = 0.35
+        var (early, late, matches, lost) = (0, 0, 0, 0)
+        for start in stride(from: 0, to: 400, by: probeCount) {
+            let probes = (start..<start + probeCount).map { source.mate(of: Array(gallery.rows.row(3 * $0 % 1500))) }
+            let prepared = PreparedProbes(probes: probes.flatMap { $0 }, codebook: gallery.codebook)
+            func found(_ least: Float) -> (rows: [Set<UInt32>], compared: Int) {
+                var found = [Set<UInt32>](repeating: [], count: probeCount)
+                var compared = 0
+                _ = ListScanner(codebook: gallery.codebook, missRate: 0.001).scan(
+                    probes: prepared,
+                    plan: .lists(24, of: prepared),
+                    lists: lists,
+                    comparisonCount: 26,
+                    candidateLimit: 60,
+                    leastSimilarity: least,
+                    shouldStop: { false },
+                    comparing: { probe, rows in
+                        compared += rows.count
+                        found[probe].formUnion(
+                            rows.filter { SpectrumSample.dot(probes[probe], gallery.rows.row(Int($0))) >= threshold }
+                        )
+                        return threshold
+                    }
+                )
+                return (found, compared)
+            }
+            let (known, learnt) = (found(threshold), found(-.infinity))
+            (early, late) = (early + known.compared, late + learnt.compared)
+            for (known, learnt) in zip(known.rows, learnt.rows) {
+                matches += learnt.count
+                lost += learnt.subtracting(known).count
+            }
+        }
+        try #require(matches > 300)
+        #expect(lost <= 1 + matches / 200, "\(lost) of \(matches), seed \(testSeed)")
+        #expect(2 * early < late, "\(early) and \(late) compared")
+    }
+
     @Test func deadRowsTakeNoRoom() throws {
         let gallery = try Self.small.get()
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
@@ -215,14 +260,15 @@ struct ListScannerTests {
         #expect(outcome.rowsVisited == UInt64(expected.reduce(0, +)))
     }
 
-    /// A probe alone asks once for every 64 lists; several ask at each list.
+    /// A probe alone asks once for every 64 lists; several ask at each list, and all ask between comparisons.
     @Test func aStopEndsTheScanAndSaysHowFarItCame() throws {
         let gallery = try Self.small.get()
         let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 5)
         let prepared = PreparedProbes(probes: source.vector() + source.vector(), codebook: gallery.codebook)
-        var visitsBefore: UInt64 = 0
-        for limit in 0...48 {
+        var last: ListScanner.Outcome?
+        var isWhole = false
+        for limit in 0...400 where !isWhole {
             var asked = 0
             let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
                 probes: prepared,
@@ -236,12 +282,48 @@ struct ListScannerTests {
                 },
                 comparing: { _, _ in -.infinity }
             )
-            #expect(outcome.completedShare == Double(outcome.listsVisited) / 48)
-            #expect(outcome.listsVisited >= visitsBefore && outcome.listsVisited <= 48)
+            isWhole = asked <= limit
+            #expect((outcome.completedShare == 1) == isWhole)
+            #expect((0...1).contains(outcome.completedShare))
+            #expect(outcome.completedShare <= Double(outcome.listsVisited) / 48)
+            #expect((outcome.completedShare > 0) == (outcome.rowsReranked > 0))
+            let before = last ?? outcome
+            #expect(outcome.listsVisited >= before.listsVisited && outcome.rowsReranked >= before.rowsReranked)
             #expect(limit > 0 || outcome.listsVisited == 0)
-            visitsBefore = outcome.listsVisited
+            last = outcome
         }
-        #expect(visitsBefore == 48)
+        #expect(isWhole && last?.listsVisited == 48 && last?.rowsReranked == 2 * 1500)
+    }
+
+    /// Every row visited is compared here, so the lists that count are those whose rows were.
+    @Test(arguments: [1, 5], [0, 1, 40, 700])
+    func aStopDuringComparisonsEndsThem(probeCount: Int, comparedBefore: Int) throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 9)
+        let prepared = PreparedProbes(
+            probes: (0..<probeCount).flatMap { _ in source.vector() },
+            codebook: gallery.codebook
+        )
+        var compared = 0
+        let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+            probes: prepared,
+            plan: .lists(24, of: prepared),
+            lists: lists,
+            comparisonCount: 500,
+            candidateLimit: 1500,
+            shouldStop: { compared > comparedBefore },
+            comparing: { _, rows in
+                compared += rows.count
+                return -.infinity
+            }
+        )
+        #expect(compared > comparedBefore && compared <= comparedBefore + 32)
+        #expect(outcome.rowsReranked == UInt64(compared))
+        let whole = Double(probeCount * 1500)
+        #expect(outcome.completedShare < 1 && outcome.completedShare > 0)
+        // Lists differ in size.
+        #expect(outcome.completedShare < 3 * Double(compared) / whole, "seed \(testSeed)")
     }
 
     /// A spectrum of 512 components and the bits of its segments.

@@ -1,14 +1,17 @@
 import FaceModel
+import Foundation
+import Glibc
 import PartitionEngine
+import PartitionStore
 import Testing
 
 /// What is in memory, and reading what is not.
 struct PartitionResidencyTests {
-    private func settled() throws -> PartitionFixture {
-        let fixture = try PartitionFixture()
-        var source = FaceSource(dimension: 64)
-        try fixture.enrol((0..<1500).map { FaceID($0) }, (0..<1500).map { _ in source.embedding() })
-        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+    private func settled(dimension: Int = 64, faceCount: Int = 1500) throws -> PartitionFixture {
+        let fixture = try PartitionFixture(dimension: dimension)
+        var source = FaceSource(dimension: dimension)
+        try fixture.enrol((0..<faceCount).map { FaceID($0) }, (0..<faceCount).map { _ in source.embedding() })
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: dimension))
         try fixture.settle()
         return fixture
     }
@@ -41,7 +44,8 @@ struct PartitionResidencyTests {
         let codes = try #require(read[.codes])
         #expect(codes > 0 && codes <= Int(statistics.codeByteCount))
         let rows = try #require(read[.all]) - codes
-        #expect(rows >= 11 * 128 * 128 && rows <= Int(statistics.rowByteCount))
+        // Embeddings of two bytes a component, and roundings of one.
+        #expect(rows >= 11 * 128 * (128 + 64) && rows <= Int(statistics.rowByteCount))
     }
 
     @Test func aStopEndsTheReading() throws {
@@ -55,5 +59,133 @@ struct PartitionResidencyTests {
         #expect(throws: PartitionError.self) {
             try fixture.partition.prefault(.codes, pause: { _ in }, shouldStop: { false })
         }
+    }
+
+    /// Rows alone are in memory: roundings are a third of what a partition keeps of embeddings.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func roundingsCountAndAreRead() throws {
+        let fixture = try settled(dimension: 256, faceCount: 4096)
+        #expect(try fixture.partition.residency().rows > 0.95)
+        let places = try fixture.places(ofChunksWithMagic: "MROW")
+        #expect(places.count >= 32)
+        let byteCount = 16 + RowChunk.Shape(dimension: 256, precision: .float16).chunkByteCount
+        try PageCache.emptyMapped(fixture.dataFile)
+        #expect(try fixture.partition.residency().rows < 0.1)
+        PageCache.fill(fixture.dataFile, places.map { $0..<$0 + byteCount })
+        let residency = try fixture.partition.residency()
+        #expect(residency.rows < 0.9 && residency.rows > 0.5)
+        try fixture.partition.prefault(.all, pause: { _ in }, shouldStop: { false })
+        #expect(try fixture.partition.residency().rows > 0.95)
+    }
+
+    /// A search that waits for the disk has the rows of the next ones read ahead: whole chunks after the partition has
+    /// been opened, single rows where chunks were verified before.
+    @Test(.enabled(if: PageCache.canBeEmptied), arguments: [true, false])
+    func answersFromTheDiskAreThoseFromMemory(isReopened: Bool) throws {
+        let fixture = try settled(dimension: 256, faceCount: 4096)
+        var source = FaceSource(dimension: 256, seed: testSeed &+ 20)
+        let probes = (0..<20).map { _ in source.embedding() }
+        for effort in [SearchEffort.recall(0.9), .full, .exact] {
+            let expected = try probes.map { try fixture.search([$0], effort: effort).found }
+            if isReopened { try fixture.reopen() }
+            try PageCache.emptyMapped(fixture.dataFile)
+            #expect(try fixture.partition.residency().rows < 0.5)
+            #expect(try fixture.search([probes[0]], effort: effort).found == expected[0], "\(effort)")
+            #expect(fixture.partition.coldRows.isAttentive)
+            #expect(try probes.map { try fixture.search([$0], effort: effort).found } == expected, "\(effort)")
+        }
+    }
+}
+
+/// When rows are asked about before they are compared.
+struct ColdRowsTests {
+    @Test func nobodyIsAskedWhileNoSearchWaits() {
+        #expect(!ColdRows().isAttentive)
+    }
+
+    @Test func attentionEndsWhenNothingIsMissingForAWhile() {
+        let rows = ColdRows()
+        rows.noteWait()
+        for _ in 0..<256 {
+            #expect(rows.isAttentive)
+            rows.noteReading(isAnyMissing: false)
+        }
+        #expect(!rows.isAttentive)
+        // Threads that were at it note what they saw all the same.
+        rows.noteReading(isAnyMissing: false)
+        #expect(!rows.isAttentive)
+    }
+
+    @Test func aMissingRowRenewsTheAttention() {
+        let rows = ColdRows()
+        rows.noteWait()
+        for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }
+        rows.noteReading(isAnyMissing: true)
+        for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }
+        #expect(rows.isAttentive)
+        rows.noteReading(isAnyMissing: false)
+        #expect(!rows.isAttentive)
+    }
+}
+
+extension PartitionFixture {
+    fileprivate var dataFile: String { "\(directory)/data.mdb" }
+
+    /// Where values of a chunk's size lie in the file: each on pages of its own, behind the page's header.
+    fileprivate func places(ofChunksWithMagic magic: String) throws -> [Int] {
+        let data = try Data(contentsOf: URL(fileURLWithPath: dataFile))
+        return stride(from: 0, to: data.count - 4096, by: 4096).filter { page in
+            data[page + 16..<page + 20].elementsEqual(magic.utf8)
+        }
+    }
+}
+
+/// The system's memory of files.
+private enum PageCache {
+    /// Whether files of tests lie on a disk: those of a file system in memory stay there.
+    static let canBeEmptied: Bool = {
+        let folder = TemporaryFolder()
+        let path = "\(folder.path)/file"
+        _ = FileManager.default.createFile(atPath: path, contents: Data(count: 1 << 20))
+        let descriptor = open(path, O_RDWR)
+        defer { close(descriptor) }
+        fsync(descriptor)
+        empty(path)
+        guard let map = mmap(nil, 1 << 20, PROT_READ, MAP_SHARED, descriptor, 0), map != MAP_FAILED else {
+            return false
+        }
+        defer { munmap(map, 1 << 20) }
+        var flags = [UInt8](repeating: 1, count: 256)
+        return mincore(map, 1 << 20, &flags) == 0 && flags.allSatisfy { $0 & 1 == 0 }
+    }()
+
+    /// Forgets a file that this process maps, and has single pages read from now on instead of megabytes around them.
+    static func emptyMapped(_ path: String) throws {
+        for line in try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n")
+        where line.hasSuffix(path) {
+            let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
+            let range = UnsafeMutableRawPointer(bitPattern: ends[0])
+            madvise(range, Int(ends[1] - ends[0]), MADV_RANDOM)
+            madvise(range, Int(ends[1] - ends[0]), MADV_DONTNEED)
+        }
+        empty(path)
+    }
+
+    /// Reads some bytes of a file, and no more of it than their pages.
+    static func fill(_ path: String, _ ranges: [Range<Int>]) {
+        let descriptor = open(path, O_RDONLY)
+        defer { close(descriptor) }
+        posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_RANDOM))
+        for range in ranges {
+            var bytes = [UInt8](repeating: 0, count: range.count)
+            pread(descriptor, &bytes, range.count, range.lowerBound)
+        }
+    }
+
+    /// Forgets the written pages of a file that nobody has touched through a map.
+    static func empty(_ path: String) {
+        let descriptor = open(path, O_RDONLY)
+        defer { close(descriptor) }
+        posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_DONTNEED))
     }
 }

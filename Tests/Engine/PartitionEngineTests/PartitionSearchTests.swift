@@ -147,10 +147,14 @@ struct PartitionSearchTests {
     func aThresholdIsMetByEquality(effort: SearchEffort) throws {
         let (fixture, embeddings) = try settled()
         let best = try fixture.search([embeddings[5]], limit: 4, effort: effort).matches[0]
-        let at = try fixture.search([embeddings[5]], limit: 4, threshold: best[2].similarity, effort: effort)
-        #expect(at.found[0] == best.prefix(3).map(Found.init))
-        let above = try fixture.search([embeddings[5]], limit: 4, threshold: best[2].similarity.nextUp, effort: effort)
-        #expect(above.found[0] == best.prefix(2).map(Found.init))
+        func found(from threshold: Float) throws -> [Found] {
+            let found = try fixture.search([embeddings[5]], limit: 40, threshold: threshold, effort: effort).found[0]
+            guard case .recall = effort else { return found }
+            // A threshold below the usual one has more visited, where there may be more matches.
+            return found.filter { best.map(Found.init).contains($0) }
+        }
+        #expect(try found(from: best[2].similarity) == best.prefix(3).map(Found.init))
+        #expect(try found(from: best[2].similarity.nextUp) == best.prefix(2).map(Found.init))
     }
 
     /// 900 copies of one embedding, more than any room kept at first, enrolled in another order than that of their ids.

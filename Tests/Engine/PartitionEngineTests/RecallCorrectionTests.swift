@@ -183,7 +183,8 @@ struct RecallCorrectionTests {
     @Test func aCurveThatHoldsIsLeftAlone() throws {
         var (fixture, people, source) = try partition { $0 }
         let tally = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
-        #expect(try missRate(tally) < 0.06, "\(tally), seed \(testSeed)")
+        // 5 % are promised, and 1500 probes are off by 1.7 % three times in a thousand.
+        #expect(try missRate(tally) < 0.067, "\(tally), seed \(testSeed)")
         #expect(tally.mateCount > 1000)
         let evidence = try #require(try fixture.partition.statistics().fit).recall
         #expect(evidence.probeCount == tally.mateCount && evidence.excess == 1, "\(evidence), seed \(testSeed)")

@@ -31,10 +31,10 @@ struct ChunkTests {
         return bytes
     }
 
-    private func codeChunk(planeCount: Int = 3) -> [UInt8] {
+    private func codeChunk(planeCount: Int = 3, slotCount: Int = 1008) -> [UInt8] {
         var generator = SplitMix64(seed: 2)
-        var bytes = [UInt8](repeating: 0xee, count: CodeChunk.byteCount(planeCount: planeCount))
-        let codes = (0..<1024 * 16 * planeCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        var bytes = [UInt8](repeating: 0xee, count: CodeChunk.byteCount(planeCount: planeCount, slotCount: slotCount))
+        let codes = (0..<slotCount * 16 * planeCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
         bytes.withUnsafeMutableBytes {
             CodeChunk.write(
                 into: $0,
@@ -43,8 +43,8 @@ struct ChunkTests {
                 key: Self.key,
                 slotsInUse: 1000,
                 codes: codes,
-                rowIDs: (0..<1024).map { $0 < 1000 ? $0 + 70_000 : VectorKernels.absentRow },
-                factors: (0..<1024).map { $0 + 0x3c00 }
+                rowIDs: (0..<UInt32(slotCount)).map { $0 < 1000 ? $0 + 70_000 : VectorKernels.absentRow },
+                factors: (0..<UInt16(slotCount)).map { $0 + 0x3c00 }
             )
         }
         return bytes
@@ -104,21 +104,46 @@ struct ChunkTests {
 
     @Test func codeChunksHaveTheirHeaderAndPlaces() throws {
         let bytes = codeChunk()
-        #expect(bytes.count == 48 + 2 * 16_384 + 1024 * 32)
-        #expect(CodeChunk.byteCount(planeCount: 1) == 48 + 16_384 + 1024 * 16)
-        #expect(CodeChunk.byteCount(planeCount: 5) == 48 + 2 * 16_384 + 1024 * 64)
+        #expect(bytes.count == 48 + 2 * 16_128 + 1008 * 32)
+        #expect(CodeChunk.byteCount(planeCount: 1) == 48 + 16_128 + 1008 * 16)
+        #expect(CodeChunk.byteCount(planeCount: 5) == 48 + 2 * 16_128 + 1008 * 64)
         #expect(
-            bytes[..<24] == [0x4d, 0x43, 0x4f, 0x44, 2, 0, 3, 0, 9, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0xe8, 3, 0, 0]
+            bytes[..<24] == [0x4d, 0x43, 0x4f, 0x44, 3, 0, 3, 0, 9, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0xe8, 3, 0, 0]
         )
         #expect(bytes[24..<44].allSatisfy { $0 == 0 })
         try bytes.withUnsafeBytes { bytes in
             let chunk = try CodeChunk(bytes, planeCount: 3, key: Self.key)
             try chunk.verify(Self.key)
+            #expect(chunk.slotCount == 1008 && chunk.headByteCount == 16_128)
+            #expect(chunk.heads[16_128] == bytes[48 + 16_128])
+            #expect(chunk.records[32] == bytes[48 + 32_256 + 32])
+            #expect(VectorKernels.slot(999, records: chunk.records, planeCount: 3) == (70_999, 0x3c00 + 999))
+            #expect(VectorKernels.slot(1000, records: chunk.records, planeCount: 3).rowID == UInt32.max)
+            #expect(bytes.loadUnaligned(fromByteOffset: 48 + 32_256 + 32 * 7 + 16, as: UInt32.self) == 70_007)
+        }
+    }
+
+    /// Behind LMDB's header of 16 bytes a chunk ends shortly before a page does.
+    @Test(arguments: 3...8)
+    func codeChunksFillTheirPages(planeCount: Int) {
+        let byteCount = 16 + CodeChunk.byteCount(planeCount: planeCount)
+        let earlier = 16 + CodeChunk.byteCount(planeCount: planeCount, slotCount: CodeChunk.earlierSlotCount)
+        #expect((byteCount + 4095) / 4096 < (earlier + 4095) / 4096)
+        #expect((4096 - byteCount % 4096) % 4096 < 2300)
+        if planeCount == 5 { #expect((byteCount + 4095) / 4096 == 24) }
+    }
+
+    @Test func codeChunksOfAnEarlierFormatAreRead() throws {
+        let bytes = codeChunk(slotCount: 1024)
+        #expect(bytes.count == 48 + 2 * 16_384 + 1024 * 32 && bytes[4] == 2)
+        try bytes.withUnsafeBytes { bytes in
+            let chunk = try CodeChunk(bytes, planeCount: 3, key: Self.key)
+            try chunk.verify(Self.key)
+            #expect(chunk.slotCount == 1024 && chunk.headByteCount == 16_384)
             #expect(chunk.heads[16_384] == bytes[48 + 16_384])
             #expect(chunk.records[32] == bytes[48 + 32_768 + 32])
             #expect(VectorKernels.slot(999, records: chunk.records, planeCount: 3) == (70_999, 0x3c00 + 999))
-            #expect(VectorKernels.slot(1000, records: chunk.records, planeCount: 3).rowID == UInt32.max)
-            #expect(bytes.loadUnaligned(fromByteOffset: 48 + 32_768 + 32 * 7 + 16, as: UInt32.self) == 70_007)
+            #expect(VectorKernels.slot(1023, records: chunk.records, planeCount: 3).rowID == UInt32.max)
         }
     }
 

@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [4, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [5, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -116,6 +116,13 @@ struct RecordTests {
             #expect(state.format == UInt16(format) && state.sequence == 1 && state.epoch == 4 && !state.isLogged)
             #expect(state.lastLogged == state.applied && state.firstLogged == 2 && state.promisedEpoch == 0)
         }
+    }
+
+    /// Format 4 has the same state.
+    @Test func aStateOfFormatFourIsReadWhole() throws {
+        let body = [4] + Self.state.encoded().dropFirst().dropLast(4)
+        let state = try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
+        #expect(state.format == 4 && state.encoded() == Self.state.encoded())
     }
 
     @Test func aLogThatEndsBeforeTheLastWriteIsMalformed() throws {
@@ -274,12 +281,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[5, 0], [0xff, 0xff, 1, 2, 3], [5, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[6, 0], [0xff, 0xff, 1, 2, 3], [6, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 4) = error else { return false }
-                return version > 4 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 5) = error else { return false }
+                return version > 5 && "\(error)".contains("use a newer mien")
             }
         }
     }

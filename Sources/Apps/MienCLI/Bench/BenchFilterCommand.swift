@@ -28,6 +28,8 @@ struct BenchFilterCommand: ConsoleCommand {
         help: "What comparing a row takes, in codes scanned: 0 compares all that pass, inf scans always."
     )
     var scatteredRowCost = PartitionOptions().scatteredRowCost
+    @Flag(help: "Write JSON for programs.")
+    var json = false
 
     func validate() throws {
         guard probes > 0 else { throw ValidationError("--probes must be at least 1.") }
@@ -59,6 +61,7 @@ struct BenchFilterCommand: ConsoleCommand {
             metadata: Self.metadata
         ) { console.writeError("\($0)\n") }
         defer { bench.close() }
+        bench.threshold = measured.threshold
         let probeCount = min(probes, bench.probeCount)
         var rows = plan()
         let range = 0..<probeCount
@@ -86,9 +89,8 @@ struct BenchFilterCommand: ConsoleCommand {
                 rows[index].matches = Double(single.rows.reduce(0) { $0 + $1.count }) / Double(probeCount)
             }
         }
-        console.writeOutput(
-            "\(bench.faceCount) faces, \(probeCount) probes, CPU time a probe, median of the rounds\n\n" + text(rows)
-        )
+        let heading = "\(bench.faceCount) faces, \(probeCount) probes, CPU time a probe, median of the rounds\n\n"
+        console.writeOutput(json ? Self.json(rows, bench, probeCount: probeCount) : heading + Self.text(rows))
     }
 
     /// Creation times are the row numbers, shuffled over 32 bits; a person has one face of ten thousand.
@@ -112,7 +114,7 @@ struct BenchFilterCommand: ConsoleCommand {
         }
     }
 
-    private func text(_ rows: [Row]) -> String {
+    private static func text(_ rows: [Row]) -> String {
         var table = TextTable([
             .init("effort"), .init("passing"), .init("first ms", .right), .init("single ms", .right),
             .init("photo ms", .right), .init("compared", .right), .init("matches", .right),
@@ -126,5 +128,25 @@ struct BenchFilterCommand: ConsoleCommand {
             ])
         }
         return table.rendered()
+    }
+
+    private static func json(_ rows: [Row], _ bench: IndexBench, probeCount: Int) -> String {
+        JSONValue.object([
+            ("faces", .count(bench.faceCount)), ("probes", .count(probeCount)),
+            (
+                "searches",
+                .array(
+                    rows.map { row in
+                        .object([
+                            ("effort", .string("\(row.effort)")), ("passing", .string(row.name)),
+                            ("first_cpu_ms", .number(row.first)),
+                            ("single_cpu_ms", .array(row.single.map { .number($0) })),
+                            ("photo_cpu_ms", .array(row.photo.map { .number($0) })),
+                            ("compared", .number(row.visited)), ("matches", .number(row.matches)),
+                        ])
+                    }
+                )
+            ),
+        ]).document
     }
 }

@@ -44,6 +44,7 @@ struct BenchIndexCommand: ConsoleCommand {
             threadCount: threads
         ) { console.writeError("\($0)\n") }
         defer { bench.close() }
+        bench.threshold = measured.threshold
         if interactive { return try IndexBenchDialogue(bench: bench).run(on: console) }
         let efforts = measured.efforts.isEmpty ? [SearchEffort.default, .full] : measured.efforts
         var report = try IndexBenchReport(

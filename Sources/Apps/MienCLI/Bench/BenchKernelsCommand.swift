@@ -10,10 +10,12 @@ struct BenchKernelsCommand: ConsoleCommand {
               mien bench kernels
               mien bench kernels --memory 2048 --json
 
-            Times are nanoseconds of CPU time for one row and one probe, on one thread: of 1024 rows that stay in \
-            cache, and of rows that come from memory, beside the rate at which one thread reads memory in order. \
-            Levels take turns. Rows have 512 components, codes five planes; 8 % of the rows pass a code's heads. \
-            Coding and rounding read float32 and have no probe. The checksum chooses its instructions by itself.
+            Times are nanoseconds of CPU time for one row and one probe, on one thread: of rows that stay in cache \
+            (a mebibyte of them at most) and of rows that come from memory; rates are the bytes \
+            of rows that are read meanwhile, beside the rate at which one thread reads memory in order. Levels take \
+            turns. Rows have 512 components, centroids 256, codes five planes of 384; 8 % of the rows pass a code's \
+            heads. Coding, rounding and normalising read float32 and have no probe; a look-up table is made of a row \
+            as of a probe. Packing has one level, and the checksum chooses its instructions by itself.
             """
     )
 

@@ -29,6 +29,8 @@ final class IndexBench {
     private static let sampleRows = 65_536
 
     let partition: Partition
+    /// Least similarity of a match in all searches.
+    var threshold: Float?
     /// `[probeCount × dimension]`.
     let probes: [Float]
     private var rowOfFace: [FaceID: Int] = [:]
@@ -216,7 +218,12 @@ final class IndexBench {
         for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
             let rows = first..<min(range.upperBound, first + batch)
             let search = PartitionSearch(
-                parameters: SearchParameters(matchLimit: matchLimit, effort: effort, filter: filter),
+                parameters: SearchParameters(
+                    matchLimit: matchLimit,
+                    threshold: threshold,
+                    effort: effort,
+                    filter: filter
+                ),
                 excludedFace: nil,
                 probes: EmbeddingMatrix(
                     dimension: Self.dimension,

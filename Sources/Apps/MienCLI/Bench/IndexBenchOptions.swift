@@ -17,12 +17,17 @@ struct IndexBenchOptions: ParsableArguments {
     var photo = 100
     @Option(name: .customShort("k"), help: "Matches for each probe.")
     var matchLimit = 10
+    @Option(help: "Least similarity of a match.")
+    var threshold: Float?
     @Option(help: "Rounds over what is measured.")
     var rounds = 3
 
     func validate() throws {
         guard photo > 0, rounds > 0, SearchParameters.matchLimitRange.contains(matchLimit) else {
             throw ValidationError("--photo, --rounds and -k must be at least 1.")
+        }
+        if let threshold, !(-1...1).contains(threshold) {
+            throw ValidationError("--threshold must be from -1 to 1.")
         }
         for effort in efforts {
             if let problem = effort.problem { throw ValidationError(problem) }

@@ -25,6 +25,14 @@ final class KernelBench {
     }
 
     static let dimension = 512
+    /// Components of a centroid: two segments.
+    private static let centroidDimension = 256
+    /// Components that a code of ``planes`` holds.
+    private static let codedDimension = 384
+    /// Bytes of a row's product, scale, error and norm.
+    private static let boundByteCount = 16
+    /// Bytes from one row-major code to the next.
+    private static let codeSpan = 128
     /// Rows of a pass in cache: one block of a scan.
     private static let cachedRowCount = 1024
     private static let halfRowByteCount = 2 * dimension
@@ -43,6 +51,10 @@ final class KernelBench {
     private let bytes: UnsafeMutableBufferPointer<UInt8>
     private let scale: UnsafeMutableBufferPointer<Float>
     private let scans: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
+    /// What is written by kernels whose results nobody reads: `[1024 × dimension]`.
+    private let results: UnsafeMutableBufferPointer<Float>
+    private let factors: UnsafeMutableBufferPointer<UInt16>
+    private let probeRounding: VectorKernels.ProbeRounding
 
     init(byteCount: Int) {
         let probeCount = VectorKernels.maximumScanProbes
@@ -64,12 +76,21 @@ final class KernelBench {
         unsafe weights = Self.aligned(probeCount * (Self.planeCount - heads) * CodePlane.dimension)
         for index in unsafe tables.indices { unsafe tables[index] = UInt8.random(in: 0...255, using: &random) }
         for index in unsafe weights.indices { unsafe weights[index] = Int8.random(in: -60...60, using: &random) }
-        let slotCount = VectorKernels.maximumScanGroups * VectorKernels.groupRows
-        unsafe outputs = .allocate(capacity: probeCount * max(Self.cachedRowCount, slotCount))
-        unsafe rowIDs = .allocate(capacity: unsafe outputs.count)
-        unsafe bytes = .allocate(capacity: Self.cachedRowCount * Self.dimension)
+        let resultCount = Self.cachedRowCount * Self.dimension
+        unsafe outputs = .allocate(capacity: resultCount)
+        unsafe rowIDs = .allocate(capacity: resultCount)
+        unsafe rowIDs.initialize(repeating: 0)
+        unsafe results = .allocate(capacity: resultCount)
+        unsafe results.initialize(repeating: 0)
+        unsafe factors = .allocate(capacity: resultCount)
+        unsafe factors.initialize(repeating: Float16(1).bitPattern)
+        unsafe bytes = .allocate(capacity: 2 * resultCount)
         unsafe scale = .allocate(capacity: Self.dimension)
         unsafe scale.initialize(repeating: 0.05)
+        unsafe probeRounding = VectorKernels.roundProbe(
+            UnsafeBufferPointer(rebasing: probes[0..<Self.dimension]),
+            into: UnsafeMutableBufferPointer(rebasing: byteProbes[0..<Self.dimension])
+        )
         unsafe scans = .allocate(capacity: probeCount)
         for probe in 0..<probeCount {
             let scan = unsafe VectorKernels.ScanProbe(
@@ -104,6 +125,8 @@ final class KernelBench {
         unsafe bytes.deallocate()
         unsafe scale.deallocate()
         unsafe scans.deallocate()
+        unsafe results.deallocate()
+        unsafe factors.deallocate()
     }
 
     private static func aligned<Element>(_ count: Int) -> UnsafeMutableBufferPointer<Element> {
@@ -122,26 +145,66 @@ final class KernelBench {
                     probeCount: probeCount,
                     rowByteCount: 32 + Int((64 * passedShare).rounded())
                 ) { $0.scan(probeCount, firstRow: $1, count: $2) },
+                Kernel(
+                    name: "ranking of lists",
+                    probeCount: probeCount,
+                    rowByteCount: centroidDimension,
+                    rowSpan: centroidDimension
+                ) { $0.multiplyBytes(probeCount, dimension: centroidDimension, firstRow: $1, count: $2) },
                 Kernel(name: "product with int8", probeCount: probeCount, rowByteCount: dimension) {
-                    $0.multiplyBytes(probeCount, firstRow: $1, count: $2)
+                    $0.multiplyBytes(probeCount, dimension: dimension, firstRow: $1, count: $2)
                 },
                 Kernel(name: "product with float16", probeCount: probeCount, rowByteCount: 2 * dimension) {
                     $0.multiplyHalves(probeCount, firstRow: $1, count: $2)
                 },
+                Kernel(
+                    name: "product with float32",
+                    probeCount: probeCount,
+                    rowByteCount: 4 * dimension,
+                    rowSpan: 4 * dimension
+                ) { $0.multiplyFloats(probeCount, firstRow: $1, count: $2) },
             ]
         } + [
             Kernel(name: "product with scattered float16", probeCount: 1, rowByteCount: 2 * dimension) {
-                $0.multiplyScattered(firstRow: $1, count: $2)
+                $0.multiplyScatteredHalves(firstRow: $1, count: $2)
+            },
+            Kernel(
+                name: "product with scattered float32",
+                probeCount: 1,
+                rowByteCount: 4 * dimension,
+                rowSpan: 4 * dimension
+            ) { $0.multiplyScatteredFloats(firstRow: $1, count: $2) },
+            Kernel(name: "bounds of int8", probeCount: 1, rowByteCount: boundByteCount, rowSpan: boundByteCount) {
+                $0.bound(firstRow: $1, count: $2)
+            },
+            Kernel(name: "look-up tables", probeCount: 1, rowByteCount: 4 * codedDimension, rowSpan: 4 * dimension) {
+                $0.buildTables(firstRow: $1, count: $2)
             },
             Kernel(name: "coding", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
                 $0.encode(firstRow: $1, count: $2)
             },
+            Kernel(
+                name: "packing",
+                probeCount: 1,
+                rowByteCount: planeCount * VectorKernels.planeByteCount,
+                rowSpan: codeSpan
+            ) { $0.pack(firstRow: $1, count: $2) },
             Kernel(name: "rounding to int8", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
                 $0.round(firstRow: $1, count: $2)
+            },
+            Kernel(name: "float32 to float16", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
+                $0.narrow(firstRow: $1, count: $2)
+            },
+            Kernel(name: "float16 to float32", probeCount: 1, rowByteCount: 2 * dimension) {
+                $0.widen(firstRow: $1, count: $2)
             },
             // Chooses its instructions by itself, whatever the level.
             Kernel(name: "checksum of float16", probeCount: 1, rowByteCount: 2 * dimension) {
                 $0.sum(firstRow: $1, count: $2)
+            },
+            // Last: it changes the rows.
+            Kernel(name: "normalising", probeCount: 1, rowByteCount: 4 * dimension, rowSpan: 4 * dimension) {
+                $0.normalise(firstRow: $1, count: $2)
             },
         ]
 
@@ -194,13 +257,13 @@ final class KernelBench {
         )
     }
 
-    private func multiplyBytes(_ probeCount: Int, firstRow: Int, count: Int) {
+    private func multiplyBytes(_ probeCount: Int, dimension: Int, firstRow: Int, count: Int) {
         let start = unsafe UnsafePointer((memory.baseAddress! + memory.count / 2).assumingMemoryBound(to: Int8.self))
         unsafe outputs.withMemoryRebound(to: Int32.self) { outputs in
             unsafe VectorKernels.dotInt8(
-                probes: UnsafeBufferPointer(rebasing: byteProbes[0..<probeCount * Self.dimension]),
-                rows: UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension),
-                dimension: Self.dimension,
+                probes: UnsafeBufferPointer(rebasing: byteProbes[0..<probeCount * dimension]),
+                rows: UnsafeBufferPointer(start: start + firstRow * dimension, count: count * dimension),
+                dimension: dimension,
                 out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
             )
         }
@@ -211,6 +274,15 @@ final class KernelBench {
         unsafe VectorKernels.dotFloat16(
             probes: UnsafeBufferPointer(rebasing: probes[0..<probeCount * Self.dimension]),
             rows: UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension),
+            dimension: Self.dimension,
+            out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
+        )
+    }
+
+    private func multiplyFloats(_ probeCount: Int, firstRow: Int, count: Int) {
+        unsafe VectorKernels.dotFloat32(
+            probes: UnsafeBufferPointer(rebasing: probes[0..<probeCount * Self.dimension]),
+            rows: floatRows(firstRow, count),
             dimension: Self.dimension,
             out: UnsafeMutableBufferPointer(rebasing: outputs[0..<probeCount * count])
         )
@@ -262,17 +334,110 @@ final class KernelBench {
         unsafe outputs[0] = Float(CRC32C.checksum(rows) & 1)
     }
 
-    /// Rows in an order that no processor guesses.
-    private func multiplyScattered(firstRow: Int, count: Int) {
+    /// Products, scales, errors and norms of some rows, one behind the other; no row reaches.
+    private func bound(firstRow: Int, count: Int) {
+        let start = unsafe UnsafeRawPointer(memory.baseAddress! + firstRow * Self.boundByteCount)
+        let values = unsafe start.assumingMemoryBound(to: Float.self)
+        let found = unsafe VectorKernels.reachingRows(
+            products: UnsafeBufferPointer(start: start.assumingMemoryBound(to: Int32.self), count: count),
+            scales: UnsafeBufferPointer(start: values + count, count: count),
+            errors: UnsafeBufferPointer(start: values + 2 * count, count: count),
+            norms: UnsafeBufferPointer(start: values + 3 * count, count: count),
+            probe: probeRounding,
+            least: .infinity,
+            into: UnsafeMutableBufferPointer(rebasing: rowIDs[0..<count])
+        )
+        unsafe outputs[0] = Float(found)
+    }
+
+    private func buildTables(firstRow: Int, count: Int) {
+        let heads = VectorKernels.headCount(planeCount: Self.planeCount)
+        let tables = unsafe UnsafeMutableBufferPointer(rebasing: bytes[0..<heads * VectorKernels.lutPlaneByteCount])
+        let weights = unsafe UnsafeMutableRawBufferPointer(results).bindMemory(to: Int8.self)
+        let rows = unsafe floatRows(firstRow, count)
+        for row in 0..<count {
+            let first = row * Self.dimension
+            let estimator = unsafe VectorKernels.buildLUT(
+                probe: UnsafeBufferPointer(rebasing: rows[first..<first + Self.codedDimension]),
+                planes: Self.planes,
+                scale: UnsafeBufferPointer(rebasing: scale[0..<Self.codedDimension]),
+                lut: tables,
+                weights: UnsafeMutableBufferPointer(
+                    rebasing: weights[0..<(Self.planeCount - heads) * CodePlane.dimension]
+                )
+            )
+            unsafe outputs[row] = estimator.step
+        }
+    }
+
+    private func pack(firstRow: Int, count: Int) {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt8.self))
+        let codes: [UnsafePointer<UInt8>?] = unsafe (0..<count).map { unsafe start + (firstRow + $0) * Self.codeSpan }
+        let headByteCount = count * VectorKernels.planeByteCount
+        unsafe codes.withUnsafeBufferPointer { codes in
+            unsafe VectorKernels.packCodes(
+                rowCodes: codes,
+                rowIDs: UnsafeBufferPointer(rebasing: rowIDs[0..<count]),
+                factors: UnsafeBufferPointer(rebasing: factors[0..<count]),
+                planeCount: Self.planeCount,
+                heads: bytes.baseAddress!,
+                headStride: headByteCount,
+                records: bytes.baseAddress! + 2 * headByteCount
+            )
+        }
+    }
+
+    private func narrow(firstRow: Int, count: Int) {
+        unsafe VectorKernels.convertToFloat16(
+            floatRows(firstRow, count),
+            into: UnsafeMutableBufferPointer(rebasing: factors[0..<count * Self.dimension])
+        )
+    }
+
+    private func widen(firstRow: Int, count: Int) {
         let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt16.self))
+        unsafe VectorKernels.convertToFloat32(
+            UnsafeBufferPointer(start: start + firstRow * Self.dimension, count: count * Self.dimension),
+            into: UnsafeMutableBufferPointer(rebasing: results[0..<count * Self.dimension])
+        )
+    }
+
+    private func normalise(firstRow: Int, count: Int) {
+        let rows = unsafe floatRows(firstRow, count)
+        unsafe VectorKernels.normalise(
+            rows: UnsafeMutableBufferPointer(mutating: rows),
+            dimension: Self.dimension,
+            status: UnsafeMutableBufferPointer(rebasing: bytes[0..<count])
+        )
+    }
+
+    /// Rows in an order that no processor guesses.
+    private func scattered<Element>(firstRow: Int, count: Int) -> [UnsafePointer<Element>?] {
+        let start = unsafe UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: Element.self))
         // A pass in cache has its rows only; of one in memory the first block is one of hundreds.
-        let rowCount = unsafe firstRow == 0 ? count : memory.count / 2 / (2 * Self.dimension)
-        let rows: [UnsafePointer<UInt16>?] = unsafe (0..<count).map { index in
+        let rowsInMemory = unsafe memory.count / 2 / (MemoryLayout<Element>.stride * Self.dimension)
+        let rowCount = firstRow == 0 ? count : rowsInMemory
+        return unsafe (0..<count).map { index in
             let row = ((firstRow + index) &* 2_654_435_761) % rowCount
             return unsafe start + row * Self.dimension
         }
+    }
+
+    private func multiplyScatteredHalves(firstRow: Int, count: Int) {
+        let rows: [UnsafePointer<UInt16>?] = unsafe scattered(firstRow: firstRow, count: count)
         unsafe rows.withUnsafeBufferPointer { rows in
             unsafe VectorKernels.dotFloat16Gather(
+                probe: UnsafeBufferPointer(rebasing: probes[0..<Self.dimension]),
+                rows: rows,
+                out: UnsafeMutableBufferPointer(rebasing: outputs[0..<count])
+            )
+        }
+    }
+
+    private func multiplyScatteredFloats(firstRow: Int, count: Int) {
+        let rows: [UnsafePointer<Float>?] = unsafe scattered(firstRow: firstRow, count: count)
+        unsafe rows.withUnsafeBufferPointer { rows in
+            unsafe VectorKernels.dotFloat32Gather(
                 probe: UnsafeBufferPointer(rebasing: probes[0..<Self.dimension]),
                 rows: rows,
                 out: UnsafeMutableBufferPointer(rebasing: outputs[0..<count])

@@ -97,6 +97,7 @@ enum CodebookReport {
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
         return table.rendered()
             + "Share of the faces that a search visits for a recall of mates from a similarity up (the search's\n"
-            + "threshold, 0.40 without one), measured with \(probes).\n"
+            + "threshold, 0.40 without one): what \(probes) at each similarity, of as many faces, show with\n"
+            + "95 % confidence.\n"
     }
 }

@@ -43,6 +43,12 @@ struct CandidateSet: Sendable {
         return rows
     }
 
+    /// Rows kept that are not below the threshold.
+    var waitingCount: Int {
+        let limit = Self.key(threshold, UInt32.max)
+        return keys.count { $0 >= limit }
+    }
+
     private mutating func dropWorse() {
         select(capacity)
         keys.removeLast(keys.count - capacity)

@@ -14,12 +14,13 @@ package struct ListScanner {
         package var listsVisited: UInt64 = 0
         /// Rows that were compared in full, summed over probes.
         package var rowsReranked: UInt64 = 0
-        /// Share of the planned visits that were made before `shouldStop` ended the scan, 0…1.
+        /// Share of the planned visits whose promising rows were compared in full before `shouldStop` ended the scan,
+        /// 0…1; 1 only when nothing was left out.
         package var completedShare = 1.0
     }
 
-    /// Candidates compared at a time after the last round.
-    private static let laterComparison = 32
+    /// Candidates compared between two questions whether to stop: each may wait for the disk.
+    private static let rowsPerComparison = 32
 
     private let codebook: Codebook
     private let missRate: Double
@@ -34,7 +35,9 @@ package struct ListScanner {
     ///   - plan: the lists of each probe and how many of them it visits.
     ///   - comparisonCount: rows compared after each round.
     ///   - candidateLimit: rows kept per probe between two comparisons.
-    ///   - shouldStop: asked every few thousand rows; ends the scan with what was found.
+    ///   - leastSimilarity: below which a row is of no use to any probe, as far as is known beforehand.
+    ///   - shouldStop: asked every few thousand rows scanned and every few rows compared; ends the scan with what was
+    ///     compared by then.
     ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of
     ///     no use to the probe; minus infinity while every row is.
     package func scan<Lists: InvertedLists>(
@@ -43,50 +46,89 @@ package struct ListScanner {
         lists: Lists,
         comparisonCount: Int,
         candidateLimit: Int,
+        leastSimilarity: Float = -.infinity,
         shouldStop: () -> Bool,
         comparing similarityThatMatters: (_ probe: Int, _ rows: [UInt32]) throws(Lists.Failure) -> Float
     ) throws(Lists.Failure) -> Outcome {
-        var outcome = Outcome()
         var candidates = (0..<probes.probeCount).map { _ in CandidateSet(capacity: candidateLimit) }
         let scratch = ScanScratch(codebook: codebook, probes: probes, missRate: missRate)
         var visit = ListVisit(plan, listCount: codebook.listCount)
-        func compare(_ probe: Int, taking rows: [UInt32]) throws(Lists.Failure) -> Float {
-            outcome.rowsReranked += UInt64(rows.count)
-            let least = try similarityThatMatters(probe, rows)
-            candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
-            return least
+        var progress = [ProbeProgress](repeating: ProbeProgress(), count: probes.probeCount)
+        var outcome = Outcome()
+        if leastSimilarity > -.infinity {
+            for probe in candidates.indices {
+                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(leastSimilarity, probe: probe))
+            }
         }
         var isStopped = false
-        while !isStopped, let round = visit.nextRound() {
+        func stops() -> Bool {
+            isStopped = isStopped || shouldStop()
+            return isStopped
+        }
+        /// What further rows must reach; nil when the scan ended before all of the rows were compared.
+        func compare(_ probe: Int, taking rows: [UInt32]) throws(Lists.Failure) -> Float? {
+            var first = 0
+            while true {
+                let end = min(rows.count, first + Self.rowsPerComparison)
+                if first < end, stops() {
+                    progress[probe].waiting += rows.count - first
+                    return nil
+                }
+                let least = try similarityThatMatters(probe, Array(rows[first..<end]))
+                progress[probe].compared += end - first
+                candidates[probe].raiseThreshold(to: scratch.setLeastSimilarity(least, probe: probe))
+                if end == rows.count { return least }
+                first = end
+            }
+        }
+        scan: while let round = visit.nextRound() {
             for step in round.steps {
-                isStopped = shouldStop()
-                if isStopped { break }
+                if stops() { break scan }
                 let rowCount = try lists.forEachBlock(ofLists: step.lists) { block in
                     unsafe candidates.withUnsafeMutableBufferPointer { candidates in
                         unsafe scratch.scan(block, probes: step.probes, lists: lists, into: candidates)
                     }
                 }
                 outcome.rowsVisited += UInt64(rowCount * step.probes.count)
-                outcome.listsVisited += UInt64(step.lists.count * step.probes.count)
+                for probe in step.probes { progress[Int(probe)].visitedLists += step.lists.count }
             }
             for probe in round.probes {
-                visit.setLeastSimilarity(
-                    try compare(probe, taking: candidates[probe].takeBest(comparisonCount)),
-                    probe: probe
-                )
+                guard let least = try compare(probe, taking: candidates[probe].takeBest(comparisonCount)) else {
+                    break scan
+                }
+                visit.setLeastSimilarity(least, probe: probe)
             }
         }
-        for probe in candidates.indices {
+        for probe in candidates.indices where !isStopped {
             // In falling order, as long as a row may still be of use.
             while true {
-                let rows = candidates[probe].takeBest(Self.laterComparison)
+                let rows = candidates[probe].takeBest(Self.rowsPerComparison)
                 if rows.isEmpty { break }
-                _ = try compare(probe, taking: rows)
+                if try compare(probe, taking: rows) == nil { break }
             }
         }
+        for probe in progress.indices {
+            outcome.listsVisited += UInt64(progress[probe].visitedLists)
+            outcome.rowsReranked += UInt64(progress[probe].compared)
+            if isStopped { progress[probe].waiting += candidates[probe].waitingCount }
+        }
         if isStopped {
-            outcome.completedShare = Double(outcome.listsVisited) / Double(visit.plannedListCount())
+            outcome.completedShare =
+                progress.reduce(0) { $0 + $1.completedLists } / Double(max(1, visit.plannedListCount()))
         }
         return outcome
+    }
+}
+
+/// How far a scan has come with one probe.
+private struct ProbeProgress {
+    var visitedLists = 0
+    var compared = 0
+    /// Candidates that should have been compared and were not.
+    var waiting = 0
+
+    /// A list counts as far as the rows that it promised were compared: those left waiting may be matches.
+    var completedLists: Double {
+        waiting == 0 ? Double(visitedLists) : Double(visitedLists) * Double(compared) / Double(compared + waiting)
     }
 }

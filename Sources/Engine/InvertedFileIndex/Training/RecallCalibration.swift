@@ -49,7 +49,7 @@ package struct RecallCalibration: Sendable, Hashable {
         self.curves = curves
     }
 
-    /// Calibration probes behind the curve that is used when no threshold is given.
+    /// Calibration probes behind the curve that is used when no threshold is given; training takes as many for each.
     package var probeCount: Int { curve(atOrAbove: Self.usualLeastSimilarity).probeCount }
 
     /// Nothing is known: every target visits everything.
@@ -62,8 +62,8 @@ package struct RecallCalibration: Sendable, Hashable {
     /// Curves from what was measured: for mates at or above each similarity, the visited shares at which calibration
     /// probes met their mate's list.
     ///
-    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound). What
-    /// finds mates from a similarity on is enough for better ones.
+    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound, so
+    /// each share must be of another row). What finds mates from a similarity on is enough for better ones.
     package init(mateShares: [(leastSimilarity: Float, shares: [Double])]) {
         var curves: [Curve] = []
         for (similarity, shares) in mateShares {

@@ -82,16 +82,22 @@ extension Partition {
         for list in 0..<codebook.listCount {
             for input in inputs {
                 let manifest = input.manifest
+                let slotsPerChunk = input.slotCount(planeCount: planeCount)
                 let first = Int(manifest.firstSlots[list])
                 for slot in first..<first + Int(manifest.listRowCounts[list]) {
-                    let number = slot / CodeChunk.slotCount
+                    let number = slot / slotsPerChunk
                     let key = CodeChunkKey(run: manifest.run, chunk: UInt32(number))
-                    let view = try unsafe CodeChunk(input.chunks[number], planeCount: planeCount, key: key)
+                    let view = try unsafe CodeChunk(
+                        input.chunks[number],
+                        planeCount: planeCount,
+                        slotCount: slotsPerChunk,
+                        key: key
+                    )
                     if !input.marks.isMarked(number) {
                         try view.verify(key)
                         input.marks.mark(number)
                     }
-                    let place = slot % CodeChunk.slotCount
+                    let place = slot % slotsPerChunk
                     let stored = unsafe VectorKernels.slot(place, records: view.records, planeCount: planeCount)
                     guard liveness.isLive(stored.rowID) else { continue }
                     unpack(view, planeCount: planeCount, slot: place, into: &code)
@@ -116,7 +122,7 @@ extension Partition {
         unsafe code.withUnsafeMutableBufferPointer { code in
             unsafe VectorKernels.unpackCode(
                 heads: chunk.heads,
-                headStride: CodeChunk.headByteCount,
+                headStride: chunk.headByteCount,
                 records: chunk.records,
                 planeCount: planeCount,
                 slot: slot,

@@ -8,7 +8,7 @@ extension Partition {
     /// Format 1 has no tables that list rows by person and external image; they are filled here. Formats 1 and 2 have
     /// no rounded rows: maintenance writes them, chunk by chunk, and until then searches do without. Formats up to 3
     /// have no log and no digest: a log begins empty behind the last write, and maintenance counts the faces row by
-    /// row.
+    /// row. Format 4 has chunks of codes of another size, which are read as they are and go with their runs.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {
@@ -30,6 +30,7 @@ extension Partition {
             }
             let state = try unsafe PartitionState(bytes: bytes)
             try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            if format >= 4 { return }
             let digest = DigestRecord(uncountedRow: state.nextRow == 0 ? .max : 0)
             try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
         }

@@ -139,7 +139,7 @@ extension Partition {
             }
             let view = try unsafe CodeChunk(bytes, planeCount: planeCount, key: key)
             try view.verify(key)
-            for slot in 0..<CodeChunk.slotCount {
+            for slot in 0..<view.slotCount {
                 let row = unsafe VectorKernels.slot(slot, records: view.records, planeCount: planeCount).rowID
                 if row == VectorKernels.absentRow { continue }
                 guard row >= manifest.firstRow, row < manifest.endRow else {

@@ -16,6 +16,12 @@ final class CodeSnapshot: @unchecked Sendable {
         let chunks: [UnsafeRawBufferPointer]
         let marks: VerifiedBlocks.Marks
 
+        /// Slots of each chunk.
+        func slotCount(planeCount: Int) -> Int {
+            unsafe chunks.first.map { unsafe CodeChunk.slotCount(of: $0, planeCount: planeCount) }
+                ?? CodeChunk.slotCount
+        }
+
         init(_ manifest: RunManifest, of partition: Partition, _ transaction: borrowing ReadTransaction) throws {
             var chunks: [UnsafeRawBufferPointer] = unsafe []
             for chunk in 0..<manifest.chunkCount {
@@ -73,7 +79,10 @@ final class CodeSnapshot: @unchecked Sendable {
                     ?? partition.codebook(ofGeneration: generation, transaction)
                 generations.append(Generation(codebook: codebook, runs: []))
             }
-            guard run.manifest.listCount == generations[index].codebook.listCount else {
+            let codebook = generations[index].codebook
+            guard run.manifest.listCount == codebook.listCount,
+                run.manifest.fits(chunksOf: run.slotCount(planeCount: codebook.plan.planeCount))
+            else {
                 throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
             }
             generations[index].runs.append(run)

@@ -5,19 +5,21 @@ internal import Synchronization
 ///
 /// Asking about each row costs about as much as comparing it, so rows are asked about only for a while after a search
 /// had to wait for the disk.
-final class ColdRows: Sendable {
+package final class ColdRows: Sendable {
     /// Comparisons for which rows are asked about after one was missing.
     private static let attention = 256
 
     private let left = Atomic(0)
 
-    var isAttentive: Bool { left.load(ordering: .relaxed) > 0 }
+    package init() {}
+
+    package var isAttentive: Bool { left.load(ordering: .relaxed) > 0 }
 
     /// A search has waited for the disk.
-    func noteWait() { left.store(Self.attention, ordering: .relaxed) }
+    package func noteWait() { left.store(Self.attention, ordering: .relaxed) }
 
     /// Rows have been asked about, and those that were missing are being read.
-    func noteReading(isAnyMissing: Bool) {
+    package func noteReading(isAnyMissing: Bool) {
         if isAnyMissing { noteWait() } else { left.subtract(1, ordering: .relaxed) }
     }
 }

@@ -6,7 +6,7 @@ internal import Synchronization
 package struct PartitionResidency: Hashable, Sendable {
     /// Of the codes, which every search scans.
     package var codes: Double
-    /// Of the stored embeddings, of which a search reads some, and an exact one all.
+    /// Of the stored embeddings, of which a search reads some, and their roundings, of which an exact one reads all.
     package var rows: Double
 
     package init(codes: Double, rows: Double) {
@@ -20,7 +20,7 @@ package enum PrefaultPolicy: String, CaseIterable, Sendable {
     case none
     /// The codes, which every search scans.
     case codes
-    /// The codes, then the stored embeddings.
+    /// The codes, then the stored embeddings, then their roundings.
     case all
 }
 
@@ -36,8 +36,11 @@ extension Partition {
             return try environment.read { transaction in
                 let codes = try unsafe codeChunks(transaction)
                 let chunkCount = Int(try state(transaction).nextRow) / RowChunk.rowCount
-                let rows = try unsafe Self.spread(over: chunkCount).compactMap { chunk in
-                    try unsafe transaction.value(of: tables.rows, key: UInt32(chunk))
+                let spread = Self.spread(over: chunkCount)
+                let rows = try unsafe [tables.rows, tables.roundedRows].flatMap { table in
+                    try unsafe spread.compactMap { chunk in
+                        try unsafe transaction.value(of: table, key: UInt32(chunk))
+                    }
                 }
                 return PartitionResidency(
                     codes: unsafe Self.residentShare(Self.spread(over: codes.count).map { unsafe codes[$0] }),
@@ -94,25 +97,32 @@ extension Partition {
                 pause(read)
             }
             if policy == .codes { return }
-            var row: UInt32 = 0
-            while !shouldStop() {
-                let read = try environment.read { transaction in
-                    var byteCount = 0
-                    let end = try state(transaction).nextRow / UInt32(RowChunk.rowCount)
-                    while row < end, byteCount < Self.prefaultStep {
-                        if let bytes = try unsafe transaction.value(of: tables.rows, key: row) {
-                            unsafe MappedPages.populate(bytes)
-                            byteCount += bytes.count
-                        }
-                        row += 1
-                    }
-                    return byteCount
-                }
-                if read == 0 { break }
-                pause(read)
+            for table in [tables.rows, tables.roundedRows] {
+                try prefault(table, pause: pause, shouldStop: shouldStop)
             }
         } catch {
             throw PartitionError(error)
+        }
+    }
+
+    /// Reads the chunks of one of the tables that have a chunk for 128 rows.
+    private func prefault(_ table: Table, pause: (_ byteCount: Int) -> Void, shouldStop: () -> Bool) throws {
+        var chunk: UInt32 = 0
+        while !shouldStop() {
+            let read = try environment.read { transaction in
+                var byteCount = 0
+                let end = try state(transaction).nextRow / UInt32(RowChunk.rowCount)
+                while chunk < end, byteCount < Self.prefaultStep {
+                    if let bytes = try unsafe transaction.value(of: table, key: chunk) {
+                        unsafe MappedPages.populate(bytes)
+                        byteCount += bytes.count
+                    }
+                    chunk += 1
+                }
+                return byteCount
+            }
+            if read == 0 { break }
+            pause(read)
         }
     }
 

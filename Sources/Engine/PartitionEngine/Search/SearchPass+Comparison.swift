@@ -6,6 +6,9 @@ internal import VectorMath
 
 /// Comparison of probes with stored embeddings.
 extension SearchPass {
+    /// Scattered rows compared between two questions whether to stop: each may wait for the disk.
+    private static let rowsPerComparison = 32
+
     /// Compares every probe with the live ones of some rows; the share of them that was done.
     mutating func compare(
         _ rowIDs: [UInt32],
@@ -13,10 +16,10 @@ extension SearchPass {
         shouldStop: () -> Bool
     ) throws -> Double {
         let range = part.slice.range(of: rowIDs.count)
-        for first in stride(from: range.lowerBound, to: range.upperBound, by: RowChunk.rowCount) {
+        for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.rowsPerComparison) {
             if shouldStop() { return Double(first - range.lowerBound) / Double(range.count) }
             // The rows of a block stay in cache from probe to probe.
-            let block = rowIDs[first..<min(range.upperBound, first + RowChunk.rowCount)].filter {
+            let block = rowIDs[first..<min(range.upperBound, first + Self.rowsPerComparison)].filter {
                 plan.liveness.isLive($0)
             }
             for probe in 0..<probes.rowCount { try compare(block, withProbe: probe, transaction) }

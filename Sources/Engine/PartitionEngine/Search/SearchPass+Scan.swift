@@ -53,6 +53,7 @@ extension SearchPass {
             ),
             comparisonCount: expected(of: matchLimit + SearchPlan.spareRoom, in: rowShare),
             candidateLimit: max(expected(of: limit, in: rowShare), plan.room),
+            leastSimilarity: startingSimilarity,
             shouldStop: shouldStop
         ) { probe, rows in
             try compare(rows, withProbe: probe, transaction)
@@ -93,13 +94,21 @@ extension SearchPass {
         return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
     }
 
-    /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.
+    /// The similarity below which no row is of use to any probe, before one has been compared: the threshold.
     ///
     /// Only `recall` trusts the calibrated line from similarities to estimates: it promises a share of the mates. Other
-    /// efforts keep the best candidates by rank alone, so nothing is missed while these hold every row.
+    /// efforts owe every match of the rows they visit, and an estimate has no bound on its error: a threshold that gave
+    /// rows up by it would lose some of the matches just above, which a lower one finds. So these keep the best
+    /// candidates by rank alone, whatever the threshold, and nothing is missed while they hold every row.
+    private var startingSimilarity: Float {
+        guard case .recall = parameters.effort else { return -.infinity }
+        return parameters.threshold ?? -.infinity
+    }
+
+    /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.
     func leastUsefulSimilarity(probe: Int) -> Float {
         guard case .recall = parameters.effort else { return -.infinity }
-        let floor = parameters.threshold ?? -.infinity
+        let floor = startingSimilarity
         guard outcome.best[probe].count >= parameters.matchLimit else { return floor }
         return max(floor, outcome.best[probe].score(ofRank: parameters.matchLimit))
     }

@@ -38,13 +38,19 @@ struct StoredInvertedLists: InvertedLists {
         slots: Range<Int>,
         _ body: (CodeBlock) -> Void
     ) throws(PartitionStoreError) {
+        let slotsPerChunk = run.slotCount(planeCount: planeCount)
         var slot = slots.lowerBound
         while slot < slots.upperBound {
-            let chunk = slot / CodeChunk.slotCount
-            let firstSlot = slot % CodeChunk.slotCount
-            let slotCount = min(slots.upperBound - slot, CodeChunk.slotCount - firstSlot)
+            let chunk = slot / slotsPerChunk
+            let firstSlot = slot % slotsPerChunk
+            let slotCount = min(slots.upperBound - slot, slotsPerChunk - firstSlot)
             let key = CodeChunkKey(run: run.manifest.run, chunk: UInt32(chunk))
-            let view = try unsafe CodeChunk(run.chunks[chunk], planeCount: planeCount, key: key)
+            let view = try unsafe CodeChunk(
+                run.chunks[chunk],
+                planeCount: planeCount,
+                slotCount: slotsPerChunk,
+                key: key
+            )
             if !run.marks.isMarked(chunk) {
                 try view.verify(key)
                 run.marks.mark(chunk)
@@ -52,7 +58,7 @@ struct StoredInvertedLists: InvertedLists {
             unsafe body(
                 CodeBlock(
                     heads: view.heads + VectorKernels.planeByteCount * firstSlot,
-                    headStride: CodeChunk.headByteCount,
+                    headStride: view.headByteCount,
                     records: view.records + VectorKernels.recordByteCount(planeCount: planeCount) * firstSlot,
                     groupCount: slotCount / VectorKernels.groupRows
                 )

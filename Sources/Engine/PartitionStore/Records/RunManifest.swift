@@ -86,15 +86,21 @@ package struct RunManifest: Hashable, Sendable {
         guard isConsistent else { throw .malformed(table: "runs", reason: "its slots do not add up") }
     }
 
-    /// Whether every list lies inside the chunks: what a reader relies on without looking again.
+    /// Whether every list lies inside the chunks, if they have as many slots as any chunk has: what a reader relies on
+    /// without looking again, with ``fits(chunksOf:)``.
     private var isConsistent: Bool {
         guard firstRow <= endRow, firstSlots[0] == 0,
-            UInt64(firstSlots[listCount]) <= UInt64(chunkCount) * UInt64(CodeChunk.slotCount)
+            UInt64(firstSlots[listCount]) <= UInt64(chunkCount) * UInt64(CodeChunk.earlierSlotCount)
         else { return false }
         for list in 0..<listCount {
             let (first, end) = (firstSlots[list], firstSlots[list + 1])
             if first % 16 != 0 || end < first || listRowCounts[list] > end - first { return false }
         }
         return listRowCounts.reduce(UInt64(0)) { $0 + UInt64($1) } == UInt64(rowCount)
+    }
+
+    /// Whether every list lies inside chunks of so many slots.
+    package func fits(chunksOf slotCount: Int) -> Bool {
+        UInt64(firstSlots[listCount]) <= UInt64(chunkCount) * UInt64(slotCount)
     }
 }
