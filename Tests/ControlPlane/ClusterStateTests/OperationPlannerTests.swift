@@ -181,8 +181,8 @@ struct OperationPlannerTests {
         #expect(world.metadata.operations[id]!.state == .done)
     }
 
-    /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken back,
-    /// every shard has its copies, and nothing is where it should not be.
+    /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken
+    /// back, every shard has its copies, and nothing is where it should not be.
     @Test(arguments: 0..<200)
     func everythingEndsDoneOrTakenBack(seed: Int) throws {
         var world = world(UInt64(seed) &* 7919 &+ 13, copies: 1 + seed % 3)
@@ -227,7 +227,9 @@ struct OperationPlannerTests {
         case 1 where world.metadata.standings.count < 2: _ = world.begin(.decommission(some))
         case 2, 3: _ = world.begin(.recommission(some))
         case 4, 5, 6:
-            _ = world.begin(.move(placement.shard, from: placement.group.members.randomElement(using: &world.random)!, to: other))
+            _ = world.begin(
+                .move(placement.shard, from: placement.group.members.randomElement(using: &world.random)!, to: other)
+            )
         case 7: _ = world.begin(.lead(placement.shard, other))
         case 8: _ = world.begin(.rebalance)
         case 9:

@@ -3,8 +3,8 @@ import ClusterState
 import FaceModel
 import Testing
 
-/// Workers, shards and a coordinator in one thread: what planners decide is carried out, late, in part or twice; workers
-/// die and come back. Replicas are numbers only: how much of the log each has.
+/// Workers, shards and a coordinator in one thread: what planners decide is carried out, late, in part or twice;
+/// workers die and come back. Replicas are numbers only: how much of the log each has.
 struct OperationWorld {
     struct Random: RandomNumberGenerator {
         var state: UInt64

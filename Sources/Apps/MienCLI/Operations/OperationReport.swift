@@ -6,7 +6,9 @@ enum OperationReport {
         let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
         var text = "operation \(operation.id): \(title(operation, names)), \(operation.state.rawValue)"
         let ended = operation.steps.count(where: \.state.hasEnded)
-        if !operation.steps.isEmpty { text += ", \(ended) of \(NumberText.counted(operation.steps.count, "step")) ended" }
+        if !operation.steps.isEmpty {
+            text += ", \(ended) of \(NumberText.counted(operation.steps.count, "step")) ended"
+        }
         text += ", begun \(TimeText.text(operation.created))"
         if let end = operation.ended { text += ", ended \(TimeText.text(end))" }
         text += "\n"
@@ -45,7 +47,8 @@ enum OperationReport {
         if !plan.loads.isEmpty {
             let rate = NumberText.bytes(UInt64(plan.assumedBytesPerSecond))
             text += "\n" + loads.rendered()
-            text += "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
+            text +=
+                "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
             text += "one copy at a time for each worker.\n"
         }
         return text + "Nothing was changed.\n"

@@ -13,8 +13,8 @@ struct PlanCommand: ConsoleCommand {
               mien plan collection copies people --copies 3
               mien plan rebalance
 
-            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, shard lead or
-            collection copies. Shows the steps, the bytes that move, the disk and memory that they take on each worker,
+            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, shard lead \
+            or collection copies. Shows the steps, the bytes that move, the disk and memory that they take on each worker,
             about how long it takes, and what would hold a step up now. What breaks a rule is refused with the rule.
             """
     )
@@ -288,7 +288,8 @@ struct ExplainCommand: ConsoleCommand {
     private static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
         let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
         var table = TextTable([.init("worker", widthLimit: 48), .init("replica"), .init("why", widthLimit: 160)])
-        for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }) {
+        for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }
+        ) {
             table.append([names[reason.workerID] ?? reason.workerID, reason.hasReplica ? "yes" : "no", reason.reason])
         }
         return table.rendered()

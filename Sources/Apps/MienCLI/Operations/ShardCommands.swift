@@ -74,8 +74,8 @@ struct CollectionCopiesCommand: OrderCommand {
             EXAMPLE
               mien collection copies people --copies 3 --min-copies 2 --wait
 
-            Fewer copies in sync are enough at once when --min-copies falls; when it rises, more are asked for as soon as
-            they are there.
+            Fewer copies in sync are enough at once when --min-copies falls; when it rises, more are asked for as soon \
+            as they are there.
             """
     )
 

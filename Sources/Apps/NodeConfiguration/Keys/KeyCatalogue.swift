@@ -86,7 +86,8 @@ enum KeyCatalogue {
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(replaceAfter), .init(copiesPerWorker), .init(spareDisk), .init(defaultDeadline),
-        .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth), .init(coordinatorSlowSearch),
+        .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
+        .init(coordinatorSlowSearch),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),

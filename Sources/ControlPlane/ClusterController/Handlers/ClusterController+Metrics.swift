@@ -9,7 +9,7 @@ extension ClusterController {
     /// Tells of the cluster as this coordinator sees it. Reads memory only.
     package func collect(into samples: inout MetricSamples) {
         let now = now
-        let (view, membership) = state.withLock { ($0.view(now: now), $0.membership) }
+        let (view, membership, ledger) = state.withLock { ($0.view(now: now), $0.membership, $0.operations) }
         samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
         var counts = [LabelValue.live: 0, LabelValue.silent: 0, LabelValue.unheard: 0]
         samples.raise(MetricCatalogue.workerSilence, to: 0)
@@ -27,6 +27,15 @@ extension ClusterController {
             }
         }
         for (state, count) in counts { samples.add(MetricCatalogue.workers, state, value: Double(count)) }
+        let operations = view.metadata.openOperations
+        for (state, label) in [
+            (OperationState.running, LabelValue.running), (.paused, LabelValue.paused),
+            (.cancelling, LabelValue.cancelling),
+        ] {
+            samples.add(MetricCatalogue.operations, label, value: Double(operations.count { $0.state == state }))
+        }
+        let silence = ledger.longestSilence(now: now)
+        samples.raise(MetricCatalogue.operationSilence, to: Double(silence.wholeNanoseconds) / 1e9)
         collectCollections(view, &samples)
     }
 

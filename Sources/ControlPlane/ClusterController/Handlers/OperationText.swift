@@ -14,8 +14,8 @@ enum OperationText {
             "The \(name(worker, view)) has still to remove an earlier replica of the shard."
         case .shardNotServing: "The shard's primary is not served."
         case .tooLittleDisk(let worker, let needed, let free):
-            "The \(name(worker, view)) has \(free >> 20) MiB of free disk, and \(needed >> 20) MiB are needed with what "
-                + "is reserved."
+            "The \(name(worker, view)) has \(free >> 20) MiB of free disk, and \(needed >> 20) MiB are needed "
+                + "with what is reserved."
         case .tooLittleMemory(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
         }

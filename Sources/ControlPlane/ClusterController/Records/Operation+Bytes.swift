@@ -17,7 +17,7 @@ import FaceModel
 /// | note | text, empty for none |
 /// | steps | u32 count, then each: collection 16 bytes, shard index u32, a change, state u8 (`OperationStepState`),
 ///   former primary 16 bytes, zero for none |
-/// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then of a move from and to, of the others a worker, 16 bytes each |
+/// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then from and to, or a worker, 16 bytes each |
 extension Operation {
     private static let layout: UInt8 = 1
     private static let none = NodeID(high: 0, low: 0)
@@ -82,7 +82,9 @@ extension Operation {
             let note = try reader.readString()
             var steps: [Step] = []
             for _ in 0..<(try reader.readCount(leastByteCount: 54)) { steps.append(try Step(from: &reader)) }
-            guard steps.count <= Operation.stepLimit else { throw RecordProblem(description: "it has \(steps.count) steps") }
+            guard steps.count <= Operation.stepLimit else {
+                throw RecordProblem(description: "it has \(steps.count) steps")
+            }
             return Operation(
                 id: OperationID(high: high, low: low),
                 kind: kind,

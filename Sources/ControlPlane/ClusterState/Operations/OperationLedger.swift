@@ -70,6 +70,11 @@ package struct OperationLedger: Sendable {
             .sorted { ($0.operation, $0.shard) < ($1.operation, $1.shard) }
     }
 
+    /// Time since something last changed about the step that has waited longest; zero without one.
+    package func longestSilence(now: Duration) -> Duration {
+        entries.values.map { now - $0.progress.changed }.max() ?? .zero
+    }
+
     /// A step begins anew: it has as much time again.
     package mutating func restarted(_ key: Key, now: Duration) {
         entries[key]?.progress.changed = now

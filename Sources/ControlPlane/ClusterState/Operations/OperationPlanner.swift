@@ -53,7 +53,11 @@ package enum OperationPlanner {
     }
 
     /// The group to put in place of a shard's on account of the step under way for it.
-    package static func next(_ step: Operation.Step, of operation: Operation, in view: ClusterView) -> ReplicaChange.Next {
+    package static func next(
+        _ step: Operation.Step,
+        of operation: Operation,
+        in view: ClusterView
+    ) -> ReplicaChange.Next {
         guard let placement = view.metadata.placement(of: step.shard) else { return .done }
         let ready = view.readyMembers(of: placement)
         let unaware = Set(
@@ -117,8 +121,11 @@ package enum OperationPlanner {
     }
 
     private static func begin(_ operation: inout Operation, in view: ClusterView, _ busy: inout Occupancy) {
-        for index in operation.steps.indices where operation.steps[index].state == .waiting {
-            guard busy.hindrance(operation.steps[index], in: view) == nil,
+        var open: Set<ShardID> = []
+        for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
+            // Steps for one shard go in order.
+            guard open.insert(operation.steps[index].shard).inserted, operation.steps[index].state == .waiting,
+                busy.hindrance(operation.steps[index], in: view) == nil,
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
             operation.steps[index].state = .running

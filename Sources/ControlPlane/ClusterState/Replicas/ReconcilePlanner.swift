@@ -60,10 +60,14 @@ package enum ReconcilePlanner {
         _ load: inout PlacementLoad?
     ) -> [ReconcileAction.Regrouping] {
         record.placements.compactMap { placement in
-            let next =
-                failover(placement, of: record, in: view) ?? requirement(placement, of: record)
-                ?? (steps[placement.shard].map { group(after: $0.step, of: $0.operation, in: view) }
-                    ?? restoration(placement, of: record, in: view, &load))
+            var next = failover(placement, of: record, in: view) ?? requirement(placement, of: record)
+            if next == nil {
+                if let (operation, step) = steps[placement.shard] {
+                    next = group(after: step, of: operation, placement, of: record, in: view, &load)
+                } else {
+                    next = restoration(placement, of: record, in: view, &load)
+                }
+            }
             return next.map { .init(shard: placement.shard, version: placement.group.version, group: $0) }
         }
     }
@@ -96,16 +100,26 @@ package enum ReconcilePlanner {
     private static func group(
         after step: Operation.Step,
         of operation: Operation,
-        in view: ClusterView
+        _ placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView,
+        _ load: inout PlacementLoad?
     ) -> ReplicaGroup? {
         guard operation.state != .paused, step.state.isUnderWay else { return nil }
-        if case .regroup(let group) = OperationPlanner.next(step, of: operation, in: view) { return group }
-        return nil
+        switch OperationPlanner.next(step, of: operation, in: view) {
+        case .regroup(let group): return group
+        // The shard has fewer replicas than it should: the one that leaves has to be replaced by one more.
+        case .wait(.tooFewInSync(let leaver)):
+            return restoration(placement, of: record, leaving: leaver, in: view, &load)
+        case .wait, .done: return nil
+        }
     }
 
+    /// - Parameter leaver: counts as one that is gone.
     private static func restoration(
         _ placement: ShardPlacement,
         of record: CollectionRecord,
+        leaving leaver: NodeID? = nil,
         in view: ClusterView,
         _ load: inout PlacementLoad?
     ) -> ReplicaGroup? {
@@ -114,7 +128,8 @@ package enum ReconcilePlanner {
         // Of a single copy nobody can take the place.
         guard members.count > 1 || configuration.replicationFactor > 1 else { return nil }
         var candidates: [NodeID] = []
-        if members.count(where: { !view.goneWorkers.contains($0) }) < configuration.replicationFactor {
+        let gone = leaver.map { view.goneWorkers.union([$0]) } ?? view.goneWorkers
+        if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
             let current = load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
             let holders = view.liveWorkers.filter { view.replica(of: placement.shard, on: $0) != nil }
@@ -123,7 +138,7 @@ package enum ReconcilePlanner {
         }
         let next = FailoverPlanner.restoration(
             group,
-            gone: view.goneWorkers,
+            gone: gone,
             candidates: candidates,
             replicationFactor: configuration.replicationFactor
         )

@@ -243,7 +243,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// Notes which replicas are not in sync any more and may not know it.
     ///
-    /// With one record between the two that was not seen, a learner may have joined and left; with more anybody may have.
+    /// With one record between the two that was not seen, a learner may have joined and left; with more anybody may
+    /// have.
     private mutating func quarantine(from old: ReplicaGroup?, to new: ReplicaGroup, now: Duration) {
         let end = now + timings.staleness * (1 + 2 * timings.clockError)
         guard let old, new.version <= old.version + 2 else {

@@ -13,7 +13,9 @@ enum ProcessFigures {
     /// Memory that programs could have without others being paged out, the page cache counted as free: `MemAvailable`
     /// of the machine. Nil when it cannot be read.
     static func availableMemoryByteCount() -> UInt64? {
-        guard let line = text(of: "/proc/meminfo")?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+        guard
+            let line = text(of: "/proc/meminfo")?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }
+            ),
             let field = line.split(separator: " ").dropFirst().first, let kibibytes = UInt64(field)
         else { return nil }
         return kibibytes << 10

@@ -27,6 +27,12 @@ package enum LabelValue {
     package static let flat = "flat"
     package static let answer = "answer"
 
+    // MARK: state, of operations
+
+    package static let running = "running"
+    package static let paused = "paused"
+    package static let cancelling = "cancelling"
+
     // MARK: place
 
     package static let loop = "loop"

@@ -168,6 +168,18 @@ package enum MetricCatalogue {
         [.collection],
         "Writes that a replica which is there is behind its primary, the most of all, as workers last reported them"
     )
+    package static let operations = Metric(
+        "mien_operations",
+        .gauge,
+        [.state],
+        "Operations that have not ended: running, paused or cancelling"
+    )
+    package static let operationSilence = Metric(
+        "mien_operation_silence_seconds",
+        .gauge,
+        [],
+        "Time since something last changed about the step under way that has waited longest"
+    )
     package static let collectionFaces = Metric(
         "mien_collection_faces",
         .gauge,
@@ -358,7 +370,8 @@ package enum MetricCatalogue {
         pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, collectionFaces,
+        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, operations,
+        operationSilence, collectionFaces,
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,

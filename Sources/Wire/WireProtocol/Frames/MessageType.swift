@@ -87,7 +87,8 @@ extension MessageType {
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
             .searchAnswer,
-            .clusterStatus, .operationPlan, .operationDescription, .operationList, .shardExplanation, .heartbeatReply, .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
+            .clusterStatus, .operationPlan, .operationDescription, .operationList, .shardExplanation, .heartbeatReply,
+            .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended:
             false

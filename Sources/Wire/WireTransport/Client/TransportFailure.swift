@@ -13,8 +13,8 @@ enum TransportFailure {
         case NIOSSLError.uncleanShutdown:
             WireStatus(
                 .unavailable,
-                "the connection to \(peer) was lost before the answer came; a write may have been done, and may be sent "
-                    + "again under the same key"
+                "the connection to \(peer) was lost before the answer came; a write may have been done, and may be "
+                    + "sent again under the same key"
             )
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
             WireStatus(.unauthenticated, "no TLS connection to \(peer): \(reason(error, trustRootsFile))")

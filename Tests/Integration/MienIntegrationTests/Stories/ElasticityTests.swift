@@ -46,7 +46,10 @@ extension Integration {
                 for var writer in writers { faults += writer.check(&stored) }
                 #expect(faults.isEmpty, "\(faults.count) faults, first \(faults.prefix(3))")
                 #expect(stored.isEmpty, "\(stored.count) faces are listed that nobody wrote")
-                #expect(writers.map(\.failedCount) == [0, 0, 0], "writes failed: \(writers.flatMap(\.surprises).prefix(3))")
+                #expect(
+                    writers.map(\.failedCount) == [0, 0, 0],
+                    "writes failed: \(writers.flatMap(\.surprises).prefix(3))"
+                )
                 let searches = await searcher.tally
                 #expect(searches.failures.isEmpty, "\(searches.failures.count): \(searches.failures.prefix(3))")
                 let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
@@ -79,7 +82,14 @@ extension Integration {
             try await done(cluster, "collection", "copies", FaceWriter.collection, "--copies", "3", "--wait")
             try await done(
                 cluster,
-                "collection", "copies", FaceWriter.collection, "--copies", "2", "--min-copies", "1", "--wait"
+                "collection",
+                "copies",
+                FaceWriter.collection,
+                "--copies",
+                "2",
+                "--min-copies",
+                "1",
+                "--wait"
             )
             for number in [3, 1] { try await done(cluster, "decommission", cluster.workerAddresses[number], "--wait") }
             try await expectReplicas(cluster, client) { $0[1] == 0 && $0[3] == 0 }
