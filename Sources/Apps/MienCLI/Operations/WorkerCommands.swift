@@ -11,8 +11,8 @@ struct DrainCommand: OrderCommand {
               mien drain 10.0.0.5:7401 --wait
 
             Searches and writes go on; a replica leaves only after another has every acknowledged write. The worker \
-            stays in the cluster, empty, until 'mien recommission'. A restart of a worker needs no drain: asked to stop, it
-            hands over what others can take before it ends.
+            stays in the cluster, empty, until 'mien recommission'. A restart of a worker needs no drain: asked to \
+            stop, it hands over what others can take before it ends.
             """
     )
 

@@ -82,8 +82,8 @@ extension ClusterController {
                     ? "No worker is live that may be given replicas, so that the shards of '\(collection.name)' have "
                         + "no place; start a worker, "
                         + "then create the collection again."
-                    : "\(copyCount) copies of every shard of '\(collection.name)' need as many live workers that may be "
-                        + "given replicas, and there "
+                    : "\(copyCount) copies of every shard of '\(collection.name)' need as many live workers that may "
+                        + "be given replicas, and there "
                         + "\(live.count == 1 ? "is 1" : "are \(live.count)"); start more workers or ask for fewer "
                         + "copies, then create the collection again.",
                 retryAfterMilliseconds: 1000

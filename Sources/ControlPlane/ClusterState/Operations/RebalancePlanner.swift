@@ -3,8 +3,8 @@ import ClusterModel
 /// Which replicas and primaries to move so that all workers have about as much.
 package enum RebalancePlanner {
     /// Moves replicas from the worker with the most bytes to the one with the least, as long as that makes the larger
-    /// of the two smaller by a tenth of the mean; then passes primaries on until no worker has two more than another that
-    /// could take one.
+    /// of the two smaller by a tenth of the mean; then passes primaries on until no worker has two more than another
+    /// that could take one.
     ///
     /// The fewest bytes are moved by moving first what closes a gap best; a replica is moved once at most.
     package static func steps(in view: ClusterView) -> [Operation.Step] {
