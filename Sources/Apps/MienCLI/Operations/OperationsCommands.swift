@@ -15,7 +15,8 @@ struct PlanCommand: ConsoleCommand {
 
             Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, shard lead \
             or collection copies. Shows the steps, the bytes that move, the disk and memory that they take on each \
-            worker, about how long it takes, and what would hold a step up now. What breaks a rule is refused with the rule.
+            worker, about how long it takes, and what would hold a step up now. What breaks a rule is refused with the \
+            rule.
             """
     )
 
