@@ -39,6 +39,9 @@ package enum ReplicaChange: Hashable, Sendable {
         }
     }
 
+    /// The worker that gets a replica, or a primary.
+    package var beneficiary: NodeID? { if case .lead(let worker) = self { worker } else { newcomer } }
+
     /// The worker that loses its replica.
     package var leaver: NodeID? {
         switch self {

@@ -45,9 +45,8 @@ package enum FailoverPlanner {
         candidates: [NodeID],
         replicationFactor: Int
     ) -> ReplicaGroup? {
-        let present = group.members.filter { !gone.contains($0) }
-        if present.count < replicationFactor, let newcomer = candidates.first(where: { !group.members.contains($0) }) {
-            return group.adding(learner: newcomer)
+        if let next = addition(to: group, gone: gone, candidates: candidates, replicationFactor: replicationFactor) {
+            return next
         }
         guard group.members.count > replicationFactor else { return nil }
         // Somebody was replaced. A learner leaves at once; a replica in sync becomes one first.
@@ -56,6 +55,17 @@ package enum FailoverPlanner {
         if let leaver = group.learners.last { return group.removing(learner: leaver) }
         let leavers = group.inSync.filter { $0 != group.primary }
         return (leavers.first(where: gone.contains) ?? leavers.last).flatMap(group.demoting)
+    }
+
+    /// As ``restoration(_:gone:candidates:replicationFactor:)``, and nobody leaves.
+    package static func addition(
+        to group: ReplicaGroup,
+        gone: Set<NodeID>,
+        candidates: [NodeID],
+        replicationFactor: Int
+    ) -> ReplicaGroup? {
+        guard group.members.count(where: { !gone.contains($0) }) < replicationFactor else { return nil }
+        return candidates.first { !group.members.contains($0) }.map { group.adding(learner: $0) }
     }
 
     /// ``failover(_:live:stopping:applied:)``, or else ``restoration(_:gone:candidates:replicationFactor:)``.

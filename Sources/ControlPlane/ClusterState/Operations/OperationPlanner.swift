@@ -96,13 +96,13 @@ package enum OperationPlanner {
                 operation.steps[index].state = .done
                 continue
             }
-            let isLost = step.change.newcomer.map(view.goneWorkers.contains) ?? false
+            let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
             if step.state == .waiting, isLost || isBarred { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
                     operation.steps[index].state = .undoing
-                    operation.note = "Worker \(step.change.newcomer!) has not been heard of for too long."
+                    operation.note = "Worker \(step.change.beneficiary!) has not been heard of for too long."
                 }
                 continue
             }

@@ -108,18 +108,22 @@ package enum ReconcilePlanner {
         guard operation.state != .paused, step.state.isUnderWay else { return nil }
         switch OperationPlanner.next(step, of: operation, in: view) {
         case .regroup(let group): return group
-        // The shard has fewer replicas than it should: the one that leaves has to be replaced by one more.
+        // Whatever it waits for may never come without the copies that are missing. The one that leaves is no copy then.
         case .wait(.tooFewInSync(let leaver)):
-            return restoration(placement, of: record, leaving: leaver, in: view, &load)
-        case .wait, .done: return nil
+            return restoration(placement, of: record, leaving: leaver, onlyAdding: true, in: view, &load)
+        case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &load)
+        case .done: return nil
         }
     }
 
-    /// - Parameter leaver: counts as one that is gone.
+    /// - Parameters:
+    ///   - leaver: counts as one that is gone.
+    ///   - onlyAdding: nobody leaves.
     private static func restoration(
         _ placement: ShardPlacement,
         of record: CollectionRecord,
         leaving leaver: NodeID? = nil,
+        onlyAdding: Bool = false,
         in view: ClusterView,
         _ load: inout PlacementLoad?
     ) -> ReplicaGroup? {
@@ -136,12 +140,11 @@ package enum ReconcilePlanner {
             candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
             load = current
         }
-        let next = FailoverPlanner.restoration(
-            group,
-            gone: gone,
-            candidates: candidates,
-            replicationFactor: configuration.replicationFactor
-        )
+        let factor = configuration.replicationFactor
+        let next =
+            onlyAdding
+            ? FailoverPlanner.addition(to: group, gone: gone, candidates: candidates, replicationFactor: factor)
+            : FailoverPlanner.restoration(group, gone: gone, candidates: candidates, replicationFactor: factor)
         for newcomer in next?.members ?? [] where !members.contains(newcomer) { load?.add(newcomer, to: members) }
         return next
     }

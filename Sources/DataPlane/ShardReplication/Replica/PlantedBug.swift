@@ -26,6 +26,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case growWithoutUnion
     /// A learner joins before it has applied what was acknowledged.
     case growBeforeApplied
+    /// A learner joins without entries that were committed, and are not applied at the primary yet.
+    case growBeforeCommitted
     /// Reads are answered without a lease.
     case readWithoutLease
     /// A lease runs from when it arrived.

@@ -172,11 +172,13 @@ extension ReplicaStateMachine {
         lead(now: now)
     }
 
-    /// A learner that has caught up counts from now on, and joins once it has applied what was acknowledged without it.
+    /// A learner that has caught up counts from now on, and joins once it has applied what was committed without it.
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
         guard group.learners.contains(learner), let follower = progress[learner] else { return }
         if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
-            growth = Growth(learner: learner, watermark: max(acknowledged, applied))
+            // What is committed already did not wait for it, and may be applied elsewhere before it is here.
+            let reached = bug == .growBeforeCommitted ? applied : committed
+            growth = Growth(learner: learner, watermark: max(acknowledged, reached))
         }
         guard var growth, growth.learner == learner,
             follower.applied >= growth.watermark || bug == .growBeforeApplied

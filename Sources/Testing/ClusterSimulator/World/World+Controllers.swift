@@ -8,6 +8,13 @@ struct SimulatedController: Sendable {
     var applied: [NodeID: UInt64] = [:]
 }
 
+/// A change of where the replicas are.
+struct SimulatedOperation: Sendable {
+    var change: ReplicaChange
+    var formerPrimary: NodeID
+    var isUndoing = false
+}
+
 extension World {
     private static var silenceLimit: Duration { .seconds(1) }
     private static var replacementTime: Duration { .seconds(6) }
@@ -29,14 +36,8 @@ extension World {
         let live = Set(known.filter { now - controller.lastHeard[$0]! <= Self.silenceLimit })
         // One that was never heard of is gone after a while too.
         let gone = Set(group.members.filter { now - (controller.lastHeard[$0] ?? .zero) > Self.replacementTime })
-        var plan = FailoverPlanner.plan(
-            group,
-            live: live,
-            gone: gone,
-            candidates: live.sorted(),
-            replicationFactor: settings.replicationFactor,
-            applied: { controller.applied[$0] ?? 0 }
-        )
+        var plan = FailoverPlanner.failover(group, live: live, applied: { controller.applied[$0] ?? 0 })
+        if plan == nil { plan = operate(live: live, gone: gone) }
         if settings.fault == .electOutsideInSync, !live.contains(group.primary),
             let other = group.learners.first(where: live.contains)
         {
@@ -63,6 +64,41 @@ extension World {
         self.plan(.controllerChange(plan), after: random.duration(.zero, .milliseconds(isFaulty ? 50 : 5)))
     }
 
+    /// The next record on account of the operation, or else on account of who is gone.
+    private mutating func operate(live: Set<NodeID>, gone: Set<NodeID>) -> ReplicaGroup? {
+        var gone = gone
+        if var current = operation {
+            // Who is not heard of any more does not come.
+            if let beneficiary = current.change.beneficiary, gone.contains(beneficiary) || !live.contains(beneficiary) {
+                current.isUndoing = current.isUndoing || !group.isInSync(beneficiary) || gone.contains(beneficiary)
+            }
+            let ready = group.inSync.filter(live.contains)
+            let next =
+                current.isUndoing
+                ? current.change.undoing(group, formerPrimary: current.formerPrimary, ready: ready)
+                : current.change.next(group, ready: ready)
+            operation = next == .done ? nil : current
+            switch next {
+            case .regroup(let group): return group
+            case .wait(let reason):
+                if case .tooFewInSync(let leaver) = reason { gone.insert(leaver) }
+                return FailoverPlanner.addition(
+                    to: group,
+                    gone: gone,
+                    candidates: live.sorted(),
+                    replicationFactor: settings.replicationFactor
+                )
+            case .done: break
+            }
+        }
+        return FailoverPlanner.restoration(
+            group,
+            gone: gone,
+            candidates: live.sorted(),
+            replicationFactor: settings.replicationFactor
+        )
+    }
+
     /// Puts a record in place of the one that it was made from.
     mutating func change(to next: ReplicaGroup) throws(Violation) {
         guard next.version == group.version + 1 || settings.fault == .noCompareAndSwap else { return }
@@ -87,10 +123,24 @@ extension World {
         )
     }
 
-    /// An operator moves the primary.
+    /// An operator moves the primary, with or without its consent, or a replica, or changes their mind.
     mutating func handover() {
         guard isFaulty else { return }
         planFault(.handover, settings.handoverInterval)
+        if operation != nil {
+            if random.chance(0.3) { operation?.isUndoing = true }
+            return
+        }
+        let others = workers.map(\.name).filter { !group.members.contains($0) }
+        if random.chance(0.5), let from = random.pick(group.members), let to = random.pick(others) {
+            operation = SimulatedOperation(change: .move(from: from, to: to), formerPrimary: group.primary)
+            note("an operator moves the replica of \(from.low) to \(to.low)")
+            return
+        }
+        if random.chance(0.3), let to = random.pick(group.inSync) {
+            operation = SimulatedOperation(change: .lead(to), formerPrimary: group.primary)
+            return
+        }
         if let successor = random.pick(group.inSync), let next = group.failingOver(to: successor) {
             plan(.controllerChange(next), after: random.duration(.zero, .milliseconds(20)))
         }

@@ -67,6 +67,8 @@ struct World {
     var controllers: [SimulatedController]
     /// The metadata store's record.
     var group: ReplicaGroup
+    /// What an operator has asked for, and the controllers carry out.
+    var operation: SimulatedOperation?
     var cutLinks: Set<Link> = []
     var nextWorker: UInt64
     var nextKey: UInt64 = 1
