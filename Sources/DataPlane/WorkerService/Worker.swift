@@ -293,6 +293,8 @@ package final class Worker: Service {
         if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
         let failedCount = states.count { $0 == .failed }
         if failedCount > 0 { return "\(failedCount) of \(states.count) replicas are out of service; the log says why." }
+        let waitingCount = replicas.all.count(where: \.isCatchingUp)
+        if waitingCount > 0 { return "\(waitingCount) of \(states.count) replicas have not caught up with the others." }
         if !heartbeats.isHeard {
             return "No coordinator takes this worker's heartbeats; the log says why."
         }

@@ -67,6 +67,12 @@ import WorkerService
         }
     }
 
+    @Test func aWorkerWhoseReplicaIsBehindIsNotReady() async throws {
+        try await withLearner { harness, _ in
+            #expect(harness.worker.readinessProblem?.contains("1 of 1 replicas have not caught up") == true)
+        }
+    }
+
     /// Sends the first slice of a copy, again until the replica has begun to go by its log.
     private func begin(_ copy: UInt64, _ peer: PeerClient) async throws {
         let end = ContinuousClock.now + .seconds(10)

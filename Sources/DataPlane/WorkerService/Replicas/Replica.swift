@@ -334,7 +334,15 @@ final class Replica: Sendable {
         }
     }
 
-    // MARK: Stopping
+    // MARK: Standing among the others
+
+    /// Whether the others of its shard have more than it, as far as it has heard.
+    var isCatchingUp: Bool {
+        monitor.withLock { state in
+            guard let group = state.group else { return state.record.isReplicated }
+            return group.learners.contains(links.node)
+        }
+    }
 
     /// Whether other replicas would miss this one now: it orders writes that another could, or writes wait for it that
     /// need not.

@@ -254,7 +254,7 @@ package enum MetricCatalogue {
         "mien_recall_miss_ratio",
         .gauge,
         [.collection],
-        "How many times as many mates were missed as promised, at most; searches aim that much higher"
+        "How many times as many mates were missed as promised, at least; searches aim that much higher"
     )
     package static let queueLength = Metric(
         "mien_queue_length",
