@@ -108,7 +108,7 @@ package enum ReconcilePlanner {
         guard operation.state != .paused, step.state.isUnderWay else { return nil }
         switch OperationPlanner.next(step, of: operation, in: view) {
         case .regroup(let group): return group
-        // Whatever it waits for may never come without the copies that are missing; the one that leaves is none of them.
+        // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
         case .wait(.tooFewInSync(let leaver)):
             return restoration(placement, of: record, leaving: leaver, onlyAdding: true, in: view, &load)
         case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &load)
