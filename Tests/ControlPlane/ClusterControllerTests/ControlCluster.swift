@@ -188,7 +188,8 @@ func eventually(
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
-    for _ in 0..<500 {
+    // Long enough for a machine that does much else.
+    for _ in 0..<1500 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(10))
     }
