@@ -68,15 +68,11 @@ package struct ReplicaGroup: Hashable, Sendable {
     ///
     /// - Returns: nil unless `successor` is another member that is in sync.
     package func failingOver(to successor: NodeID) -> ReplicaGroup? {
-        guard successor != primary, isInSync(successor) else { return nil }
-        var next = self
-        next.epoch = Epoch(epoch.number + 1)
-        next.version += 1
+        guard var next = handingOver(to: successor) else { return nil }
         if inSync.count > minimumInSync {
             next.inSync.removeAll { $0 == primary }
             next.learners = (learners + [primary]).sorted()
         }
-        next.primary = successor
         return next
     }
 

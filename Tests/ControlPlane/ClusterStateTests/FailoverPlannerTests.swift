@@ -24,14 +24,13 @@ struct FailoverPlannerTests {
         factor: Int = 2,
         applied: @escaping (NodeID) -> UInt64 = { _ in 0 }
     ) -> ReplicaGroup? {
-        FailoverPlanner.plan(
-            group,
-            live: Set(live.map { nodes[$0] }),
-            gone: Set(gone.map { nodes[$0] }),
-            candidates: candidates.map { nodes[$0] },
-            replicationFactor: factor,
-            applied: applied
-        )
+        FailoverPlanner.failover(group, live: Set(live.map { nodes[$0] }), applied: applied)
+            ?? FailoverPlanner.restoration(
+                group,
+                gone: Set(gone.map { nodes[$0] }),
+                candidates: candidates.map { nodes[$0] },
+                replicationFactor: factor
+            )
     }
 
     @Test func whatIsAsItShouldBeStays() {

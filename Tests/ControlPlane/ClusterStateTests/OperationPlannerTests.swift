@@ -113,11 +113,10 @@ struct OperationPlannerTests {
         try settle(&world, steps: 20)
         let operation = try #require(world.metadata.openOperations.first)
         #expect(operation.steps.allSatisfy { $0.state == .waiting })
-        let hindrance = OperationPlanner.hindrance(
+        let hindrance = Occupancy(world.view, limits: world.limits).hindrance(
             operation.steps[0],
             of: operation,
-            in: world.view,
-            limits: world.limits
+            in: world.view
         )
         guard case .tooLittleDisk = hindrance else {
             Issue.record("held up by \(String(describing: hindrance))")

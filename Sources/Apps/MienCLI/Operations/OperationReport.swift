@@ -3,7 +3,7 @@ import MienClient
 /// Operations and plans as text and as JSON.
 enum OperationReport {
     static func text(_ operation: OperationInfo, in cluster: ClusterInfo) -> String {
-        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        let names = WorkerName.addresses(of: cluster)
         var text = "operation \(operation.id): \(title(operation, names)), \(operation.state.rawValue)"
         let ended = operation.steps.count(where: \.state.hasEnded)
         if !operation.steps.isEmpty {
@@ -19,7 +19,7 @@ enum OperationReport {
     }
 
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
-        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        let names = WorkerName.addresses(of: cluster)
         guard !plan.steps.isEmpty else { return "Nothing has to move.\n" }
         var steps = TextTable([
             .init("shard", widthLimit: 48), .init("change", widthLimit: 64), .init("bytes", .right),

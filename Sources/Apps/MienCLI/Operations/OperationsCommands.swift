@@ -39,9 +39,7 @@ struct PlanCommand: ConsoleCommand {
             let text = Mien.message(for: error)
             throw CommandFailure(.usage, text.isEmpty ? "the command after 'plan' cannot be read" : text)
         }
-        let client = try command.connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await command.connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
             let request = try command.request(in: cluster)
             let plan = try await calling { () async throws(MienClientError) in try await client.plan(request) }
@@ -49,12 +47,7 @@ struct PlanCommand: ConsoleCommand {
                 command.connection.json
                     ? OperationReport.json(plan).document : OperationReport.text(plan, in: cluster)
             )
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 }
 
@@ -71,7 +64,6 @@ struct OperationsCommand: ConsoleCommand {
             """
     )
 
-    private static let leavingKeys: Set<UInt8> = [UInt8(ascii: "q"), UInt8(ascii: "Q"), 3, 4]
     private static let shownEndedCount = 5
 
     @Flag(help: "Show them again every second. Leave with q or Ctrl-C; without a terminal it ends when none is open.")
@@ -85,9 +77,7 @@ struct OperationsCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             if watch {
                 try await watch(client, console)
             } else {
@@ -98,12 +88,7 @@ struct OperationsCommand: ConsoleCommand {
                         : Self.text(operations, in: cluster)
                 )
             }
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 
     private func watch(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
@@ -129,7 +114,7 @@ struct OperationsCommand: ConsoleCommand {
             }
             screen.draw(text + "\nq leaves")
             let key = await WorkerThread.run(name: "keys") { Screen.key(within: .seconds(1)) }
-            if let key, Self.leavingKeys.contains(key) { return }
+            if let key, Screen.leavingKeys.contains(key) { return }
         }
     }
 
@@ -166,9 +151,7 @@ protocol OperationChangeCommand: ConsoleCommand {
 
 extension OperationChangeCommand {
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let operations = try await calling { () async throws(MienClientError) in try await client.operations() }
             let found = operations.filter { $0.id.hasPrefix(id.lowercased()) }
             guard found.count == 1, let operation = found.first, !id.isEmpty else {
@@ -185,12 +168,7 @@ extension OperationChangeCommand {
                 connection.json
                     ? OperationReport.json(changed).document : OperationReport.text(changed, in: cluster)
             )
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 }
 
@@ -260,20 +238,13 @@ struct ExplainCommand: ConsoleCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let reasons = try await calling { () async throws(MienClientError) in
                 try await client.explain(name, shard: shard)
             }
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
             console.writeOutput(connection.json ? Self.json(reasons).document : Self.text(reasons, in: cluster))
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 
     private static func json(_ reasons: [PlacementReason]) -> JSONValue {
@@ -287,7 +258,7 @@ struct ExplainCommand: ConsoleCommand {
     }
 
     private static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
-        let names = Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+        let names = WorkerName.addresses(of: cluster)
         var table = TextTable([.init("worker", widthLimit: 48), .init("replica"), .init("why", widthLimit: 160)])
         for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }
         ) {

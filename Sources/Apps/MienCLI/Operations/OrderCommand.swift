@@ -18,16 +18,9 @@ struct OrderOptions: ParsableArguments {
 
 extension OrderCommand {
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             try await begin(client, console)
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 
     private func begin(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
@@ -73,6 +66,11 @@ enum OperationWait {
 
 /// Workers as people name them.
 enum WorkerName {
+    /// The workers' addresses, by their identities.
+    static func addresses(of cluster: ClusterInfo) -> [String: String] {
+        Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+    }
+
     private static let shortestPrefix = 4
 
     /// - Parameter text: an address, an identity, or the beginning of one that no other has.

@@ -69,6 +69,22 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
+    /// Gives the body a client, and closes it after, whatever came of that.
+    func withClient<R>(
+        on console: Console,
+        _ body: (MienClient) async throws(CommandFailure) -> R
+    ) async throws(CommandFailure) -> R {
+        let client = try client(on: console)
+        let outcome: Result<R, CommandFailure>
+        do throws(CommandFailure) {
+            outcome = .success(try await body(client))
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        return try outcome.get()
+    }
+
     private func addresses(_ environment: [String: String]) throws(CommandFailure) -> [MienClient.Address] {
         if !coordinators.isEmpty { return coordinators }
         guard let text = environment[Self.addressVariable], !text.isEmpty else { return [Self.defaultAddress] }

@@ -2,6 +2,9 @@ import Glibc
 
 /// The terminal while a program draws on all of it: keys come one by one, what was there before comes back at the end.
 struct Screen {
+    /// Keys that leave: q, Q, Ctrl-C, Ctrl-D.
+    static let leavingKeys: Set<UInt8> = [UInt8(ascii: "q"), UInt8(ascii: "Q"), 3, 4]
+
     private static let enter = "\u{1B}[?1049h\u{1B}[?25l"
     private static let leave = "\u{1B}[?25h\u{1B}[?1049l"
 

@@ -16,8 +16,6 @@ struct TopCommand: ConsoleCommand {
             """
     )
 
-    /// Keys that leave: q, Q, Ctrl-C, Ctrl-D.
-    private static let leavingKeys: Set<UInt8> = [UInt8(ascii: "q"), UInt8(ascii: "Q"), 3, 4]
     /// Looks without a terminal, at most: a worker's second heartbeat may be as late as that.
     private static let lookLimit = 5
 
@@ -35,20 +33,13 @@ struct TopCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
-        let outcome: Result<Void, CommandFailure>
-        do throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             if console.outputIsTerminal, !once, let screen = Screen(console) {
                 await watch(client, screen)
             } else {
                 console.writeOutput(try await view(client))
             }
-            outcome = .success(())
-        } catch {
-            outcome = .failure(error)
         }
-        await client.close()
-        try outcome.get()
     }
 
     /// Draws until a person leaves.
@@ -64,7 +55,7 @@ struct TopCommand: ConsoleCommand {
             screen.draw(view.text + "\nq leaves")
             let pause = Duration.seconds(interval)
             let key = await WorkerThread.run(name: "keys") { Screen.key(within: pause) }
-            if let key, Self.leavingKeys.contains(key) { return }
+            if let key, Screen.leavingKeys.contains(key) { return }
         }
     }
 

@@ -11,11 +11,12 @@ extension ClusterController {
         let view = currentView
         let operation = try operation(.random(), for: request.order, in: view)
         let estimate = OperationEstimate(of: operation.steps, in: view)
+        let occupancy = Occupancy(view, limits: options.operations)
         return OperationPlan(
             steps: operation.steps.map { step in
                 var description = Self.description(of: step, in: view)
                 description.totalByteCount = estimate.byteCounts[step.shard] ?? 0
-                let hindrance = OperationPlanner.hindrance(step, of: operation, in: view, limits: options.operations)
+                let hindrance = occupancy.hindrance(step, of: operation, in: view)
                 description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
                 return description
             },
@@ -240,7 +241,7 @@ extension ClusterController {
         return record.collection.id
     }
 
-    private static func shard(_ name: String, _ index: UInt32, in view: ClusterView) throws(WireStatus) -> ShardID {
+    static func shard(_ name: String, _ index: UInt32, in view: ClusterView) throws(WireStatus) -> ShardID {
         let shard = ShardID(collection: try collectionID(name, in: view), index: index)
         guard view.metadata.placement(of: shard) != nil else {
             throw WireStatus(.invalidRequest, "Collection '\(name)' has no shard \(index).")
@@ -271,6 +272,7 @@ extension ClusterController {
         _ ledger: OperationLedger,
         now: Duration
     ) -> OperationDescription {
+        let occupancy = Occupancy(view, limits: options.operations)
         var description = OperationDescription(
             id: operation.id,
             kind: .init(operation.kind),
@@ -281,12 +283,7 @@ extension ClusterController {
             steps: operation.steps.map { step in
                 var description = Self.description(of: step, in: view)
                 if step.state == .waiting {
-                    let hindrance = OperationPlanner.hindrance(
-                        step,
-                        of: operation,
-                        in: view,
-                        limits: options.operations
-                    )
+                    let hindrance = occupancy.hindrance(step, of: operation, in: view)
                     description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
                 }
                 guard step.state.isUnderWay else { return description }

@@ -13,15 +13,9 @@ extension ClusterController {
     /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not
     /// good.
     func verify(_ request: VerifyShard, deadline: WireDeadline) async throws(WireStatus) -> ShardVerified {
-        guard let record = currentView.metadata.collection(named: request.collection) else {
-            throw Self.notFound(request.collection)
-        }
-        guard let placement = record.placements.first(where: { $0.shard.index == request.shardIndex }) else {
-            throw WireStatus(
-                .invalidRequest,
-                "Collection '\(record.collection.name)' has no shard \(request.shardIndex)."
-            )
-        }
+        let view = currentView
+        let shard = try Self.shard(request.collection, request.shardIndex, in: view)
+        guard let placement = view.metadata.placement(of: shard) else { throw Self.notFound(request.collection) }
         let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.95
         let group = placement.group
         let readings = await withTaskGroup(of: Reading.self) { tasks in

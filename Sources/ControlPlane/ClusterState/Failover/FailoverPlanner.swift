@@ -67,17 +67,4 @@ package enum FailoverPlanner {
         guard group.members.count(where: { !gone.contains($0) }) < replicationFactor else { return nil }
         return candidates.first { !group.members.contains($0) }.map { group.adding(learner: $0) }
     }
-
-    /// ``failover(_:live:stopping:applied:)``, or else ``restoration(_:gone:candidates:replicationFactor:)``.
-    package static func plan(
-        _ group: ReplicaGroup,
-        live: Set<NodeID>,
-        gone: Set<NodeID>,
-        candidates: [NodeID],
-        replicationFactor: Int,
-        applied: (NodeID) -> UInt64 = { _ in 0 }
-    ) -> ReplicaGroup? {
-        failover(group, live: live, applied: applied)
-            ?? restoration(group, gone: gone, candidates: candidates, replicationFactor: replicationFactor)
-    }
 }

@@ -19,7 +19,6 @@ package struct OperationLedger: Sendable {
         package var totalByteCount: UInt64 = 0
         /// Of the copy, over the last seconds.
         package var bytesPerSecond: Double = 0
-        package var began: Duration
         /// When something about the step last changed.
         package var changed: Duration
         /// How often it began anew, since it did not get on.
@@ -102,7 +101,7 @@ package struct OperationLedger: Sendable {
         var entry =
             old
             ?? Entry(
-                progress: Progress(began: now, changed: now),
+                progress: Progress(changed: now),
                 signature: signature,
                 rateStart: (now, signature.sentByteCount)
             )

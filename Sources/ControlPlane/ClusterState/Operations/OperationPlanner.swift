@@ -75,16 +75,6 @@ package enum OperationPlanner {
             ) : step.change.next(placement.group, ready: ready, unaware: unaware)
     }
 
-    /// Why a step that waits cannot begin; nil when it can.
-    package static func hindrance(
-        _ step: Operation.Step,
-        of operation: Operation,
-        in view: ClusterView,
-        limits: Limits
-    ) -> Hindrance? {
-        operation.state == .paused ? .paused : Occupancy(view, limits: limits).hindrance(step, in: view)
-    }
-
     // MARK: Steps
 
     /// Notes which steps have ended, and takes back those whose worker is gone.
@@ -148,18 +138,27 @@ package enum OperationPlanner {
     }
 }
 
-/// What the steps under way already ask of the workers.
-private struct Occupancy {
+/// What the steps under way already ask of the workers, and why others cannot begin on account of it.
+package struct Occupancy: Sendable {
     private let limits: OperationPlanner.Limits
     private var shards: Set<ShardID> = []
     private var copies: [NodeID: Int] = [:]
     private var reserved: [NodeID: UInt64] = [:]
 
-    init(_ view: ClusterView, limits: OperationPlanner.Limits) {
+    package init(_ view: ClusterView, limits: OperationPlanner.Limits) {
         self.limits = limits
         for operation in view.metadata.openOperations {
             for step in operation.steps where step.state.isUnderWay { add(step, in: view) }
         }
+    }
+
+    /// Why a step that waits cannot begin; nil when it can.
+    package func hindrance(
+        _ step: Operation.Step,
+        of operation: Operation,
+        in view: ClusterView
+    ) -> OperationPlanner.Hindrance? {
+        operation.state == .paused ? .paused : hindrance(step, in: view)
     }
 
     mutating func add(_ step: Operation.Step, in view: ClusterView) {

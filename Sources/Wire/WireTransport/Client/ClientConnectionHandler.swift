@@ -178,11 +178,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                     + "that both sides use TLS or neither does"
             )
         }
-        return WireStatus(
-            .unavailable,
-            "the connection to \(peerName) was lost before the answer came; a write may have been done, and may be "
-                + "sent again under the same key"
-        )
+        return .connectionLost(peerName)
     }
 
     private func helloTimedOut() {
@@ -362,4 +358,12 @@ final class ConnectionOpenness: Sendable {
 
 extension WireStatus {
     static let cancelledByCaller = WireStatus(.cancelled, "the caller cancelled the call")
+
+    static func connectionLost(_ peer: String) -> WireStatus {
+        WireStatus(
+            .unavailable,
+            "the connection to \(peer) was lost before the answer came; a write may have been done, and may be "
+                + "sent again under the same key"
+        )
+    }
 }

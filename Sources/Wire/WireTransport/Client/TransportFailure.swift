@@ -10,12 +10,7 @@ enum TransportFailure {
         switch error {
         case let status as WireStatus: status
         // The end of a process that had no time to say so, as `kill -9` is one.
-        case NIOSSLError.uncleanShutdown:
-            WireStatus(
-                .unavailable,
-                "the connection to \(peer) was lost before the answer came; a write may have been done, and may be "
-                    + "sent again under the same key"
-            )
+        case NIOSSLError.uncleanShutdown: .connectionLost(peer)
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
             WireStatus(.unauthenticated, "no TLS connection to \(peer): \(reason(error, trustRootsFile))")
         default: WireStatus(.unavailable, "cannot reach \(peer): \(SystemText.reason(error))")
