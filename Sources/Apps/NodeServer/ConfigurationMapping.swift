@@ -52,6 +52,7 @@ extension WorkerOptions {
             switch configuration.memory.prefault {
             case .none: .none
             case .codes: .codes
+            case .roundings: .roundings
             case .all: .all
             }
     }

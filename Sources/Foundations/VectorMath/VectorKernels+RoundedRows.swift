@@ -81,4 +81,36 @@ extension VectorKernels {
             reaching.baseAddress
         )
     }
+
+    /// What an inner product is at least and at most.
+    package struct ProductBounds: Equatable, Sendable {
+        package let least: Float
+        package let greatest: Float
+
+        package init(least: Float, greatest: Float) {
+            self.least = least
+            self.greatest = greatest
+        }
+
+        /// Of a row of which nothing is known.
+        package static let unknown = ProductBounds(least: -.infinity, greatest: .infinity)
+    }
+
+    /// What the inner product of a probe and one rounded row is at least and at most.
+    ///
+    /// - Parameters:
+    ///   - product: the inner product of both rounded.
+    ///   - scale, error, norm: of the row, as ``roundRows(_:dimension:into:scales:errors:norms:)`` found them.
+    /// - Returns: ``ProductBounds/unknown`` where a component of the row or the probe is not finite.
+    package static func bounds(
+        product: Int32,
+        scale: Float,
+        error: Float,
+        norm: Float,
+        probe: ProbeRounding
+    ) -> ProductBounds {
+        let bounds = vk_product_bounds(product, scale, error, norm, probe.rounding)
+        guard !bounds.least.isNaN, !bounds.greatest.isNaN else { return .unknown }
+        return ProductBounds(least: bounds.least, greatest: bounds.greatest)
+    }
 }

@@ -84,9 +84,21 @@ struct vk_rounding vk_round_probe(const float *probe, size_t dim, int8_t *rounde
     return rounding;
 }
 
+VK_INLINE float estimate_of(int32_t product, float scale, struct vk_rounding probe) {
+    return (float)product * scale * probe.scale;
+}
+
+VK_INLINE float left_open(float error, float norm, struct vk_rounding probe) {
+    return probe.norm * error + probe.error * norm;
+}
+
 VK_INLINE int reaches(int32_t product, float scale, float error, float norm, struct vk_rounding probe, float least) {
-    const float estimate = (float)product * scale * probe.scale;
-    return !(estimate + (probe.norm * error + probe.error * norm) < least);
+    return !(estimate_of(product, scale, probe) + left_open(error, norm, probe) < least);
+}
+
+struct vk_bounds vk_product_bounds(int32_t product, float scale, float error, float norm, struct vk_rounding probe) {
+    const float estimate = estimate_of(product, scale, probe), bound = left_open(error, norm, probe);
+    return (struct vk_bounds){.least = estimate - bound, .greatest = estimate + bound};
 }
 
 size_t vk_reaching_rows(const int32_t *products, size_t row_count, const float *scales, const float *errors,

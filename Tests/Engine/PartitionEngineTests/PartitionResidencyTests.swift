@@ -43,9 +43,11 @@ struct PartitionResidencyTests {
         // Values end before their pages do.
         let codes = try #require(read[.codes])
         #expect(codes > 0 && codes <= Int(statistics.codeByteCount))
+        let roundings = try #require(read[.roundings]) - codes
         let rows = try #require(read[.all]) - codes
         // Embeddings of two bytes a component, and roundings of one.
-        #expect(rows >= 11 * 128 * (128 + 64) && rows <= Int(statistics.rowByteCount))
+        #expect(roundings >= 11 * 128 * 64 && roundings < 11 * 128 * 128)
+        #expect(rows >= roundings + 11 * 128 * 128 && rows <= Int(statistics.rowByteCount))
     }
 
     @Test func aStopEndsTheReading() throws {
@@ -93,6 +95,46 @@ struct PartitionResidencyTests {
             #expect(try fixture.search([probes[0]], effort: effort).found == expected[0], "\(effort)")
             #expect(fixture.partition.coldRows.isAttentive)
             #expect(try probes.map { try fixture.search([$0], effort: effort).found } == expected, "\(effort)")
+        }
+    }
+}
+
+extension PartitionResidencyTests {
+    /// Roundings that are in memory tell which rows need not be read; the answers are the same.
+    @Test(.enabled(if: PageCache.canBeEmptied), arguments: [true, false])
+    func roundingsInMemorySparesReading(isReopened: Bool) throws {
+        let fixture = try settled(dimension: 512, faceCount: 8192)
+        let shape = RowChunk.Shape(dimension: 512, precision: .float16)
+        let rowChunks = try fixture.places(ofChunksWithMagic: "MROW").map { $0..<$0 + 16 + shape.chunkByteCount }
+        let roundedChunks = try fixture.places(ofChunksWithMagic: "MRND")
+            .map { $0..<$0 + 16 + RoundedRowChunk.byteCount(dimension: 512) }
+        #expect(rowChunks.count >= 64 && roundedChunks.count >= 64)
+        var source = FaceSource(dimension: 512, seed: testSeed &+ 21)
+        let probes = (0..<6).map { _ in source.embedding() }
+        let cases: [(SearchEffort, Float?)] = [(.recall(0.9), nil), (.full, nil), (.full, 0.05), (.exact, nil)]
+        for (effort, threshold) in cases {
+            let search = { (probe: [Float]) in
+                try fixture.search([probe], threshold: threshold, effort: effort).found
+            }
+            let expected = try probes.map(search)
+            // Pages of rows read with nothing in memory, and with the roundings.
+            var pagesRead: [Bool: Int] = [:]
+            for hasRoundings in [false, true] {
+                pagesRead[hasRoundings] = 0
+                for (probe, found) in zip(probes, expected) {
+                    if isReopened { try fixture.reopen() }
+                    try PageCache.emptyMapped(fixture.dataFile)
+                    if hasRoundings { PageCache.fill(fixture.dataFile, roundedChunks) }
+                    let before = try PageCache.residentPages(fixture.dataFile, rowChunks)
+                    fixture.partition.coldRows.noteWait()
+                    #expect(try search(probe) == found, "\(effort), seed \(testSeed)")
+                    pagesRead[hasRoundings]! += try PageCache.residentPages(fixture.dataFile, rowChunks) - before
+                }
+            }
+            let (without, with) = (try #require(pagesRead[false]), try #require(pagesRead[true]))
+            // Exact searches go by roundings wherever these are.
+            let most = effort == .exact ? without : without * 9 / 10
+            #expect(with <= most, "\(effort): \(with) and \(without) pages, seed \(testSeed)")
         }
     }
 }
@@ -180,6 +222,23 @@ private enum PageCache {
             var bytes = [UInt8](repeating: 0, count: range.count)
             pread(descriptor, &bytes, range.count, range.lowerBound)
         }
+    }
+
+    /// Pages of some ranges of a file that are in memory.
+    static func residentPages(_ path: String, _ ranges: [Range<Int>]) throws -> Int {
+        let descriptor = open(path, O_RDONLY)
+        defer { close(descriptor) }
+        var count = 0
+        for range in ranges {
+            let first = range.lowerBound / 4096 * 4096
+            let map = mmap(nil, range.upperBound - first, PROT_READ, MAP_SHARED, descriptor, first)
+            let pages = try #require(map == MAP_FAILED ? nil : map)
+            defer { munmap(pages, range.upperBound - first) }
+            var flags = [UInt8](repeating: 0, count: (range.upperBound - first + 4095) / 4096)
+            mincore(pages, range.upperBound - first, &flags)
+            count += flags.count { $0 & 1 == 1 }
+        }
+        return count
     }
 
     /// Forgets the written pages of a file that nobody has touched through a map.

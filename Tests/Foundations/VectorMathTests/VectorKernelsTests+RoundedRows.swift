@@ -58,6 +58,28 @@ extension VectorKernelsTests {
                 values.guardsAreIntact && scales.guardsAreIntact && errors.guardsAreIntact && norms.guardsAreIntact
             }
 
+            /// What the inner product of a probe and each row is at least and at most.
+            func bounds(_ probe: [Float]) -> [VectorKernels.ProductBounds] {
+                let rounded = TestBuffer([Int8](repeating: 0, count: dimension))
+                let rounding = probe.withUnsafeBufferPointer { VectorKernels.roundProbe($0, into: rounded.elements) }
+                let products = TestBuffer([Int32](repeating: -1, count: scales.elements.count))
+                VectorKernels.dotInt8(
+                    probes: rounded.readOnly,
+                    rows: values.readOnly,
+                    dimension: dimension,
+                    out: products.elements
+                )
+                return scales.values.indices.map { row in
+                    VectorKernels.bounds(
+                        product: products.values[row],
+                        scale: scales.values[row],
+                        error: errors.values[row],
+                        norm: norms.values[row],
+                        probe: rounding
+                    )
+                }
+            }
+
             /// The rows that may have an inner product of `least` or more with a probe.
             func reaching(_ probe: [Float], least: Float) -> [UInt32] {
                 let rounded = TestBuffer([Int8](repeating: 0, count: dimension))
@@ -81,6 +103,27 @@ extension VectorKernelsTests {
                 )
                 #expect(reaching.guardsAreIntact)
                 return Array(reaching.values[..<count])
+            }
+        }
+
+        /// An inner product, as any level computes it, is between its bounds, and these are as far apart as the roundings say.
+        @Test(arguments: Kind.allCases, [8, 72, 512, 2048])
+        func anInnerProductIsBetweenItsBounds(kind: Kind, dimension: Int) {
+            var random = SplitMix64(seed: testSeed &+ UInt64(dimension) &+ 4)
+            let rows = (0..<17).map { _ in kind.row(dimension, &random) }
+            let rounded = Rounded(rows.flatMap { $0 }, dimension: dimension)
+            let probes = [Kind.gaussian.row(dimension, &random), kind.row(dimension, &random), rows[3].map { -$0 }]
+            VectorKernelsTests.onEveryLevel { level in
+                for probe in probes {
+                    for (row, bounds) in rounded.bounds(probe).enumerated() {
+                        let sum = laneSum(probe, rows[row])
+                        let comment = Comment(rawValue: "\(level.name), \(kind), row \(row), seed \(testSeed)")
+                        #expect(bounds.least <= sum && sum <= bounds.greatest, comment)
+                        let reaching = rounded.reaching(probe, least: bounds.greatest)
+                        #expect(reaching.contains(UInt32(row)), comment)
+                        #expect(!rounded.reaching(probe, least: bounds.greatest.nextUp).contains(UInt32(row)), comment)
+                    }
+                }
             }
         }
 
@@ -189,6 +232,8 @@ extension VectorKernelsTests {
             #expect(rounded.reaching(probe, least: 0) == [0, 1, 2, 3])
             #expect(rounded.reaching(probe, least: 0.001) == [0, 1, 3])
             #expect(rounded.reaching([Float](repeating: .nan, count: 64), least: 2) == [0, 1, 2, 3])
+            #expect(rounded.bounds(probe)[..<2].allSatisfy { $0 == .unknown })
+            #expect(rounded.bounds([Float](repeating: .nan, count: 64)).allSatisfy { $0 == .unknown })
             #expect(Rounded([], dimension: 64).reaching(probe, least: 0) == [])
         }
     }

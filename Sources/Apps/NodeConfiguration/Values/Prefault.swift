@@ -1,4 +1,4 @@
 /// What a worker reads into memory when it has opened a partition.
 package enum Prefault: String, CaseIterable, Sendable {
-    case none, codes, all
+    case none, codes, roundings, all
 }

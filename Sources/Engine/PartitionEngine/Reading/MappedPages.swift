@@ -29,6 +29,12 @@ enum MappedPages {
         }
     }
 
+    /// Whether all pages of a range are in memory.
+    static func isResident(_ range: UnsafeRawBufferPointer) -> Bool {
+        let (pages, resident) = unsafe residency(of: range)
+        return resident == pages
+    }
+
     /// Begins to read a range from the disk and does not wait for it.
     static func readAhead(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }

@@ -20,7 +20,10 @@ package enum PrefaultPolicy: String, CaseIterable, Sendable {
     case none
     /// The codes, which every search scans.
     case codes
-    /// The codes, then the stored embeddings, then their roundings.
+    /// The codes, then the roundings of the stored embeddings, which tell which of these have to be read: for partitions
+    /// that are larger than memory.
+    case roundings
+    /// The codes, then the roundings, then the stored embeddings.
     case all
 }
 
@@ -97,7 +100,7 @@ extension Partition {
                 pause(read)
             }
             if policy == .codes { return }
-            for table in [tables.rows, tables.roundedRows] {
+            for table in policy == .all ? [tables.roundedRows, tables.rows] : [tables.roundedRows] {
                 try prefault(table, pause: pause, shouldStop: shouldStop)
             }
         } catch {

@@ -49,31 +49,35 @@ struct RowReader {
         return try unsafe TailRows.row(row, shape: shape, tables, transaction).baseAddress
     }
 
-    /// Begins to read those of some rows that are not in memory, and does not wait for them: a row of a chunk that was
-    /// verified before, else the whole chunk, which its first touch verifies. Whether any was missing.
-    func readAhead(_ rowIDs: [UInt32], _ transaction: borrowing ReadTransaction) throws -> Bool {
-        let rowsPerChunk = UInt32(RowChunk.rowCount)
-        var isAnyMissing = false
-        for row in rowIDs where row < sealedRow {
-            let chunk = row / rowsPerChunk
-            let range: UnsafeRawBufferPointer
-            if let known = unsafe addresses[Int(chunk)] {
-                unsafe range = UnsafeRawBufferPointer(
-                    start: known + Int(row % rowsPerChunk) * shape.rowByteCount,
-                    count: shape.rowByteCount
-                )
-            } else if let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) {
-                unsafe range = unsafe bytes
-            } else {
-                continue
-            }
-            let (pages, resident) = unsafe MappedPages.residency(of: range)
-            if resident < pages {
-                isAnyMissing = true
-                unsafe MappedPages.readAhead(range)
-            }
+    /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written last,
+    /// count as in memory.
+    func isInMemory(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> Bool {
+        guard let bytes = try unsafe bytes(toReadFor: row, transaction) else { return true }
+        return unsafe MappedPages.isResident(bytes)
+    }
+
+    /// Begins to read what is not in memory of some rows, and does not wait for it.
+    func readAhead(_ rowIDs: [UInt32], _ transaction: borrowing ReadTransaction) throws {
+        for row in rowIDs {
+            if let bytes = try unsafe bytes(toReadFor: row, transaction) { unsafe MappedPages.readAhead(bytes) }
         }
-        return isAnyMissing
+    }
+
+    /// What comparing a row touches: the row where its chunk was verified before, else the whole chunk, which its first
+    /// touch verifies; nil for rows of the unfinished chunk and for those whose chunk is gone.
+    private func bytes(
+        toReadFor row: UInt32,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> UnsafeRawBufferPointer? {
+        guard row < sealedRow else { return nil }
+        let chunk = row / UInt32(RowChunk.rowCount)
+        guard let known = unsafe addresses[Int(chunk)] else {
+            return try unsafe transaction.value(of: tables.rows, key: chunk)
+        }
+        return unsafe UnsafeRawBufferPointer(
+            start: known + Int(row) % RowChunk.rowCount * shape.rowByteCount,
+            count: shape.rowByteCount
+        )
     }
 
     /// The row as float32: `[dimension]`; nil when its chunk is gone.

@@ -43,6 +43,28 @@ struct RoundedProbes {
         }
     }
 
+    /// What the similarity of a probe and one row of a chunk is at least and at most.
+    func bounds(ofRow row: Int, in chunk: RoundedRowChunk, probe: Int) -> VectorKernels.ProductBounds {
+        unsafe values.withUnsafeBufferPointer { values in
+            var product: Int32 = 0
+            unsafe withUnsafeMutablePointer(to: &product) { product in
+                unsafe VectorKernels.dotInt8(
+                    probes: UnsafeBufferPointer(rebasing: values[probe * dimension..<(probe + 1) * dimension]),
+                    rows: UnsafeBufferPointer(rebasing: chunk.rows[row * dimension..<(row + 1) * dimension]),
+                    dimension: dimension,
+                    out: UnsafeMutableBufferPointer(start: product, count: 1)
+                )
+            }
+            return unsafe VectorKernels.bounds(
+                product: product,
+                scale: chunk.scales[row],
+                error: chunk.errors[row],
+                norm: chunk.norms[row],
+                probe: roundings[probe]
+            )
+        }
+    }
+
     /// Rows of the chunk multiplied last, by their places in it, whose similarity with a probe may be `least` or more.
     mutating func rows(of chunk: RoundedRowChunk, reaching least: Float, probe: Int) -> ArraySlice<UInt32> {
         let first = probe * RoundedRowChunk.rowCount

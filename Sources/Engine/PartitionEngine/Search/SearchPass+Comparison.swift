@@ -36,12 +36,22 @@ extension SearchPass {
     ) throws {
         let begin = StageClock.now
         defer { outcome.stages.compare += StageClock.now - begin }
+        if partition.coldRows.isAttentive {
+            try compareReadingLittle(rowIDs, withProbe: probe, transaction)
+        } else {
+            try compareAtOnce(rowIDs, withProbe: probe, transaction)
+        }
+    }
+
+    /// Compares one probe with scattered live rows, wherever they are.
+    mutating func compareAtOnce(
+        _ rowIDs: [UInt32],
+        withProbe probe: Int,
+        _ transaction: borrowing ReadTransaction
+    ) throws {
         let floor = parameters.threshold ?? -.infinity
         // Read once: within the loop, each use of a member of `self` would be a copy.
         let rows = plan.rows
-        if partition.coldRows.isAttentive {
-            partition.coldRows.noteReading(isAnyMissing: try rows.readAhead(rowIDs, transaction))
-        }
         try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
             for (index, row) in rowIDs.enumerated() {
                 guard let pointer = try unsafe rows.row(row, transaction) else {

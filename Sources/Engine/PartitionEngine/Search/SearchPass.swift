@@ -30,6 +30,8 @@ struct SearchPass {
     let probes: EmbeddingMatrix
     let leastUseful: SharedSimilarities?
     var outcome: Outcome
+    /// The probes rounded to int8, once a row that is not in memory was to be compared.
+    var roundedProbes: RoundedProbes?
 
     init(_ plan: SearchPlan, _ part: SearchPart, _ leastUseful: SharedSimilarities?) {
         self.plan = plan

@@ -53,6 +53,17 @@ package struct RoundedRowChunk {
     package var errors: UnsafeBufferPointer<Float> { unsafe floats(1) }
     package var norms: UnsafeBufferPointer<Float> { unsafe floats(2) }
 
+    /// The bytes that what is known of one row lies in: its int8, then its scale, error and norm.
+    package func parts(ofRow row: Int) -> [UnsafeRawBufferPointer] {
+        precondition((0..<Self.rowCount).contains(row), "a row of the chunk")
+        let values = Self.headerByteCount + row * dimension
+        let floats = (0..<3).map {
+            Self.firstFloat(ofArray: $0, dimension: dimension) + row * MemoryLayout<Float>.size
+        }
+        return unsafe [UnsafeRawBufferPointer(rebasing: bytes[values..<values + dimension])]
+            + floats.map { unsafe UnsafeRawBufferPointer(rebasing: bytes[$0..<$0 + MemoryLayout<Float>.size]) }
+    }
+
     private func floats(_ array: Int) -> UnsafeBufferPointer<Float> {
         unsafe elements(at: Self.firstFloat(ofArray: array, dimension: dimension), count: Self.rowCount)
     }

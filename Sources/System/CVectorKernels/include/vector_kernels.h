@@ -194,6 +194,15 @@ struct vk_rounding vk_round_probe(const float *probe, size_t dim, int8_t *rounde
 size_t vk_reaching_rows(const int32_t *products, size_t row_count, const float *scales, const float *errors,
                         const float *norms, struct vk_rounding probe, float least, uint32_t *reaching);
 
+// What the lane sum of a probe and one rounded row is at least and at most, at every level: the estimate less and plus
+// the bound, as above; the allowance for roundings is the same on both sides. Not a number where a component is not
+// finite.
+struct vk_bounds {
+    float least;
+    float greatest;
+};
+struct vk_bounds vk_product_bounds(int32_t product, float scale, float error, float norm, struct vk_rounding probe);
+
 // Converts between float and float16 bits: round to nearest even, overflow to infinity, NaN quietened, its sign
 // and leading payload bits kept.
 void vk_f32_to_f16(const float *in, size_t count, uint16_t *out);
