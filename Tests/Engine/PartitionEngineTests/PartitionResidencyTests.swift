@@ -141,13 +141,9 @@ extension PartitionResidencyTests {
 
 /// When rows are asked about before they are compared.
 struct ColdRowsTests {
-    @Test func nobodyIsAskedWhileNoSearchWaits() {
-        #expect(!ColdRows().isAttentive)
-    }
-
+    /// What has just been opened may be anywhere.
     @Test func attentionEndsWhenNothingIsMissingForAWhile() {
         let rows = ColdRows()
-        rows.noteWait()
         for _ in 0..<256 {
             #expect(rows.isAttentive)
             rows.noteReading(isAnyMissing: false)
@@ -158,9 +154,15 @@ struct ColdRowsTests {
         #expect(!rows.isAttentive)
     }
 
+    @Test func aWaitBeginsTheAttentionAnew() {
+        let rows = ColdRows()
+        for _ in 0..<300 { rows.noteReading(isAnyMissing: false) }
+        rows.noteWait()
+        #expect(rows.isAttentive)
+    }
+
     @Test func aMissingRowRenewsTheAttention() {
         let rows = ColdRows()
-        rows.noteWait()
         for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }
         rows.noteReading(isAnyMissing: true)
         for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }

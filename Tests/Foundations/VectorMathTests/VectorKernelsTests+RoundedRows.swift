@@ -106,7 +106,8 @@ extension VectorKernelsTests {
             }
         }
 
-        /// An inner product, as any level computes it, is between its bounds, and these are as far apart as the roundings say.
+        /// An inner product, as any level computes it, is between its bounds, and these are as far apart as the
+        /// roundings say.
         @Test(arguments: Kind.allCases, [8, 72, 512, 2048])
         func anInnerProductIsBetweenItsBounds(kind: Kind, dimension: Int) {
             var random = SplitMix64(seed: testSeed &+ UInt64(dimension) &+ 4)

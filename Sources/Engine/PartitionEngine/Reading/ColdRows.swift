@@ -3,13 +3,13 @@ internal import Synchronization
 /// Notices when stored embeddings are not in memory, and then has those that a search is about to compare read together
 /// instead of one after the other, each with a wait for the disk.
 ///
-/// Asking about each row costs about as much as comparing it, so rows are asked about only for a while after a search
-/// had to wait for the disk.
+/// Asking about each row costs about as much as comparing it, so rows are asked about only for a while: after a
+/// partition has been opened, and after a search had to wait for the disk.
 package final class ColdRows: Sendable {
     /// Comparisons for which rows are asked about after one was missing.
     private static let attention = 256
 
-    private let left = Atomic(0)
+    private let left = Atomic(attention)
 
     package init() {}
 

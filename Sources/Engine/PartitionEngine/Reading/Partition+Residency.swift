@@ -20,8 +20,8 @@ package enum PrefaultPolicy: String, CaseIterable, Sendable {
     case none
     /// The codes, which every search scans.
     case codes
-    /// The codes, then the roundings of the stored embeddings, which tell which of these have to be read: for partitions
-    /// that are larger than memory.
+    /// The codes, then the roundings of the stored embeddings, which tell which of these have to be read: for
+    /// partitions that are larger than memory.
     case roundings
     /// The codes, then the roundings, then the stored embeddings.
     case all

@@ -49,8 +49,8 @@ struct RowReader {
         return try unsafe TailRows.row(row, shape: shape, tables, transaction).baseAddress
     }
 
-    /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written last,
-    /// count as in memory.
+    /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written
+    /// last, count as in memory.
     func isInMemory(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> Bool {
         guard let bytes = try unsafe bytes(toReadFor: row, transaction) else { return true }
         return unsafe MappedPages.isResident(bytes)

@@ -8,8 +8,8 @@ extension SearchPass {
     /// Compares one probe with scattered live rows, of which some may have to be read from the disk: those that are in
     /// memory first, then those that their roundings, where these are in memory, leave open to be among the matches.
     ///
-    /// What is left out has a similarity below that of the last match wanted, or the threshold, by the bound of an exact
-    /// search: the matches are, bit by bit, those of comparing every row.
+    /// What is left out has a similarity below that of the last match wanted, or the threshold, by the bound of an
+    /// exact search: the matches are, bit by bit, those of comparing every row.
     mutating func compareReadingLittle(
         _ rowIDs: [UInt32],
         withProbe probe: Int,

@@ -40,6 +40,7 @@ extension SearchPass {
             try compareReadingLittle(rowIDs, withProbe: probe, transaction)
         } else {
             try compareAtOnce(rowIDs, withProbe: probe, transaction)
+            noteFaults()
         }
     }
 

@@ -32,6 +32,7 @@ struct SearchPass {
     var outcome: Outcome
     /// The probes rounded to int8, once a row that is not in memory was to be compared.
     var roundedProbes: RoundedProbes?
+    private var faultCount = MappedPages.majorFaultCount()
 
     init(_ plan: SearchPlan, _ part: SearchPart, _ leastUseful: SharedSimilarities?) {
         self.plan = plan
@@ -43,6 +44,13 @@ struct SearchPass {
         let whole = plan.search.probes
         probes = part.probes.count == whole.rowCount ? whole : whole.rows(part.probes)
         outcome = Outcome(best: [BoundedTopK](repeating: BoundedTopK(capacity: plan.room), count: part.probes.count))
+    }
+
+    /// Notices if this thread has waited for the disk since it was asked last.
+    mutating func noteFaults() {
+        let count = MappedPages.majorFaultCount()
+        if count > faultCount { partition.coldRows.noteWait() }
+        faultCount = count
     }
 
     mutating func run(_ transaction: borrowing ReadTransaction, shouldStop: () -> Bool) throws {

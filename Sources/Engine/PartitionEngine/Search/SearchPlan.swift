@@ -99,10 +99,9 @@ struct SearchPlan: Sendable {
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> SearchPass.Outcome {
-        let faults = MappedPages.majorFaultCount()
         var pass = SearchPass(self, part, leastUseful)
         try pass.run(transaction, shouldStop: shouldStop)
-        if MappedPages.majorFaultCount() > faults { partition.coldRows.noteWait() }
+        pass.noteFaults()
         return pass.outcome
     }
 
@@ -127,7 +126,7 @@ struct SearchPlan: Sendable {
 
     /// The similarity from which on a recall is promised.
     static func leastSimilarity(_ parameters: SearchParameters) -> Float {
-        parameters.threshold ?? RecallCalibration.usualLeastSimilarity
+        parameters.threshold ?? leastCalibratedSimilarity
     }
 
     /// From here on down a calibration knows nothing.
