@@ -254,7 +254,7 @@ struct CodebookTrainerTests {
     /// X ~ Bin(1000, 0.1).
     @Test func calibrationTakesTheShareThatABinomialBoundAllows() {
         let shares = (1...1000).map { Double($0) / 1000 }
-        let calibration = RecallCalibration(mateShares: [(0.3, shares.shuffled())])
+        let calibration = RecallCalibration(mateShares: [.alike(from: 0.3, shares.shuffled())])
         let curve = calibration.curve(atOrAbove: 0.4)
         #expect(curve.probeCount == 1000 && calibration.probeCount == 1000)
         #expect(curve.visitedShare(forRecall: 0.9) == 0.916)
@@ -262,14 +262,33 @@ struct CodebookTrainerTests {
         #expect(curve.visitedShare(forRecall: 0.85) == 0.916)
         // Even no miss among 1000 does not show 99.9 %.
         #expect(curve.visitedShare(forRecall: 0.999) == 1)
-        let unknown = RecallCalibration(mateShares: [(0.3, [])])
+        let unknown = RecallCalibration(mateShares: [.alike(from: 0.3, [])])
         #expect(unknown.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
         #expect(RecallCalibration.none.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
     }
 
+    /// Of 9000 mates in a band 2 % may be missed where 1 % of all may: the band's share counts where it is the greater.
+    @Test func eachBandOfSimilarityIsOwedNearlyAsMuch() {
+        let all = [Double](repeating: 0.1, count: 9000)
+        // 1.5 % of the band lie far out.
+        let band = [Double](repeating: 0.2, count: 8865) + [Double](repeating: 0.9, count: 135)
+        let calibration = RecallCalibration(mateShares: [.init(leastSimilarity: 0.3, all: all, band: band)])
+        let curve = calibration.curve(atOrAbove: 0.3)
+        #expect(curve.visitedShare(forRecall: 0.99) == 0.2)
+        #expect(curve.visitedShare(forRecall: 0.995) == 0.9)
+        #expect(curve.visitedShare(forRecall: 0.5) == 0.1)
+        #expect(curve.probeCount == 9000)
+        // Few mates in a band show nothing of it.
+        let few = RecallCalibration(mateShares: [.init(leastSimilarity: 0.3, all: all, band: [0.1])])
+        #expect(few.curve(atOrAbove: 0.3).visitedShare(forRecall: 0.9) == 1)
+    }
+
     @Test func aSimilarityHasTheCurveOfTheNextLowerOne() {
         let calibration = RecallCalibration(
-            mateShares: [(0.3, [Double](repeating: 0.5, count: 9000)), (0.6, [Double](repeating: 0.25, count: 9000))]
+            mateShares: [
+                .alike(from: 0.3, [Double](repeating: 0.5, count: 9000)),
+                .alike(from: 0.6, [Double](repeating: 0.25, count: 9000)),
+            ]
         )
         for (similarity, share): (Float, Double) in [
             (-.infinity, 0.5), (0, 0.5), (0.3, 0.5), (0.59, 0.5), (0.6, 0.25), (1, 0.25),
@@ -278,7 +297,10 @@ struct CodebookTrainerTests {
         }
         // What finds weaker mates finds better ones: chance must not say otherwise.
         let odd = RecallCalibration(
-            mateShares: [(0.3, [Double](repeating: 0.2, count: 9000)), (0.6, [Double](repeating: 0.4, count: 9000))]
+            mateShares: [
+                .alike(from: 0.3, [Double](repeating: 0.2, count: 9000)),
+                .alike(from: 0.6, [Double](repeating: 0.4, count: 9000)),
+            ]
         )
         #expect(odd.curve(atOrAbove: 0.7).visitedShare(forRecall: 0.9) == 0.2)
     }
@@ -318,5 +340,12 @@ struct CodebookTrainerTests {
         // All components are coded, and factors correct the code's length.
         #expect(abs(calibration.whole.slope - 1) < 0.05 && abs(calibration.whole.intercept) < 0.02)
         #expect(calibration.whole.deviation > 0.005 && calibration.whole.deviation < 0.05)
+    }
+}
+
+extension RecallCalibration.MateShares {
+    /// The mates of the first band lie as all do.
+    fileprivate static func alike(from leastSimilarity: Float, _ shares: [Double]) -> Self {
+        Self(leastSimilarity: leastSimilarity, all: shares, band: shares)
     }
 }

@@ -33,17 +33,24 @@ struct CodebookCalibrator {
     /// - Parameter proceed: called between rounds of mates with the share of them that is done; false ends the work.
     /// - Returns: nil when `proceed` ended it.
     mutating func calibrated(_ codebook: Codebook, proceed: (Float) -> Bool) -> Codebook? {
-        let similarities = RecallCalibration.leastSimilarities
-        let roundCount = Float(similarities.count + Self.lineSimilarities.count)
-        var shares: [(leastSimilarity: Float, shares: [Double])] = []
-        for (round, similarity) in similarities.enumerated() {
+        let floors = RecallCalibration.leastSimilarities
+        let roundCount = Float(floors.count + Self.lineSimilarities.count)
+        var bands: [[Double]] = []
+        for (round, floor) in floors.enumerated() {
             if !proceed(Float(round) / roundCount) { return nil }
             // One mate of each row: mates of one row lie in the same lists, and a bound over several of them would take
             // them for independent.
-            let mates = simulation.mates(of: sample, rows: rows, .wild(from: similarity))
-            shares.append((similarity, visitedShares(mates, codebook)))
+            let end = round + 1 < floors.count ? floors[round + 1] : MateSimulation.wildLimit
+            bands.append(visitedShares(simulation.mates(of: sample, rows: rows, .wild(floor..<end)), codebook))
         }
-        let lines = scanCalibration(codebook) { proceed((Float(similarities.count) + Float($0)) / roundCount) }
+        let shares = floors.indices.map { first in
+            RecallCalibration.MateShares(
+                leastSimilarity: floors[first],
+                all: sharesOfAll(bands, from: first),
+                band: bands[first]
+            )
+        }
+        let lines = scanCalibration(codebook) { proceed((Float(floors.count) + Float($0)) / roundCount) }
         guard let lines else { return nil }
         return Codebook(
             generation: codebook.generation,
@@ -58,6 +65,16 @@ struct CodebookCalibrator {
             calibration: RecallCalibration(mateShares: shares),
             scanCalibration: lines
         )
+    }
+
+    /// Of each row the share of one of its mates, from a band on, in which so many fall as do of mates in the wild.
+    private mutating func sharesOfAll(_ bands: [[Double]], from first: Int) -> [Double] {
+        let floors = RecallCalibration.leastSimilarities
+        return rows.indices.map { row in
+            let similarity = simulation.draw(.wild(floors[first]..<MateSimulation.wildLimit))
+            let band = floors.lastIndex { $0 <= similarity } ?? first
+            return bands[band][row - rows.lowerBound]
+        }
     }
 
     /// For each mate, the share of the collection visited when its row's list has been.

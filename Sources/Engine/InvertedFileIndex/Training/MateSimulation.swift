@@ -9,15 +9,15 @@ internal import VectorMath
 struct MateSimulation {
     /// How similar a made mate is to its row.
     enum Similarity {
-        /// As two images of one person "in the wild": N(0.60, 0.135), drawn again below a similarity of at most 0.80
-        /// and above 0.95.
-        case wild(from: Float)
+        /// As two images of one person "in the wild", N(0.60, 0.135), in a range: drawn again outside it.
+        case wild(Range<Float>)
         case exactly(Float)
     }
 
     private static let wildMean = 0.60
     private static let wildDeviation = 0.135
-    private static let wildLimit: Float = 0.95
+    /// Images of one person are hardly more similar.
+    static let wildLimit: Float = 0.95
 
     private let spectrum: PrincipalComponents
     private var generator: SplitMix64
@@ -62,14 +62,15 @@ struct MateSimulation {
             .storage
     }
 
-    private mutating func draw(_ similarity: Similarity) -> Float {
+    /// A similarity of a mate.
+    mutating func draw(_ similarity: Similarity) -> Float {
         switch similarity {
         case .exactly(let value): return value
-        case .wild(let least):
+        case .wild(let range):
             var gaussian = GaussianSource()
             while true {
                 let value = Float(Self.wildMean + Self.wildDeviation * gaussian.next(using: &generator))
-                if value >= least, value <= Self.wildLimit { return value }
+                if range.contains(value) { return value }
             }
         }
     }

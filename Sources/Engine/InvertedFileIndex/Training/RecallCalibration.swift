@@ -36,10 +36,11 @@ package struct RecallCalibration: Sendable, Hashable {
 
     /// The recall targets that are tabulated.
     package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
-    /// The similarities that curves begin at.
+    /// The similarities that curves begin at. A recall is promised for mates from the first one on when nothing says
+    /// where matches begin to be of use.
     package static let leastSimilarities: [Float] = (0...10).map { Float(30 + 5 * $0) / 100 }
-    /// A recall is promised for mates from here on when nothing says where matches begin to be of use.
-    package static let usualLeastSimilarity: Float = 0.40
+    /// How many times as many mates as of all may be missed of those in one band of similarity.
+    package static let bandMissFactor = 2.0
 
     /// Ascending by similarity, at least one.
     package let curves: [Curve]
@@ -50,7 +51,7 @@ package struct RecallCalibration: Sendable, Hashable {
     }
 
     /// Calibration probes behind the curve that is used when no threshold is given; training takes as many for each.
-    package var probeCount: Int { curve(atOrAbove: Self.usualLeastSimilarity).probeCount }
+    package var probeCount: Int { curves[0].probeCount }
 
     /// Nothing is known: every target visits everything.
     package static let none = RecallCalibration(
@@ -59,21 +60,41 @@ package struct RecallCalibration: Sendable, Hashable {
         ]
     )
 
-    /// Curves from what was measured: for mates at or above each similarity, the visited shares at which calibration
-    /// probes met their mate's list.
+    /// What was measured with mates at or above a similarity: the visited shares at which calibration probes met their
+    /// mate's list.
+    package struct MateShares: Sendable {
+        package let leastSimilarity: Float
+        /// Of mates as they are from there up.
+        package let all: [Double]
+        /// Of mates in the band that begins there and ends where the next curve begins.
+        package let band: [Double]
+
+        package init(leastSimilarity: Float, all: [Double], band: [Double]) {
+            self.leastSimilarity = leastSimilarity
+            self.all = all
+            self.band = band
+        }
+    }
+
+    /// Curves from what was measured.
     ///
     /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound, so
-    /// each share must be of another row). What finds mates from a similarity on is enough for better ones.
-    package init(mateShares: [(leastSimilarity: Float, shares: [Double])]) {
+    /// each share must be of another row), and of those in each band of similarity it misses at most ``bandMissFactor``
+    /// times as many as of all: weak mates are few, and would be missed most. What finds mates from a similarity on is
+    /// enough for better ones.
+    package init(mateShares: [MateShares]) {
         var curves: [Curve] = []
-        for (similarity, shares) in mateShares {
-            let sorted = shares.sorted()
+        for measured in mateShares {
+            let (all, band) = (measured.all.sorted(), measured.band.sorted())
             var points = Self.targets.map { target in
                 let before = curves.last?.visitedShare(forRecall: target) ?? 1
-                return Point(recall: target, visitedShare: min(before, Self.share(sorted, found: target)))
+                let ofBand = Self.share(band, found: 1 - Self.bandMissFactor * (1 - target))
+                return Point(recall: target, visitedShare: min(before, max(ofBand, Self.share(all, found: target))))
             }
             points.append(Point(recall: 1, visitedShare: 1))
-            curves.append(Curve(leastSimilarity: similarity, points: points, probeCount: sorted.count))
+            curves.append(
+                Curve(leastSimilarity: measured.leastSimilarity, points: points, probeCount: all.count)
+            )
         }
         self.init(curves: curves)
     }
@@ -86,6 +107,7 @@ package struct RecallCalibration: Sendable, Hashable {
     /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too
     /// few measurements to say so of any.
     private static func share(_ sorted: [Double], found: Double) -> Double {
+        guard found > 0 else { return 0 }
         let allowed = Proportion.mostCount(of: sorted.count, showingRateAtMost: 1 - found, confidence: 0.95)
         guard let allowed, allowed < sorted.count else { return 1 }
         return min(1, sorted[sorted.count - 1 - allowed])
