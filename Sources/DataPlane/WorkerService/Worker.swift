@@ -236,7 +236,7 @@ package final class Worker: Service {
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
-                backgroundProcessorShare: options.backgroundProcessorShare,
+                recodingPace: SharedBackgroundPace(processorShare: options.backgroundProcessorShare),
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,

@@ -22,8 +22,8 @@ package struct WorkerOptions: Sendable {
     package var clientTLS: ClientTLS?
     /// Threads for searches and reads: at least 1.
     package var searchThreadCount: Int
-    /// Share of one processor that training takes, and that each replica takes to code its rows again: above 0, at most
-    /// 1.
+    /// Share of one processor that training takes, and that all replicas together take to code rows again: above 0, at
+    /// most 1.
     package var backgroundProcessorShare: Double
     package var heartbeatInterval: Duration
     /// Most bytes of copies that a shard's primary sends in a second.

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Keeps a long computation to its share of one processor: it rests between steps, in proportion to the processor time
 /// that they took.
 package struct BackgroundPace: Sendable {
@@ -13,16 +15,11 @@ package struct BackgroundPace: Sendable {
         self.processorShare = processorShare
     }
 
-    /// How long to rest after a step that took this much processor time.
-    package static func rest(after step: Duration, processorShare: Double) -> Duration {
-        step * (1 / processorShare - 1)
-    }
-
     /// Rests for what the thread has computed since the last rest, and less when it should stop.
     ///
     /// - Returns: whether it should stop.
     package mutating func rest(unless shouldStop: () -> Bool) -> Bool {
-        var remaining = Self.rest(after: ThreadTime.now - restedAt, processorShare: processorShare)
+        var remaining = (ThreadTime.now - restedAt) * (1 / processorShare - 1)
         while remaining > .zero, !shouldStop() {
             let sleep = min(remaining, Self.longestSleep)
             ThreadTime.sleep(for: sleep)
@@ -30,5 +27,30 @@ package struct BackgroundPace: Sendable {
         }
         restedAt = ThreadTime.now
         return shouldStop()
+    }
+}
+
+/// Keeps work of several threads together to one share of one processor.
+package final class SharedBackgroundPace: Sendable {
+    /// Share of one processor, above 0 and at most 1.
+    package let processorShare: Double
+    /// The moment up to which what was done has used the share up.
+    private let usedUntil = Mutex<ContinuousClock.Instant?>(nil)
+
+    package init(processorShare: Double) {
+        precondition(processorShare > 0 && processorShare <= 1, "a share of one processor")
+        self.processorShare = processorShare
+    }
+
+    /// How long a thread should rest that ends a step now: the longer, the more the others have done.
+    ///
+    /// - Parameter step: processor time of the step, or its length.
+    package func rest(after step: Duration, now: ContinuousClock.Instant) -> Duration {
+        usedUntil.withLock { used in
+            let began = now - step
+            let end = max(used ?? began, began) + step * (1 / processorShare)
+            used = end
+            return max(.zero, end - now)
+        }
     }
 }

@@ -2,13 +2,6 @@ import Testing
 import Threads
 
 struct BackgroundPaceTests {
-    @Test(arguments: [(100, 0), (50, 300), (25, 900), (1, 29_700)])
-    func restsAreInProportionToWork(percent: Int, milliseconds: Int) {
-        let rest = BackgroundPace.rest(after: .milliseconds(300), processorShare: Double(percent) / 100)
-        let difference = rest - Duration.milliseconds(milliseconds)
-        #expect(difference > .microseconds(-10) && difference < .microseconds(10))
-    }
-
     /// The rest is at least as long as the processor time before it, on a machine however busy.
     @Test func halfAProcessorRestsAsLongAsItWorks() {
         var pace = BackgroundPace(processorShare: 0.5)
@@ -38,5 +31,48 @@ struct BackgroundPaceTests {
         }
         // A hundred times the work, were it not for the stop.
         #expect(time < .seconds(5) && asked >= 3)
+    }
+}
+
+struct SharedBackgroundPaceTests {
+    private let start = ContinuousClock.now
+
+    private func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
+
+    private func isNear(_ rest: Duration, milliseconds: Int) -> Bool {
+        let difference = rest - .milliseconds(milliseconds)
+        return difference > .microseconds(-10) && difference < .microseconds(10)
+    }
+
+    @Test(arguments: [(100, 0), (50, 300), (25, 900), (1, 29_700)])
+    func restsAreInProportionToWork(percent: Int, milliseconds: Int) {
+        let pace = SharedBackgroundPace(processorShare: Double(percent) / 100)
+        #expect(isNear(pace.rest(after: .milliseconds(300), now: at(300)), milliseconds: milliseconds))
+    }
+
+    /// Two threads that work at once rest for each other's work as well.
+    @Test func threadsShareTheShare() {
+        let pace = SharedBackgroundPace(processorShare: 0.5)
+        #expect(isNear(pace.rest(after: .milliseconds(100), now: at(100)), milliseconds: 100))
+        #expect(isNear(pace.rest(after: .milliseconds(100), now: at(100)), milliseconds: 300))
+        // After a time without work nothing is left of it.
+        #expect(isNear(pace.rest(after: .milliseconds(10), now: at(1000)), milliseconds: 10))
+    }
+
+    /// However many threads take turns, and however long their steps, they do not work for more than their share.
+    @Test func manyThreadsKeepToTheShare() {
+        var random = SystemRandomNumberGenerator()
+        let pace = SharedBackgroundPace(processorShare: 0.25)
+        var wakes = [Int](repeating: 0, count: 7)
+        var work = 0
+        while let thread = wakes.indices.min(by: { wakes[$0] < wakes[$1] }), wakes[thread] < 100_000 {
+            let step = Int.random(in: 1...40, using: &random)
+            work += step
+            let end = wakes[thread] + step
+            let rest = pace.rest(after: .milliseconds(step), now: at(end))
+            wakes[thread] = end + Int(rest / .milliseconds(1)) + 1
+        }
+        #expect(work <= 25_000 + 7 * 40, "\(work) ms of 100 s")
+        #expect(work > 20_000, "\(work) ms of 100 s")
     }
 }

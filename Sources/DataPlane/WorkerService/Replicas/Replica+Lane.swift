@@ -153,10 +153,8 @@ extension Replica {
                     if !hasMore {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
-                        rest = BackgroundPace.rest(
-                            after: .now - start,
-                            processorShare: options.backgroundProcessorShare
-                        )
+                        let end = ContinuousClock.now
+                        rest = options.recodingPace.rest(after: end - start, now: end)
                     }
                     options.metrics.maintained(took: .now - start)
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)

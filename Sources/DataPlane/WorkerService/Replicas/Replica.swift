@@ -471,8 +471,8 @@ extension Replica.Phase {
 struct ReplicaOptions: Sendable {
     var limits: WorkerLimits
     var partition: PartitionOptions
-    /// See ``WorkerOptions/backgroundProcessorShare``.
-    var backgroundProcessorShare: Double
+    /// Coding again in all shards together keeps to ``WorkerOptions/backgroundProcessorShare``.
+    var recodingPace: SharedBackgroundPace
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.
     var checkpointInterval: Duration
