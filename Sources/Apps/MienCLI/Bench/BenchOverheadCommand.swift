@@ -15,7 +15,8 @@ struct BenchOverheadCommand: ConsoleCommand {
 
             Puts the same faces into a cluster of one worker, a process of its own on loopback, and into a \
             partition of this process, and searches both in turn with exact effort. The same with a single \
-            face shows the path alone: what is left when there is nothing to compare. All of it is in a \
+            face shows the path alone: what is left when there is nothing to compare. Then faces are enrolled \
+            one by one, and each is searched for as soon as its write is acknowledged. All of it is in a \
             temporary folder.
             """
     )
@@ -24,6 +25,8 @@ struct BenchOverheadCommand: ConsoleCommand {
     var faces = 2000
     @Option(help: "Pairs of searches.")
     var pairs = 500
+    @Option(help: "Faces enrolled one by one and searched for.")
+    var writes = 200
     @Flag(help: "Write JSON for programs.")
     var json = false
 
@@ -34,6 +37,7 @@ struct BenchOverheadCommand: ConsoleCommand {
     func validate() throws {
         guard (100...200_000).contains(faces) else { throw ValidationError("--faces must be from 100 to 200000.") }
         guard (1...100_000).contains(pairs) else { throw ValidationError("--pairs must be from 1 to 100000.") }
+        guard (1...10_000).contains(writes) else { throw ValidationError("--writes must be from 1 to 10000.") }
     }
 
     func run(on console: Console) async throws(CommandFailure) {
@@ -42,7 +46,7 @@ struct BenchOverheadCommand: ConsoleCommand {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         do {
             let gallery = try SyntheticGallery(
-                GalleryParameters(faceCount: faces, dimension: OverheadSubject.dimension)
+                GalleryParameters(faceCount: faces + writes, dimension: OverheadSubject.dimension)
             )
             let cluster = try await BenchCluster.start(folder: folder + "/cluster")
             defer { cluster.stop() }
@@ -60,6 +64,15 @@ struct BenchOverheadCommand: ConsoleCommand {
                 let pathTimes = try await path.search(probe, cluster.client)
                 guard pair >= 0 else { continue }
                 report.append(whole: wholeTimes, path: pathTimes)
+            }
+            for face in faces..<faces + writes {
+                report.append(
+                    try await whole.enrolAndFind(
+                        gallery.faceID(face),
+                        gallery.faces(in: face..<face + 1),
+                        cluster.client
+                    )
+                )
             }
             await cluster.client.close()
             console.writeOutput(json ? report.json(faces: faces) : report.text(faces: faces))
@@ -115,6 +128,8 @@ private struct OverheadSubject {
     static let dimension = 512
     private static let model = "synthetic-wild-512"
     private static let batch = 1000
+    /// Searches after which a face that was acknowledged is given up.
+    private static let searchLimit = 1000
     private let name: String
     private let partition: Partition
 
@@ -195,6 +210,40 @@ private struct OverheadSubject {
     }
 }
 
+extension OverheadSubject {
+    /// Enrols one face and searches for it until it is found.
+    func enrolAndFind(_ face: FaceID, _ embedding: [Float], _ client: MienClient) async throws -> EnrolmentTimes {
+        let id = Face.ID(high: face.high, low: face.low)
+        let values = Embeddings(dimension: Self.dimension, values: embedding)
+        let start = ContinuousClock.now
+        _ = try await client.enrol([NewFace(id: id)], embeddings: values, into: name, model: Self.model)
+        let acknowledged = ContinuousClock.now
+        var searchCount = 0
+        while true {
+            let results = try await client.search(name, probes: values, model: Self.model)
+            searchCount += 1
+            // Copies of one image may be ranked before it.
+            if case .matches(let matches)? = results.outcomes.first, matches.contains(where: { $0.id == id }) { break }
+            guard searchCount < Self.searchLimit else {
+                throw CommandFailure(.internalError, "a face was not found though its write had been acknowledged")
+            }
+        }
+        return EnrolmentTimes(
+            acknowledged: acknowledged - start,
+            found: .now - acknowledged,
+            searchCount: searchCount
+        )
+    }
+}
+
+/// One face that was enrolled and then found.
+private struct EnrolmentTimes {
+    var acknowledged: Duration
+    /// From there to the answer that has it.
+    var found: Duration
+    var searchCount: Int
+}
+
 /// One search, both ways.
 private struct OverheadTimes {
     var cluster: Duration
@@ -230,29 +279,50 @@ private struct OverheadReport {
             [
                 ("through the cluster", cluster), ("of that in the coordinator and the worker", coordinatorTime),
                 ("in process", partition), ("overhead (median of the differences)", overhead),
-            ].map { label, time in
-                "  \(label.padding(toLength: 42, withPad: " ", startingAt: 0)) \(NumberText.fixed(time, 0)) µs\n"
-            }.joined()
+            ].map { OverheadReport.line($0, $1) }.joined()
         }
     }
 
     private var whole = Part()
     private var path = Part()
+    private var enrolments: [EnrolmentTimes] = []
 
     mutating func append(whole: OverheadTimes, path: OverheadTimes) {
         self.whole.append(whole)
         self.path.append(path)
     }
 
+    mutating func append(_ enrolment: EnrolmentTimes) { enrolments.append(enrolment) }
+
+    private var acknowledged: Double { PairedTimes.medianMicroseconds(enrolments.map(\.acknowledged)) }
+    private var found: Double { PairedTimes.medianMicroseconds(enrolments.map(\.found)) }
+    /// Times that a face was not in the first answer after its acknowledgement.
+    private var missCount: Int { enrolments.reduce(0) { $0 + $1.searchCount - 1 } }
+
     func text(faces: Int) -> String {
         "One probe, exact, median of \(whole.coordinator.count) pairs.\n"
             + "Against \(faces) faces:\n\(whole.text)Against one face, which is the path alone:\n\(path.text)"
+            + "One face enrolled, then searched for, median of \(enrolments.count):\n"
+            + Self.line("acknowledged, on the disk", acknowledged) + Self.line("and found after", found)
+            + "  in the first answer after the acknowledgement: \(enrolments.count { $0.searchCount == 1 })"
+            + " of \(enrolments.count)\n"
+    }
+
+    private static func line(_ label: String, _ time: Double) -> String {
+        "  \(label.padding(toLength: 42, withPad: " ", startingAt: 0)) \(NumberText.fixed(time, 0)) µs\n"
     }
 
     func json(faces: Int) -> String {
         JSONValue.object([
             ("faces", .count(faces)), ("pairs", .count(whole.coordinator.count)), ("whole", whole.json),
             ("path", path.json),
+            (
+                "enrolment",
+                .object([
+                    ("acknowledged_us", .number(acknowledged)), ("found_us", .number(found)),
+                    ("faces", .count(enrolments.count)), ("missed", .count(missCount)),
+                ])
+            ),
         ]).document
     }
 }
