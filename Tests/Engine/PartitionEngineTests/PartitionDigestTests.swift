@@ -103,7 +103,7 @@ struct PartitionDigestTests {
                 ],
                 epoch: 1
             )
-            try #require(try partition.maintain(now: Timestamp(milliseconds: 0)))
+            _ = try #require(try partition.maintain(now: Timestamp(milliseconds: 0)))
             partition.close()
             partition = try Partition.open(at: folder.path, options: .small)
         }

@@ -112,7 +112,7 @@ struct PartitionEvacuationTests {
         var moved: [UInt64] = []
         while true {
             let fresh = try fixture.partition.statistics().freshCount
-            guard try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) else { break }
+            guard try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) != nil else { break }
             let chunks = try fixture.storedChunks()
             if chunks == left.last ?? [0, 1, 2, 3] { continue }
             left.append(chunks)
@@ -131,7 +131,7 @@ struct PartitionEvacuationTests {
         let probes = [embeddings[1], embeddings[2]]
         let before = try answers(fixture, probes)
         var steps = 0
-        while try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) {
+        while try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) != nil {
             steps += 1
             let comment = Comment(rawValue: "seed \(testSeed), step \(steps)")
             #expect(try answers(fixture, probes) == before, comment)
@@ -218,7 +218,7 @@ struct PartitionEvacuationTests {
         let (fixture, embeddings) = try filled(40 * 128, options: options, hasCodebook: false)
         try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
         var mostRuns = 0
-        while try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) {
+        while try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) != nil {
             mostRuns = max(mostRuns, try fixture.partition.statistics().runCount)
         }
         #expect(mostRuns == 4)

@@ -103,7 +103,7 @@ final class PartitionFixture {
     /// One step; whether another may be worth while.
     func maintain(now: Timestamp) throws -> Bool {
         let freshCount = try partition.statistics().freshCount
-        let hasMore = try partition.maintain(now: now)
+        let hasMore = try partition.maintain(now: now) != nil
         if try partition.statistics().freshCount > freshCount { evacuationCount += 1 }
         return hasMore
     }

@@ -167,7 +167,7 @@ final class IndexBench {
             progress("enrolled \(ids.count) faces: \(clock.lap())")
             self.listCount = try Self.installCodebook(in: partition, listCount: listCount, progress: progress)
             clock = CPUClock()
-            while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) {}
+            while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) != nil {}
             progress("folded and merged: \(clock.lap())")
         } catch {
             throw CommandFailure(.internalError, "the partition could not be made: \(error)")

@@ -206,7 +206,7 @@ struct StorageBench {
         var (all, longest, stepCount) = (Duration.zero, Duration.zero, 0)
         while true {
             let start = ContinuousClock.now
-            let didSomething = try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true)
+            let didSomething = try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) != nil
             let time = ContinuousClock.now - start
             guard didSomething else { return (all, longest, stepCount) }
             (all, longest, stepCount) = (all + time, max(longest, time), stepCount + 1)

@@ -148,7 +148,7 @@ extension Replica {
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }
-                    var hasMore = try partition.maintain(now: .now, isIdle: isIdle)
+                    var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
                     var rest = Duration.zero
                     if !hasMore {
                         // Nobody waits for it, so it keeps to its share of a processor.

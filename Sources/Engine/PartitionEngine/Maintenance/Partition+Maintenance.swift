@@ -4,6 +4,22 @@ internal import LMDB
 internal import PartitionStore
 internal import Synchronization
 
+/// What one step of maintenance did.
+package enum MaintenanceStep: String, CaseIterable, Sendable {
+    /// Faces that have expired were removed.
+    case expiry
+    /// Fresh rows were coded into a run.
+    case fold
+    /// Runs became one, or one was written again without its dead rows.
+    case merge
+    /// Rows of a chunk that is mostly dead were moved.
+    case evacuation
+    /// Dead embeddings were overwritten.
+    case scrub
+    /// Rows of a partition of an earlier format were rounded, or counted in its digest.
+    case upgrade
+}
+
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
     /// merges runs, rewrites a run with many dead rows, empties chunks of mostly dead rows, overwrites dead embeddings,
@@ -12,26 +28,27 @@ extension Partition {
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
-    /// - Returns: whether another step may be worth while.
-    package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
+    /// - Returns: what was done, and then another step may be worth while; nil when there is nothing to do.
+    @discardableResult
+    package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> MaintenanceStep? {
         do {
-            if try removeExpired(now: now) { return true }
+            if try removeExpired(now: now) { return .expiry }
             let codebook = codebooks.withLock { $0.newest }
             if let codebook {
-                if try hasManyRuns(), try mergeRuns(codebook) { return true }
-                if try fold(codebook, leastRowCount: options.foldRowCount) { return true }
-                if try mergeRuns(codebook) { return true }
+                if try hasManyRuns(), try mergeRuns(codebook) { return .merge }
+                if try fold(codebook, leastRowCount: options.foldRowCount) { return .fold }
+                if try mergeRuns(codebook) { return .merge }
             }
-            if try evacuate() { return true }
+            if try evacuate() { return .evacuation }
             // Last, so that rows that move are folded many at a time.
             if isIdle, let codebook,
                 try fold(codebook, leastRowCount: min(options.idleFoldRowCount, options.foldRowCount))
             {
-                return true
+                return .fold
             }
-            if try scrub() { return true }
-            if try roundRows() { return true }
-            return try countRows()
+            if try scrub() { return .scrub }
+            if try roundRows() { return .upgrade }
+            return try countRows() ? .upgrade : nil
         } catch {
             throw PartitionError(error)
         }

@@ -3,8 +3,8 @@ import Synchronization
 import Testing
 
 extension Integration {
-    /// Faces that come are of another kind than those that the codebook was trained on: a new one follows by itself, and
-    /// nobody who searches meanwhile notices.
+    /// Faces that come are of another kind than those that the codebook was trained on: a new one follows by itself,
+    /// and nobody who searches meanwhile notices.
     @Suite struct DriftTests {
         private static let dimension = 128
         private static let model = "drift-128"

@@ -7,6 +7,44 @@ import VectorMath
 /// Grows a partition, then replaces, deletes and enrols faces until several times the collection has changed, while a
 /// thread searches it: what is written, what the file grows by, how long commits and searches take.
 struct ChurnExperiment {
+    /// What is done between two searches: a commit of changes, or one step of maintenance.
+    enum Work: Hashable {
+        case changes
+        case maintenance(MaintenanceStep)
+
+        static let all: [Work] = [.changes] + MaintenanceStep.allCases.map(Work.maintenance)
+
+        var name: String {
+            switch self {
+            case .changes: "commits"
+            case .maintenance(.fold): "folds"
+            case .maintenance(.merge): "merges"
+            case .maintenance(.evacuation): "moves"
+            case .maintenance(.scrub): "overwriting"
+            case .maintenance(.expiry): "expiry"
+            case .maintenance(.upgrade): "upgrade"
+            }
+        }
+    }
+
+    /// What one kind of work took.
+    struct Share {
+        var spans: [TimedSpan] = []
+        /// Bytes given to the system.
+        var writtenByteCount: UInt64 = 0
+
+        /// Whether any of it was under way during a span.
+        func overlaps(_ other: TimedSpan) -> Bool {
+            // The first that ends after the other begins: spans are in order and apart.
+            var (low, high) = (0, spans.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if spans[middle].end > other.start { high = middle } else { low = middle + 1 }
+            }
+            return low < spans.count && spans[low].start < other.end
+        }
+    }
+
     /// What happened between two moments.
     struct Stage {
         var name: String
@@ -16,10 +54,9 @@ struct ChurnExperiment {
         var output = ProcessOutput(written: 0, toDisk: 0)
         /// Bytes of the embeddings and ids that were written.
         var logicalByteCount = 0
-        var commits: [Duration] = []
-        /// Folds, merges and scrubs, a commit each.
-        var steps: [Duration] = []
-        var searches: [Duration] = []
+        /// By kind; steps of maintenance are a commit each.
+        var work: [Work: Share] = [:]
+        var searches: [TimedSpan] = []
         var faceCount = 0
         var runCount = 0
         var file = PartitionFileUse(usedByteCount: 0, freeByteCount: 0)
@@ -103,7 +140,7 @@ struct ChurnExperiment {
         var writer = writer
         var stages: [Stage] = []
         func stage(_ name: String, count: Int, _ write: (inout Writer, Int, inout Stage) throws -> Void) throws {
-            _ = try searcher.takeTimes()
+            _ = try searcher.takeSearches()
             var stage = Stage(name: name)
             let (output, start) = (try ProcessOutput.soFar(), ContinuousClock.now)
             while stage.changeCount < count {
@@ -113,7 +150,7 @@ struct ChurnExperiment {
             try maintain(&writer, &stage, untilIdle: true)
             stage.wallTime = .now - start
             stage.output = try ProcessOutput.soFar() - output
-            stage.searches = try searcher.takeTimes()
+            stage.searches = try searcher.takeSearches()
             let statistics = try writer.partition.statistics()
             (stage.faceCount, stage.runCount) = (Int(statistics.faceCount), statistics.runCount)
             stage.tombstoneCount = Int(statistics.tombstoneCount)
@@ -129,7 +166,7 @@ struct ChurnExperiment {
         try stage("growth to \(faceCount)", count: faceCount - trained, enrol)
         try stage("searches alone", count: 0) { _, _, _ in }
         Thread.sleep(forTimeInterval: 1)
-        stages[stages.count - 1].searches = try searcher.takeTimes()
+        stages[stages.count - 1].searches = try searcher.takeSearches()
         var done = 0
         var number = 0
         while done < changeCount {
@@ -194,9 +231,10 @@ struct ChurnExperiment {
                 )
             )
         }
-        let start = ContinuousClock.now
-        _ = try writer.partition.write(batches, epoch: 1)
-        stage.commits.append(.now - start)
+        try Self.measure(&stage) {
+            _ = try writer.partition.write(batches, epoch: 1)
+            return .changes
+        }
         let count = enrolled.count + deleted.count
         stage.changeCount += count
         writer.rowsSinceMaintenance += count
@@ -210,10 +248,19 @@ struct ChurnExperiment {
         writer.rowsSinceMaintenance = 0
         var hasMore = true
         while hasMore {
-            let start = ContinuousClock.now
-            hasMore = try writer.partition.maintain(now: Timestamp(milliseconds: 0), isIdle: untilIdle)
-            // The last call finds nothing to do.
-            if hasMore { stage.steps.append(.now - start) }
+            hasMore = try Self.measure(&stage) {
+                try writer.partition.maintain(now: Timestamp(milliseconds: 0), isIdle: untilIdle).map(Work.maintenance)
+            }
         }
+    }
+
+    /// Counts what a body does by the kind of work that it was; false when there was none.
+    @discardableResult
+    private static func measure(_ stage: inout Stage, _ body: () throws -> Work?) throws -> Bool {
+        let (output, start) = (try ProcessOutput.soFar(), ContinuousClock.now)
+        guard let work = try body() else { return false }
+        stage.work[work, default: Share()].spans.append(TimedSpan(start: start, duration: .now - start))
+        stage.work[work, default: Share()].writtenByteCount += (try ProcessOutput.soFar() - output).written
+        return true
     }
 }

@@ -4,7 +4,7 @@ import PartitionEngine
 struct ChurnReport {
     let stages: [ChurnExperiment.Stage]
 
-    var tables: [ResultTable] { [bytes, times] }
+    var tables: [ResultTable] { [bytes, times, work] }
 
     private var bytes: ResultTable {
         var table = ResultTable(
@@ -44,19 +44,51 @@ struct ChurnReport {
             ]
         )
         for stage in stages {
-            let (commits, steps) = (stage.commits.sorted(), stage.steps.sorted())
+            let commits = Self.times(stage.work[.changes]?.spans ?? [])
+            let searches = Self.times(stage.searches)
+            let steps = Self.times(stage.work.filter { $0.key != .changes }.flatMap(\.value.spans))
             table.append([
                 .text(stage.name),
                 stage.changeCount > 0
                     ? .number(Double(stage.changeCount) / (stage.wallTime / .seconds(1)), decimals: 0) : .none,
                 Self.quantile(commits, 0.5), Self.quantile(commits, 0.99), Self.quantile(commits, 1),
                 .count(steps.count), Self.quantile(steps, 0.5), Self.quantile(steps, 1),
-                .count(stage.searches.count), Self.quantile(stage.searches, 0.5), Self.quantile(stage.searches, 0.99),
-                Self.quantile(stage.searches, 1), .number(stage.freeListTime / .milliseconds(1), decimals: 2),
+                .count(searches.count), Self.quantile(searches, 0.5), Self.quantile(searches, 0.99),
+                Self.quantile(searches, 1), .number(stage.freeListTime / .milliseconds(1), decimals: 2),
             ])
         }
         return table
     }
+
+    private var work: ResultTable {
+        var table = ResultTable(
+            "work",
+            title:
+                "By kind of work: how often, times in ms, the longest search during it, bytes written by those of the changes",
+            columns: [
+                .init("stage"), .init("work"), .init("count"), .init("p50"), .init("p99"), .init("longest"),
+                .init("search_longest", "search longest"), .init("amplification", "amplified"),
+                .init("share", "of the bytes"),
+            ]
+        )
+        for stage in stages {
+            for kind in ChurnExperiment.Work.all {
+                guard let share = stage.work[kind] else { continue }
+                let times = Self.times(share.spans)
+                table.append([
+                    .text(stage.name), .text(kind.name), .count(times.count), Self.quantile(times, 0.5),
+                    Self.quantile(times, 0.99), Self.quantile(times, 1),
+                    Self.quantile(Self.times(stage.searches.filter { share.overlaps($0) }), 1),
+                    .number(Double(share.writtenByteCount) / Double(max(1, stage.logicalByteCount)), decimals: 2),
+                    .number(Double(share.writtenByteCount) / Double(max(1, stage.output.written)), decimals: 3),
+                ])
+            }
+        }
+        return table
+    }
+
+    /// Ascending.
+    private static func times(_ spans: [TimedSpan]) -> [Duration] { spans.map(\.duration).sorted() }
 
     private static func mebibytes(_ count: Int) -> ResultCell {
         .number(Double(count) / 1_048_576, decimals: 1)

@@ -3,10 +3,18 @@ import Foundation
 import PartitionEngine
 import Synchronization
 
+/// When something began and how long it took.
+struct TimedSpan {
+    let start: ContinuousClock.Instant
+    let duration: Duration
+
+    var end: ContinuousClock.Instant { start + duration }
+}
+
 /// A thread that searches a partition without a rest while others write it, and keeps what each search took.
 final class ChurnSearcher: Sendable {
     private struct State {
-        var times: [Duration] = []
+        var searches: [TimedSpan] = []
         var failure: String?
         var isStopping = false
         var hasEnded = false
@@ -37,21 +45,21 @@ final class ChurnSearcher: Sendable {
                 state.withLock { $0.failure = $0.failure ?? "\(error)" }
             }
             let time = ContinuousClock.now - start
-            state.withLock { $0.times.append(time) }
+            state.withLock { $0.searches.append(TimedSpan(start: start, duration: time)) }
             // As long as the search took: the writer needs a processor too.
             Thread.sleep(forTimeInterval: min(0.005, time / .seconds(1)))
         }
         state.withLock { $0.hasEnded = true }
     }
 
-    /// What the searches since the last call took, ascending.
-    func takeTimes() throws(CommandFailure) -> [Duration] {
-        let (times, failure) = state.withLock { state in
-            defer { state.times = [] }
-            return (state.times, state.failure)
+    /// The searches since the last call, in order.
+    func takeSearches() throws(CommandFailure) -> [TimedSpan] {
+        let (searches, failure) = state.withLock { state in
+            defer { state.searches = [] }
+            return (state.searches, state.failure)
         }
         if let failure { throw CommandFailure(.internalError, "a search failed: \(failure)") }
-        return times.sorted()
+        return searches
     }
 
     /// Waits for the last search.
