@@ -114,6 +114,44 @@ import Testing
         }
     }
 
+    /// A collection without persons, and a truth that names one face of each.
+    @Test func whatMayOnlyLookMissedIsSaid() async throws {
+        try await withFaces { address, folder in
+            let ids = [10, 11].map { FaceID(high: 0, low: $0).description }
+            try folder.write(
+                "truth.jsonl",
+                """
+                {"probe":0,"mated":true,"face_id":"\(ids[0])"}
+                {"probe":1,"mated":true,"face_id":"\(ids[1])"}
+                """
+            )
+            let truth = ["--truth", folder.file("truth.jsonl"), "--report", folder.file("accuracy.html")]
+            let known = await accuracy(address, folder, truth)
+            #expect(known.status == 0)
+            let nameless = "of 2 mated probes the truth names one face and no person"
+            #expect(known.output.contains(nameless), "\(known)")
+            try await withoutPersons(address)
+            let result = await accuracy(address, folder, truth)
+            let remark = "Mates may look missed that are not: no match has a person, and of 2 mated probes"
+            #expect(result.output.contains(remark), "\(result)")
+            #expect(try folder.text("accuracy.html").contains(remark))
+            let json = await accuracy(address, folder, truth + ["--json"])
+            #expect(json.output.contains(#""remark": "Mates may look missed"#), "\(json)")
+        }
+    }
+
+    /// Enrols the faces again, under their ids alone.
+    private func withoutPersons(_ address: String) async throws {
+        let folder = try ScratchFolder()
+        try write([[1, 0, 0], [0, 1, 0]], to: folder.file("faces.npy"))
+        try folder.write("ids.txt", "10\n11\n")
+        let result = await mienCommand([
+            "import", "people", "--coordinator", address, "--embeddings", folder.file("faces.npy"), "--ids",
+            folder.file("ids.txt"),
+        ])
+        #expect(result.status == 0, "\(result)")
+    }
+
     @Test func thresholdsAreThoseOfExactSearch() async throws {
         try await withFaces { address, folder in
             // A thousand probes of strangers, of which one is as similar to bob as 0.8, three as 0.6.

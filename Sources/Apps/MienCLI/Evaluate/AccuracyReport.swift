@@ -58,9 +58,12 @@ struct AccuracyReport {
         return table
     }
 
-    /// What the thresholds are, and how far they can be trusted.
+    /// Why mates may look missed that are not, as a sentence; nil when there is no reason to think so.
+    var mateRemark: String? { exact.mates.remark }
+
+    /// What the thresholds are, and how far they and the mates can be trusted.
     var noteLines: [String] {
-        var lines: [String] = []
+        var lines = [mateRemark].compactMap(\.self)
         let nonmatedCount = exact.identification.nonmatedCount
         for target in Self.falsePositiveTargets {
             guard let threshold = threshold(target) else {
@@ -138,6 +141,7 @@ struct AccuracyReport {
             ("fresh", .count(collection.freshCount)), ("shards", .count(collection.shards.count)),
             ("match_limit", .count(matchLimit)), ("mated_probes", .count(exact.identification.matedCount)),
             ("nonmated_probes", .count(exact.identification.nonmatedCount)),
+            ("remark", mateRemark.map { .string($0) } ?? .null),
             (
                 "thresholds",
                 .array(
