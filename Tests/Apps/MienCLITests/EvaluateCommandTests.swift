@@ -65,7 +65,8 @@ import Testing
             let full = try #require(result.outputLines.first { $0.hasPrefix("full ") })
             // One of two mates is missed, by the index; and of two faces wanted of all probes, the hidden one.
             #expect(full.contains("0.5000 (0.0126–0.9874)"))
-            #expect(full.contains("0.5000 ± ") || full.contains("0.7500 ± "))
+            #expect(full.contains(#/ 0\.[57]\d{3} \(0\.\d{4}–1\.0000\) /#))
+            #expect(exact.contains(#/ 1 +-$/#))
             // Of each band's mates as well.
             #expect(result.outputLines.contains { $0.hasPrefix("full ") && $0.hasSuffix("1 (1.3–98.7 %)") })
             #expect(result.output.contains("FPIR 0.001 cannot be told from 2 nonmated probes; it needs 1000.\n"))
@@ -101,6 +102,10 @@ import Testing
             #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
             #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))
             #expect(text.contains(#""fnir_at_fpir":[null,null]"#))
+            #expect(
+                text.contains(/"recall":0\.\d+,"recall_half_width":0\.\d+,"recall_lower":0\.?\d*,"recall_upper":1,/)
+            )
+            #expect(text.contains(/"missed":\{"count":1,"total":2,"rate":0\.5,"lower":0\.01\d*,"upper":0\.98\d*\}/))
             #expect(text.contains(#""similarity_from":0.6,"missed":{"count":1,"total":2,"rate":0.5,"#))
         }
     }
@@ -216,7 +221,7 @@ import Testing
             let sizes = result.outputLines.compactMap { $0.split(separator: " ").first.flatMap { Int($0) } }
             #expect(sizes == [100, 200, 400, 100, 200, 400])
             // Intervals are shown, as programs get them.
-            #expect(result.output.contains(/exact +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 ± 0\.0000 +-/))
+            #expect(result.output.contains(/full +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 \(0\.\d{4}–1\.0000\) +0/))
             #expect(result.output.contains("ms = a · N^b"))
             #expect(cluster.current.collections.isEmpty)
             // Probes of people who come later are nonmated before.

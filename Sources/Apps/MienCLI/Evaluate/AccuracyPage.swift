@@ -35,15 +35,26 @@ struct AccuracyPage {
     private var tiles: String {
         let exact = report.results[0]
         let chosen = report.results.first { $0.effort == .recall(0.99) } ?? report.results.last ?? exact
-        let missed = chosen.missed()
+        let (first, missed) = (exact.identification.falseNegatives(withinRank: 1), chosen.missed())
         let tiles: [(value: String, name: String)] = [
-            (NumberText.fixed(exact.identification.falseNegatives(withinRank: 1).rate, 4), "FNIR(N, 1, 0), exact"),
-            ("\(missed.count) of \(missed.total)", "mates missed by \(chosen.effort)"),
-            (NumberText.fixed(chosen.recall.mean, 4), "recall@\(report.matchLimit) of \(chosen.effort)"),
+            (NumberText.fixed(first.rate, 4), "FNIR(N, 1, 0), exact \(Self.text(first.interval()))"),
+            (
+                "\(missed.count) of \(missed.total)",
+                "mates missed by \(chosen.effort) \(Self.text(missed.interval()))"
+            ),
+            (
+                NumberText.fixed(chosen.recall.mean, 4),
+                "recall@\(report.matchLimit) of \(chosen.effort) \(Self.text(chosen.recall.interval))"
+            ),
             ("\(NumberText.fixed(chosen.singleMilliseconds, 2)) ms", "single probe, \(chosen.effort)"),
             ("\(NumberText.fixed(exact.singleMilliseconds, 2)) ms", "single probe, exact"),
         ]
         return Page.tiles(tiles.map { ($0.value, $0.name, false) })
+    }
+
+    /// Such as `(0.0049–0.0117)`.
+    private static func text(_ interval: ClosedRange<Double>) -> String {
+        "(\(NumberText.fixed(interval.lowerBound, 4))–\(NumberText.fixed(interval.upperBound, 4)))"
     }
 
     private var tradeOffs: String {
@@ -127,7 +138,7 @@ struct AccuracyPage {
         """
         <section><h2>Mates that the index misses</h2>
         <p>Of the mates that exact search ranks first, by their similarity: how many there are, how many each effort \
-        does not return, and what the share of missed ones is at most, with 95 % confidence.</p>
+        does not return, and in brackets what the share of missed ones may be, with 95 % confidence.</p>
         \(Self.html(report.missTable))</section>
 
         """

@@ -51,7 +51,7 @@ struct AccuracyReport {
                     threshold(target).map { Self.text(result.identification.falseNegatives(threshold: $0)) } ?? "-"
                 )
             }
-            cells.append(Self.text(result.recall))
+            cells.append(Self.text(result))
             cells.append(result.effort == .exact ? "-" : Self.text(result.missed()))
             table.append(cells)
         }
@@ -72,16 +72,14 @@ struct AccuracyReport {
                 continue
             }
             let positives = exact.identification.falsePositives(threshold: threshold)
-            var line =
-                "FPIR \(target): T = \(NumberText.fixed(Double(threshold), 4)), "
-                + "\(positives.count) of \(positives.total) nonmated searches pass it"
-            if positives.count < Self.leastFalsePositives {
-                let interval = positives.interval()
-                line +=
-                    "; so few leave the rate anywhere from \(NumberText.fixed(interval.lowerBound, 4)) to "
-                    + NumberText.fixed(interval.upperBound, 4)
-            }
-            lines.append(line + ".")
+            let interval = positives.interval()
+            let (low, high) = (NumberText.fixed(interval.lowerBound, 4), NumberText.fixed(interval.upperBound, 4))
+            let isFew = positives.count < Self.leastFalsePositives
+            lines.append(
+                "FPIR \(target): T = \(NumberText.fixed(Double(threshold), 4)), \(positives.count) of "
+                    + "\(positives.total) nonmated searches pass it"
+                    + (isFew ? "; so few leave the rate anywhere from \(low) to \(high)." : " (\(low)–\(high)).")
+            )
         }
         return lines
     }
@@ -124,15 +122,19 @@ struct AccuracyReport {
     /// Such as `0.0123 (0.0081–0.0179)`.
     static func text(_ proportion: Proportion) -> String {
         guard proportion.total > 0 else { return "-" }
-        let interval = proportion.interval()
-        return NumberText.fixed(proportion.rate, 4) + " (\(NumberText.fixed(interval.lowerBound, 4))–"
-            + "\(NumberText.fixed(interval.upperBound, 4)))"
+        return text(proportion.rate, proportion.interval())
     }
 
-    /// Such as `0.9512 ± 0.0021`.
-    static func text(_ recall: RetrievalRecall) -> String {
-        let half = recall.halfWidth
-        return NumberText.fixed(recall.mean, 4) + (half.isFinite ? " ± \(NumberText.fixed(half, 4))" : "")
+    /// The recall of an effort, such as `0.9512 (0.9491–0.9533)`; that of exact search is 1 by definition.
+    static func text(_ result: EffortResult) -> String {
+        guard result.effort != .exact else { return "1" }
+        guard result.recall.mean.isFinite else { return "-" }
+        return text(result.recall.mean, result.recall.interval)
+    }
+
+    private static func text(_ rate: Double, _ interval: ClosedRange<Double>) -> String {
+        let (low, high) = (NumberText.fixed(interval.lowerBound, 4), NumberText.fixed(interval.upperBound, 4))
+        return "\(NumberText.fixed(rate, 4)) (\(low)–\(high))"
     }
 
     var json: JSONValue {
@@ -178,6 +180,9 @@ struct AccuracyReport {
                 )
             ),
             ("recall", .number(result.recall.mean)), ("recall_half_width", .number(result.recall.halfWidth)),
+            ("recall_lower", .number(result.recall.interval.lowerBound)),
+            ("recall_upper", .number(result.recall.interval.upperBound)),
+            ("missed", Self.json(result.missed())),
             (
                 "missed_by_index",
                 .array(

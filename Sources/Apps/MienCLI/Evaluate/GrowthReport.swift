@@ -79,7 +79,7 @@ struct GrowthReport {
                 table.append([
                     row > 0 ? "" : "\(step.collection.faceCount)", "\(result.effort)",
                     AccuracyReport.text(result.identification.falseNegatives(withinRank: 1)),
-                    AccuracyReport.text(result.recall), row == 0 ? "-" : AccuracyReport.text(result.missed()),
+                    AccuracyReport.text(result), row == 0 ? "-" : AccuracyReport.text(result.missed()),
                 ])
             }
         }
