@@ -56,6 +56,7 @@ enum PageStyle {
         svg .middle { text-anchor: middle; }
         svg .legend { fill: var(--text); font-size: 12px; }
         svg .mark { font-size: 11px; }
+        svg .title { fill: var(--text); }
         svg .hot { fill: var(--bad); }
         .grid, .gridline { stroke: var(--grid); fill: none; }
         .axis { stroke: var(--rule); fill: none; }

@@ -5,20 +5,25 @@ package struct Plot {
     package static let top = 26.0
     package static let bottom = 30.0
 
+    private static let titleHeight = 20.0
+
     package let width: Double
     package let height: Double
     package let plotTop: Double
+    private let titleRoom: Double
     private var content = ""
 
-    package init(width: Double, height: Double, top: Double = Plot.top) {
+    /// - Parameter hasAxisTitles: whether room is left for ``addAxisTitles(horizontal:vertical:)``.
+    package init(width: Double, height: Double, top: Double = Plot.top, hasAxisTitles: Bool = false) {
         self.width = width
         self.height = height
         plotTop = top
+        titleRoom = hasAxisTitles ? Self.titleHeight : 0
     }
 
-    package var plotLeft: Double { Self.left }
+    package var plotLeft: Double { Self.left + titleRoom }
     package var plotRight: Double { width - Self.right }
-    package var plotBottom: Double { height - Self.bottom }
+    package var plotBottom: Double { height - Self.bottom - titleRoom }
 
     /// - Parameter description: for those who cannot see it.
     package func svg(_ description: String) -> String {
@@ -54,6 +59,15 @@ package struct Plot {
         content +=
             "<path class=\"axis\" d=\"M\(Self.pixel(plotLeft)) \(Self.pixel(plotBottom))"
             + "H\(Self.pixel(plotRight))\"/>\n"
+    }
+
+    /// What the axes are of: below the one, beside the other.
+    package mutating func addAxisTitles(horizontal: String, vertical: String) {
+        addText(horizontal, x: (plotLeft + plotRight) / 2, y: height - 8, "title middle")
+        let (x, y) = (Self.pixel(14), Self.pixel((plotTop + plotBottom) / 2))
+        content +=
+            "<text class=\"title middle\" transform=\"rotate(-90 \(x) \(y))\" x=\"\(x)\" y=\"\(y)\">"
+            + "\(Markup.escaped(vertical))</text>\n"
     }
 
     // MARK: Marks

@@ -44,7 +44,7 @@ package struct GalleryProgress: Sendable, Equatable {
 /// | `ids.txt` | face id of each row |
 /// | `persons.txt` | person of each row; blank for hostile rows |
 /// | `probes.npy` | `[probes × dimension]`, float32 |
-/// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `face_id` (first mate), `mates`, `face_ids` |
+/// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `mates`, `face_ids`, `face_id` (first) |
 /// | `gallery.json` | parameters, output, counts of each kind of face, hostile rows |
 ///
 /// The first three are left out when only the probes are wanted. `mates` are row numbers of all faces that show the

@@ -80,7 +80,10 @@ import Testing
             #expect(result.status == 0)
             let text = try folder.text("accuracy.html")
             try checkIsXML(text)
-            for part in ["Accuracy on people", "Recall against time", "recall@1", "2 mated and 2 nonmated probes"] {
+            for part in [
+                "FPIR(N, T)</text>", "FNIR(N, L, T)</text>", "Accuracy on people", "Recall against time", "recall@1",
+                "2 mated and 2 nonmated probes",
+            ] {
                 #expect(text.contains(part), "\(part)")
             }
         }
@@ -222,7 +225,10 @@ import Testing
             #expect(sizes == [100, 200, 400, 100, 200, 400])
             // Intervals are shown, as programs get them.
             #expect(result.output.contains(/full +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 \(0\.\d{4}–1\.0000\) +0/))
-            #expect(result.output.contains("ms = a · N^b"))
+            #expect(result.output.contains("ms = a · N^b") && result.output.contains("b, 95 %"))
+            let fit = #/full +single probe .* ± \d\.\d\d +-?\d+\.\d\d to \d+\.\d\d /#
+            #expect(result.output.contains(fit), "\(result)")
+            #expect(page.contains("faces, N") && page.contains("are 95 % intervals"))
             #expect(cluster.current.collections.isEmpty)
             // Probes of people who come later are nonmated before.
             let json = await mienCommand(grow + ["--json", "--keep"])
@@ -236,6 +242,44 @@ import Testing
             let tooMany = await mienCommand(grow + ["--faces", "401"])
             #expect(tooMany.status == 65)
             #expect(tooMany.error.contains("400 rows"))
+        }
+    }
+
+    /// Files of one's own, with labels and without ids.
+    @Test func aCollectionGrowsFromLabelledFilesOfOnesOwn() async throws {
+        let folder = try ScratchFolder()
+        let generate = [
+            "generate", folder.file("gallery"), "--faces", "400", "--probes", "60", "--dimension", "64",
+        ]
+        #expect(await mienCommand(generate).status == 0)
+        let truth = try folder.text("gallery/probe-truth.jsonl").split(separator: "\n").map { line in
+            line.firstMatch(of: /"person":"([^"]+)"/).map { String($0.1) } ?? ""
+        }
+        try folder.write("mine.txt", truth.joined(separator: "\n") + "\n")
+        try await ToyCluster.run { cluster, address in
+            let grow = [
+                "evaluate", "growth", "trial", "--coordinator", address, "--faces", "100", "--faces", "200",
+                "--faces", "400", "--effort", "full", "--singles", "3", "--steady", "0", "--within", "1000", "--json",
+            ]
+            let own = [
+                "--embeddings", folder.file("gallery/embeddings.npy"), "--persons", folder.file("gallery/persons.txt"),
+                "--probes", folder.file("gallery/probes.npy"), "--probe-persons", folder.file("mine.txt"),
+            ]
+            let theirs = await mienCommand(grow + ["--gallery", folder.file("gallery")])
+            let result = await mienCommand(grow + own + ["--keep"])
+            #expect(result.status == 0, "\(result)")
+            func counts(_ result: CommandResult) -> [Int] {
+                result.outputLines.filter { $0.contains("\"mated_probes\"") }.compactMap { Int($0.filter(\.isNumber)) }
+            }
+            #expect(counts(result).count == 3 && counts(result) == counts(theirs))
+            #expect(result.output.contains(/"exponent_interval": \[/) && result.output.contains("\"within_ms\": 1000,"))
+            #expect(cluster.faces(of: "trial").values.allSatisfy { $0.metadata.personID != nil })
+            for words in [["--gallery", folder.file("gallery")] + own, Array(own.prefix(6)), []] {
+                let refused = await mienCommand(grow + words)
+                #expect(refused.status == 64 && refused.error.contains("Give either --gallery, or"), "\(refused)")
+            }
+            let few = await mienCommand(grow + own.dropLast() + [folder.file("gallery/persons.txt")])
+            #expect(few.status == 65 && few.error.contains("400"), "\(few)")
         }
     }
 }

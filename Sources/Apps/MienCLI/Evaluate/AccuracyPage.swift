@@ -62,7 +62,7 @@ struct AccuracyPage {
         let points = curves.flatMap(\.0)
         let rates = points.flatMap { [$0.falsePositiveRate, $0.falseNegativeRate] }.filter { $0 > 0 }
         guard let least = rates.min() else { return "" }
-        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(least...1, from: plot.plotLeft, to: plot.plotRight)
         let shown = points.map(\.falseNegativeRate).filter { $0 > 0 }
         let y = PlotScale.logarithmic(
@@ -79,9 +79,23 @@ struct AccuracyPage {
                 style
             )
         }
+        for (result, style) in plotted {
+            for (target, point) in report.operatingPoints(result) {
+                plot.addDot(
+                    x: x.position(point.falsePositives.rate),
+                    y: y.position(point.falseNegatives.rate),
+                    "key \(style)",
+                    tip: "\(result.effort) at the threshold for an FPIR of \(target): "
+                        + "FPIR \(AccuracyReport.text(point.falsePositives)), "
+                        + "FNIR \(AccuracyReport.text(point.falseNegatives))"
+                )
+            }
+        }
+        plot.addAxisTitles(horizontal: "FPIR(N, T)", vertical: "FNIR(N, L, T)")
         return """
             <section><h2>Detection error trade-off</h2>
-            <p>FNIR(N, L, T) against FPIR(N, T) as the threshold T falls to the right; lower is better.</p>
+            <p>FNIR(N, L, T) against FPIR(N, T) as the threshold T falls to the right; lower is better. Dots are the \
+            thresholds of the table below.</p>
             \(plot.svg("False negative against false positive identification rates"))</section>
 
             """
@@ -91,7 +105,7 @@ struct AccuracyPage {
         let results = plotted
         let times = results.map { $0.result.singleMilliseconds }.filter { $0 > 0 }
         guard let least = times.min(), let greatest = times.max() else { return "" }
-        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(least...greatest, from: plot.plotLeft, to: plot.plotRight)
         let lost = results.map { 1 - $0.result.recall.mean }.filter { $0 > 0 }
         let y = PlotScale.logarithmic(
@@ -118,6 +132,7 @@ struct AccuracyPage {
                     + "\(NumberText.fixed(result.singleMilliseconds, 2)) ms"
             )
         }
+        plot.addAxisTitles(horizontal: "median time of a search", vertical: "recall@\(report.matchLimit)")
         return """
             <section><h2>Recall against time</h2>
             <p>recall@\(report.matchLimit) against the median time of a search with one probe; up and left is \

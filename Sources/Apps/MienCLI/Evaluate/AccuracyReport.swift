@@ -19,6 +19,18 @@ struct AccuracyReport {
     /// The threshold of exact search for a rate; nil when there are too few nonmated searches.
     private func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
 
+    /// What an effort comes to at the thresholds that exact search needs, with the FPIR that each is for.
+    func operatingPoints(
+        _ result: EffortResult
+    ) -> [(target: Double, point: (falsePositives: Proportion, falseNegatives: Proportion))] {
+        Self.falsePositiveTargets.compactMap { target in
+            threshold(target).map { threshold in
+                let test = result.identification
+                return (target, (test.falsePositives(threshold: threshold), test.falseNegatives(threshold: threshold)))
+            }
+        }
+    }
+
     var text: String {
         let notes = noteLines.map { $0 + "\n" }.joined()
         return [

@@ -100,6 +100,16 @@ struct ProbeTruth {
         )
     }
 
+    /// From a file with the person of each probe, as ``LabelReader`` reads it.
+    init(personsFile path: String, probeCount: Int) throws(CommandFailure) {
+        self.init(
+            persons: try filing { () throws(EmbeddingFileError) in
+                var reader = try LabelReader(path: path, expectedRowCount: probeCount)
+                return try reader.next(probeCount)
+            }
+        )
+    }
+
     private init(mates: [Int: Mate?]) { self.mates = mates }
 
     /// The persons that probes are said to show.
