@@ -31,9 +31,7 @@ struct Screen {
 
     /// Shows a text from the upper left corner on; what does not fit is cut.
     func draw(_ text: String) {
-        var size = winsize()
-        let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 0 && size.ws_col > 0
-        let (rows, columns) = isKnown ? (Int(size.ws_row), Int(size.ws_col)) : (24, 80)
+        let (rows, columns) = Console.size(ofTerminal: STDOUT_FILENO)
         console.writeOutput("\u{1B}[H" + Self.fitted(text, rows: rows, columns: columns) + "\u{1B}[J")
     }
 
