@@ -6,6 +6,8 @@ package struct Plot {
     package static let bottom = 30.0
 
     private static let titleHeight = 20.0
+    /// Of most letters, at most.
+    private static let letterWidth = 6.6
 
     package let width: Double
     package let height: Double
@@ -54,7 +56,11 @@ package struct Plot {
                 content +=
                     "<path class=\"grid\" d=\"M\(Self.pixel(x)) \(Self.pixel(plotTop))V\(Self.pixel(plotBottom))\"/>"
             }
-            if tick.hasLabel { addText(label(tick.value), x: x, y: plotBottom + 18, "tick middle") }
+            guard tick.hasLabel else { continue }
+            let text = label(tick.value)
+            // The last one may be longer than there is room for beside the plot.
+            let isCut = x + Double(text.count) * Self.letterWidth / 2 > width
+            addText(text, x: isCut ? width - 2 : x, y: plotBottom + 18, isCut ? "tick end" : "tick middle")
         }
         content +=
             "<path class=\"axis\" d=\"M\(Self.pixel(plotLeft)) \(Self.pixel(plotBottom))"
@@ -125,7 +131,7 @@ package struct Plot {
     package mutating func addLegend(_ entries: [(name: String, style: String)]) {
         var (x, y) = (plotLeft, 6.0)
         for entry in entries {
-            let length = 17 + Double(entry.name.count) * 6.6
+            let length = 17 + Double(entry.name.count) * Self.letterWidth
             if x + length > width, x > plotLeft { (x, y) = (plotLeft, y + 18) }
             addRectangle(from: x, to: x + 12, top: y, bottom: y + 8, "key \(entry.style)")
             addText(entry.name, x: x + 17, y: y + 8.5, "legend")

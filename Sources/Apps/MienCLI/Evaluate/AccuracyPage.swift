@@ -109,11 +109,13 @@ struct AccuracyPage {
         let x = PlotScale.logarithmic(least...greatest, from: plot.plotLeft, to: plot.plotRight)
         let lost = results.map { 1 - $0.result.recall.mean }.filter { $0 > 0 }
         let y = PlotScale.logarithmic(
-            (lost.min() ?? 0.001)...(lost.max() ?? 1),
+            (lost.min() ?? 0.01) / 5...(lost.max() ?? 0.1),
             from: plot.plotTop,
             to: plot.plotBottom
         )
-        plot.addVerticalAxis(y) { NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
+        // A logarithm has no place for nothing lost: what has a recall of 1 lies at the edge.
+        let edge = y.ticks.first?.value ?? 0
+        plot.addVerticalAxis(y) { $0 <= edge ? "1" : NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
         plot.addHorizontalAxis(x, withGrid: true) { "\(NumberText.short($0)) ms" }
         plot.addLegend(results.map { (name: "\($0.result.effort)", style: $0.style) })
         let curve = results.filter { $0.result.recall.mean < 1 }.sorted {
@@ -162,11 +164,12 @@ struct AccuracyPage {
     private var facts: String {
         """
         <section><h2>What was measured</h2>
-        <p><code>\(Markup.escaped(command))</code></p>
-        </section>
+        \(Markup.command(command))</section>
 
         """
     }
 
-    private static func html(_ table: TextTable) -> String { Markup.table(table.titles, table.cells) }
+    private static func html(_ table: TextTable) -> String {
+        Markup.table(table.titles, table.cells, ofWords: table.leftColumns)
+    }
 }

@@ -114,7 +114,7 @@ struct AccuracyReport {
 
     var missTable: TextTable {
         var table = TextTable(
-            [.init("missed, by similarity from")] + SimilarityBands.names.map { .init($0, .right) }
+            [.init("missed, by similarity from")] + SimilarityBands.titles.map { .init($0, .right) }
         )
         table.append(["mates"] + exact.misses.map { "\($0.total)" })
         for result in results.dropFirst() {

@@ -25,13 +25,13 @@ struct GrowthPage {
                 + Self.section("Sizes", report.stepTable)
                 + Self.section("What was found", report.accuracyTable, report.mateRemarks)
                 + (report.fitTable.map { Self.section("Fits", $0, [GrowthReport.fitNote]) } ?? "")
-                + "<section><h2>What was measured</h2>\n<p><code>\(Markup.escaped(command))</code></p></section>\n",
+                + "<section><h2>What was measured</h2>\n\(Markup.command(command))</section>\n",
             footer: "Lines are fits of a · N^b to the medians, dots the medians themselves."
         )
     }
 
     private static func section(_ title: String, _ table: TextTable, _ notes: [String] = []) -> String {
-        "<section><h2>\(title)</h2>\n\(Markup.table(table.titles, table.cells))"
+        "<section><h2>\(title)</h2>\n\(Markup.table(table.titles, table.cells, ofWords: table.leftColumns))"
             + notes.map { "<p>\(Markup.escaped($0))</p>\n" }.joined() + "</section>\n"
     }
 
