@@ -131,17 +131,20 @@ struct GrowthReport {
         return exponent == 0 ? NumberText.fixed(mantissa, 2) : "\(NumberText.fixed(mantissa, 2))e\(exponent)"
     }
 
-    /// Such as `12.5 M (8.1 M–over 100.0 M)`, without the interval where it cannot be told.
+    /// Such as `12.5 M (8.1 M–over 100.0 M)`, without the interval where it cannot be told or lies beyond.
     private func sizeText(_ law: PowerLaw, within milliseconds: Double) -> String {
         guard let size = law.size(time: milliseconds) else { return "-" }
-        guard let interval = law.sizeInterval(time: milliseconds) else { return sizeText(size) }
+        guard let interval = law.sizeInterval(time: milliseconds), interval.lowerBound <= farthest else {
+            return sizeText(size)
+        }
         return "\(sizeText(size)) (\(sizeText(interval.lowerBound))–\(sizeText(interval.upperBound)))"
     }
 
+    private var farthest: Double { Self.farthestFactor * Double(steps.map(\.collection.faceCount).max() ?? 0) }
+
     /// Such as `12.5 M`; what lies far beyond the sizes measured is not told, for other things will decide there.
     private func sizeText(_ count: Double) -> String {
-        let farthest = Self.farthestFactor * Double(steps.map(\.collection.faceCount).max() ?? 0)
-        return count > farthest ? "over \(Self.shortSize(farthest))" : Self.shortSize(count)
+        count > farthest ? "over \(Self.shortSize(farthest))" : Self.shortSize(count)
     }
 
     private static func shortSize(_ count: Double) -> String {
