@@ -317,6 +317,16 @@ let package = Package(
             swiftSettings: memorySafe
         ),
 
+        .target(
+            name: "TraceRecording",
+            dependencies: [
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            path: "Sources/Testing/TraceRecording",
+            swiftSettings: memorySafe
+        ),
+
         // MARK: Tests
         .testTarget(
             name: "BinaryCodingTests",
@@ -470,7 +480,8 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording", "WireProtocol",
+                "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -560,7 +571,9 @@ let package = Package(
         .testTarget(
             name: "NodeServerTests",
             dependencies: [
-                "NodeConfiguration", "NodeServer", "Observability",
+                "MienClient", "NodeConfiguration", "NodeServer", "Observability", "TraceRecording",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/Apps/NodeServerTests",
             swiftSettings: strict

@@ -68,8 +68,10 @@ package struct IdentificationTest: Sendable {
         return sorted[allowed].nextUp
     }
 
-    /// FNIR(N, L, T) against FPIR(N, T), T falling; as many points as there are different similarities of nonmates, or
-    /// as many as asked for, closer together where false positives are rare.
+    /// FNIR(N, L, T) against FPIR(N, T), T falling: for each FPIR the least T that has it, and so its least FNIR.
+    ///
+    /// As many points as there are different similarities of nonmates, or as many as asked for, closer together where
+    /// false positives are rare.
     package func tradeOffs(atMost pointLimit: Int = 200) -> [TradeOff] {
         guard matedCount > 0, nonmatedCount > 0, pointLimit > 1 else { return [] }
         let nonmates = bestNonmates.compactMap(\.self).sorted(by: >)
@@ -83,7 +85,7 @@ package struct IdentificationTest: Sendable {
         }
         var found = 0
         return ranks.map { rank in
-            let threshold = nonmates[rank]
+            let threshold = rank + 1 < nonmates.count ? nonmates[rank + 1].nextUp : -1
             while found < mates.count, mates[found] >= threshold { found += 1 }
             return TradeOff(
                 threshold: threshold,

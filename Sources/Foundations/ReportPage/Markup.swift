@@ -16,16 +16,32 @@ package enum Markup {
         return result
     }
 
-    /// A table: cells of the first column to the left, all others to the right.
-    package static func table(_ titles: [String], _ rows: [[String]], rowClass: (Int) -> String = { _ in "" }) -> String
-    {
-        let head = titles.map { "<th>\(escaped($0))</th>" }.joined()
+    /// A table: cells of the first column and of those of words to the left, all others to the right.
+    package static func table(
+        _ titles: [String],
+        _ rows: [[String]],
+        ofWords wordColumns: Set<Int> = [],
+        rowClass: (Int) -> String = { _ in "" }
+    ) -> String {
+        func row(_ cells: [String], _ tag: String) -> String {
+            cells.enumerated().map { column, cell in
+                let style = wordColumns.contains(column) ? " class=\"text\"" : ""
+                return "<\(tag)\(style)>\(escaped(cell))</\(tag)>"
+            }.joined()
+        }
+        let head = row(titles, "th")
         let body = rows.enumerated().map { number, cells in
             let name = rowClass(number)
             return "<tr\(name.isEmpty ? "" : " class=\"\(name)\"")>"
-                + cells.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>\n"
+                + row(cells, "td") + "</tr>\n"
         }.joined()
         return "<div class=\"wide\"><table><thead><tr>\(head)</tr></thead><tbody>\n\(body)</tbody></table></div>\n"
+    }
+
+    /// A command line, which is broken between its words only.
+    package static func command(_ line: String) -> String {
+        "<p><code>" + line.split(separator: " ").map { "<span>\(escaped(String($0)))</span>" }.joined(separator: " ")
+            + "</code></p>\n"
     }
 
     /// Facts with their names, one a line.

@@ -45,7 +45,11 @@ enum PageStyle {
         .wide { overflow-x: auto; }
         table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
         th, td { text-align: right; padding: 5px 10px; white-space: nowrap; border-bottom: 1px solid var(--grid); }
-        th { color: var(--soft); font-weight: 500; border-bottom-color: var(--rule); }
+        th { color: var(--soft); font-weight: 500; border-bottom-color: var(--rule); white-space: normal;
+          vertical-align: bottom; }
+        th.text, td.text { text-align: left; }
+        .wide + p { margin: 10px 0 0; }
+        code span { display: inline-block; max-width: 100%; overflow-wrap: anywhere; }
         th:first-child, td:first-child { text-align: left; padding-left: 0; }
         tr.hot td { color: var(--bad); }
         tr.sum td { font-weight: 650; }
@@ -55,7 +59,8 @@ enum PageStyle {
         svg .end { text-anchor: end; }
         svg .middle { text-anchor: middle; }
         svg .legend { fill: var(--text); font-size: 12px; }
-        svg .mark { font-size: 11px; }
+        svg .mark { font-size: 11px; paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
+        svg .title { fill: var(--text); }
         svg .hot { fill: var(--bad); }
         .grid, .gridline { stroke: var(--grid); fill: none; }
         .axis { stroke: var(--rule); fill: none; }

@@ -5,20 +5,27 @@ package struct Plot {
     package static let top = 26.0
     package static let bottom = 30.0
 
+    private static let titleHeight = 20.0
+    /// Of most letters, at most.
+    private static let letterWidth = 6.6
+
     package let width: Double
     package let height: Double
     package let plotTop: Double
+    private let titleRoom: Double
     private var content = ""
 
-    package init(width: Double, height: Double, top: Double = Plot.top) {
+    /// - Parameter hasAxisTitles: whether room is left for ``addAxisTitles(horizontal:vertical:)``.
+    package init(width: Double, height: Double, top: Double = Plot.top, hasAxisTitles: Bool = false) {
         self.width = width
         self.height = height
         plotTop = top
+        titleRoom = hasAxisTitles ? Self.titleHeight : 0
     }
 
-    package var plotLeft: Double { Self.left }
+    package var plotLeft: Double { Self.left + titleRoom }
     package var plotRight: Double { width - Self.right }
-    package var plotBottom: Double { height - Self.bottom }
+    package var plotBottom: Double { height - Self.bottom - titleRoom }
 
     /// - Parameter description: for those who cannot see it.
     package func svg(_ description: String) -> String {
@@ -49,11 +56,24 @@ package struct Plot {
                 content +=
                     "<path class=\"grid\" d=\"M\(Self.pixel(x)) \(Self.pixel(plotTop))V\(Self.pixel(plotBottom))\"/>"
             }
-            if tick.hasLabel { addText(label(tick.value), x: x, y: plotBottom + 18, "tick middle") }
+            guard tick.hasLabel else { continue }
+            let text = label(tick.value)
+            // The last one may be longer than there is room for beside the plot.
+            let isCut = x + Double(text.count) * Self.letterWidth / 2 > width
+            addText(text, x: isCut ? width - 2 : x, y: plotBottom + 18, isCut ? "tick end" : "tick middle")
         }
         content +=
             "<path class=\"axis\" d=\"M\(Self.pixel(plotLeft)) \(Self.pixel(plotBottom))"
             + "H\(Self.pixel(plotRight))\"/>\n"
+    }
+
+    /// What the axes are of: below the one, beside the other.
+    package mutating func addAxisTitles(horizontal: String, vertical: String) {
+        addText(horizontal, x: (plotLeft + plotRight) / 2, y: height - 8, "title middle")
+        let (x, y) = (Self.pixel(14), Self.pixel((plotTop + plotBottom) / 2))
+        content +=
+            "<text class=\"title middle\" transform=\"rotate(-90 \(x) \(y))\" x=\"\(x)\" y=\"\(y)\">"
+            + "\(Markup.escaped(vertical))</text>\n"
     }
 
     // MARK: Marks
@@ -111,7 +131,7 @@ package struct Plot {
     package mutating func addLegend(_ entries: [(name: String, style: String)]) {
         var (x, y) = (plotLeft, 6.0)
         for entry in entries {
-            let length = 17 + Double(entry.name.count) * 6.6
+            let length = 17 + Double(entry.name.count) * Self.letterWidth
             if x + length > width, x > plotLeft { (x, y) = (plotLeft, y + 18) }
             addRectangle(from: x, to: x + 12, top: y, bottom: y + 8, "key \(entry.style)")
             addText(entry.name, x: x + 17, y: y + 8.5, "legend")

@@ -34,7 +34,8 @@ package struct GalleryIrregularities: Sendable, Equatable {
     package var celebrityShare = 0.001
     /// Years over which a person's images are spread; the person turns 1 to 1.5 degrees in each.
     package var ageingYears = 10.0
-    /// Of faces: the same row as an earlier face of the person.
+    /// Of faces: the same row as an earlier face of the person, but for the last bits of some components where the BLAS
+    /// of a machine rounds a row by its place in a block.
     package var exactCopyShare = 0.01
     /// Of faces: cosine 0.97 to 0.999 to an earlier face of the person.
     package var nearCopyShare = 0.01

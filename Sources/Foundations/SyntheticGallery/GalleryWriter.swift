@@ -44,11 +44,11 @@ package struct GalleryProgress: Sendable, Equatable {
 /// | `ids.txt` | face id of each row |
 /// | `persons.txt` | person of each row; blank for hostile rows |
 /// | `probes.npy` | `[probes × dimension]`, float32 |
-/// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `face_id` (first mate), `mates` |
+/// | `probe-truth.jsonl` | `probe`, `mated`; if mated `identity`, `person`, `mates`, `face_ids`, `face_id` (first) |
 /// | `gallery.json` | parameters, output, counts of each kind of face, hostile rows |
 ///
 /// The first three are left out when only the probes are wanted. `mates` are row numbers of all faces that show the
-/// person under its name.
+/// person under its name, `face_ids` their ids.
 ///
 /// The folder appears whole or not at all: it is written beside its place under the name `….partial` and renamed. One
 /// batch of rows is held at a time.
@@ -189,7 +189,8 @@ package struct GalleryWriter {
                     "{\"probe\":\(probe),\"mated\":true,\"identity\":\(identity),"
                         + "\"person\":\"\(SyntheticGallery.personID(identity))\","
                         + "\"face_id\":\"\(gallery.faceID(info.mates[0]))\","
-                        + "\"mates\":[\(info.mates.map(String.init).joined(separator: ","))]}\n"
+                        + "\"mates\":[\(info.mates.map(String.init).joined(separator: ","))],"
+                        + "\"face_ids\":[\(info.mates.map { "\"\(gallery.faceID($0))\"" }.joined(separator: ","))]}\n"
                 )
             }
             progress(GalleryProgress(facesWritten: gallery.faceCount, probesWritten: range.upperBound))

@@ -65,7 +65,8 @@ import Testing
             let full = try #require(result.outputLines.first { $0.hasPrefix("full ") })
             // One of two mates is missed, by the index; and of two faces wanted of all probes, the hidden one.
             #expect(full.contains("0.5000 (0.0126–0.9874)"))
-            #expect(full.contains("0.5000 ± ") || full.contains("0.7500 ± "))
+            #expect(full.contains(#/ 0\.[57]\d{3} \(0\.\d{4}–1\.0000\) /#))
+            #expect(exact.contains(#/ 1 +-$/#))
             // Of each band's mates as well.
             #expect(result.outputLines.contains { $0.hasPrefix("full ") && $0.hasSuffix("1 (1.3–98.7 %)") })
             #expect(result.output.contains("FPIR 0.001 cannot be told from 2 nonmated probes; it needs 1000.\n"))
@@ -79,7 +80,10 @@ import Testing
             #expect(result.status == 0)
             let text = try folder.text("accuracy.html")
             try checkIsXML(text)
-            for part in ["Accuracy on people", "Recall against time", "recall@1", "2 mated and 2 nonmated probes"] {
+            for part in [
+                "FPIR(N, T)</text>", "FNIR(N, L, T)</text>", "Accuracy on people", "Recall against time", "recall@1",
+                "2 mated and 2 nonmated probes",
+            ] {
                 #expect(text.contains(part), "\(part)")
             }
         }
@@ -101,6 +105,10 @@ import Testing
             #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
             #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))
             #expect(text.contains(#""fnir_at_fpir":[null,null]"#))
+            #expect(
+                text.contains(/"recall":0\.\d+,"recall_half_width":0\.\d+,"recall_lower":0\.?\d*,"recall_upper":1,/)
+            )
+            #expect(text.contains(/"missed":\{"count":1,"total":2,"rate":0\.5,"lower":0\.01\d*,"upper":0\.98\d*\}/))
             #expect(text.contains(#""similarity_from":0.6,"missed":{"count":1,"total":2,"rate":0.5,"#))
         }
     }
@@ -112,6 +120,44 @@ import Testing
             // Carol is nobody who is enrolled.
             #expect(result.output.contains("2 mated and 2 nonmated probes"))
         }
+    }
+
+    /// A collection without persons, and a truth that names one face of each.
+    @Test func whatMayOnlyLookMissedIsSaid() async throws {
+        try await withFaces { address, folder in
+            let ids = [10, 11].map { FaceID(high: 0, low: $0).description }
+            try folder.write(
+                "truth.jsonl",
+                """
+                {"probe":0,"mated":true,"face_id":"\(ids[0])"}
+                {"probe":1,"mated":true,"face_id":"\(ids[1])"}
+                """
+            )
+            let truth = ["--truth", folder.file("truth.jsonl"), "--report", folder.file("accuracy.html")]
+            let known = await accuracy(address, folder, truth)
+            #expect(known.status == 0)
+            let nameless = "of 2 mated probes the truth names one face and no person"
+            #expect(known.output.contains(nameless), "\(known)")
+            try await withoutPersons(address)
+            let result = await accuracy(address, folder, truth)
+            let remark = "Mates may look missed that are not: no match has a person, and of 2 mated probes"
+            #expect(result.output.contains(remark), "\(result)")
+            #expect(try folder.text("accuracy.html").contains(remark))
+            let json = await accuracy(address, folder, truth + ["--json"])
+            #expect(json.output.contains(#""remark": "Mates may look missed"#), "\(json)")
+        }
+    }
+
+    /// Enrols the faces again, under their ids alone.
+    private func withoutPersons(_ address: String) async throws {
+        let folder = try ScratchFolder()
+        try write([[1, 0, 0], [0, 1, 0]], to: folder.file("faces.npy"))
+        try folder.write("ids.txt", "10\n11\n")
+        let result = await mienCommand([
+            "import", "people", "--coordinator", address, "--embeddings", folder.file("faces.npy"), "--ids",
+            folder.file("ids.txt"),
+        ])
+        #expect(result.status == 0, "\(result)")
     }
 
     @Test func thresholdsAreThoseOfExactSearch() async throws {
@@ -178,8 +224,11 @@ import Testing
             let sizes = result.outputLines.compactMap { $0.split(separator: " ").first.flatMap { Int($0) } }
             #expect(sizes == [100, 200, 400, 100, 200, 400])
             // Intervals are shown, as programs get them.
-            #expect(result.output.contains(/exact +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 ± 0\.0000 +-/))
-            #expect(result.output.contains("ms = a · N^b"))
+            #expect(result.output.contains(/full +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 \(0\.\d{4}–1\.0000\) +0/))
+            #expect(result.output.contains("ms = a · N^b") && result.output.contains("b, 95 %"))
+            let fit = #/full +single probe .* ± \d\.\d\d +-?\d+\.\d\d to \d+\.\d\d /#
+            #expect(result.output.contains(fit), "\(result)")
+            #expect(page.contains("faces, N") && page.contains("are 95 % intervals"))
             #expect(cluster.current.collections.isEmpty)
             // Probes of people who come later are nonmated before.
             let json = await mienCommand(grow + ["--json", "--keep"])
@@ -193,6 +242,44 @@ import Testing
             let tooMany = await mienCommand(grow + ["--faces", "401"])
             #expect(tooMany.status == 65)
             #expect(tooMany.error.contains("400 rows"))
+        }
+    }
+
+    /// Files of one's own, with labels and without ids.
+    @Test func aCollectionGrowsFromLabelledFilesOfOnesOwn() async throws {
+        let folder = try ScratchFolder()
+        let generate = [
+            "generate", folder.file("gallery"), "--faces", "400", "--probes", "60", "--dimension", "64",
+        ]
+        #expect(await mienCommand(generate).status == 0)
+        let truth = try folder.text("gallery/probe-truth.jsonl").split(separator: "\n").map { line in
+            line.firstMatch(of: /"person":"([^"]+)"/).map { String($0.1) } ?? ""
+        }
+        try folder.write("mine.txt", truth.joined(separator: "\n") + "\n")
+        try await ToyCluster.run { cluster, address in
+            let grow = [
+                "evaluate", "growth", "trial", "--coordinator", address, "--faces", "100", "--faces", "200",
+                "--faces", "400", "--effort", "full", "--singles", "3", "--steady", "0", "--within", "1000", "--json",
+            ]
+            let own = [
+                "--embeddings", folder.file("gallery/embeddings.npy"), "--persons", folder.file("gallery/persons.txt"),
+                "--probes", folder.file("gallery/probes.npy"), "--probe-persons", folder.file("mine.txt"),
+            ]
+            let theirs = await mienCommand(grow + ["--gallery", folder.file("gallery")])
+            let result = await mienCommand(grow + own + ["--keep"])
+            #expect(result.status == 0, "\(result)")
+            func counts(_ result: CommandResult) -> [Int] {
+                result.outputLines.filter { $0.contains("\"mated_probes\"") }.compactMap { Int($0.filter(\.isNumber)) }
+            }
+            #expect(counts(result).count == 3 && counts(result) == counts(theirs))
+            #expect(result.output.contains(/"exponent_interval": \[/) && result.output.contains("\"within_ms\": 1000,"))
+            #expect(cluster.faces(of: "trial").values.allSatisfy { $0.metadata.personID != nil })
+            for words in [["--gallery", folder.file("gallery")] + own, Array(own.prefix(6)), []] {
+                let refused = await mienCommand(grow + words)
+                #expect(refused.status == 64 && refused.error.contains("Give either --gallery, or"), "\(refused)")
+            }
+            let few = await mienCommand(grow + own.dropLast() + [folder.file("gallery/persons.txt")])
+            #expect(few.status == 65 && few.error.contains("400"), "\(few)")
         }
     }
 }

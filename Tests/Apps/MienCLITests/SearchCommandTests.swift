@@ -38,7 +38,7 @@ import Testing
             "truth.jsonl",
             """
             {"probe":0,"mated":true,"person":"alice","mates":[0]}
-            {"probe":1,"mated":true,"face_id":"\(Self.a)"}
+            {"probe":1,"mated":true,"face_ids":["\(Self.a)"]}
             {"probe":2,"mated":false}
             """
         )
@@ -74,6 +74,43 @@ import Testing
             let time = try #require(result.outputLines.first { $0.hasPrefix("time ") })
             #expect(time.hasPrefix("time      2.5 ms in the cluster, "))
             #expect(time.hasSuffix(" in all, for 3 probes in 1 request"))
+        }
+    }
+
+    /// Of a collection without persons, mates are known by the faces that the truth names: all of them, where it does.
+    @Test func withoutPersonsAnyFaceThatTheTruthNamesIsTheMate() async throws {
+        try await withFaces { cluster, search, folder in
+            cluster.change { state in
+                for id in state.faces["people"]!.keys { state.faces["people"]?[id]?.metadata.personID = nil }
+            }
+            func find(_ truth: String) async throws -> CommandResult {
+                let path = try folder.write("truth.jsonl", truth)
+                return await mienCommand(
+                    search + ["--probes", folder.file("probes.npy"), "-k", "1", "--truth", path]
+                )
+            }
+            let whole =
+                #"{"probe":1,"mated":true,"person":"alice","face_id":"\#(Self.a)","#
+                + #""face_ids":["\#(Self.a)","\#(Self.b)"]}"#
+            let named = try await find(whole)
+            #expect(named.output.contains("mates     1 of 1 found at rank 1") && named.error.isEmpty, "\(named)")
+
+            // Rows of a gallery mean the ids beside the truth, where there are any.
+            let rows = #"{"probe":1,"mated":true,"person":"alice","face_id":"\#(Self.a)","mates":[0,2]}"#
+            let unknown = try await find(rows)
+            #expect(unknown.output.contains("mates     0 of 1 found at rank 1"), "\(unknown)")
+            #expect(unknown.error.contains("warning: Mates cannot be told: no match has a person"), "\(unknown)")
+            try folder.write("ids.txt", "\(Self.a)\n7\n\(Self.b)\n")
+            let beside = try await find(rows)
+            #expect(beside.output.contains("mates     1 of 1 found at rank 1") && beside.error.isEmpty, "\(beside)")
+
+            // One face of perhaps several, of which one probe's is found.
+            let one =
+                #"{"probe":0,"mated":true,"face_id":"\#(Self.a)"}"# + "\n"
+                + #"{"probe":1,"mated":true,"face_id":"\#(Self.a)"}"#
+            let partly = try await find(one)
+            #expect(partly.output.contains("mates     1 of 2 found at rank 1"), "\(partly)")
+            #expect(partly.error.contains("of 2 mated probes the truth names one face"), "\(partly)")
         }
     }
 

@@ -1,3 +1,4 @@
+import FaceModel
 import Testing
 import mien
 
@@ -26,6 +27,49 @@ import mien
             #expect(result.output.contains("\"searches\": 150"))
             #expect(result.output.contains("\"searches\": 50"))
             #expect(result.output.contains("\"search_99th_seconds\": 0.0031"))
+        }
+    }
+
+    /// A line for every worker, with the bounds; none before anything was checked.
+    @Test func statusTellsTheLiveRecall() async throws {
+        try await ToyCluster.run { cluster, address in
+            let status = ["status", "--coordinator", address]
+            let before = await mienCommand(status)
+            #expect(before.status == 0 && !before.output.contains("live recall"), "\(before)")
+            let json = await mienCommand(status + ["--json"])
+            #expect(json.output.contains("\"mate_recall\": null"))
+            cluster.change {
+                $0.recall = RecallTally(
+                    matchCount: 12_000,
+                    foundMatchCount: 11_400,
+                    mateCount: 1200,
+                    foundMateCount: 1190
+                )
+            }
+            let checked = await mienCommand(status)
+            #expect(
+                checked.output.contains(
+                    """
+
+                    live recall at 127.0.0.1:7401: 99.17 % of 1200 mates, 10 missed (98.47 to 99.60 %)
+                    live recall at 127.0.0.1:7402: 99.17 % of 1200 mates, 10 missed (98.47 to 99.60 %)
+
+                    """
+                ),
+                "\(checked)"
+            )
+            let all = await mienCommand(status + ["--json"])
+            let text = all.output.filter { $0 != " " && $0 != "\n" }
+            #expect(
+                text.contains(
+                    /"match_recall":\{"recall":0\.95,"low":0\.94\d+,"high":0\.95\d+,"compared":12000,"missed":600\}/
+                )
+            )
+            #expect(
+                text.contains(
+                    /"mate_recall":\{"recall":0\.99\d+,"low":0\.98\d+,"high":0\.99\d+,"compared":1200,"missed":10\}/
+                )
+            )
         }
     }
 

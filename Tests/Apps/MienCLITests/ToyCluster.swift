@@ -47,6 +47,8 @@ final class ToyCluster: RequestHandler {
             )
         ]
         var storeProblem: String?
+        /// What checks of real searches found, at every worker.
+        var recall = RecallTally()
     }
 
     private let state = Mutex(State())
@@ -309,7 +311,8 @@ final class ToyCluster: RequestHandler {
             writtenFaceCount: state.statusCount * 4096,
             overloadCount: 0,
             queuedSearchCount: 6,
-            queuedRowCount: 77
+            queuedRowCount: 77,
+            recall: state.recall
         )
     }
 

@@ -65,6 +65,9 @@ import Testing
         for point in curve {
             #expect(point.falsePositiveRate == test.falsePositives(threshold: point.threshold).rate)
             #expect(point.falseNegativeRate == test.falseNegatives(threshold: point.threshold).rate)
+            // A lower one would let more through.
+            let lower = test.falsePositives(threshold: point.threshold.nextDown).rate
+            #expect(lower > point.falsePositiveRate || point.threshold == -1)
         }
         #expect(curve.first?.falsePositiveRate ?? 1 < 0.001)
         #expect(curve.last?.falsePositiveRate == 1)

@@ -34,5 +34,20 @@ import Testing
         }
         #expect(few.halfWidth > 5 * many.halfWidth)
         #expect(abs(many.halfWidth - 0.031) < 0.001)
+        #expect(many.interval.lowerBound == many.mean - many.halfWidth)
+        #expect(many.interval.upperBound == many.mean + many.halfWidth)
+    }
+
+    /// A hundred probes that all found everything do not show that all will: 3.6 % may not.
+    @Test func noMissIsNoProofOfNone() {
+        var recall = RetrievalRecall()
+        #expect(recall.interval == 0...1)
+        for _ in 0..<100 { recall.add(found: [1] as [Float], exact: [1] as [Float]) }
+        #expect(recall.interval.upperBound == 1 && abs(recall.interval.lowerBound - 0.9638) < 1e-4)
+        var none = RetrievalRecall()
+        for _ in 0..<100 { none.add(found: [] as [Float], exact: [1] as [Float]) }
+        #expect(none.interval.lowerBound == 0 && abs(none.interval.upperBound - 0.0362) < 1e-4)
+        recall.add(found: [] as [Float], exact: [1] as [Float])
+        #expect(recall.interval.upperBound == 1 && recall.interval.lowerBound < 0.98)
     }
 }

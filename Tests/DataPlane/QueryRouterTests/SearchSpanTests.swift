@@ -2,6 +2,7 @@ import InMemoryTracing
 import Observability
 import Synchronization
 import Testing
+import TraceRecording
 import Tracing
 import WireProtocol
 import WireTransport

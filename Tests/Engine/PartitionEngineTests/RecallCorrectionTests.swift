@@ -158,7 +158,11 @@ struct RecallCorrectionTests {
         }
         let before = try check(fixture, people, &source, count: 60, effort: .recall(0.95))
         #expect(try missRate(before) > 0.1, "the curve was to be wrong: \(before)")
-        _ = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
+        // How many checks it takes follows from how wrong the curve of this seed is: some hundred to 2300 were seen.
+        for _ in 0..<8 {
+            let block = try check(fixture, people, &source, count: 500, effort: .recall(0.95))
+            if try missRate(block) < 0.07 { break }
+        }
         let after = try check(fixture, people, &source, count: 1500, effort: .recall(0.95))
         // 5 % were promised. The bound that keeps chance out leaves 6 %, and 1500 probes are off by 1.8 % three times
         // in a thousand.

@@ -56,6 +56,7 @@ import Testing
             #expect(object["identity"] as? Int == info.identity)
             #expect(object["mates"] as? [Int] ?? [] == info.mates)
             #expect(object["face_id"] as? String == info.mates.first.map { gallery.faceID($0).description })
+            #expect(object["face_ids"] as? [String] ?? [] == info.mates.map { gallery.faceID($0).description })
         }
         let description = try JSONSerialization.jsonObject(with: Data(text("\(path)/gallery.json").utf8))
         let counts = try #require((description as? [String: Any])?["counts"] as? [String: Int])

@@ -84,3 +84,8 @@ func cosine(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Float {
 extension SyntheticGallery {
     func face(_ number: Int) -> [Float] { faces(in: number..<(number + 1)) }
 }
+
+/// Whether two rows are one image: the BLAS of some machines rounds a row by its place among the rows of a product.
+func areEqualButForRounding(_ a: [Float], _ b: [Float]) -> Bool {
+    a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) < 1e-6 }
+}

@@ -193,8 +193,7 @@ package struct LoadPage {
         ]
         return """
             <section><h2>What was measured</h2>
-            <p><code>\(Markup.escaped(report.command))</code></p>
-            \(Markup.facts(facts))</section>
+            \(Markup.command(report.command))\(Markup.facts(facts))</section>
 
             """
     }

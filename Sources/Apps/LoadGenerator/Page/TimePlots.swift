@@ -29,7 +29,7 @@ struct TimePlots {
 
     // MARK: What all have
 
-    private func begin(height: Double, marksNames: Bool) -> (Plot, PlotScale) {
+    private func begin(height: Double) -> (Plot, PlotScale) {
         var plot = Plot(width: Self.width, height: height)
         let time = timeScale(plot)
         plot.addRectangle(
@@ -39,9 +39,6 @@ struct TimePlots {
             bottom: plot.plotBottom,
             "warmup"
         )
-        if marksNames, time.position(report.load.warmUpSeconds) - plot.plotLeft > 60 {
-            plot.addText("warm-up", x: plot.plotLeft + 5, y: plot.plotTop + 13, "mark")
-        }
         for fault in report.faults {
             let left = time.position(fault.fromSeconds)
             plot.addRectangle(
@@ -51,9 +48,18 @@ struct TimePlots {
                 bottom: plot.plotBottom,
                 "fault"
             )
-            if marksNames { plot.addText(fault.what, x: left + 4, y: plot.plotTop + 13, "mark hot") }
         }
         return (plot, time)
+    }
+
+    /// Names of what is marked, above the lines.
+    private func addMarkNames(to plot: inout Plot, _ time: PlotScale) {
+        if time.position(report.load.warmUpSeconds) - plot.plotLeft > 60 {
+            plot.addText("warm-up", x: plot.plotLeft + 5, y: plot.plotTop + 13, "mark")
+        }
+        for fault in report.faults {
+            plot.addText(fault.what, x: time.position(fault.fromSeconds) + 4, y: plot.plotTop + 13, "mark hot")
+        }
     }
 
     private func end(_ plot: inout Plot, _ time: PlotScale) {
@@ -82,7 +88,7 @@ struct TimePlots {
     // MARK: Plots
 
     var latency: String {
-        var (plot, time) = begin(height: 320, marksNames: true)
+        var (plot, time) = begin(height: 320)
         let lowest = windows.filter { !$0.times.isEmpty }.map { Double(max(1, $0.times.percentile(50))) }.min() ?? 1
         let highest = windows.map { Double($0.times.longestMicroseconds) }.max() ?? 10
         let scale = PlotScale.logarithmic(
@@ -99,13 +105,14 @@ struct TimePlots {
             }
             plot.addLine(points, entry.style)
         }
+        addMarkNames(to: &plot, time)
         plot.addLegend(Self.percentiles.map { ($0.name, $0.style) })
         end(&plot, time)
         return plot.svg("Latency of answered calls over time, by percentile, on a logarithmic scale")
     }
 
     var throughput: String {
-        var (plot, time) = begin(height: 240, marksNames: false)
+        var (plot, time) = begin(height: 240)
         let intended = report.load.ratePerSecond
         let top = max(windows.map { Double($0.count) / window }.max() ?? 1, intended ?? 0)
         let scale = PlotScale.linear(to: top * 1.05, from: plot.plotBottom, to: plot.plotTop)
@@ -143,7 +150,7 @@ struct TimePlots {
     }
 
     var inFlight: String {
-        var (plot, time) = begin(height: 150, marksNames: false)
+        var (plot, time) = begin(height: 150)
         let values = report.series.windows.map { Double($0.mostInFlight) }
         let scale = PlotScale.linear(
             to: max(1, values.max() ?? 1),

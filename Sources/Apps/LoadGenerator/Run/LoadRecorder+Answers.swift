@@ -105,8 +105,8 @@ extension LoadRecorder {
     }
 
     private func judgeMates(_ matches: [SearchResults.Match], _ truth: ProbePool.Truth, _ state: inout State) {
-        guard plan.isAlone, let person = truth.person,
-            truth.mates.contains(where: { state.ledger.isUntouched($0) })
+        guard let person = truth.person,
+            truth.mates.contains(where: { isOwn($0) && state.ledger.isUntouched($0) })
         else { return }
         state.truth.matedSearchCount += 1
         if matches.contains(where: { $0.metadata.personID == person }) { state.truth.mateFoundCount += 1 }

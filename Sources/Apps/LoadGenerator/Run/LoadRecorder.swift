@@ -20,10 +20,13 @@ package final class LoadRecorder: Sendable {
     }
 
     let plan: LoadPlan
+    /// In which filled faces are written.
+    private let order: BaseOrder
     let state: Mutex<State>
 
     package init(plan: LoadPlan, filledCount: Int) {
         self.plan = plan
+        order = BaseOrder(count: filledCount)
         state = Mutex(
             State(
                 ledger: WriteLedger(filledCount: filledCount),
@@ -70,6 +73,10 @@ package final class LoadRecorder: Sendable {
         state.figures.series.record(operation, status, at: at, time)
         if at >= plan.warmUp { state.figures.totals[operation, default: CallFigures()].record(status, time) }
     }
+
+    /// Whether only this part of the load may write a filled face: what its ledger does not tell of was then written by
+    /// nobody.
+    func isOwn(_ face: Int) -> Bool { order.place(of: face) % plan.partCount == plan.part }
 
     // MARK: For whoever watches
 

@@ -9,6 +9,9 @@ enum SimilarityBands {
         floors.lastIndex { $0 <= similarity } ?? 0
     }
 
+    /// For people: the first band is `below 0.30`.
+    static let titles = ["below \(names[1])"] + names.dropFirst()
+
     /// Such as `0.35`, where the band begins.
     static let names = floors.map { $0 < 0 ? "-1" : NumberText.fixed(Double($0), 2) }
 }

@@ -65,7 +65,8 @@ enum CodebookReport {
         [
             [
                 "codes",
-                "\(codebook.codedDimension) of \(dimension) components in "
+                // Codes have whole planes of 128 components, also of embeddings that have fewer.
+                "\(min(codebook.codedDimension, dimension)) of \(dimension) components in "
                     + "\(NumberText.counted(codebook.codeByteCount, "byte")) a face, "
                     + "\(NumberText.percent(codebook.energyShare)) of the energy",
             ],

@@ -35,15 +35,26 @@ struct AccuracyPage {
     private var tiles: String {
         let exact = report.results[0]
         let chosen = report.results.first { $0.effort == .recall(0.99) } ?? report.results.last ?? exact
-        let missed = chosen.missed()
+        let (first, missed) = (exact.identification.falseNegatives(withinRank: 1), chosen.missed())
         let tiles: [(value: String, name: String)] = [
-            (NumberText.fixed(exact.identification.falseNegatives(withinRank: 1).rate, 4), "FNIR(N, 1, 0), exact"),
-            ("\(missed.count) of \(missed.total)", "mates missed by \(chosen.effort)"),
-            (NumberText.fixed(chosen.recall.mean, 4), "recall@\(report.matchLimit) of \(chosen.effort)"),
+            (NumberText.fixed(first.rate, 4), "FNIR(N, 1, 0), exact \(Self.text(first.interval()))"),
+            (
+                "\(missed.count) of \(missed.total)",
+                "mates missed by \(chosen.effort) \(Self.text(missed.interval()))"
+            ),
+            (
+                NumberText.fixed(chosen.recall.mean, 4),
+                "recall@\(report.matchLimit) of \(chosen.effort) \(Self.text(chosen.recall.interval))"
+            ),
             ("\(NumberText.fixed(chosen.singleMilliseconds, 2)) ms", "single probe, \(chosen.effort)"),
             ("\(NumberText.fixed(exact.singleMilliseconds, 2)) ms", "single probe, exact"),
         ]
         return Page.tiles(tiles.map { ($0.value, $0.name, false) })
+    }
+
+    /// Such as `(0.0049–0.0117)`.
+    private static func text(_ interval: ClosedRange<Double>) -> String {
+        "(\(NumberText.fixed(interval.lowerBound, 4))–\(NumberText.fixed(interval.upperBound, 4)))"
     }
 
     private var tradeOffs: String {
@@ -51,7 +62,7 @@ struct AccuracyPage {
         let points = curves.flatMap(\.0)
         let rates = points.flatMap { [$0.falsePositiveRate, $0.falseNegativeRate] }.filter { $0 > 0 }
         guard let least = rates.min() else { return "" }
-        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(least...1, from: plot.plotLeft, to: plot.plotRight)
         let shown = points.map(\.falseNegativeRate).filter { $0 > 0 }
         let y = PlotScale.logarithmic(
@@ -68,9 +79,23 @@ struct AccuracyPage {
                 style
             )
         }
+        for (result, style) in plotted {
+            for (target, point) in report.operatingPoints(result) {
+                plot.addDot(
+                    x: x.position(point.falsePositives.rate),
+                    y: y.position(point.falseNegatives.rate),
+                    "key \(style)",
+                    tip: "\(result.effort) at the threshold for an FPIR of \(target): "
+                        + "FPIR \(AccuracyReport.text(point.falsePositives)), "
+                        + "FNIR \(AccuracyReport.text(point.falseNegatives))"
+                )
+            }
+        }
+        plot.addAxisTitles(horizontal: "FPIR(N, T)", vertical: "FNIR(N, L, T)")
         return """
             <section><h2>Detection error trade-off</h2>
-            <p>FNIR(N, L, T) against FPIR(N, T) as the threshold T falls to the right; lower is better.</p>
+            <p>FNIR(N, L, T) against FPIR(N, T) as the threshold T falls to the right; lower is better. Dots are the \
+            thresholds of the table below.</p>
             \(plot.svg("False negative against false positive identification rates"))</section>
 
             """
@@ -80,15 +105,17 @@ struct AccuracyPage {
         let results = plotted
         let times = results.map { $0.result.singleMilliseconds }.filter { $0 > 0 }
         guard let least = times.min(), let greatest = times.max() else { return "" }
-        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44)
+        var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(least...greatest, from: plot.plotLeft, to: plot.plotRight)
         let lost = results.map { 1 - $0.result.recall.mean }.filter { $0 > 0 }
         let y = PlotScale.logarithmic(
-            (lost.min() ?? 0.001)...(lost.max() ?? 1),
+            (lost.min() ?? 0.01) / 5...(lost.max() ?? 0.1),
             from: plot.plotTop,
             to: plot.plotBottom
         )
-        plot.addVerticalAxis(y) { NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
+        // A logarithm has no place for nothing lost: what has a recall of 1 lies at the edge.
+        let edge = y.ticks.first?.value ?? 0
+        plot.addVerticalAxis(y) { $0 <= edge ? "1" : NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
         plot.addHorizontalAxis(x, withGrid: true) { "\(NumberText.short($0)) ms" }
         plot.addLegend(results.map { (name: "\($0.result.effort)", style: $0.style) })
         let curve = results.filter { $0.result.recall.mean < 1 }.sorted {
@@ -107,6 +134,7 @@ struct AccuracyPage {
                     + "\(NumberText.fixed(result.singleMilliseconds, 2)) ms"
             )
         }
+        plot.addAxisTitles(horizontal: "median time of a search", vertical: "recall@\(report.matchLimit)")
         return """
             <section><h2>Recall against time</h2>
             <p>recall@\(report.matchLimit) against the median time of a search with one probe; up and left is \
@@ -127,7 +155,7 @@ struct AccuracyPage {
         """
         <section><h2>Mates that the index misses</h2>
         <p>Of the mates that exact search ranks first, by their similarity: how many there are, how many each effort \
-        does not return, and what the share of missed ones is at most, with 95 % confidence.</p>
+        does not return, and in brackets what the share of missed ones may be, with 95 % confidence.</p>
         \(Self.html(report.missTable))</section>
 
         """
@@ -136,11 +164,12 @@ struct AccuracyPage {
     private var facts: String {
         """
         <section><h2>What was measured</h2>
-        <p><code>\(Markup.escaped(command))</code></p>
-        </section>
+        \(Markup.command(command))</section>
 
         """
     }
 
-    private static func html(_ table: TextTable) -> String { Markup.table(table.titles, table.cells) }
+    private static func html(_ table: TextTable) -> String {
+        Markup.table(table.titles, table.cells, ofWords: table.leftColumns)
+    }
 }

@@ -19,6 +19,18 @@ struct AccuracyReport {
     /// The threshold of exact search for a rate; nil when there are too few nonmated searches.
     private func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
 
+    /// What an effort comes to at the thresholds that exact search needs, with the FPIR that each is for.
+    func operatingPoints(
+        _ result: EffortResult
+    ) -> [(target: Double, point: (falsePositives: Proportion, falseNegatives: Proportion))] {
+        Self.falsePositiveTargets.compactMap { target in
+            threshold(target).map { threshold in
+                let test = result.identification
+                return (target, (test.falsePositives(threshold: threshold), test.falseNegatives(threshold: threshold)))
+            }
+        }
+    }
+
     var text: String {
         let notes = noteLines.map { $0 + "\n" }.joined()
         return [
@@ -51,16 +63,19 @@ struct AccuracyReport {
                     threshold(target).map { Self.text(result.identification.falseNegatives(threshold: $0)) } ?? "-"
                 )
             }
-            cells.append(Self.text(result.recall))
+            cells.append(Self.text(result))
             cells.append(result.effort == .exact ? "-" : Self.text(result.missed()))
             table.append(cells)
         }
         return table
     }
 
-    /// What the thresholds are, and how far they can be trusted.
+    /// Why mates may look missed that are not, as a sentence; nil when there is no reason to think so.
+    var mateRemark: String? { exact.mates.remark }
+
+    /// What the thresholds are, and how far they and the mates can be trusted.
     var noteLines: [String] {
-        var lines: [String] = []
+        var lines = [mateRemark].compactMap(\.self)
         let nonmatedCount = exact.identification.nonmatedCount
         for target in Self.falsePositiveTargets {
             guard let threshold = threshold(target) else {
@@ -69,16 +84,14 @@ struct AccuracyReport {
                 continue
             }
             let positives = exact.identification.falsePositives(threshold: threshold)
-            var line =
-                "FPIR \(target): T = \(NumberText.fixed(Double(threshold), 4)), "
-                + "\(positives.count) of \(positives.total) nonmated searches pass it"
-            if positives.count < Self.leastFalsePositives {
-                let interval = positives.interval()
-                line +=
-                    "; so few leave the rate anywhere from \(NumberText.fixed(interval.lowerBound, 4)) to "
-                    + NumberText.fixed(interval.upperBound, 4)
-            }
-            lines.append(line + ".")
+            let interval = positives.interval()
+            let (low, high) = (NumberText.fixed(interval.lowerBound, 4), NumberText.fixed(interval.upperBound, 4))
+            let isFew = positives.count < Self.leastFalsePositives
+            lines.append(
+                "FPIR \(target): T = \(NumberText.fixed(Double(threshold), 4)), \(positives.count) of "
+                    + "\(positives.total) nonmated searches pass it"
+                    + (isFew ? "; so few leave the rate anywhere from \(low) to \(high)." : " (\(low)–\(high)).")
+            )
         }
         return lines
     }
@@ -101,7 +114,7 @@ struct AccuracyReport {
 
     var missTable: TextTable {
         var table = TextTable(
-            [.init("missed, by similarity from")] + SimilarityBands.names.map { .init($0, .right) }
+            [.init("missed, by similarity from")] + SimilarityBands.titles.map { .init($0, .right) }
         )
         table.append(["mates"] + exact.misses.map { "\($0.total)" })
         for result in results.dropFirst() {
@@ -121,15 +134,19 @@ struct AccuracyReport {
     /// Such as `0.0123 (0.0081–0.0179)`.
     static func text(_ proportion: Proportion) -> String {
         guard proportion.total > 0 else { return "-" }
-        let interval = proportion.interval()
-        return NumberText.fixed(proportion.rate, 4) + " (\(NumberText.fixed(interval.lowerBound, 4))–"
-            + "\(NumberText.fixed(interval.upperBound, 4)))"
+        return text(proportion.rate, proportion.interval())
     }
 
-    /// Such as `0.9512 ± 0.0021`.
-    static func text(_ recall: RetrievalRecall) -> String {
-        let half = recall.halfWidth
-        return NumberText.fixed(recall.mean, 4) + (half.isFinite ? " ± \(NumberText.fixed(half, 4))" : "")
+    /// The recall of an effort, such as `0.9512 (0.9491–0.9533)`; that of exact search is 1 by definition.
+    static func text(_ result: EffortResult) -> String {
+        guard result.effort != .exact else { return "1" }
+        guard result.recall.mean.isFinite else { return "-" }
+        return text(result.recall.mean, result.recall.interval)
+    }
+
+    private static func text(_ rate: Double, _ interval: ClosedRange<Double>) -> String {
+        let (low, high) = (NumberText.fixed(interval.lowerBound, 4), NumberText.fixed(interval.upperBound, 4))
+        return "\(NumberText.fixed(rate, 4)) (\(low)–\(high))"
     }
 
     var json: JSONValue {
@@ -138,6 +155,7 @@ struct AccuracyReport {
             ("fresh", .count(collection.freshCount)), ("shards", .count(collection.shards.count)),
             ("match_limit", .count(matchLimit)), ("mated_probes", .count(exact.identification.matedCount)),
             ("nonmated_probes", .count(exact.identification.nonmatedCount)),
+            ("remark", mateRemark.map { .string($0) } ?? .null),
             (
                 "thresholds",
                 .array(
@@ -174,6 +192,9 @@ struct AccuracyReport {
                 )
             ),
             ("recall", .number(result.recall.mean)), ("recall_half_width", .number(result.recall.halfWidth)),
+            ("recall_lower", .number(result.recall.interval.lowerBound)),
+            ("recall_upper", .number(result.recall.interval.upperBound)),
+            ("missed", Self.json(result.missed())),
             (
                 "missed_by_index",
                 .array(

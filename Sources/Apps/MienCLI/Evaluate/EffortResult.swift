@@ -7,6 +7,8 @@ struct EffortResult {
     let effort: SearchOptions.Effort
     var identification = IdentificationTest()
     var recall = RetrievalRecall()
+    /// Whether the mates could be told.
+    var mates = MateKnowledge()
     /// Of the mates that exact search ranks first, those that this effort does not find, by the similarity of the mate;
     /// see ``SimilarityBands``.
     private(set) var misses = [Proportion](repeating: Proportion(count: 0, total: 0), count: SimilarityBands.count)

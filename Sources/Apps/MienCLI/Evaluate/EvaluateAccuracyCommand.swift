@@ -1,5 +1,4 @@
 import ArgumentParser
-import EmbeddingFiles
 import Foundation
 import MienClient
 
@@ -75,14 +74,7 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
         _ client: MienClient
     ) async throws(CommandFailure) -> ProbeTruth {
         if let truth { return try ProbeTruth(path: truth) }
-        var persons: [String?] = []
-        if let probePersons {
-            persons = try filing { () throws(EmbeddingFileError) in
-                var reader = try LabelReader(path: probePersons, expectedRowCount: probes.count)
-                return try reader.next(probes.count)
-            }
-        }
-        let named = ProbeTruth(persons: persons)
+        let named = try ProbeTruth(personsFile: probePersons ?? "", probeCount: probes.count)
         var enrolled: Set<String> = []
         for person in named.persons {
             let first = try await calling { () async throws(MienClientError) in

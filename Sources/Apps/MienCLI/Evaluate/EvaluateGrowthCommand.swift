@@ -10,19 +10,32 @@ struct EvaluateGrowthCommand: ConsoleCommand {
         discussion: """
             EXAMPLE
               mien evaluate growth trial --gallery gallery --faces 100000 --faces 300000 --faces 1000000
+              mien evaluate growth trial --embeddings mine.npy --persons mine.txt --probes probes.npy \
+                --probe-persons probes.txt --faces 100000 --faces 300000
 
             Creates the collection, enrols the gallery up to each size in turn, waits until what was enrolled is in \
             lists, and evaluates; then fits a · N^b to the times and says at which N a time is reached. The \
             collection is deleted at the end unless --keep is given. The gallery is a folder as 'mien generate' \
-            writes it, or holds files of yours of the same names: embeddings.npy, ids.txt, persons.txt, probes.npy \
-            and probe-truth.jsonl. A probe is mated at a size when its person is among the faces by then.
+            writes it, or files of yours: embeddings and probes (.npy, .npz, .fvecs), the person of each (a text \
+            file, a blank line for nobody, or an array), and ids if you like. Probes must not be among the \
+            embeddings. A probe is mated at a size when its person is among the faces by then.
             """
     )
 
     @Argument(help: "Name of the collection, which must not exist.")
     var name: String
-    @Option(help: ArgumentHelp("Folder of the gallery.", valueName: "folder"))
-    var gallery: String
+    @Option(help: ArgumentHelp("Folder of the gallery, as 'mien generate' writes it.", valueName: "folder"))
+    var gallery: String?
+    @Option(help: ArgumentHelp("Embeddings to enrol, without a gallery.", valueName: "file"))
+    var embeddings: String?
+    @Option(help: ArgumentHelp("Person of each embedding.", valueName: "file"))
+    var persons: String?
+    @Option(help: ArgumentHelp("Id of each embedding; made of its number and content unless given.", valueName: "file"))
+    var ids: String?
+    @Option(help: ArgumentHelp("Probes, without a gallery.", valueName: "file"))
+    var probes: String?
+    @Option(help: ArgumentHelp("Person of each probe; a blank line for nobody.", valueName: "file"))
+    var probePersons: String?
     @Option(parsing: .unconditionalSingleValue, help: "A number of faces to evaluate at; repeated for each.")
     var faces: [Int] = []
     @Option(help: "Shards of the collection.")
@@ -45,6 +58,12 @@ struct EvaluateGrowthCommand: ConsoleCommand {
     private static let model = "evaluation"
 
     func validate() throws {
+        let own = [embeddings, persons, probes, probePersons]
+        guard gallery == nil ? !own.contains(nil) : (own + [ids]).allSatisfy({ $0 == nil }) else {
+            throw ValidationError(
+                "Give either --gallery, or --embeddings, --persons, --probes and --probe-persons."
+            )
+        }
         guard !faces.isEmpty, faces == Array(Set(faces)).sorted(), faces[0] > 0 else {
             throw ValidationError("--faces must be given for each size, smallest first, each once.")
         }
@@ -56,13 +75,9 @@ struct EvaluateGrowthCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let truth = try ProbeTruth(path: "\(gallery)/probe-truth.jsonl")
-        let probes = try ProbeSet(path: "\(gallery)/probes.npy", dimension: nil)
-        let files = FaceFiles(
-            embeddings: "\(gallery)/embeddings.npy",
-            ids: "\(gallery)/ids.txt",
-            persons: "\(gallery)/persons.txt"
-        )
+        let files = faceFiles
+        let probes = try ProbeSet(path: probes ?? "\(gallery ?? ".")/probes.npy", dimension: nil)
+        let truth = try readTruth(of: probes)
         let rows = try filing { () throws(EmbeddingFileError) in
             try FaceRows(files, model: Self.model, dimension: probes.dimension)
         }
@@ -105,6 +120,20 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             try ReportFile.write(Data(page.html.utf8), to: report)
         }
         console.writeOutput(connection.json ? growth.json.document : growth.text)
+    }
+
+    private var faceFiles: FaceFiles {
+        guard let gallery else { return FaceFiles(embeddings: embeddings ?? "", ids: ids, persons: persons) }
+        return FaceFiles(
+            embeddings: "\(gallery)/embeddings.npy",
+            ids: "\(gallery)/ids.txt",
+            persons: "\(gallery)/persons.txt"
+        )
+    }
+
+    private func readTruth(of probes: ProbeSet) throws(CommandFailure) -> ProbeTruth {
+        if let gallery { return try ProbeTruth(path: "\(gallery)/probe-truth.jsonl") }
+        return try ProbeTruth(personsFile: probePersons ?? "", probeCount: probes.count)
     }
 
     private func grow(
@@ -179,7 +208,7 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             _ = try await importer.run(&rows) {
                 line.update(done: $0)
             } refused: { row, reason throws(CommandFailure) in
-                throw CommandFailure(.badData, "\(gallery)/embeddings.npy row \(row) is refused: \(reason)")
+                throw CommandFailure(.badData, "\(faceFiles.embeddings) row \(row) is refused: \(reason)")
             }
         } catch {
             throw error.failure

@@ -59,6 +59,7 @@ struct Evaluation {
         probe: Int,
         _ result: inout EffortResult
     ) {
+        if let mate = truth.mate(ofProbe: probe) { result.mates.note(mate, matches: found) }
         result.recall.add(found: found.map(\.similarity), exact: exact.map(\.similarity))
         switch verdict {
         case .unknown: break

@@ -22,15 +22,17 @@ struct GrowthPage {
             subtitle: "\(sizes.joined(separator: ", ")) faces",
             body: "<div class=\"pair\">\n"
                 + GrowthReport.Batch.allCases.map(plot).joined() + "</div>\n"
-                + Self.section("Sizes", report.stepTable) + Self.section("What was found", report.accuracyTable)
-                + (report.fitTable.map { Self.section("Fits", $0) } ?? "")
-                + "<section><h2>What was measured</h2>\n<p><code>\(Markup.escaped(command))</code></p></section>\n",
+                + Self.section("Sizes", report.stepTable)
+                + Self.section("What was found", report.accuracyTable, report.mateRemarks)
+                + (report.fitTable.map { Self.section("Fits", $0, [GrowthReport.fitNote]) } ?? "")
+                + "<section><h2>What was measured</h2>\n\(Markup.command(command))</section>\n",
             footer: "Lines are fits of a · N^b to the medians, dots the medians themselves."
         )
     }
 
-    private static func section(_ title: String, _ table: TextTable) -> String {
-        "<section><h2>\(title)</h2>\n\(Markup.table(table.titles, table.cells))</section>\n"
+    private static func section(_ title: String, _ table: TextTable, _ notes: [String] = []) -> String {
+        "<section><h2>\(title)</h2>\n\(Markup.table(table.titles, table.cells, ofWords: table.leftColumns))"
+            + notes.map { "<p>\(Markup.escaped($0))</p>\n" }.joined() + "</section>\n"
     }
 
     private func plot(_ batch: GrowthReport.Batch) -> String {
@@ -40,7 +42,7 @@ struct GrowthPage {
         else {
             return ""
         }
-        var plot = Plot(width: Self.width, height: Self.height, top: 44)
+        var plot = Plot(width: Self.width, height: Self.height, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(small...max(large, small * 2), from: plot.plotLeft, to: plot.plotRight)
         let y = PlotScale.logarithmic(least...greatest, from: plot.plotBottom, to: plot.plotTop)
         plot.addVerticalAxis(y) { "\(NumberText.short($0)) ms" }
@@ -66,6 +68,7 @@ struct GrowthPage {
                 )
             }
         }
+        plot.addAxisTitles(horizontal: "faces, N", vertical: "median time")
         return """
             <section><h2>\(Markup.escaped(batch.heading))</h2>
             \(plot.svg("Time against the number of faces"))</section>

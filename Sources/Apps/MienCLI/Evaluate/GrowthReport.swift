@@ -38,9 +38,20 @@ struct GrowthReport {
         PowerLaw(steps.map { (Double($0.collection.faceCount), batch.milliseconds($0.results[effort])) })
     }
 
+    /// Below the fits.
+    static let fitNote =
+        "± is the standard error of b; brackets are 95 % intervals (Student, Fieller) and rest on the scatter of the "
+        + "sizes about the curve, so few sizes leave them wide."
+
     var text: String {
         [stepTable, accuracyTable].map { $0.rendered() }.joined(separator: "\n")
-            + (fitTable.map { "\n" + $0.rendered() } ?? "")
+            + mateRemarks.map { $0 + "\n" }.joined()
+            + (fitTable.map { "\n" + $0.rendered() + Self.fitNote + "\n" } ?? "")
+    }
+
+    /// Why mates may look missed that are not, once for all sizes.
+    var mateRemarks: [String] {
+        steps.lazy.compactMap { $0.results.first?.mates.remark }.prefix(1).map(\.self)
     }
 
     var stepTable: TextTable {
@@ -79,7 +90,7 @@ struct GrowthReport {
                 table.append([
                     row > 0 ? "" : "\(step.collection.faceCount)", "\(result.effort)",
                     AccuracyReport.text(result.identification.falseNegatives(withinRank: 1)),
-                    AccuracyReport.text(result.recall), row == 0 ? "-" : AccuracyReport.text(result.missed()),
+                    AccuracyReport.text(result), row == 0 ? "-" : AccuracyReport.text(result.missed()),
                 ])
             }
         }
@@ -90,7 +101,7 @@ struct GrowthReport {
     var fitTable: TextTable? {
         guard steps.count > 1 else { return nil }
         var table = TextTable(
-            [.init("effort"), .init("search"), .init("ms = a · N^b", .right)]
+            [.init("effort"), .init("search"), .init("ms = a · N^b", .right), .init("b, 95 %", .right)]
                 + limits.map { .init("N at \(NumberText.duration($0))", .right) }
         )
         for effort in efforts.indices {
@@ -101,10 +112,10 @@ struct GrowthReport {
                     [
                         "\(efforts[effort])", batch.title,
                         "\(Self.scientific(law.factor)) · N^\(NumberText.fixed(law.exponent, 2))\(error)",
-                    ]
-                        + limits.map { limit in
-                            law.size(time: limit / .milliseconds(1)).map(sizeText) ?? "-"
-                        }
+                        law.exponentInterval.map {
+                            "\(NumberText.fixed($0.lowerBound, 2)) to \(NumberText.fixed($0.upperBound, 2))"
+                        } ?? "-",
+                    ] + limits.map { sizeText(law, within: $0 / .milliseconds(1)) }
                 )
             }
         }
@@ -120,16 +131,31 @@ struct GrowthReport {
         return exponent == 0 ? NumberText.fixed(mantissa, 2) : "\(NumberText.fixed(mantissa, 2))e\(exponent)"
     }
 
+    /// Such as `12.5 M (8.1 M–over 100.0 M)`, without the interval where it cannot be told or lies beyond.
+    private func sizeText(_ law: PowerLaw, within milliseconds: Double) -> String {
+        guard let size = law.size(time: milliseconds) else { return "-" }
+        guard let interval = law.sizeInterval(time: milliseconds), interval.lowerBound <= farthest else {
+            return sizeText(size)
+        }
+        return "\(sizeText(size)) (\(sizeText(interval.lowerBound))–\(sizeText(interval.upperBound)))"
+    }
+
+    private var farthest: Double { Self.farthestFactor * Double(steps.map(\.collection.faceCount).max() ?? 0) }
+
     /// Such as `12.5 M`; what lies far beyond the sizes measured is not told, for other things will decide there.
     private func sizeText(_ count: Double) -> String {
-        let farthest = Self.farthestFactor * Double(steps.map(\.collection.faceCount).max() ?? 0)
-        return count > farthest ? "over \(Self.shortSize(farthest))" : Self.shortSize(count)
+        count > farthest ? "over \(Self.shortSize(farthest))" : Self.shortSize(count)
     }
 
     private static func shortSize(_ count: Double) -> String {
         count < 1e3
             ? NumberText.fixed(count, 0)
             : count < 1e6 ? NumberText.fixed(count / 1e3, 1) + " k" : NumberText.fixed(count / 1e6, 1) + " M"
+    }
+
+    /// The two bounds; null where they cannot be told.
+    private static func json(_ interval: ClosedRange<Double>?) -> JSONValue {
+        interval.map { .array([.number($0.lowerBound), .number($0.upperBound)]) } ?? .null
     }
 
     var json: JSONValue {
@@ -165,6 +191,8 @@ struct GrowthReport {
                                     ("effort", .string("\(efforts[effort])")), ("search", .string(batch.rawValue)),
                                     ("factor_ms", .number(law.factor)), ("exponent", .number(law.exponent)),
                                     ("exponent_error", law.exponentError.map { .number($0) } ?? .null),
+                                    ("exponent_interval", Self.json(law.exponentInterval)),
+                                    ("factor_interval_ms", Self.json(law.factorInterval)),
                                     (
                                         "sizes",
                                         .array(
@@ -174,6 +202,7 @@ struct GrowthReport {
                                                 return .object([
                                                     ("within_ms", .number(milliseconds)),
                                                     ("faces", size.map { .number($0.rounded()) } ?? .null),
+                                                    ("interval", Self.json(law.sizeInterval(time: milliseconds))),
                                                 ])
                                             }
                                         )

@@ -3,7 +3,8 @@ import LoadGenerator
 /// Shows how a load goes, second by second: on a terminal in place, elsewhere a line now and then.
 struct LoadMonitor {
     private static let plainInterval = 5
-    private static let sparkWidth = 30
+    /// Of each row of bars, at least and at most.
+    private static let sparkWidths = 6...30
 
     private let console: Console
     private let window: Duration
@@ -60,12 +61,23 @@ struct LoadMonitor {
         if isPlain {
             console.writeError(line + "\n")
         } else {
-            line +=
-                "  ok/s \(Sparkline.text(answered, width: Self.sparkWidth))"
-                + "  p99 \(Sparkline.text(tails, width: Self.sparkWidth))"
-            console.writeError("\r\u{1B}[K" + line)
+            console.writeError("\r\u{1B}[K" + withBars(line, columns: console.errorColumns() - 1))
             shownCount += 1
         }
+    }
+
+    /// The line and as much of the bars as there is room for.
+    private func withBars(_ line: String, columns: Int) -> String {
+        let titles = (answered: "  ok/s ", tails: "  p99 ")
+        let room = columns - line.count - titles.answered.count
+        let both = (room - titles.tails.count) / 2
+        if both >= Self.sparkWidths.lowerBound {
+            let width = min(both, Self.sparkWidths.upperBound)
+            return line + titles.answered + Sparkline.text(answered, width: width) + titles.tails
+                + Sparkline.text(tails, width: width)
+        }
+        guard room >= Self.sparkWidths.lowerBound else { return String(line.prefix(columns)) }
+        return line + titles.answered + Sparkline.text(answered, width: min(room, Self.sparkWidths.upperBound))
     }
 
     private mutating func clear() {

@@ -36,7 +36,8 @@ struct LoadSequence {
         }
         try await command.filling.waitForIndex(of: command.name, clients[0], console)
         collection = try await describe()
-        let faceCount = command.fill ?? command.faces ?? Int(clamping: collection.faceCount)
+        var faceCount = command.fill ?? command.faces ?? 0
+        if command.fill == nil, command.faces == nil { faceCount = try await countFaces(collection) }
         guard faceCount > 0 else {
             throw CommandFailure(.badData, "\(command.name) is empty; fill it with --fill")
         }
@@ -53,6 +54,23 @@ struct LoadSequence {
         interruption.beginLoad()
         try await load(subject, collection, tally)
         await subject.close()
+    }
+
+    /// Faces there are now; what the collection's description tells may be a heartbeat old.
+    private func countFaces(_ collection: CollectionInfo) async throws(CommandFailure) -> Int {
+        let dimension = collection.options.dimension
+        let results = try await calling { () async throws(MienClientError) in
+            try await clients[0].search(
+                command.name,
+                probes: Embeddings(
+                    dimension: dimension,
+                    values: [1] + [Float](repeating: 0, count: dimension - 1)
+                ),
+                model: collection.options.embeddingModel,
+                options: SearchOptions(matchLimit: 1, effort: .lists(1))
+            )
+        }
+        return Int(clamping: results.coverage.facesTotal)
     }
 
     private func load(

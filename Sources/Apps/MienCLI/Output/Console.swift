@@ -11,6 +11,8 @@ package struct Console: Sendable {
     package var readLine: @Sendable () -> String?
     /// Whether progress may be drawn over itself.
     package var errorIsTerminal: Bool
+    /// Columns of the terminal that progress is drawn on: a longer line would wrap, and could not be drawn over.
+    package var errorColumns: @Sendable () -> Int
     /// Whether results may be drawn over themselves, and keys come one by one.
     package var outputIsTerminal: Bool
     package var environment: [String: String]
@@ -20,6 +22,7 @@ package struct Console: Sendable {
         writeError: @escaping @Sendable (String) -> Void,
         readLine: @escaping @Sendable () -> String? = { nil },
         errorIsTerminal: Bool = false,
+        errorColumns: @escaping @Sendable () -> Int = { Console.usualSize.columns },
         outputIsTerminal: Bool = false,
         environment: [String: String] = [:]
     ) {
@@ -27,6 +30,7 @@ package struct Console: Sendable {
         self.writeError = writeError
         self.readLine = readLine
         self.errorIsTerminal = errorIsTerminal
+        self.errorColumns = errorColumns
         self.outputIsTerminal = outputIsTerminal
         self.environment = environment
     }
@@ -39,9 +43,22 @@ package struct Console: Sendable {
             writeError: { write($0, to: STDERR_FILENO) },
             readLine: { Swift.readLine() },
             errorIsTerminal: isatty(STDERR_FILENO) == 1,
+            errorColumns: { size(ofTerminal: STDERR_FILENO).columns },
             outputIsTerminal: isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1,
             environment: ProcessInfo.processInfo.environment
         )
+    }
+
+    /// Of a terminal that does not tell.
+    package static let usualSize = (rows: 24, columns: 80)
+
+    /// Rows and columns of a terminal.
+    static func size(ofTerminal descriptor: Int32) -> (rows: Int, columns: Int) {
+        var size = winsize()
+        guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0, size.ws_col > 0 else {
+            return usualSize
+        }
+        return (Int(size.ws_row), Int(size.ws_col))
     }
 
     func line(_ text: String = "") { writeOutput(text + "\n") }

@@ -34,7 +34,7 @@ struct ProgressLine {
         )
         if console.errorIsTerminal {
             isDrawn = true
-            console.writeError("\r\u{1B}[K" + text)
+            console.writeError("\r\u{1B}[K" + text.prefix(console.errorColumns() - 1))
         } else {
             console.writeError(text + "\n")
         }

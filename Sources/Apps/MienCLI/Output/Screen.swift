@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 
 /// The terminal while a program draws on all of it: keys come one by one, what was there before comes back at the end.
@@ -29,11 +30,24 @@ struct Screen {
         console.writeOutput(Self.leave)
     }
 
+    /// Puts the terminal back and ends the process when it is told to end, or loses its terminal.
+    func closeOnSignals() {
+        for number in [SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
+            source.setEventHandler { [self] in
+                // The source holds itself for the rest of the process, as the signal's disposition stays.
+                guard !source.isCancelled else { return }
+                close()
+                exit(128 + number)
+            }
+            source.resume()
+        }
+    }
+
     /// Shows a text from the upper left corner on; what does not fit is cut.
     func draw(_ text: String) {
-        var size = winsize()
-        let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 0 && size.ws_col > 0
-        let (rows, columns) = isKnown ? (Int(size.ws_row), Int(size.ws_col)) : (24, 80)
+        let (rows, columns) = Console.size(ofTerminal: STDOUT_FILENO)
         console.writeOutput("\u{1B}[H" + Self.fitted(text, rows: rows, columns: columns) + "\u{1B}[J")
     }
 

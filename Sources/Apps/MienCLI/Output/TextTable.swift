@@ -34,6 +34,8 @@ package struct TextTable: Sendable {
     }
 
     var titles: [String] { columns.map(\.title) }
+    /// Numbers of the columns that are aligned to the left.
+    var leftColumns: Set<Int> { Set(columns.indices.filter { columns[$0].alignment == .left }) }
     /// Row by row.
     var cells: [[String]] { rows }
 

@@ -98,6 +98,7 @@ struct SearchCommand: ConsoleCommand {
         let summary = SearchSummary(tally: report.tally, effort: effort, matchLimit: matchLimit, elapsed: elapsed)
         console.writeOutput(connection.json ? summary.json.line + "\n" : "\n" + summary.text)
         if let partial = summary.partialAnswer { console.warn(partial) }
+        if let remark = report.tally.mates.remark { console.warn(remark) }
         let refused = report.tally.rejectedCount
         if refused > 0 { throw CommandFailure(.no, "\(NumberText.counted(refused, "probe")) refused") }
     }

@@ -33,6 +33,7 @@ struct SearchReport {
             case .matches(let matches):
                 let verdict = truth?.verdict(probe: number, matches: matches) ?? .unknown
                 tally.count(probe: number, matches: matches, verdict: verdict)
+                if let mate = truth?.mate(ofProbe: number) { tally.note(mate, matches: matches) }
                 if asJSON {
                     lines += json(probe, matches, verdict).line + "\n"
                 } else {

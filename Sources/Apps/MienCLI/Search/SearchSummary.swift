@@ -85,6 +85,7 @@ struct SearchSummary {
             members += [
                 ("mated_probes", .count(tally.matedCount)), ("mates_at_rank_1", .count(tally.rankOneCount)),
                 ("mates_found", .count(tally.foundCount)),
+                ("remark", tally.mates.remark.map { .string($0) } ?? .null),
             ]
         }
         if tally.nonmatedCount > 0 {

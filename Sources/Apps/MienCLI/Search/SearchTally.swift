@@ -14,6 +14,8 @@ struct SearchTally {
     private(set) var matedCount = 0
     private(set) var rankOneCount = 0
     private(set) var foundCount = 0
+    /// Whether the mates could be told.
+    private(set) var mates = MateKnowledge()
     private(set) var nonmatedCount = 0
     /// The nonmated probe with the most similar match.
     private(set) var bestNonmate: (probe: Int, similarity: Float)?
@@ -28,6 +30,9 @@ struct SearchTally {
         }
         leastCoverage = results.coverage
     }
+
+    /// Notes a search for a probe whose person is enrolled.
+    mutating func note(_ mate: ProbeTruth.Mate, matches: [SearchResults.Match]) { mates.note(mate, matches: matches) }
 
     mutating func countRejected() {
         probeCount += 1

@@ -45,6 +45,7 @@ struct TopCommand: ConsoleCommand {
     /// Draws until a person leaves.
     private func watch(_ client: MienClient, _ screen: Screen) async {
         defer { screen.close() }
+        screen.closeOnSignals()
         var view = TopView()
         while true {
             do throws(MienClientError) {

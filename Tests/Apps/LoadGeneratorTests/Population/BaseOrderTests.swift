@@ -7,6 +7,7 @@ import Testing
         let order = BaseOrder(count: count)
         #expect(Set((0..<count).map(order.face)).count == count)
         #expect((0..<count).map(order.face).allSatisfy { (0..<count).contains($0) })
+        #expect((0..<count).allSatisfy { order.place(of: order.face(at: $0)) == $0 })
     }
 
     @Test func neighboursInTheOrderLieFarApart() {

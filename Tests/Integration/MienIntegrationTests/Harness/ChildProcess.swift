@@ -19,17 +19,19 @@ final class ChildProcess: Sendable {
     /// - Parameters:
     ///   - user: number of the user it runs as; nil for the user of the tests.
     ///   - path: its output goes to `path.out` and `path.err`.
+    ///   - terminal: what it reads from and writes to instead, as its controlling terminal.
     static func start(
         _ arguments: [String],
         environment: [String: String],
         user: Int? = nil,
-        writingTo path: String
+        writingTo path: String,
+        terminal: String? = nil
     ) async throws -> ChildProcess {
         let identity = user.map { ["--reuid", "\($0)", "--regid", "\($0)", "--clear-groups"] } ?? []
         let line = ["/usr/bin/setpriv", "--pdeathsig", "KILL"] + identity + ["--"] + arguments
         let variables = environment.map { "\($0.key)=\($0.value)" }
         let id = try await SpawnThread.shared.run {
-            spawn(line, variables, output: path + ".out", error: path + ".err")
+            spawn(line, variables, output: path + ".out", error: path + ".err", terminal)
         }
         guard id > 0 else { throw StoryError("\(line[0]) cannot be started: \(String(cString: strerror(-id)))") }
         return ChildProcess(id: id, outputPath: path + ".out", errorPath: path + ".err")
@@ -85,6 +87,9 @@ final class ChildProcess: Sendable {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
+    /// `POSIX_SPAWN_SETSID`, which glibc shows to programs in C only.
+    private static let newSession: Int16 = 0x80
+
     private typealias CloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
 
     /// `posix_spawn_file_actions_addclosefrom_np`, which glibc shows to programs in C only.
@@ -93,7 +98,13 @@ final class ChildProcess: Sendable {
     }
 
     /// - Returns: the process id, or an error number below 0.
-    private static func spawn(_ arguments: [String], _ variables: [String], output: String, error: String) -> pid_t {
+    private static func spawn(
+        _ arguments: [String],
+        _ variables: [String],
+        output: String,
+        error: String,
+        _ terminal: String?
+    ) -> pid_t {
         var files = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         posix_spawn_file_actions_init(&files)
@@ -103,9 +114,16 @@ final class ChildProcess: Sendable {
             posix_spawnattr_destroy(&attributes)
         }
         let writing = O_WRONLY | O_CREAT | O_TRUNC
-        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&files, 1, output, writing, 0o644)
-        posix_spawn_file_actions_addopen(&files, 2, error, writing, 0o644)
+        if let terminal {
+            // The first terminal that the leader of a session opens controls it.
+            for descriptor in 0...2 as ClosedRange<Int32> {
+                posix_spawn_file_actions_addopen(&files, descriptor, terminal, O_RDWR, 0)
+            }
+        } else {
+            posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
+            posix_spawn_file_actions_addopen(&files, 1, output, writing, 0o644)
+            posix_spawn_file_actions_addopen(&files, 2, error, writing, 0o644)
+        }
         // A connection that a child holds too does not end when this program closes it.
         _ = closeFrom?(&files, 3)
         // Threads of the test program hold signals back; the child must not inherit that.
@@ -115,7 +133,8 @@ final class ChildProcess: Sendable {
         sigfillset(&all)
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        let session = terminal == nil ? 0 : Self.newSession
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | session)
         var argumentPointers = arguments.map { strdup($0) } + [nil]
         var variablePointers = variables.map { strdup($0) } + [nil]
         defer { for pointer in argumentPointers + variablePointers { free(pointer) } }

@@ -102,6 +102,18 @@ final class Stage {
         return process
     }
 
+    /// Starts `mien` with arguments on a terminal of its own.
+    func start(_ arguments: [String], on terminal: PseudoTerminal) async throws -> ChildProcess {
+        let process = try await ChildProcess.start(
+            [binary] + arguments,
+            environment: environment,
+            writingTo: path("\(processes.count)-terminal"),
+            terminal: terminal.path
+        )
+        processes.append(process)
+        return process
+    }
+
     /// Starts a program of the system.
     func launch(_ command: [String]) async throws -> ChildProcess {
         let process = try await ChildProcess.start(

@@ -8,16 +8,16 @@ extension Integration {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.workers[0].start()
-                let worker = try adminPort(of: cluster.workers[0])
-                let unheard = try await get("/readyz", port: worker)
+                let worker = try cluster.workers[0].adminPort
+                let unheard = try await httpAnswer(to: "/readyz", port: worker)
                 #expect(unheard.contains("HTTP/1.1 503"))
                 #expect(unheard.hasSuffix("No coordinator takes this worker's heartbeats; the log says why.\n"))
-                #expect(try await get("/healthz", port: worker).contains("HTTP/1.1 200"))
+                #expect(try await httpAnswer(to: "/healthz", port: worker).contains("HTTP/1.1 200"))
                 try await cluster.start()
                 try await eventually("the worker is ready", within: .seconds(10)) {
-                    try await get("/readyz", port: worker).contains("HTTP/1.1 200") ? () : nil
+                    try await httpAnswer(to: "/readyz", port: worker).contains("HTTP/1.1 200") ? () : nil
                 }
-                let coordinator = try adminPort(of: cluster.coordinator)
+                let coordinator = try cluster.coordinator.adminPort
                 let created = try await cluster.mien(
                     "collection",
                     "create",
@@ -28,17 +28,19 @@ extension Integration {
                     "m"
                 )
                 #expect(created.status == 0, "\(created)")
-                #expect(try await get("/readyz", port: coordinator).contains("HTTP/1.1 200"))
-                let metrics = try await get("/metrics", port: coordinator)
+                #expect(try await httpAnswer(to: "/readyz", port: coordinator).contains("HTTP/1.1 200"))
+                let metrics = try await httpAnswer(to: "/metrics", port: coordinator)
                 #expect(metrics.contains("mien_shards{collection=\"people\",state=\"serving\"} 1\n"))
-                #expect(try await get("/metrics", port: worker).contains("mien_replicas{state=\"serving\"} 1\n"))
+                #expect(
+                    try await httpAnswer(to: "/metrics", port: worker).contains("mien_replicas{state=\"serving\"} 1\n")
+                )
 
                 cluster.workers[0].kill()
                 try await eventually("the coordinator misses the worker", within: .seconds(10)) {
-                    let answer = try await get("/readyz", port: coordinator)
+                    let answer = try await httpAnswer(to: "/readyz", port: coordinator)
                     return answer.contains("HTTP/1.1 503") && answer.contains("No worker is live") ? () : nil
                 }
-                #expect(try await get("/healthz", port: coordinator).contains("HTTP/1.1 200"))
+                #expect(try await httpAnswer(to: "/healthz", port: coordinator).contains("HTTP/1.1 200"))
                 #expect(try await cluster.coordinator.stop() == 0)
             }
         }
@@ -57,7 +59,7 @@ extension Integration {
                 let output = try #require(cluster.coordinator.process).output
                 #expect(output.contains("metrics on https://0.0.0.0:\(port)/metrics"))
                 // Without TLS nothing is told at all.
-                #expect(try await !get("/healthz", port: port).contains("200"))
+                #expect(try await !httpAnswer(to: "/healthz", port: port).contains("200"))
                 func curl(_ arguments: String...) async throws -> CommandResult {
                     try await stage.run(
                         ["/usr/bin/curl", "--silent", "--show-error", "--cacert", security.trustRoots] + arguments
@@ -98,22 +100,6 @@ extension Integration {
                 #expect(process.error.contains("metrics are not told"))
                 #expect(try await node.stop() == 0)
             }
-        }
-
-        /// The port in a node's own words.
-        private func adminPort(of node: Node) throws -> Int {
-            let output = try #require(node.process).output
-            let match = try #require(output.firstMatch(of: /metrics on http:\/\/127\.0\.0\.1:([0-9]+)\/metrics/))
-            return try #require(Int(match.1))
-        }
-
-        /// The whole answer to a request, head and all.
-        private func get(_ path: String, port: Int) async throws -> String {
-            let socket = try #require(TCPSocket.connected(to: port))
-            defer { socket.close() }
-            socket.send(Array("GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8))
-            let (bytes, _) = try await socket.receive(for: .seconds(5))
-            return String(decoding: bytes, as: UTF8.self)
         }
     }
 }

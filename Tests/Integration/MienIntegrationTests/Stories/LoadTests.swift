@@ -32,6 +32,8 @@ extension Integration {
                 var deleted_search_count: Int
                 var flagged_partial_count: Int
                 var compared_answer_count: Int
+                var mated_search_count: Int
+                var mate_found_count: Int
                 var final_face_count: Int
                 var unchecked: [String]
             }
@@ -99,6 +101,39 @@ extension Integration {
                 #expect(report.truth.read_back_count >= 2000 && report.truth.compared_answer_count > 50)
                 let page = try stage.text("load.html")
                 #expect(page.contains("Every answer was true") && page.contains("worker 2 killed"))
+                #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
+                #expect(try Self.processes(mentioning: stage.folder) == [])
+            }
+        }
+
+        /// A worker is killed under a load of two processes: each has its own truth, and one report has all of it.
+        @Test(.timeLimit(.minutes(2))) func severalProcessesSeeOneFaultTogether() async throws {
+            try await Stage.play { stage in
+                stage.environment["TMPDIR"] = stage.path("tmp")
+                try FileManager.default.createDirectory(atPath: stage.path("tmp"), withIntermediateDirectories: true)
+                let result = try await stage.mien(
+                    [
+                        "load", "people", "--fill", "2000", "--dimension", "64", "--probes", "200", "--processes", "2",
+                        "--cluster", "workers=2,coordinator.worker_timeout=1s,worker.heartbeat_interval=100ms",
+                        "--rate", "120", "--warm-up", "1s", "--duration", "6s", "--mix",
+                        "search=60,enrol:2=15,upsert=10,delete=15", "--min-coverage", "0", "--fault",
+                        "at 2s kill worker 2 for 1500ms", "--json-file", stage.path("load.json"), "--report",
+                        stage.path("load.html"),
+                    ],
+                    within: .seconds(90)
+                )
+                #expect(result.status == 0, "\(result)")
+                let report = try Self.report(stage.path("load.json"))
+                #expect(report.load.process_count == 2 && report.load.rate_per_second == 120)
+                #expect(report.faults.map(\.what) == ["worker 2 killed"])
+                #expect(report.truth.findings.counts.isEmpty, "\(report.truth.findings.examples)")
+                #expect(report.truth.unchecked.isEmpty, "\(report.truth.unchecked)")
+                #expect(report.truth.flagged_partial_count > 0, "no answer was partial while a worker was dead")
+                #expect(report.truth.written_face_count > 50 && report.truth.read_back_count >= 2000)
+                // A part knows of its own half of the mates, which most persons have a face in.
+                #expect(report.truth.mated_search_count > report.count("search") / 2, "\(result)")
+                #expect(report.truth.mate_found_count > report.truth.mated_search_count / 2)
+                #expect(try stage.text("load.html").contains("worker 2 killed"))
                 #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
                 #expect(try Self.processes(mentioning: stage.folder) == [])
             }

@@ -1,13 +1,17 @@
-import InMemoryTracing
-import Tracing
+package import InMemoryTracing
+package import Tracing
 
 /// Keeps spans in memory, and passes them on between processes as W3C writes them; the one in memory does not.
-struct PropagatingTracer: Tracer {
-    typealias Span = InMemorySpan
+package struct PropagatingTracer: Tracer {
+    package typealias Span = InMemorySpan
 
-    let base: InMemoryTracer
+    private let base: InMemoryTracer
 
-    func startSpan<Instant: TracerInstant>(
+    package init(base: InMemoryTracer) {
+        self.base = base
+    }
+
+    package func startSpan<Instant: TracerInstant>(
         _ operationName: String,
         context: @autoclosure () -> InstrumentationContext,
         ofKind kind: SpanKind,
@@ -27,9 +31,9 @@ struct PropagatingTracer: Tracer {
         )
     }
 
-    func forceFlush() {}
+    package func forceFlush() {}
 
-    func inject<Carrier, Inject: Injector>(
+    package func inject<Carrier, Inject: Injector>(
         _ context: InstrumentationContext,
         into carrier: inout Carrier,
         using injector: Inject
@@ -38,7 +42,7 @@ struct PropagatingTracer: Tracer {
         injector.inject("00-\(span.traceID)-\(span.spanID)-01", forKey: "traceparent", into: &carrier)
     }
 
-    func extract<Carrier, Extract: Extractor>(
+    package func extract<Carrier, Extract: Extractor>(
         _ carrier: Carrier,
         into context: inout InstrumentationContext,
         using extractor: Extract
@@ -53,7 +57,7 @@ struct PropagatingTracer: Tracer {
     }
 
     /// Ids of as many digits as W3C wants.
-    static let ids = InMemoryTracer.IDGenerator(
+    package static let ids = InMemoryTracer.IDGenerator(
         nextTraceID: { digits(.random(in: 1 ... .max)) + digits(.random(in: 1 ... .max)) },
         nextSpanID: { digits(.random(in: 1 ... .max)) }
     )
