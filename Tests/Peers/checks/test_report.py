@@ -85,7 +85,7 @@ class PerfectTruth:
 
     def quality(self, answers, first: int = 0) -> Quality:
         mates = [len(answers)] * len(BAND_FLOORS)
-        return Quality(recall=1, mate=1, found=mates, mates=mates)
+        return Quality(count=len(answers), recall=1, mate=1, found=mates, mates=mates)
 
 
 if __name__ == "__main__":

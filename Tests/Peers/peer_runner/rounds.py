@@ -33,16 +33,7 @@ class Times:
 
     def quality(self, truth: Truth) -> Quality:
         """How good the answers were; photos that came round twice count once."""
-        parts = [truth.quality(rows, first) for first, rows in sorted(self.answers.items())]
-        weights = [sum(part.mates) for part in parts]
-        counts = [len(rows) for _, rows in sorted(self.answers.items())]
-        found = [sum(column) for column in zip(*(part.found for part in parts), strict=True)]
-        return Quality(
-            recall=sum(part.recall * count for part, count in zip(parts, counts, strict=True)) / sum(counts),
-            mate=sum(found) / max(1, sum(weights)),
-            found=found,
-            mates=[sum(column) for column in zip(*(part.mates for part in parts), strict=True)],
-        )
+        return Quality.of_all([truth.quality(rows, first) for first, rows in sorted(self.answers.items())])
 
 
 def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: int) -> dict[Entrant, Times]:

@@ -133,12 +133,14 @@ def _choices(system: System, options: Options, gallery: Gallery, truth: Truth) -
         saved: Choices = json.loads(file.read_text())
         return saved
     print(f"choosing settings of {system.name}", file=sys.stderr)
+    started = time.perf_counter()
     trials = Trials(system, truth, len(gallery.probes), options.photo)
     choices: Choices = {}
     for level in levels(options.match_limit):
         chosen = {batch: trials.choose(level, batch) for batch in _batches(options)}
         choices[level.name] = {str(batch): setting.label if setting else None for batch, setting in chosen.items()}
     file.write_text(json.dumps(choices, indent=1) + "\n")
+    print(f"chose settings of {system.name} in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return choices
 
 
