@@ -89,7 +89,7 @@ class GridSystem(System):
         self.searched: Counter[tuple[int, ...]] = Counter()
 
     def footprint(self) -> Footprint:
-        return Footprint(None, None, 0, None)
+        return Footprint(None, None, 0, None, None)
 
     def reach_of(self, probe: int) -> int:
         is_hard = probe < self.harder_before or (self.harder_from is not None and probe >= self.harder_from)

@@ -38,12 +38,18 @@ class Pass:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a system took to build and takes to keep, None where unknown."""
+    """What a system took to build and takes to keep, None where unknown.
+
+    Attributes:
+        restart_s: wall time from opening what is on disk, all of it in the page cache, until one probe is answered
+            with the most effort.
+    """
 
     build_cpu_s: float | None
     build_wall_s: float | None
     disk_bytes: int
     resident_bytes: int | None
+    restart_s: float | None
 
 
 class System(ABC):
@@ -54,6 +60,9 @@ class System(ABC):
     version: str
     answers_depend_on_batch = False
     """Whether one probe alone may be answered otherwise than in a photo, so that settings are judged for both."""
+
+    settles_threads = False
+    """Whether it decides by itself how many of the threads a search uses, so that fewer are not tried."""
 
     @abstractmethod
     def sweeps(self) -> list[Sweep]:
@@ -66,6 +75,13 @@ class System(ABC):
     @abstractmethod
     def footprint(self) -> Footprint:
         """What it cost to build and costs to keep."""
+
+    def use_threads(self, count: int) -> None:  # noqa: B027
+        """From now on one search may use this many threads; one until this is called."""
+
+    def answer_one(self) -> None:
+        """Searches a probe with the most effort there is: the first answer pays for what was mapped and not read."""
+        self.search(0, 1, self.sweeps()[-1][-1][-1], 1)
 
     def close(self) -> None:  # noqa: B027
         """Ends what was started."""

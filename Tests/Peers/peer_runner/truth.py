@@ -57,6 +57,7 @@ class Truth:
 
     def __init__(self, gallery: Gallery, match_limit: int, rows: Rows, similarities: Matrix) -> None:
         self.match_limit = match_limit
+        self.face_count = len(gallery.faces)
         self._person_of_face = gallery.person_of_face
         self._person_of_probe = gallery.person_of_probe
         self._rows = rows
