@@ -64,6 +64,11 @@ class ThreadsTests(unittest.TestCase):
         self.assertEqual(quickest_threads(Dividing("fair", 0.6), SETTING, 4, 2, 8), 2)
         self.assertEqual(quickest_threads(Dividing("slow", 1.2), SETTING, 4, 2, 8), 1)
 
+    def test_one_that_divides_nothing_is_given_one(self) -> None:
+        system = Dividing("whole", 0.6)
+        system.uses_threads = False
+        self.assertEqual(quickest_threads(system, SETTING, 4, 2, 8), 1)
+
     def test_one_that_settles_it_by_itself_is_given_all(self) -> None:
         system = Dividing("own", 1.2)
         system.settles_threads = True

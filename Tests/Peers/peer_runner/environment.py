@@ -13,7 +13,7 @@ from peer_runner.failure import Failure
 class Environment:
     """A virtual environment in `folder`, with numpy and every peer that installs."""
 
-    packages = ["numpy", "faiss-cpu", "scann", "hnswlib"]
+    packages = ["numpy", "faiss-cpu", "scann", "hnswlib", "qdrant-edge-py"]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

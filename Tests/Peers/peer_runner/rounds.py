@@ -65,6 +65,8 @@ def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: in
 
 def quickest_threads(system: System, setting: Setting, batch: int, threads: int, probe_count: int) -> int:
     """By how many threads, one or all, searches take least wall time: not all work gains from being divided."""
+    if not system.uses_threads:
+        return 1
     if threads == 1 or system.settles_threads:
         return threads
     times: dict[int, list[float]] = {1: [], threads: []}

@@ -66,8 +66,10 @@ def _system(key: str, options: Options, gallery: Gallery) -> System | None:
             peer: System = importlib.import_module("peer_runner.faiss_peers").FaissPeer(key, *arguments)
         elif key == "scann":
             peer = importlib.import_module("peer_runner.scann_peer").ScannPeer(*arguments)
-        else:
+        elif key == "hnswlib":
             peer = importlib.import_module("peer_runner.hnswlib_peer").HnswlibPeer(*arguments)
+        else:
+            peer = importlib.import_module("peer_runner.qdrant_peer").QdrantPeer(*arguments)
     except (ImportError, AttributeError, RuntimeError, Failure) as error:
         print(f"{key} is left out: {error}", file=sys.stderr)
         return None

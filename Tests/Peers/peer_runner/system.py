@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,8 @@ class System(ABC):
 
     settles_threads = False
     """Whether it decides by itself how many of the threads a search uses, so that fewer are not tried."""
+    uses_threads = True
+    """Whether it can divide a search of one probe or of a photo."""
 
     @abstractmethod
     def sweeps(self) -> list[Sweep]:
@@ -100,12 +103,16 @@ class LibraryPeer(System):
         return self._footprint
 
     @abstractmethod
-    def single_call(self, setting: Setting) -> Callable[[Matrix], object]:
-        """A function that searches one probe, `[1 × dimension]`; everything that can be prepared is."""
+    def single_call(self, setting: Setting) -> Callable[[Any], object]:
+        """A function that searches what was `prepared` of one probe; everything that can be prepared is."""
 
-    def photo_call(self, setting: Setting) -> Callable[[Matrix], object]:
-        """A function that searches several probes."""
+    def photo_call(self, setting: Setting) -> Callable[[Any], object]:
+        """A function that searches what was `prepared` of several probes."""
         return self.single_call(setting)
+
+    def prepared(self, probes: Matrix, setting: Setting, batch: int) -> object:
+        """What a call is given for some probes, `[1 to batch × dimension]`; made before its time is taken."""
+        return probes
 
     def rows_of(self, answer: object) -> Rows:
         """The rows in what a call returned: `[probes × k]`."""
@@ -115,8 +122,9 @@ class LibraryPeer(System):
         end = first + count
         call = self.single_call(setting) if batch == 1 else self.photo_call(setting)
         parts = [self._probes[start : min(end, start + batch)] for start in range(first, end, batch)]
+        questions = [self.prepared(part, setting, batch) for part in parts]
         cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-        answers = [call(part) for part in parts]
+        answers = [call(question) for question in questions]
         cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
         rows = np.full((count, self._match_limit), -1, dtype=np.int64)
         next_row = 0
