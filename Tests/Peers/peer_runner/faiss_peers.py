@@ -38,14 +38,12 @@ class Kind:
         code: what is stored.
         has_lists: whether the codes lie in inverted lists.
         is_reranked: whether candidates are compared again from the float16 copy.
-        deepest: how many of them at most, for each match.
     """
 
     code: str
     has_lists: bool
     is_reranked: bool = True
     projection: str = ""
-    deepest: int = 256
 
     def factory(self, lists: int) -> str:
         """The description of the codes' index."""
@@ -59,7 +57,7 @@ KINDS = {
     "faiss-ivf-pca-pq": Kind("PQ128x4fs", has_lists=True, projection="PCAR256"),
     "faiss-flat-pca-pq": Kind("PQ128x4fs", has_lists=False, projection="PCAR256"),
     "faiss-ivf-sq8": Kind("SQ8", has_lists=True, is_reranked=False),
-    "faiss-ivf-rabitq": Kind("RaBitQfs", has_lists=True, deepest=1024),
+    "faiss-ivf-rabitq": Kind("RaBitQfs", has_lists=True),
 }
 """By system."""
 
@@ -193,7 +191,7 @@ class FaissPeer(LibraryPeer):
 
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit
-        depths = [depth for depth in steps(limit, limit * self._kind.deepest, 2) if depth <= self._face_count]
+        depths = [depth for depth in steps(limit, limit * 256, 2) if depth <= self._face_count]
         if not self._kind.is_reranked:
             return [[[self._lists_setting(count) for count in steps(4, self._lists)]]]
         if not self._lists:
