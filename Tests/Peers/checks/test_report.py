@@ -6,7 +6,7 @@ import numpy as np
 
 from peer_runner.choice import levels
 from peer_runner.report import Contest, Report, table
-from peer_runner.rounds import Entrant, ratio, run_rounds
+from peer_runner.rounds import Entrant, quickest_threads, ratio, run_rounds
 from peer_runner.system import Footprint, Pass, Setting, Sweep, System
 from peer_runner.truth import BAND_FLOORS, Quality
 
@@ -46,6 +46,12 @@ class ReportTests(unittest.TestCase):
     def test_bands_are_printed_once_for_equal_answers(self) -> None:
         self.assertEqual(self.report.text().count("| SLOW   | only    | 1             |"), 1)
 
+    def test_a_build_is_told_in_faces_a_second_and_beside_it_the_restart(self) -> None:
+        head, _, first = self.report.text().split("Build and keep\n\n")[1].splitlines()[:3]
+        told = dict(zip(cells(head), cells(first), strict=True))
+        self.assertEqual((told["build CPU s"], told["faces a CPU s"]), ("4.0", "250"))
+        self.assertEqual((told["build wall s"], told["faces/s"], told["restart s"]), ("2.0", "500", "0.250"))
+
 
 class RatioTests(unittest.TestCase):
     def test_is_the_median_of_the_rounds(self) -> None:
@@ -53,9 +59,35 @@ class RatioTests(unittest.TestCase):
         self.assertEqual(ratio([2, 40, 6], [1, 20, 2])[0], 2)
 
 
+class ThreadsTests(unittest.TestCase):
+    def test_a_peer_gets_the_number_of_threads_that_is_faster(self) -> None:
+        self.assertEqual(quickest_threads(Dividing("fair", 0.6), SETTING, 4, 2, 8), 2)
+        self.assertEqual(quickest_threads(Dividing("slow", 1.2), SETTING, 4, 2, 8), 1)
+
+    def test_one_that_divides_nothing_is_given_one(self) -> None:
+        system = Dividing("whole", 0.6)
+        system.uses_threads = False
+        self.assertEqual(quickest_threads(system, SETTING, 4, 2, 8), 1)
+
+    def test_one_that_settles_it_by_itself_is_given_all(self) -> None:
+        system = Dividing("own", 1.2)
+        system.settles_threads = True
+        self.assertEqual(quickest_threads(system, SETTING, 4, 2, 8), 2)
+
+    def test_a_round_uses_the_entrants_number(self) -> None:
+        system = Dividing("fair", 0.6)
+        entrants = [Entrant(system, SETTING, 4, threads) for threads in (1, 2)]
+        times = run_rounds(entrants, rounds=2, probe_count=8, photo=4)
+        self.assertEqual([times[entrant].wall_ms for entrant in entrants], [[1, 1], [0.6, 0.6]])
+
+
 class TableTests(unittest.TestCase):
     def test_columns_are_aligned(self) -> None:
         self.assertEqual(table([["a", "b"], ["long", "c"]]), "| a    | b |\n|------|---|\n| long | c |")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 class Clockwork(System):
@@ -68,7 +100,7 @@ class Clockwork(System):
         self.searched: list[tuple[int, int]] = []
 
     def footprint(self) -> Footprint:
-        return Footprint(1, 1, 1_000_000, 2_000_000)
+        return Footprint(4, 2, 1_000_000, 2_000_000, 0.25)
 
     def sweeps(self) -> list[Sweep]:
         return [[[SETTING]]]
@@ -78,14 +110,26 @@ class Clockwork(System):
         return Pass(np.zeros((count, 10)), self.milliseconds * count, self.milliseconds * count)
 
 
+class Dividing(Clockwork):
+    """Takes a share of a millisecond for every probe with two threads."""
+
+    def __init__(self, key: str, share: float) -> None:
+        super().__init__(key, 1)
+        self.share = share
+
+    def use_threads(self, count: int) -> None:
+        self.milliseconds = 1 if count == 1 else self.share
+
+
 class PerfectTruth:
     """Finds nothing wrong."""
 
     match_limit = 10
+    face_count = 1000
 
     def quality(self, answers, first: int = 0) -> Quality:
         mates = [len(answers)] * len(BAND_FLOORS)
-        return Quality(recall=1, mate=1, found=mates, mates=mates)
+        return Quality(count=len(answers), recall=1, mate=1, found=mates, mates=mates)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from peer_runner.failure import Failure
 from peer_runner.gallery import Gallery
-from peer_runner.truth import BAND_FLOORS, Truth, exact_search
+from peer_runner.truth import BAND_FLOORS, Quality, Truth, exact_search
 
 DIMENSION = 16
 
@@ -65,6 +65,17 @@ class TruthTests(unittest.TestCase):
         quality = self.truth(5).quality(answers)
         self.assertAlmostEqual(quality.recall, 14 / 15)
         self.assertEqual(quality.mate, 0)
+
+    def test_parts_make_the_whole(self) -> None:
+        truth, answers = self.truth(5), self.rows[:, :5].copy()
+        answers[0, 0] = -1
+        parts = [truth.quality(answers[:1]), truth.quality(answers[1:], first=1)]
+        together, whole = Quality.of_all(parts), truth.quality(answers)
+        self.assertAlmostEqual(together.recall, whole.recall)
+        self.assertEqual(
+            (together.count, together.mate, together.found, together.mates),
+            (whole.count, whole.mate, whole.found, whole.mates),
+        )
 
     def test_an_equal_face_at_the_last_rank_counts(self) -> None:
         first = self.rows[1, 0]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from peer_runner.failure import Failure
 from peer_runner.gallery import Gallery
+from peer_runner.restart import Opening
 from peer_runner.system import Footprint
 
 Build = Callable[[Gallery, Path, Path], None]
@@ -76,14 +77,20 @@ class Artefact:
         return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
-def footprint(parts: list[Artefact], work: Path, resident: int) -> Footprint:
+def served(parts: list[Artefact], work: Path) -> list[Path]:
+    """Where the parts lie that searches read."""
+    return [work / part.name for part in parts if part.serves]
+
+
+def footprint(parts: list[Artefact], work: Path, opening: Opening) -> Footprint:
     """What a peer took to build from these parts, and takes to keep."""
     records = [part.record(work) for part in parts]
     return Footprint(
         build_cpu_s=sum(float(record["cpu_s"]) for record in records),
         build_wall_s=sum(float(record["wall_s"]) for record in records),
         disk_bytes=sum(part.disk_bytes(work) for part in parts if part.serves),
-        resident_bytes=resident,
+        resident_bytes=opening.resident_bytes,
+        restart_s=opening.seconds,
     )
 
 

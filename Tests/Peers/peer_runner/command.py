@@ -19,6 +19,7 @@ SYSTEMS = [
     "faiss-ivf-rabitq",
     "scann",
     "hnswlib",
+    "qdrant",
 ]
 
 
@@ -46,7 +47,7 @@ def parse(arguments: list[str]) -> Options:
     """Reads the arguments; ends the process with usage when they are wrong."""
     parser = argparse.ArgumentParser(
         prog="compare",
-        description="Measure Mien's index beside Faiss, ScaNN and hnswlib: same files and recall, in turn.",
+        description="Measure Mien's index beside Faiss, ScaNN, hnswlib and Qdrant: same files and recall, in turn.",
     )
     parser.add_argument("gallery", type=Path, help="folder made by 'mien generate'")
     parser.add_argument("--work", type=Path, help="folder for indexes and truth (default: GALLERY/peers)")

@@ -15,7 +15,7 @@ import numpy as np
 
 from peer_runner.artefacts import Artefact, footprint
 from peer_runner.gallery import Gallery, Matrix, Rows
-from peer_runner.memory import settled_bytes
+from peer_runner.restart import open_warm
 from peer_runner.system import Family, LibraryPeer, Setting, Sweep, steps
 
 # Any: its wrapped classes are not described to type checkers.
@@ -132,24 +132,30 @@ def call_microseconds(dimension: int) -> float:
 class Float16Copy:
     """The rerank copy, read once and shared by the systems of a run."""
 
-    _loaded: tuple[Path, Any, int] | None = None
+    _read: Float16Copy | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.index: Any = None
+        self.opening = open_warm([path], self._load, lambda: None)
+
+    def _load(self) -> None:
+        self.index = faiss.read_index(str(self.path))
 
     @classmethod
-    def load(cls, path: Path) -> tuple[Any, int]:
-        """The index and the bytes it takes."""
-        if cls._loaded is None or cls._loaded[0] != path:
-            before = settled_bytes()
-            index = faiss.read_index(str(path))
-            cls._loaded = (path, index, settled_bytes() - before)
-        return cls._loaded[1], cls._loaded[2]
+    def of(cls, path: Path) -> Float16Copy:
+        """The copy in this file."""
+        if cls._read is None or cls._read.path != path:
+            cls._read = cls(path)
+        return cls._read
 
 
 class FaissPeer(LibraryPeer):
     """One of `KINDS`."""
 
-    def __init__(self, key: str, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
+    def __init__(self, key: str, gallery: Gallery, work: Path, match_limit: int) -> None:
         super().__init__(gallery.probes, match_limit)
-        faiss.omp_set_num_threads(threads)
+        self.use_threads(1)
         kind = KINDS[key]
         has_lists, is_reranked = kind.has_lists, kind.is_reranked
         lists = list_count(len(gallery.faces))
@@ -169,11 +175,19 @@ class FaissPeer(LibraryPeer):
         for part in parts:
             part.ensure(gallery, work)
 
-        copy, copy_bytes = Float16Copy.load(work / "float16.index") if is_reranked else (None, 0)
-        before = settled_bytes()
-        self._codes = faiss.read_index(str(work / f"{key}.index"))
-        self._index = faiss.IndexRefine(self._codes, copy) if is_reranked else self._codes
-        self._footprint = footprint(parts, work, settled_bytes() - before + copy_bytes)
+        copy = Float16Copy.of(work / "float16.index") if is_reranked else None
+        file = work / f"{key}.index"
+
+        def load() -> None:
+            self._codes = faiss.read_index(str(file))
+            self._index = faiss.IndexRefine(self._codes, copy.index) if copy else self._codes
+
+        opening = open_warm([file], load, self.answer_one)
+        self._footprint = footprint(parts, work, opening + copy.opening if copy else opening)
+
+    def use_threads(self, count: int) -> None:
+        """Of OpenMP, which its BLAS follows: the same for every index of Faiss."""
+        faiss.omp_set_num_threads(count)
 
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit

@@ -10,9 +10,9 @@ from pathlib import Path
 import hnswlib
 import numpy as np
 
-from peer_runner.artefacts import Artefact, footprint
+from peer_runner.artefacts import Artefact, footprint, served
 from peer_runner.gallery import Gallery, Matrix, Rows
-from peer_runner.memory import settled_bytes
+from peer_runner.restart import open_warm
 from peer_runner.system import LibraryPeer, Setting, Sweep, steps
 
 VERSION = importlib.metadata.version("hnswlib")
@@ -34,18 +34,24 @@ class HnswlibPeer(LibraryPeer):
 
     key = "hnswlib"
 
-    def __init__(self, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
+    def __init__(self, gallery: Gallery, work: Path, match_limit: int) -> None:
         super().__init__(gallery.probes, match_limit)
         self.name = f"hnswlib M{LINKS} efC{BUILD_EFFORT}"
         self.version = f"hnswlib {VERSION}"
         recipe = f"{gallery.fingerprint} {VERSION} {LINKS} {BUILD_EFFORT}"
         part = Artefact("hnswlib.index", "peer_runner.hnswlib_peer", "build", recipe)
         part.ensure(gallery, work)
-        before = settled_bytes()
-        self._index = hnswlib.Index(space="ip", dim=gallery.dimension)
-        self._index.load_index(str(work / "hnswlib.index"))
-        self._threads = threads
-        self._footprint = footprint([part], work, settled_bytes() - before)
+        self._threads = 1
+
+        def load() -> None:
+            self._index = hnswlib.Index(space="ip", dim=gallery.dimension)
+            self._index.load_index(str(work / "hnswlib.index"))
+
+        self._footprint = footprint([part], work, open_warm(served([part], work), load, self.answer_one))
+
+    def use_threads(self, count: int) -> None:
+        """For the probes of a photo."""
+        self._threads = count
 
     def sweeps(self) -> list[Sweep]:
         return [[[Setting(f"ef {effort}", (effort,)) for effort in steps(self._match_limit, 4096)]]]

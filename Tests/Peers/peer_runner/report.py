@@ -36,6 +36,7 @@ class Report:
     ) -> None:
         """CPU time decides which peer is best and makes the ratios; with several threads, time on the wall."""
         self._heading = heading
+        self._face_count = truth.face_count
         self._by_wall = by_wall
         self._systems = systems
         self._contests = contests
@@ -81,6 +82,7 @@ class Report:
         times = self._times[entrant]
         return {
             "setting": entrant.setting.label,
+            "threads": entrant.threads,
             "cpu_ms": median(times.cpu_ms),
             "wall_ms": median(times.wall_ms),
             "rounds": {"cpu_ms": times.cpu_ms, "wall_ms": times.wall_ms},
@@ -97,16 +99,17 @@ class Report:
 
     def _contest_table(self, contest: Contest) -> str:
         mien = self._mien(contest)
-        lines = [["system", "setting", "CPU ms", "wall ms", "x Mien", "mate@1", self._recall_name, ""]]
+        lines = [["system", "setting", "threads", "CPU ms", "wall ms", "x Mien", "mate@1", self._recall_name, ""]]
         for system, entrant in contest.entrants:
             if entrant is None:
-                lines.append([system.name, "does not reach it", "", "", "", "", "", ""])
+                lines.append([system.name, "does not reach it", "", "", "", "", "", "", ""])
                 continue
             times, quality = self._times[entrant], self._quality[entrant]
             lines.append(
                 [
                     system.name,
                     entrant.setting.label,
+                    str(entrant.threads),
                     f"{median(times.cpu_ms):.3f}",
                     f"{median(times.wall_ms):.3f}",
                     f"{ratio(self._costs(entrant), self._costs(mien))[0]:.2f}" if mien else "",
@@ -153,14 +156,21 @@ class Report:
         return table(lines)
 
     def _footprints(self) -> str:
-        lines = [["system", "build CPU s", "build wall s", "disk MB", "resident MB", "version"]]
+        lines = [
+            ["system", "build CPU s", "faces a CPU s", "build wall s", "faces/s", "restart s", "disk MB"]
+            + ["resident MB", "version"]
+        ]
         for system in self._systems:
             footprint = system.footprint()
+            cpu, wall = footprint.build_cpu_s, footprint.build_wall_s
             lines.append(
                 [
                     system.name,
-                    _number(footprint.build_cpu_s),
-                    _number(footprint.build_wall_s),
+                    _number(cpu),
+                    _number(self._face_count / cpu if cpu else None),
+                    _number(wall),
+                    _number(self._face_count / wall if wall else None),
+                    "" if footprint.restart_s is None else f"{footprint.restart_s:.3f}",
                     _number(footprint.disk_bytes / 1e6),
                     _number(footprint.resident_bytes / 1e6 if footprint.resident_bytes is not None else None),
                     system.version,

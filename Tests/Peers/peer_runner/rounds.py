@@ -15,11 +15,12 @@ from peer_runner.truth import Quality, Truth
 
 @dataclass(frozen=True)
 class Entrant:
-    """A system with one setting, searched `batch` probes a call."""
+    """A system with one setting, searched `batch` probes a call by up to so many threads."""
 
     system: System
     setting: Setting
     batch: int
+    threads: int = 1
 
 
 @dataclass
@@ -33,16 +34,7 @@ class Times:
 
     def quality(self, truth: Truth) -> Quality:
         """How good the answers were; photos that came round twice count once."""
-        parts = [truth.quality(rows, first) for first, rows in sorted(self.answers.items())]
-        weights = [sum(part.mates) for part in parts]
-        counts = [len(rows) for _, rows in sorted(self.answers.items())]
-        found = [sum(column) for column in zip(*(part.found for part in parts), strict=True)]
-        return Quality(
-            recall=sum(part.recall * count for part, count in zip(parts, counts, strict=True)) / sum(counts),
-            mate=sum(found) / max(1, sum(weights)),
-            found=found,
-            mates=[sum(column) for column in zip(*(part.mates for part in parts), strict=True)],
-        )
+        return Quality.of_all([truth.quality(rows, first) for first, rows in sorted(self.answers.items())])
 
 
 def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: int) -> dict[Entrant, Times]:
@@ -60,6 +52,7 @@ def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: in
         warm = (turn + 1) % photos * count
         for entrant in entrants if turn % 2 == 0 else reversed(entrants):
             warm_count = count if entrant.batch > 1 else min(count, 25)
+            entrant.system.use_threads(entrant.threads)
             entrant.system.search(warm, warm_count, entrant.setting, entrant.batch)
             result = entrant.system.search(first, count, entrant.setting, entrant.batch)
             own = times[entrant]
@@ -68,6 +61,20 @@ def run_rounds(entrants: list[Entrant], rounds: int, probe_count: int, photo: in
             own.answers[first] = result.rows
     print(file=sys.stderr)
     return times
+
+
+def quickest_threads(system: System, setting: Setting, batch: int, threads: int, probe_count: int) -> int:
+    """By how many threads, one or all, searches take least wall time: not all work gains from being divided."""
+    if not system.uses_threads:
+        return 1
+    if threads == 1 or system.settles_threads:
+        return threads
+    times: dict[int, list[float]] = {1: [], threads: []}
+    for _ in range(5):
+        for count, own in times.items():
+            system.use_threads(count)
+            own.append(system.search(0, probe_count, setting, batch).wall_ms)
+    return min(times, key=lambda count: median(times[count]))
 
 
 def ratio(times: list[float], base: list[float]) -> tuple[float, float, float]:

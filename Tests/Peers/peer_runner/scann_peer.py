@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import scann
 
-from peer_runner.artefacts import Artefact, footprint
+from peer_runner.artefacts import Artefact, footprint, served
 from peer_runner.gallery import Gallery, Matrix, Rows
-from peer_runner.memory import settled_bytes
+from peer_runner.restart import open_warm
 from peer_runner.system import LibraryPeer, Setting, Sweep, steps
 
 VERSION = importlib.metadata.version("scann")
@@ -44,18 +44,24 @@ class ScannPeer(LibraryPeer):
 
     key = "scann"
 
-    def __init__(self, gallery: Gallery, work: Path, match_limit: int, threads: int) -> None:
+    def __init__(self, gallery: Gallery, work: Path, match_limit: int) -> None:
         super().__init__(gallery.probes, match_limit)
         self._leaves = leaf_count(len(gallery.faces))
         self._face_count = len(gallery.faces)
-        self._is_divided = threads > 1
+        self._is_divided = False
         self.name = f"ScaNN {self._leaves} leaves, AH2 + fp32"
         self.version = f"scann {VERSION}"
         part = Artefact("scann", "peer_runner.scann_peer", "build", f"{gallery.fingerprint} {VERSION} {self._leaves}")
         part.ensure(gallery, work)
-        before = settled_bytes()
-        self._searcher = scann.scann_ops_pybind.load_searcher(str(work / "scann"))
-        self._footprint = footprint([part], work, settled_bytes() - before)
+
+        def load() -> None:
+            self._searcher = scann.scann_ops_pybind.load_searcher(str(work / "scann"))
+
+        self._footprint = footprint([part], work, open_warm(served([part], work), load, self.answer_one))
+
+    def use_threads(self, count: int) -> None:
+        """Divides a photo among as many threads as there are processors, or not."""
+        self._is_divided = count > 1
 
     def sweeps(self) -> list[Sweep]:
         limit = self._match_limit

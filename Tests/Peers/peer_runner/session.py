@@ -16,7 +16,7 @@ from peer_runner.failure import Failure
 from peer_runner.gallery import Gallery
 from peer_runner.mien import Mien
 from peer_runner.report import Contest, Report
-from peer_runner.rounds import Entrant, run_rounds
+from peer_runner.rounds import Entrant, quickest_threads, run_rounds
 from peer_runner.system import Setting, System
 from peer_runner.truth import Truth
 
@@ -58,16 +58,18 @@ def _gallery(options: Options) -> Gallery:
 def _system(key: str, options: Options, gallery: Gallery) -> System | None:
     """Opens a system, building it when needed; a peer that does not work here is reported and left out."""
     if key == "mien":
-        return Mien(gallery, options.mien, options.partition, options.match_limit, options.threads)
-    arguments = (gallery, options.work, options.match_limit, options.threads)
+        return Mien(gallery, options.mien, options.partition, options.match_limit)
+    arguments = (gallery, options.work, options.match_limit)
     try:
         # Imported here: what did not install must not keep the others from running.
         if key.startswith("faiss"):
             peer: System = importlib.import_module("peer_runner.faiss_peers").FaissPeer(key, *arguments)
         elif key == "scann":
             peer = importlib.import_module("peer_runner.scann_peer").ScannPeer(*arguments)
-        else:
+        elif key == "hnswlib":
             peer = importlib.import_module("peer_runner.hnswlib_peer").HnswlibPeer(*arguments)
+        else:
+            peer = importlib.import_module("peer_runner.qdrant_peer").QdrantPeer(*arguments)
     except (ImportError, AttributeError, RuntimeError, Failure) as error:
         print(f"{key} is left out: {error}", file=sys.stderr)
         return None
@@ -81,18 +83,23 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
         raise Failure("exact search ranks no probe's mate first; generate the gallery with mated probes")
     started = os.getloadavg()[0]
     choices = {system.key: _choices(system, options, gallery, truth) for system in systems}
+    entrants: dict[tuple[str, str, int], Entrant] = {}
     contests = []
     for level in levels(options.match_limit):
         for batch in _batches(options):
-            labels = [(system, choices[system.key][level.name][str(batch)]) for system in systems]
-            entered = [
-                (system, Entrant(system, _setting(system, label), batch) if label else None) for system, label in labels
-            ]
+            entered: list[tuple[System, Entrant | None]] = []
+            for system in systems:
+                label = choices[system.key][level.name][str(batch)]
+                key = (system.key, label or "", batch)
+                if label and key not in entrants:
+                    setting = _setting(system, label)
+                    threads = quickest_threads(system, setting, batch, options.threads, options.photo)
+                    entrants[key] = Entrant(system, setting, batch, threads)
+                entered.append((system, entrants.get(key)))
             contests.append(Contest(level, batch, entered))
-    entrants = list(dict.fromkeys(entrant for contest in contests for _, entrant in contest.entrants if entrant))
     # Enough by default for every probe to be answered, so that levels are judged on all.
     rounds = options.rounds or max(15, len(gallery.probes) // options.photo)
-    times = run_rounds(entrants, rounds, len(gallery.probes), options.photo)
+    times = run_rounds(list(entrants.values()), rounds, len(gallery.probes), options.photo)
     heading = {
         "gallery": f"{len(gallery.faces)} x {gallery.dimension}, {len(gallery.probes)} probes, "
         f"{int(truth.has_mate_first.sum())} with the mate first in exact search",
@@ -133,12 +140,14 @@ def _choices(system: System, options: Options, gallery: Gallery, truth: Truth) -
         saved: Choices = json.loads(file.read_text())
         return saved
     print(f"choosing settings of {system.name}", file=sys.stderr)
+    started = time.perf_counter()
     trials = Trials(system, truth, len(gallery.probes), options.photo)
     choices: Choices = {}
     for level in levels(options.match_limit):
         chosen = {batch: trials.choose(level, batch) for batch in _batches(options)}
         choices[level.name] = {str(batch): setting.label if setting else None for batch, setting in chosen.items()}
     file.write_text(json.dumps(choices, indent=1) + "\n")
+    print(f"chose settings of {system.name} in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return choices
 
 

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,12 +39,18 @@ class Pass:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a system took to build and takes to keep, None where unknown."""
+    """What a system took to build and takes to keep, None where unknown.
+
+    Attributes:
+        restart_s: wall time from opening what is on disk, all of it in the page cache, until one probe is answered
+            with the most effort.
+    """
 
     build_cpu_s: float | None
     build_wall_s: float | None
     disk_bytes: int
     resident_bytes: int | None
+    restart_s: float | None
 
 
 class System(ABC):
@@ -54,6 +61,11 @@ class System(ABC):
     version: str
     answers_depend_on_batch = False
     """Whether one probe alone may be answered otherwise than in a photo, so that settings are judged for both."""
+
+    settles_threads = False
+    """Whether it decides by itself how many of the threads a search uses, so that fewer are not tried."""
+    uses_threads = True
+    """Whether it can divide a search of one probe or of a photo."""
 
     @abstractmethod
     def sweeps(self) -> list[Sweep]:
@@ -66,6 +78,13 @@ class System(ABC):
     @abstractmethod
     def footprint(self) -> Footprint:
         """What it cost to build and costs to keep."""
+
+    def use_threads(self, count: int) -> None:  # noqa: B027
+        """From now on one search may use this many threads; one until this is called."""
+
+    def answer_one(self) -> None:
+        """Searches a probe with the most effort there is: the first answer pays for what was mapped and not read."""
+        self.search(0, 1, self.sweeps()[-1][-1][-1], 1)
 
     def close(self) -> None:  # noqa: B027
         """Ends what was started."""
@@ -84,12 +103,16 @@ class LibraryPeer(System):
         return self._footprint
 
     @abstractmethod
-    def single_call(self, setting: Setting) -> Callable[[Matrix], object]:
-        """A function that searches one probe, `[1 × dimension]`; everything that can be prepared is."""
+    def single_call(self, setting: Setting) -> Callable[[Any], object]:
+        """A function that searches what was `prepared` of one probe; everything that can be prepared is."""
 
-    def photo_call(self, setting: Setting) -> Callable[[Matrix], object]:
-        """A function that searches several probes."""
+    def photo_call(self, setting: Setting) -> Callable[[Any], object]:
+        """A function that searches what was `prepared` of several probes."""
         return self.single_call(setting)
+
+    def prepared(self, probes: Matrix, setting: Setting, batch: int) -> object:
+        """What a call is given for some probes, `[1 to batch × dimension]`; made before its time is taken."""
+        return probes
 
     def rows_of(self, answer: object) -> Rows:
         """The rows in what a call returned: `[probes × k]`."""
@@ -99,8 +122,9 @@ class LibraryPeer(System):
         end = first + count
         call = self.single_call(setting) if batch == 1 else self.photo_call(setting)
         parts = [self._probes[start : min(end, start + batch)] for start in range(first, end, batch)]
+        questions = [self.prepared(part, setting, batch) for part in parts]
         cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-        answers = [call(part) for part in parts]
+        answers = [call(question) for question in questions]
         cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
         rows = np.full((count, self._match_limit), -1, dtype=np.int64)
         next_row = 0

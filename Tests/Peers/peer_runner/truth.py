@@ -22,15 +22,31 @@ class Quality:
     """How good some answers are.
 
     Attributes:
+        count: probes that were answered.
         recall: share of the exact top k that came back.
         mate: share of the mates that exact search ranks first and that came back first.
         found, mates: the same by similarity of the mate, as counts a band.
     """
 
+    count: int
     recall: float
     mate: float
     found: list[int]
     mates: list[int]
+
+    @staticmethod
+    def of_all(parts: list[Quality]) -> Quality:
+        """How good the answers to all probes were, from how good those to some and others were."""
+        count = sum(part.count for part in parts)
+        found = [sum(column) for column in zip(*(part.found for part in parts), strict=True)]
+        mates = [sum(column) for column in zip(*(part.mates for part in parts), strict=True)]
+        return Quality(
+            count=count,
+            recall=sum(part.recall * part.count for part in parts) / count,
+            mate=sum(found) / max(1, sum(mates)),
+            found=found,
+            mates=mates,
+        )
 
 
 class Truth:
@@ -41,6 +57,7 @@ class Truth:
 
     def __init__(self, gallery: Gallery, match_limit: int, rows: Rows, similarities: Matrix) -> None:
         self.match_limit = match_limit
+        self.face_count = len(gallery.faces)
         self._person_of_face = gallery.person_of_face
         self._person_of_probe = gallery.person_of_probe
         self._rows = rows
@@ -78,6 +95,7 @@ class Truth:
         mates = [int(np.sum(counted & (self._band[probes] == band))) for band in bands]
         mates_found = [int(np.sum(counted & is_mate & (self._band[probes] == band))) for band in bands]
         return Quality(
+            count=len(answers),
             recall=float(found.sum() / (limit * len(answers))),
             mate=sum(mates_found) / max(1, sum(mates)),
             found=mates_found,
