@@ -196,13 +196,13 @@ import Testing
             #expect(try number("commit_p50", of: row) <= number("commit_longest", of: row))
             #expect(try number("steps", of: row) > 0)
         }
-        // What each kind of work wrote adds up to nearly all of it.
+        // What each kind of work wrote is of the whole, to which other tests of this process add.
         let work = try rows("work", of: result)
         for row in bytes where try number("changes", of: row) > 0 {
             let parts = work.filter { $0["stage"] as? String == row["stage"] as? String }
             #expect(parts.first?["work"] as? String == "commits")
             let shares = try parts.map { try number("share", of: $0) }
-            #expect(shares.allSatisfy { $0 >= 0 } && abs(shares.reduce(0, +) - 1) < 0.05, "\(row) \(shares)")
+            #expect(shares.allSatisfy { $0 >= 0 } && shares[0] > 0 && shares.reduce(0, +) <= 1.001, "\(row) \(shares)")
             for part in parts { #expect(try number("p50", of: part) <= number("longest", of: part)) }
         }
         let kinds = Set(work.compactMap { $0["work"] as? String })

@@ -64,7 +64,7 @@ struct ChurnReport {
         var table = ResultTable(
             "work",
             title:
-                "By kind of work: how often, times in ms, the longest search during it, bytes written by those of the changes",
+                "By kind of work: times in ms, the longest search meanwhile, bytes written by those of the changes",
             columns: [
                 .init("stage"), .init("work"), .init("count"), .init("p50"), .init("p99"), .init("longest"),
                 .init("search_longest", "search longest"), .init("amplification", "amplified"),
