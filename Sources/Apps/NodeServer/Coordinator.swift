@@ -109,6 +109,7 @@ final class Coordinator: Service {
             options: ControllerOptions(
                 silenceLimit: configuration.workerTimeout,
                 replacementTime: configuration.replaceAfter,
+                balancingTime: configuration.rebalanceAfter,
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),
                     sampleCount: UInt32(configuration.training.sample),

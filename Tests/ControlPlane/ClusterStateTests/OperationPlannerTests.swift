@@ -155,6 +155,66 @@ struct OperationPlannerTests {
         #expect(!begunAgain, "there is nothing left to move")
     }
 
+    private func unevenWorld() -> OperationWorld {
+        OperationWorld(
+            seed: 3,
+            workers: 4,
+            records: (1...12).map { ClusterScript.replicated($0, on: [workers[0]], minimum: 1) }
+        )
+    }
+
+    @Test func whatHasBeenUnevenForLongIsLevelledByItself() throws {
+        var ledger = BalanceLedger(patience: .seconds(60))
+        let view = unevenWorld().view
+        for second in stride(from: 0, to: 60, by: 1) {
+            let steps = ledger.steps(in: view, now: .seconds(second))
+            #expect(steps.isEmpty, "after \(second) s")
+        }
+        let steps = ledger.steps(in: view, now: .seconds(60))
+        #expect(steps == RebalancePlanner.steps(in: view) && !steps.isEmpty)
+        // What it began takes its time, and is not begun again.
+        #expect(ledger.steps(in: view, now: .seconds(65)).isEmpty)
+        var never = BalanceLedger(patience: .zero)
+        #expect((0..<1000).allSatisfy { never.steps(in: view, now: .seconds($0)).isEmpty })
+    }
+
+    /// Each of these begins the waiting anew.
+    @Test func nothingIsLevelledBesideOtherTroubles() throws {
+        var away = unevenWorld()
+        away.live.remove(workers[3])
+        var busy = unevenWorld()
+        try busy.mustBegin(.drain(workers[1]))
+        var lacking = unevenWorld()
+        lacking.replicas[workers[0]]?[lacking.metadata.placements[0].shard] = nil
+        for troubled in [away, busy, lacking] {
+            var ledger = BalanceLedger(patience: .seconds(60))
+            #expect(ledger.steps(in: unevenWorld().view, now: .zero).isEmpty)
+            #expect(ledger.steps(in: troubled.view, now: .seconds(30)).isEmpty)
+            #expect(ledger.steps(in: unevenWorld().view, now: .seconds(60)).isEmpty)
+            #expect(!ledger.steps(in: unevenWorld().view, now: .seconds(120)).isEmpty)
+        }
+    }
+
+    @Test func whatPeopleMovedByNameStaysWhereItIs() throws {
+        var world = unevenWorld()
+        let shard = world.metadata.placements[0].shard
+        let named = Operation(
+            id: .random(),
+            kind: .change,
+            state: .done,
+            created: Timestamp(milliseconds: 1),
+            ended: Timestamp(milliseconds: 2),
+            steps: [.init(shard: shard, change: .move(from: workers[1], to: workers[0]), state: .done)]
+        )
+        world.metadata.operations[named.id] = named
+        var ledger = BalanceLedger(patience: .seconds(1))
+        _ = ledger.steps(in: world.view, now: .zero)
+        let steps = ledger.steps(in: world.view, now: .seconds(5))
+        #expect(!steps.isEmpty && !steps.contains { $0.shard == shard })
+        let asked = RebalancePlanner.steps(in: world.view)
+        #expect(asked.count >= steps.count, "who asks for it may move everything")
+    }
+
     @Test func primariesArePassedOnWithoutMovingAnything() throws {
         let records = (1...8).map { ClusterScript.replicated($0, on: [workers[0], workers[1]], minimum: 2) }
         var world = OperationWorld(seed: 3, workers: 2, records: records)

@@ -92,7 +92,7 @@ struct OperationWorld {
                 let group = metadata.placement(of: shard)?.group
                 try #require(group?.members.contains(worker) != true, "a member's replica is dropped")
                 if live.contains(worker) { replicas[worker]?[shard] = nil }
-            case .establish, .advance, .train, .fetch, .install: break
+            case .establish, .advance, .balance, .train, .fetch, .install: break
             }
         }
         for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))

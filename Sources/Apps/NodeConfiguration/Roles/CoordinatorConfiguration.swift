@@ -14,6 +14,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var workerTimeout: Duration
     /// How long it may be silent before its replicas are made anew elsewhere; zero for never.
     package var replaceAfter: Duration
+    /// How long workers must have been uneven before replicas are moved without being asked; zero for never.
+    package var rebalanceAfter: Duration
     /// Copies that a worker has part in at a time, on account of operations.
     package var copiesPerWorker: Int
     /// Bytes of disk that stay free on a worker, whatever is moved to it.
@@ -72,6 +74,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         self.data = data
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
         replaceAfter = configuration.value(KeyCatalogue.replaceAfter)
+        rebalanceAfter = configuration.value(KeyCatalogue.rebalanceAfter)
         copiesPerWorker = configuration.value(KeyCatalogue.copiesPerWorker)
         spareDisk = configuration.value(KeyCatalogue.spareDisk)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)

@@ -120,6 +120,26 @@ extension ClusterController {
         )
     }
 
+    /// Records an operation that nobody asked for: workers had been uneven for long.
+    func beginBalancing(_ steps: [Operation.Step]) async throws(WireStatus) {
+        let operation = Operation(
+            id: .random(),
+            kind: .rebalance,
+            created: Self.wallClock(),
+            steps: steps,
+            note: "Begun by itself: the workers had been uneven for coordinator.rebalance_after."
+        )
+        try await commit(asController: true) { records throws(WireStatus) in
+            // Somebody may have begun one meanwhile.
+            guard records.metadata.openOperations.isEmpty else { return nil }
+            return ([records.unchanged(ClusterRecords.operationKey(operation.id))], [ClusterRecords.put(operation)])
+        }
+        logger.notice(
+            "operation begun by itself",
+            metadata: ["operation": "\(operation.id)", "kind": "rebalance", "steps": "\(steps.count)"]
+        )
+    }
+
     /// Puts another record of an operation in place of the one that it was made from.
     func advance(_ update: OperationPlanner.Update) async throws(WireStatus) {
         let id = update.old.id

@@ -10,16 +10,18 @@ extension ClusterController {
     /// Compares the agreed with the reported and marks the actions that begin now as under way.
     func beginActions() -> [ReconcileAction] {
         let now = now
-        let (view, trainings, stalled) = state.withLock { state in
+        let (view, trainings, stalled, balance) = state.withLock { state in
             let view = state.view(now: now)
             state.operations.observe(view, now: now)
-            return (view, state.trainings, state.operations.stalled(now: now))
+            let balance = state.balance.steps(in: view, now: now)
+            return (view, state.trainings, state.operations.stalled(now: now), balance)
         }
         var plan = ReconcilePlanner.plan(view)
         if view.isSettled {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
             plan.actions += updates.map { .advance($0) }
             for key in stalled { restart(key, in: view, &plan, now: now) }
+            if !balance.isEmpty { plan.actions.append(.balance(balance)) }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
             switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
@@ -73,6 +75,7 @@ extension ClusterController {
             case .regroup(let collection, let regroupings): try await regroup(collection, regroupings)
             case .establish(let collection): try await establish(collection)
             case .advance(let update): try await advance(update)
+            case .balance(let steps): try await beginBalancing(steps)
             case .train(let order): try await train(order)
             case .fetch(let collection, let generation, let origin, let worker):
                 try await fetchCodebook(of: collection, generation: generation, origin: origin, from: worker)
@@ -103,7 +106,7 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .regroup, .establish, .advance, .install: break
+            case .host, .drop, .regroup, .establish, .advance, .balance, .install: break
             }
         }
         if let failure, !Task.isCancelled {
@@ -210,6 +213,7 @@ extension ReconcileAction {
         case .regroup(let collection, let regroupings): "regroup \(regroupings.count) shards of \(collection)"
         case .establish(let collection): "establish \(collection)"
         case .advance(let update): "advance operation \(update.old.id)"
+        case .balance(let steps): "balance by \(steps.count) steps"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
         case .fetch(let collection, let generation, _, let worker):
             "fetch codebook \(generation) of \(collection) from \(worker)"

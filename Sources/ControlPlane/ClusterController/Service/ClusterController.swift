@@ -22,6 +22,7 @@ package final class ClusterController: Sendable {
         var actions: ActionLedger
         var trainings = TrainingLedger()
         var operations = OperationLedger()
+        var balance: BalanceLedger
         var problems: Set<ReconcileProblem> = []
         var currency: RecordCurrency
         let replacementTime: Duration
@@ -96,6 +97,7 @@ package final class ClusterController: Sendable {
                 membership: Membership(silenceLimit: options.silenceLimit),
                 reports: ReportBook(overlap: options.silenceLimit),
                 actions: ActionLedger(limits: options.actions),
+                balance: BalanceLedger(patience: options.balancingTime),
                 currency: RecordCurrency(isExclusive: store.isExclusive),
                 replacementTime: options.replacementTime
             )

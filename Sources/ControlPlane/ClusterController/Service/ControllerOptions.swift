@@ -6,6 +6,8 @@ package struct ControllerOptions: Sendable {
     package var silenceLimit: Duration
     /// The replicas of a worker that has not been heard of for so long are made anew elsewhere; zero for never.
     package var replacementTime: Duration
+    /// Workers that have been uneven for so long are levelled without being asked; zero for never.
+    package var balancingTime: Duration
     /// Time between two looks at whether the records in memory are still those of a store that others change too.
     package var confirmationInterval: Duration
     /// Longest time between two looks at what has to be done.
@@ -27,6 +29,7 @@ package struct ControllerOptions: Sendable {
     package init(
         silenceLimit: Duration = .milliseconds(1500),
         replacementTime: Duration = .seconds(600),
+        balancingTime: Duration = .zero,
         confirmationInterval: Duration = .milliseconds(300),
         tick: Duration = .milliseconds(250),
         callTimeout: Duration = .seconds(5),
@@ -40,6 +43,7 @@ package struct ControllerOptions: Sendable {
     ) {
         self.silenceLimit = silenceLimit
         self.replacementTime = replacementTime
+        self.balancingTime = balancingTime
         self.confirmationInterval = confirmationInterval
         self.tick = tick
         self.callTimeout = callTimeout

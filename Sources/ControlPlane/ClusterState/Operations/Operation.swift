@@ -48,7 +48,7 @@ package struct Operation: Hashable, Sendable {
     /// When it ended; nil before.
     package var ended: Timestamp?
     package var steps: [Step]
-    /// Why it ended as it did, where that was not asked for.
+    /// Why it began, or ended as it did, where that was not asked for.
     package var note: String?
 
     /// Most steps of one operation.

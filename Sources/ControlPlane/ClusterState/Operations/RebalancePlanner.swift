@@ -1,4 +1,4 @@
-import ClusterModel
+package import ClusterModel
 
 /// Which replicas and primaries to move so that all workers have about as much.
 package enum RebalancePlanner {
@@ -7,7 +7,9 @@ package enum RebalancePlanner {
     /// that could take one.
     ///
     /// The fewest bytes are moved by moving first what closes a gap best; a replica is moved once at most.
-    package static func steps(in view: ClusterView) -> [Operation.Step] {
+    ///
+    /// - Parameter resting: shards that stay as they are, though their bytes count.
+    package static func steps(in view: ClusterView, leaving resting: Set<ShardID> = []) -> [Operation.Step] {
         let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.map(\.shard))
         let workers = view.placementWorkers.sorted()
         guard workers.count > 1 else { return [] }
@@ -25,7 +27,7 @@ package enum RebalancePlanner {
         }
         let least = max(load.values.reduce(0, +) / UInt64(workers.count) / 10, 1)
         var steps: [Operation.Step] = []
-        var moved: Set<ShardID> = []
+        var moved = resting
         while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, gaining: least) {
             moved.insert(move.shard)
             guard case .move(let from, let to) = move.change else { break }
@@ -35,7 +37,7 @@ package enum RebalancePlanner {
             let index = placements.firstIndex { $0.shard == move.shard }!
             placements[index].group = placements[index].group.replacing(from, by: to)
         }
-        return steps + leads(placements, workers: workers)
+        return steps + leads(placements, leaving: resting, workers: workers)
     }
 
     /// The move between the fullest and the emptiest worker that could make one which levels them most.
@@ -64,11 +66,15 @@ package enum RebalancePlanner {
         return nil
     }
 
-    private static func leads(_ placements: [ShardPlacement], workers: [NodeID]) -> [Operation.Step] {
+    private static func leads(
+        _ placements: [ShardPlacement],
+        leaving resting: Set<ShardID>,
+        workers: [NodeID]
+    ) -> [Operation.Step] {
         var counts = Dictionary(uniqueKeysWithValues: workers.map { ($0, 0) })
         for placement in placements where counts[placement.primary] != nil { counts[placement.primary]! += 1 }
         var steps: [Operation.Step] = []
-        for placement in placements {
+        for placement in placements where !resting.contains(placement.shard) {
             guard let from = counts[placement.primary] else { continue }
             let others = placement.group.inSync.filter { counts[$0] != nil && $0 != placement.primary }
             guard let to = others.min(by: { (counts[$0]!, $0) < (counts[$1]!, $1) }), from - counts[to]! >= 2 else {

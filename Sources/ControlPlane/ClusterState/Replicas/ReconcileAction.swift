@@ -13,6 +13,8 @@ package enum ReconcileAction: Hashable, Sendable {
     case establish(CollectionID)
     /// Put another record of an operation in place of the one it was made from.
     case advance(OperationPlanner.Update)
+    /// Begin an operation that divides replicas and primaries evenly.
+    case balance([Operation.Step])
     case train(TrainingOrder)
     /// Bring a trained codebook to the coordinator and record it, with where it comes from.
     case fetch(CollectionID, generation: UInt32, origin: CodebookOrigin, worker: NodeID)
@@ -38,6 +40,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case replica(ShardID, NodeID)
         case groups(CollectionID)
         case operation(OperationID)
+        case balance
         case establishment(CollectionID)
         case training(CollectionID)
     }
@@ -50,6 +53,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .regroup(let collection, _): .groups(collection)
         case .establish(let collection): .establishment(collection)
         case .advance(let update): .operation(update.old.id)
+        case .balance: .balance
         case .train(let order): .training(order.collection)
         case .fetch(let collection, _, _, _): .training(collection)
         }
@@ -61,7 +65,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .establish, .advance: nil
+        case .regroup, .establish, .advance, .balance: nil
         }
     }
 }
