@@ -1,3 +1,4 @@
+internal import BinaryCoding
 internal import Checksum
 internal import FaceModel
 internal import LMDB
@@ -28,7 +29,7 @@ struct WritePass {
         epoch: UInt64,
         _ transaction: borrowing WriteTransaction
     ) throws -> WriteReceipt {
-        let change = Change(batch.operation)
+        let change = Change(batch.operation, shape: partition.shape)
         if change.leavesReceipt, let known = try tables.receipt(of: batch.key, transaction.reading) {
             return WriteReceipt(known)
         }
@@ -72,6 +73,7 @@ struct WritePass {
         case enrol([EnrolRow], Embeddings)
         case delete([FaceID])
         case expire(at: Timestamp, [FaceID])
+        case restore([ArchivedFaces.Row], StoredEmbeddings, isLast: Bool)
         case nothing
 
         enum Embeddings {
@@ -79,12 +81,15 @@ struct WritePass {
             case stored(StoredEmbeddings)
         }
 
-        init(_ operation: WriteBatch.Operation) {
+        init(_ operation: WriteBatch.Operation, shape: RowChunk.Shape) {
             switch operation {
             case .enrol(let rows, let embeddings): self = .enrol(rows, .floats(embeddings))
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
+            case .restore(let faces, let isLast):
+                let embeddings = StoredEmbeddings(shape: shape, bytes: faces.embeddings[...])
+                self = .restore(faces.rows, embeddings, isLast: isLast)
             }
         }
 
@@ -94,13 +99,15 @@ struct WritePass {
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
+            case .restore(let rows, let embeddings, let isLast): self = .restore(rows, embeddings, isLast: isLast)
             }
         }
 
         var leavesReceipt: Bool {
             switch self {
             case .enrol, .delete: true
-            case .expire, .nothing: false
+            // Repeated without harm: a version that is there is not put back again.
+            case .expire, .restore, .nothing: false
             }
         }
     }
@@ -115,10 +122,12 @@ struct WritePass {
             case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
             case .delete(let ids): .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
             case .expire(let moment, let ids): .expired(faceCount: try expire(ids, at: moment, transaction))
+            case .restore(let faces, let embeddings, let isLast):
+                .enrolled(try restore(faces, embeddings, isLast: isLast, transaction))
             case .nothing: .epochBegun
             }
         let receipt = WriteReceipt(outcome: outcome, sequence: state.sequence)
-        if let record = receipt.record { try keepReceipt(key, record, transaction) }
+        if change.leavesReceipt, let record = receipt.record { try keepReceipt(key, record, transaction) }
         return receipt
     }
 
@@ -153,6 +162,44 @@ struct WritePass {
                 embeddingChecksum: checksum
             )
             try enter(record, of: face.id, transaction)
+        }
+        return outcomes
+    }
+
+    /// Stores faces under the versions that they had; one that is there in that version or a later one stays.
+    private mutating func restore(
+        _ faces: [ArchivedFaces.Row],
+        _ embeddings: StoredEmbeddings,
+        isLast: Bool,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> [EnrolOutcome] {
+        var outcomes: [EnrolOutcome] = []
+        for (position, face) in faces.enumerated() {
+            if let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face.id) {
+                let record = try unsafe FaceRecord(bytes: bytes, face: face.id)
+                guard record.version < face.version else {
+                    outcomes.append(.superseded)
+                    continue
+                }
+            }
+            outcomes.append(try remove(face.id, isNewLikely: true, transaction) ? .replaced : .accepted)
+            let row = try takeRow()
+            state.faceCount += 1
+            let checksum = try unsafe embeddings.row(position).withUnsafeBytes { stored in
+                try unsafe rows.append(stored: stored, tables, transaction)
+            }
+            let record = FaceRecord(
+                row: row,
+                version: face.version,
+                metadata: face.metadata,
+                embeddingChecksum: checksum
+            )
+            try enter(record, of: face.id, transaction)
+        }
+        if isLast {
+            try transaction.delete(tables.meta, key: MetaKey.restoration)
+        } else {
+            try transaction.put(tables.meta, key: MetaKey.restoration, value: RecordSeal.seal(ByteWriter()))
         }
         return outcomes
     }

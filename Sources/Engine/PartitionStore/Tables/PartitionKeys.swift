@@ -10,6 +10,8 @@ package enum MetaKey {
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"
     package static let intake: StaticString = "intake"
+    /// There while faces of a backup are being put back.
+    package static let restoration: StaticString = "restoration"
 }
 
 /// The 16 bytes of an id, most significant first.
