@@ -1,0 +1,90 @@
+import ArgumentParser
+import Backups
+import FaceModel
+import MienClient
+
+struct BackupRestoreCommand: ConsoleCommand {
+    private static let retryDuration = Duration.seconds(60)
+
+    static let configuration = CommandConfiguration(
+        commandName: "restore",
+        abstract: "Make a collection of a backup.",
+        discussion: """
+            EXAMPLE
+              mien backup restore /backups --collection people
+              mien backup restore /backups --collection people2 --from people --shards 8 --copies 3
+              mien backup restore /backups --collection people --as-of people-20261126T231500123Z-3f2a9c1b
+
+            The collection must not exist; it may have any number of shards and copies, on any workers. Faces keep \
+            their ids, embeddings to the bit, metadata and the order of their versions. Every block is verified as it \
+            is read. At the end all that was stored is read again and compared with the backup; only then the \
+            collection answers searches.
+
+            One that was cut off goes on when the same command is given again, or is removed by 'mien collection \
+            delete'.
+            """
+    )
+
+    @Argument(help: "Folder of the backups.")
+    var place: String
+    @Option(help: "Name of the collection to make.")
+    var collection: String
+    @Option(help: "Collection whose backup it is; of the same name unless given.")
+    var from: String?
+    @Option(
+        name: .customLong("as-of"),
+        help: ArgumentHelp("The backup; the newest unless given.", valueName: "backup"),
+        transform: BackupArgument.backup
+    )
+    var backup: String?
+    @Option(parsing: .unconditional, help: "Shards; as many as were backed up unless given.")
+    var shards: Int?
+    @Option(parsing: .unconditional, help: "Copies of each shard; as many as were backed up unless given.")
+    var copies: Int?
+    @Option(
+        name: .customLong("min-copies"),
+        parsing: .unconditional,
+        help: "Copies that must have a write before it is acknowledged."
+    )
+    var minCopies: Int?
+    @Option(
+        help: ArgumentHelp("Most bytes to send in a second, such as 64MiB.", valueName: "bytes"),
+        transform: BackupArgument.rate
+    )
+    var rate: Int?
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let store = try BackupPlace.open(place)
+        let entry = try await BackupCatalogue.choose(backup, of: from ?? collection, in: store)
+        var configuration = entry.manifest.collection.configuration
+        configuration.name = collection
+        if let shards { configuration.shardCount = shards }
+        if let copies {
+            configuration.replicationFactor = copies
+            configuration.minimumInSync = min(2, copies)
+        }
+        if let minCopies { configuration.minimumInSync = minCopies }
+        if let problem = configuration.problem { throw CommandFailure(.usage, "the \(problem)") }
+        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let restorer = BackupRestorer(client: client, store: store, console: console, bytesPerSecond: rate)
+        let outcome = try await restorer.restore(entry, as: configuration)
+        await client.close()
+        if connection.json {
+            console.writeOutput(
+                JSONValue.object([
+                    ("collection", .string(collection)), ("backup", .string(entry.name)),
+                    ("faces", .count(outcome.faceCount)), ("shards", .count(configuration.shardCount)),
+                    ("bytes", .count(entry.manifest.byteCount)),
+                    ("seconds", .number(NumberText.seconds(outcome.time))),
+                ]).document
+            )
+        } else {
+            console.line(
+                "Restored \(collection) from \(entry.name): \(NumberText.counted(outcome.faceCount, "face")) in "
+                    + "\(NumberText.counted(configuration.shardCount, "shard")), read again and compared. Took "
+                    + "\(NumberText.duration(outcome.time))."
+            )
+        }
+    }
+}
