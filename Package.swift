@@ -409,8 +409,8 @@ let package = Package(
         .testTarget(
             name: "PartitionEngineTests",
             dependencies: [
-                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore",
-                "Threads", "VectorMath",
+                "BinaryCoding", "FaceModel", "FaceRecords", "InvertedFileIndex", "LMDB", "PartitionEngine",
+                "PartitionStore", "Threads", "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
             swiftSettings: strict

@@ -39,10 +39,13 @@ extension MienClient {
     package func beginRestore(
         _ options: CollectionConfiguration,
         backup: String,
-        epoch: Epoch
+        epoch: Epoch,
+        erasureKey: ErasureKey
     ) async throws(MienClientError) -> CollectionInfo {
         CollectionInfo(
-            try await caller.call(BeginRestore(configuration: options, backup: backup, epoch: epoch))
+            try await caller.call(
+                BeginRestore(configuration: options, backup: backup, epoch: epoch, erasureKey: erasureKey)
+            )
         )
     }
 
@@ -51,6 +54,23 @@ extension MienClient {
         into collection: String
     ) async throws(MienClientError) -> [EnrolOutcome] {
         try await caller.call(RestoreFaces(collection: collection, faces: faces)).outcomes
+    }
+
+    /// A part of one shard's ledger of erasures.
+    package func erasures(
+        of collection: String,
+        shard: Int,
+        after position: ErasurePosition?,
+        limit: Int = 10_000
+    ) async throws(MienClientError) -> ErasureList {
+        try await caller.call(
+            ReadErasures(
+                collection: collection,
+                shardIndex: UInt32(clamping: shard),
+                after: position,
+                limit: limit
+            )
+        )
     }
 
     /// Has what was put back read and compared; then the collection serves.

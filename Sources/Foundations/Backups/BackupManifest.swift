@@ -14,7 +14,7 @@ internal import FaceRecords
 /// | version of that program | text |
 /// | cluster | 16 bytes |
 /// | collection | id 16 bytes, created i64, name and model (text each), dimension u32, shard count u32 |
-/// | | copies u8, least copies in sync u8, stored precision u8 |
+/// | | copies u8, least copies in sync u8, stored precision u8, erasure key 16 bytes |
 /// | shards | u32 count, then each: index u32, first and last hash u64, epoch and sequence of the cut u64 |
 /// | | faces u64, sum of its slices (low, high: u64 each) |
 /// | faces | u64 |
@@ -70,6 +70,8 @@ package struct BackupManifest: Hashable, Sendable {
     package var softwareVersion: String
     package var cluster: NodeID
     package var collection: Collection
+    /// What pseudonyms in its ledger of erasures are keyed by.
+    package var erasureKey: ErasureKey
     package var shards: [Shard]
     package var faceCount: UInt64
     /// The sums of the faces of each slice, under the id of the collection that was backed up.
@@ -83,6 +85,7 @@ package struct BackupManifest: Hashable, Sendable {
         softwareVersion: String,
         cluster: NodeID,
         collection: Collection,
+        erasureKey: ErasureKey,
         shards: [Shard],
         faceCount: UInt64,
         slices: [UInt128],
@@ -93,6 +96,7 @@ package struct BackupManifest: Hashable, Sendable {
         self.softwareVersion = softwareVersion
         self.cluster = cluster
         self.collection = collection
+        self.erasureKey = erasureKey
         self.shards = shards
         self.faceCount = faceCount
         self.slices = slices
@@ -109,6 +113,12 @@ package struct BackupManifest: Hashable, Sendable {
 
     /// The highest epoch that a face can be of.
     package var epoch: UInt64 { shards.map(\.epoch).max() ?? 0 }
+
+    /// The lowest version that a write behind the cut can have made: what is not above is in no ledger's interest.
+    package var earliestCut: FaceVersion {
+        shards.map { FaceVersion(epoch: $0.epoch, sequence: $0.sequence) }.min()
+            ?? FaceVersion(epoch: 0, sequence: 0)
+    }
 
     package func blocks(ofSlice slice: Int) -> [Block] { blocks.filter { Int($0.slice) == slice } }
 
@@ -132,6 +142,8 @@ package struct BackupManifest: Hashable, Sendable {
         writer.write(UInt8(configuration.replicationFactor))
         writer.write(UInt8(configuration.minimumInSync))
         writer.write(configuration.storedPrecision.rawValue)
+        writer.write(erasureKey.high)
+        writer.write(erasureKey.low)
         writer.write(UInt32(shards.count))
         for shard in shards {
             writer.write(shard.index)
@@ -218,6 +230,7 @@ package struct BackupManifest: Hashable, Sendable {
             ),
             created: collectionCreated
         )
+        erasureKey = ErasureKey(high: try reader.read(), low: try reader.read())
         shards = []
         for _ in 0..<(try Self.count(&reader, leastByteCount: 60)) {
             let index = try reader.read(UInt32.self)

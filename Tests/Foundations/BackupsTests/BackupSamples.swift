@@ -78,6 +78,7 @@ enum BackupSamples {
             softwareVersion: "0.1",
             cluster: NodeID(high: 1, low: 2),
             collection: collection,
+            erasureKey: ErasureKey(high: 7, low: 8),
             shards: [
                 .init(
                     index: 0,

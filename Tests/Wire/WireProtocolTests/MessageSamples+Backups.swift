@@ -4,8 +4,14 @@ import WireProtocol
 
 extension MessageSamples {
     private static let snapshotID = SnapshotID(high: 0x3123_4567_89ab_4def, low: 0x8123_4567_89ab_cdef)
+    private static let erasureKey = ErasureKey(high: 0x0102_0304, low: 0x0506_0708)
     private static let snapshotRoute = SnapshotRoute(worker: nodeID, snapshot: snapshotID, shard: shardID)
-    private static let cut = ShardCut(worker: nodeID, epoch: Epoch(7), sequence: 41)
+    private static let cut = ShardCut(
+        worker: nodeID,
+        epoch: Epoch(7),
+        sequence: 41,
+        erasureKey: erasureKey
+    )
     private static let slices = (0..<256).map { UInt128($0) << 64 | 7 }
 
     static let archived = ArchivedFaces(
@@ -36,7 +42,8 @@ extension MessageSamples {
         BeginRestore(
             configuration: collection.configuration,
             backup: "gallery-20261126T231500Z-3f2a9c1b",
-            epoch: Epoch(7)
+            epoch: Epoch(7),
+            erasureKey: erasureKey
         ),
         RestoreFaces(collection: "gallery", faces: archived),
         FinishRestore(
@@ -49,5 +56,24 @@ extension MessageSamples {
         CutShard(route: route, snapshot: snapshotID),
         cut,
         ShardRestore(route: route, faces: archived, isLast: false),
+        ReadErasures(
+            collection: "gallery",
+            shardIndex: 2,
+            after: ErasurePosition(sequence: 40, index: 3),
+            limit: 1000
+        ),
+        ShardErasures(route: route, after: nil, limit: 1000),
+        ErasureList(
+            key: erasureKey,
+            erasures: [
+                Erasure(
+                    pseudonym: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10,
+                    version: FaceVersion(epoch: 7, sequence: 41),
+                    time: Timestamp(milliseconds: 1_790_000_000_000)
+                )
+            ],
+            next: ErasurePosition(sequence: 41, index: 0),
+            forgotten: Timestamp(milliseconds: 1_780_000_000_000)
+        ),
     ]
 }

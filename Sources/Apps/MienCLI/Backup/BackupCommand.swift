@@ -13,7 +13,7 @@ struct BackupCommand: AsyncParsableCommand {
             """,
         subcommands: [
             BackupCreateCommand.self, BackupListCommand.self, BackupVerifyCommand.self, BackupPruneCommand.self,
-            BackupRestoreCommand.self,
+            BackupRestoreCommand.self, BackupLedgerCommand.self,
         ]
     )
 }

@@ -20,6 +20,10 @@ struct BackupRestoreCommand: ConsoleCommand {
             is read. At the end all that was stored is read again and compared with the backup; only then the \
             collection answers searches.
 
+            Faces that were deleted after the backup stay deleted: the ledger of erasures says which, of every \
+            collection here that was backed up so or restored from such a backup, or of those that --ledger names. \
+            Without one that reaches back to the backup nothing is restored, unless --without-ledger says so.
+
             One that was cut off goes on when the same command is given again, or is removed by 'mien collection \
             delete'.
             """
@@ -48,6 +52,16 @@ struct BackupRestoreCommand: ConsoleCommand {
     )
     var minCopies: Int?
     @Option(
+        name: .customLong("ledger"),
+        help: ArgumentHelp(
+            "Ledger of erasures: a collection, or a file of 'mien backup ledger export'; may be given more than once.",
+            valueName: "ledger"
+        )
+    )
+    var ledgers: [String] = []
+    @Flag(help: "Restore although nobody knows what was deleted after the backup.")
+    var withoutLedger = false
+    @Option(
         help: ArgumentHelp("Most bytes to send in a second, such as 64MiB.", valueName: "bytes"),
         transform: BackupArgument.rate
     )
@@ -67,14 +81,28 @@ struct BackupRestoreCommand: ConsoleCommand {
         if let minCopies { configuration.minimumInSync = minCopies }
         if let problem = configuration.problem { throw CommandFailure(.usage, "the \(problem)") }
         let client = try connection.client(on: console, retryDuration: Self.retryDuration)
-        let restorer = BackupRestorer(client: client, store: store, console: console, bytesPerSecond: rate)
+        let filter = try await LedgerReading.filter(
+            for: entry.manifest,
+            from: ledgers,
+            isGapAccepted: withoutLedger,
+            client,
+            console
+        )
+        let restorer = BackupRestorer(
+            client: client,
+            store: store,
+            console: console,
+            bytesPerSecond: rate,
+            filter: filter
+        )
         let outcome = try await restorer.restore(entry, as: configuration)
         await client.close()
         if connection.json {
             console.writeOutput(
                 JSONValue.object([
                     ("collection", .string(collection)), ("backup", .string(entry.name)),
-                    ("faces", .count(outcome.faceCount)), ("shards", .count(configuration.shardCount)),
+                    ("faces", .count(outcome.faceCount)), ("erased", .count(outcome.erasedCount)),
+                    ("shards", .count(configuration.shardCount)),
                     ("bytes", .count(entry.manifest.byteCount)),
                     ("seconds", .number(NumberText.seconds(outcome.time))),
                 ]).document
@@ -82,7 +110,8 @@ struct BackupRestoreCommand: ConsoleCommand {
         } else {
             console.line(
                 "Restored \(collection) from \(entry.name): \(NumberText.counted(outcome.faceCount, "face")) in "
-                    + "\(NumberText.counted(configuration.shardCount, "shard")), read again and compared. Took "
+                    + "\(NumberText.counted(configuration.shardCount, "shard")), read again and compared; left out as "
+                    + "deleted since: \(outcome.erasedCount). Took "
                     + "\(NumberText.duration(outcome.time))."
             )
         }

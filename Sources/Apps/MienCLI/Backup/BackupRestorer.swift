@@ -7,6 +7,8 @@ import MienClient
 /// What a restoration came to.
 struct RestoreOutcome {
     var faceCount: UInt64
+    /// Faces of the backup that were deleted after it.
+    var erasedCount: UInt64
     var time: Duration
 }
 
@@ -26,6 +28,8 @@ struct BackupRestorer {
     let store: any BackupStore
     let console: Console
     let bytesPerSecond: Int?
+    /// What must not come back.
+    let filter: ErasureFilter
 
     /// What a block holds, as the backup counted it and as the new collection will.
     private struct BlockSums: Sendable {
@@ -43,7 +47,12 @@ struct BackupRestorer {
         let manifest = entry.manifest
         try await checkBlocks(of: entry)
         let info = try await calling { () async throws(MienClientError) in
-            try await client.beginRestore(configuration, backup: entry.name, epoch: Epoch(manifest.epoch))
+            try await client.beginRestore(
+                configuration,
+                backup: entry.name,
+                epoch: Epoch(manifest.epoch),
+                erasureKey: manifest.erasureKey
+            )
         }
         guard let id = CollectionID(info.id) else {
             throw CommandFailure(.internalError, "the collection's id is no id")
@@ -73,7 +82,11 @@ struct BackupRestorer {
                 slices: slices
             )
         }
-        return RestoreOutcome(faceCount: sums.restoredCount, time: ContinuousClock.now - start)
+        return RestoreOutcome(
+            faceCount: sums.restoredCount,
+            erasedCount: sums.faceCount - sums.restoredCount,
+            time: ContinuousClock.now - start
+        )
     }
 
     /// Whether all blocks are there and of their size, before anything is made of them.
@@ -157,15 +170,17 @@ struct BackupRestorer {
         for contribution in faces.contributions(in: manifest.collection.id) {
             sums.old[contribution.slice, default: 0] &+= contribution.sum
         }
-        for contribution in faces.contributions(in: collection) {
+        let kept = faces.rows.indices.filter { !filter.isErased(faces.rows[$0]) }
+        let restored = kept.count == faces.count ? faces : faces.rows(kept)
+        for contribution in restored.contributions(in: collection) {
             sums.new[contribution.slice, default: 0] &+= contribution.sum
         }
-        sums.restoredCount = UInt64(faces.count)
+        sums.restoredCount = UInt64(restored.count)
         var first = 0
-        while first < faces.count {
+        while first < restored.count {
             let count = max(1, min(Self.batchFaceCount, Self.batchByteCount / faces.rowByteCount))
-            let positions = Array(first..<min(first + count, faces.count))
-            let batch = positions.count == faces.count ? faces : faces.rows(positions)
+            let positions = Array(first..<min(first + count, restored.count))
+            let batch = positions.count == restored.count ? restored : restored.rows(positions)
             first += positions.count
             let outcomes = try await calling { () async throws(MienClientError) in
                 try await client.restore(batch, into: name)

@@ -130,6 +130,7 @@ struct BackupWriter {
             softwareVersion: NodeServer.version,
             cluster: cluster,
             collection: collection,
+            erasureKey: begun.shards[0].cut.erasureKey,
             shards: parts.map { part in
                 BackupManifest.Shard(
                     index: part.shard.index,

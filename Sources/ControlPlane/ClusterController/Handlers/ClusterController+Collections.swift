@@ -61,11 +61,13 @@ extension ClusterController {
 
     /// - Parameters:
     ///   - restoration: what it is made for; nil for one that serves at once.
+    ///   - erasureKey: that of the collection that was backed up, for one that is restored.
     ///   - leastEpoch: of its shards.
     func creation(
         of collection: Collection,
         in records: ClusterRecords,
         restoration: RestorationRecord? = nil,
+        erasureKey: ErasureKey = .random(),
         leastEpoch: Epoch = Epoch(0)
     ) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
         let metadata = records.metadata
@@ -101,7 +103,12 @@ extension ClusterController {
             ],
             [
                 ClusterRecords.put(
-                    CollectionRecord(collection: collection, placements: placements, restoration: restoration)
+                    CollectionRecord(
+                        collection: collection,
+                        placements: placements,
+                        restoration: restoration,
+                        erasureKey: erasureKey
+                    )
                 ), ClusterRecords.put(name: collection.name, collection.id), ClusterRecords.put(epoch),
             ]
         )

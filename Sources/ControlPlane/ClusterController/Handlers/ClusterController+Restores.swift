@@ -45,6 +45,7 @@ extension ClusterController {
                 of: new,
                 in: records,
                 restoration: RestorationRecord(backup: request.backup),
+                erasureKey: request.erasureKey,
                 leastEpoch: Epoch(request.epoch.number + 1)
             )
         }

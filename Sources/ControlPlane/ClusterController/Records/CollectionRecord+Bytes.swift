@@ -3,7 +3,7 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 4 of a collection's record; one of layout 3 ends before the mark of a restoration:
+/// Layout 4 of a collection's record; one of layout 3 ends before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
@@ -25,12 +25,13 @@ import FaceModel
 /// | energy share | f32 |
 /// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: least similarity f32, recall f64, visited share f64 |
+/// | erasure key | 16 bytes |
 /// | is being restored | u8, 0 or 1; the rest only when 1 |
 /// | backup | text |
 /// | is verified | u8, 0 or 1 |
 extension CollectionRecord {
     static let layout: UInt8 = 4
-    private static let layoutWithoutRestoration: UInt8 = 3
+    private static let layoutWithoutErasureKey: UInt8 = 3
 
     var bytes: [UInt8] {
         RecordCoding.bytes(layout: Self.layout) { writer in
@@ -49,6 +50,7 @@ extension CollectionRecord {
             for placement in placements { placement.write(to: &writer) }
             writer.write(codebook != nil)
             codebook?.write(to: &writer)
+            writer.write(high: erasureKey.high, low: erasureKey.low)
             writer.write(restoration != nil)
             if let restoration {
                 writer.write(string: restoration.backup)
@@ -58,8 +60,8 @@ extension CollectionRecord {
     }
 
     init(bytes: [UInt8]) throws {
-        let hasRestoration = bytes.first != Self.layoutWithoutRestoration
-        let layout = hasRestoration ? Self.layout : Self.layoutWithoutRestoration
+        let hasErasureKey = bytes.first != Self.layoutWithoutErasureKey
+        let layout = hasErasureKey ? Self.layout : Self.layoutWithoutErasureKey
         self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let id = CollectionID(high: high, low: low)
@@ -90,8 +92,13 @@ extension CollectionRecord {
                 placements.append(try ShardPlacement(from: &reader, collection: id))
             }
             let codebook = try reader.readFlag("mark of a codebook") ? try CodebookRecord(from: &reader) : nil
+            var erasureKey: ErasureKey?
+            if hasErasureKey {
+                let (high, low) = try reader.readID()
+                erasureKey = ErasureKey(high: high, low: low)
+            }
             var restoration: RestorationRecord?
-            if hasRestoration, try reader.readFlag("mark of a restoration") {
+            if hasErasureKey, try reader.readFlag("mark of a restoration") {
                 restoration = RestorationRecord(
                     backup: try reader.readString(),
                     isVerified: try reader.readFlag("mark of being verified")
@@ -102,7 +109,8 @@ extension CollectionRecord {
                 placements: placements,
                 isEstablished: isEstablished,
                 codebook: codebook,
-                restoration: restoration
+                restoration: restoration,
+                erasureKey: erasureKey
             )
         }
     }

@@ -13,19 +13,23 @@ package struct CollectionRecord: Hashable, Sendable {
     package var codebook: CodebookRecord?
     /// While faces of a backup are being put into it; nil for one that serves.
     package var restoration: RestorationRecord?
+    package var erasureKey: ErasureKey
 
+    /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
         collection: Collection,
         placements: [ShardPlacement],
         isEstablished: Bool = false,
         codebook: CodebookRecord? = nil,
-        restoration: RestorationRecord? = nil
+        restoration: RestorationRecord? = nil,
+        erasureKey: ErasureKey? = nil
     ) {
         self.collection = collection
         self.placements = placements
         self.isEstablished = isEstablished
         self.codebook = codebook
         self.restoration = restoration
+        self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
     }
 
     package func placement(of shard: ShardID) -> ShardPlacement? { index(of: shard).map { placements[$0] } }

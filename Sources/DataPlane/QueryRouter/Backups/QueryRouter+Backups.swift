@@ -132,6 +132,28 @@ extension QueryRouter {
         return try await clients.client(for: worker, at: address, on: eventLoop).call(request, deadline: end)
     }
 
+    /// A part of one shard's ledger of erasures.
+    package func erasures(
+        _ request: ReadErasures,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> ErasureList {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        guard let placement = context.placements.first(where: { $0.shard.index == request.shardIndex }) else {
+            throw WireStatus(
+                .invalidRequest,
+                "Collection '\(context.name)' has no shard \(request.shardIndex)."
+            )
+        }
+        do throws(ShardFailure) {
+            return try await read(placement, context) { route in
+                ShardErasures(route: route, after: request.after, limit: request.limit)
+            }
+        } catch {
+            throw readStatus([error], context)
+        }
+    }
+
     /// Puts faces of a backup back; answers when all shards concerned have them durably.
     package func restore(
         _ request: RestoreFaces,

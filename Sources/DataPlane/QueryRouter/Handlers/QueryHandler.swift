@@ -33,6 +33,8 @@ package struct QueryHandler: Sendable {
         case .releaseSnapshot(let request):
             let worker = request.route.worker
             call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
+        case .readErasures(let request):
+            call.run { try await router.erasures(request, deadline: deadline, on: eventLoop) }
         case .restoreFaces(let request):
             call.run { try await router.restore(request, deadline: deadline, on: eventLoop) }
         default: return false

@@ -18,6 +18,9 @@ extension WorkerHandler {
         refusing(call) { () throws(WireStatus) in
             let replica = try replicas.replica(request.route.shard)
             let (snapshot, epoch, node) = (request.snapshot, request.route.epoch, replica.links.node)
+            let key = try replica.read(.local) { (partition, _) throws(PartitionError) in
+                partition.identity.erasureKey
+            }
             try replica.enqueue(
                 PendingCut(snapshot: snapshot, epoch: epoch) { [snapshots] result in
                     switch result {
@@ -27,7 +30,7 @@ extension WorkerHandler {
                     case .success(let sequence):
                         snapshots.make(snapshot, of: replica, sequence: sequence) { failure in
                             if let failure { return call.fail(failure) }
-                            call.reply(ShardCut(worker: node, epoch: epoch, sequence: sequence))
+                            call.reply(ShardCut(worker: node, epoch: epoch, sequence: sequence, erasureKey: key))
                         }
                     }
                 }
@@ -51,6 +54,23 @@ extension WorkerHandler {
     func release(_ request: ReleaseSnapshot, _ call: ServerCall) {
         snapshots.release(request.route)
         call.reply(Acknowledgement())
+    }
+
+    func list(_ request: ShardErasures, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let (replica, _) = try admit(request.route)
+            onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
+                try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
+                    let page = try partition.erasures(after: request.after, limit: request.limit)
+                    return ErasureList(
+                        key: partition.identity.erasureKey,
+                        erasures: page.erasures,
+                        next: page.isLast ? nil : page.last,
+                        forgotten: page.forgotten
+                    )
+                }
+            }
+        }
     }
 
     func restore(_ request: ShardRestore, _ call: ServerCall) {

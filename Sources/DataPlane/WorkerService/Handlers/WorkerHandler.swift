@@ -53,6 +53,7 @@ struct WorkerHandler: RequestHandler {
         case .readSnapshot(let request): read(request, call)
         case .releaseSnapshot(let request): release(request, call)
         case .shardRestore(let request): restore(request, call)
+        case .shardErasures(let request): list(request, call)
         default:
             call.fail(
                 Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")

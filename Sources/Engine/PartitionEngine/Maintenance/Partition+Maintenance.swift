@@ -7,8 +7,8 @@ internal import Synchronization
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
     /// merges runs, rewrites a run with many dead rows, empties chunks of mostly dead rows, overwrites dead embeddings,
-    /// rounds and counts the rows of a partition of an earlier format. Of a logged partition faces expire by entries of
-    /// its log alone; see ``expiry(now:)``.
+    /// rounds and counts the rows of a partition of an earlier format, forgets old erasures. Of a
+    /// logged partition faces expire by entries of its log alone; see ``expiry(now:)``.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
@@ -16,6 +16,7 @@ extension Partition {
     package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> Bool {
         do {
             if try removeExpired(now: now) { return true }
+            if try forgetErasures(now: now) { return true }
             let codebook = codebooks.withLock { $0.newest }
             if let codebook {
                 if try hasManyRuns(), try mergeRuns(codebook) { return true }

@@ -1,6 +1,7 @@
 internal import BinaryCoding
 internal import Checksum
 internal import FaceModel
+internal import FaceRecords
 internal import LMDB
 internal import PartitionStore
 
@@ -120,7 +121,7 @@ struct WritePass {
         let outcome: WriteReceipt.Outcome =
             switch change {
             case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
-            case .delete(let ids): .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
+            case .delete(let ids): .deleted(try delete(ids, transaction))
             case .expire(let moment, let ids): .expired(faceCount: try expire(ids, at: moment, transaction))
             case .restore(let faces, let embeddings, let isLast):
                 .enrolled(try restore(faces, embeddings, isLast: isLast, transaction))
@@ -162,6 +163,35 @@ struct WritePass {
                 embeddingChecksum: checksum
             )
             try enter(record, of: face.id, transaction)
+        }
+        return outcomes
+    }
+
+    private mutating func delete(
+        _ ids: [FaceID],
+        _ transaction: borrowing WriteTransaction
+    ) throws -> [DeleteOutcome] {
+        var outcomes: [DeleteOutcome] = []
+        var erasedCount: UInt32 = 0
+        for id in ids {
+            guard try remove(id, transaction) else {
+                outcomes.append(.absent)
+                continue
+            }
+            outcomes.append(.deleted)
+            let position = ErasurePosition(sequence: state.sequence, index: erasedCount)
+            let erasure = Erasure(
+                pseudonym: partition.identity.erasureKey.pseudonym(of: id),
+                version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
+                time: partition.options.wallClock()
+            )
+            try transaction.put(
+                tables.erasures,
+                key: position,
+                value: ErasureRecord.encode(erasure, at: position),
+                options: .append
+            )
+            erasedCount += 1
         }
         return outcomes
     }

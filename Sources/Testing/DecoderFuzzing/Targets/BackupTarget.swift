@@ -4,7 +4,8 @@ import ClusterModel
 import FaceModel
 
 extension FuzzTarget {
-    /// Manifests and blocks of backups: a byte for the kind, then the object without its seal, which is put behind.
+    /// Manifests, blocks and ledgers of erasures: a byte for the kind, then the object without its seal, which is put
+    /// behind.
     static let backups = FuzzTarget(
         name: "backups",
         seeds: { BackupTarget.seeds },
@@ -17,7 +18,11 @@ enum BackupTarget {
         guard let kind = bytes.first else { return false }
         let content = Array(bytes.dropFirst())
         do throws(BackupError) {
-            if kind % 2 == 0 {
+            if kind % 3 == 2 {
+                let sealed = content + BackupDigest(of: content).bytes
+                let ledger = try ErasureLedger(bytes: sealed, object: "ledger")
+                precondition(ledger.encoded() == sealed, "a ledger is another after it was written")
+            } else if kind % 3 == 0 {
                 let sealed = content + BackupDigest(of: content).bytes
                 let manifest = try BackupManifest(bytes: sealed, object: "manifest")
                 precondition(manifest.encoded() == sealed, "a manifest is another after it was written")
@@ -75,6 +80,7 @@ enum BackupTarget {
             softwareVersion: "0.1",
             cluster: NodeID(high: 3, low: 4),
             collection: collection,
+            erasureKey: ErasureKey(high: 7, low: 8),
             shards: [.init(index: 0, range: .all, epoch: 1, sequence: 9, faceCount: 3, sum: 6)],
             faceCount: 3,
             slices: [6] + [UInt128](repeating: 0, count: 255),
@@ -82,7 +88,22 @@ enum BackupTarget {
                 .init(slice: 0, faceCount: 3, byteCount: UInt32(block.count), digest: BackupDigest(of: block))
             ]
         )
+        let ledger = ErasureLedger(
+            collection: collection.id,
+            name: "gallery",
+            keyMark: 9,
+            since: Timestamp(milliseconds: 1),
+            until: Timestamp(milliseconds: 5),
+            erasures: [
+                .init(
+                    pseudonym: 3,
+                    version: FaceVersion(epoch: 1, sequence: 2),
+                    time: Timestamp(milliseconds: 4)
+                )
+            ]
+        )
         return [
+            [2] + ledger.encoded().dropLast(BackupDigest.byteCount),
             [0] + manifest.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
         ]
     }()

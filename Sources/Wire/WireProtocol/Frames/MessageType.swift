@@ -53,6 +53,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case beginRestore = 0x0158
     case restoreFaces = 0x0159
     case finishRestore = 0x015a
+    case readErasures = 0x015c
+    case erasureList = 0x015d
 
     case heartbeat = 0x0201
     case heartbeatReply = 0x0202
@@ -81,6 +83,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case cutShard = 0x030a
     case shardCut = 0x030b
     case shardRestore = 0x030c
+    case shardErasures = 0x030d
 
     case appendEntries = 0x0401
     case entriesAppended = 0x0402
@@ -98,7 +101,7 @@ extension MessageType {
             .verifyReplica,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
-            .finishRestore, .holdWrites, .cutShard, .shardRestore:
+            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
@@ -107,7 +110,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut:
+            .shardCut, .erasureList:
             false
         }
     }

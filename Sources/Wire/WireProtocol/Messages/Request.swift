@@ -43,6 +43,8 @@ package enum Request: Sendable {
     case holdWrites(HoldWrites)
     case cutShard(CutShard)
     case shardRestore(ShardRestore)
+    case readErasures(ReadErasures)
+    case shardErasures(ShardErasures)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -91,6 +93,8 @@ package enum Request: Sendable {
         case .holdWrites: self = .holdWrites(try frame.decode(HoldWrites.self, limits: limits))
         case .cutShard: self = .cutShard(try frame.decode(CutShard.self, limits: limits))
         case .shardRestore: self = .shardRestore(try frame.decode(ShardRestore.self, limits: limits))
+        case .readErasures: self = .readErasures(try frame.decode(ReadErasures.self, limits: limits))
+        case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
         default: return nil
         }
     }

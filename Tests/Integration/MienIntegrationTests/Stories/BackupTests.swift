@@ -39,23 +39,21 @@ extension Integration {
                     return (document: try made.document([BackupDocument].self)[0], writers: writers)
                 }
 
+                let ledger = stage.path("people.ledger")
+                let exported = try await cluster.mien("backup", "ledger", "export", Self.collection, ledger)
+                #expect(exported.status == 0, "\(exported)")
+
                 let other = try Cluster(stage, workers: 2, folders: "other")
                 try await other.start()
-                let restored = try await other.mien(
-                    "backup",
-                    "restore",
-                    place,
-                    "--collection",
-                    Self.collection,
-                    "--shards",
-                    "3",
-                    "--copies",
-                    "1"
-                )
+                let words = ["backup", "restore", place, "--collection", Self.collection, "--shards", "3"]
+                let ignorant = try await other.mien(words + ["--copies", "1"])
+                #expect(ignorant.status == 1 && ignorant.error.contains("--without-ledger"), "\(ignorant)")
+                let restored = try await other.mien(words + ["--copies", "1", "--ledger", ledger])
                 #expect(restored.status == 0, "\(restored)")
                 let otherClient = try other.client()
                 var stored = try await FaceWriter.storedFaces(otherClient)
-                #expect(stored.count == taken.document.faces)
+                // What was deleted after the cut is not there.
+                #expect(stored.count < taken.document.faces)
                 for writer in taken.writers {
                     if let fault = writer.fault(in: &stored) { Issue.record("writer \(writer.number): \(fault)") }
                 }
@@ -65,7 +63,7 @@ extension Integration {
                 try await last.writeOnce(to: otherClient)
                 let verified = try await other.mien("verify", Self.collection)
                 #expect(verified.status == 0, "\(verified)")
-                let again = try await other.mien("backup", "restore", place, "--collection", Self.collection)
+                let again = try await other.mien(words + ["--ledger", ledger])
                 #expect(again.status == 1 && again.error.contains("exists already"), "\(again)")
                 await otherClient.close()
                 await client.close()
@@ -126,10 +124,76 @@ extension Integration {
                     try await client.describe("again").faceCount == UInt64(third.faces) ? () : nil
                 }
 
+                // Whoever was deleted after the backup stays deleted, and only what was enrolled later is there again.
+                let erased = try #require(writer.ids.last)
+                _ = try await client.enrol(
+                    [NewFace(id: erased)],
+                    embeddings: Embeddings(
+                        dimension: FaceWriter.dimension,
+                        values: FaceLedger.embedding(erased, version: 1, dimension: FaceWriter.dimension)
+                    ),
+                    into: Self.collection,
+                    model: FaceWriter.model
+                )
+                let fourth = try await Self.backUp(cluster, place)
+                _ = try await client.deleteFaces([erased, face], from: Self.collection)
+                _ = try await client.enrol(
+                    [NewFace(id: face, metadata: Face.Metadata(externalImageID: "later"))],
+                    embeddings: Embeddings(
+                        dimension: FaceWriter.dimension,
+                        values: FaceLedger.embedding(face, version: 2, dimension: FaceWriter.dimension)
+                    ),
+                    into: Self.collection,
+                    model: FaceWriter.model
+                )
+                let fifth = try await Self.backUp(cluster, place)
+                for (backup, name, wanted) in [
+                    (fourth.backup, "fourth", [String?]()), (fifth.backup, "fifth", ["later"]),
+                ] {
+                    let restored = try await cluster.mien(
+                        "backup",
+                        "restore",
+                        place,
+                        "--collection",
+                        name,
+                        "--as-of",
+                        backup
+                    )
+                    #expect(restored.status == 0, "\(restored)")
+                    let found = try await client.faces([erased, face], in: name)
+                    #expect(found.map(\.metadata.externalImageID) == wanted, "\(name)")
+                }
+                let forgetful = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "forgetful",
+                    "--as-of",
+                    fourth.backup,
+                    "--ledger",
+                    "fifth"
+                )
+                #expect(forgetful.status == 1 && forgetful.error.contains("reaches back"), "\(forgetful)")
+                let resigned = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "forgetful",
+                    "--as-of",
+                    fourth.backup,
+                    "--ledger",
+                    "fifth",
+                    "--without-ledger"
+                )
+                #expect(resigned.status == 0 && resigned.error.contains("delete them again"), "\(resigned)")
+                #expect(try await client.faces([erased, face], in: "forgetful").count == 2)
+
                 let pruned = try await stage.mien("backup", "prune", place, "--keep", "1", "--json")
                 #expect(pruned.status == 0, "\(pruned)")
                 let left = try await stage.mien("backup", "list", place, "--json")
-                #expect(try left.document([BackupDocument].self).map(\.backup) == [third.backup])
+                #expect(try left.document([BackupDocument].self).map(\.backup) == [fifth.backup])
 
                 // Damage is named, by verify and by restore, and nothing is made of it.
                 let block = try Self.anyBlock(place)
@@ -267,11 +331,14 @@ struct HistoryWriter: Sendable {
         for face in faces { history[face, default: []].append((batchCount, isDeletion ? nil : batchCount)) }
     }
 
+    /// What a restored cut holds of a face: nothing when it was deleted after the cut.
     private func version(of face: Face.ID, after batch: Int) -> Int? {
-        history[face]?.last { $0.batch <= batch }?.version
+        let changes = history[face] ?? []
+        if changes.contains(where: { $0.batch > batch && $0.version == nil }) { return nil }
+        return changes.last { $0.batch <= batch }?.version
     }
 
-    /// Why what is stored of this writer's faces is no cut of its history; nil when it is one.
+    /// Why what is stored of this writer's faces is no cut of its history less what was deleted later; nil when it is.
     ///
     /// - Parameter stored: every face of the collection; this writer's are taken out of it.
     func fault(in stored: inout [Face.ID: Face]) -> String? {

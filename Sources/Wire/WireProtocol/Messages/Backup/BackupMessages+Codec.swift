@@ -10,6 +10,15 @@ extension SnapshotID: WireValue {
     }
 }
 
+extension ErasureKey: WireValue {
+    package static var leastByteCount: Int { 16 }
+    package func encode(into writer: inout PayloadWriter) { writer.identity(high: high, low: low) }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let value = try reader.identity("erasure key")
+        self.init(high: value.high, low: value.low)
+    }
+}
+
 extension ArchivedFaces.Row: WireValue {
     package static var leastByteCount: Int { FaceID.leastByteCount + 16 + FaceMetadata.leastByteCount }
 
@@ -95,7 +104,7 @@ extension BeginBackup: WireRequest {
 }
 
 extension BackupBegun.Shard: WireValue {
-    package static var leastByteCount: Int { 52 }
+    package static var leastByteCount: Int { 68 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.integer(index)
@@ -259,13 +268,15 @@ extension ShardCut: WireMessage {
         worker.encode(into: &writer)
         epoch.encode(into: &writer)
         writer.integer(sequence)
+        erasureKey.encode(into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             worker: try NodeID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
-            sequence: try reader.integer("sequence")
+            sequence: try reader.integer("sequence"),
+            erasureKey: try ErasureKey(decoding: &reader)
         )
     }
 }

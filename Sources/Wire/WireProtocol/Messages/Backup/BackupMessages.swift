@@ -164,10 +164,13 @@ package struct ShardCut: Hashable, Sendable {
     package var epoch: Epoch
     /// Of the last write in the snapshot.
     package var sequence: UInt64
+    /// Of the collection.
+    package var erasureKey: ErasureKey
 
-    package init(worker: NodeID, epoch: Epoch, sequence: UInt64) {
+    package init(worker: NodeID, epoch: Epoch, sequence: UInt64, erasureKey: ErasureKey) {
         self.worker = worker
         self.epoch = epoch
         self.sequence = sequence
+        self.erasureKey = erasureKey
     }
 }

@@ -9,13 +9,15 @@ extension BeginRestore: WireRequest {
         configuration.encode(into: &writer)
         writer.string(backup, "backup name")
         epoch.encode(into: &writer)
+        erasureKey.encode(into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             configuration: try CollectionConfiguration(decoding: &reader),
             backup: try reader.string("backup name", limit: NameLimit.backup),
-            epoch: try Epoch(decoding: &reader)
+            epoch: try Epoch(decoding: &reader),
+            erasureKey: try ErasureKey(decoding: &reader)
         )
         guard !backup.isEmpty else { throw .invalid(field: "backup name", rule: "it must not be empty") }
     }

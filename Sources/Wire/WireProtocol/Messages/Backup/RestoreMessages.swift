@@ -9,11 +9,14 @@ package struct BeginRestore: Hashable, Sendable {
     package var backup: String
     /// The highest epoch of the backup's faces: that of the new shards is above.
     package var epoch: Epoch
+    /// Of the collection that was backed up, and of the new one.
+    package var erasureKey: ErasureKey
 
-    package init(configuration: CollectionConfiguration, backup: String, epoch: Epoch) {
+    package init(configuration: CollectionConfiguration, backup: String, epoch: Epoch, erasureKey: ErasureKey) {
         self.configuration = configuration
         self.backup = backup
         self.epoch = epoch
+        self.erasureKey = erasureKey
     }
 }
 
