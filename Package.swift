@@ -105,6 +105,18 @@ let package = Package(
             path: "Sources/Foundations/Backups",
             swiftSettings: memorySafe
         ),
+        .target(
+            name: "ObjectStore",
+            dependencies: [
+                "Backups", "FaceModel",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Sources/Foundations/ObjectStore",
+            swiftSettings: memorySafe
+        ),
         .target(name: "Threads", path: "Sources/Foundations/Threads", swiftSettings: memorySafe),
         .target(
             name: "EmbeddingFiles",
@@ -289,11 +301,12 @@ let package = Package(
             dependencies: [
                 "Backups", "BiometricEvaluation", "Checksum", "ClusterModel", "EmbeddingFiles", "FaceModel",
                 "FaceRecords", "InvertedFileIndex", "LMDB", "LoadGenerator", "MienClient", "NodeConfiguration",
-                "NodeServer", "PartitionEngine", "ReportPage",
+                "NodeServer", "ObjectStore", "PartitionEngine", "ReportPage",
                 "SyntheticGallery", "Threads", "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/Apps/MienCLI",
             swiftSettings: memorySafe
@@ -373,6 +386,12 @@ let package = Package(
             name: "LMDBTests",
             dependencies: ["LMDB"],
             path: "Tests/Foundations/LMDBTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ObjectStoreTests",
+            dependencies: ["FaceModel", "ObjectStore"],
+            path: "Tests/Foundations/ObjectStoreTests",
             swiftSettings: strict
         ),
         .testTarget(

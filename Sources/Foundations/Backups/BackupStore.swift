@@ -23,6 +23,12 @@ package protocol BackupStore: Sendable {
     /// Removes what writes that were cut off left behind; how many there were.
     func removePartial() async throws(BackupError) -> Int
 
+    /// Whether ``lock()`` keeps others away.
+    var hasLock: Bool { get }
+
+    /// Ends what is open; called once.
+    func close() async
+
     /// Keeps others from writing and pruning, where the store can; call ``unlock()`` after.
     func lock() async throws(BackupError)
     func unlock() async
@@ -31,10 +37,13 @@ package protocol BackupStore: Sendable {
 package struct BackupObject: Hashable, Sendable {
     package var name: String
     package var byteCount: UInt64
+    /// When it was written, where the store tells.
+    package var modified: Timestamp?
 
-    package init(name: String, byteCount: UInt64) {
+    package init(name: String, byteCount: UInt64, modified: Timestamp? = nil) {
         self.name = name
         self.byteCount = byteCount
+        self.modified = modified
     }
 }
 

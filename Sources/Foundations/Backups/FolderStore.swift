@@ -23,16 +23,19 @@ package final class FolderStore: BackupStore {
 
     deinit {
         lockFile.withLock { file in
-            if let file { close(file) }
+            if let file { Glibc.close(file) }
         }
     }
+
+    package var hasLock: Bool { true }
+    package func close() async {}
 
     package func lock() throws(BackupError) {
         let path = place + "/lock"
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw Self.failure(path, "opened") }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-            close(file)
+            Glibc.close(file)
             throw .inUse(object: place)
         }
         lockFile.withLock { $0 = file }
@@ -40,7 +43,7 @@ package final class FolderStore: BackupStore {
 
     package func unlock() {
         lockFile.withLock { file in
-            if let open = file { close(open) }
+            if let open = file { Glibc.close(open) }
             file = nil
         }
     }
@@ -54,7 +57,7 @@ package final class FolderStore: BackupStore {
         guard file >= 0 else { throw Self.failure(partial, "made") }
         var isDone = false
         defer {
-            close(file)
+            Glibc.close(file)
             if !isDone { _ = unsafe unlink(partial) }
         }
         var written = 0
@@ -81,7 +84,7 @@ package final class FolderStore: BackupStore {
             if errno == ELOOP { throw .notOfABackup(object: path, reason: "it is a link") }
             throw Self.failure(path, "opened")
         }
-        defer { close(file) }
+        defer { Glibc.close(file) }
         var status = stat()
         guard unsafe fstat(file, &status) == 0 else { throw Self.failure(path, "read") }
         guard status.st_mode & S_IFMT == S_IFREG else {
@@ -203,7 +206,7 @@ package final class FolderStore: BackupStore {
         let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let folder = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw Self.failure(parent, "opened") }
-        defer { close(folder) }
+        defer { Glibc.close(folder) }
         guard fsync(folder) == 0 else { throw Self.failure(parent, "made durable") }
     }
 

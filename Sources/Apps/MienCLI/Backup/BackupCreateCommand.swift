@@ -8,11 +8,12 @@ struct BackupCreateCommand: ConsoleCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "create",
-        abstract: "Back up a collection, or all of them, to a folder.",
+        abstract: "Back up a collection, or all of them, to a folder or an object store.",
         discussion: """
             EXAMPLE
               mien backup create people --to /backups
               mien backup create --all --to /backups --rate 64MiB
+              mien backup create people --to s3://bucket/mien
 
             All shards are cut at one moment: everything acknowledged before is in the backup, and with each write \
             everything acknowledged before that one was sent. Writes wait some milliseconds for it, a second at \
@@ -30,7 +31,7 @@ struct BackupCreateCommand: ConsoleCommand {
     var all = false
     @Option(
         name: .customLong("to"),
-        help: ArgumentHelp("Folder of the backups; made when missing.", valueName: "place")
+        help: ArgumentHelp("Folder (made when missing) or s3://bucket/prefix.", valueName: "place")
     )
     var place: String
     @Option(
@@ -48,30 +49,32 @@ struct BackupCreateCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console, retryDuration: Self.retryDuration)
-        let store = try BackupPlace.open(place, createsFolder: true)
-        let writer = BackupWriter(
-            client: client,
-            store: store,
-            console: console,
-            isFull: full,
-            bytesPerSecond: rate
-        )
-        let outcomes = try await locking(store) { () async throws(CommandFailure) in
-            var names = name.map { [$0] } ?? []
-            if all {
-                let collections = try await calling { () async throws(MienClientError) in
-                    try await client.collections()
+        let outcomes = try await withStore(place, on: console, createsFolder: true) {
+            store async throws(CommandFailure) in
+            let writer = BackupWriter(
+                client: client,
+                store: store,
+                console: console,
+                isFull: full,
+                bytesPerSecond: rate
+            )
+            return try await locking(store) { () async throws(CommandFailure) in
+                var names = name.map { [$0] } ?? []
+                if all {
+                    let collections = try await calling { () async throws(MienClientError) in
+                        try await client.collections()
+                    }
+                    // One that is being restored is not whole, and its backup exists.
+                    names = collections.filter { $0.restoredFrom == nil }.map(\.options.name)
                 }
-                // One that is being restored is not whole, and its backup exists.
-                names = collections.filter { $0.restoredFrom == nil }.map(\.options.name)
+                var outcomes: [BackupOutcome] = []
+                for name in names {
+                    let outcome = try await writer.write(name)
+                    outcomes.append(outcome)
+                    if !connection.json { console.line(BackupReport.text(outcome, in: place)) }
+                }
+                return outcomes
             }
-            var outcomes: [BackupOutcome] = []
-            for name in names {
-                let outcome = try await writer.write(name)
-                outcomes.append(outcome)
-                if !connection.json { console.line(BackupReport.text(outcome, in: place)) }
-            }
-            return outcomes
         }
         await client.close()
         if connection.json { console.writeOutput(JSONValue.array(outcomes.map(BackupReport.json)).document) }

@@ -1,11 +1,27 @@
 import ArgumentParser
 import Backups
+import NIOPosix
+import ObjectStore
 import Synchronization
 
 /// Opens the place that a command line names.
 enum BackupPlace {
-    /// - Parameter createsFolder: whether a folder that is missing is made.
-    static func open(_ place: String, createsFolder: Bool = false) throws(CommandFailure) -> any BackupStore {
+    /// - Parameters:
+    ///   - place: a folder, or `s3://bucket/prefix`.
+    ///   - createsFolder: whether a folder that is missing is made.
+    static func open(
+        _ place: String,
+        on console: Console,
+        createsFolder: Bool = false
+    ) throws(CommandFailure) -> any BackupStore {
+        if place.hasPrefix("s3://") {
+            do throws(ObjectStoreOptions.Problem) {
+                let options = try ObjectStoreOptions(place: place, environment: console.environment)
+                return ObjectStore(options, group: MultiThreadedEventLoopGroup.singleton)
+            } catch {
+                throw CommandFailure(.configuration, error.description)
+            }
+        }
         do throws(BackupError) {
             return try FolderStore(place, createsFolder: createsFolder)
         } catch {
@@ -34,6 +50,24 @@ func keeping<Result>(
         return try await body()
     } catch {
         throw CommandFailure(error)
+    }
+}
+
+/// Runs a body with a place, and closes it after, whatever came of that.
+func withStore<Result>(
+    _ place: String,
+    on console: Console,
+    createsFolder: Bool = false,
+    _ body: (any BackupStore) async throws(CommandFailure) -> Result
+) async throws(CommandFailure) -> Result {
+    let store = try BackupPlace.open(place, on: console, createsFolder: createsFolder)
+    do throws(CommandFailure) {
+        let result = try await body(store)
+        await store.close()
+        return result
+    } catch {
+        await store.close()
+        throw error
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Backups
+import FaceModel
 
 struct BackupPruneCommand: ConsoleCommand {
     static let configuration = CommandConfiguration(
@@ -13,11 +14,12 @@ struct BackupPruneCommand: ConsoleCommand {
 
             With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
             so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
-            backups that were cut off left behind. A place with a manifest that cannot be read is left as it is.
+            backups that were cut off left behind. In an object store, which has no lock, blocks of the last day \
+            stay. A place with a manifest that cannot be read is left as it is.
             """
     )
 
-    @Argument(help: "Folder of the backups.")
+    @Argument(help: "Folder or s3://bucket/prefix of the backups.")
     var place: String
     @Option(parsing: .unconditional, help: "Backups of each collection that stay in any case: 0 or more.")
     var keep: Int?
@@ -36,8 +38,16 @@ struct BackupPruneCommand: ConsoleCommand {
         if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more.") }
     }
 
+    /// Age from which a block may go that may be a backup's under way.
+    private static let leastBlockAge: Int64 = 86_400_000
+
     func run(on console: Console) async throws(CommandFailure) {
-        let store = try BackupPlace.open(place)
+        try await withStore(place, on: console) { store async throws(CommandFailure) in
+            try await run(store, console)
+        }
+    }
+
+    private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let (removed, blocks) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
             let leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
@@ -51,8 +61,13 @@ struct BackupPruneCommand: ConsoleCommand {
                     for entry in leaving { try await store.remove(BackupName.manifest(of: entry.name)) }
                 }
                 let all = try await store.list(BackupName.blockPrefix)
+                let now = TimeText.milliseconds
                 let unneeded = all.filter { object in
-                    BackupName.digest(ofBlock: object.name).map { !needed.contains($0) } ?? false
+                    guard let digest = BackupName.digest(ofBlock: object.name), !needed.contains(digest) else {
+                        return false
+                    }
+                    if store.hasLock { return true }
+                    return object.modified.map { now - $0.milliseconds > Self.leastBlockAge } ?? false
                 }
                 if !dryRun {
                     for object in unneeded { try await store.remove(object.name) }

@@ -29,7 +29,7 @@ struct BackupRestoreCommand: ConsoleCommand {
             """
     )
 
-    @Argument(help: "Folder of the backups.")
+    @Argument(help: "Folder or s3://bucket/prefix of the backups.")
     var place: String
     @Option(help: "Name of the collection to make.")
     var collection: String
@@ -69,7 +69,12 @@ struct BackupRestoreCommand: ConsoleCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
-        let store = try BackupPlace.open(place)
+        try await withStore(place, on: console) { store async throws(CommandFailure) in
+            try await run(store, console)
+        }
+    }
+
+    private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let entry = try await BackupCatalogue.choose(backup, of: from ?? collection, in: store)
         var configuration = entry.manifest.collection.configuration
         configuration.name = collection

@@ -16,7 +16,7 @@ struct BackupVerifyCommand: ConsoleCommand {
             """
     )
 
-    @Argument(help: "Folder of the backups.")
+    @Argument(help: "Folder or s3://bucket/prefix of the backups.")
     var place: String
     @Option(help: "Verify this backup only.", transform: BackupArgument.backup)
     var backup: String?
@@ -31,7 +31,12 @@ struct BackupVerifyCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let store = try BackupPlace.open(place)
+        try await withStore(place, on: console) { store async throws(CommandFailure) in
+            try await run(store, console)
+        }
+    }
+
+    private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let names: [String]
         if let backup {
             names = [backup]
