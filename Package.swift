@@ -90,6 +90,33 @@ let package = Package(
             path: "Sources/Foundations/ClusterModel",
             swiftSettings: memorySafe
         ),
+        .target(
+            name: "FaceRecords",
+            dependencies: ["BinaryCoding", "Checksum", "FaceModel"],
+            path: "Sources/Foundations/FaceRecords",
+            swiftSettings: memorySafe
+        ),
+        .target(
+            name: "Backups",
+            dependencies: [
+                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "FaceRecords",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Sources/Foundations/Backups",
+            swiftSettings: memorySafe
+        ),
+        .target(
+            name: "ObjectStore",
+            dependencies: [
+                "Backups", "FaceModel",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Sources/Foundations/ObjectStore",
+            swiftSettings: memorySafe
+        ),
         .target(name: "Threads", path: "Sources/Foundations/Threads", swiftSettings: memorySafe),
         .target(
             name: "EmbeddingFiles",
@@ -124,15 +151,15 @@ let package = Package(
         ),
         .target(
             name: "PartitionStore",
-            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "LMDB", "VectorMath"],
+            dependencies: ["BinaryCoding", "Checksum", "FaceModel", "FaceRecords", "LMDB", "VectorMath"],
             path: "Sources/Engine/PartitionStore",
             swiftSettings: memorySafe
         ),
         .target(
             name: "PartitionEngine",
             dependencies: [
-                "BinaryCoding", "Checksum", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionStore", "Threads",
-                "VectorMath",
+                "BinaryCoding", "Checksum", "FaceModel", "FaceRecords", "InvertedFileIndex", "LMDB", "PartitionStore",
+                "Threads", "VectorMath",
             ],
             path: "Sources/Engine/PartitionEngine",
             swiftSettings: memorySafe
@@ -141,9 +168,7 @@ let package = Package(
         // MARK: Wire
         .target(
             name: "WireProtocol",
-            dependencies: [
-                "Checksum", "ClusterModel", "FaceModel", .product(name: "NIOCore", package: "swift-nio"),
-            ],
+            dependencies: ["Checksum", "ClusterModel", "FaceModel", .product(name: "NIOCore", package: "swift-nio")],
             path: "Sources/Wire/WireProtocol",
             swiftSettings: memorySafe
         ),
@@ -274,12 +299,14 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "BiometricEvaluation", "Checksum", "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "LMDB",
-                "LoadGenerator", "MienClient", "NodeConfiguration", "NodeServer", "PartitionEngine", "ReportPage",
+                "Backups", "BiometricEvaluation", "Checksum", "ClusterModel", "EmbeddingFiles", "FaceModel",
+                "FaceRecords", "InvertedFileIndex", "LMDB", "LoadGenerator", "MienClient", "NodeConfiguration",
+                "NodeServer", "ObjectStore", "PartitionEngine", "ReportPage",
                 "SyntheticGallery", "Threads", "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/Apps/MienCLI",
             swiftSettings: memorySafe
@@ -308,9 +335,9 @@ let package = Package(
         .target(
             name: "DecoderFuzzing",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles",
-                "FaceModel", "InvertedFileIndex", "NodeConfiguration", "PartitionStore", "VectorMath", "WireProtocol",
-                "WorkerService",
+                "Backups", "BinaryCoding", "Checksum", "ClusterController", "ClusterModel", "ClusterState",
+                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "NodeConfiguration", "PartitionStore",
+                "VectorMath", "WireProtocol", "WorkerService",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Testing/DecoderFuzzing",
@@ -329,99 +356,90 @@ let package = Package(
 
         // MARK: Tests
         .testTarget(
+            name: "BackupsTests",
+            dependencies: ["Backups", "ClusterModel", "FaceModel", "FaceRecords"],
+            path: "Tests/Foundations/BackupsTests",
+            exclude: ["Golden"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "BinaryCodingTests",
-            dependencies: [
-                "BinaryCoding"
-            ],
+            dependencies: ["BinaryCoding"],
             path: "Tests/Foundations/BinaryCodingTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ChecksumTests",
-            dependencies: [
-                "Checksum"
-            ],
+            dependencies: ["Checksum"],
             path: "Tests/Foundations/ChecksumTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ClusterModelTests",
-            dependencies: [
-                "ClusterModel", "FaceModel",
-            ],
+            dependencies: ["ClusterModel", "FaceModel"],
             path: "Tests/Foundations/ClusterModelTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "EmbeddingFilesTests",
-            dependencies: [
-                "EmbeddingFiles", "FaceModel",
-            ],
+            dependencies: ["EmbeddingFiles", "FaceModel"],
             path: "Tests/Foundations/EmbeddingFilesTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "FaceModelTests",
-            dependencies: [
-                "FaceModel"
-            ],
+            dependencies: ["FaceModel"],
             path: "Tests/Foundations/FaceModelTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "LMDBTests",
-            dependencies: [
-                "LMDB"
-            ],
+            dependencies: ["LMDB"],
             path: "Tests/Foundations/LMDBTests",
             swiftSettings: strict
         ),
         .testTarget(
+            name: "ObjectStoreTests",
+            dependencies: ["FaceModel", "ObjectStore"],
+            path: "Tests/Foundations/ObjectStoreTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ObservabilityTests",
-            dependencies: [
-                "Observability", .product(name: "CoreMetrics", package: "swift-metrics"),
-            ],
+            dependencies: ["Observability", .product(name: "CoreMetrics", package: "swift-metrics")],
             path: "Tests/Foundations/ObservabilityTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "SyntheticGalleryTests",
-            dependencies: [
-                "EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath",
-            ],
+            dependencies: ["EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath"],
             path: "Tests/Foundations/SyntheticGalleryTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ThreadsTests",
-            dependencies: [
-                "Threads"
-            ],
+            dependencies: ["Threads"],
             path: "Tests/Foundations/ThreadsTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "VectorMathTests",
-            dependencies: [
-                "VectorMath"
-            ],
+            dependencies: ["VectorMath"],
             path: "Tests/Foundations/VectorMathTests",
             exclude: ["arm64"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "InvertedFileIndexTests",
-            dependencies: [
-                "Checksum", "FaceModel", "InvertedFileIndex", "VectorMath",
-            ],
+            dependencies: ["Checksum", "FaceModel", "InvertedFileIndex", "VectorMath"],
             path: "Tests/Engine/InvertedFileIndexTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "PartitionEngineTests",
             dependencies: [
-                "BinaryCoding", "FaceModel", "InvertedFileIndex", "LMDB", "PartitionEngine", "PartitionStore",
-                "Threads", "VectorMath",
+                "BinaryCoding", "FaceModel", "FaceRecords", "InvertedFileIndex", "LMDB", "PartitionEngine",
+                "PartitionStore", "Threads", "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
             swiftSettings: strict
@@ -429,7 +447,8 @@ let package = Package(
         .testTarget(
             name: "PartitionStoreTests",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "LMDB", "PartitionStore", "VectorMath",
+                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "FaceRecords", "LMDB", "PartitionStore",
+                "VectorMath",
             ],
             path: "Tests/Engine/PartitionStoreTests",
             swiftSettings: strict
@@ -471,9 +490,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ClusterStateTests",
-            dependencies: [
-                "ClusterModel", "ClusterState", "FaceModel",
-            ],
+            dependencies: ["ClusterModel", "ClusterState", "FaceModel"],
             path: "Tests/ControlPlane/ClusterStateTests",
             swiftSettings: strict
         ),
@@ -535,17 +552,13 @@ let package = Package(
         ),
         .testTarget(
             name: "BiometricEvaluationTests",
-            dependencies: [
-                "BiometricEvaluation", "FaceModel",
-            ],
+            dependencies: ["BiometricEvaluation", "FaceModel"],
             path: "Tests/Clients/BiometricEvaluationTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "LoadGeneratorTests",
-            dependencies: [
-                "FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery",
-            ],
+            dependencies: ["FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery"],
             path: "Tests/Apps/LoadGeneratorTests",
             swiftSettings: strict
         ),

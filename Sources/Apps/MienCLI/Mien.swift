@@ -41,7 +41,7 @@ struct Mien: AsyncParsableCommand {
                 subcommands: [
                     PlanCommand.self, OperationsCommand.self, OperationCommand.self, DrainCommand.self,
                     DecommissionCommand.self, RecommissionCommand.self, RebalanceCommand.self, ShardCommand.self,
-                    ExplainCommand.self, VerifyCommand.self, MetadataCommand.self,
+                    ExplainCommand.self, VerifyCommand.self, BackupCommand.self, MetadataCommand.self,
                 ]
             ),
             CommandGroup(

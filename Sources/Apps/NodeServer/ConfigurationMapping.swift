@@ -44,6 +44,7 @@ extension WorkerOptions {
             agent: NodeServer.agent
         )
         copyBytesPerSecond = configuration.copyRate
+        partition.erasureRetention = configuration.erasureRetention
         slowSearch = configuration.slowSearch
         recallCheckInterval = configuration.recallCheckInterval
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes

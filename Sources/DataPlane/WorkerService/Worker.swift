@@ -29,6 +29,7 @@ package final class Worker: Service {
     private let loopTurns: LoopTurns
     private let control: BoundedExecutor
     private let copies: PartitionReceiver
+    private let snapshots: SnapshotShelf
     private let links: ReplicationLinks
     private let training: TrainingService
     private let server: WireServer
@@ -52,6 +53,7 @@ package final class Worker: Service {
         self.loopTurns = parts.loopTurns
         self.control = parts.control
         self.copies = parts.copies
+        self.snapshots = parts.snapshots
         self.links = parts.links
         self.isStopping = parts.isStopping
         self.training = training
@@ -72,6 +74,7 @@ package final class Worker: Service {
         let metrics: WorkerMetrics
         let recall: RecallChecker
         let copies: PartitionReceiver
+        let snapshots: SnapshotShelf
         let links: ReplicationLinks
         let isStopping = Flag()
         /// The last report that was made.
@@ -82,6 +85,7 @@ package final class Worker: Service {
             control.stop()
             replicas.stopAll()
             copies.stop()
+            snapshots.stop()
             folder.unlock()
         }
     }
@@ -131,6 +135,7 @@ package final class Worker: Service {
             metrics: parts.metrics,
             recall: parts.recall,
             copies: parts.copies,
+            snapshots: parts.snapshots,
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
         let serverMetrics = ServerMetrics(options.metrics, role: .worker)
@@ -248,11 +253,24 @@ package final class Worker: Service {
             logger: logger
         )
         let shelf = CodebookShelf(folder: folder)
+        let snapshots: SnapshotShelf
+        do throws(WorkerError) {
+            snapshots = try SnapshotShelf(
+                folder: folder.snapshotsPath,
+                options: options.partition,
+                freeByteCount: { folder.freeByteCount() },
+                logger: logger
+            )
+        } catch {
+            folder.unlock()
+            throw error
+        }
         do throws(WorkerError) {
             try replicas.openAll()
             try shelf.load(isHeld: replicas.holdsAny(of:))
         } catch {
             replicas.stopAll()
+            snapshots.stop()
             folder.unlock()
             throw error
         }
@@ -281,6 +299,7 @@ package final class Worker: Service {
                 registry: options.metrics
             ),
             copies: PartitionReceiver(options: options.partition),
+            snapshots: snapshots,
             links: links
         )
     }
@@ -318,6 +337,10 @@ package final class Worker: Service {
             }
             group.addTask {
                 await self.links.run(self.replicas)
+                return .success(())
+            }
+            group.addTask {
+                await self.snapshots.run()
                 return .success(())
             }
             group.addTask {
@@ -362,11 +385,12 @@ package final class Worker: Service {
         }
         guard isFirst else { return }
         await server.shutdown(gracePeriod: options.gracePeriod)
-        await WorkerThread.run(name: "close") { [searches, control, copies, replicas, folder] in
+        await WorkerThread.run(name: "close") { [searches, control, copies, snapshots, replicas, folder] in
             searches.stop()
             control.stop()
             replicas.stopAll()
             copies.stop()
+            snapshots.stop()
             folder.unlock()
         }
         await links.close()

@@ -1,3 +1,6 @@
+package import FaceModel
+internal import Glibc
+
 /// How a partition is run. The defaults suit a worker; tests make them small.
 package struct PartitionOptions: Sendable {
     /// Rows outside any run from which a fold begins while writes go on, once a codebook is installed. A search
@@ -36,6 +39,10 @@ package struct PartitionOptions: Sendable {
     package var receiptLimit = 65_536
     /// Writes are refused while less than this is free on the disk.
     package var minimumFreeByteCount: UInt64 = 64 << 20
+    /// How long deletions are remembered: as long as the oldest backup is kept, and longer.
+    package var erasureRetention = Duration.seconds(400 * 86_400)
+    /// When deletions happen.
+    package var wallClock: @Sendable () -> Timestamp = { .wallClock }
     /// Address space of the environment: the partition's largest size.
     package var mapByteCount = 1 << 40
 

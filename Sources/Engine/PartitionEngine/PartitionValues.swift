@@ -12,9 +12,18 @@ package struct WriteBatch: Sendable {
         case expire(at: Timestamp, faces: [FaceID])
         /// Nothing: behind it every replica looks at what it holds. Leaves no receipt.
         case beginEpoch
+        /// Puts faces of a backup back under the versions that they had. The last one, which may bring none, ends the
+        /// restoration: until then no face expires.
+        case restore(ArchivedFaces, isLast: Bool)
 
         /// Whether the disk holds more after it.
-        package var bringsFaces: Bool { if case .enrol = self { true } else { false } }
+        package var bringsFaces: Bool {
+            switch self {
+            case .enrol: true
+            case .restore(let faces, _): faces.count > 0
+            case .delete, .expire, .beginEpoch: false
+            }
+        }
     }
 
     package var key: IdempotencyKey

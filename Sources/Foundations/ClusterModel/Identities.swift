@@ -58,6 +58,26 @@ extension OperationID: CustomStringConvertible {
     package var description: String { UUIDText.format(high: high, low: low) }
 }
 
+/// The snapshots that one backup is made from, one of each shard.
+package struct SnapshotID: Hashable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package static func random() -> SnapshotID {
+        let value = UUIDText.random()
+        return SnapshotID(high: value.high, low: value.low)
+    }
+}
+
+extension SnapshotID: CustomStringConvertible {
+    package var description: String { UUIDText.format(high: high, low: low) }
+}
+
 /// One shard: a hash range of one collection.
 package struct ShardID: Hashable, Comparable, Sendable {
     package let collection: CollectionID

@@ -32,19 +32,23 @@ package struct ShardMap: Sendable {
     /// Per collection, ordered by range; the ranges cover the ring without gap or overlap.
     package let placements: [CollectionID: [ShardPlacement]]
     package let addresses: [NodeID: NodeAddress]
+    /// Collections that are being restored from a backup: they take nothing else.
+    package let restoring: Set<CollectionID>
     private let idsByName: [String: CollectionID]
 
     package init(
         epoch: Epoch,
         collections: [Collection],
         placements: [CollectionID: [ShardPlacement]],
-        addresses: [NodeID: NodeAddress]
+        addresses: [NodeID: NodeAddress],
+        restoring: Set<CollectionID> = []
     ) {
         self.epoch = epoch
         self.collections = Dictionary(collections.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         self.idsByName = Dictionary(collections.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
         self.placements = placements.mapValues { $0.sorted { $0.range.first < $1.range.first } }
         self.addresses = addresses
+        self.restoring = restoring
     }
 
     package static let empty = ShardMap(epoch: Epoch(0), collections: [], placements: [:], addresses: [:])

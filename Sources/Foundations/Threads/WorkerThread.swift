@@ -2,7 +2,7 @@ import Glibc
 
 /// A thread of the process's own, for work that blocks or computes for long.
 ///
-/// - Precondition: ``join()`` is called once, from another thread.
+/// - Precondition: ``join()`` is called once, from another thread, or ``detach()`` once.
 @safe package final class WorkerThread: @unchecked Sendable {
     // Unchecked: the handle is written once, before the object is handed out.
     private let handle: pthread_t
@@ -61,7 +61,7 @@ import Glibc
     }
 
     /// Lets the thread clean up after itself, instead of ``join()``.
-    private func detach() {
+    package func detach() {
         pthread_detach(handle)
     }
 

@@ -65,6 +65,7 @@ struct PartitionModel {
             for id in expired { faces[id] = nil }
             return WriteReceipt(outcome: .expired(faceCount: expired.count), sequence: sequence)
         case .beginEpoch: return WriteReceipt(outcome: .epochBegun, sequence: sequence)
+        case .restore: preconditionFailure("restorations have tests of their own")
         }
         let receipt = WriteReceipt(outcome: outcome, sequence: sequence)
         receipts[batch.key] = receipt

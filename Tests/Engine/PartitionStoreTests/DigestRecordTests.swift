@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import FaceRecords
 import PartitionStore
 import Testing
 

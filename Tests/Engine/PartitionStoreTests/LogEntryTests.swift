@@ -42,6 +42,13 @@ struct LogEntryTests {
         ),
         .delete([FaceID(high: 5, low: 6), FaceID(high: 7, low: 8)]), .delete([]),
         .expire(at: Timestamp(milliseconds: -9), faces: [FaceID(high: 5, low: 6)]),
+        .restore(
+            rows: rows.map {
+                .init(id: $0.id, version: FaceVersion(epoch: 2, sequence: 11), metadata: $0.metadata)
+            },
+            embeddings: StoredEmbeddings(shape: shape, bytes: [UInt8](repeating: 0x30, count: 32)[...]),
+            isLast: false
+        ), .restore(rows: [], embeddings: StoredEmbeddings(shape: shape, bytes: []), isLast: true),
     ]
 
     private static func entry(_ operation: LogOperation, after chain: UInt64 = 77) throws -> LogEntry {

@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [5, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [6, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -271,7 +271,8 @@ struct RecordTests {
     @Test func sealedBytesOfAnotherLengthAreMalformed() {
         for (name, bytes, read) in Self.records where name != "face" {
             let body = Array(bytes.dropLast(4))
-            for count in 2..<body.count {
+            // An identity without its last 16 bytes is one of an earlier format.
+            for count in 2..<body.count where name != "identity" || count != body.count - 16 {
                 #expect(throws: PartitionStoreError.self, "\(name), \(count) bytes") {
                     try read(Self.sealed(Array(body.prefix(count))))
                 }
@@ -281,12 +282,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[6, 0], [0xff, 0xff, 1, 2, 3], [6, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[7, 0], [0xff, 0xff, 1, 2, 3], [7, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 5) = error else { return false }
-                return version > 5 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 6) = error else { return false }
+                return version > 6 && "\(error)".contains("use a newer mien")
             }
         }
     }

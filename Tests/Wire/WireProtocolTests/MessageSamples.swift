@@ -4,7 +4,7 @@ import WireProtocol
 
 /// One message of every type, made from fixed values: what the golden files hold.
 enum MessageSamples {
-    static let all: [any WireMessage] = connection + client + control + shard + replication
+    static let all: [any WireMessage] = connection + client + control + shard + replication + backup
 
     static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
     static let operationID = OperationID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
@@ -156,7 +156,8 @@ enum MessageSamples {
             generation: 2,
             worker: nodeID,
             progress: .init(stage: .centroids, share: 0.25, elapsedMilliseconds: 12_345)
-        )
+        ),
+        restoredFrom: "gallery-20261126T231500Z-3f2a9c1b"
     )
     static let fit = CodebookFit(
         recentRowCount: 1234,

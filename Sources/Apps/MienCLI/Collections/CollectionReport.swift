@@ -10,6 +10,7 @@ enum CollectionReport {
             ("model", .string(options.embeddingModel)), ("precision", .string(options.storedPrecision.rawValue)),
             ("copies", .count(options.replicationFactor)), ("min_copies", .count(options.minimumInSync)),
             ("durability", .string(durability(options))), ("created", .string(TimeText.text(collection.created))),
+            ("restored_from", .text(collection.restoredFrom)),
             ("training", .string(collection.training.rawValue)),
             ("training_under_way", collection.trainingUnderWay.map(json) ?? .null),
             ("codebook", collection.codebook.map(CodebookReport.json) ?? .null),
@@ -82,6 +83,9 @@ enum CollectionReport {
         facts.append(["model", options.embeddingModel])
         if options.replicationFactor > 1 { facts.append(["copies", "\(options.replicationFactor) of each shard"]) }
         facts.append(["durability", durabilityText(options)])
+        if let backup = collection.restoredFrom {
+            facts.append(["restoration", "under way, from \(backup): it answers nothing until it is whole"])
+        }
         facts.append(["index", indexText(collection)])
         for fact in collection.codebook.map({ CodebookReport.facts($0, dimension: options.dimension) }) ?? [] {
             facts.append(fact)
@@ -144,7 +148,8 @@ enum CollectionReport {
     }
 
     private static func index(_ collection: CollectionInfo) -> String {
-        switch collection.training {
+        if collection.restoredFrom != nil { return "being restored" }
+        return switch collection.training {
         case .notNeeded: "not needed yet"
         case .running: "training" + (collection.trainingUnderWay.map { ": " + stageText($0) } ?? "")
         case .trained: collection.codebook.map { "\($0.listCount) lists" } ?? "trained"

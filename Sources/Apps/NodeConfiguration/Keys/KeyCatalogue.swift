@@ -56,6 +56,11 @@ enum KeyCatalogue {
     static let workerCoordinators = Key.peerAddresses("worker.coordinators", default: "127.0.0.1:7400")
     static let searchThreads = Key.automaticCount("worker.search_threads", in: 1...1024)
     static let backgroundPercent = Key.count("worker.background_percent", default: 50, in: 1...100)
+    static let erasureRetention = Key.duration(
+        "worker.erasure_retention",
+        default: 9600 * 3_600_000,
+        in: 24 * 3_600_000...876_000 * 3_600_000
+    )
     static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
@@ -95,7 +100,8 @@ enum KeyCatalogue {
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
-        .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(memoryPartitionMap),
+        .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasureRetention),
+        .init(memoryPartitionMap),
         .init(memoryQueuedWrites), .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
         .init(recallCheckInterval),
     ]

@@ -17,6 +17,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var backgroundPercent: Int
     /// Most bytes of copies that each shard's primary sends in a second.
     package var copyRate: Int
+    /// How long deletions are remembered.
+    package var erasureRetention: Duration
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.
     package var heartbeatInterval: Duration
@@ -77,6 +79,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         searchThreads = configuration.value(KeyCatalogue.searchThreads) ?? automaticThreads
         backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
         copyRate = configuration.value(KeyCatalogue.copyRate)
+        erasureRetention = configuration.value(KeyCatalogue.erasureRetention)
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
         slowSearch = configuration.value(KeyCatalogue.workerSlowSearch)

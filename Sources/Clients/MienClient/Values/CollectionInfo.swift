@@ -154,6 +154,9 @@ public struct CollectionInfo: Hashable, Sendable {
     public var standing: CodebookStanding?
     /// Nil while no worker trains.
     public var trainingUnderWay: TrainingUnderWay?
+    /// Name of the backup whose faces are being put into it; until they all are it answers no search. Nil for one that
+    /// serves.
+    public var restoredFrom: String?
 
     /// Exact only while every shard's worker is live.
     public var faceCount: UInt64 { shards.reduce(0) { $0 &+ $1.faceCount } }
@@ -221,6 +224,7 @@ public struct CollectionInfo: Hashable, Sendable {
                 missRatio: $0.fit.recall.excess
             )
         }
+        restoredFrom = description.restoredFrom
         trainingUnderWay = description.trainingUnderWay.map {
             TrainingUnderWay(
                 generation: Int($0.generation),

@@ -59,20 +59,28 @@ extension ClusterController {
         return CollectionDeleted(faceCount: faceCount)
     }
 
-    private func creation(
+    /// - Parameters:
+    ///   - restoration: what it is made for; nil for one that serves at once.
+    ///   - erasureKey: that of the collection that was backed up, for one that is restored.
+    ///   - leastEpoch: of its shards.
+    func creation(
         of collection: Collection,
-        in records: ClusterRecords
+        in records: ClusterRecords,
+        restoration: RestorationRecord? = nil,
+        erasureKey: ErasureKey = .random(),
+        leastEpoch: Epoch = Epoch(0)
     ) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
         let metadata = records.metadata
         guard metadata.collection(named: collection.name) == nil else {
             throw WireStatus(.alreadyExists, "The collection '\(collection.name)' exists already.")
         }
         let live = currentView.placementWorkers.sorted()
+        let epoch = max(records.nextEpoch, leastEpoch)
         let placements = PlacementPlanner.place(
             collection,
             on: live,
             existing: metadata.collections.values.flatMap(\.placements),
-            epoch: records.nextEpoch
+            epoch: epoch
         )
         guard let placements else {
             let copyCount = collection.configuration.replicationFactor
@@ -94,13 +102,19 @@ extension ClusterController {
                 .absent(key: ClusterRecords.nameKey(collection.name)), records.unchanged(ClusterRecords.epochKey),
             ],
             [
-                ClusterRecords.put(CollectionRecord(collection: collection, placements: placements)),
-                ClusterRecords.put(name: collection.name, collection.id), ClusterRecords.put(records.nextEpoch),
+                ClusterRecords.put(
+                    CollectionRecord(
+                        collection: collection,
+                        placements: placements,
+                        restoration: restoration,
+                        erasureKey: erasureKey
+                    )
+                ), ClusterRecords.put(name: collection.name, collection.id), ClusterRecords.put(epoch),
             ]
         )
     }
 
-    private func hostedDescription(
+    func hostedDescription(
         of collection: Collection,
         deadline: WireDeadline
     ) async throws(WireStatus) -> CollectionDescription {

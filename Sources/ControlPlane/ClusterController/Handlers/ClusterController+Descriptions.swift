@@ -102,7 +102,8 @@ extension ClusterController {
                 let fits = replicas.filter { $0.generation == codebook.generation }.map(\.fit)
                 return .init(origin: codebook.origin, fit: CodebookFit(of: fits))
             },
-            trainingUnderWay: underWay
+            trainingUnderWay: underWay,
+            restoredFrom: record.restoration?.backup
         )
     }
 

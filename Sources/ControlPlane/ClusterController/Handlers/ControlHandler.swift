@@ -26,6 +26,10 @@ package struct ControlHandler: Sendable {
             answer(call) { () throws(WireStatus) in try controller.describe(request) }
         case .listCollections: call.reply(CollectionList(collections: controller.descriptions()))
         case .deleteCollection(let request): call.run { try await controller.delete(request) }
+        case .beginRestore(let request):
+            call.run { try await controller.beginRestore(request, deadline: call.deadline) }
+        case .finishRestore(let request):
+            call.run { try await controller.finishRestore(request, deadline: call.deadline) }
         case .verifyShard(let request):
             call.run { try await controller.verify(request, deadline: call.deadline) }
         case .planOperation(let request):

@@ -3,11 +3,11 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 3 of a collection's record:
+/// Layout 4 of a collection's record; one of layout 3 ends before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 3 |
+/// | layout | u8 = 4 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -16,7 +16,7 @@ import FaceModel
 /// | established | u8, 0 or 1 |
 /// | placements | u32 count, then each: index u32, first u64, last u64, and its group |
 /// | a group | epoch u64, version u64, least in sync u8, primary 16 bytes; in sync, learners: u32 count, 16 each |
-/// | has codebook | u8, 0 or 1; the rest only when 1 |
+/// | has codebook | u8, 0 or 1; what follows down to the calibration only when 1 |
 /// | generation | u32 |
 /// | why it was trained, faces there were | u8 (``TrainingCause``), u64 |
 /// | SHA-256 of its bytes | 32 bytes |
@@ -25,8 +25,13 @@ import FaceModel
 /// | energy share | f32 |
 /// | calibration probe count | u32 |
 /// | calibration | u32 count, then each: least similarity f32, recall f64, visited share f64 |
+/// | erasure key | 16 bytes |
+/// | is being restored | u8, 0 or 1; the rest only when 1 |
+/// | backup | text |
+/// | is verified | u8, 0 or 1 |
 extension CollectionRecord {
-    static let layout: UInt8 = 3
+    static let layout: UInt8 = 4
+    private static let layoutWithoutErasureKey: UInt8 = 3
 
     var bytes: [UInt8] {
         RecordCoding.bytes(layout: Self.layout) { writer in
@@ -45,11 +50,19 @@ extension CollectionRecord {
             for placement in placements { placement.write(to: &writer) }
             writer.write(codebook != nil)
             codebook?.write(to: &writer)
+            writer.write(high: erasureKey.high, low: erasureKey.low)
+            writer.write(restoration != nil)
+            if let restoration {
+                writer.write(string: restoration.backup)
+                writer.write(restoration.isVerified)
+            }
         }
     }
 
     init(bytes: [UInt8]) throws {
-        self = try RecordCoding.read(bytes, layout: Self.layout) { reader in
+        let hasErasureKey = bytes.first != Self.layoutWithoutErasureKey
+        let layout = hasErasureKey ? Self.layout : Self.layoutWithoutErasureKey
+        self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let id = CollectionID(high: high, low: low)
             let name = try reader.readString()
@@ -78,11 +91,26 @@ extension CollectionRecord {
             for _ in 0..<(try reader.readCount(leastByteCount: 77)) {
                 placements.append(try ShardPlacement(from: &reader, collection: id))
             }
+            let codebook = try reader.readFlag("mark of a codebook") ? try CodebookRecord(from: &reader) : nil
+            var erasureKey: ErasureKey?
+            if hasErasureKey {
+                let (high, low) = try reader.readID()
+                erasureKey = ErasureKey(high: high, low: low)
+            }
+            var restoration: RestorationRecord?
+            if hasErasureKey, try reader.readFlag("mark of a restoration") {
+                restoration = RestorationRecord(
+                    backup: try reader.readString(),
+                    isVerified: try reader.readFlag("mark of being verified")
+                )
+            }
             return CollectionRecord(
                 collection: Collection(id: id, configuration: configuration, created: created),
                 placements: placements,
                 isEstablished: isEstablished,
-                codebook: try reader.readFlag("mark of a codebook") ? try CodebookRecord(from: &reader) : nil
+                codebook: codebook,
+                restoration: restoration,
+                erasureKey: erasureKey
             )
         }
     }

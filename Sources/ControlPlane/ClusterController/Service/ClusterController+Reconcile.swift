@@ -134,6 +134,7 @@ extension ClusterController {
             shard: placement.shard,
             range: placement.range,
             collection: record.collection,
+            erasureKey: record.erasureKey,
             group: placement.group
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)

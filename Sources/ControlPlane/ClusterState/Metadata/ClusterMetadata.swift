@@ -64,7 +64,8 @@ package struct ClusterMetadata: Hashable, Sendable {
             epoch: epoch,
             collections: collections.values.map(\.collection),
             placements: collections.mapValues(\.placements),
-            addresses: workers
+            addresses: workers,
+            restoring: Set(collections.values.filter { $0.restoration != nil }.map(\.collection.id))
         )
     }
 }

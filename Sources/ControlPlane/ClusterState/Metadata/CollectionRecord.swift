@@ -11,17 +11,25 @@ package struct CollectionRecord: Hashable, Sendable {
     package var isEstablished: Bool
     /// The codebook its shards use; nil until one has been trained.
     package var codebook: CodebookRecord?
+    /// While faces of a backup are being put into it; nil for one that serves.
+    package var restoration: RestorationRecord?
+    package var erasureKey: ErasureKey
 
+    /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
         collection: Collection,
         placements: [ShardPlacement],
         isEstablished: Bool = false,
-        codebook: CodebookRecord? = nil
+        codebook: CodebookRecord? = nil,
+        restoration: RestorationRecord? = nil,
+        erasureKey: ErasureKey? = nil
     ) {
         self.collection = collection
         self.placements = placements
         self.isEstablished = isEstablished
         self.codebook = codebook
+        self.restoration = restoration
+        self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
     }
 
     package func placement(of shard: ShardID) -> ShardPlacement? { index(of: shard).map { placements[$0] } }
@@ -34,6 +42,19 @@ package struct CollectionRecord: Hashable, Sendable {
 
     /// Generation that the next training makes.
     package var nextGeneration: UInt32 { (codebook?.generation ?? 0) + 1 }
+}
+
+/// A restoration that has not ended.
+package struct RestorationRecord: Hashable, Sendable {
+    /// Name of the backup.
+    package var backup: String
+    /// Whether all of it is there; what is left is to let faces expire again.
+    package var isVerified: Bool
+
+    package init(backup: String, isVerified: Bool = false) {
+        self.backup = backup
+        self.isVerified = isVerified
+    }
 }
 
 /// A codebook that shards install: which bytes, and what people may know of it.

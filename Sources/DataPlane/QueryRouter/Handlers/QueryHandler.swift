@@ -22,6 +22,21 @@ package struct QueryHandler: Sendable {
         case .searchFaces(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
         case .searchByFace(let request):
             call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+        case .beginBackup(let request):
+            call.run { try await router.beginBackup(request, deadline: deadline, on: eventLoop) }
+        case .describeSnapshot(let request):
+            let worker = request.route.worker
+            call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
+        case .readSnapshot(let request):
+            let worker = request.route.worker
+            call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
+        case .releaseSnapshot(let request):
+            let worker = request.route.worker
+            call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
+        case .readErasures(let request):
+            call.run { try await router.erasures(request, deadline: deadline, on: eventLoop) }
+        case .restoreFaces(let request):
+            call.run { try await router.restore(request, deadline: deadline, on: eventLoop) }
         default: return false
         }
         return true

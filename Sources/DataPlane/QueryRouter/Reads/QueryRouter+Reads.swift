@@ -124,7 +124,7 @@ extension QueryRouter {
     }
 
     /// A read that cannot be whole is no read: the first fault of the request itself, else what is missing.
-    private func readStatus(_ failures: [ShardFailure], _ context: Context) -> WireStatus {
+    func readStatus(_ failures: [ShardFailure], _ context: Context) -> WireStatus {
         if let fault = failures.first(where: { $0.missingReason == nil }) { return fault.status }
         return WireStatus(
             StatusCode.ofAll(failures.map(\.status.code)),

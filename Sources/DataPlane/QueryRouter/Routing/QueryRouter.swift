@@ -44,8 +44,10 @@ package final class QueryRouter: Sendable {
         var name: String { collection.name }
     }
 
+    /// - Parameter isRestore: whether the request is for a collection that is being restored, and for no other.
     func context(
         of name: String,
+        isRestore: Bool = false,
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) throws(WireStatus) -> Context {
@@ -55,6 +57,20 @@ package final class QueryRouter: Sendable {
                 .notFound,
                 "There is no collection '\(name.prefix(64))'; 'mien collection list' shows those there are."
             )
+        }
+        let isRestoring = map.restoring.contains(collection.id)
+        guard isRestoring == isRestore else {
+            throw isRestore
+                ? WireStatus(
+                    .invalidRequest,
+                    "Collection '\(name)' is not being restored: faces of a backup go into a new collection only."
+                )
+                : WireStatus(
+                    .unavailable,
+                    "Collection '\(name)' is being restored from a backup and is not whole yet; "
+                        + "'mien collection describe \(name)' tells.",
+                    retryAfterMilliseconds: 1000
+                )
         }
         let remaining = deadline.isNone ? options.defaultDeadline : deadline.remaining
         let kept = min(remaining * options.answerShare, options.longestAnswerTime)

@@ -83,7 +83,7 @@ extension QueryRouter {
     }
 
     /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged.
-    private func write<R: WireRequest, Outcome: Sendable>(
+    func write<R: WireRequest, Outcome: Sendable>(
         _ parts: [BatchPart],
         _ context: Context,
         rowCount: Int,

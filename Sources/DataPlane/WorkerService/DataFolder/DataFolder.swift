@@ -11,6 +11,7 @@ import Synchronization
 /// replicas/<collection>/<shard>/record   epoch and range; its presence is what makes the replica exist
 /// replicas/<collection>/<shard>/partition/
 /// codebooks/<collection>/<generation>    codebooks trained here
+/// snapshots/                             what backups are made from; emptied at every start
 /// ```
 /// The lock is an open file description's (`flock`), so it ends with the process however that ends.
 final class DataFolder: Sendable {
@@ -88,6 +89,9 @@ final class DataFolder: Sendable {
     func codebooksPath(_ collection: CollectionID) -> String {
         "\(path)/codebooks/\(collection)"
     }
+
+    /// Folder of the snapshots that backups are made from.
+    var snapshotsPath: String { path + "/snapshots" }
 
     /// Every shard that has a folder, complete or not, in order.
     func shardsOnDisk() throws(WorkerError) -> [ShardID] {

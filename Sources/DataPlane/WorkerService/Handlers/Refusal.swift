@@ -68,6 +68,40 @@ enum Refusal {
         )
     }
 
+    static func holdEnded(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .deadlineExceeded,
+            message: "writes of \(name(shard)) were not held any more when it was to be cut; begin the backup again"
+        )
+    }
+
+    static func cutTooLate(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .deadlineExceeded,
+            message: "writes of \(name(shard)) went on before its snapshot had begun; begin the backup again"
+        )
+    }
+
+    static func unknownSnapshot(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .notFound,
+            message: """
+                this worker has no such snapshot of \(name(shard)): it was started anew, or nobody asked for it for \
+                \(SnapshotShelf.idleTime.components.seconds / 60) minutes; begin the backup again
+                """
+        )
+    }
+
+    static func noRoomForSnapshot(_ shard: ShardID, byteCount: UInt64, freeByteCount: UInt64) -> WireStatus {
+        WireStatus(
+            code: .storageFull,
+            message: """
+                a snapshot of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk \
+                has \(freeByteCount >> 20) MiB free
+                """
+        )
+    }
+
     static func copyRefused(_ shard: ShardID) -> WireStatus {
         WireStatus(code: .invalidRequest, message: "this worker's replica of \(name(shard)) takes no such copy now")
     }

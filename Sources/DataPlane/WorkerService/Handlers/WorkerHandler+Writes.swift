@@ -55,7 +55,7 @@ extension WorkerHandler {
 
     /// - Parameter reply: the answer to a receipt; nil when it is of another kind, which happens when the idempotency
     ///   key was used before for another kind of write.
-    private func enqueue<Reply: WireMessage>(
+    func enqueue<Reply: WireMessage>(
         _ batch: WriteBatch,
         on replica: Replica,
         epoch: Epoch,
@@ -88,7 +88,7 @@ extension WorkerHandler {
     }
 
     /// A face in the wrong shard would never be found again.
-    private func check(
+    func check(
         _ ids: some Sequence<FaceID>,
         belongTo shard: ShardID,
         _ range: HashRange

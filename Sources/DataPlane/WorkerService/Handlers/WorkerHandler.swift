@@ -22,6 +22,7 @@ struct WorkerHandler: RequestHandler {
     let recall: RecallChecker
     /// Where slices of copies are put together, one at a time.
     let copies: PartitionReceiver
+    let snapshots: SnapshotShelf
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 
@@ -46,6 +47,13 @@ struct WorkerHandler: RequestHandler {
         case .verifyReplica(let request): verify(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
+        case .holdWrites(let request): hold(request, call)
+        case .cutShard(let request): cut(request, call)
+        case .describeSnapshot(let request): describe(request, call)
+        case .readSnapshot(let request): read(request, call)
+        case .releaseSnapshot(let request): release(request, call)
+        case .shardRestore(let request): restore(request, call)
+        case .shardErasures(let request): list(request, call)
         default:
             call.fail(
                 Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")

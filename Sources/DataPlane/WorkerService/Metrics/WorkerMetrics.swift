@@ -190,7 +190,7 @@ final class WorkerMetrics: Sendable {
         for write in writes {
             writtenCount.add(UInt64(write.rowCount), ordering: .relaxed)
             switch write.batch.operation {
-            case .enrol: enrolled.increment(by: write.rowCount)
+            case .enrol, .restore: enrolled.increment(by: write.rowCount)
             case .delete: deleted.increment(by: write.rowCount)
             case .expire, .beginEpoch: break
             }

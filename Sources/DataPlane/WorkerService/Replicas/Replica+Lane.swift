@@ -20,6 +20,7 @@ extension Replica {
         case leave(PartitionError)
         case beginReplication
         case replace(PendingCopy)
+        case cut(PendingCut)
         case turn(WriteQueue.Turn)
         case storeStep
         case maintain
@@ -121,6 +122,8 @@ extension Replica {
             case .leave(let error): return .failed(error)
             case .beginReplication: if let error = beginReplication(of: partition) { return .failed(error) }
             case .replace(let copy): return .replaced(copy)
+            case .cut(let cut):
+                if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
             case .storeStep:
                 let start = ContinuousClock.now
                 if let error = storeStep(in: partition) { return .failed(error) }
@@ -195,17 +198,28 @@ extension Replica {
                     }
                     return .replace(copy)
                 }
-                let hasWrites = !state.queue.isEmpty && self.hasRoomToOrder(state)
-                switch schedule.next(hasWrites: hasWrites || hasStep, now: .now) {
+                if let cut = state.cut {
+                    state.cut = nil
+                    return .cut(cut)
+                }
+                let now = ContinuousClock.now
+                let hold = state.activeHold(now: now)
+                let hasWrites = !state.queue.isEmpty && hold == nil && self.hasRoomToOrder(state)
+                switch schedule.next(hasWrites: hasWrites || hasStep, now: now) {
                 case .commit:
                     guard hasWrites else { return .storeStep }
                     return state.queue.popTurn(
                         commitRowLimit: self.options.limits.commitRowCount,
                         commitByteLimit: self.options.limits.commitBytes
                     ).map { .turn($0) }
-                case .maintain: return .maintain
+                case .maintain:
+                    // Maintenance orders the removal of what has expired: a write too.
+                    guard let hold else { return .maintain }
+                    if hasStep { return .storeStep }
+                    rest = hold.end - now
+                    return nil
                 case .rest(let end):
-                    rest = end - .now
+                    rest = min(end, hold?.end ?? end) - now
                     return nil
                 }
             }
@@ -218,7 +232,7 @@ extension Replica {
     /// Commits what is still wanted of `writes` together and tells each its outcome.
     ///
     /// - Returns: the error when it asks for the partition to be closed.
-    private func commit(_ writes: [PendingWrite], to partition: Partition) -> PartitionError? {
+    func commit(_ writes: [PendingWrite], to partition: Partition) -> PartitionError? {
         let epoch = record.epoch
         let group = writes.filter { write in
             guard let refusal = refusal(of: write, under: epoch) else { return true }
@@ -295,18 +309,21 @@ extension Replica {
         let isStopped = if case .stopped = end { true } else { false }
         endReplication()
         isFenced.store(true, ordering: .releasing)
-        let refused = monitor.withLock(waking: .all) { state in
+        let (refused, cut) = monitor.withLock(waking: .all) { state in
+            state.hold = nil
+            defer { state.cut = nil }
             state.phase =
                 switch error {
                 case nil: isStopped ? .stopped : .opening
                 case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
                 case _?: .opening
                 }
-            return state.queue.removeAll()
+            return (state.queue.removeAll(), state.cut)
         }
         let status =
             error.map { Refusal.failed(shard, $0) } ?? (isStopped ? Refusal.stopping(shard) : Refusal.opening(shard))
         for job in refused { job.fail(status) }
+        cut?.finish(.failure(status))
         monitor.wait { state in state.readerCount == 0 ? () : nil }
         partition.close()
         if let error {
@@ -348,11 +365,15 @@ extension Replica {
 
     private func refuseQueue(_ status: WireStatus) {
         for job in monitor.withLock({ $0.queue.removeAll() }) { job.fail(status) }
-        let copy = monitor.withLock { state in
-            defer { state.copy = nil }
-            return state.copy
+        let (copy, cut) = monitor.withLock { state in
+            defer {
+                state.copy = nil
+                state.cut = nil
+            }
+            return (state.copy, state.cut)
         }
         copy?.finish(.failure(status))
+        cut?.finish(.failure(status))
     }
 
     var logMetadata: Logger.Metadata {

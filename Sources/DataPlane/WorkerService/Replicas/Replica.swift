@@ -46,6 +46,9 @@ final class Replica: Sendable {
         var replication: Replication?
         /// A copy that is to take the place of the partition.
         var copy: PendingCopy?
+        /// While it is in force no write is ordered.
+        var hold: WriteHold?
+        var cut: PendingCut?
         var isStopping = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
@@ -204,6 +207,11 @@ final class Replica: Sendable {
                 dimension: partition.identity.collection.configuration.dimension
             )
         }
+    }
+
+    /// Checks that this replica orders writes under an epoch.
+    func checkWriting(under epoch: Epoch, _ state: State) throws(WireStatus) {
+        _ = try check(.writing(epoch), against: state)
     }
 
     private func check(_ access: Access, against state: State) throws(WireStatus) -> Partition {

@@ -96,7 +96,8 @@ final class ReplicaTable: Sendable {
                 collection: request.collection,
                 shardIndex: shard.index,
                 firstHash: request.range.first,
-                lastHash: request.range.last
+                lastHash: request.range.last,
+                erasureKey: request.erasureKey
             )
             try Partition.create(at: "\(directory)/partition", identity: identity, options: options.partition).close()
         } catch {

@@ -231,7 +231,7 @@ extension PendingWrite {
     fileprivate var takesFacesAway: Bool {
         switch batch.operation {
         case .delete, .expire: true
-        case .enrol, .beginEpoch: false
+        case .enrol, .restore, .beginEpoch: false
         }
     }
 }

@@ -116,7 +116,7 @@ extension Partition {
         sequence: UInt64,
         after previousChain: UInt64
     ) throws(PartitionError) -> LogEntry {
-        try check(batch)
+        try check(batch, epoch: epoch)
         let operation: LogOperation =
             switch batch.operation {
             case .enrol(let rows, let embeddings):
@@ -124,6 +124,12 @@ extension Partition {
             case .delete(let faces): .delete(faces)
             case .expire(let moment, let faces): .expire(at: moment, faces: faces)
             case .beginEpoch: .beginEpoch
+            case .restore(let faces, let isLast):
+                .restore(
+                    rows: faces.rows,
+                    embeddings: StoredEmbeddings(shape: shape, bytes: faces.embeddings[...]),
+                    isLast: isLast
+                )
             }
         do throws(LogEntryError) {
             return try LogEntry(
@@ -140,7 +146,7 @@ extension Partition {
 
     /// An entry was checked by itself when it was read; here that it is of this collection.
     private func check(_ entry: LogEntry) throws(PartitionError) {
-        guard case .enrol(_, let embeddings) = entry.operation, embeddings.shape != shape else { return }
+        guard let embeddings = entry.operation.embeddings, embeddings.shape != shape else { return }
         throw .invalidWrite(
             reason: "embeddings of dimension \(embeddings.shape.dimension) and \(embeddings.shape.precision.name) for "
                 + "faces of dimension \(shape.dimension) and \(shape.precision.name)"

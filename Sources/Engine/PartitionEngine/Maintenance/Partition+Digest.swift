@@ -1,5 +1,6 @@
 internal import Checksum
 internal import FaceModel
+internal import FaceRecords
 internal import LMDB
 internal import PartitionStore
 

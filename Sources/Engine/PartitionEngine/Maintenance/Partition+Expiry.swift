@@ -6,6 +6,8 @@ internal import PartitionStore
 ///
 /// The write names the faces. "All that expired by then, at most so many" would not be the same faces everywhere: those
 /// of one moment lie in the order of their rows, and rows differ from replica to replica.
+///
+/// While faces of a backup are being put back none is removed.
 extension Partition {
     /// Faces that one write removes. More that have expired follow in the next: it stays due.
     private static let expiryLimit = 1024
@@ -58,6 +60,8 @@ extension Partition {
         limit: Int,
         _ transaction: borrowing ReadTransaction
     ) throws -> [UInt32] {
+        // What is put back from a backup is compared with it when all of it is there.
+        if try transaction.contains(tables.meta, key: MetaKey.restoration) { return [] }
         var rows: [UInt32] = []
         try unsafe transaction.forEach(in: tables.byExpiry) { entry in
             guard let key = unsafe ExpiryKey(keyBytes: entry.key) else {

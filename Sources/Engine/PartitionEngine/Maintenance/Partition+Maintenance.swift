@@ -8,6 +8,8 @@ internal import Synchronization
 package enum MaintenanceStep: String, CaseIterable, Sendable {
     /// Faces that have expired were removed.
     case expiry
+    /// Records of erasures were forgotten, longer ago than backups are kept.
+    case erasure
     /// Fresh rows were coded into a run.
     case fold
     /// Runs became one, or one was written again without its dead rows.
@@ -23,8 +25,8 @@ package enum MaintenanceStep: String, CaseIterable, Sendable {
 extension Partition {
     /// Does one bounded step of what keeps the partition in shape: removes expired faces, folds fresh rows into a run,
     /// merges runs, rewrites a run with many dead rows, empties chunks of mostly dead rows, overwrites dead embeddings,
-    /// rounds and counts the rows of a partition of an earlier format. Of a logged partition faces expire by entries of
-    /// its log alone; see ``expiry(now:)``.
+    /// rounds and counts the rows of a partition of an earlier format, forgets old erasures. Of a
+    /// logged partition faces expire by entries of its log alone; see ``expiry(now:)``.
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
@@ -33,6 +35,7 @@ extension Partition {
     package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> MaintenanceStep? {
         do {
             if try removeExpired(now: now) { return .expiry }
+            if try forgetErasures(now: now) { return .erasure }
             let codebook = codebooks.withLock { $0.newest }
             if let codebook {
                 if try hasManyRuns(), try mergeRuns(codebook) { return .merge }

@@ -9,6 +9,7 @@ extension Partition {
     /// no rounded rows: maintenance writes them, chunk by chunk, and until then searches do without. Formats up to 3
     /// have no log and no digest: a log begins empty behind the last write, and maintenance counts the faces row by
     /// row. Format 4 has chunks of codes of another size, which are read as they are and go with their runs.
+    /// Formats up to 5 have no ledger of erasures: it begins empty.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {
@@ -19,7 +20,7 @@ extension Partition {
             }
         }
         guard let format, format < PartitionState.newestFormat else { return }
-        for name in ["byPerson", "byExternalImage", "roundedRows", "log"] {
+        for name in ["byPerson", "byExternalImage", "roundedRows", "log", "erasures"] {
             _ = try environment.openTable(named: name, create: true)
         }
         let tables = try PartitionTables(environment, create: false)

@@ -39,6 +39,7 @@ extension Partition {
             }
             try verifyRuns(state, transaction, shouldStop)
             try verifyReceipts(state, transaction)
+            try verifyErasures(state, transaction)
             try verifyLog(state, transaction, shouldStop)
             return digest
         }

@@ -15,7 +15,7 @@ extension Partition {
     /// - Throws: nothing was written, unless ``PartitionError/requiresReopen``: then reopening shows whether it was.
     package func write(_ batches: [WriteBatch], epoch: UInt64) throws(PartitionError) -> [WriteReceipt] {
         do {
-            for batch in batches { try check(batch) }
+            for batch in batches { try check(batch, epoch: epoch) }
             // Deletions go on when the disk is nearly full.
             if batches.contains(where: \.operation.bringsFaces) { try checkFreeDisk() }
             let (receipts, state) = try environment.write { transaction in
@@ -31,7 +31,9 @@ extension Partition {
         }
     }
 
-    func check(_ batch: WriteBatch) throws(PartitionError) {
+    /// - Parameter epoch: of the write.
+    func check(_ batch: WriteBatch, epoch: UInt64) throws(PartitionError) {
+        if case .restore(let faces, _) = batch.operation { return try check(faces, epoch: epoch) }
         guard case .enrol(let rows, let embeddings) = batch.operation else { return }
         guard embeddings.dimension == shape.dimension, embeddings.rowCount == rows.count else {
             throw .invalidWrite(
@@ -42,6 +44,20 @@ extension Partition {
         for row in rows {
             if let problem = row.metadata.problem { throw .invalidWrite(reason: problem) }
         }
+    }
+
+    private func check(_ faces: ArchivedFaces, epoch: UInt64) throws(PartitionError) {
+        guard faces.dimension == shape.dimension, faces.precision == shape.precision else {
+            throw .invalidWrite(
+                reason: "restored embeddings of dimension \(faces.dimension) and \(faces.precision.name) for faces of "
+                    + "dimension \(shape.dimension) and \(shape.precision.name)"
+            )
+        }
+        // What is written from now on has to be newer than what is restored.
+        guard faces.rows.allSatisfy({ $0.version.epoch < epoch }) else {
+            throw .invalidWrite(reason: "a restored face of epoch \(epoch) or later, which is that of the write itself")
+        }
+        if let problem = faces.problem { throw .invalidWrite(reason: problem) }
     }
 
     /// Whether the disk has room for more, as writes need it.

@@ -1,5 +1,7 @@
+internal import BinaryCoding
 internal import Checksum
 internal import FaceModel
+internal import FaceRecords
 internal import LMDB
 internal import PartitionStore
 
@@ -28,7 +30,7 @@ struct WritePass {
         epoch: UInt64,
         _ transaction: borrowing WriteTransaction
     ) throws -> WriteReceipt {
-        let change = Change(batch.operation)
+        let change = Change(batch.operation, shape: partition.shape)
         if change.leavesReceipt, let known = try tables.receipt(of: batch.key, transaction.reading) {
             return WriteReceipt(known)
         }
@@ -72,6 +74,7 @@ struct WritePass {
         case enrol([EnrolRow], Embeddings)
         case delete([FaceID])
         case expire(at: Timestamp, [FaceID])
+        case restore([ArchivedFaces.Row], StoredEmbeddings, isLast: Bool)
         case nothing
 
         enum Embeddings {
@@ -79,12 +82,15 @@ struct WritePass {
             case stored(StoredEmbeddings)
         }
 
-        init(_ operation: WriteBatch.Operation) {
+        init(_ operation: WriteBatch.Operation, shape: RowChunk.Shape) {
             switch operation {
             case .enrol(let rows, let embeddings): self = .enrol(rows, .floats(embeddings))
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
+            case .restore(let faces, let isLast):
+                let embeddings = StoredEmbeddings(shape: shape, bytes: faces.embeddings[...])
+                self = .restore(faces.rows, embeddings, isLast: isLast)
             }
         }
 
@@ -94,13 +100,15 @@ struct WritePass {
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
+            case .restore(let rows, let embeddings, let isLast): self = .restore(rows, embeddings, isLast: isLast)
             }
         }
 
         var leavesReceipt: Bool {
             switch self {
             case .enrol, .delete: true
-            case .expire, .nothing: false
+            // Repeated without harm: a version that is there is not put back again.
+            case .expire, .restore, .nothing: false
             }
         }
     }
@@ -113,12 +121,14 @@ struct WritePass {
         let outcome: WriteReceipt.Outcome =
             switch change {
             case .enrol(let faces, let embeddings): .enrolled(try enrol(faces, embeddings, transaction))
-            case .delete(let ids): .deleted(try ids.map { try remove($0, transaction) ? .deleted : .absent })
+            case .delete(let ids): .deleted(try delete(ids, transaction))
             case .expire(let moment, let ids): .expired(faceCount: try expire(ids, at: moment, transaction))
+            case .restore(let faces, let embeddings, let isLast):
+                .enrolled(try restore(faces, embeddings, isLast: isLast, transaction))
             case .nothing: .epochBegun
             }
         let receipt = WriteReceipt(outcome: outcome, sequence: state.sequence)
-        if let record = receipt.record { try keepReceipt(key, record, transaction) }
+        if change.leavesReceipt, let record = receipt.record { try keepReceipt(key, record, transaction) }
         return receipt
     }
 
@@ -153,6 +163,73 @@ struct WritePass {
                 embeddingChecksum: checksum
             )
             try enter(record, of: face.id, transaction)
+        }
+        return outcomes
+    }
+
+    private mutating func delete(
+        _ ids: [FaceID],
+        _ transaction: borrowing WriteTransaction
+    ) throws -> [DeleteOutcome] {
+        var outcomes: [DeleteOutcome] = []
+        var erasedCount: UInt32 = 0
+        for id in ids {
+            guard try remove(id, transaction) else {
+                outcomes.append(.absent)
+                continue
+            }
+            outcomes.append(.deleted)
+            let position = ErasurePosition(sequence: state.sequence, index: erasedCount)
+            let erasure = Erasure(
+                pseudonym: partition.identity.erasureKey.pseudonym(of: id),
+                version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
+                time: partition.options.wallClock()
+            )
+            try transaction.put(
+                tables.erasures,
+                key: position,
+                value: ErasureRecord.encode(erasure, at: position),
+                options: .append
+            )
+            erasedCount += 1
+        }
+        return outcomes
+    }
+
+    /// Stores faces under the versions that they had; one that is there in that version or a later one stays.
+    private mutating func restore(
+        _ faces: [ArchivedFaces.Row],
+        _ embeddings: StoredEmbeddings,
+        isLast: Bool,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> [EnrolOutcome] {
+        var outcomes: [EnrolOutcome] = []
+        for (position, face) in faces.enumerated() {
+            if let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face.id) {
+                let record = try unsafe FaceRecord(bytes: bytes, face: face.id)
+                guard record.version < face.version else {
+                    outcomes.append(.superseded)
+                    continue
+                }
+            }
+            outcomes.append(try remove(face.id, isNewLikely: true, transaction) ? .replaced : .accepted)
+            let row = try takeRow()
+            state.faceCount += 1
+            let checksum = try unsafe embeddings.row(position).withUnsafeBytes { stored in
+                try unsafe rows.append(stored: stored, tables, transaction)
+            }
+            let record = FaceRecord(
+                row: row,
+                version: face.version,
+                metadata: face.metadata,
+                embeddingChecksum: checksum
+            )
+            try enter(record, of: face.id, transaction)
+        }
+        if isLast {
+            try transaction.delete(tables.meta, key: MetaKey.restoration)
+        } else {
+            try transaction.put(tables.meta, key: MetaKey.restoration, value: RecordSeal.seal(ByteWriter()))
         }
         return outcomes
     }

@@ -82,14 +82,16 @@ package struct LogEntry: Hashable, Sendable {
         self.chain = chain
         payloadChecksum = checksum
         bytes = writer.bytes
-        if case .enrol(let rows, let embeddings) = operation {
-            // The same bytes once, not twice.
-            self.operation = .enrol(
-                rows: rows,
-                embeddings: StoredEmbeddings(shape: embeddings.shape, bytes: bytes.suffix(embeddings.bytes.count))
-            )
-        } else {
-            self.operation = operation
+        // The same bytes once, not twice.
+        let whole = writer.bytes
+        let stored = operation.embeddings.map {
+            StoredEmbeddings(shape: $0.shape, bytes: whole.suffix($0.bytes.count))
+        }
+        switch (operation, stored) {
+        case (.enrol(let rows, _), let stored?): self.operation = .enrol(rows: rows, embeddings: stored)
+        case (.restore(let rows, _, let isLast), let stored?):
+            self.operation = .restore(rows: rows, embeddings: stored, isLast: isLast)
+        default: self.operation = operation
         }
     }
 
@@ -138,6 +140,7 @@ package struct LogEntry: Hashable, Sendable {
         case .beginEpoch: 0
         case .enrol(let rows, let embeddings): 8 + 64 * rows.count + embeddings.bytes.count
         case .delete(let faces), .expire(_, let faces): 12 + 16 * faces.count
+        case .restore(let rows, let embeddings, _): 8 + 80 * rows.count + embeddings.bytes.count
         }
     }
 }

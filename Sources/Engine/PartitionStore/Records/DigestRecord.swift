@@ -1,6 +1,6 @@
 internal import BinaryCoding
-internal import Checksum
 package import FaceModel
+package import FaceRecords
 
 /// What a partition holds in 256 sums: replicas with the same faces have the same sums, whatever their rows and runs.
 ///
@@ -15,7 +15,7 @@ package import FaceModel
 /// | 256 × 16 | slices: low half, high half (8 each) |
 /// | 4 | CRC-32C |
 package struct DigestRecord: Hashable, Sendable {
-    package static let sliceCount = 256
+    package static let sliceCount = FaceContribution.sliceCount
 
     /// Faces of rows below are counted. Less than `.max` while a partition of an earlier format is gone through.
     package var uncountedRow: UInt32
@@ -38,40 +38,11 @@ package struct DigestRecord: Hashable, Sendable {
     }
 
     /// What one face adds.
-    package struct Contribution: Hashable, Sendable {
-        let slice: Int
-        let sum: UInt128
-
-        /// - Parameters:
-        ///   - embeddingChecksum: CRC-32C of the stored embedding.
-        ///   - collection: its id keys both hashes.
-        package init(
-            of face: FaceID,
-            version: FaceVersion,
-            metadata: FaceMetadata,
-            embeddingChecksum: UInt32,
-            in collection: CollectionID
-        ) {
-            let key = (collection.high, collection.low)
-            slice = DigestRecord.slice(of: face, in: collection)
-            let metadataChecksum = MetadataCoding.checksum(of: metadata)
-            sum = SipHash.hash128(key: key) { hash in
-                hash.add(face.high)
-                hash.add(face.low)
-                hash.add(version.epoch)
-                hash.add(version.sequence)
-                hash.add(UInt64(embeddingChecksum) << 32 | UInt64(metadataChecksum))
-            }
-        }
-    }
+    package typealias Contribution = FaceContribution
 
     /// The slice of a face id: the high byte of its place on the ring that is divided into shards.
     package static func slice(of face: FaceID, in collection: CollectionID) -> Int {
-        let place = SipHash.hash64(key: (collection.high, collection.low)) { hash in
-            hash.add(face.high.byteSwapped)
-            hash.add(face.low.byteSwapped)
-        }
-        return Int(place >> 56)
+        FaceContribution.slice(of: face, in: collection)
     }
 
     package func encoded() -> [UInt8] {

@@ -1,5 +1,6 @@
 internal import BinaryCoding
 package import FaceModel
+internal import FaceRecords
 
 /// What is stored of a face besides its embedding.
 ///

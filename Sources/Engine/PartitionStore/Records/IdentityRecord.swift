@@ -3,7 +3,8 @@ package import FaceModel
 
 /// The stored form of a ``PartitionIdentity``: collection id (2 × 8), created (8), name, model (strings: 16-bit count,
 /// UTF-8), dimension (4), shard count (4), replication factor (2), least replicas in sync (2; 0 for the usual number),
-/// precision (1), shard index (4), first and last hash (2 × 8), CRC-32C (4); little-endian.
+/// precision (1), shard index (4), first and last hash (2 × 8), erasure key (2 × 8; absent before format 6), CRC-32C
+/// (4); little-endian.
 package enum IdentityRecord {
     package static func encode(_ identity: PartitionIdentity) -> [UInt8] {
         let collection = identity.collection
@@ -23,6 +24,8 @@ package enum IdentityRecord {
         writer.write(identity.shardIndex)
         writer.write(identity.firstHash)
         writer.write(identity.lastHash)
+        writer.write(identity.erasureKey.high)
+        writer.write(identity.erasureKey.low)
         return RecordSeal.seal(writer)
     }
 
@@ -42,23 +45,31 @@ package enum IdentityRecord {
             guard let precision = StoredPrecision(rawValue: try reader.read()) else {
                 throw BinaryCodingError.invalidValue(field: "precision", offset: offset)
             }
-            let identity = PartitionIdentity(
-                collection: Collection(
-                    id: id,
-                    configuration: CollectionConfiguration(
-                        name: name,
-                        dimension: dimension,
-                        embeddingModel: model,
-                        shardCount: shardCount,
-                        replicationFactor: replicationFactor,
-                        minimumInSync: minimumInSync == 0 ? nil : minimumInSync,
-                        storedPrecision: precision
-                    ),
-                    created: created
+            let collection = Collection(
+                id: id,
+                configuration: CollectionConfiguration(
+                    name: name,
+                    dimension: dimension,
+                    embeddingModel: model,
+                    shardCount: shardCount,
+                    replicationFactor: replicationFactor,
+                    minimumInSync: minimumInSync == 0 ? nil : minimumInSync,
+                    storedPrecision: precision
                 ),
-                shardIndex: try reader.read(),
-                firstHash: try reader.read(),
-                lastHash: try reader.read()
+                created: created
+            )
+            let (shardIndex, firstHash, lastHash) = (
+                try reader.read(UInt32.self), try reader.read(UInt64.self), try reader.read(UInt64.self)
+            )
+            let erasureKey =
+                reader.remainingByteCount > 0
+                ? ErasureKey(high: try reader.read(), low: try reader.read()) : nil
+            let identity = PartitionIdentity(
+                collection: collection,
+                shardIndex: shardIndex,
+                firstHash: firstHash,
+                lastHash: lastHash,
+                erasureKey: erasureKey
             )
             try reader.finish()
             guard identity.collection.configuration.problem == nil, identity.firstHash <= identity.lastHash else {

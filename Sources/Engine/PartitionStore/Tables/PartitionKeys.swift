@@ -10,6 +10,10 @@ package enum MetaKey {
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"
     package static let intake: StaticString = "intake"
+    /// There while faces of a backup are being put back.
+    package static let restoration: StaticString = "restoration"
+    /// Time of the newest erasure that was forgotten.
+    package static let forgottenErasures: StaticString = "forgottenErasures"
 }
 
 /// The 16 bytes of an id, most significant first.
@@ -76,6 +80,25 @@ package struct ExpiryKey: Key, Hashable, Sendable {
         unsafe withUnsafeBytes(of: moment.bigEndian) { unsafe bytes.append(contentsOf: $0) }
         unsafe withUnsafeBytes(of: row.bigEndian) { unsafe bytes.append(contentsOf: $0) }
         return try unsafe bytes.withKeyBytes(body)
+    }
+}
+
+/// Sequence (8 bytes) and number (4 bytes), big-endian.
+extension ErasurePosition: Key {
+    package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        var bytes: [UInt8] = []
+        unsafe withUnsafeBytes(of: sequence.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+        unsafe withUnsafeBytes(of: index.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+        return try unsafe bytes.withKeyBytes(body)
+    }
+
+    /// Reads the 12 bytes; nil for another count.
+    package init?(keyBytes bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 12 else { return nil }
+        self.init(
+            sequence: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+            index: unsafe UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        )
     }
 }
 

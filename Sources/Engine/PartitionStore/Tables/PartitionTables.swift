@@ -32,6 +32,8 @@ package struct PartitionTables: Sendable {
     package let receiptOrder: Table
     /// Sequence → ``LogEntry``.
     package let log: Table
+    /// (sequence, number) → ``ErasureRecord``.
+    package let erasures: Table
 
     package init(_ environment: Environment, create: Bool) throws(LMDBError) {
         meta = try environment.openTable(named: "meta", create: create)
@@ -49,5 +51,6 @@ package struct PartitionTables: Sendable {
         receipts = try environment.openTable(named: "receipts", create: create)
         receiptOrder = try environment.openTable(named: "receiptOrder", create: create)
         log = try environment.openTable(named: "log", create: create)
+        erasures = try environment.openTable(named: "erasures", create: create)
     }
 }

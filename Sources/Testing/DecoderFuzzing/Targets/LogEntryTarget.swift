@@ -70,6 +70,13 @@ enum LogEntryTarget {
             ),
             .delete([FaceID(high: 5, low: 6), FaceID(high: 7, low: 8)]),
             .expire(at: Timestamp(milliseconds: -9), faces: [FaceID(high: 5, low: 6)]),
+            .restore(
+                rows: rows.map {
+                    .init(id: $0.id, version: FaceVersion(epoch: 2, sequence: 11), metadata: $0.metadata)
+                },
+                embeddings: StoredEmbeddings(shape: half, bytes: [UInt8](repeating: 0x30, count: 32)[...]),
+                isLast: true
+            ),
         ]
         return try operations.map {
             try LogEntry(epoch: 3, sequence: 9, key: IdempotencyKey(high: 1, low: 2), operation: $0, after: 77)

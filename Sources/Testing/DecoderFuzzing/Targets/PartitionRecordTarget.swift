@@ -86,6 +86,26 @@ enum PartitionRecordTarget {
             try unsafe $0.withUnsafeBytes { try unsafe DigestRecord(bytes: $0).encoded() }
         },
         Kind(
+            seeds: [
+                unsealed(
+                    ErasureRecord.encode(
+                        Erasure(pseudonym: 5, version: version, time: Timestamp(milliseconds: 7)),
+                        at: ErasurePosition(sequence: 6, index: 2)
+                    )
+                )
+            ],
+            seal: { body in
+                var writer = ByteWriter()
+                writer.write(bytes: body)
+                return RecordSeal.seal(writer, under: ErasurePosition(sequence: 6, index: 2))
+            },
+            rewrite: { bytes in
+                let position = ErasurePosition(sequence: 6, index: 2)
+                let erasure = try unsafe bytes.withUnsafeBytes { try unsafe ErasureRecord.decode($0, at: position) }
+                return ErasureRecord.encode(erasure, at: position)
+            }
+        ),
+        Kind(
             seeds: [tombstones],
             seal: { numberBytes(checksum($0[...])) + $0 },
             // Nothing more dies: the piece that is there comes back.

@@ -27,7 +27,10 @@ package enum WireTarget {
         ProposeGroup.self, ShardGroup.self, VerifyReplica.self, ReplicaVerified.self, AppendEntries.self,
         EntriesAppended.self, PartitionSlice.self, PlanOperation.self, OperationPlan.self, BeginOperation.self,
         ChangeOperation.self, OperationDescription.self, ListOperations.self, OperationList.self, ExplainShard.self,
-        ShardExplanation.self,
+        ShardExplanation.self, BeginBackup.self, BackupBegun.self, DescribeSnapshot.self, SnapshotDescription.self,
+        ReadSnapshot.self, SnapshotPage.self, ReleaseSnapshot.self, BeginRestore.self, RestoreFaces.self,
+        FinishRestore.self, HoldWrites.self, CutShard.self, ShardCut.self, ShardRestore.self,
+        ReadErasures.self, ShardErasures.self, ErasureList.self,
     ]
 
     private static let messagesByNumber = Dictionary(

@@ -7,6 +7,7 @@ enum NameLimit {
     static let token = 1024
     static let agent = 256
     static let host = 255
+    static let backup = 128
     static let text = 4096
 }
 

@@ -43,6 +43,18 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case operationList = 0x0146
     case explainShard = 0x0147
     case shardExplanation = 0x0148
+    case beginBackup = 0x0150
+    case backupBegun = 0x0151
+    case describeSnapshot = 0x0152
+    case snapshotDescription = 0x0153
+    case readSnapshot = 0x0154
+    case snapshotPage = 0x0155
+    case releaseSnapshot = 0x0156
+    case beginRestore = 0x0158
+    case restoreFaces = 0x0159
+    case finishRestore = 0x015a
+    case readErasures = 0x015c
+    case erasureList = 0x015d
 
     case heartbeat = 0x0201
     case heartbeatReply = 0x0202
@@ -67,6 +79,11 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case shardList = 0x0306
     case shardSearch = 0x0307
     case shardSearchAnswer = 0x0308
+    case holdWrites = 0x0309
+    case cutShard = 0x030a
+    case shardCut = 0x030b
+    case shardRestore = 0x030c
+    case shardErasures = 0x030d
 
     case appendEntries = 0x0401
     case entriesAppended = 0x0402
@@ -82,7 +99,9 @@ extension MessageType {
             .beginOperation, .changeOperation, .listOperations, .explainShard, .heartbeat, .hostReplica, .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica,
-            .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice:
+            .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
+            .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
+            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
@@ -90,7 +109,8 @@ extension MessageType {
             .clusterStatus, .operationPlan, .operationDescription, .operationList, .shardExplanation, .heartbeatReply,
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
-            .shardDeleted, .shardSearchAnswer, .entriesAppended:
+            .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
+            .shardCut, .erasureList:
             false
         }
     }

@@ -33,6 +33,18 @@ package enum Request: Sendable {
     case shardSearch(ShardSearch)
     case appendEntries(AppendEntries)
     case partitionSlice(PartitionSlice)
+    case beginBackup(BeginBackup)
+    case describeSnapshot(DescribeSnapshot)
+    case readSnapshot(ReadSnapshot)
+    case releaseSnapshot(ReleaseSnapshot)
+    case beginRestore(BeginRestore)
+    case restoreFaces(RestoreFaces)
+    case finishRestore(FinishRestore)
+    case holdWrites(HoldWrites)
+    case cutShard(CutShard)
+    case shardRestore(ShardRestore)
+    case readErasures(ReadErasures)
+    case shardErasures(ShardErasures)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -71,6 +83,18 @@ package enum Request: Sendable {
         case .shardSearch: self = .shardSearch(try frame.decode(ShardSearch.self, limits: limits))
         case .appendEntries: self = .appendEntries(try frame.decode(AppendEntries.self, limits: limits))
         case .partitionSlice: self = .partitionSlice(try frame.decode(PartitionSlice.self, limits: limits))
+        case .beginBackup: self = .beginBackup(try frame.decode(BeginBackup.self, limits: limits))
+        case .describeSnapshot: self = .describeSnapshot(try frame.decode(DescribeSnapshot.self, limits: limits))
+        case .readSnapshot: self = .readSnapshot(try frame.decode(ReadSnapshot.self, limits: limits))
+        case .releaseSnapshot: self = .releaseSnapshot(try frame.decode(ReleaseSnapshot.self, limits: limits))
+        case .beginRestore: self = .beginRestore(try frame.decode(BeginRestore.self, limits: limits))
+        case .restoreFaces: self = .restoreFaces(try frame.decode(RestoreFaces.self, limits: limits))
+        case .finishRestore: self = .finishRestore(try frame.decode(FinishRestore.self, limits: limits))
+        case .holdWrites: self = .holdWrites(try frame.decode(HoldWrites.self, limits: limits))
+        case .cutShard: self = .cutShard(try frame.decode(CutShard.self, limits: limits))
+        case .shardRestore: self = .shardRestore(try frame.decode(ShardRestore.self, limits: limits))
+        case .readErasures: self = .readErasures(try frame.decode(ReadErasures.self, limits: limits))
+        case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
         default: return nil
         }
     }

@@ -118,7 +118,7 @@ extension MessageType {
 
     fileprivate var isWrite: Bool {
         switch self {
-        case .enrolFaces, .deleteFaces, .shardEnrol, .shardDelete: true
+        case .enrolFaces, .deleteFaces, .shardEnrol, .shardDelete, .restoreFaces, .shardRestore: true
         default: false
         }
     }

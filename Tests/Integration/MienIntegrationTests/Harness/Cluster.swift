@@ -9,25 +9,29 @@ final class Cluster {
     private(set) var workerAddresses: [String] = []
     private let security: ClusterSecurity?
     private let workerSettings: [String]
+    private let folders: String
 
     /// - Parameters:
     ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
     ///   - workerSettings: likewise.
+    ///   - folders: what the names of its data folders begin with, for a second cluster of a story.
     ///   - security: TLS and a token for every node, client and command; neither unless given.
     init(
         _ stage: Stage,
         workers workerCount: Int,
         coordinatorSettings: [String] = [],
         workerSettings: [String] = [],
+        folders: String = "",
         security: ClusterSecurity? = nil
     ) throws {
         self.stage = stage
         self.security = security
+        self.folders = folders
         let common = security?.nodeSettings ?? []
         address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
         coordinator = Node(
             stage,
-            ["coordinator", "--listen", "\(address)", "--data", stage.path("coordinator")]
+            ["coordinator", "--listen", "\(address)", "--data", stage.path(folders + "coordinator")]
                 + Self.options(["coordinator.worker_timeout=1s"] + common + coordinatorSettings)
         )
         self.workerSettings =
@@ -46,7 +50,7 @@ final class Cluster {
             Node(
                 stage,
                 ["worker", "--listen", listen, "--coordinator", "\(address)"]
-                    + ["--data", stage.path("worker-\(workers.count + 1)")] + Self.options(workerSettings)
+                    + ["--data", stage.path("\(folders)worker-\(workers.count + 1)")] + Self.options(workerSettings)
             )
         )
     }

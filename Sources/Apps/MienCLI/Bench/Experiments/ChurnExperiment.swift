@@ -22,6 +22,7 @@ struct ChurnExperiment {
             case .maintenance(.evacuation): "moves"
             case .maintenance(.scrub): "overwriting"
             case .maintenance(.expiry): "expiry"
+            case .maintenance(.erasure): "forgetting erasures"
             case .maintenance(.upgrade): "upgrade"
             }
         }

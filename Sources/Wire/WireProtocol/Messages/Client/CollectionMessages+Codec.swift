@@ -154,6 +154,7 @@ extension CollectionDescription: WireMessage, WireValue {
         writer.optional(codebook)
         writer.optional(standing)
         writer.optional(trainingUnderWay)
+        writer.optional(restoredFrom) { $0.string($1, "backup name") }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -163,7 +164,9 @@ extension CollectionDescription: WireMessage, WireValue {
             training: try reader.enumeration("training"),
             codebook: try reader.optional("codebook"),
             standing: try reader.optional("codebook standing"),
-            trainingUnderWay: try reader.optional("training under way")
+            trainingUnderWay: try reader.optional("training under way"),
+            restoredFrom: try reader.flag("mark of a restoration")
+                ? try reader.string("backup name", limit: NameLimit.backup) : nil
         )
     }
 }

@@ -184,6 +184,8 @@ package struct CollectionDescription: Hashable, Sendable {
     package var standing: CodebookStanding?
     /// Nil while no worker says that it trains.
     package var trainingUnderWay: Training?
+    /// Name of the backup whose faces are being put into it; nil for one that serves.
+    package var restoredFrom: String?
 
     package init(
         collection: Collection,
@@ -191,7 +193,8 @@ package struct CollectionDescription: Hashable, Sendable {
         training: TrainingState,
         codebook: Codebook?,
         standing: CodebookStanding? = nil,
-        trainingUnderWay: Training? = nil
+        trainingUnderWay: Training? = nil,
+        restoredFrom: String? = nil
     ) {
         self.collection = collection
         self.shards = shards
@@ -199,6 +202,7 @@ package struct CollectionDescription: Hashable, Sendable {
         self.codebook = codebook
         self.standing = standing
         self.trainingUnderWay = trainingUnderWay
+        self.restoredFrom = restoredFrom
     }
 
     /// Exact only while every shard's worker is live.

@@ -100,6 +100,7 @@ extension HostReplica: WireRequest {
         shard.encode(into: &writer)
         range.encode(into: &writer)
         collection.encode(into: &writer)
+        erasureKey.encode(into: &writer)
         group.encode(into: &writer)
     }
 
@@ -108,6 +109,7 @@ extension HostReplica: WireRequest {
             shard: try ShardID(decoding: &reader),
             range: try HashRange(decoding: &reader),
             collection: try Collection(decoding: &reader),
+            erasureKey: try ErasureKey(decoding: &reader),
             group: try ReplicaGroup(decoding: &reader)
         )
     }

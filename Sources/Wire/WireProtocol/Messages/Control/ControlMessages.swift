@@ -279,13 +279,22 @@ package struct HostReplica: Hashable, Sendable {
     package var shard: ShardID
     package var range: HashRange
     package var collection: Collection
+    package var erasureKey: ErasureKey
     package var group: ReplicaGroup
 
-    package init(shard: ShardID, range: HashRange, collection: Collection, group: ReplicaGroup) {
+    /// - Parameter erasureKey: nil for that of a collection from before there were keys.
+    package init(
+        shard: ShardID,
+        range: HashRange,
+        collection: Collection,
+        erasureKey: ErasureKey? = nil,
+        group: ReplicaGroup
+    ) {
         self.shard = shard
         self.group = group
         self.range = range
         self.collection = collection
+        self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
     }
 }
 

@@ -1,8 +1,8 @@
-internal import BinaryCoding
+package import BinaryCoding
 internal import Checksum
-internal import FaceModel
+package import FaceModel
 
-/// The stored form of a face's metadata, in face records and in entries of the log.
+/// The stored form of a face's metadata, in face records, in entries of the log and in backups.
 ///
 /// | bytes | field |
 /// |---|---|
@@ -12,12 +12,12 @@ internal import FaceModel
 /// | 4 | quality (4), confidence (5), float32 each |
 /// | 8 | created (6), expires (7), milliseconds since 1970 each |
 /// | 1 + strings | attributes (8): count, then key and value each, by key |
-enum MetadataCoding {
+package enum MetadataCoding {
     /// The bits that the fields of metadata have; a record may use the others.
     private static let fieldBits: UInt16 = 0x1ff
 
     /// - Parameter mark: bits that the record sets besides.
-    static func write(_ metadata: FaceMetadata, marking mark: UInt16 = 0, to writer: inout ByteWriter) {
+    package static func write(_ metadata: FaceMetadata, marking mark: UInt16 = 0, to writer: inout ByteWriter) {
         writer.write(mark | bits(metadata))
         if let text = metadata.personID { writer.write(string: text) }
         if let text = metadata.externalImageID { writer.write(string: text) }
@@ -52,7 +52,7 @@ enum MetadataCoding {
     }
 
     /// The metadata, and the bits that are none of its fields'.
-    static func read(
+    package static func read(
         _ reader: inout ByteReader
     ) throws(BinaryCodingError) -> (metadata: FaceMetadata, mark: UInt16) {
         let flags = try reader.read(UInt16.self)
@@ -83,7 +83,7 @@ enum MetadataCoding {
     }
 
     /// CRC-32C of the stored form.
-    static func checksum(of metadata: FaceMetadata) -> UInt32 {
+    package static func checksum(of metadata: FaceMetadata) -> UInt32 {
         var writer = ByteWriter(reservingByteCount: 64)
         write(metadata, to: &writer)
         return unsafe writer.bytes.withUnsafeBytes { unsafe CRC32C.checksum($0) }

@@ -1,0 +1,67 @@
+import Backups
+import FaceModel
+
+/// The backups of a place, read and checked as far as their manifests go.
+struct BackupCatalogue {
+    struct Entry {
+        var name: String
+        var manifest: BackupManifest
+
+        var collection: String { manifest.collection.name }
+    }
+
+    /// By time, the oldest first.
+    var entries: [Entry]
+
+    /// - Throws: for a manifest that cannot be read: what it needs is then not known.
+    static func read(_ store: any BackupStore) async throws(CommandFailure) -> BackupCatalogue {
+        try await keeping { () async throws(BackupError) in
+            var entries: [Entry] = []
+            for name in try await store.backups() {
+                entries.append(Entry(name: name, manifest: try await store.manifest(of: name)))
+            }
+            entries.sort { ($0.manifest.created, $0.name) < ($1.manifest.created, $1.name) }
+            return BackupCatalogue(entries: entries)
+        }
+    }
+
+    /// The newest of one collection, which may have had the name before another.
+    static func newest(
+        of collection: CollectionID,
+        named name: String,
+        in store: any BackupStore
+    ) async throws(BackupError) -> BackupManifest? {
+        for backup in try await store.backups().reversed() where backup.hasPrefix(name + "-") {
+            let manifest = try await store.manifest(of: backup)
+            if manifest.collection.id == collection { return manifest }
+        }
+        return nil
+    }
+
+    /// The one that is asked for.
+    ///
+    /// - Parameters:
+    ///   - name: of the backup; nil for the newest.
+    ///   - collection: whose backups count; nil for those of any.
+    static func choose(
+        _ name: String?,
+        of collection: String,
+        in store: any BackupStore
+    ) async throws(CommandFailure) -> Entry {
+        if let name {
+            return try await keeping { () async throws(BackupError) in
+                Entry(name: name, manifest: try await store.manifest(of: name))
+            }
+        }
+        let names = try await keeping { () async throws(BackupError) in try await store.backups() }
+        for name in names.reversed() where name.hasPrefix(collection + "-") {
+            let manifest = try await keeping { () async throws(BackupError) in try await store.manifest(of: name) }
+            if manifest.collection.name == collection { return Entry(name: name, manifest: manifest) }
+        }
+        throw CommandFailure(
+            .no,
+            "\(store.place) has no backup of a collection '\(collection)'; 'mien backup list' shows those there are, "
+                + "and --from or --as-of choose another"
+        )
+    }
+}

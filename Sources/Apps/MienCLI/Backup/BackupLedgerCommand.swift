@@ -1,0 +1,54 @@
+import ArgumentParser
+import Backups
+import MienClient
+
+struct BackupLedgerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ledger",
+        abstract: "Keep a copy of the ledger of erasures, for a restore without the cluster.",
+        discussion: """
+            EXAMPLE
+              mien backup ledger export people /safe/people.ledger
+            """,
+        subcommands: [BackupLedgerExportCommand.self]
+    )
+}
+
+struct BackupLedgerExportCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Write a collection's ledger of erasures to a file; one that is there is replaced.",
+        discussion: """
+            EXAMPLE
+              mien backup ledger export people /safe/people.ledger
+
+            The ledger has a pseudonym, the write and the time of every deletion, and no face id. \
+            'mien backup restore --ledger' leaves out what was deleted after the backup. Keep it somewhere else than \
+            the backups: who has both can tell which of a backup's faces were deleted.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Argument(help: "File to write.")
+    var file: String
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        let client = try connection.client(on: console, retryDuration: .seconds(60))
+        let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+        let ledger = try await LedgerReading.ledger(of: collection, client)
+        try LedgerReading.write(ledger, toFile: file)
+        await client.close()
+        if connection.json {
+            console.writeOutput(
+                JSONValue.object([
+                    ("collection", .string(name)), ("erasures", .count(ledger.erasures.count)),
+                    ("file", .string(file)),
+                ]).document
+            )
+        } else {
+            console.line("Wrote \(NumberText.counted(ledger.erasures.count, "erasure")) of \(name) to \(file).")
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import ArgumentParser
+import Backups
+import FaceModel
+
+struct BackupPruneCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Remove old backups, and what no backup needs.",
+        discussion: """
+            EXAMPLE
+              mien backup prune /backups --keep 14
+              mien backup prune /backups --older-than 30d
+              mien backup prune /backups --keep 0 --older-than 90d --dry-run
+
+            With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
+            so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
+            backups that were cut off left behind. In an object store, which has no lock, blocks of the last day \
+            stay. A place with a manifest that cannot be read is left as it is.
+            """
+    )
+
+    @Argument(help: "Folder or s3://bucket/prefix of the backups.")
+    var place: String
+    @Option(parsing: .unconditional, help: "Backups of each collection that stay in any case: 0 or more.")
+    var keep: Int?
+    @Option(
+        name: .customLong("older-than"),
+        help: ArgumentHelp("Least age of a backup that goes, such as 30d.", valueName: "age"),
+        transform: BackupArgument.age
+    )
+    var age: Int?
+    @Flag(help: "Only say what would go.")
+    var dryRun = false
+    @Flag(help: "Write JSON for programs.")
+    var json = false
+
+    func validate() throws {
+        if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more.") }
+    }
+
+    /// Age from which a block may go that may be a backup's under way.
+    private static let leastBlockAge: Int64 = 86_400_000
+
+    func run(on console: Console) async throws(CommandFailure) {
+        try await withStore(place, on: console) { store async throws(CommandFailure) in
+            try await run(store, console)
+        }
+    }
+
+    private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
+        let (removed, blocks) = try await locking(store) { () async throws(CommandFailure) in
+            let catalogue = try await BackupCatalogue.read(store)
+            let leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
+            let names = Set(leaving.map(\.name))
+            let needed = Set(
+                catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.blocks.map(\.digest) }
+            )
+            let blocks = try await keeping { () async throws(BackupError) in
+                // The manifest goes first: a backup without its blocks must not look like one.
+                if !dryRun {
+                    for entry in leaving { try await store.remove(BackupName.manifest(of: entry.name)) }
+                }
+                let all = try await store.list(BackupName.blockPrefix)
+                let now = TimeText.milliseconds
+                let unneeded = all.filter { object in
+                    guard let digest = BackupName.digest(ofBlock: object.name), !needed.contains(digest) else {
+                        return false
+                    }
+                    if store.hasLock { return true }
+                    return object.modified.map { now - $0.milliseconds > Self.leastBlockAge } ?? false
+                }
+                if !dryRun {
+                    for object in unneeded { try await store.remove(object.name) }
+                    _ = try await store.removePartial()
+                }
+                return unneeded
+            }
+            return (leaving.map(\.name), blocks)
+        }
+        let byteCount = blocks.reduce(0) { $0 + $1.byteCount }
+        if json {
+            console.writeOutput(
+                JSONValue.object([
+                    ("removed", .array(removed.map { .string($0) })), ("blocks", .count(blocks.count)),
+                    ("bytes", .count(byteCount)), ("dry_run", .flag(dryRun)),
+                ]).document
+            )
+            return
+        }
+        for name in removed { console.line(name) }
+        console.line(
+            "\(dryRun ? "Would remove" : "Removed") \(NumberText.counted(removed.count, "backup")) and "
+                + "\(NumberText.counted(blocks.count, "block")) with \(NumberText.bytes(byteCount))."
+        )
+    }
+}
+
+extension BackupCatalogue {
+    /// The backups that a rule does away with.
+    ///
+    /// - Parameters:
+    ///   - keep: the newest of each collection that stay in any case; nil for none by this rule.
+    ///   - leastAge: age from which one may go; nil for any.
+    func leaving(keep: Int?, leastAge: Duration?) -> [Entry] {
+        guard keep != nil || leastAge != nil else { return [] }
+        var kept: [String: Int] = [:]
+        var leaving: [Entry] = []
+        for entry in entries.reversed() {
+            let count = kept[entry.collection, default: 0]
+            let isKept = count < (keep ?? 0)
+            kept[entry.collection] = count + 1
+            let isOld = leastAge.map { BackupReport.age(entry.manifest) >= $0 } ?? true
+            if !isKept, isOld { leaving.append(entry) }
+        }
+        return leaving.reversed()
+    }
+}

@@ -1,0 +1,124 @@
+import ArgumentParser
+import Backups
+import FaceModel
+import MienClient
+
+struct BackupRestoreCommand: ConsoleCommand {
+    private static let retryDuration = Duration.seconds(60)
+
+    static let configuration = CommandConfiguration(
+        commandName: "restore",
+        abstract: "Make a collection of a backup.",
+        discussion: """
+            EXAMPLE
+              mien backup restore /backups --collection people
+              mien backup restore /backups --collection people2 --from people --shards 8 --copies 3
+              mien backup restore /backups --collection people --as-of people-20261126T231500123Z-3f2a9c1b
+
+            The collection must not exist; it may have any number of shards and copies, on any workers. Faces keep \
+            their ids, embeddings to the bit, metadata and the order of their versions. Every block is verified as it \
+            is read. At the end all that was stored is read again and compared with the backup; only then the \
+            collection answers searches.
+
+            Faces that were deleted after the backup stay deleted: the ledger of erasures says which, of every \
+            collection here that was backed up so or restored from such a backup, or of those that --ledger names. \
+            Without one that reaches back to the backup nothing is restored, unless --without-ledger says so.
+
+            One that was cut off goes on when the same command is given again, or is removed by 'mien collection \
+            delete'.
+            """
+    )
+
+    @Argument(help: "Folder or s3://bucket/prefix of the backups.")
+    var place: String
+    @Option(help: "Name of the collection to make.")
+    var collection: String
+    @Option(help: "Collection whose backup it is; of the same name unless given.")
+    var from: String?
+    @Option(
+        name: .customLong("as-of"),
+        help: ArgumentHelp("The backup; the newest unless given.", valueName: "backup"),
+        transform: BackupArgument.backup
+    )
+    var backup: String?
+    @Option(parsing: .unconditional, help: "Shards; as many as were backed up unless given.")
+    var shards: Int?
+    @Option(parsing: .unconditional, help: "Copies of each shard; as many as were backed up unless given.")
+    var copies: Int?
+    @Option(
+        name: .customLong("min-copies"),
+        parsing: .unconditional,
+        help: "Copies that must have a write before it is acknowledged."
+    )
+    var minCopies: Int?
+    @Option(
+        name: .customLong("ledger"),
+        help: ArgumentHelp(
+            "Ledger of erasures: a collection, or a file of 'mien backup ledger export'; may be given more than once.",
+            valueName: "ledger"
+        )
+    )
+    var ledgers: [String] = []
+    @Flag(help: "Restore although nobody knows what was deleted after the backup.")
+    var withoutLedger = false
+    @Option(
+        help: ArgumentHelp("Most bytes to send in a second, such as 64MiB.", valueName: "bytes"),
+        transform: BackupArgument.rate
+    )
+    var rate: Int?
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        try await withStore(place, on: console) { store async throws(CommandFailure) in
+            try await run(store, console)
+        }
+    }
+
+    private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
+        let entry = try await BackupCatalogue.choose(backup, of: from ?? collection, in: store)
+        var configuration = entry.manifest.collection.configuration
+        configuration.name = collection
+        if let shards { configuration.shardCount = shards }
+        if let copies {
+            configuration.replicationFactor = copies
+            configuration.minimumInSync = min(2, copies)
+        }
+        if let minCopies { configuration.minimumInSync = minCopies }
+        if let problem = configuration.problem { throw CommandFailure(.usage, "the \(problem)") }
+        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let filter = try await LedgerReading.filter(
+            for: entry.manifest,
+            from: ledgers,
+            isGapAccepted: withoutLedger,
+            client,
+            console
+        )
+        let restorer = BackupRestorer(
+            client: client,
+            store: store,
+            console: console,
+            bytesPerSecond: rate,
+            filter: filter
+        )
+        let outcome = try await restorer.restore(entry, as: configuration)
+        await client.close()
+        if connection.json {
+            console.writeOutput(
+                JSONValue.object([
+                    ("collection", .string(collection)), ("backup", .string(entry.name)),
+                    ("faces", .count(outcome.faceCount)), ("erased", .count(outcome.erasedCount)),
+                    ("shards", .count(configuration.shardCount)),
+                    ("bytes", .count(entry.manifest.byteCount)),
+                    ("seconds", .number(NumberText.seconds(outcome.time))),
+                ]).document
+            )
+        } else {
+            console.line(
+                "Restored \(collection) from \(entry.name): \(NumberText.counted(outcome.faceCount, "face")) in "
+                    + "\(NumberText.counted(configuration.shardCount, "shard")), read again and compared; left out as "
+                    + "deleted since: \(outcome.erasedCount). Took "
+                    + "\(NumberText.duration(outcome.time))."
+            )
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import Backups
+import FaceModel
+import Glibc
+import MienClient
+import WireProtocol
+
+/// Reads ledgers of erasures from collections and from files.
+enum LedgerReading {
+    /// The ledger of a collection, as it is now.
+    ///
+    /// - Parameter start: since when it has to be whole, when the collection is the one that was backed up then.
+    static func ledger(
+        of collection: CollectionInfo,
+        backedUp: (collection: CollectionID, at: Timestamp)? = nil,
+        _ client: MienClient
+    ) async throws(CommandFailure) -> ErasureLedger {
+        let until = Timestamp(milliseconds: TimeText.milliseconds)
+        guard let id = CollectionID(collection.id) else {
+            throw CommandFailure(.internalError, "the collection's id is no id")
+        }
+        var since = Timestamp(milliseconds: collection.created.millisecondsSince1970)
+        // A collection's own backup is younger than it is, whatever clocks say.
+        if let backedUp, backedUp.collection == id { since = min(since, backedUp.at) }
+        var erasures: [Erasure] = []
+        var keyMark: UInt128?
+        for shard in collection.shards {
+            var position: ErasurePosition?
+            repeat {
+                let after = position
+                let list = try await calling { () async throws(MienClientError) in
+                    try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
+                }
+                erasures += list.erasures
+                keyMark = ErasureLedger.mark(of: list.key)
+                if let forgotten = list.forgotten { since = max(since, forgotten) }
+                position = list.next
+            } while position != nil
+        }
+        return ErasureLedger(
+            collection: id,
+            name: collection.options.name,
+            keyMark: keyMark ?? 0,
+            since: since,
+            until: until,
+            erasures: erasures
+        )
+    }
+
+    /// The mark of a collection's key, without its ledger.
+    static func keyMark(
+        of collection: CollectionInfo,
+        _ client: MienClient
+    ) async throws(CommandFailure) -> UInt128? {
+        guard let shard = collection.shards.first else { return nil }
+        let list = try await calling { () async throws(MienClientError) in
+            try await client.erasures(of: collection.options.name, shard: shard.index, after: nil, limit: 1)
+        }
+        return ErasureLedger.mark(of: list.key)
+    }
+
+    static func ledger(inFile path: String) throws(CommandFailure) -> ErasureLedger {
+        let (folder, name) = parts(of: path)
+        do throws(BackupError) {
+            let bytes = try FolderStore(folder, createsFolder: false).get(
+                name,
+                limit: ErasureLedger.longestByteCount
+            )
+            return try ErasureLedger(bytes: bytes, object: path)
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    static func write(_ ledger: ErasureLedger, toFile path: String) throws(CommandFailure) {
+        let (folder, name) = parts(of: path)
+        do throws(BackupError) {
+            try FolderStore(folder, createsFolder: false).put(name, ledger.encoded())
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    private static func parts(of path: String) -> (folder: String, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...]))
+    }
+
+    /// Everything that is known of deletions since a backup was taken.
+    ///
+    /// - Parameters:
+    ///   - sources: collections and files; none for the collections of the cluster that have the backup's key.
+    ///   - isGapAccepted: whether less than all is enough.
+    static func filter(
+        for manifest: BackupManifest,
+        from sources: [String],
+        isGapAccepted: Bool,
+        _ client: MienClient,
+        _ console: Console
+    ) async throws(CommandFailure) -> ErasureFilter {
+        var filter = ErasureFilter(for: manifest)
+        let backedUp = (collection: manifest.collection.id, at: manifest.created)
+        let mark = ErasureLedger.mark(of: manifest.erasureKey)
+        let collections = try await calling { () async throws(MienClientError) in try await client.collections() }
+        if sources.isEmpty {
+            for collection in collections where collection.restoredFrom == nil {
+                guard try await keyMark(of: collection, client) == mark else { continue }
+                filter.add(try await ledger(of: collection, backedUp: backedUp, client))
+            }
+        }
+        for source in sources {
+            let ledger: ErasureLedger
+            if isFile(source) {
+                ledger = try self.ledger(inFile: source)
+            } else if let collection = collections.first(where: { $0.options.name == source }) {
+                ledger = try await self.ledger(of: collection, backedUp: backedUp, client)
+            } else {
+                throw CommandFailure(.no, "'\(source)' is neither a file nor a collection with a ledger")
+            }
+            guard filter.isOfKey(ledger) else {
+                throw CommandFailure(
+                    .badData,
+                    "the ledger '\(source)' is of the collection \(ledger.name), whose erasures have another key than "
+                        + "the backup's: it tells nothing of it"
+                )
+            }
+            filter.add(ledger)
+        }
+        let now = Timestamp(milliseconds: TimeText.milliseconds)
+        if let known = filter.knownUntil {
+            // A ledger that was just read is whole.
+            if now.milliseconds - known.milliseconds > 300_000 {
+                console.warn(
+                    "the ledger ends at \(text(known)): faces that were deleted after that come back"
+                )
+            }
+            return filter
+        }
+        let sentence =
+            "no ledger of erasures reaches back to \(text(manifest.created)), when the backup was taken: faces that "
+            + "were deleted since would come back"
+        guard isGapAccepted else {
+            throw CommandFailure(
+                .no,
+                sentence + "; name a collection or a file of 'mien backup ledger export' with --ledger, or say "
+                    + "--without-ledger and delete them again yourself"
+            )
+        }
+        console.warn(sentence + "; delete them again")
+        return filter
+    }
+
+    private static func text(_ time: Timestamp) -> String {
+        TimeText.text(Face.Timestamp(millisecondsSince1970: time.milliseconds))
+    }
+}

@@ -1,0 +1,193 @@
+import ClusterModel
+import FaceModel
+package import NIOCore
+package import WireProtocol
+package import WireTransport
+
+extension QueryRouter {
+    /// Longest that writes of a shard wait for the cut of all; mostly it takes some milliseconds.
+    private static let holdTime = Duration.milliseconds(1000)
+    /// Cuts that are tried: one fails when a primary changes, or a message takes longer than writes are held.
+    private static let cutAttempts = 3
+    private static let cutPause = Duration.milliseconds(500)
+
+    /// Takes a snapshot of every shard as of one moment.
+    ///
+    /// First every primary holds its writes, then every one is cut, behind a write of nothing that all of its replicas
+    /// in sync have. At the moment between the two all hold: what was acknowledged before it is in the snapshots, and
+    /// what is in them was sent before it.
+    /// - Throws: also when no attempt succeeded in the time there is; snapshots that were taken are released.
+    package func beginBackup(
+        _ request: BeginBackup,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> BackupBegun {
+        if let collection = source.current.collection(named: request.collection),
+            source.current.restoring.contains(collection.id)
+        {
+            throw WireStatus(
+                .invalidRequest,
+                "Collection '\(collection.name)' is being restored from a backup: it is not whole, and that backup is "
+                    + "its backup."
+            )
+        }
+        var attempt = 1
+        while true {
+            let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+            do throws(WireStatus) {
+                return try await cut(context, request.snapshot)
+            } catch {
+                // A lost or late message, or another primary: what a second attempt cures.
+                let mayPass = error.code.retry != .doNotRetry || error.code == .deadlineExceeded
+                guard mayPass, attempt < Self.cutAttempts, Self.cutPause < context.deadline.remaining,
+                    !Task.isCancelled
+                else { throw error }
+            }
+            attempt += 1
+            try? await Task.sleep(for: Self.cutPause)
+        }
+    }
+
+    private func cut(_ context: Context, _ snapshot: SnapshotID) async throws(WireStatus) -> BackupBegun {
+        let limit = Int(Self.holdTime.components.seconds * 1000)
+        let began = ContinuousClock.now
+        _ = try await askAll(context) { HoldWrites(route: $0, snapshot: snapshot, limit: limit) }
+        // Beyond it the first hold may have ended; the cut would be refused there, and be taken elsewhere for nothing.
+        guard ContinuousClock.now - began < Self.holdTime else {
+            throw WireStatus(
+                .deadlineExceeded,
+                "Collection '\(context.name)': not every shard's writes could be held at one moment; begin again."
+            )
+        }
+        var cutContext = context
+        cutContext.deadline = min(context.deadline, .after(Self.holdTime * 4))
+        let cuts: [ShardCut]
+        do throws(WireStatus) {
+            cuts = try await askAll(cutContext) { CutShard(route: $0, snapshot: snapshot) }
+        } catch {
+            await release(context, snapshot)
+            throw error
+        }
+        return BackupBegun(
+            collection: context.collection,
+            shards: zip(context.placements, cuts).map { placement, cut in
+                BackupBegun.Shard(index: placement.shard.index, range: placement.range, cut: cut)
+            }
+        )
+    }
+
+    /// Asks the primary of every shard; answers in order of range, once all have answered.
+    private func askAll<R: WireRequest>(
+        _ context: Context,
+        _ request: @escaping @Sendable (ShardRoute) -> R
+    ) async throws(WireStatus) -> [R.Reply] {
+        let results = await fanOut(context.placements.count) { number -> Result<R.Reply, ShardFailure> in
+            do throws(ShardFailure) {
+                return .success(try await self.ask(context.placements[number], context, request))
+            } catch {
+                return .failure(error)
+            }
+        }
+        var replies: [R.Reply] = []
+        for result in results {
+            switch result {
+            case .success(let reply): replies.append(reply)
+            case .failure(let failure):
+                throw WireStatus(
+                    failure.status.code,
+                    "Collection '\(context.name)': shard \(failure.placement.shard.index) could not be cut for a "
+                        + "backup (\(failure.explanation)).",
+                    retryAfterMilliseconds: failure.status.retryAfterMilliseconds
+                )
+            }
+        }
+        return replies
+    }
+
+    /// Lets workers forget snapshots that nobody will read. One that is not reached forgets them by itself.
+    private func release(_ context: Context, _ snapshot: SnapshotID) async {
+        _ = await fanOut(context.placements.count) { number in
+            let placement = context.placements[number]
+            let route = SnapshotRoute(worker: placement.primary, snapshot: snapshot, shard: placement.shard)
+            _ = try? await self.forward(
+                ReleaseSnapshot(route: route),
+                to: route.worker,
+                deadline: .after(Self.holdTime),
+                on: context.eventLoop
+            )
+        }
+    }
+
+    /// Passes a request on to the worker that it names.
+    func forward<R: WireRequest>(
+        _ request: R,
+        to worker: NodeID,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> R.Reply {
+        guard let address = source.current.addresses[worker] else {
+            throw WireStatus(.notFound, "No worker \(worker) is known that could have the snapshot; begin again.")
+        }
+        let end = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
+        return try await clients.client(for: worker, at: address, on: eventLoop).call(request, deadline: end)
+    }
+
+    /// A part of one shard's ledger of erasures.
+    package func erasures(
+        _ request: ReadErasures,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> ErasureList {
+        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+        guard let placement = context.placements.first(where: { $0.shard.index == request.shardIndex }) else {
+            throw WireStatus(
+                .invalidRequest,
+                "Collection '\(context.name)' has no shard \(request.shardIndex)."
+            )
+        }
+        do throws(ShardFailure) {
+            return try await read(placement, context) { route in
+                ShardErasures(route: route, after: request.after, limit: request.limit)
+            }
+        } catch {
+            throw readStatus([error], context)
+        }
+    }
+
+    /// Puts faces of a backup back; answers when all shards concerned have them durably.
+    package func restore(
+        _ request: RestoreFaces,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> FacesEnrolled {
+        let context = try context(of: request.collection, isRestore: true, deadline: deadline, on: eventLoop)
+        let faces = request.faces
+        guard faces.count > 0 else { throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.") }
+        let configuration = context.collection.configuration
+        guard faces.dimension == configuration.dimension, faces.precision == configuration.storedPrecision else {
+            throw WireStatus(
+                .dimensionMismatch,
+                "Collection '\(context.name)' stores \(configuration.dimension) components of "
+                    + "\(configuration.storedPrecision.name), and these are \(faces.dimension) of "
+                    + "\(faces.precision.name)."
+            )
+        }
+        let (replies, token) = try await write(
+            context.divide(faces.count) { faces.rows[$0].id },
+            context,
+            rowCount: faces.count,
+            request: { part, route in
+                let isWhole = part.positions.count == faces.count
+                return ShardRestore(
+                    route: route,
+                    faces: isWhole ? faces : faces.rows(part.positions),
+                    isLast: false
+                )
+            },
+            outcome: { ($0.outcomes, $0.sequence) }
+        )
+        var outcomes = [EnrolOutcome](repeating: .superseded, count: faces.count)
+        for (position, outcome) in replies { outcomes[position] = outcome }
+        return FacesEnrolled(outcomes: outcomes, token: token)
+    }
+}

@@ -1,0 +1,307 @@
+import ClusterModel
+import FaceModel
+import Glibc
+import Logging
+import PartitionEngine
+import PartitionStore
+import Synchronization
+import Threads
+import WireProtocol
+
+/// The snapshots that backups are made from: copies of partitions, each in a folder of its own, from the cut until the
+/// backup has read them.
+///
+/// A copy is made in one pass, and only for so long a reader is in the partition that was cut. The copy is then read
+/// from at the backup's own pace, which holds nobody up. A snapshot that is not asked for any more is removed, and so
+/// are all when the worker starts. Any thread may call it.
+final class SnapshotShelf: Sendable {
+    /// How long a snapshot is kept that nobody asks for.
+    static let idleTime = Duration.seconds(600)
+    private static let checkInterval = Duration.seconds(30)
+    private static let pageByteLimit = 8 << 20
+    private static let queueLimit = 64
+
+    private struct Key: Hashable {
+        var snapshot: SnapshotID
+        var shard: ShardID
+    }
+
+    private struct State {
+        var content: SnapshotDescription.Content?
+        /// Why there is no whole copy.
+        var failure: WireStatus?
+        var lastUse = ContinuousClock.now
+    }
+
+    /// One snapshot. Its folder is its own.
+    private final class Snapshot: Sendable {
+        let path: String
+        let totalByteCount: UInt64
+        /// Set when it is to go: a copy under way stops.
+        let isUnwanted = Atomic(false)
+        let state = Mutex(State())
+        /// The open copy; the thread that reads and the one that closes take turns.
+        let partition = Mutex<Partition?>(nil)
+        let reader = Mutex<RingReader?>(nil)
+
+        init(path: String, totalByteCount: UInt64) {
+            self.path = path
+            self.totalByteCount = totalByteCount
+        }
+    }
+
+    private let folder: String
+    private let options: PartitionOptions
+    private let freeByteCount: @Sendable () -> UInt64
+    private let executor: BoundedExecutor
+    private let snapshots = Mutex<[Key: Snapshot]>([:])
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - folder: of all snapshots; what is in it is removed.
+    ///   - options: of the partitions that copies are opened as.
+    ///   - freeByteCount: of the disk.
+    init(
+        folder: String,
+        options: PartitionOptions,
+        freeByteCount: @escaping @Sendable () -> UInt64,
+        logger: Logger
+    ) throws(WorkerError) {
+        self.folder = folder
+        self.options = options
+        self.freeByteCount = freeByteCount
+        self.logger = logger
+        for name in try DurableFile.names(in: folder) {
+            do throws(PartitionError) {
+                try Partition.remove(at: "\(folder)/\(name)")
+            } catch {
+                throw .partitionNotRemoved(path: "\(folder)/\(name)", reason: "\(error)")
+            }
+        }
+        try DurableFile.makeDirectory(folder)
+        executor = BoundedExecutor(
+            name: "snapshots",
+            threadCount: 1,
+            queueLimit: Self.queueLimit,
+            priority: .background
+        )
+    }
+
+    /// Removes what nobody asks for, until cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            let now = ContinuousClock.now
+            let idle = snapshots.withLock { snapshots in
+                snapshots.filter { now - $0.value.state.withLock(\.lastUse) > Self.idleTime }.map(\.key)
+            }
+            for key in idle {
+                logger.warning(
+                    "a snapshot that no backup has read for a while is removed",
+                    metadata: ["snapshot": "\(key.snapshot)", "shard": "\(key.shard)"]
+                )
+                remove(key)
+            }
+            try? await Task.sleep(for: Self.checkInterval)
+        }
+    }
+
+    /// Ends the thread and closes what is open. Copies under way end with their replicas, which are stopped before.
+    func stop() {
+        executor.stop()
+        let all = snapshots.withLock { snapshots in
+            defer { snapshots = [:] }
+            return Array(snapshots.values)
+        }
+        for snapshot in all {
+            snapshot.isUnwanted.store(true, ordering: .relaxed)
+            discard(snapshot)
+        }
+    }
+
+    // MARK: Making
+
+    /// Makes a snapshot of a replica behind a write; an earlier one of this name goes.
+    ///
+    /// - Parameters:
+    ///   - sequence: of the write, behind which the replica orders no other before `began` is called.
+    ///   - began: called once: when the copy has begun, so that no later write comes into it, or when it cannot.
+    func make(
+        _ snapshot: SnapshotID,
+        of replica: Replica,
+        sequence: UInt64,
+        began: @escaping @Sendable (WireStatus?) -> Void
+    ) {
+        let key = Key(snapshot: snapshot, shard: replica.shard)
+        remove(key)
+        let thread = WorkerThread(name: "snap-\(replica.shard.index)") { [self] in
+            var hasBegun = false
+            func begin(_ failure: WireStatus?) {
+                if hasBegun { return }
+                hasBegun = true
+                replica.endHold(of: snapshot)
+                began(failure)
+            }
+            do throws(WireStatus) {
+                let made = try prepare(key, of: replica)
+                do throws(WireStatus) {
+                    try copy(replica, to: made, sequence: sequence) { begin(nil) }
+                } catch {
+                    begin(error)
+                    made.state.withLock { $0.failure = error }
+                    logger.warning(
+                        "a snapshot for a backup was not made",
+                        metadata: ["shard": "\(key.shard)", "reason": "\(error)"]
+                    )
+                }
+                if made.isUnwanted.load(ordering: .relaxed) { discard(made) }
+            } catch {
+                begin(error)
+            }
+        }
+        thread.detach()
+    }
+
+    /// Notes that there will be a snapshot, when the disk has room for it.
+    private func prepare(_ key: Key, of replica: Replica) throws(WireStatus) -> Snapshot {
+        let byteCount = try replica.read(.local) { (partition, _) throws(PartitionError) in
+            UInt64(try partition.fileUse().usedByteCount)
+        }
+        let free = freeByteCount()
+        guard free >= byteCount + UInt64(options.minimumFreeByteCount) else {
+            throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: free)
+        }
+        // Every attempt has a folder of its own: one before it may still be under way.
+        let name = "\(key.snapshot)-\(key.shard.index)-\(UInt64.random(in: .min ... .max))"
+        let snapshot = Snapshot(path: "\(folder)/\(name)", totalByteCount: byteCount)
+        snapshots.withLock { $0[key] = snapshot }
+        return snapshot
+    }
+
+    private func copy(
+        _ replica: Replica,
+        to snapshot: Snapshot,
+        sequence: UInt64,
+        _ began: () -> Void
+    ) throws(WireStatus) {
+        let shard = replica.shard
+        let copy = try replica.read(.local) { (partition, isFenced) throws(PartitionError) in
+            try partition.copy(to: snapshot.path) {
+                // Asked for the first time when the copy's transaction has written something, so it has begun.
+                began()
+                return isFenced() || snapshot.isUnwanted.load(ordering: .relaxed)
+            }
+        }
+        guard let copy else { throw Refusal.opening(shard) }
+        guard copy.sequence == sequence else { throw Refusal.cutTooLate(shard) }
+        do throws(PartitionError) {
+            let partition = try Partition.open(at: snapshot.path, options: options)
+            snapshot.partition.withLock { $0 = partition }
+            guard let digest = try partition.digest() else { throw .invalidWrite(reason: Self.uncountedReason) }
+            snapshot.reader.withLock { $0 = RingReader(partition) }
+            snapshot.state.withLock {
+                $0.content = .init(faceCount: digest.faceCount, slices: digest.slices)
+                $0.lastUse = .now
+            }
+        } catch {
+            throw Refusal.failed(shard, error)
+        }
+    }
+
+    private static let uncountedReason =
+        "its partition is of an earlier format and is still being counted; begin the backup again in some minutes"
+
+    // MARK: Reading
+
+    func describe(_ route: SnapshotRoute) throws(WireStatus) -> SnapshotDescription {
+        let snapshot = try find(route)
+        let (content, failure) = snapshot.state.withLock { ($0.content, $0.failure) }
+        if let failure { throw failure }
+        let total = snapshot.totalByteCount
+        return SnapshotDescription(
+            copiedByteCount: content == nil ? min(Self.byteCount(of: snapshot.path), total) : total,
+            totalByteCount: total,
+            content: content
+        )
+    }
+
+    /// Reads a page on the shelf's thread.
+    func read(_ request: ReadSnapshot, finish: @escaping @Sendable (Result<SnapshotPage, WireStatus>) -> Void) {
+        let isQueued = executor.submit(
+            BoundedExecutor.Job(
+                run: { [self] in
+                    finish(Result { () throws(WireStatus) in try page(request) })
+                },
+                abandon: { finish(.failure(Refusal.stopping)) }
+            )
+        )
+        if !isQueued { finish(.failure(Refusal.controlQueueFull(limit: executor.queueLimit))) }
+    }
+
+    private func page(_ request: ReadSnapshot) throws(WireStatus) -> SnapshotPage {
+        let snapshot = try find(request.route)
+        let result = snapshot.reader.withLock { reader -> Result<SnapshotPage, WireStatus> in
+            guard reader != nil else {
+                return .failure(Refusal.invalid("the snapshot is not whole yet; ask for its description first"))
+            }
+            do throws(PartitionError) {
+                let page = try reader!.page(
+                    slice: Int(request.slice),
+                    offset: Int(request.offset),
+                    limit: request.limit,
+                    byteLimit: Self.pageByteLimit
+                )
+                return .success(SnapshotPage(faces: page.faces, isLast: page.isLast))
+            } catch {
+                return .failure(Refusal.failed(request.route.shard, error))
+            }
+        }
+        snapshot.state.withLock { $0.lastUse = .now }
+        return try result.get()
+    }
+
+    func release(_ route: SnapshotRoute) {
+        remove(Key(snapshot: route.snapshot, shard: route.shard))
+    }
+
+    private func find(_ route: SnapshotRoute) throws(WireStatus) -> Snapshot {
+        let found = snapshots.withLock { $0[Key(snapshot: route.snapshot, shard: route.shard)] }
+        guard let found else { throw Refusal.unknownSnapshot(route.shard) }
+        found.state.withLock { $0.lastUse = .now }
+        return found
+    }
+
+    // MARK: Removing
+
+    private func remove(_ key: Key) {
+        guard let snapshot = snapshots.withLock({ $0.removeValue(forKey: key) }) else { return }
+        snapshot.isUnwanted.store(true, ordering: .relaxed)
+        // The thread of a copy under way removes it.
+        let isSettled = snapshot.state.withLock { $0.content != nil || $0.failure != nil }
+        guard isSettled else { return }
+        let isQueued = executor.submit(BoundedExecutor.Job(run: { self.discard(snapshot) }, abandon: {}))
+        if !isQueued {
+            let thread = WorkerThread(name: "snap-remove") { self.discard(snapshot) }
+            thread.detach()
+        }
+    }
+
+    private func discard(_ snapshot: Snapshot) {
+        snapshot.reader.withLock { $0 = nil }
+        let partition = snapshot.partition.withLock { partition in
+            defer { partition = nil }
+            return partition
+        }
+        partition?.close()
+        do throws(PartitionError) {
+            try Partition.remove(at: snapshot.path)
+        } catch {
+            logger.warning("a snapshot was not removed", metadata: ["path": "\(snapshot.path)", "reason": "\(error)"])
+        }
+    }
+
+    private static func byteCount(of path: String) -> UInt64 {
+        var status = stat()
+        guard unsafe stat("\(path)/data.mdb", &status) == 0 else { return 0 }
+        return UInt64(status.st_size)
+    }
+}

@@ -1,0 +1,28 @@
+/// Why a backup cannot be written or read. Each names the object: a file of the folder, or a key of the store.
+package enum BackupError: Error, Hashable, Sendable {
+    /// Something there is not what a backup has in this place.
+    case damaged(object: String, reason: String)
+    case missing(object: String)
+    /// Made by a later version.
+    case newerFormat(object: String, version: UInt16, newest: UInt16)
+    /// A link, a device, a name that leads elsewhere.
+    case notOfABackup(object: String, reason: String)
+    /// The disk or the store failed.
+    case storeFailed(object: String, reason: String)
+    /// Another process writes to the folder.
+    case inUse(object: String)
+}
+
+extension BackupError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .damaged(let object, let reason): "\(object) is damaged: \(reason)"
+        case .missing(let object): "\(object) is missing"
+        case .newerFormat(let object, let version, let newest):
+            "\(object) has format \(version) and this program knows up to \(newest); use a newer one"
+        case .notOfABackup(let object, let reason): "\(object) is no part of a backup: \(reason)"
+        case .storeFailed(let object, let reason): "\(object): \(reason)"
+        case .inUse(let object): "\(object) is in use by another backup or prune; wait for its end"
+        }
+    }
+}

@@ -1,0 +1,303 @@
+internal import BinaryCoding
+package import ClusterModel
+package import FaceModel
+internal import FaceRecords
+
+/// What a backup consists of, and what has to come out of it.
+///
+/// | field | form |
+/// |---|---|
+/// | magic | `MBKP`, 4 bytes |
+/// | layout | u16 = 1 |
+/// | bits of the ring by which blocks are cut | u16, 8…40 |
+/// | time | i64, milliseconds since 1970, by the clock of the program that wrote it |
+/// | version of that program | text |
+/// | cluster | 16 bytes |
+/// | collection | id 16 bytes, created i64, name and model (text each), dimension u32, shard count u32 |
+/// | | copies u8, least copies in sync u8, stored precision u8, erasure key 16 bytes |
+/// | shards | u32 count, then each: index u32, first and last hash u64, epoch and sequence of the cut u64 |
+/// | | faces u64, sum of its slices (low, high: u64 each) |
+/// | faces | u64 |
+/// | slices | 256 sums: low, high (u64 each) |
+/// | blocks | u32 count, then each, by slice: slice u8, faces u32, bytes u32, SHA-256 32 bytes |
+/// | SHA-256 of everything before | 32 bytes |
+///
+/// Numbers are little-endian, identities two numbers of 8, the high one first; a text is a u16 byte count and UTF-8.
+package struct BackupManifest: Hashable, Sendable {
+    /// A shard as it was cut. Another number of shards restores from it as well.
+    package struct Shard: Hashable, Sendable {
+        package var index: UInt32
+        package var range: HashRange
+        package var epoch: UInt64
+        package var sequence: UInt64
+        package var faceCount: UInt64
+        package var sum: UInt128
+
+        package init(
+            index: UInt32,
+            range: HashRange,
+            epoch: UInt64,
+            sequence: UInt64,
+            faceCount: UInt64,
+            sum: UInt128
+        ) {
+            self.index = index
+            self.range = range
+            self.epoch = epoch
+            self.sequence = sequence
+            self.faceCount = faceCount
+            self.sum = sum
+        }
+    }
+
+    package struct Block: Hashable, Sendable {
+        /// Of the ring, which all of its faces lie in.
+        package var slice: UInt8
+        package var faceCount: UInt32
+        package var byteCount: UInt32
+        package var digest: BackupDigest
+
+        package init(slice: UInt8, faceCount: UInt32, byteCount: UInt32, digest: BackupDigest) {
+            self.slice = slice
+            self.faceCount = faceCount
+            self.byteCount = byteCount
+            self.digest = digest
+        }
+    }
+
+    package var prefixBits: Int
+    package var created: Timestamp
+    package var softwareVersion: String
+    package var cluster: NodeID
+    package var collection: Collection
+    /// What pseudonyms in its ledger of erasures are keyed by.
+    package var erasureKey: ErasureKey
+    package var shards: [Shard]
+    package var faceCount: UInt64
+    /// The sums of the faces of each slice, under the id of the collection that was backed up.
+    package var slices: [UInt128]
+    /// In order of slice.
+    package var blocks: [Block]
+
+    package init(
+        prefixBits: Int,
+        created: Timestamp,
+        softwareVersion: String,
+        cluster: NodeID,
+        collection: Collection,
+        erasureKey: ErasureKey,
+        shards: [Shard],
+        faceCount: UInt64,
+        slices: [UInt128],
+        blocks: [Block]
+    ) {
+        self.prefixBits = prefixBits
+        self.created = created
+        self.softwareVersion = softwareVersion
+        self.cluster = cluster
+        self.collection = collection
+        self.erasureKey = erasureKey
+        self.shards = shards
+        self.faceCount = faceCount
+        self.slices = slices
+        self.blocks = blocks
+    }
+
+    /// Longest manifest that is read: a billion faces.
+    package static let longestByteCount = 64 << 20
+    private static let magic: UInt32 = 0x504b_424d
+    package static let layout: UInt16 = 1
+
+    /// Bytes of all blocks.
+    package var byteCount: UInt64 { blocks.reduce(0) { $0 + UInt64($1.byteCount) } }
+
+    /// The highest epoch that a face can be of.
+    package var epoch: UInt64 { shards.map(\.epoch).max() ?? 0 }
+
+    /// The lowest version that a write behind the cut can have made: what is not above is in no ledger's interest.
+    package var earliestCut: FaceVersion {
+        shards.map { FaceVersion(epoch: $0.epoch, sequence: $0.sequence) }.min()
+            ?? FaceVersion(epoch: 0, sequence: 0)
+    }
+
+    package func blocks(ofSlice slice: Int) -> [Block] { blocks.filter { Int($0.slice) == slice } }
+
+    package func encoded() -> [UInt8] {
+        var writer = ByteWriter(reservingByteCount: 8192 + blocks.count * 41)
+        writer.write(Self.magic)
+        writer.write(Self.layout)
+        writer.write(UInt16(prefixBits))
+        writer.write(created.milliseconds)
+        writer.write(string: softwareVersion)
+        writer.write(cluster.high)
+        writer.write(cluster.low)
+        let configuration = collection.configuration
+        writer.write(collection.id.high)
+        writer.write(collection.id.low)
+        writer.write(collection.created.milliseconds)
+        writer.write(string: configuration.name)
+        writer.write(string: configuration.embeddingModel)
+        writer.write(UInt32(configuration.dimension))
+        writer.write(UInt32(configuration.shardCount))
+        writer.write(UInt8(configuration.replicationFactor))
+        writer.write(UInt8(configuration.minimumInSync))
+        writer.write(configuration.storedPrecision.rawValue)
+        writer.write(erasureKey.high)
+        writer.write(erasureKey.low)
+        writer.write(UInt32(shards.count))
+        for shard in shards {
+            writer.write(shard.index)
+            writer.write(shard.range.first)
+            writer.write(shard.range.last)
+            writer.write(shard.epoch)
+            writer.write(shard.sequence)
+            writer.write(shard.faceCount)
+            writer.write(shard.sum)
+        }
+        writer.write(faceCount)
+        for slice in slices { writer.write(slice) }
+        writer.write(UInt32(blocks.count))
+        for block in blocks {
+            writer.write(block.slice)
+            writer.write(block.faceCount)
+            writer.write(block.byteCount)
+            writer.write(bytes: block.digest.bytes)
+        }
+        writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
+        return writer.bytes
+    }
+
+    /// Reads a manifest from anywhere; nothing in it is believed before its digest is right.
+    ///
+    /// - Parameter object: names it in an error.
+    package init(bytes: [UInt8], object: String) throws(BackupError) {
+        guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount else {
+            throw .damaged(object: object, reason: "it has \(bytes.count) bytes")
+        }
+        // The layout is read first: a later one may end in another way.
+        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
+        guard bytes[..<4].elementsEqual("MBKP".utf8) else {
+            throw .damaged(object: object, reason: "it does not begin as a manifest does")
+        }
+        guard layout <= Self.layout else {
+            throw .newerFormat(object: object, version: layout, newest: Self.layout)
+        }
+        let content = Array(bytes.dropLast(BackupDigest.byteCount))
+        guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
+            throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
+        }
+        do throws(BinaryCodingError) {
+            self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
+                var reader = unsafe ByteReader(content)
+                try reader.skip(byteCount: 6)
+                let manifest = try BackupManifest(&reader)
+                try reader.finish()
+                return manifest
+            }
+        } catch {
+            throw .damaged(object: object, reason: "\(error)")
+        }
+        if let problem { throw .damaged(object: object, reason: problem) }
+    }
+
+    private init(_ reader: inout ByteReader) throws(BinaryCodingError) {
+        prefixBits = Int(try reader.read(UInt16.self))
+        created = Timestamp(milliseconds: try reader.read())
+        softwareVersion = try reader.readString()
+        cluster = NodeID(high: try reader.read(), low: try reader.read())
+        let id = CollectionID(high: try reader.read(), low: try reader.read())
+        let collectionCreated = Timestamp(milliseconds: try reader.read())
+        let name = try reader.readString()
+        let model = try reader.readString()
+        let dimension = Int(try reader.read(UInt32.self))
+        let shardCount = Int(try reader.read(UInt32.self))
+        let copies = Int(try reader.read(UInt8.self))
+        let leastCopies = Int(try reader.read(UInt8.self))
+        let precisionOffset = reader.offset
+        guard let precision = StoredPrecision(rawValue: try reader.read()) else {
+            throw .invalidValue(field: "stored precision", offset: precisionOffset)
+        }
+        collection = Collection(
+            id: id,
+            configuration: CollectionConfiguration(
+                name: name,
+                dimension: dimension,
+                embeddingModel: model,
+                shardCount: shardCount,
+                replicationFactor: copies,
+                minimumInSync: leastCopies,
+                storedPrecision: precision
+            ),
+            created: collectionCreated
+        )
+        erasureKey = ErasureKey(high: try reader.read(), low: try reader.read())
+        shards = []
+        for _ in 0..<(try Self.count(&reader, leastByteCount: 60)) {
+            let index = try reader.read(UInt32.self)
+            let offset = reader.offset
+            let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
+            guard first <= last else { throw .invalidValue(field: "hash range", offset: offset) }
+            shards.append(
+                Shard(
+                    index: index,
+                    range: HashRange(first: first, last: last),
+                    epoch: try reader.read(),
+                    sequence: try reader.read(),
+                    faceCount: try reader.read(),
+                    sum: try reader.read()
+                )
+            )
+        }
+        faceCount = try reader.read()
+        slices = []
+        for _ in 0..<FaceContribution.sliceCount { slices.append(try reader.read()) }
+        blocks = []
+        for _ in 0..<(try Self.count(&reader, leastByteCount: 41)) {
+            blocks.append(
+                Block(
+                    slice: try reader.read(),
+                    faceCount: try reader.read(),
+                    byteCount: try reader.read(),
+                    digest: BackupDigest(bytes: try reader.readBytes(count: BackupDigest.byteCount))
+                )
+            )
+        }
+    }
+
+    /// A count that the rest can hold.
+    private static func count(
+        _ reader: inout ByteReader,
+        leastByteCount: Int
+    ) throws(BinaryCodingError) -> Int {
+        let offset = reader.offset
+        let count = Int(try reader.read(UInt32.self))
+        guard count <= reader.remainingByteCount / leastByteCount else {
+            throw .invalidValue(field: "count", offset: offset)
+        }
+        return count
+    }
+
+    /// What its parts say against each other, as a sentence; nil when they agree.
+    private var problem: String? {
+        if let problem = collection.configuration.problem { return problem }
+        guard BlockCutter.prefixBitRange.contains(prefixBits) else { return "blocks are cut by \(prefixBits) bits" }
+        guard !shards.isEmpty, shards.first?.range.first == 0, shards.last?.range.last == .max,
+            zip(shards, shards.dropFirst()).allSatisfy({ $0.range.last &+ 1 == $1.range.first })
+        else { return "its shards do not cover the ring" }
+        let inShards = shards.reduce(UInt64(0)) { $0 &+ $1.faceCount }
+        let inBlocks = blocks.reduce(UInt64(0)) { $0 + UInt64($1.faceCount) }
+        guard inShards == faceCount, inBlocks == faceCount else {
+            return "it has \(faceCount) faces, its shards \(inShards) and its blocks \(inBlocks)"
+        }
+        guard shards.reduce(UInt128(0), { $0 &+ $1.sum }) == slices.reduce(UInt128(0), { $0 &+ $1 }) else {
+            return "the sums of its shards are not those of its slices"
+        }
+        guard zip(blocks, blocks.dropFirst()).allSatisfy({ $0.slice <= $1.slice }) else {
+            return "its blocks are out of order"
+        }
+        guard blocks.allSatisfy({ $0.faceCount > 0 && Int($0.byteCount) <= BackupBlock.longestByteCount }) else {
+            return "a block is empty or too long"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,86 @@
+package import FaceModel
+
+/// Where backups are kept: objects by name, each whole or not there at all. A folder, or a bucket.
+///
+/// Names are those of ``BackupName``.
+package protocol BackupStore: Sendable {
+    /// For people: the folder or the address.
+    var place: String { get }
+
+    /// Keeps an object durably; one that is there under the name is replaced.
+    func put(_ name: String, _ bytes: [UInt8]) async throws(BackupError)
+
+    /// - Parameter limit: most bytes that it may have.
+    /// - Throws: ``BackupError/missing(object:)``.
+    func get(_ name: String, limit: Int) async throws(BackupError) -> [UInt8]
+
+    /// Names and byte counts of all objects below a prefix that ends in a slash, in order of name.
+    func list(_ prefix: String) async throws(BackupError) -> [BackupObject]
+
+    /// No error when there is none.
+    func remove(_ name: String) async throws(BackupError)
+
+    /// Removes what writes that were cut off left behind; how many there were.
+    func removePartial() async throws(BackupError) -> Int
+
+    /// Whether ``lock()`` keeps others away.
+    var hasLock: Bool { get }
+
+    /// Ends what is open; called once.
+    func close() async
+
+    /// Keeps others from writing and pruning, where the store can; call ``unlock()`` after.
+    func lock() async throws(BackupError)
+    func unlock() async
+}
+
+package struct BackupObject: Hashable, Sendable {
+    package var name: String
+    package var byteCount: UInt64
+    /// When it was written, where the store tells.
+    package var modified: Timestamp?
+
+    package init(name: String, byteCount: UInt64, modified: Timestamp? = nil) {
+        self.name = name
+        self.byteCount = byteCount
+        self.modified = modified
+    }
+}
+
+extension BackupStore {
+    /// What people know an object by.
+    package func path(of name: String) -> String { place.hasSuffix("/") ? place + name : "\(place)/\(name)" }
+
+    /// Names of the backups, the oldest first of each collection.
+    package func backups() async throws(BackupError) -> [String] {
+        try await list(BackupName.manifestPrefix).compactMap { BackupName.backup(ofManifest: $0.name) }
+    }
+
+    package func manifest(of backup: String) async throws(BackupError) -> BackupManifest {
+        let name = BackupName.manifest(of: backup)
+        let bytes = try await get(name, limit: BackupManifest.longestByteCount)
+        return try BackupManifest(bytes: bytes, object: path(of: name))
+    }
+
+    /// The faces of a block, which is what the manifest says that it is.
+    package func faces(
+        of block: BackupManifest.Block,
+        in manifest: BackupManifest
+    ) async throws(BackupError) -> ArchivedFaces {
+        let name = BackupName.block(block.digest)
+        let object = path(of: name)
+        let bytes = try await get(name, limit: BackupBlock.longestByteCount)
+        guard bytes.count == Int(block.byteCount) else {
+            throw .damaged(object: object, reason: "it has \(bytes.count) of \(block.byteCount) bytes")
+        }
+        guard BackupDigest(of: bytes) == block.digest else {
+            throw .damaged(object: object, reason: "its content is not what its name says")
+        }
+        let faces = try BackupBlock.decode(bytes, object: object)
+        let configuration = manifest.collection.configuration
+        guard faces.count == Int(block.faceCount), faces.dimension == configuration.dimension,
+            faces.precision == configuration.storedPrecision
+        else { throw .damaged(object: object, reason: "its faces are not those that the manifest names") }
+        return faces
+    }
+}

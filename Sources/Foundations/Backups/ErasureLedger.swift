@@ -1,0 +1,164 @@
+internal import BinaryCoding
+package import FaceModel
+internal import FaceRecords
+
+/// A collection's ledger of erasures as a file: who was deleted when, under pseudonyms. Without the key, which is in
+/// backups and not here, it tells of nobody.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 4 | magic `MLDG` |
+/// | 2 | layout, 1 |
+/// | 2 | zero |
+/// | 16 | collection |
+/// | string | its name |
+/// | 16 | mark of the erasure key: what it makes of the id of 16 zero bytes; low half, high half |
+/// | 8, 8 | from when until when it is whole, milliseconds since 1970 |
+/// | 4, then 40 each | erasures: pseudonym (16: low half, high half), epoch, sequence and time of the write (8 each) |
+/// | 32 | SHA-256 of everything before |
+package struct ErasureLedger: Hashable, Sendable {
+    package var collection: CollectionID
+    package var name: String
+    package var keyMark: UInt128
+    package var since: Timestamp
+    package var until: Timestamp
+    package var erasures: [Erasure]
+
+    package init(
+        collection: CollectionID,
+        name: String,
+        keyMark: UInt128,
+        since: Timestamp,
+        until: Timestamp,
+        erasures: [Erasure]
+    ) {
+        self.collection = collection
+        self.name = name
+        self.keyMark = keyMark
+        self.since = since
+        self.until = until
+        self.erasures = erasures
+    }
+
+    /// Longest ledger that is read: some 25 million erasures.
+    package static let longestByteCount = 1 << 30
+    private static let magic: UInt32 = 0x4744_4c4d
+    private static let layout: UInt16 = 1
+
+    /// By which it is known whether a ledger is of a key.
+    package static func mark(of key: ErasureKey) -> UInt128 { key.pseudonym(of: FaceID(high: 0, low: 0)) }
+
+    package func encoded() -> [UInt8] {
+        var writer = ByteWriter(reservingByteCount: 256 + erasures.count * 40)
+        writer.write(Self.magic)
+        writer.write(Self.layout)
+        writer.write(UInt16(0))
+        writer.write(collection.high)
+        writer.write(collection.low)
+        writer.write(string: name)
+        writer.write(keyMark)
+        writer.write(since.milliseconds)
+        writer.write(until.milliseconds)
+        writer.write(UInt32(erasures.count))
+        for erasure in erasures {
+            writer.write(erasure.pseudonym)
+            writer.write(erasure.version.epoch)
+            writer.write(erasure.version.sequence)
+            writer.write(erasure.time.milliseconds)
+        }
+        writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
+        return writer.bytes
+    }
+
+    /// Reads a ledger from anywhere; nothing in it is believed before its digest is right.
+    ///
+    /// - Parameter object: names it in an error.
+    package init(bytes: [UInt8], object: String) throws(BackupError) {
+        guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount,
+            bytes[..<4].elementsEqual("MLDG".utf8)
+        else { throw .damaged(object: object, reason: "it is no ledger of erasures") }
+        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
+        guard layout <= Self.layout else {
+            throw .newerFormat(object: object, version: layout, newest: Self.layout)
+        }
+        let content = Array(bytes.dropLast(BackupDigest.byteCount))
+        guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
+            throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
+        }
+        do throws(BinaryCodingError) {
+            self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
+                var reader = unsafe ByteReader(content)
+                try reader.skip(byteCount: 6)
+                guard try reader.read(UInt16.self) == 0 else { throw .invalidValue(field: "zero", offset: 6) }
+                let ledger = try ErasureLedger(&reader)
+                try reader.finish()
+                return ledger
+            }
+        } catch {
+            throw .damaged(object: object, reason: "\(error)")
+        }
+    }
+
+    private init(_ reader: inout ByteReader) throws(BinaryCodingError) {
+        collection = CollectionID(high: try reader.read(), low: try reader.read())
+        name = try reader.readString()
+        keyMark = try reader.read()
+        since = Timestamp(milliseconds: try reader.read())
+        until = Timestamp(milliseconds: try reader.read())
+        let offset = reader.offset
+        let count = Int(try reader.read(UInt32.self))
+        guard count <= reader.remainingByteCount / 40 else { throw .invalidValue(field: "count", offset: offset) }
+        erasures = []
+        erasures.reserveCapacity(count)
+        for _ in 0..<count {
+            erasures.append(
+                Erasure(
+                    pseudonym: try reader.read(),
+                    version: FaceVersion(epoch: try reader.read(), sequence: try reader.read()),
+                    time: Timestamp(milliseconds: try reader.read())
+                )
+            )
+        }
+    }
+}
+
+/// Which faces of a backup must not come back, by all the ledgers that there are.
+package struct ErasureFilter: Sendable {
+    private let key: ErasureKey
+    private let earliestCut: FaceVersion
+    private let start: Timestamp
+    private var erased: [UInt128: FaceVersion] = [:]
+    private var spans: [(since: Timestamp, until: Timestamp)] = []
+
+    package init(for manifest: BackupManifest) {
+        key = manifest.erasureKey
+        earliestCut = manifest.earliestCut
+        start = manifest.created
+    }
+
+    package func isOfKey(_ ledger: ErasureLedger) -> Bool { ledger.keyMark == ErasureLedger.mark(of: key) }
+
+    /// - Precondition: it is of the backup's key.
+    package mutating func add(_ ledger: ErasureLedger) {
+        precondition(isOfKey(ledger), "a ledger of another key tells nothing")
+        spans.append((ledger.since, ledger.until))
+        for erasure in ledger.erasures where erasure.version > earliestCut {
+            erased[erasure.pseudonym] = max(erased[erasure.pseudonym] ?? erasure.version, erasure.version)
+        }
+    }
+
+    /// Whether a face was deleted in this version or a later one. One that was enrolled again after that is another.
+    package func isErased(_ row: ArchivedFaces.Row) -> Bool {
+        guard let version = erased[key.pseudonym(of: row.id)] else { return false }
+        return version > row.version
+    }
+
+    /// Up to when the ledgers know every deletion since the backup was taken; nil when they do not reach back to it.
+    package var knownUntil: Timestamp? {
+        var until: Timestamp?
+        for span in spans.sorted(by: { $0.since < $1.since }) where span.since <= until ?? start {
+            until = max(until ?? span.until, span.until)
+        }
+        return until
+    }
+}

@@ -1,0 +1,218 @@
+internal import Glibc
+internal import Synchronization
+
+/// Backups in a folder.
+///
+/// An object is written beside its place, synced, and given its name by a rename; the folder is synced after that. No
+/// link is followed: what is not a plain file or folder of the backup's own is refused. Names come from digests and
+/// checked texts only.
+package final class FolderStore: BackupStore {
+    package let place: String
+    private let lockFile = Mutex<Int32?>(nil)
+
+    /// - Parameter createsFolder: makes the folder when it is missing.
+    package init(_ path: String, createsFolder: Bool) throws(BackupError) {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        place = path
+        if createsFolder, unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.failure(path, "made") }
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw Self.failure(path, "opened") }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw .notOfABackup(object: path, reason: "it is no folder") }
+    }
+
+    deinit {
+        lockFile.withLock { file in
+            if let file { Glibc.close(file) }
+        }
+    }
+
+    package var hasLock: Bool { true }
+    package func close() async {}
+
+    package func lock() throws(BackupError) {
+        let path = place + "/lock"
+        let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw Self.failure(path, "opened") }
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+            Glibc.close(file)
+            throw .inUse(object: place)
+        }
+        lockFile.withLock { $0 = file }
+    }
+
+    package func unlock() {
+        lockFile.withLock { file in
+            if let open = file { Glibc.close(open) }
+            file = nil
+        }
+    }
+
+    package func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) {
+        let path = "\(place)/\(name)"
+        try makeFolders(of: name)
+        let partial = path + ".partial"
+        _ = unsafe unlink(partial)
+        let file = unsafe open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw Self.failure(partial, "made") }
+        var isDone = false
+        defer {
+            Glibc.close(file)
+            if !isDone { _ = unsafe unlink(partial) }
+        }
+        var written = 0
+        while written < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(file, $0.baseAddress! + written, $0.count - written)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw Self.failure(partial, "written") }
+            written += count
+        }
+        guard fsync(file) == 0 else { throw Self.failure(partial, "made durable") }
+        guard unsafe rename(partial, path) == 0 else { throw Self.failure(path, "put in place") }
+        isDone = true
+        try syncFolder(of: path)
+    }
+
+    package func get(_ name: String, limit: Int) throws(BackupError) -> [UInt8] {
+        try checkFolders(of: name)
+        let path = "\(place)/\(name)"
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else {
+            if errno == ENOENT { throw .missing(object: path) }
+            if errno == ELOOP { throw .notOfABackup(object: path, reason: "it is a link") }
+            throw Self.failure(path, "opened")
+        }
+        defer { Glibc.close(file) }
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else { throw Self.failure(path, "read") }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw .notOfABackup(object: path, reason: "it is no plain file")
+        }
+        guard status.st_size <= limit else { throw .damaged(object: path, reason: "it has \(status.st_size) bytes") }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        var count = 0
+        while count < bytes.count {
+            let step = unsafe bytes.withUnsafeMutableBytes {
+                unsafe Glibc.read(file, $0.baseAddress! + count, $0.count - count)
+            }
+            if step < 0, errno == EINTR { continue }
+            guard step > 0 else {
+                if step == 0 { throw .damaged(object: path, reason: "it became shorter while it was read") }
+                throw Self.failure(path, "read")
+            }
+            count += step
+        }
+        return bytes
+    }
+
+    package func list(_ prefix: String) throws(BackupError) -> [BackupObject] {
+        var objects: [BackupObject] = []
+        try list(prefix, depth: 0, into: &objects)
+        return objects.sorted { $0.name < $1.name }
+    }
+
+    private func list(_ prefix: String, depth: Int, into objects: inout [BackupObject]) throws(BackupError) {
+        let path = "\(place)/\(prefix.dropLast())"
+        guard let directory = unsafe opendir(path) else {
+            if errno == ENOENT { return }
+            throw Self.failure(path, "listed")
+        }
+        defer { unsafe closedir(directory) }
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name.hasPrefix(".") || name.hasSuffix(".partial") { continue }
+            var status = stat()
+            guard unsafe lstat("\(path)/\(name)", &status) == 0 else {
+                if errno == ENOENT { continue }
+                throw Self.failure("\(path)/\(name)", "examined")
+            }
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: objects.append(BackupObject(name: prefix + name, byteCount: UInt64(status.st_size)))
+            case S_IFDIR where depth == 0: try list("\(prefix)\(name)/", depth: 1, into: &objects)
+            default: throw .notOfABackup(object: "\(path)/\(name)", reason: "it is no plain file or folder")
+            }
+        }
+    }
+
+    package func remove(_ name: String) throws(BackupError) {
+        let path = "\(place)/\(name)"
+        try checkFolders(of: name)
+        guard unsafe unlink(path) == 0 else {
+            if errno == ENOENT { return }
+            throw Self.failure(path, "removed")
+        }
+        try syncFolder(of: path)
+    }
+
+    /// Removes what writes that were cut off left behind; how many there were. The lock must be held.
+    package func removePartial() throws(BackupError) -> Int {
+        var count = 0
+        for folder in ["manifests"] + (0..<256).map({ "blocks/" + Self.hex($0) }) {
+            guard let directory = unsafe opendir("\(place)/\(folder)") else { continue }
+            defer { unsafe closedir(directory) }
+            while let entry = unsafe readdir(directory) {
+                let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                    unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+                }
+                guard name.hasSuffix(".partial") else { continue }
+                if unsafe unlink("\(place)/\(folder)/\(name)") == 0 { count += 1 }
+            }
+        }
+        return count
+    }
+
+    private static func hex(_ number: Int) -> String {
+        let text = String(number, radix: 16)
+        return text.count < 2 ? "0" + text : text
+    }
+
+    /// The folders between the backup's own and an object.
+    private func folders(of name: String) -> [String] {
+        let parts = name.split(separator: "/").dropLast()
+        return parts.indices.map { "\(place)/" + parts[...$0].joined(separator: "/") }
+    }
+
+    private func makeFolders(of name: String) throws(BackupError) {
+        for folder in folders(of: name) {
+            if unsafe mkdir(folder, 0o700) == 0 {
+                try syncFolder(of: folder)
+                continue
+            }
+            guard errno == EEXIST else { throw Self.failure(folder, "made") }
+            try check(folder, of: name)
+        }
+    }
+
+    private func checkFolders(of name: String) throws(BackupError) {
+        for folder in folders(of: name) { try check(folder, of: name) }
+    }
+
+    private func check(_ folder: String, of name: String) throws(BackupError) {
+        var status = stat()
+        guard unsafe lstat(folder, &status) == 0 else {
+            if errno == ENOENT { throw .missing(object: "\(place)/\(name)") }
+            throw Self.failure(folder, "examined")
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw .notOfABackup(object: folder, reason: "it is a link or a file, not a folder")
+        }
+    }
+
+    private func syncFolder(of path: String) throws(BackupError) {
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let folder = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw Self.failure(parent, "opened") }
+        defer { Glibc.close(folder) }
+        guard fsync(folder) == 0 else { throw Self.failure(parent, "made durable") }
+    }
+
+    private static func failure(_ path: String, _ action: String) -> BackupError {
+        let code = errno
+        let reason = unsafe strerror(code).map { unsafe String(cString: $0).lowercased() } ?? "error \(code)"
+        return .storeFailed(object: path, reason: "it cannot be \(action): \(reason)")
+    }
+}

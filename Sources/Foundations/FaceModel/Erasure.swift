@@ -1,0 +1,52 @@
+/// What the pseudonyms of erased faces are keyed by. A collection that is restored from a backup goes on with the key
+/// of the one that was backed up: their ledgers are of one kind.
+package struct ErasureKey: Hashable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// The key of a collection from before there were keys. It follows from the id, and is no secret.
+    package init(of collection: CollectionID) {
+        self.init(high: ~collection.high, low: ~collection.low)
+    }
+
+    package static func random() -> ErasureKey {
+        ErasureKey(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+    }
+}
+
+/// One deletion, as it is remembered: under a pseudonym, never the face's id.
+package struct Erasure: Hashable, Sendable {
+    /// Keyed hash of the face's id.
+    package var pseudonym: UInt128
+    /// Of the write that deleted it. What the face was in this version or before must not come back; what was enrolled
+    /// later under its id is another face.
+    package var version: FaceVersion
+    /// By the clock of the replica that keeps it.
+    package var time: Timestamp
+
+    package init(pseudonym: UInt128, version: FaceVersion, time: Timestamp) {
+        self.pseudonym = pseudonym
+        self.version = version
+        self.time = time
+    }
+}
+
+/// The place of an erasure in a partition's ledger: the write, and which of those that it made.
+package struct ErasurePosition: Hashable, Comparable, Sendable {
+    package var sequence: UInt64
+    package var index: UInt32
+
+    package init(sequence: UInt64, index: UInt32) {
+        self.sequence = sequence
+        self.index = index
+    }
+
+    package static func < (left: ErasurePosition, right: ErasurePosition) -> Bool {
+        (left.sequence, left.index) < (right.sequence, right.index)
+    }
+}

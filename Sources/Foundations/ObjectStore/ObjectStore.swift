@@ -1,0 +1,182 @@
+internal import AsyncHTTPClient
+package import Backups
+internal import FaceModel
+internal import Glibc
+package import NIOCore
+internal import NIOHTTP1
+
+/// Backups in a bucket of an object store that speaks the protocol of Amazon S3.
+///
+/// An object appears whole or not at all, as such stores promise. A request that fails for a passing reason is made
+/// again. There is no lock: what prunes must leave what is new alone.
+package final class ObjectStore: BackupStore {
+    private static let attemptCount = 4
+    private static let firstPause = Duration.milliseconds(200)
+    private static let timeout = TimeAmount.seconds(120)
+    private static let listingByteLimit = 16 << 20
+    private static let reasonByteLimit = 1 << 16
+
+    package let place: String
+    package var hasLock: Bool { false }
+    private let options: ObjectStoreOptions
+    private let signature: RequestSignature
+    private let http: HTTPClient
+
+    /// Nothing is connected yet; ``close()`` is called once, at the end.
+    package init(_ options: ObjectStoreOptions, group: any EventLoopGroup) {
+        self.options = options
+        place = "s3://\(options.bucket)/\(options.prefix)"
+        signature = RequestSignature(credentials: options.credentials, region: options.region)
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout = .init(connect: .seconds(10), read: .seconds(60))
+        configuration.redirectConfiguration = .disallow
+        configuration.httpVersion = .http1Only
+        configuration.decompression = .disabled
+        http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
+    }
+
+    package func close() async { try? await http.shutdown() }
+
+    package func lock() async throws(BackupError) {}
+    package func unlock() async {}
+    package func removePartial() async throws(BackupError) -> Int { 0 }
+
+    package func put(_ name: String, _ bytes: [UInt8]) async throws(BackupError) {
+        guard try await call("PUT", name, body: bytes, limit: Self.reasonByteLimit) != nil else {
+            throw .storeFailed(object: place, reason: "there is no such bucket")
+        }
+    }
+
+    package func get(_ name: String, limit: Int) async throws(BackupError) -> [UInt8] {
+        guard let bytes = try await call("GET", name, limit: limit) else { throw .missing(object: path(of: name)) }
+        return bytes
+    }
+
+    package func remove(_ name: String) async throws(BackupError) {
+        _ = try await call("DELETE", name, limit: Self.reasonByteLimit)
+    }
+
+    package func list(_ prefix: String) async throws(BackupError) -> [BackupObject] {
+        var objects: [BackupObject] = []
+        var continuation: String?
+        repeat {
+            var query = [("list-type", "2"), ("prefix", options.prefix + prefix)]
+            if let continuation { query.append(("continuation-token", continuation)) }
+            guard let bytes = try await call("GET", nil, query: query, limit: Self.listingByteLimit) else {
+                throw .storeFailed(object: place, reason: "there is no such bucket")
+            }
+            guard let page = ObjectListing(String(decoding: bytes, as: UTF8.self)) else {
+                throw .storeFailed(object: place, reason: "its answer to a listing cannot be read")
+            }
+            for object in page.objects where object.key.hasPrefix(options.prefix) {
+                objects.append(
+                    BackupObject(
+                        name: String(object.key.dropFirst(options.prefix.count)),
+                        byteCount: object.byteCount,
+                        modified: object.modified
+                    )
+                )
+            }
+            continuation = page.continuation
+        } while continuation != nil
+        return objects.sorted { $0.name < $1.name }
+    }
+
+    /// Makes a request, again when that may help.
+    ///
+    /// - Parameter name: of the object; nil for the bucket.
+    /// - Returns: nil when there is no such object.
+    private func call(
+        _ method: String,
+        _ name: String?,
+        query: [(String, String)] = [],
+        body: [UInt8] = [],
+        limit: Int
+    ) async throws(BackupError) -> [UInt8]? {
+        let object = name.map { path(of: $0) } ?? place
+        var pause = Self.firstPause
+        var failure = ""
+        for attempt in 1...Self.attemptCount {
+            if attempt > 1 {
+                guard (try? await Task.sleep(for: pause)) != nil else { break }
+                pause = pause * 3
+            }
+            do {
+                let response = try await http.execute(
+                    request(method, name, query: query, body: body),
+                    timeout: Self.timeout
+                )
+                switch response.status.code {
+                case 200..<300:
+                    if let length = response.headers.first(name: "content-length").flatMap({ Int($0) }),
+                        length > limit
+                    {
+                        throw BackupError.damaged(object: object, reason: "it has \(length) bytes")
+                    }
+                    let content = try await response.body.collect(upTo: limit)
+                    return Array(content.readableBytesView)
+                case 404: return nil
+                case 429, 500...: failure = "it answers \(response.status.code)"
+                default:
+                    let text = (try? await response.body.collect(upTo: Self.reasonByteLimit)).map(String.init(buffer:))
+                    throw BackupError.storeFailed(
+                        object: object,
+                        reason: "it answers \(response.status.code)" + (text.map(Self.reason) ?? "")
+                    )
+                }
+            } catch let error as BackupError {
+                throw error
+            } catch is NIOTooManyBytesError {
+                throw .damaged(object: object, reason: "it has more than \(limit) bytes")
+            } catch {
+                failure = "it cannot be reached: \(error)"
+            }
+        }
+        throw .storeFailed(object: object, reason: failure)
+    }
+
+    private func request(
+        _ method: String,
+        _ name: String?,
+        query: [(String, String)],
+        body: [UInt8]
+    ) -> HTTPClientRequest {
+        let key = name.map { "/" + RequestSignature.encoded(options.prefix + $0, keepsSlash: true) } ?? ""
+        let path = "/\(options.bucket)\(key)"
+        let host = options.endpoint.drop { $0 != "/" }.drop { $0 == "/" }.prefix { $0 != "/" }
+        let queryText = query.isEmpty ? "" : "?" + RequestSignature.encoded(query)
+        var request = HTTPClientRequest(url: options.endpoint + path + queryText)
+        request.method = HTTPMethod(rawValue: method)
+        let headers = signature.headers(
+            method: method,
+            path: path,
+            query: query,
+            headers: [("host", String(host))],
+            body: body,
+            time: Self.now
+        )
+        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        if !body.isEmpty { request.body = .bytes(body) }
+        return request
+    }
+
+    /// What the store's XML says of an error, behind a colon.
+    private static func reason(_ text: String) -> String {
+        guard let start = text.firstRange(of: "<Code>"),
+            let end = text[start.upperBound...].firstRange(of: "</Code>")
+        else { return "" }
+        return ": \(text[start.upperBound..<end.lowerBound].prefix(100))"
+    }
+
+    private static var now: String {
+        var clock = Glibc.time(nil)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&clock, &parts)
+        func padded(_ value: Int32, _ width: Int) -> String {
+            let digits = "\(value)"
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        return unsafe padded(parts.tm_year + 1900, 4) + padded(parts.tm_mon + 1, 2) + padded(parts.tm_mday, 2) + "T"
+            + padded(parts.tm_hour, 2) + padded(parts.tm_min, 2) + padded(parts.tm_sec, 2) + "Z"
+    }
+}

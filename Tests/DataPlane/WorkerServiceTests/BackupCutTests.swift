@@ -1,0 +1,107 @@
+import ClusterModel
+import FaceModel
+import Testing
+import WireProtocol
+import WorkerService
+
+/// Snapshots that backups are made from, on workers with real disks and connections.
+@Suite struct BackupCutTests {
+    private let test = TestCollection()
+    private let snapshot = SnapshotID(high: 7, low: 8)
+
+    private func hold(_ shard: ReplicatedShard, milliseconds: Int = 1000) async throws -> (primary: Int, epoch: UInt64)
+    {
+        let group = shard.keeper.group!
+        let primary = await shard.index(of: group.primary)
+        _ = try await shard.eventually("writes are held") { () async throws(WireStatus) in
+            try await shard.call(
+                HoldWrites(
+                    route: test.route(epoch: group.epoch.number),
+                    snapshot: snapshot,
+                    limit: milliseconds
+                ),
+                on: primary
+            )
+        }
+        return (primary, group.epoch.number)
+    }
+
+    private func content(
+        _ shard: ReplicatedShard,
+        _ cut: ShardCut,
+        on worker: Int
+    ) async throws -> (SnapshotDescription.Content, [FaceID]) {
+        let route = SnapshotRoute(worker: cut.worker, snapshot: snapshot, shard: test.shard())
+        var content: SnapshotDescription.Content?
+        while content == nil {
+            content = try await shard.call(DescribeSnapshot(route: route), on: worker).content
+        }
+        var faces: [FaceID] = []
+        for slice in 0..<256 {
+            var offset = 0
+            while true {
+                let page = try await shard.call(
+                    ReadSnapshot(route: route, slice: UInt8(slice), offset: UInt32(offset), limit: 5),
+                    on: worker
+                )
+                faces += page.faces.rows.map(\.id)
+                offset += page.faces.count
+                if page.isLast { break }
+            }
+        }
+        return (content!, faces)
+    }
+
+    @Test(arguments: [1, 2]) func aSnapshotHoldsWhatWasAcknowledgedBeforeTheCutAndNothingAfter(
+        replicas: Int
+    ) async throws {
+        try await ReplicatedShard.with(workers: replicas, replicas: replicas, minimumInSync: 1) { shard in
+            let ids = test.ids(80)
+            let before = Array(ids.prefix(50))
+            _ = try await shard.enrol(before)
+            _ = try await shard.delete(Array(before.prefix(7)))
+            let (primary, epoch) = try await hold(shard)
+            // Sent while writes are held, so acknowledged after the cut.
+            let late = Task { try await shard.enrol(Array(ids.suffix(30))) }
+            let cut = try await shard.call(
+                CutShard(route: test.route(epoch: epoch), snapshot: snapshot),
+                on: primary
+            )
+            let acknowledged = try await late.value
+            #expect(acknowledged.sequence > cut.sequence)
+            let (content, faces) = try await content(shard, cut, on: primary)
+            #expect(content.faceCount == 43)
+            #expect(Set(faces) == Set(before.dropFirst(7)) && faces.count == 43)
+            let route = SnapshotRoute(worker: cut.worker, snapshot: snapshot, shard: test.shard())
+            _ = try await shard.call(ReleaseSnapshot(route: route), on: primary)
+            await #expect { try await shard.call(DescribeSnapshot(route: route), on: primary) } throws: {
+                ($0 as? WireStatus)?.code == .notFound
+            }
+        }
+    }
+
+    @Test func aHoldEndsByItselfAndACutWithoutOneIsRefused() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            let (primary, epoch) = try await hold(shard, milliseconds: 1)
+            // Whoever held is gone; the write goes on when the hold ends.
+            _ = try await shard.enrol(test.ids(4))
+            await #expect {
+                try await shard.call(CutShard(route: test.route(epoch: epoch), snapshot: snapshot), on: primary)
+            } throws: { ($0 as? WireStatus)?.code == .deadlineExceeded }
+            _ = try await shard.enrol(test.ids(5))
+        }
+    }
+
+    @Test func onlyThePrimaryIsCut() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            let group = shard.keeper.group!
+            let other = await shard.index(of: group.inSync.first { $0 != group.primary }!)
+            let hold = HoldWrites(route: test.route(epoch: group.epoch.number), snapshot: snapshot, limit: 10)
+            await #expect(throws: WireStatus.self) { try await shard.call(hold, on: other) }
+            let cut = CutShard(route: test.route(epoch: group.epoch.number), snapshot: snapshot)
+            await #expect(throws: WireStatus.self) { try await shard.call(cut, on: other) }
+        }
+    }
+}

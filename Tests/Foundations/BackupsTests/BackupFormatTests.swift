@@ -1,0 +1,105 @@
+import Backups
+import Foundation
+import Testing
+
+/// The bytes of backups: golden, so that those of today are read for ever, and refused when they are cut or changed.
+@Suite struct BackupFormatTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Golden")
+
+    private static func golden(_ name: String) throws -> [UInt8] {
+        let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+        let digits = text.compactMap(\.hexDigitValue)
+        return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        stride(from: 0, to: bytes.count, by: 32).map { first in
+            bytes[first..<min(first + 32, bytes.count)].map { String(format: "%02x", $0) }.joined() + "\n"
+        }.joined()
+    }
+
+    private static let faces = BackupSamples.faces(5)
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
+    func filesAreWrittenWhenAskedFor() throws {
+        let (manifest, _) = BackupSamples.manifest(of: Self.faces)
+        for (name, bytes) in [("block.hex", BackupBlock.encode(Self.faces)), ("manifest.hex", manifest.encoded())] {
+            try Self.hex(bytes).write(
+                to: Self.folder.appendingPathComponent(name),
+                atomically: true,
+                encoding: .utf8
+            )
+        }
+    }
+
+    @Test func blocksAndManifestsHaveTheirGoldenBytes() throws {
+        let block = try Self.golden("block.hex")
+        #expect(BackupBlock.encode(Self.faces) == block)
+        #expect(try BackupBlock.decode(block, object: "block") == Self.faces)
+        let (manifest, _) = BackupSamples.manifest(of: Self.faces)
+        let bytes = try Self.golden("manifest.hex")
+        #expect(manifest.encoded() == bytes)
+        #expect(try BackupManifest(bytes: bytes, object: "manifest") == manifest)
+    }
+
+    @Test func everyCutAndEveryChangedByteIsRefused() throws {
+        let block = BackupBlock.encode(Self.faces)
+        let manifest = BackupSamples.manifest(of: Self.faces).manifest.encoded()
+        for (bytes, read) in [
+            (block, { (bytes: [UInt8]) in _ = try BackupBlock.decode(bytes, object: "the file") }),
+            (manifest, { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }),
+        ] {
+            for count in bytes.indices {
+                #expect(throws: BackupError.self) { try read(Array(bytes[..<count])) }
+            }
+            for index in bytes.indices {
+                var changed = bytes
+                changed[index] ^= 0x10
+                let error = #expect(throws: BackupError.self) { try read(changed) }
+                #expect(error?.description.contains("the file") == true)
+            }
+            #expect(throws: BackupError.self) { try read(bytes + [0]) }
+        }
+    }
+
+    @Test func aLaterLayoutIsToldFromDamage() throws {
+        var bytes = BackupSamples.manifest(of: Self.faces).manifest.encoded()
+        bytes[4] = 2
+        let error = #expect(throws: BackupError.self) { try BackupManifest(bytes: bytes, object: "x") }
+        #expect(error == .newerFormat(object: "x", version: 2, newest: 1))
+    }
+
+    /// One that was sealed by somebody who knows the format, and says what cannot be.
+    @Test func aManifestThatContradictsItselfIsRefused() throws {
+        let (sound, _) = BackupSamples.manifest(of: Self.faces)
+        let changes: [(inout BackupManifest) -> Void] = [
+            { $0.faceCount += 1 }, { $0.shards.removeLast() }, { $0.blocks.removeLast() }, { $0.slices[3] &+= 1 },
+            { $0.blocks.reverse() }, { $0.prefixBits = 3 }, { $0.shards[0].faceCount += 1 },
+        ]
+        for (number, change) in changes.enumerated() {
+            var manifest = sound
+            change(&manifest)
+            #expect(throws: BackupError.self, "change \(number)") {
+                try BackupManifest(bytes: manifest.encoded(), object: "x")
+            }
+        }
+        #expect(sound.blocks.count > 1)
+    }
+
+    @Test func namesLeadNowhereElse() {
+        let names = ["", "..", "a/b", "/etc/passwd", "a\u{0}b", "a b", "ä", String(repeating: "a", count: 129), "a.b"]
+        for name in names { #expect(!BackupName.isValid(name), "\(name)") }
+        let name = BackupName.make(collection: "gallery", time: "20261126T231500Z", number: 0x2a)
+        #expect(name == "gallery-20261126T231500Z-0000002a" && BackupName.isValid(name))
+        #expect(BackupName.backup(ofManifest: "manifests/../x") == nil)
+        #expect(BackupName.backup(ofManifest: BackupName.manifest(of: name)) == name)
+        let digest = BackupDigest(of: [1, 2, 3])
+        #expect(BackupName.digest(ofBlock: BackupName.block(digest)) == digest)
+        for object in ["blocks/../../x", "blocks/00/\(digest)", "blocks/\(digest)", "manifests/x"] {
+            #expect(BackupName.digest(ofBlock: object) == nil, "\(object)")
+        }
+        #expect(BackupDigest(digest.description) == digest)
+        #expect(BackupDigest(of: Array("abc".utf8)).description.hasPrefix("ba7816bf8f01cfea"))
+    }
+}

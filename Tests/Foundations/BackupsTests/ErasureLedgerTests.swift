@@ -1,0 +1,83 @@
+import Backups
+import FaceModel
+import FaceRecords
+import Testing
+
+/// What was deleted after a backup does not come back, and what was enrolled again does.
+@Suite struct ErasureLedgerTests {
+    private static let manifest = BackupSamples.manifest(of: BackupSamples.faces(40)).manifest
+
+    private static func ledger(
+        since: Int64,
+        until: Int64,
+        key: ErasureKey = manifest.erasureKey,
+        _ erasures: [(FaceID, FaceVersion)] = []
+    ) -> ErasureLedger {
+        ErasureLedger(
+            collection: BackupSamples.collection.id,
+            name: "gallery",
+            keyMark: ErasureLedger.mark(of: key),
+            since: Timestamp(milliseconds: manifest.created.milliseconds + since),
+            until: Timestamp(milliseconds: manifest.created.milliseconds + until),
+            erasures: erasures.map {
+                Erasure(pseudonym: key.pseudonym(of: $0.0), version: $0.1, time: Timestamp(milliseconds: 1))
+            }
+        )
+    }
+
+    @Test func aFaceThatWasDeletedLaterIsLeftOutAndALaterOneOfItsIDIsNot() {
+        let face = FaceID(high: 1, low: 2)
+        func row(_ epoch: UInt64, _ sequence: UInt64) -> ArchivedFaces.Row {
+            .init(id: face, version: FaceVersion(epoch: epoch, sequence: sequence), metadata: FaceMetadata())
+        }
+        var filter = ErasureFilter(for: Self.manifest)
+        #expect(!filter.isErased(row(3, 30)))
+        // Before the cut of any shard: of no interest, since what is in the backup came after it.
+        filter.add(Self.ledger(since: -5, until: 5, [(face, FaceVersion(epoch: 3, sequence: 39))]))
+        #expect(!filter.isErased(row(3, 30)))
+        filter.add(Self.ledger(since: -5, until: 5, [(face, FaceVersion(epoch: 4, sequence: 50))]))
+        #expect(filter.isErased(row(3, 30)) && filter.isErased(row(4, 49)))
+        #expect(!filter.isErased(row(4, 51)) && !filter.isErased(row(5, 1)))
+        filter.add(Self.ledger(since: -5, until: 5, [(face, FaceVersion(epoch: 4, sequence: 45))]))
+        #expect(filter.isErased(row(4, 49)))
+        var other = row(3, 30)
+        other.id = FaceID(high: 2, low: 1)
+        #expect(!filter.isErased(other))
+    }
+
+    @Test func ledgersHaveToReachBackToTheBackupWithoutAGap() {
+        func known(_ spans: [(Int64, Int64)]) -> Int64? {
+            var filter = ErasureFilter(for: Self.manifest)
+            for (since, until) in spans { filter.add(Self.ledger(since: since, until: until)) }
+            return filter.knownUntil.map { $0.milliseconds - Self.manifest.created.milliseconds }
+        }
+        #expect(known([]) == nil)
+        #expect(known([(1, 9)]) == nil)
+        #expect(known([(0, 9)]) == 9)
+        #expect(known([(5, 20), (-3, 9)]) == 20)
+        #expect(known([(10, 20), (-3, 9)]) == 9)
+        #expect(known([(-3, 9), (-5, 4), (8, 30), (29, 31)]) == 31)
+    }
+
+    @Test func aLedgerOfAnotherKeyIsToldApart() {
+        let filter = ErasureFilter(for: Self.manifest)
+        #expect(filter.isOfKey(Self.ledger(since: 0, until: 1)))
+        #expect(!filter.isOfKey(Self.ledger(since: 0, until: 1, key: ErasureKey(high: 7, low: 9))))
+        let face = FaceID(high: 1, low: 2)
+        let pseudonym = ErasureKey(high: 7, low: 8).pseudonym(of: face)
+        #expect(pseudonym != ErasureKey(high: 7, low: 9).pseudonym(of: face))
+        #expect(pseudonym >> 64 != UInt128(face.high) && UInt64(truncatingIfNeeded: pseudonym) != face.low)
+    }
+
+    @Test func everyCutAndEveryChangedByteIsRefused() throws {
+        let ledger = Self.ledger(since: 0, until: 9, [(FaceID(high: 1, low: 2), FaceVersion(epoch: 4, sequence: 50))])
+        let bytes = ledger.encoded()
+        #expect(try ErasureLedger(bytes: bytes, object: "file") == ledger)
+        for count in bytes.indices {
+            #expect(throws: BackupError.self) { try ErasureLedger(bytes: Array(bytes[..<count]), object: "file") }
+            var changed = bytes
+            changed[count] ^= 1
+            #expect(throws: BackupError.self) { try ErasureLedger(bytes: changed, object: "file") }
+        }
+    }
+}

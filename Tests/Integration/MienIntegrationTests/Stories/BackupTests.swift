@@ -1,0 +1,363 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// Backups of a collection that is written to, and restores of them to other clusters.
+    @Suite struct BackupTests {
+        private static let collection = FaceWriter.collection
+
+        @Test(.timeLimit(.minutes(5)))
+        func aBackupUnderWritesIsRestoredToOtherWorkersAndShards() async throws {
+            try await Stage.play { stage in
+                let seed = SeededRandom.storySeed("backup")
+                let cluster = try Cluster(stage, workers: 3)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(8))
+                try await Self.createCollection(client, shards: 5, copies: 2)
+                let place = stage.path("backups")
+
+                let pause = FaceWriter.Pause()
+                let taken = try await withThrowingTaskGroup(of: HistoryWriter.self) { group in
+                    for number in 1...3 {
+                        let writer = HistoryWriter(seed: seed &+ UInt64(number), number: number)
+                        group.addTask { try await writer.writing(to: client, until: pause) }
+                    }
+                    defer { pause.ask() }
+                    try await eventually("writers have written", within: .seconds(20)) {
+                        pause.acknowledgedCount > 120 ? () : nil
+                    }
+                    let made = try await cluster.mien("backup", "create", Self.collection, "--to", place, "--json")
+                    #expect(made.status == 0, "\(made)")
+                    let before = pause.acknowledgedCount
+                    try await eventually("writers go on", within: .seconds(20)) {
+                        pause.acknowledgedCount > before + 30 ? () : nil
+                    }
+                    pause.ask()
+                    var writers: [HistoryWriter] = []
+                    for try await writer in group { writers.append(writer) }
+                    return (document: try made.document([BackupDocument].self)[0], writers: writers)
+                }
+
+                let ledger = stage.path("people.ledger")
+                let exported = try await cluster.mien("backup", "ledger", "export", Self.collection, ledger)
+                #expect(exported.status == 0, "\(exported)")
+
+                let other = try Cluster(stage, workers: 2, folders: "other")
+                try await other.start()
+                let words = ["backup", "restore", place, "--collection", Self.collection, "--shards", "3"]
+                let ignorant = try await other.mien(words + ["--copies", "1"])
+                #expect(ignorant.status == 1 && ignorant.error.contains("--without-ledger"), "\(ignorant)")
+                let restored = try await other.mien(words + ["--copies", "1", "--ledger", ledger])
+                #expect(restored.status == 0, "\(restored)")
+                let otherClient = try other.client()
+                var stored = try await FaceWriter.storedFaces(otherClient)
+                // What was deleted after the cut is not there.
+                #expect(stored.count < taken.document.faces)
+                for writer in taken.writers {
+                    if let fault = writer.fault(in: &stored) { Issue.record("writer \(writer.number): \(fault)") }
+                }
+                #expect(stored.isEmpty, "\(stored.count) faces are restored that nobody wrote")
+                // It takes writes, newer than all that was restored, and is searched.
+                var last = try #require(taken.writers.first)
+                try await last.writeOnce(to: otherClient)
+                let verified = try await other.mien("verify", Self.collection)
+                #expect(verified.status == 0, "\(verified)")
+                let again = try await other.mien(words + ["--ledger", ledger])
+                #expect(again.status == 1 && again.error.contains("exists already"), "\(again)")
+                await otherClient.close()
+                await client.close()
+            }
+        }
+
+        @Test(.timeLimit(.minutes(5)))
+        func onlyWhatChangedIsWrittenAndWhatWasCutOffGoesOn() async throws {
+            try await Stage.play { stage in
+                let seed = SeededRandom.storySeed("backup again")
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(8))
+                try await Self.createCollection(client, shards: 2, copies: 1)
+                var writer = HistoryWriter(seed: seed, number: 1)
+                for _ in 0..<60 { try await writer.writeOnce(to: client) }
+                let place = stage.path("backups")
+
+                let first = try await Self.backUp(cluster, place)
+                #expect(first.new_blocks > 0 && first.read_slices == 256)
+                let second = try await Self.backUp(cluster, place)
+                #expect(second.new_blocks == 0 && second.read_slices == 0 && second.faces == first.faces)
+                let face = try #require(writer.ids.first)
+                _ = try await client.enrol(
+                    [NewFace(id: face, metadata: Face.Metadata(externalImageID: "version-0"))],
+                    embeddings: Embeddings(
+                        dimension: FaceWriter.dimension,
+                        values: FaceLedger.embedding(face, version: 0, dimension: FaceWriter.dimension)
+                    ),
+                    into: Self.collection,
+                    model: FaceWriter.model
+                )
+                let third = try await Self.backUp(cluster, place)
+                #expect(third.new_blocks == 1 && third.read_slices == 1)
+                let sound = try await stage.mien("backup", "verify", place)
+                #expect(sound.status == 0, "\(sound)")
+
+                // A restoration that is killed has made nothing that looks whole; it goes on, or is deleted.
+                let words = ["backup", "restore", place, "--collection", "again", "--from", Self.collection]
+                let killed = try await stage.start(
+                    words + ["--rate", "16KiB", "--coordinator", "\(cluster.address)"]
+                )
+                try await eventually("faces are put back", within: .seconds(20)) {
+                    let info = try await client.describe("again")
+                    return info.restoredFrom != nil && info.faceCount > 0 ? () : nil
+                }
+                killed.kill()
+                let impatient = try cluster.client()
+                await #expect {
+                    _ = try await impatient.faces([face], in: "again")
+                } throws: { ($0 as? MienClientError)?.message.contains("is being restored") == true }
+                let refused = try await cluster.mien("backup", "create", "again", "--to", place)
+                #expect(refused.status == 65 && refused.error.contains("is being restored"), "\(refused)")
+                let gone = try await cluster.mien(words)
+                #expect(gone.status == 0, "\(gone)")
+                #expect(try await client.describe("again").restoredFrom == nil)
+                try await eventually("all faces are counted", within: .seconds(10)) {
+                    try await client.describe("again").faceCount == UInt64(third.faces) ? () : nil
+                }
+
+                // Whoever was deleted after the backup stays deleted, and only what was enrolled later is there again.
+                let erased = try #require(writer.ids.last)
+                _ = try await client.enrol(
+                    [NewFace(id: erased)],
+                    embeddings: Embeddings(
+                        dimension: FaceWriter.dimension,
+                        values: FaceLedger.embedding(erased, version: 1, dimension: FaceWriter.dimension)
+                    ),
+                    into: Self.collection,
+                    model: FaceWriter.model
+                )
+                let fourth = try await Self.backUp(cluster, place)
+                _ = try await client.deleteFaces([erased, face], from: Self.collection)
+                _ = try await client.enrol(
+                    [NewFace(id: face, metadata: Face.Metadata(externalImageID: "later"))],
+                    embeddings: Embeddings(
+                        dimension: FaceWriter.dimension,
+                        values: FaceLedger.embedding(face, version: 2, dimension: FaceWriter.dimension)
+                    ),
+                    into: Self.collection,
+                    model: FaceWriter.model
+                )
+                let fifth = try await Self.backUp(cluster, place)
+                for (backup, name, wanted) in [
+                    (fourth.backup, "fourth", [String?]()), (fifth.backup, "fifth", ["later"]),
+                ] {
+                    let restored = try await cluster.mien(
+                        "backup",
+                        "restore",
+                        place,
+                        "--collection",
+                        name,
+                        "--as-of",
+                        backup
+                    )
+                    #expect(restored.status == 0, "\(restored)")
+                    let found = try await client.faces([erased, face], in: name)
+                    #expect(found.map(\.metadata.externalImageID) == wanted, "\(name)")
+                }
+                let forgetful = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "forgetful",
+                    "--as-of",
+                    fourth.backup,
+                    "--ledger",
+                    "fifth"
+                )
+                #expect(forgetful.status == 1 && forgetful.error.contains("reaches back"), "\(forgetful)")
+                let resigned = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "forgetful",
+                    "--as-of",
+                    fourth.backup,
+                    "--ledger",
+                    "fifth",
+                    "--without-ledger"
+                )
+                #expect(resigned.status == 0 && resigned.error.contains("delete them again"), "\(resigned)")
+                #expect(try await client.faces([erased, face], in: "forgetful").count == 2)
+
+                let pruned = try await stage.mien("backup", "prune", place, "--keep", "1", "--json")
+                #expect(pruned.status == 0, "\(pruned)")
+                let left = try await stage.mien("backup", "list", place, "--json")
+                #expect(try left.document([BackupDocument].self).map(\.backup) == [fifth.backup])
+
+                // Damage is named, by verify and by restore, and nothing is made of it.
+                let block = try Self.anyBlock(place)
+                var bytes = try Data(contentsOf: URL(fileURLWithPath: block))
+                bytes[bytes.count / 2] ^= 1
+                try bytes.write(to: URL(fileURLWithPath: block))
+                let found = try await stage.mien("backup", "verify", place)
+                #expect(found.status == 65 && found.output.contains(block), "\(found)")
+                let damaged = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "third",
+                    "--from",
+                    Self.collection
+                )
+                #expect(damaged.status == 65 && damaged.error.contains(block), "\(damaged)")
+                #expect(try await client.describe("third").restoredFrom != nil)
+                let deleted = try await cluster.mien("collection", "delete", "third", "--yes")
+                #expect(deleted.status == 0, "\(deleted)")
+                try FileManager.default.removeItem(atPath: block)
+                let missing = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "third",
+                    "--from",
+                    Self.collection
+                )
+                #expect(missing.status == 65 && missing.error.contains("\(block) is missing"), "\(missing)")
+                await #expect(throws: MienClientError.self) { try await client.describe("third") }
+                await impatient.close()
+                await client.close()
+            }
+        }
+
+        private static func createCollection(_ client: MienClient, shards: Int, copies: Int) async throws {
+            _ = try await client.createCollection(
+                CollectionOptions(
+                    name: collection,
+                    dimension: FaceWriter.dimension,
+                    embeddingModel: FaceWriter.model,
+                    shardCount: shards,
+                    replicationFactor: copies
+                )
+            )
+        }
+
+        private static func backUp(_ cluster: Cluster, _ place: String) async throws -> BackupDocument {
+            let made = try await cluster.mien("backup", "create", collection, "--to", place, "--json")
+            #expect(made.status == 0, "\(made)")
+            return try made.document([BackupDocument].self)[0]
+        }
+
+        private static func anyBlock(_ place: String) throws -> String {
+            let folder = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks").min())
+            let name = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)").min()
+            )
+            return "\(place)/blocks/\(folder)/\(name)"
+        }
+    }
+}
+
+/// What `mien backup create --json` and `list --json` write, as far as stories look at it.
+struct BackupDocument: Decodable {
+    var backup: String
+    var faces: Int
+    var new_blocks: Int = 0
+    var read_slices: Int = 0
+
+    private enum Keys: String, CodingKey { case backup, faces, new_blocks, read_slices }
+
+    init(from decoder: any Decoder) throws {
+        let document = try decoder.container(keyedBy: Keys.self)
+        backup = try document.decode(String.self, forKey: .backup)
+        faces = try document.decode(Int.self, forKey: .faces)
+        new_blocks = try document.decodeIfPresent(Int.self, forKey: .new_blocks) ?? 0
+        read_slices = try document.decodeIfPresent(Int.self, forKey: .read_slices) ?? 0
+    }
+}
+
+/// Writes one batch after the other, each sent when the one before was acknowledged, and keeps all that it did: a cut
+/// of it is the state after some batch, and perhaps a part of the next.
+struct HistoryWriter: Sendable {
+    let number: Int
+    private(set) var ids: [Face.ID] = []
+    /// What each face became, by number of the batch; nil when it was deleted.
+    private var history: [Face.ID: [(batch: Int, version: Int?)]] = [:]
+    private var batchCount = 0
+    private var random: SeededRandom
+
+    init(seed: UInt64, number: Int) {
+        self.number = number
+        random = SeededRandom(seed: seed)
+    }
+
+    func writing(to client: MienClient, until pause: FaceWriter.Pause) async throws -> HistoryWriter {
+        var writer = self
+        while !pause.isAsked {
+            try await writer.writeOnce(to: client)
+            pause.noteAcknowledged(1)
+        }
+        return writer
+    }
+
+    mutating func writeOnce(to client: MienClient) async throws {
+        batchCount += 1
+        let isDeletion = batchCount % 5 == 0
+        var faces = (0..<8).compactMap { _ in ids.randomElement(using: &random) }
+        if !isDeletion {
+            let new = (0..<8).map { _ in Face.ID(high: random.next(), low: random.next()) }
+            ids += new
+            faces += new
+        }
+        faces = Array(Set(faces)).sorted()
+        if isDeletion {
+            _ = try await client.deleteFaces(faces, from: FaceWriter.collection)
+        } else {
+            let version = batchCount
+            _ = try await client.enrol(
+                faces.map { NewFace(id: $0, metadata: Face.Metadata(externalImageID: "version-\(version)")) },
+                embeddings: Embeddings(
+                    dimension: FaceWriter.dimension,
+                    values: faces.flatMap {
+                        FaceLedger.embedding($0, version: version, dimension: FaceWriter.dimension)
+                    }
+                ),
+                into: FaceWriter.collection,
+                model: FaceWriter.model
+            )
+        }
+        for face in faces { history[face, default: []].append((batchCount, isDeletion ? nil : batchCount)) }
+    }
+
+    /// What a restored cut holds of a face: nothing when it was deleted after the cut.
+    private func version(of face: Face.ID, after batch: Int) -> Int? {
+        let changes = history[face] ?? []
+        if changes.contains(where: { $0.batch > batch && $0.version == nil }) { return nil }
+        return changes.last { $0.batch <= batch }?.version
+    }
+
+    /// Why what is stored of this writer's faces is no cut of its history less what was deleted later; nil when it is.
+    ///
+    /// - Parameter stored: every face of the collection; this writer's are taken out of it.
+    func fault(in stored: inout [Face.ID: Face]) -> String? {
+        var found: [Face.ID: Int] = [:]
+        for id in ids {
+            guard let face = stored.removeValue(forKey: id) else { continue }
+            let name = face.metadata.externalImageID ?? ""
+            guard let version = Int(name.dropFirst("version-".count)) else { return "the face \(id) has lost its name" }
+            let wanted = FaceLedger.embedding(id, version: version, dimension: FaceWriter.dimension)
+            let difference = zip(wanted, face.embedding ?? []).map { abs($0 - $1) }.max() ?? 1
+            if difference > 6e-4 { return "the face \(id) has another embedding, off by \(difference)" }
+            found[id] = version
+        }
+        let isCut = (0...batchCount).contains { batch in
+            ids.allSatisfy { id in
+                let content = found[id]
+                return content == version(of: id, after: batch) || content == version(of: id, after: batch + 1)
+            }
+        }
+        return isCut ? nil : "what is restored is no moment of its \(batchCount) batches"
+    }
+}
