@@ -574,10 +574,7 @@ let package = Package(
         ),
         .testTarget(
             name: "NodeConfigurationTests",
-            dependencies: [
-                "NodeConfiguration",
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["NodeConfiguration", .product(name: "Logging", package: "swift-log")],
             path: "Tests/Apps/NodeConfigurationTests",
             swiftSettings: strict
         ),
