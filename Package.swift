@@ -301,8 +301,8 @@ let package = Package(
             dependencies: [
                 "Backups", "BiometricEvaluation", "Checksum", "ClusterModel", "EmbeddingFiles", "FaceModel",
                 "FaceRecords", "InvertedFileIndex", "LMDB", "LoadGenerator", "MienClient", "NodeConfiguration",
-                "NodeServer", "ObjectStore", "PartitionEngine", "ReportPage",
-                "SyntheticGallery", "Threads", "VectorMath", "WireProtocol",
+                "NodeServer", "ObjectStore", "PartitionEngine", "ReportPage", "SyntheticGallery", "Threads",
+                "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -331,7 +331,6 @@ let package = Package(
             path: "Sources/Testing/SimulatorCLI",
             swiftSettings: memorySafe
         ),
-
         .target(
             name: "DecoderFuzzing",
             dependencies: [
@@ -343,7 +342,6 @@ let package = Package(
             path: "Sources/Testing/DecoderFuzzing",
             swiftSettings: memorySafe
         ),
-
         .target(
             name: "TraceRecording",
             dependencies: [
