@@ -146,7 +146,8 @@ struct AccuracyPage {
 
     private var accuracy: String {
         "<section><h2>Error rates</h2>\n" + Self.html(report.accuracyTable)
-            + report.noteLines.map { "<p>\(Markup.escaped($0))</p>\n" }.joined() + "</section>\n"
+            + (report.noteLines + [report.templateLine]).map { "<p>\(Markup.escaped($0))</p>\n" }.joined()
+            + "</section>\n"
     }
 
     private var times: String { "<section><h2>Times</h2>\n\(Self.html(report.timeTable))</section>\n" }
