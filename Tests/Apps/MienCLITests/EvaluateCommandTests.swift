@@ -106,6 +106,7 @@ import Testing
             #expect(text.contains(#""mated_probes":2,"nonmated_probes":2,"#))
             #expect(text.contains(#""faces":2,"persons":2,"faces_without_person":0,"#))
             #expect(text.contains(#""template_bytes":{"embedding":256,"rounding":72,"code":null},"#))
+            #expect(text.contains(#""single_ms_at":[],"#))
             #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
             #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))
             #expect(text.contains(#""fnir_at_fpir":[null,null]"#))
@@ -114,6 +115,25 @@ import Testing
             )
             #expect(text.contains(/"missed":\{"count":1,"total":2,"rate":0\.5,"lower":0\.01\d*,"upper":0\.98\d*\}/))
             #expect(text.contains(#""similarity_from":0.6,"missed":{"count":1,"total":2,"rate":0.5,"#))
+        }
+    }
+
+    @Test func searchesAreTimedWithListsOfOtherLengths() async throws {
+        try await withFaces { address, folder in
+            let others = ["--also-time-k", "50", "--also-time-k", "2", "--also-time-k", "1"]
+            let truth = ["--truth", folder.file("truth.jsonl")]
+            let result = await accuracy(address, folder, truth + others)
+            #expect(result.status == 0)
+            // That of -k has its column already.
+            #expect(result.output.contains(#/single ms, L = 1 +L = 2 +L = 50 +photo ms a probe/#), "\(result)")
+            let times = #/full +\d+\.\d % +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d +\d+\.\d{3} /#
+            #expect(result.output.contains(times), "\(result)")
+            let json = await accuracy(address, folder, truth + others + ["--json"])
+            let text = json.output.filter { $0 != " " && $0 != "\n" }
+            let apart = /"single_ms_at":\[\{"match_limit":2,"single_ms":[\d.e-]+\},\{"match_limit":50,/
+            #expect(text.contains(apart), "\(json)")
+            let refused = await accuracy(address, folder, truth + ["--also-time-k", "0"])
+            #expect(refused.status == 64 && refused.error.contains("--also-time-k must be from 1 to 1000."))
         }
     }
 

@@ -111,17 +111,26 @@ struct AccuracyReport {
     }
 
     var timeTable: TextTable {
-        var table = TextTable([
-            .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
-            .init("times faster than exact", .right),
-        ])
+        let limits = exact.otherLimits
+        var table = TextTable(
+            [
+                .init("effort"), .init("visited", .right),
+                .init(limits.isEmpty ? "single ms" : "single ms, L = \(matchLimit)", .right),
+            ] + limits.map { .init("L = \($0)", .right) } + [
+                .init("photo ms a probe", .right), .init("times faster than exact", .right),
+            ]
+        )
         for result in results {
-            table.append([
-                "\(result.effort)", NumberText.percent(result.visitedShare),
-                NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
-                NumberText.fixed(exact.singleMilliseconds / result.singleMilliseconds, 1) + " / "
-                    + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
-            ])
+            table.append(
+                [
+                    "\(result.effort)", NumberText.percent(result.visitedShare),
+                    NumberText.fixed(result.singleMilliseconds, 2),
+                ] + limits.map { NumberText.fixed(result.singleMilliseconds(matchLimit: $0), 2) } + [
+                    NumberText.fixed(result.photoMilliseconds, 3),
+                    NumberText.fixed(exact.singleMilliseconds / result.singleMilliseconds, 1) + " / "
+                        + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
+                ]
+            )
         }
         return table
     }
@@ -203,6 +212,17 @@ struct AccuracyReport {
         .object([
             ("effort", .string("\(result.effort)")), ("visited_share", .number(result.visitedShare)),
             ("single_ms", .number(result.singleMilliseconds)),
+            (
+                "single_ms_at",
+                .array(
+                    result.otherLimits.map {
+                        .object([
+                            ("match_limit", .count($0)),
+                            ("single_ms", .number(result.singleMilliseconds(matchLimit: $0))),
+                        ])
+                    }
+                )
+            ),
             ("photo_ms_per_probe", .number(result.photoMilliseconds)),
             ("fnir_rank_1", Self.json(result.identification.falseNegatives(withinRank: 1))),
             (

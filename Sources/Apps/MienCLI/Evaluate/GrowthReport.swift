@@ -61,9 +61,9 @@ struct GrowthReport {
             [
                 .init("N", .right), .init("persons", .right), .init("import/s", .right), .init("finalisation", .right),
                 .init("lists", .right), .init("effort"), .init("visited", .right),
-                .init("single ms", .right), .init("photo ms a probe", .right),
-            ]
+            ] + timeColumns + [.init("photo ms a probe", .right)]
         )
+        let limits = otherLimits
         for step in steps {
             for (row, result) in step.results.enumerated() {
                 let stepCells =
@@ -77,12 +77,23 @@ struct GrowthReport {
                 table.append(
                     stepCells + [
                         "\(result.effort)", NumberText.percent(result.visitedShare),
-                        NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
+                        NumberText.fixed(result.singleMilliseconds, 2),
+                    ] + limits.map { NumberText.fixed(result.singleMilliseconds(matchLimit: $0), 2) } + [
+                        NumberText.fixed(result.photoMilliseconds, 3)
                     ]
                 )
             }
         }
         return table
+    }
+
+    private var otherLimits: [Int] { steps.first?.results.first?.otherLimits ?? [] }
+
+    /// Of single-probe searches, one for each list length.
+    private var timeColumns: [TextTable.Column] {
+        let limits = otherLimits
+        return [.init(limits.isEmpty ? "single ms" : "single ms, L = \(matchLimit)", .right)]
+            + limits.map { .init("L = \($0)", .right) }
     }
 
     /// The error rates at each size.
