@@ -66,6 +66,7 @@ enum PageStyle {
         .axis { stroke: var(--rule); fill: none; }
         .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
         .line.gridline { stroke-width: 1; }
+        .line.joining { stroke: var(--soft); stroke-width: 1.3; }
         .line.thin { stroke-width: 1; stroke-dasharray: 3 3; }
         .line.p1, .line.o0 { stroke: var(--p1); } .key.p1, .key.o0 { fill: var(--p1); }
         .line.p2, .line.o4 { stroke: var(--p2); } .key.p2, .key.o4 { fill: var(--p2); }

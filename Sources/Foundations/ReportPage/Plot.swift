@@ -83,6 +83,12 @@ package struct Plot {
             "<text class=\"\(style)\" x=\"\(Self.pixel(x))\" y=\"\(Self.pixel(y))\">\(Markup.escaped(text))</text>"
     }
 
+    /// A name beside a vertical line, on its left where there is no room on its right.
+    package mutating func addMark(_ text: String, x: Double, y: Double, _ style: String = "mark") {
+        let isCut = x + 4 + Double(text.count) * Self.letterWidth > width
+        addText(text, x: isCut ? x - 4 : x + 4, y: y, isCut ? style + " end" : style)
+    }
+
     package mutating func addRectangle(
         from left: Double,
         to right: Double,

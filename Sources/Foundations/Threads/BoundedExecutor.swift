@@ -23,9 +23,18 @@ package final class BoundedExecutor: Sendable {
     private struct State {
         var queue = JobQueue<Job>()
         var queuedByteCount = 0
+        /// What a thread does once the queue is empty.
+        var spare: Job?
         /// Threads that run a job.
         var busyCount = 0
         var isStopped = false
+    }
+
+    /// What a thread does next; nothing to run ends it.
+    private struct Turn {
+        var job: Job?
+        /// What came to nothing by it.
+        var dropped: Job?
     }
 
     package let threadCount: Int
@@ -53,7 +62,10 @@ package final class BoundedExecutor: Sendable {
         threads = Monitor(
             (0..<threadCount).map { index in
                 WorkerThread(name: "\(name)-\(index)", priority: priority) {
-                    while let job = monitor.wait(Self.next) {
+                    while true {
+                        let turn = monitor.wait(Self.next)
+                        turn.dropped?.abandon()
+                        guard let job = turn.job else { break }
                         job.run()
                         monitor.withLock { $0.busyCount -= 1 }
                     }
@@ -62,14 +74,18 @@ package final class BoundedExecutor: Sendable {
         )
     }
 
-    /// The job whose turn it is; an inner nil when the thread should end, an outer one while there is nothing to do.
-    private static func next(_ state: inout State) -> Job?? {
+    /// The job whose turn it is; nil while there is nothing to do.
+    private static func next(_ state: inout State) -> Turn? {
         if let job = state.queue.popFirst() {
             state.queuedByteCount -= job.byteCount
             state.busyCount += 1
-            return .some(job)
+            return Turn(job: job, dropped: state.spare.take())
         }
-        return state.isStopped ? .some(nil) : nil
+        if let spare = state.spare.take() {
+            state.busyCount += 1
+            return Turn(job: spare)
+        }
+        return state.isStopped ? Turn() : nil
     }
 
     /// How much there is to do at one moment.
@@ -111,6 +127,17 @@ package final class BoundedExecutor: Sendable {
         }
     }
 
+    /// Has a thread run `job` as soon as it has nothing else to do, though it be the caller's own when that is done.
+    /// False, and neither closure is called, when jobs wait, another one is kept for that moment, or the executor has
+    /// stopped. A job that is queued before that moment comes first, and then this one is abandoned.
+    package func runWhenIdle(_ job: Job) -> Bool {
+        monitor.withLock(waking: .one) { state in
+            guard !state.isStopped, state.queue.isEmpty, state.spare == nil else { return false }
+            state.spare = job
+            return true
+        }
+    }
+
     /// Runs `body` on one of the threads, for Swift tasks; waits beyond the queue's bound, as there are few of them.
     /// Nil when the executor stops first. Cancellation does not shorten the wait.
     package func run<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R? {
@@ -134,7 +161,7 @@ package final class BoundedExecutor: Sendable {
         let abandoned = monitor.withLock(waking: .all) { state in
             state.isStopped = true
             state.queuedByteCount = 0
-            return state.queue.removeAll()
+            return state.queue.removeAll() + [state.spare.take()].compactMap(\.self)
         }
         for job in abandoned { job.abandon() }
         let ending = threads.withLock { threads in

@@ -60,6 +60,8 @@ import Testing
             let result = await accuracy(address, folder, ["--truth", folder.file("truth.jsonl")])
             #expect(result.status == 0)
             #expect(result.output.contains("2 mated and 2 nonmated probes, L = 1 match\n"))
+            #expect(result.output.hasPrefix("people: N = 2 faces of 2 persons, 2 shards, "), "\(result)")
+            #expect(result.output.contains("the embedding 256, its rounding 72; there are no codes yet.\n"))
             let exact = try #require(result.outputLines.first { $0.hasPrefix("exact ") })
             #expect(exact.contains("0.0000 (0.0000–0.8419)"))
             let full = try #require(result.outputLines.first { $0.hasPrefix("full ") })
@@ -102,6 +104,9 @@ import Testing
             #expect(result.status == 0)
             let text = result.output.filter { $0 != " " && $0 != "\n" }
             #expect(text.contains(#""mated_probes":2,"nonmated_probes":2,"#))
+            #expect(text.contains(#""faces":2,"persons":2,"faces_without_person":0,"#))
+            #expect(text.contains(#""template_bytes":{"embedding":256,"rounding":72,"code":null},"#))
+            #expect(text.contains(#""single_ms_at":[],"#))
             #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
             #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))
             #expect(text.contains(#""fnir_at_fpir":[null,null]"#))
@@ -110,6 +115,25 @@ import Testing
             )
             #expect(text.contains(/"missed":\{"count":1,"total":2,"rate":0\.5,"lower":0\.01\d*,"upper":0\.98\d*\}/))
             #expect(text.contains(#""similarity_from":0.6,"missed":{"count":1,"total":2,"rate":0.5,"#))
+        }
+    }
+
+    @Test func searchesAreTimedWithListsOfOtherLengths() async throws {
+        try await withFaces { address, folder in
+            let others = ["--also-time-k", "50", "--also-time-k", "2", "--also-time-k", "1"]
+            let truth = ["--truth", folder.file("truth.jsonl")]
+            let result = await accuracy(address, folder, truth + others)
+            #expect(result.status == 0)
+            // That of -k has its column already.
+            #expect(result.output.contains(#/single ms, L = 1 +L = 2 +L = 50 +photo ms a probe/#), "\(result)")
+            let times = #/full +\d+\.\d % +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d +\d+\.\d{3} /#
+            #expect(result.output.contains(times), "\(result)")
+            let json = await accuracy(address, folder, truth + others + ["--json"])
+            let text = json.output.filter { $0 != " " && $0 != "\n" }
+            let apart = /"single_ms_at":\[\{"match_limit":2,"single_ms":[\d.e-]+\},\{"match_limit":50,/
+            #expect(text.contains(apart), "\(json)")
+            let refused = await accuracy(address, folder, truth + ["--also-time-k", "0"])
+            #expect(refused.status == 64 && refused.error.contains("--also-time-k must be from 1 to 1000."))
         }
     }
 
@@ -143,6 +167,7 @@ import Testing
             let remark = "Mates may look missed that are not: no match has a person, and of 2 mated probes"
             #expect(result.output.contains(remark), "\(result)")
             #expect(try folder.text("accuracy.html").contains(remark))
+            #expect(result.output.contains("N = 2 faces of unknown persons, "), "\(result)")
             let json = await accuracy(address, folder, truth + ["--json"])
             #expect(json.output.contains(#""remark": "Mates may look missed"#), "\(json)")
         }
@@ -223,10 +248,21 @@ import Testing
             #expect(page.contains("Growth of trial") && page.contains("<circle"))
             let sizes = result.outputLines.compactMap { $0.split(separator: " ").first.flatMap { Int($0) } }
             #expect(sizes == [100, 200, 400, 100, 200, 400])
+            // Persons beside faces: as many as the labels of so many rows name.
+            let labels = try folder.text("gallery/persons.txt").split(separator: "\n")
+            let persons = [100, 200, 400].map { Set(labels.prefix($0)).count }
+            for (faces, count) in zip([100, 200, 400], persons) {
+                let row = try #require(result.outputLines.first { $0.split(separator: " ").first == "\(faces)" })
+                #expect(row.split(separator: " ")[1] == "\(count)", "\(result)")
+            }
+            #expect(result.outputLines[0].contains(#/^ *N +persons +import/s +finalisation +lists /#))
+            // Too few probes of nobody for a threshold.
+            #expect(!result.output.contains("at FPIR"))
             // Intervals are shown, as programs get them.
             #expect(result.output.contains(/full +\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +1\.0000 \(0\.\d{4}–1\.0000\) +0/))
             #expect(result.output.contains("ms = a · N^b") && result.output.contains("b, 95 %"))
-            let fit = #/full +single probe .* ± \d\.\d\d +-?\d+\.\d\d to \d+\.\d\d /#
+            // Times of so few searches may as well fall with N.
+            let fit = #/full +single probe .* ± \d+\.\d\d +-?\d+\.\d\d to -?\d+\.\d\d /#
             #expect(result.output.contains(fit), "\(result)")
             #expect(page.contains("faces, N") && page.contains("are 95 % intervals"))
             #expect(cluster.current.collections.isEmpty)
@@ -242,6 +278,27 @@ import Testing
             let tooMany = await mienCommand(grow + ["--faces", "401"])
             #expect(tooMany.status == 65)
             #expect(tooMany.error.contains("400 rows"))
+        }
+    }
+
+    @Test func missesAtThresholdsAreToldAtEachSize() async throws {
+        let folder = try ScratchFolder()
+        let gallery = folder.file("gallery")
+        let generate = [
+            "generate", gallery, "--faces", "200", "--probes", "1250", "--mated-share", "0.1", "--dimension", "64",
+        ]
+        #expect(await mienCommand(generate).status == 0)
+        try await ToyCluster.run { _, address in
+            let result = await mienCommand([
+                "evaluate", "growth", "trial", "--coordinator", address, "--gallery", gallery, "--faces", "100",
+                "--faces", "200", "--effort", "full", "--singles", "3", "--steady", "0",
+            ])
+            #expect(result.status == 0)
+            let title = #/FNIR\(N,1,0\) +FNIR\(N,L,T\) at FPIR 0\.003 +FNIR\(N,L,T\) at FPIR 0\.001 +recall@10 /#
+            #expect(result.output.contains(title), "\(result)")
+            let rate = #"\d\.\d{4} \(\d\.\d{4}–\d\.\d{4}\) +"#
+            let rows = try Regex("full +" + rate + rate + rate + rate)
+            #expect(result.output.matches(of: rows).count == 2, "\(result)")
         }
     }
 

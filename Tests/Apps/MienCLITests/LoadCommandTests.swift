@@ -8,6 +8,10 @@ import Testing
             (["people", "--rate", "70%"], 64, "A --rate in percent needs --ramp, which finds what it is a share of."),
             (["people", "--rate", "5", "--closed", "2"], 64, "Give either --rate or --closed."),
             (["people", "--ramp", "from=5"], 64, "--ramp needs --objective."),
+            (
+                ["people", "--ramp", "from=5", "--objective", "p99 <= 9ms", "--processes", "2"], 64,
+                "A ramp is made by one process: leave --processes out"
+            ),
             (["people", "--fill", "0"], 64, "--fill must be from 1 to 2147483647."),
             (["people", "--fill", "9", "--fill-batch", "100"], 64, "--fill-batch must be a multiple of 128"),
             (["people", "--rate", "5", "--mix", "look=3"], 64, "'look' is no call of a mix; there are search"),

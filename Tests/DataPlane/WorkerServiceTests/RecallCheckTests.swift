@@ -36,6 +36,28 @@ struct RecallCheckTests {
         }
     }
 
+    /// The one that answers the search is not idle yet when the check is thought of.
+    @Test func oneSearchThreadChecksToo() async throws {
+        let folder = TemporaryFolder()
+        let test = TestCollection()
+        var options = WorkerHarness.options(folder)
+        options.searchThreadCount = 1
+        options.recallCheckInterval = 1
+        options.limits.loopSearchTime = .zero
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(60)
+            _ = try await harness.call(test.enrol(ids))
+            let end = ContinuousClock.now + .seconds(20)
+            while value("mien_recall_checks_total{status=\"done\"}", in: options.metrics.rendered()) ?? 0 < 3 {
+                try #require(ContinuousClock.now < end, "\(options.metrics.rendered())")
+                _ = try await harness.call(test.search([ids[5], ids[6]], k: 4, effort: .recall(0.99)))
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(harness.worker.loopSearchCount == 0)
+        }
+    }
+
     /// They promise nothing, so they have counts of their own and no part in what the heartbeat tells.
     @Test(arguments: ["full", "lists", "filtered"])
     func othersAreTalliedApart(effort: String) async throws {

@@ -80,6 +80,38 @@ import Threads
         #expect(!executor.runIfIdle { log.append(4) })
     }
 
+    @Test func whatWaitsForAnIdleThreadRunsAfterTheOnlyOneHasFinished() async throws {
+        let (executor, gate) = try await busy(queueLimit: 10)
+        let log = OrderLog()
+        #expect(executor.runWhenIdle(job(abandon: { log.append(-1) }) { log.append(1) }))
+        // One place, and one only.
+        #expect(!executor.runWhenIdle(job(abandon: { log.append(-2) }) { log.append(2) }))
+        #expect(log.numbers == [])
+        gate.open()
+        while log.numbers.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(log.numbers == [1])
+        // An idle thread takes it at once.
+        #expect(executor.runWhenIdle(job(abandon: { log.append(-3) }) { log.append(3) }))
+        while log.numbers.count < 2 { try await Task.sleep(for: .milliseconds(1)) }
+        executor.stop()
+        #expect(log.numbers == [1, 3])
+        #expect(!executor.runWhenIdle(job(abandon: { log.append(-4) }) { log.append(4) }))
+        #expect(log.numbers == [1, 3])
+    }
+
+    @Test func whatWaitsForAnIdleThreadGivesWayToAJob() async throws {
+        let (executor, gate) = try await busy(queueLimit: 10)
+        let log = OrderLog()
+        #expect(executor.runWhenIdle(job(abandon: { log.append(-1) }) { log.append(1) }))
+        #expect(executor.submit(job { log.append(2) }))
+        // Jobs wait.
+        #expect(!executor.runWhenIdle(job(abandon: { log.append(-3) }) { log.append(3) }))
+        gate.open()
+        _ = await executor.run {}
+        executor.stop()
+        #expect(log.numbers == [-1, 2])
+    }
+
     @Test func jobsRunInOrderOfArrival() async throws {
         let (executor, gate) = try await busy(queueLimit: 100)
         let log = OrderLog()

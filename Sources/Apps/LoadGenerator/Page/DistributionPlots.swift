@@ -46,7 +46,7 @@ struct DistributionPlots {
         for (percent, name, style) in [(50.0, "p50", "p1"), (99, "p99", "p3")] {
             let x = axis.position(Double(times.percentile(percent)))
             plot.addLine([(x, plot.plotTop), (x, plot.plotBottom)], "\(style) thin")
-            plot.addText(name, x: x + 4, y: plot.plotTop + 11, "mark")
+            plot.addMark(name, x: x, y: plot.plotTop + 11)
         }
         plot.addHorizontalAxis(axis) { FigureText.tick($0) }
         plot.addLegend([("share of answered calls", "bar")])

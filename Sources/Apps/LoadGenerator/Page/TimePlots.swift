@@ -58,7 +58,7 @@ struct TimePlots {
             plot.addText("warm-up", x: plot.plotLeft + 5, y: plot.plotTop + 13, "mark")
         }
         for fault in report.faults {
-            plot.addText(fault.what, x: time.position(fault.fromSeconds) + 4, y: plot.plotTop + 13, "mark hot")
+            plot.addMark(fault.what, x: time.position(fault.fromSeconds), y: plot.plotTop + 13, "mark hot")
         }
     }
 

@@ -1,5 +1,6 @@
 import BiometricEvaluation
 import FaceModel
+import Glibc
 import MienClient
 import ReportPage
 
@@ -108,23 +109,22 @@ struct AccuracyPage {
         var plot = Plot(width: Self.plotWidth, height: Self.plotHeight, top: 44, hasAxisTitles: true)
         let x = PlotScale.logarithmic(least...greatest, from: plot.plotLeft, to: plot.plotRight)
         let lost = results.map { 1 - $0.result.recall.mean }.filter { $0 > 0 }
+        // A logarithm has no place for nothing lost: what has a recall of 1 lies at the edge, a decade with a label.
+        let edge = pow(10, ((log10(lost.min() ?? 0.01) - 0.3).rounded(.down)))
         let y = PlotScale.logarithmic(
-            (lost.min() ?? 0.01) / 5...(lost.max() ?? 0.1),
+            edge...(lost.max() ?? 0.1),
             from: plot.plotTop,
             to: plot.plotBottom
         )
-        // A logarithm has no place for nothing lost: what has a recall of 1 lies at the edge.
-        let edge = y.ticks.first?.value ?? 0
-        plot.addVerticalAxis(y) { $0 <= edge ? "1" : NumberText.fixed(1 - $0, $0 < 0.01 ? 3 : 2) }
+        plot.addVerticalAxis(y) { $0 <= edge * 1.001 ? "1" : Self.recall(losing: $0) }
         plot.addHorizontalAxis(x, withGrid: true) { "\(NumberText.short($0)) ms" }
         plot.addLegend(results.map { (name: "\($0.result.effort)", style: $0.style) })
-        let curve = results.filter { $0.result.recall.mean < 1 }.sorted {
-            $0.result.singleMilliseconds < $1.result.singleMilliseconds
+        for curve in curves(results.map(\.result)) {
+            plot.addLine(
+                curve.map { (x: x.position($0.singleMilliseconds), y: y.position(1 - $0.recall.mean)) },
+                "joining"
+            )
         }
-        plot.addLine(
-            curve.map { (x: x.position($0.result.singleMilliseconds), y: y.position(1 - $0.result.recall.mean)) },
-            "thin gridline"
-        )
         for (result, style) in results {
             plot.addDot(
                 x: x.position(result.singleMilliseconds),
@@ -138,15 +138,39 @@ struct AccuracyPage {
         return """
             <section><h2>Recall against time</h2>
             <p>recall@\(report.matchLimit) against the median time of a search with one probe; up and left is \
-            better. Exact search has a recall of 1, at the upper edge.</p>
+            better. Exact search has a recall of 1, at the upper edge. A line joins what a search with a recall \
+            target can be set to, up to all codes.</p>
             \(plot.svg("Recall of each effort against its time"))</section>
 
             """
     }
 
+    /// A recall with as many decimals as what it lacks of 1 needs.
+    private static func recall(losing share: Double) -> String {
+        NumberText.fixed(1 - share, max(2, Int((-log10(share) - 1e-9).rounded(.up))))
+    }
+
+    /// Efforts that differ by one setting, in its order: recall targets up to all codes, and numbers of lists.
+    private func curves(_ results: [EffortResult]) -> [[EffortResult]] {
+        let setting: (EffortResult) -> (isByRecall: Bool, value: Double)? = { result in
+            switch result.effort {
+            case .exact: nil
+            case .recall(let target): (true, target)
+            case .full: (true, 1)
+            case .lists(let count): (false, Double(count))
+            }
+        }
+        let known = results.compactMap { result in setting(result).map { (result: result, setting: $0) } }
+        return [true, false].map { isByRecall in
+            known.filter { $0.setting.isByRecall == isByRecall }.sorted { $0.setting.value < $1.setting.value }
+                .map(\.result)
+        }.filter { $0.count > 1 }
+    }
+
     private var accuracy: String {
         "<section><h2>Error rates</h2>\n" + Self.html(report.accuracyTable)
-            + report.noteLines.map { "<p>\(Markup.escaped($0))</p>\n" }.joined() + "</section>\n"
+            + (report.noteLines + [report.templateLine]).map { "<p>\(Markup.escaped($0))</p>\n" }.joined()
+            + "</section>\n"
     }
 
     private var times: String { "<section><h2>Times</h2>\n\(Self.html(report.timeTable))</section>\n" }

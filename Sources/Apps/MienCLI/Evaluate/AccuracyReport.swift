@@ -10,6 +10,7 @@ struct AccuracyReport {
     private static let leastFalsePositives = 10
 
     let collection: CollectionInfo
+    let persons: PersonCount
     let matchLimit: Int
     /// Exact search first.
     let results: [EffortResult]
@@ -17,7 +18,7 @@ struct AccuracyReport {
     private var exact: EffortResult { results[0] }
 
     /// The threshold of exact search for a rate; nil when there are too few nonmated searches.
-    private func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
+    func threshold(_ target: Double) -> Float? { exact.identification.threshold(falsePositiveRate: target) }
 
     /// What an effort comes to at the thresholds that exact search needs, with the FPIR that each is for.
     func operatingPoints(
@@ -34,20 +35,33 @@ struct AccuracyReport {
     var text: String {
         let notes = noteLines.map { $0 + "\n" }.joined()
         return [
-            headLines.map { $0 + "\n" }.joined(), accuracyTable.rendered(), notes, timeTable.rendered(),
-            missTable.rendered(),
+            (headLines + [templateLine]).map { $0 + "\n" }.joined(), accuracyTable.rendered(), notes,
+            timeTable.rendered(), missTable.rendered(),
         ].filter { !$0.isEmpty }.joined(separator: "\n")
     }
 
     /// What was searched, and with what.
     var headLines: [String] {
         [
-            "\(collection.options.name): \(collection.faceCount) faces, "
+            "\(collection.options.name): N = \(NumberText.counted(collection.faceCount, "face")) \(persons.text), "
                 + NumberText.counted(collection.shards.count, "shard")
                 + ", \(collection.freshCount) faces not in a list yet",
             "\(exact.identification.matedCount) mated and \(exact.identification.nonmatedCount) nonmated probes, "
                 + "L = \(NumberText.counted(matchLimit, "match", plural: "matches"))",
         ]
+    }
+
+    /// Bytes of a row's int8 besides one for each component: its scale and its error.
+    private static let roundingOverhead = 8
+
+    private var embeddingByteCount: Int { collection.options.dimension * 4 }
+    private var roundingByteCount: Int { collection.options.dimension + Self.roundingOverhead }
+
+    /// What is kept of one face, and what of it a search scans.
+    var templateLine: String {
+        let code =
+            collection.codebook.map { "the code that searches scan \($0.codeByteCount)" } ?? "there are no codes yet"
+        return "Bytes of a template: the embedding \(embeddingByteCount), its rounding \(roundingByteCount); \(code)."
     }
 
     var accuracyTable: TextTable {
@@ -97,17 +111,26 @@ struct AccuracyReport {
     }
 
     var timeTable: TextTable {
-        var table = TextTable([
-            .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
-            .init("times faster than exact", .right),
-        ])
+        let limits = exact.otherLimits
+        var table = TextTable(
+            [
+                .init("effort"), .init("visited", .right),
+                .init(limits.isEmpty ? "single ms" : "single ms, L = \(matchLimit)", .right),
+            ] + limits.map { .init("L = \($0)", .right) } + [
+                .init("photo ms a probe", .right), .init("times faster than exact", .right),
+            ]
+        )
         for result in results {
-            table.append([
-                "\(result.effort)", NumberText.percent(result.visitedShare),
-                NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
-                NumberText.fixed(exact.singleMilliseconds / result.singleMilliseconds, 1) + " / "
-                    + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
-            ])
+            table.append(
+                [
+                    "\(result.effort)", NumberText.percent(result.visitedShare),
+                    NumberText.fixed(result.singleMilliseconds, 2),
+                ] + limits.map { NumberText.fixed(result.singleMilliseconds(matchLimit: $0), 2) } + [
+                    NumberText.fixed(result.photoMilliseconds, 3),
+                    NumberText.fixed(exact.singleMilliseconds / result.singleMilliseconds, 1) + " / "
+                        + NumberText.fixed(exact.photoMilliseconds / result.photoMilliseconds, 1),
+                ]
+            )
         }
         return table
     }
@@ -152,6 +175,15 @@ struct AccuracyReport {
     var json: JSONValue {
         .object([
             ("collection", .string(collection.options.name)), ("faces", .count(collection.faceCount)),
+            ("persons", persons.count.map { .count($0) } ?? .null),
+            ("faces_without_person", .count(persons.namelessFaceCount)),
+            (
+                "template_bytes",
+                .object([
+                    ("embedding", .count(embeddingByteCount)), ("rounding", .count(roundingByteCount)),
+                    ("code", collection.codebook.map { .count($0.codeByteCount) } ?? .null),
+                ])
+            ),
             ("fresh", .count(collection.freshCount)), ("shards", .count(collection.shards.count)),
             ("match_limit", .count(matchLimit)), ("mated_probes", .count(exact.identification.matedCount)),
             ("nonmated_probes", .count(exact.identification.nonmatedCount)),
@@ -180,6 +212,17 @@ struct AccuracyReport {
         .object([
             ("effort", .string("\(result.effort)")), ("visited_share", .number(result.visitedShare)),
             ("single_ms", .number(result.singleMilliseconds)),
+            (
+                "single_ms_at",
+                .array(
+                    result.otherLimits.map {
+                        .object([
+                            ("match_limit", .count($0)),
+                            ("single_ms", .number(result.singleMilliseconds(matchLimit: $0))),
+                        ])
+                    }
+                )
+            ),
             ("photo_ms_per_probe", .number(result.photoMilliseconds)),
             ("fnir_rank_1", Self.json(result.identification.falseNegatives(withinRank: 1))),
             (

@@ -16,6 +16,8 @@ struct EffortResult {
     var rowsVisited: UInt64 = 0
     var rowsInAll: UInt64 = 0
     private(set) var singleTimes: [Duration] = []
+    /// The same with other numbers of matches than everything else is measured with.
+    private var otherTimes: [Int: [Duration]] = [:]
     /// Of whole photos, for one probe each.
     private(set) var photoTimes: [Duration] = []
 
@@ -40,7 +42,14 @@ struct EffortResult {
         misses[band].count += isMissed ? 1 : 0
     }
 
+    /// Other numbers of matches that searches were timed with, ascending.
+    var otherLimits: [Int] { otherTimes.keys.sorted() }
+
+    func singleMilliseconds(matchLimit: Int) -> Double { PairedTimes.medianMilliseconds(otherTimes[matchLimit] ?? []) }
+
     mutating func addSingle(_ time: Duration) { singleTimes.append(time) }
+
+    mutating func addSingle(_ time: Duration, matchLimit: Int) { otherTimes[matchLimit, default: []].append(time) }
 
     mutating func addPhoto(_ time: Duration, probeCount: Int) { photoTimes.append(time / probeCount) }
 }

@@ -14,7 +14,8 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
             Searches every probe with exact and with each effort in turn. Thresholds are those that exact search \
             needs for an FPIR of 0.003 and 0.001, so that efforts differ by what the index misses and by nothing \
             else; a probe of nobody who is enrolled is needed for each false positive that a rate allows, 1000 \
-            for 0.001. Without --truth, probes of persons that the collection does not hold are nonmated.
+            for 0.001. N is the number of faces; the persons that they are of are told beside it, as far as the \
+            collection names them. Without --truth, probes of persons that the collection does not hold are nonmated.
             """
     )
 
@@ -59,8 +60,15 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
             throw error
         }
         line.clear()
+        // After the searches, whose times should not depend on it.
+        let persons = try await PersonCount.reading(name, client)
         await client.close()
-        let accuracy = AccuracyReport(collection: collection, matchLimit: evaluation.matchLimit, results: results)
+        let accuracy = AccuracyReport(
+            collection: collection,
+            persons: persons,
+            matchLimit: evaluation.matchLimit,
+            results: results
+        )
         if let report {
             let page = AccuracyPage(report: accuracy, command: EvaluationOptions.commandLine, date: TimeText.now)
             try ReportFile.write(Data(page.html.utf8), to: report)

@@ -12,7 +12,8 @@ struct EvaluateCommand: ParsableCommand {
 
             Words are those of NIST's FRTE 1:N: FNIR(N, R, T) is the share of mated searches whose mate is not \
             among the first R matches with a similarity of at least T, FPIR(N, T) the share of nonmated searches \
-            with any match of at least T. Intervals hold the true rate with 95 % confidence.
+            with any match of at least T. N is faces here, and people in NIST's tables: persons are told beside \
+            faces, so that both can be compared. Intervals hold the true rate with 95 % confidence.
             """,
         subcommands: [EvaluateAccuracyCommand.self, EvaluateGrowthCommand.self]
     )

@@ -14,11 +14,12 @@ struct EvaluateGrowthCommand: ConsoleCommand {
                 --probe-persons probes.txt --faces 100000 --faces 300000
 
             Creates the collection, enrols the gallery up to each size in turn, waits until what was enrolled is in \
-            lists, and evaluates; then fits a · N^b to the times and says at which N a time is reached. The \
-            collection is deleted at the end unless --keep is given. The gallery is a folder as 'mien generate' \
-            writes it, or files of yours: embeddings and probes (.npy, .npz, .fvecs), the person of each (a text \
-            file, a blank line for nobody, or an array), and ids if you like. Probes must not be among the \
-            embeddings. A probe is mated at a size when its person is among the faces by then.
+            lists (finalisation), and evaluates; then fits a · N^b to the times and says at which N a time is \
+            reached; N is faces, the persons of the labels are told beside it. The collection is deleted at the end \
+            unless --keep is given. The gallery is a folder as 'mien generate' writes it, or files of yours: \
+            embeddings and probes (.npy, .npz, .fvecs), the person of each (a text file, a blank line for nobody, \
+            or an array), and ids if you like. Probes must not be among the embeddings. A probe is mated at a size \
+            when its person is among the faces by then.
             """
     )
 
@@ -146,7 +147,7 @@ struct EvaluateGrowthCommand: ConsoleCommand {
     ) async throws(CommandFailure) -> GrowthReport {
         var rows = rows
         var report = GrowthReport(matchLimit: evaluation.matchLimit, limits: within.map { .milliseconds($0) })
-        var enrolled: Set<String> = []
+        var enrolled = PersonCount()
         var labels: LabelReader?
         if let persons {
             labels = try filing { () throws(EmbeddingFileError) in
@@ -159,19 +160,19 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             try await enrol(&rows, upTo: faceCount, client, console)
             let importTime = ContinuousClock.now - start
             for label in try filing({ () throws(EmbeddingFileError) in try labels?.next(faceCount - first) ?? [] }) {
-                if let label { enrolled.insert(label) }
+                enrolled.add(label)
             }
             let wait = IndexWait(
                 steadyTime: .seconds(steady),
                 limit: .seconds(settle),
                 advice: "give it longer with --settle"
             )
-            let (collection, settleTime) = try await wait.run(for: name, client)
+            let (collection, finalisationTime) = try await wait.run(for: name, client)
             let run = Evaluation(
                 client: client,
                 collection: collection,
                 probes: probes,
-                truth: truth.limited(toPersons: enrolled),
+                truth: truth.limited(toPersons: enrolled.all),
                 options: evaluation
             )
             var line = ProgressLine(console: console, noun: "probes", total: probes.count)
@@ -179,8 +180,9 @@ struct EvaluateGrowthCommand: ConsoleCommand {
             report.steps.append(
                 GrowthReport.Step(
                     collection: collection,
+                    persons: enrolled,
                     importRate: Double(faceCount - first) / NumberText.seconds(importTime),
-                    settleTime: settleTime,
+                    finalisationTime: finalisationTime,
                     results: try await run.run { done, _ in line.update(done: done) }
                 )
             )

@@ -82,16 +82,30 @@ struct Evaluation {
             let probe = max(0, round) % probes.count
             for turn in results.indices {
                 let index = (turn + max(0, round)) % results.count
-                let start = ContinuousClock.now
-                _ = try await search(probe..<probe + 1, results[index].effort)
-                if round >= 0 { results[index].addSingle(ContinuousClock.now - start) }
+                let time = try await timeSingle(probe, results[index].effort, matchLimit: nil)
+                if round >= 0 { results[index].addSingle(time) }
+                for limit in options.otherLimits {
+                    let time = try await timeSingle(probe, results[index].effort, matchLimit: limit)
+                    if round >= 0 { results[index].addSingle(time, matchLimit: limit) }
+                }
             }
         }
     }
 
+    private func timeSingle(
+        _ probe: Int,
+        _ effort: SearchOptions.Effort,
+        matchLimit: Int?
+    ) async throws(CommandFailure) -> Duration {
+        let start = ContinuousClock.now
+        _ = try await search(probe..<probe + 1, effort, matchLimit: matchLimit)
+        return ContinuousClock.now - start
+    }
+
     private func search(
         _ range: Range<Int>,
-        _ effort: SearchOptions.Effort
+        _ effort: SearchOptions.Effort,
+        matchLimit: Int? = nil
     ) async throws(CommandFailure) -> SearchResults {
         let embeddings = probes[range]
         return try await calling { () async throws(MienClientError) in
@@ -99,7 +113,7 @@ struct Evaluation {
                 collection.options.name,
                 probes: embeddings,
                 model: collection.options.embeddingModel,
-                options: SearchOptions(matchLimit: options.matchLimit, effort: effort)
+                options: SearchOptions(matchLimit: matchLimit ?? options.matchLimit, effort: effort)
             )
         }
     }

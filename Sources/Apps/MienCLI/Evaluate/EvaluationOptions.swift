@@ -19,6 +19,14 @@ struct EvaluationOptions: ParsableArguments {
     var chosenEfforts: [SearchOptions.Effort] = []
     @Option(name: [.customShort("k"), .customLong("matches")], help: "Matches of each search, the list length L.")
     var matchLimit = 10
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Time single-probe searches with this many matches as well, such as 1 and 50; may be repeated.",
+            valueName: "matches"
+        )
+    )
+    var alsoTimeK: [Int] = []
     @Option(help: "Probes of one photo.")
     var photo = 100
     @Option(help: "Single-probe searches timed for each effort.")
@@ -26,9 +34,15 @@ struct EvaluationOptions: ParsableArguments {
 
     func validate() throws {
         guard (1...1000).contains(matchLimit) else { throw ValidationError("-k must be from 1 to 1000.") }
+        guard alsoTimeK.allSatisfy((1...1000).contains) else {
+            throw ValidationError("--also-time-k must be from 1 to 1000.")
+        }
         guard (1...1000).contains(photo) else { throw ValidationError("--photo must be from 1 to 1000.") }
         guard (1...100_000).contains(singles) else { throw ValidationError("--singles must be from 1 to 100000.") }
     }
+
+    /// Other list lengths that searches are timed with, each once, ascending.
+    var otherLimits: [Int] { Set(alsoTimeK).subtracting([matchLimit]).sorted() }
 
     /// For a report: what was typed.
     static var commandLine: String { (["mien"] + CommandLine.arguments.dropFirst()).joined(separator: " ") }

@@ -26,7 +26,7 @@ struct GrowthPage {
                 + Self.section("What was found", report.accuracyTable, report.mateRemarks)
                 + (report.fitTable.map { Self.section("Fits", $0, [GrowthReport.fitNote]) } ?? "")
                 + "<section><h2>What was measured</h2>\n\(Markup.command(command))</section>\n",
-            footer: "Lines are fits of a · N^b to the medians, dots the medians themselves."
+            footer: "N is faces. Lines are fits of a · N^b to the medians, dots the medians themselves."
         )
     }
 

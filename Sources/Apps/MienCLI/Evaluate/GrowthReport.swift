@@ -5,10 +5,12 @@ import MienClient
 struct GrowthReport {
     struct Step {
         var collection: CollectionInfo
+        /// Of whom the faces are by then.
+        var persons: PersonCount
         /// Faces a second.
         var importRate: Double
-        /// From the last acknowledged face until the index had all of them.
-        var settleTime: Duration
+        /// From the last acknowledged face until the index had all of them, as NIST calls it.
+        var finalisationTime: Duration
         var results: [EffortResult]
     }
 
@@ -55,23 +57,29 @@ struct GrowthReport {
     }
 
     var stepTable: TextTable {
-        var table = TextTable([
-            .init("N", .right), .init("import/s", .right), .init("settled after", .right), .init("lists", .right),
-            .init("effort"), .init("visited", .right), .init("single ms", .right), .init("photo ms a probe", .right),
-        ])
+        var table = TextTable(
+            [
+                .init("N", .right), .init("persons", .right), .init("import/s", .right), .init("finalisation", .right),
+                .init("lists", .right), .init("effort"), .init("visited", .right),
+            ] + timeColumns + [.init("photo ms a probe", .right)]
+        )
+        let limits = otherLimits
         for step in steps {
             for (row, result) in step.results.enumerated() {
                 let stepCells =
                     row > 0
-                    ? ["", "", "", ""]
+                    ? ["", "", "", "", ""]
                     : [
-                        "\(step.collection.faceCount)", NumberText.fixed(step.importRate, 0),
-                        NumberText.duration(step.settleTime), step.collection.codebook.map { "\($0.listCount)" } ?? "-",
+                        "\(step.collection.faceCount)", step.persons.cell, NumberText.fixed(step.importRate, 0),
+                        NumberText.duration(step.finalisationTime),
+                        step.collection.codebook.map { "\($0.listCount)" } ?? "-",
                     ]
                 table.append(
                     stepCells + [
                         "\(result.effort)", NumberText.percent(result.visitedShare),
-                        NumberText.fixed(result.singleMilliseconds, 2), NumberText.fixed(result.photoMilliseconds, 3),
+                        NumberText.fixed(result.singleMilliseconds, 2),
+                    ] + limits.map { NumberText.fixed(result.singleMilliseconds(matchLimit: $0), 2) } + [
+                        NumberText.fixed(result.photoMilliseconds, 3)
                     ]
                 )
             }
@@ -79,19 +87,51 @@ struct GrowthReport {
         return table
     }
 
-    /// What was found at each size, with 95 % intervals.
+    private var otherLimits: [Int] { steps.first?.results.first?.otherLimits ?? [] }
+
+    /// Of single-probe searches, one for each list length.
+    private var timeColumns: [TextTable.Column] {
+        let limits = otherLimits
+        return [.init(limits.isEmpty ? "single ms" : "single ms, L = \(matchLimit)", .right)]
+            + limits.map { .init("L = \($0)", .right) }
+    }
+
+    /// The error rates at each size.
+    private var rates: [AccuracyReport] {
+        steps.map {
+            AccuracyReport(collection: $0.collection, persons: $0.persons, matchLimit: matchLimit, results: $0.results)
+        }
+    }
+
+    /// False positive rates that can be told at one size at least.
+    private var falsePositiveTargets: [Double] {
+        let rates = rates
+        return AccuracyReport.falsePositiveTargets.filter { target in rates.contains { $0.threshold(target) != nil } }
+    }
+
+    /// What was found at each size, with 95 % intervals; thresholds are those of each size's exact search.
     var accuracyTable: TextTable {
-        var table = TextTable([
-            .init("N", .right), .init("effort"), .init("FNIR(N,1,0)", .right), .init("recall@\(matchLimit)", .right),
-            .init("mates missed by the index", .right),
-        ])
-        for step in steps {
-            for (row, result) in step.results.enumerated() {
-                table.append([
-                    row > 0 ? "" : "\(step.collection.faceCount)", "\(result.effort)",
-                    AccuracyReport.text(result.identification.falseNegatives(withinRank: 1)),
-                    AccuracyReport.text(result), row == 0 ? "-" : AccuracyReport.text(result.missed()),
-                ])
+        let targets = falsePositiveTargets
+        var table = TextTable(
+            [.init("N", .right), .init("effort"), .init("FNIR(N,1,0)", .right)]
+                + targets.map { .init("FNIR(N,L,T) at FPIR \($0)", .right) }
+                + [.init("recall@\(matchLimit)", .right), .init("mates missed by the index", .right)]
+        )
+        for rates in rates {
+            for (row, result) in rates.results.enumerated() {
+                let atThresholds = targets.map { target in
+                    rates.threshold(target).map {
+                        AccuracyReport.text(result.identification.falseNegatives(threshold: $0))
+                    } ?? "-"
+                }
+                table.append(
+                    [
+                        row > 0 ? "" : "\(rates.collection.faceCount)", "\(result.effort)",
+                        AccuracyReport.text(result.identification.falseNegatives(withinRank: 1)),
+                    ] + atThresholds + [
+                        AccuracyReport.text(result), row == 0 ? "-" : AccuracyReport.text(result.missed()),
+                    ]
+                )
             }
         }
         return table
@@ -164,19 +204,12 @@ struct GrowthReport {
             (
                 "steps",
                 .array(
-                    steps.map { step in
+                    zip(steps, rates).map { step, rates in
                         .object([
                             ("import_faces_per_second", .number(step.importRate)),
-                            ("settled_after_seconds", .number(NumberText.seconds(step.settleTime))),
+                            ("finalisation_seconds", .number(NumberText.seconds(step.finalisationTime))),
                             ("lists", step.collection.codebook.map { .count($0.listCount) } ?? .null),
-                            (
-                                "accuracy",
-                                AccuracyReport(
-                                    collection: step.collection,
-                                    matchLimit: matchLimit,
-                                    results: step.results
-                                ).json
-                            ),
+                            ("accuracy", rates.json),
                         ])
                     }
                 )

@@ -63,7 +63,7 @@ struct LoadRunCommand: ConsoleCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Processes that make the load together; their figures become one report.",
+            "Processes that make the load together; their figures become one report. Not with --ramp.",
             valueName: "count"
         )
     )
@@ -71,6 +71,9 @@ struct LoadRunCommand: ConsoleCommand {
     @OptionGroup(visibility: .private) var part: LoadPartOptions
     @OptionGroup(title: "Report") var output: LoadOutputOptions
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
+
+    private static let rampNeedsOneProcess =
+        "A ramp is made by one process: leave --processes out, and give the rate that it finds as --rate afterwards."
 
     func validate() throws {
         guard fill != nil || load.isAsked else {
@@ -84,7 +87,7 @@ struct LoadRunCommand: ConsoleCommand {
         }
         guard checkLimit >= 0 else { throw ValidationError("--check-limit must not be negative.") }
         guard (1...16).contains(processes) else { throw ValidationError("--processes must be from 1 to 16.") }
-        guard processes == 1 || load.ramp == nil else { throw ValidationError("A ramp is made by one process.") }
+        guard processes == 1 || load.ramp == nil else { throw ValidationError(Self.rampNeedsOneProcess) }
         guard clusterData == nil || cluster != nil else { throw ValidationError("--cluster-data needs --cluster.") }
         guard cluster == nil || connection.coordinators.isEmpty else {
             throw ValidationError("Give either --cluster or --coordinator.")

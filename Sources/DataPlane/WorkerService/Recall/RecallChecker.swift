@@ -10,11 +10,12 @@ import WireProtocol
 /// Has one search in so many repeated with `exact`, and tallies what it had missed: the recall of the searches that are
 /// really made, not that of a calibration, which the partition corrects by it.
 ///
-/// A check runs on a search thread that has nothing to do, one at a time, and gives up when a search waits.
+/// A check runs on a search thread that has nothing to do, or has just become idle, one at a time, and gives up when a
+/// search waits.
 final class RecallChecker: Sendable {
     private enum Outcome: CaseIterable {
         case done
-        /// No thread was idle, or a search came and wanted this one.
+        /// Searches waited for a thread, or one came and wanted this one.
         case busy
         /// A write came in between.
         case changed
@@ -60,15 +61,19 @@ final class RecallChecker: Sendable {
         var number = seenCount.add(1, ordering: .relaxed).newValue &* 0x9e37_79b9_7f4a_7c15
         number ^= number >> 32
         guard number % interval == 0, !isChecking.exchange(true, ordering: .relaxed) else { return }
-        let isRunning = searches.runIfIdle { [self] in
-            let outcome = check(request, effort, in: replica)
-            isChecking.store(false, ordering: .relaxed)
-            counters[outcome]?.increment()
-        }
-        if !isRunning {
-            isChecking.store(false, ordering: .relaxed)
-            counters[.busy]?.increment()
-        }
+        // The search may be on its thread yet, and there may be no other: the check then comes after it.
+        let isKept = searches.runWhenIdle(
+            BoundedExecutor.Job(
+                run: { [self] in finish(check(request, effort, in: replica)) },
+                abandon: { [self] in finish(.busy) }
+            )
+        )
+        if !isKept { finish(.busy) }
+    }
+
+    private func finish(_ outcome: Outcome) {
+        isChecking.store(false, ordering: .relaxed)
+        counters[outcome]?.increment()
     }
 
     /// Of a photo only the first probe is checked.

@@ -68,7 +68,9 @@ extension Integration {
                     coordinatorSettings: [
                         "coordinator.training.min_faces=6000", "coordinator.training.growth=2",
                     ],
-                    workerSettings: ["worker.recall_check_interval=1", "worker.background_percent=100"]
+                    workerSettings: [
+                        "worker.search_threads=1", "worker.recall_check_interval=1", "worker.background_percent=100",
+                    ]
                 )
                 try await cluster.start()
                 try await fill(cluster, to: 6000)
