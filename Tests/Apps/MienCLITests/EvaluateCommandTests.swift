@@ -61,7 +61,7 @@ import Testing
             #expect(result.status == 0)
             #expect(result.output.contains("2 mated and 2 nonmated probes, L = 1 match\n"))
             #expect(result.output.hasPrefix("people: N = 2 faces of 2 persons, 2 shards, "), "\(result)")
-            #expect(result.output.contains("the embedding 256, its rounding 72; there are no codes yet.\n"))
+            #expect(result.output.contains("the embedding 128, its rounding 76; there are no codes yet.\n"))
             let exact = try #require(result.outputLines.first { $0.hasPrefix("exact ") })
             #expect(exact.contains("0.0000 (0.0000–0.8419)"))
             let full = try #require(result.outputLines.first { $0.hasPrefix("full ") })
@@ -105,7 +105,7 @@ import Testing
             let text = result.output.filter { $0 != " " && $0 != "\n" }
             #expect(text.contains(#""mated_probes":2,"nonmated_probes":2,"#))
             #expect(text.contains(#""faces":2,"persons":2,"faces_without_person":0,"#))
-            #expect(text.contains(#""template_bytes":{"embedding":256,"rounding":72,"code":null},"#))
+            #expect(text.contains(#""template_bytes":{"embedding":128,"rounding":76,"code":null},"#))
             #expect(text.contains(#""single_ms_at":[],"#))
             #expect(text.contains(#""efforts":[{"effort":"exact","visited_share":1,"#))
             #expect(text.contains(#""fnir_rank_1":{"count":1,"total":2,"rate":0.5,"#))

@@ -51,10 +51,12 @@ struct AccuracyReport {
         ]
     }
 
-    /// Bytes of a row's int8 besides one for each component: its scale and its error.
-    private static let roundingOverhead = 8
+    /// Bytes of a row's int8 besides one for each component: its scale, its error and its norm.
+    private static let roundingOverhead = 12
 
-    private var embeddingByteCount: Int { collection.options.dimension * 4 }
+    private var embeddingByteCount: Int {
+        collection.options.dimension * (collection.options.storedPrecision == .float16 ? 2 : 4)
+    }
     private var roundingByteCount: Int { collection.options.dimension + Self.roundingOverhead }
 
     /// What is kept of one face, and what of it a search scans.
