@@ -9,7 +9,12 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
-let memorySafe = strict + [.strictMemorySafety()]
+/// Where libFuzzer is, when `deploy/fuzz` builds: then Mien's own code counts the branches that an input takes, and
+/// AddressSanitizer watches what it reads. No other build knows of it.
+let fuzzer = Context.environment["MIEN_FUZZ"]
+let watched: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer,address"])]
+let watchedC: [CSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-fsanitize=address"])]
+let memorySafe = strict + [.strictMemorySafety()] + watched
 
 let package = Package(
     name: "mien",
@@ -48,8 +53,8 @@ let package = Package(
             pkgConfig: "openblas",
             providers: [.apt(["libopenblas-dev"])]
         ),
-        .target(name: "CChecksum", path: "Sources/System/CChecksum"),
-        .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels"),
+        .target(name: "CChecksum", path: "Sources/System/CChecksum", cSettings: watchedC),
+        .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels", cSettings: watchedC),
 
         // MARK: Foundations
         .target(name: "BinaryCoding", path: "Sources/Foundations/BinaryCoding", swiftSettings: memorySafe),
@@ -330,49 +335,37 @@ let package = Package(
         // MARK: Tests
         .testTarget(
             name: "BinaryCodingTests",
-            dependencies: [
-                "BinaryCoding"
-            ],
+            dependencies: ["BinaryCoding"],
             path: "Tests/Foundations/BinaryCodingTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ChecksumTests",
-            dependencies: [
-                "Checksum"
-            ],
+            dependencies: ["Checksum"],
             path: "Tests/Foundations/ChecksumTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ClusterModelTests",
-            dependencies: [
-                "ClusterModel", "FaceModel",
-            ],
+            dependencies: ["ClusterModel", "FaceModel"],
             path: "Tests/Foundations/ClusterModelTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "EmbeddingFilesTests",
-            dependencies: [
-                "EmbeddingFiles", "FaceModel",
-            ],
+            dependencies: ["EmbeddingFiles", "FaceModel"],
             path: "Tests/Foundations/EmbeddingFilesTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "FaceModelTests",
-            dependencies: [
-                "FaceModel"
-            ],
+            dependencies: ["FaceModel"],
             path: "Tests/Foundations/FaceModelTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "LMDBTests",
-            dependencies: [
-                "LMDB"
-            ],
+            dependencies: ["LMDB"],
             path: "Tests/Foundations/LMDBTests",
             swiftSettings: strict
         ),
@@ -386,34 +379,26 @@ let package = Package(
         ),
         .testTarget(
             name: "SyntheticGalleryTests",
-            dependencies: [
-                "EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath",
-            ],
+            dependencies: ["EmbeddingFiles", "FaceModel", "SyntheticGallery", "VectorMath"],
             path: "Tests/Foundations/SyntheticGalleryTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "ThreadsTests",
-            dependencies: [
-                "Threads"
-            ],
+            dependencies: ["Threads"],
             path: "Tests/Foundations/ThreadsTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "VectorMathTests",
-            dependencies: [
-                "VectorMath"
-            ],
+            dependencies: ["VectorMath"],
             path: "Tests/Foundations/VectorMathTests",
             exclude: ["arm64"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "InvertedFileIndexTests",
-            dependencies: [
-                "Checksum", "FaceModel", "InvertedFileIndex", "VectorMath",
-            ],
+            dependencies: ["Checksum", "FaceModel", "InvertedFileIndex", "VectorMath"],
             path: "Tests/Engine/InvertedFileIndexTests",
             swiftSettings: strict
         ),
@@ -471,9 +456,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ClusterStateTests",
-            dependencies: [
-                "ClusterModel", "ClusterState", "FaceModel",
-            ],
+            dependencies: ["ClusterModel", "ClusterState", "FaceModel"],
             path: "Tests/ControlPlane/ClusterStateTests",
             swiftSettings: strict
         ),
@@ -535,17 +518,13 @@ let package = Package(
         ),
         .testTarget(
             name: "BiometricEvaluationTests",
-            dependencies: [
-                "BiometricEvaluation", "FaceModel",
-            ],
+            dependencies: ["BiometricEvaluation", "FaceModel"],
             path: "Tests/Clients/BiometricEvaluationTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "LoadGeneratorTests",
-            dependencies: [
-                "FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery",
-            ],
+            dependencies: ["FaceModel", "LoadGenerator", "MienClient", "SyntheticGallery"],
             path: "Tests/Apps/LoadGeneratorTests",
             swiftSettings: strict
         ),
@@ -591,3 +570,18 @@ let package = Package(
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: strict),
     ]
 )
+
+if let fuzzer {
+    package.targets += [
+        .systemLibrary(name: "CLibFuzzer", path: "Sources/System/CLibFuzzer"),
+        .executableTarget(
+            name: "mien-fuzz",
+            dependencies: [
+                "CLibFuzzer", "DecoderFuzzing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Testing/FuzzCLI",
+            swiftSettings: memorySafe,
+            linkerSettings: [.unsafeFlags(["-sanitize=address", "-Xlinker", fuzzer]), .linkedLibrary("stdc++")]
+        ),
+    ]
+}
