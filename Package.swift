@@ -9,7 +9,12 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
-let memorySafe = strict + [.strictMemorySafety()]
+/// Where libFuzzer is, when `deploy/fuzz` builds: then Mien's own code counts the branches that an input takes, and
+/// AddressSanitizer watches what it reads. No other build knows of it.
+let fuzzer = Context.environment["MIEN_FUZZ"]
+let watched: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer,address"])]
+let watchedC: [CSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-fsanitize=address"])]
+let memorySafe = strict + [.strictMemorySafety()] + watched
 
 let package = Package(
     name: "mien",
@@ -48,8 +53,8 @@ let package = Package(
             pkgConfig: "openblas",
             providers: [.apt(["libopenblas-dev"])]
         ),
-        .target(name: "CChecksum", path: "Sources/System/CChecksum"),
-        .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels"),
+        .target(name: "CChecksum", path: "Sources/System/CChecksum", cSettings: watchedC),
+        .target(name: "CVectorKernels", path: "Sources/System/CVectorKernels", cSettings: watchedC),
 
         // MARK: Foundations
         .target(name: "BinaryCoding", path: "Sources/Foundations/BinaryCoding", swiftSettings: memorySafe),
@@ -598,3 +603,18 @@ let package = Package(
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: strict),
     ]
 )
+
+if let fuzzer {
+    package.targets += [
+        .systemLibrary(name: "CLibFuzzer", path: "Sources/System/CLibFuzzer"),
+        .executableTarget(
+            name: "mien-fuzz",
+            dependencies: [
+                "CLibFuzzer", "DecoderFuzzing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Testing/FuzzCLI",
+            swiftSettings: memorySafe,
+            linkerSettings: [.unsafeFlags(["-sanitize=address", "-Xlinker", fuzzer]), .linkedLibrary("stdc++")]
+        ),
+    ]
+}

@@ -139,7 +139,7 @@ struct LayerTests {
         "DataPlane": ["Wire", "Engine", "Foundations"],
         "Clients": ["Wire", "Foundations"],
         "Apps": ["ControlPlane", "DataPlane", "Clients", "Wire", "Engine", "Foundations"],
-        "Testing": ["ControlPlane", "DataPlane", "Clients", "Apps", "Wire", "Engine", "Foundations"],
+        "Testing": ["ControlPlane", "DataPlane", "Clients", "Apps", "Wire", "Engine", "Foundations", "System"],
     ]
 
     private func layer(of target: Manifest.Target) -> String? {

@@ -70,8 +70,8 @@ struct SourceTests {
 
     @Test func topLevelHoldsOnlyWhatAReaderExpects() {
         let allowed: Set<String> = [
-            ".build", ".ci", ".dockerignore", ".git", ".gitattributes", ".gitignore", ".spi.yml", ".swift-format",
-            ".swiftpm",
+            ".build", ".build-fuzz", ".ci", ".dockerignore", ".git", ".gitattributes", ".gitignore", ".spi.yml",
+            ".swift-format", ".swiftpm",
             "Benchmarks",
             "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "LICENSE.txt", "NOTICE.txt", "Package.resolved",
             "Package.swift",
