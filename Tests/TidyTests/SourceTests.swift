@@ -31,7 +31,8 @@ struct SourceTests {
     }
 
     @Test func noFileIsLongerThan600Lines() {
-        #expect(all.filter { $0.lines.count > 601 }.map(\.path) == [])
+        // The manifest has some lines for each of its targets, and must be one file.
+        #expect(all.filter { $0.lines.count > 601 && $0.path != "Package.swift" }.map(\.path) == [])
     }
 
     @Test func noLineEndsInASpaceAndNoFileWithoutALineEnd() {

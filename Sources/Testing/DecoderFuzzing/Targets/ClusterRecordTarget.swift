@@ -1,3 +1,4 @@
+import BinaryCoding
 import ClusterController
 import ClusterModel
 import ClusterState
@@ -8,9 +9,10 @@ extension FuzzTarget {
     static let clusterRecords = FuzzTarget(
         name: "cluster-records",
         seeds: {
-            [ClusterRecordTarget.metadata, ClusterMetadata(clusterID: NodeID(high: 1, low: 2))].map {
-                ClusterRecordTarget.bytes(ClusterRecords.records(of: $0))
+            let records = [ClusterRecordTarget.metadata, ClusterMetadata(clusterID: NodeID(high: 1, low: 2))].map {
+                ClusterRecords.records(of: $0)
             }
+            return (records + [records[1] + ClusterRecordTarget.sharedRecords]).map { ClusterRecordTarget.bytes($0) }
         },
         accepts: { ClusterRecordTarget.accepts($0) }
     )
@@ -102,7 +104,50 @@ enum ClusterRecordTarget {
                     codebook: codebook
                 )
             ],
-            deletions: [CollectionID(high: 9, low: 9): Epoch(2)]
+            deletions: [CollectionID(high: 9, low: 9): Epoch(2)],
+            standings: [worker: .draining],
+            operations: Dictionary(uniqueKeysWithValues: operations(of: placement).map { ($0.id, $0) })
         )
+    }()
+
+    /// One of each kind, and every change of replicas.
+    private static func operations(of placement: ShardPlacement) -> [Operation] {
+        let (from, to) = (placement.group.primary, NodeID(high: 7, low: 11))
+        let changes: [ReplicaChange] = [.move(from: from, to: to), .add(to), .remove(from), .lead(to)]
+        let steps = zip(changes, OperationStepState.allCases).map { change, state in
+            Operation.Step(shard: placement.shard, change: change, state: state, formerPrimary: from)
+        }
+        let former = CopyCount(replicationFactor: 2, minimumInSync: 1)
+        let kinds: [Operation.Kind] = [
+            .change, .drain(from), .decommission(from), .recommission(from),
+            .copies(placement.shard.collection, former: former), .rebalance,
+        ]
+        return kinds.enumerated().map { number, kind in
+            Operation(
+                id: OperationID(high: 11, low: UInt64(number)),
+                kind: kind,
+                state: OperationState.allCases[number % OperationState.allCases.count],
+                created: Timestamp(milliseconds: 10),
+                ended: number % 2 == 0 ? nil : Timestamp(milliseconds: 12),
+                steps: number == 0 ? steps : [],
+                note: number % 2 == 0 ? nil : "n"
+            )
+        }
+    }
+
+    /// Where several coordinators share a store: one of them, and who holds the lease.
+    fileprivate static let sharedRecords: [MetadataRecord] = {
+        var coordinator = ByteWriter()
+        coordinator.write(1 as UInt8)
+        coordinator.write(string: "127.0.0.1")
+        coordinator.write(7400 as UInt16)
+        coordinator.write(10 as Int64)
+        var term = ByteWriter()
+        term.write(1 as UInt8)
+        for number in [UInt64(3), 4, 5] { term.write(number) }
+        let key = "coordinator/\(NodeID(high: 3, low: 4))"
+        return [(key, coordinator.bytes), ("controller", term.bytes)].map { key, value in
+            MetadataRecord(key: key, value: value, version: MetadataRevision(1))
+        }
     }()
 }
