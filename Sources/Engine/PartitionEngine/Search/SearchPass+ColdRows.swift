@@ -5,6 +5,8 @@ internal import VectorMath
 
 /// Comparison of rows that may not be in memory.
 extension SearchPass {
+    private static let sampleCount = 16
+
     /// Compares one probe with scattered live rows, of which some may have to be read from the disk: those that are in
     /// memory first, then those that their roundings, where these are in memory, leave open to be among the matches.
     ///
@@ -15,6 +17,11 @@ extension SearchPass {
         withProbe probe: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
+        guard try isAnyMissing(ofSome: rowIDs, transaction) else {
+            partition.coldRows.noteReading(isAnyMissing: false)
+            try compareAtOnce(rowIDs, withProbe: probe, transaction)
+            return noteFaults()
+        }
         var present: [UInt32] = []
         var missing: [UInt32] = []
         for row in rowIDs {
@@ -26,6 +33,17 @@ extension SearchPass {
         let open = try rowsLeftOpen(missing, withProbe: probe, transaction)
         try plan.rows.readAhead(open, transaction)
         try compareAtOnce(open, withProbe: probe, transaction)
+    }
+
+    /// Whether any of a few rows, evenly spread over those given, is not in memory: asking about a row costs as much as
+    /// comparing it, and where hardly any is missing, waiting for those costs less than asking about all.
+    private func isAnyMissing(ofSome rowIDs: [UInt32], _ transaction: borrowing ReadTransaction) throws -> Bool {
+        let count = min(rowIDs.count, Self.sampleCount)
+        for index in 0..<count
+        where try !plan.rows.isInMemory(rowIDs[index * rowIDs.count / count], transaction) {
+            return true
+        }
+        return false
     }
 
     /// Those of some rows that may be among the matches of a probe, as far as roundings in memory can tell.
