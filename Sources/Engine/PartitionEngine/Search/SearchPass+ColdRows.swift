@@ -5,7 +5,7 @@ internal import VectorMath
 
 /// Comparison of rows that may not be in memory.
 extension SearchPass {
-    private static let sampleCount = 16
+    private static let sampleCount = 128
 
     /// Compares one probe with scattered live rows, of which some may have to be read from the disk: those that are in
     /// memory first, then those that their roundings, where these are in memory, leave open to be among the matches.
@@ -35,8 +35,8 @@ extension SearchPass {
         try compareAtOnce(open, withProbe: probe, transaction)
     }
 
-    /// Whether any of a few rows, evenly spread over those given, is not in memory: asking about a row costs as much as
-    /// comparing it, and where hardly any is missing, waiting for those costs less than asking about all.
+    /// Whether any of at most so many rows, evenly spread over those given, is not in memory: asking about a row costs
+    /// as much as comparing it, and where hardly any is missing, waiting for those costs less than asking about all.
     private func isAnyMissing(ofSome rowIDs: [UInt32], _ transaction: borrowing ReadTransaction) throws -> Bool {
         let count = min(rowIDs.count, Self.sampleCount)
         for index in 0..<count
