@@ -87,15 +87,7 @@ extension Integration {
                 let second = try await Self.backUp(cluster, place)
                 #expect(second.new_blocks == 0 && second.read_slices == 0 && second.faces == first.faces)
                 let face = try #require(writer.ids.first)
-                _ = try await client.enrol(
-                    [NewFace(id: face, metadata: Face.Metadata(externalImageID: "version-0"))],
-                    embeddings: Embeddings(
-                        dimension: FaceWriter.dimension,
-                        values: FaceLedger.embedding(face, version: 0, dimension: FaceWriter.dimension)
-                    ),
-                    into: Self.collection,
-                    model: FaceWriter.model
-                )
+                try await Self.enrol(face, version: 0, externalImageID: "version-0", client)
                 let third = try await Self.backUp(cluster, place)
                 #expect(third.new_blocks == 1 && third.read_slices == 1)
                 let sound = try await stage.mien("backup", "verify", place)
@@ -126,26 +118,10 @@ extension Integration {
 
                 // Whoever was deleted after the backup stays deleted, and only what was enrolled later is there again.
                 let erased = try #require(writer.ids.last)
-                _ = try await client.enrol(
-                    [NewFace(id: erased)],
-                    embeddings: Embeddings(
-                        dimension: FaceWriter.dimension,
-                        values: FaceLedger.embedding(erased, version: 1, dimension: FaceWriter.dimension)
-                    ),
-                    into: Self.collection,
-                    model: FaceWriter.model
-                )
+                try await Self.enrol(erased, version: 1, client)
                 let fourth = try await Self.backUp(cluster, place)
                 _ = try await client.deleteFaces([erased, face], from: Self.collection)
-                _ = try await client.enrol(
-                    [NewFace(id: face, metadata: Face.Metadata(externalImageID: "later"))],
-                    embeddings: Embeddings(
-                        dimension: FaceWriter.dimension,
-                        values: FaceLedger.embedding(face, version: 2, dimension: FaceWriter.dimension)
-                    ),
-                    into: Self.collection,
-                    model: FaceWriter.model
-                )
+                try await Self.enrol(face, version: 2, externalImageID: "later", client)
                 let fifth = try await Self.backUp(cluster, place)
                 for (backup, name, wanted) in [
                     (fourth.backup, "fourth", [String?]()), (fifth.backup, "fifth", ["later"]),
@@ -241,6 +217,23 @@ extension Integration {
                     shardCount: shards,
                     replicationFactor: copies
                 )
+            )
+        }
+
+        private static func enrol(
+            _ face: Face.ID,
+            version: Int,
+            externalImageID: String? = nil,
+            _ client: MienClient
+        ) async throws {
+            _ = try await client.enrol(
+                [NewFace(id: face, metadata: Face.Metadata(externalImageID: externalImageID))],
+                embeddings: Embeddings(
+                    dimension: FaceWriter.dimension,
+                    values: FaceLedger.embedding(face, version: version, dimension: FaceWriter.dimension)
+                ),
+                into: collection,
+                model: FaceWriter.model
             )
         }
 
