@@ -222,7 +222,7 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
+                "ClusterModel", "FaceModel", "Observability", "Threads", "VectorMath", "WireProtocol", "WireTransport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

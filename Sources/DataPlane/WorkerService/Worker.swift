@@ -34,7 +34,7 @@ package final class Worker: Service {
     private let training: TrainingService
     private let server: WireServer
     private let heartbeats: HeartbeatLinks
-    private let isStopping: Flag
+    private let isStopping: OneWayFlag
     private let logger: Logger
     private let isShutDown = Mutex(false)
 
@@ -76,7 +76,7 @@ package final class Worker: Service {
         let copies: PartitionReceiver
         let snapshots: SnapshotShelf
         let links: ReplicationLinks
-        let isStopping = Flag()
+        let isStopping = OneWayFlag()
         /// The last report that was made.
         let latestReport = LatestReport()
 
@@ -162,6 +162,7 @@ package final class Worker: Service {
             await parts.control.run {
                 let report = WorkerReport(
                     replicas: parts.replicas.all.map { $0.report() },
+                    successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
                     mapped: parts.replicas.all.reduce(MappedMemory()) { $0 + $1.mappedMemory() },
@@ -307,7 +308,7 @@ package final class Worker: Service {
     /// Why the worker should not be relied on now, as a sentence; nil when nothing is missing.
     package var readinessProblem: String? {
         if isShutDown.withLock(\.self) { return "The worker is stopping." }
-        let states = replicas.all.map(\.figures.state)
+        let states = replicas.all.filter { !$0.isSucceeded }.map(\.figures.state)
         let openingCount = states.count { $0 == .opening }
         if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
         let failedCount = states.count { $0 == .failed }
@@ -408,14 +409,6 @@ extension Worker.Parts {
         activity.queuedRowCount = UInt64(replicas.all.reduce(0) { $0 + $1.figures.queuedRowCount })
         return activity
     }
-}
-
-/// Set once, never reset.
-private final class Flag: Sendable {
-    private let value = Atomic(false)
-
-    var isSet: Bool { value.load(ordering: .relaxed) }
-    func set() { value.store(true, ordering: .relaxed) }
 }
 
 /// The last report, for whoever asks between two.

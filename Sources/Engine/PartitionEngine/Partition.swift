@@ -27,6 +27,7 @@ package final class Partition: Sendable {
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
     package let coldRows = ColdRows()
+    let faceChanges = FaceChanges()
     let recallCorrection = RecallCorrection()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
@@ -127,7 +128,9 @@ package final class Partition: Sendable {
     /// Sequence of the last durable write.
     package var committedSequence: UInt64 { sequence.load(ordering: .acquiring) }
 
-    func noteCommit(_ state: PartitionState) {
+    /// - Parameter faces: that the commit changed.
+    func noteCommit(_ state: PartitionState, changing faces: [FaceID]) {
+        faceChanges.note(faces)
         sequence.store(state.sequence, ordering: .releasing)
     }
 

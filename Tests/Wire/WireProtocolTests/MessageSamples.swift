@@ -8,6 +8,18 @@ enum MessageSamples {
 
     static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
     static let operationID = OperationID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+    private static let split = OperationDescription.Step(
+        collection: "gallery",
+        shardIndex: 2,
+        change: .split(at: 0x5555_5555_5555_5555, lower: 3, upper: 4),
+        state: .waiting
+    )
+    private static let merge = OperationDescription.Step(
+        collection: "gallery",
+        shardIndex: 3,
+        change: .merge(with: 4, into: 5),
+        state: .done
+    )
     private static let operationStep = OperationDescription.Step(
         collection: "gallery",
         shardIndex: 2,
@@ -181,8 +193,19 @@ enum MessageSamples {
                 generation: 2,
                 olderGeneration: 1,
                 olderRowCount: 20_000,
-                fit: fit
+                fit: fit,
+                end: .init(groupVersion: 4, sequence: 41)
             )
+        ],
+        successors: [
+            .init(
+                shard: shardID,
+                state: .sealed,
+                rowCount: 33_000,
+                totalRowCount: 33_000,
+                sources: [.init(shardIndex: 3, sequence: 41)]
+            ),
+            .init(shard: shardID, state: .failed, failure: "a sentence"),
         ],
         trainings: [
             .init(
@@ -285,9 +308,9 @@ enum MessageSamples {
             ),
             elapsedMicroseconds: 850
         ),
-        PlanOperation(order: .move(collection: "gallery", shardIndex: 2, from: nodeID, to: secondNodeID)),
+        PlanOperation(order: .split(collection: "gallery", shardIndices: [2, 3])),
         OperationPlan(
-            steps: [operationStep],
+            steps: [operationStep, split, merge],
             loads: [
                 .init(
                     worker: nodeID,
@@ -392,6 +415,14 @@ enum MessageSamples {
             damage: "a sentence"
         ),
         DropReplica(shard: shardID, epoch: Epoch(8)),
+        PrepareSuccessor(
+            shard: shardID,
+            range: HashRange(first: 0, last: 0x5555_5555_5555_5554),
+            collection: collection,
+            erasureKey: ErasureKey(high: 5, low: 6),
+            sources: [3, 4]
+        ),
+        AbandonSuccessor(shard: shardID),
         TrainCodebook(
             collection: collection,
             generation: 2,

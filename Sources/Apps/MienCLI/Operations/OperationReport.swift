@@ -96,6 +96,8 @@ enum OperationReport {
         case .add(let worker): "add \(name(worker))"
         case .remove(let worker): "remove \(name(worker))"
         case .lead(let worker): "primary to \(name(worker))"
+        case .split(let shards): "split into \(shards.map(String.init).joined(separator: " and "))"
+        case .merge(let other, let shard): "merge with \(other) into \(shard)"
         }
     }
 
@@ -138,10 +140,19 @@ enum OperationReport {
             case .add(let worker): ("add", nil, worker)
             case .remove(let worker): ("remove", worker, nil)
             case .lead(let worker): ("lead", nil, worker)
+            case .split: ("split", nil, nil)
+            case .merge: ("merge", nil, nil)
+            }
+        let (other, successors): (Int?, [Int]) =
+            switch step.change {
+            case .split(let shards): (nil, shards)
+            case .merge(let other, let shard): (other, [shard])
+            case .move, .add, .remove, .lead: (nil, [])
             }
         return .object([
             ("collection", .string(step.collection)), ("shard", .count(step.shardIndex)), ("change", .string(kind)),
-            ("from", .text(from)), ("to", .text(to)), ("state", .string(step.state.rawValue)),
+            ("from", .text(from)), ("to", .text(to)), ("with_shard", other.map { .count($0) } ?? .null),
+            ("into_shards", .array(successors.map { .count($0) })), ("state", .string(step.state.rawValue)),
             ("waits_for", .text(step.waitsFor)), ("total_bytes", .count(step.totalByteCount)),
             ("sent_bytes", .count(step.sentByteCount)), ("bytes_per_second", .number(step.bytesPerSecond)),
             ("unchanged_seconds", .number(NumberText.seconds(step.silence))), ("restarts", .count(step.restartCount)),

@@ -18,6 +18,10 @@ public enum OperationRequest: Hashable, Sendable {
     case copies(collection: String, count: Int, minimumInSync: Int)
     /// Replicas and primaries are divided evenly among the workers.
     case rebalance
+    /// Each of these shards becomes two; all of the collection's when none is named.
+    case split(collection: String, shards: [Int])
+    /// Each two of these shards, neighbours on the ring, become one; all of the collection's when none is named.
+    case merge(collection: String, shards: [Int])
 
     /// - Throws: `invalidRequest` for what is no worker's identity.
     var order: OperationOrder {
@@ -41,6 +45,10 @@ public enum OperationRequest: Hashable, Sendable {
                     CopyCount(replicationFactor: count, minimumInSync: minimum)
                 )
             case .rebalance: .rebalance
+            case .split(let collection, let shards):
+                .split(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
+            case .merge(let collection, let shards):
+                .merge(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
             }
         }
     }
@@ -87,12 +95,16 @@ public struct OperationInfo: Hashable, Sendable {
         public var hasEnded: Bool { self == .done || self == .undone }
     }
 
-    /// What a step does to a shard's replicas. Workers are named by their identity.
+    /// What a step does to a shard, or to its replicas. Workers are named by their identity.
     public enum Change: Hashable, Sendable {
         case move(from: String, to: String)
         case add(String)
         case remove(String)
         case lead(String)
+        /// Two shards take the shard's place.
+        case split(into: [Int])
+        /// The shard and its neighbour become one.
+        case merge(with: Int, into: Int)
     }
 
     public struct Step: Hashable, Sendable {
@@ -210,6 +222,8 @@ extension OperationInfo.Change {
             case .add(let worker): .add(worker.description)
             case .remove(let worker): .remove(worker.description)
             case .lead(let worker): .lead(worker.description)
+            case .split(_, let lower, let upper): .split(into: [Int(lower), Int(upper)])
+            case .merge(let other, let successor): .merge(with: Int(other), into: Int(successor))
             }
     }
 }

@@ -16,6 +16,7 @@ enum OperationText {
         case .tooLittleDisk(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of free disk, and \(needed >> 20) MiB are needed "
                 + "with what is reserved."
+        case .notTogether: "The shards' replicas are not on the same workers yet, or not in sync."
         case .tooLittleMemory(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
         }
@@ -30,6 +31,9 @@ enum OperationText {
             "No other live replica in sync can be the primary instead of that on the \(name(worker, view))."
         case .unaware(let worker):
             "The \(name(worker, view)) has not said yet that it knows that its replica leaves."
+        case .preparing(let worker): "What takes the shard's place is being made on the \(name(worker, view))."
+        case .draining: "Writes wait for a moment: what was begun is being finished."
+        case .resting: "Writes had waited too long for the shards that take this one's place; it is tried again soon."
         case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
         }
     }

@@ -48,7 +48,8 @@ package final class ClusterController: Sendable {
                 observations: reports.observations,
                 liveWorkers: Set(membership.liveWorkers(now: now)),
                 goneWorkers: gone,
-                isSettled: now - watchStart > membership.silenceLimit
+                isSettled: now - watchStart > membership.silenceLimit,
+                restingShards: operations.restingShards(now: now)
             )
         }
     }

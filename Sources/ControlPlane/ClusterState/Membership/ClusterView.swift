@@ -10,19 +10,23 @@ package struct ClusterView: Sendable {
     package var goneWorkers: Set<NodeID>
     /// Whether a silence means something: nobody has been listened to for long enough before.
     package var isSettled: Bool
+    /// Shards that are not to be frozen now: writes have just waited for long.
+    package var restingShards: Set<ShardID>
 
     package init(
         metadata: ClusterMetadata,
         observations: [NodeID: WorkerObservation],
         liveWorkers: Set<NodeID>,
         goneWorkers: Set<NodeID> = [],
-        isSettled: Bool = true
+        isSettled: Bool = true,
+        restingShards: Set<ShardID> = []
     ) {
         self.metadata = metadata
         self.observations = observations
         self.liveWorkers = liveWorkers
         self.goneWorkers = goneWorkers
         self.isSettled = isSettled
+        self.restingShards = restingShards
     }
 
     /// Workers that may be given replicas.
@@ -44,6 +48,10 @@ package struct ClusterView: Sendable {
     /// A replica as its worker last reported it, be the worker live or not.
     package func replica(of shard: ShardID, on worker: NodeID) -> ReplicaObservation? {
         observations[worker]?.replicas[shard]
+    }
+
+    package func successor(_ shard: ShardID, on worker: NodeID) -> SuccessorObservation? {
+        observations[worker]?.successors[shard]
     }
 
     /// The replica that speaks for a placement: the primary's as last reported, or, while that one is silent or does
@@ -106,6 +114,6 @@ package struct ClusterView: Sendable {
     /// A learner counts for nothing: an empty replica may take its place.
     func hasLost(_ placement: ShardPlacement, on member: NodeID, of record: CollectionRecord) -> Bool {
         record.isEstablished && placement.group.isInSync(member) && liveWorkers.contains(member)
-            && replica(of: placement.shard, on: member) == nil
+            && replica(of: placement.shard, on: member) == nil && successor(placement.shard, on: member) == nil
     }
 }

@@ -46,6 +46,18 @@ package struct ReplicaObservation: Hashable, Sendable {
         case primary
     }
 
+    /// Where a primary that orders no writes any more has ended: everything that it ordered is applied here.
+    package struct End: Hashable, Sendable {
+        /// Of the group by which it orders none.
+        package var groupVersion: UInt64
+        package var sequence: UInt64
+
+        package init(groupVersion: UInt64, sequence: UInt64) {
+            self.groupVersion = groupVersion
+            self.sequence = sequence
+        }
+    }
+
     package var epoch: Epoch
     /// Version of its group that it goes by; 0 when it has not heard of one.
     package var groupVersion: UInt64
@@ -68,6 +80,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var checkpoint: Checkpoint?
     /// That it sends.
     package var copies: [Copy]
+    /// Nil while writes are ordered, or wait to be finished.
+    package var end: End?
 
     package init(
         epoch: Epoch,
@@ -84,7 +98,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         olderRowCount: UInt64 = 0,
         fit: CodebookFit = .unknown,
         checkpoint: Checkpoint? = nil,
-        copies: [Copy] = []
+        copies: [Copy] = [],
+        end: End? = nil
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -101,6 +116,33 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.fit = fit
         self.checkpoint = checkpoint
         self.copies = copies
+        self.end = end
+    }
+}
+
+/// A shard that is to take the place of others, as the worker that makes it from their replicas last reported it.
+package struct SuccessorObservation: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
+        /// Rows come over. Can move to: `following`, `failed`.
+        case copying
+        /// All rows are there, and changes come over. Can move to: `sealed`, `failed`, `copying`.
+        case following
+        /// Everything is there, durably, through these sequences of the shards that it is made from. Can move to:
+        /// `following`.
+        case sealed([ShardID: UInt64])
+        /// With the reason, as a sentence; it is tried again. Can move to: `copying`.
+        case failed(String)
+    }
+
+    package var state: State
+    package var rowCount: UInt64
+    /// Rows that it is made from.
+    package var totalRowCount: UInt64
+
+    package init(state: State, rowCount: UInt64 = 0, totalRowCount: UInt64 = 0) {
+        self.state = state
+        self.rowCount = rowCount
+        self.totalRowCount = totalRowCount
     }
 }
 
@@ -139,6 +181,8 @@ package struct TrainingObservation: Hashable, Sendable {
 /// What a worker last said of itself.
 package struct WorkerObservation: Hashable, Sendable {
     package var replicas: [ShardID: ReplicaObservation]
+    /// Shards that are made to take the place of others.
+    package var successors: [ShardID: SuccessorObservation]
     package var trainings: [TrainingObservation]
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
@@ -152,6 +196,7 @@ package struct WorkerObservation: Hashable, Sendable {
 
     package init(
         replicas: [ShardID: ReplicaObservation] = [:],
+        successors: [ShardID: SuccessorObservation] = [:],
         trainings: [TrainingObservation] = [],
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
@@ -162,6 +207,7 @@ package struct WorkerObservation: Hashable, Sendable {
         activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
+        self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
         self.mapped = mapped

@@ -10,7 +10,7 @@ package enum RebalancePlanner {
     ///
     /// - Parameter resting: shards that stay as they are, though their bytes count.
     package static func steps(in view: ClusterView, leaving resting: Set<ShardID> = []) -> [Operation.Step] {
-        let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.map(\.shard))
+        let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.flatMap(\.shards))
         let workers = view.placementWorkers.sorted()
         guard workers.count > 1 else { return [] }
         var placements = view.metadata.placements.filter {

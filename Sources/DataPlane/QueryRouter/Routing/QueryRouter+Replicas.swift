@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -54,7 +55,10 @@ extension QueryRouter {
             if newest(placement)?.placement.group.version == placement.group.version {
                 try? await Task.sleep(for: wait)
             }
-            guard let moved = newest(placement) else { throw failure }
+            guard let moved = newest(placement) else {
+                context.replacement.set()
+                throw failure
+            }
             (placement, map) = moved
         }
     }

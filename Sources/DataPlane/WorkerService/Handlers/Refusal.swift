@@ -12,6 +12,29 @@ enum Refusal {
         )
     }
 
+    static func succeeded(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unknownReplica,
+            message: "other shards have taken the place of \(name(shard)); nothing of the request was done"
+        )
+    }
+
+    static func frozen(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "other shards are about to take the place of \(name(shard))",
+            retryAfterMilliseconds: 500
+        )
+    }
+
+    static func successorNotReady(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "what was made of \(name(shard)) on this worker is not whole",
+            retryAfterMilliseconds: 100
+        )
+    }
+
     static func staleEpoch(_ shard: ShardID, sent: Epoch, held: Epoch) -> WireStatus {
         WireStatus(
             code: .staleEpoch,

@@ -45,6 +45,8 @@ struct WorkerHandler: RequestHandler {
         case .fetchCodebook(let request): fetch(request, call)
         case .installCodebook(let request): install(request, call)
         case .verifyReplica(let request): verify(request, call)
+        case .prepareSuccessor(let request): prepare(request, call)
+        case .abandonSuccessor(let request): abandon(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
         case .holdWrites(let request): hold(request, call)

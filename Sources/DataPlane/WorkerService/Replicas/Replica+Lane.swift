@@ -21,6 +21,8 @@ extension Replica {
         case beginReplication
         case replace(PendingCopy)
         case cut(PendingCut)
+        case noteFreeze(version: UInt64)
+        case noteEnd
         case turn(WriteQueue.Turn)
         case storeStep
         case maintain
@@ -124,6 +126,8 @@ extension Replica {
             case .replace(let copy): return .replaced(copy)
             case .cut(let cut):
                 if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
+            case .noteFreeze(let version): if let error = noteFreeze(version) { return .failed(error) }
+            case .noteEnd: options.reportChanged()
             case .storeStep:
                 let start = ContinuousClock.now
                 if let error = storeStep(in: partition) { return .failed(error) }
@@ -185,6 +189,8 @@ extension Replica {
     private func nextStep(_ schedule: LaneSchedule) -> LaneStep {
         var rest = Duration.zero
         while true {
+            // What is frozen has nothing to do by the clock.
+            if monitor.withLock(\.isFrozen) { rest = Self.idleInterval }
             let step = monitor.wait(atMost: rest) { state -> LaneStep? in
                 if state.isStopping { return .stop }
                 if let error = state.readError { return .leave(error) }
@@ -198,9 +204,15 @@ extension Replica {
                     }
                     return .replace(copy)
                 }
+                if let version = state.freezeToNote { return .noteFreeze(version: version) }
                 if let cut = state.cut {
                     state.cut = nil
-                    return .cut(cut)
+                    guard state.isFrozen else { return .cut(cut) }
+                    cut.finish(.failure(Refusal.frozen(self.shard)))
+                }
+                if state.isFrozen {
+                    if hasStep { return .storeStep }
+                    return state.noteEnd() ? .noteEnd : nil
                 }
                 let now = ContinuousClock.now
                 let hold = state.activeHold(now: now)
@@ -309,8 +321,9 @@ extension Replica {
         let isStopped = if case .stopped = end { true } else { false }
         endReplication()
         isFenced.store(true, ordering: .releasing)
-        let (refused, cut) = monitor.withLock(waking: .all) { state in
+        let (refused, cut, isSucceeded) = monitor.withLock(waking: .all) { state in
             state.hold = nil
+            state.end = nil
             defer { state.cut = nil }
             state.phase =
                 switch error {
@@ -318,10 +331,10 @@ extension Replica {
                 case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
                 case _?: .opening
                 }
-            return (state.queue.removeAll(), state.cut)
+            return (state.queue.removeAll(), state.cut, state.isSucceeded)
         }
-        let status =
-            error.map { Refusal.failed(shard, $0) } ?? (isStopped ? Refusal.stopping(shard) : Refusal.opening(shard))
+        let stopping = isSucceeded ? Refusal.succeeded(shard) : Refusal.stopping(shard)
+        let status = error.map { Refusal.failed(shard, $0) } ?? (isStopped ? stopping : Refusal.opening(shard))
         for job in refused { job.fail(status) }
         cut?.finish(.failure(status))
         monitor.wait { state in state.readerCount == 0 ? () : nil }

@@ -23,11 +23,9 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func beginReplication(of partition: Partition) -> PartitionError? {
-        var record = record
         if !record.isReplicated {
-            record.isReplicated = true
             do throws(WorkerError) {
-                try record.write(to: Self.recordPath(in: directory))
+                try changeRecord { $0.isReplicated = true }
             } catch {
                 logger.error("a replica's record cannot be written", metadata: logMetadata(error))
                 return .store(.notAPartition(path: directory))
@@ -53,7 +51,6 @@ extension Replica {
                 now: now
             )
             let actions = monitor.withLock { state in
-                state.record.isReplicated = true
                 if let group = state.group {
                     replication.machine.configured(group, now: now)
                     if let asked = state.confirmation {

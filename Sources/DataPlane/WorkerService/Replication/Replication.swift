@@ -83,6 +83,12 @@ struct Replication {
         self.horizon = horizon
     }
 
+    /// Whether nothing that is in the log waits to be durable or applied.
+    var isFinished: Bool {
+        !machine.hasStep && extent.appliedSequence == extent.lastSequence
+            && machine.last.sequence == extent.lastSequence
+    }
+
     // MARK: Ordering
 
     /// Nil while this replica orders no writes.

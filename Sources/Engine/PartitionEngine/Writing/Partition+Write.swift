@@ -18,13 +18,13 @@ extension Partition {
             for batch in batches { try check(batch, epoch: epoch) }
             // Deletions go on when the disk is nearly full.
             if batches.contains(where: \.operation.bringsFaces) { try checkFreeDisk() }
-            let (receipts, state) = try environment.write { transaction in
+            let (receipts, state, faces) = try environment.write { transaction in
                 var writer = try WritePass(self, transaction)
                 var receipts: [WriteReceipt] = []
                 for batch in batches { receipts.append(try writer.apply(batch, epoch: epoch, transaction)) }
-                return (receipts, try writer.finish(transaction))
+                return (receipts, try writer.finish(transaction), writer.changedFaces)
             }
-            noteCommit(state)
+            noteCommit(state, changing: faces)
             return receipts
         } catch {
             throw PartitionError(error)

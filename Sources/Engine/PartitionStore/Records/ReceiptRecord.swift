@@ -69,6 +69,17 @@ package struct ReceiptRecord: Hashable, Sendable {
         }
     }
 
+    /// The receipt of a write whose parts went to two partitions that became one; nil when these are not of one write.
+    package func joined(with other: ReceiptRecord) -> ReceiptRecord? {
+        let joined: Outcome
+        switch (outcome, other.outcome) {
+        case (.enrolled(let own), .enrolled(let others)): joined = .enrolled(own + others)
+        case (.deleted(let own), .deleted(let others)): joined = .deleted(own + others)
+        default: return nil
+        }
+        return ReceiptRecord(sequence: max(sequence, other.sequence), outcome: joined)
+    }
+
     private static func enrolOutcome(_ byte: UInt8) throws(BinaryCodingError) -> EnrolOutcome {
         switch byte {
         case 0: return .accepted

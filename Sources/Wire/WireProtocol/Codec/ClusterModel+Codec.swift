@@ -114,7 +114,7 @@ extension NodeAddress: WireValue {
 }
 
 extension ReplicaGroup: WireValue {
-    package static var leastByteCount: Int { 16 + NodeID.leastByteCount + 12 + NodeID.leastByteCount }
+    package static var leastByteCount: Int { 16 + NodeID.leastByteCount + 13 + NodeID.leastByteCount }
     package func encode(into writer: inout PayloadWriter) {
         epoch.encode(into: &writer)
         writer.integer(version)
@@ -122,6 +122,7 @@ extension ReplicaGroup: WireValue {
         writer.array(inSync)
         writer.array(learners)
         writer.count(minimumInSync)
+        writer.flag(isFrozen)
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let epoch = try Epoch(decoding: &reader)
@@ -130,6 +131,7 @@ extension ReplicaGroup: WireValue {
         let inSync: [NodeID] = try reader.array("replicas in sync")
         let learners: [NodeID] = try reader.array("learners")
         let minimumInSync = try reader.count("least replicas in sync", in: 1...Self.memberLimit)
+        let isFrozen = try reader.flag("frozen")
         guard inSync.contains(primary) else { throw .invalid(field: "primary", rule: "it must be in sync") }
         guard inSync.count + learners.count <= Self.memberLimit,
             Set(inSync + learners).count == inSync.count + learners.count
@@ -140,7 +142,8 @@ extension ReplicaGroup: WireValue {
             primary: primary,
             inSync: inSync,
             learners: learners,
-            minimumInSync: minimumInSync
+            minimumInSync: minimumInSync,
+            isFrozen: isFrozen
         )
     }
 }

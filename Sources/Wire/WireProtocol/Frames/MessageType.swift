@@ -70,6 +70,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case groupRecord = 0x020c
     case verifyReplica = 0x020d
     case replicaVerified = 0x020e
+    case prepareSuccessor = 0x020f
+    case abandonSuccessor = 0x0210
 
     case shardEnrol = 0x0301
     case shardEnrolled = 0x0302
@@ -98,7 +100,7 @@ extension MessageType {
             .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
             .beginOperation, .changeOperation, .listOperations, .explainShard, .heartbeat, .hostReplica, .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
-            .verifyReplica,
+            .verifyReplica, .prepareSuccessor, .abandonSuccessor,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures:

@@ -16,6 +16,10 @@ package enum OperationOrder: Hashable, Sendable {
     case copies(collection: String, CopyCount)
     /// Divide replicas and primaries evenly.
     case rebalance
+    /// Make two of each of these shards, or of all when none is named.
+    case split(collection: String, shardIndices: [UInt32])
+    /// Make one of each two of these shards, neighbours on the ring, or of all when none is named.
+    case merge(collection: String, shardIndices: [UInt32])
 }
 
 /// Asks what an operation would do; nothing is changed.
