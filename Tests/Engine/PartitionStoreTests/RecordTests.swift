@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [6, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [7, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -214,9 +214,48 @@ struct RecordTests {
             .enrolled([]), .deleted([.absent, .deleted]), .deleted([]),
         ]
         for outcome in outcomes {
-            let receipt = ReceiptRecord(sequence: 99, outcome: outcome)
-            #expect(try receipt.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) } == receipt)
+            for checksums in [nil, (0..<UInt32(outcome.count)).map { .max - $0 }] {
+                let receipt = ReceiptRecord(sequence: 99, outcome: outcome, rowChecksums: checksums)
+                #expect(try receipt.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) } == receipt)
+            }
         }
+    }
+
+    @Test func aReceiptAnswersItsOwnRowsOnly() {
+        let receipt = ReceiptRecord(
+            sequence: 1,
+            outcome: .enrolled([.accepted, .replaced, .superseded]),
+            rowChecksums: [5, 6, 5]
+        )
+        func answer(_ checksums: [UInt32]) -> ReceiptRecord.Outcome? {
+            receipt.outcome(ofRows: checksums, isEnrolment: true)
+        }
+        #expect(answer([5, 6, 5]) == receipt.outcome)
+        // What a part of the shard is sent of the batch.
+        #expect(answer([6]) == .enrolled([.replaced]))
+        #expect(answer([6, 5]) == .enrolled([.replaced, .superseded]))
+        for other in [[5, 6, 7], [6, 6], [5, 5, 6], [5, 6, 5, 5], [4]] as [[UInt32]] { #expect(answer(other) == nil) }
+        #expect(receipt.outcome(ofRows: [5, 6, 5], isEnrolment: false) == nil)
+
+        let old = ReceiptRecord(sequence: 1, outcome: .deleted([.absent, .deleted]), rowChecksums: nil)
+        #expect(old.outcome(ofRows: [1, 2], isEnrolment: false) == old.outcome)
+        #expect(old.outcome(ofRows: [1], isEnrolment: false) == nil)
+        #expect(old.outcome(ofRows: [1, 2], isEnrolment: true) == nil)
+    }
+
+    @Test func aRowHasTheChecksumOfAllThatItBrings() {
+        let row = EnrolRow(id: FaceID(high: 1, low: 2), metadata: FaceMetadata(personID: "p"))
+        let changed = [
+            EnrolRow(id: FaceID(high: 1, low: 3), metadata: FaceMetadata(personID: "p")),
+            EnrolRow(id: row.id, metadata: FaceMetadata(personID: "q")),
+            EnrolRow(id: row.id, metadata: FaceMetadata(externalImageID: "p")),
+        ]
+        let sums =
+            changed.map { ReceiptRecord.checksum(of: $0, embeddingChecksum: 7) } + [
+                ReceiptRecord.checksum(of: row, embeddingChecksum: 7),
+                ReceiptRecord.checksum(of: row, embeddingChecksum: 8),
+            ]
+        #expect(Set(sums).count == 5)
     }
 
     // MARK: Damage
@@ -239,7 +278,9 @@ struct RecordTests {
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
         (
-            "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),
+            "receipt",
+            ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)]), rowChecksums: [7, 9])
+                .encoded(),
             { try $0.withUnsafeBytes { _ = try ReceiptRecord(bytes: $0) } }
         ),
     ]
@@ -282,12 +323,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[7, 0], [0xff, 0xff, 1, 2, 3], [7, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[8, 0], [0xff, 0xff, 1, 2, 3], [8, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 6) = error else { return false }
-                return version > 6 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 7) = error else { return false }
+                return version > 7 && "\(error)".contains("use a newer mien")
             }
         }
     }
