@@ -26,8 +26,8 @@ struct RecordTests {
 
     private static let state: PartitionState = {
         var state = PartitionState()
-        state.nextRow = 1
-        state.foldedRow = 2
+        state.nextRow = 2
+        state.foldedRow = 1
         state.nextRun = 3
         state.advance(epoch: 4, key: IdempotencyKey(high: 1, low: 2))
         state.isLogged = true
@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [7, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [7, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -134,6 +134,33 @@ struct RecordTests {
                 try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
             }
         }
+    }
+
+    /// Numbers that what follows could not be counted on from.
+    @Test func aStateWithNumbersThatCannotBeIsMalformed() throws {
+        // Folded rows, the next run, epoch, sequence, faces, dead rows, the oldest and the next receipt, the promise.
+        let changes: [(Range<Int>, UInt8)] = [
+            (8..<9, 3), (12..<16, 255), (16..<24, 255), (24..<32, 255), (32..<40, 255), (40..<48, 255), (56..<57, 11),
+            (64..<72, 255), (80..<88, 255), (96..<104, 255), (104..<112, 255),
+        ]
+        for (range, value) in changes {
+            var body = Array(Self.state.encoded().dropLast(4))
+            body.replaceSubrange(range, with: repeatElement(value, count: range.count))
+            #expect(throws: PartitionStoreError.self, "\(range)") {
+                try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
+            }
+        }
+    }
+
+    @Test func countsThatAreTooLowAreAContradiction() throws {
+        var state = Self.state
+        for count in (0..<6).reversed() {
+            try state.removeFace()
+            #expect(state.faceCount == UInt64(count))
+        }
+        #expect(throws: PartitionStoreError.self) { try state.removeFace() }
+        try state.removeTombstones(7)
+        #expect(throws: PartitionStoreError.self) { try state.removeTombstones(1) }
     }
 
     @Test func theRecodingHasItsBytes() {

@@ -150,8 +150,8 @@ extension ReplicaGroup {
     }
 
     fileprivate init(from reader: inout ByteReader, shard: UInt32) throws {
-        let epoch = Epoch(try reader.read())
-        let version = try reader.read(UInt64.self)
+        let epoch = try reader.readEpoch()
+        let version = try reader.readCounter("version")
         let minimumInSync = Int(try reader.read(UInt8.self))
         let primary = try NodeID(from: &reader)
         var members: [[NodeID]] = []
@@ -196,7 +196,9 @@ extension CodebookRecord {
     }
 
     fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let generationOffset = reader.offset
         let generation = try reader.read(UInt32.self)
+        guard generation < .max else { throw .invalidValue(field: "generation", offset: generationOffset) }
         let causeOffset = reader.offset
         guard let cause = TrainingCause(rawValue: try reader.read()) else {
             throw .invalidValue(field: "cause of a training", offset: causeOffset)

@@ -204,9 +204,9 @@ enum Refusal {
         WireStatus(
             code: .keyReused,
             message: """
-                the idempotency key was used before, for a write with other rows (sequence \(sequence) of \(name(shard))); \
-                nothing of this one was done: give each write a key of its own, and send the key again only with the \
-                same rows
+                the idempotency key was used before, for a write with other rows (sequence \(sequence) of \
+                \(name(shard))); nothing of this one was done: give each write a key of its own, and send the key \
+                again only with the same rows
                 """
         )
     }

@@ -361,7 +361,7 @@ struct WritePass {
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
         try leave(record, of: id, transaction)
         try transaction.delete(tables.faces, key: id)
-        state.faceCount -= 1
+        try state.removeFace()
         return true
     }
 
