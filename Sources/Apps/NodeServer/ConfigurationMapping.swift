@@ -44,6 +44,7 @@ extension WorkerOptions {
             agent: NodeServer.agent
         )
         copyBytesPerSecond = configuration.copyRate
+        verificationPeriod = configuration.verifyPeriod
         partition.erasureRetention = configuration.erasureRetention
         slowSearch = configuration.slowSearch
         recallCheckInterval = configuration.recallCheckInterval

@@ -48,6 +48,8 @@ public struct MienClientError: Error, Hashable, Sendable {
         /// Stored data failed a check and is out of service.
         public static let corruptData = Code("corruptData")
         public static let storageFull = Code("storageFull")
+        /// The idempotency key was used before, for another write.
+        public static let keyReused = Code("keyReused")
         /// A defect in the cluster or the client.
         public static let internalError = Code("internalError")
 
@@ -69,6 +71,7 @@ public struct MienClientError: Error, Hashable, Sendable {
             case .incompleteCoverage: self = .incompleteCoverage
             case .corruptPartition: self = .corruptData
             case .storageFull: self = .storageFull
+            case .keyReused: self = .keyReused
             case .malformedFrame, .internalError: self = .internalError
             }
         }

@@ -30,6 +30,7 @@ package final class Worker: Service {
     private let control: BoundedExecutor
     private let copies: PartitionReceiver
     private let snapshots: SnapshotShelf
+    private let verification: VerificationService
     private let links: ReplicationLinks
     private let training: TrainingService
     private let server: WireServer
@@ -54,6 +55,7 @@ package final class Worker: Service {
         self.control = parts.control
         self.copies = parts.copies
         self.snapshots = parts.snapshots
+        self.verification = parts.verification
         self.links = parts.links
         self.isStopping = parts.isStopping
         self.training = training
@@ -75,6 +77,7 @@ package final class Worker: Service {
         let recall: RecallChecker
         let copies: PartitionReceiver
         let snapshots: SnapshotShelf
+        let verification: VerificationService
         let links: ReplicationLinks
         let isStopping = OneWayFlag()
         /// The last report that was made.
@@ -237,12 +240,13 @@ package final class Worker: Service {
             ),
             group: group
         )
+        let pace = SharedBackgroundPace(processorShare: options.backgroundProcessorShare)
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
-                recodingPace: SharedBackgroundPace(processorShare: options.backgroundProcessorShare),
+                recodingPace: pace,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,
@@ -301,6 +305,13 @@ package final class Worker: Service {
             ),
             copies: PartitionReceiver(options: options.partition),
             snapshots: snapshots,
+            verification: VerificationService(
+                replicas: replicas,
+                period: options.verificationPeriod,
+                pace: pace,
+                registry: options.metrics,
+                logger: logger
+            ),
             links: links
         )
     }
@@ -342,6 +353,10 @@ package final class Worker: Service {
             }
             group.addTask {
                 await self.snapshots.run()
+                return .success(())
+            }
+            group.addTask {
+                await self.verification.run()
                 return .success(())
             }
             group.addTask {

@@ -41,6 +41,8 @@ package struct WorkerOptions: Sendable {
     package var replication = ReplicationTimings()
     /// How often the replicas of a shard that is written to say what they hold, so that they can be compared.
     package var checkpointInterval = Duration.seconds(60)
+    /// How often all of every partition is read to see whether it is sound; zero for never.
+    package var verificationPeriod = Duration.seconds(7 * 24 * 3600)
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
     /// A shard search that takes longer is logged; zero for none.

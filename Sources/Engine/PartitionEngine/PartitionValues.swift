@@ -42,6 +42,25 @@ package struct WriteReceipt: Hashable, Sendable {
         case deleted([DeleteOutcome])
         case expired(faceCount: Int)
         case epochBegun
+        /// Nothing: the key was used before, by the write of this sequence, for something else.
+        case keyReused
+
+        init(_ kept: ReceiptRecord.Outcome) {
+            self =
+                switch kept {
+                case .enrolled(let outcomes): .enrolled(outcomes)
+                case .deleted(let outcomes): .deleted(outcomes)
+                }
+        }
+
+        /// What is kept of it; nil of what leaves no receipt.
+        var kept: ReceiptRecord.Outcome? {
+            switch self {
+            case .enrolled(let outcomes): .enrolled(outcomes)
+            case .deleted(let outcomes): .deleted(outcomes)
+            case .expired, .epochBegun, .keyReused: nil
+            }
+        }
     }
 
     package var outcome: Outcome
@@ -54,21 +73,7 @@ package struct WriteReceipt: Hashable, Sendable {
     }
 
     init(_ record: ReceiptRecord) {
-        sequence = record.sequence
-        outcome =
-            switch record.outcome {
-            case .enrolled(let outcomes): .enrolled(outcomes)
-            case .deleted(let outcomes): .deleted(outcomes)
-            }
-    }
-
-    /// What is kept of it; nil of what leaves no receipt.
-    var record: ReceiptRecord? {
-        switch outcome {
-        case .enrolled(let outcomes): ReceiptRecord(sequence: sequence, outcome: .enrolled(outcomes))
-        case .deleted(let outcomes): ReceiptRecord(sequence: sequence, outcome: .deleted(outcomes))
-        case .expired, .epochBegun: nil
-        }
+        self.init(outcome: Outcome(record.outcome), sequence: record.sequence)
     }
 }
 

@@ -102,6 +102,10 @@ extension ShardID: CustomStringConvertible {
 package struct Epoch: Hashable, Comparable, Sendable {
     package let number: UInt64
 
+    /// The highest that is believed of an epoch, and of a version of a group, that comes from a disk or a network:
+    /// nobody has counted so far, and there is room behind it for whatever follows.
+    package static let numberLimit: UInt64 = 1 << 62
+
     package init(_ number: UInt64) {
         self.number = number
     }

@@ -40,9 +40,7 @@ extension EtcdClient {
             failure: conditions.map { OperationRequest(range: RangeRequest(key: Data($0.key), keysOnly: true)) }
         )
         let reply: TransactionReply = try await call("kv/txn", request, .change)
-        guard let revision = reply.header?.revision?.value else {
-            throw .malformed(reason: "a transaction without a revision")
-        }
+        let revision = try Self.revision(reply.header?.revision, of: "a transaction")
         let responses = reply.responses ?? []
         // The gateway passes over fields that it does not know: what it took for the request shows in the answer.
         guard reply.succeeded == true else {
@@ -101,16 +99,23 @@ extension EtcdClient {
     }
 
     private static func page(_ reply: RangeReply) throws(EtcdError) -> EtcdPage {
-        guard let revision = reply.header?.revision else { throw .malformed(reason: "a range without a revision") }
-        return EtcdPage(entries: try entries(reply), revision: revision.value, hasMore: reply.more ?? false)
+        let revision = try revision(reply.header?.revision, of: "a range")
+        return EtcdPage(entries: try entries(reply), revision: revision, hasMore: reply.more ?? false)
+    }
+
+    /// A revision that can be one, and is not the last.
+    static func revision(_ text: Int64Text?, of what: String) throws(EtcdError) -> Int64 {
+        guard let revision = text?.value, (0..<Int64.max).contains(revision) else {
+            throw .malformed(reason: "\(what) without a revision")
+        }
+        return revision
     }
 
     private static func entries(_ reply: RangeReply) throws(EtcdError) -> [EtcdEntry] {
         var entries: [EtcdEntry] = []
         for entry in reply.entries ?? [] {
-            guard let key = entry.key, let revision = entry.modRevision?.value else {
-                throw .malformed(reason: "an entry without a key or a revision")
-            }
+            guard let key = entry.key else { throw .malformed(reason: "an entry without a key") }
+            let revision = try revision(entry.modRevision, of: "an entry")
             entries.append(EtcdEntry(key: Array(key), value: Array(entry.value ?? Data()), modRevision: revision))
         }
         return entries

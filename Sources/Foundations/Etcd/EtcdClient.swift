@@ -184,7 +184,9 @@ package final class EtcdClient: Sendable {
                     if reply.canceled == true {
                         throw EtcdError.unavailable(reason: "\(endpoint): \(reply.cancelReason ?? "watch cancelled")")
                     }
-                    if let revision = reply.header?.revision { await heard(revision.value) }
+                    if let revision = reply.header?.revision {
+                        await heard(try Self.revision(revision, of: "a line of a watch"))
+                    }
                 }
             }
         } catch let error as EtcdError {

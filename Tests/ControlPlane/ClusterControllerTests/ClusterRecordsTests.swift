@@ -23,6 +23,11 @@ struct ClusterRecordsTests {
         ("cluster", [1, 2], "8 bytes are wanted at offset 1 and 1 are there"),
         ("cluster", [1] + [UInt8](repeating: 0, count: 17), "1 bytes follow the last field"),
         ("epoch", [], "1 bytes are wanted at offset 0 and 0 are there"),
+        ("epoch", [1] + [UInt8](repeating: 255, count: 8), "the epoch at offset 1 has a value that is not known"),
+        (
+            "deleted/00000000-0000-0000-0000-000000000001", [1, 1, 0, 0, 0, 0, 0, 0, 64],
+            "the epoch at offset 1 has a value that is not known"
+        ),
         ("worker/x", [1], "its key is no worker id"),
         ("deleted/x", [1], "its key is no collection id"),
         ("other", [1], "its kind is unknown"),

@@ -104,6 +104,23 @@ struct EmbeddedMetadataStoreTests {
         await damaged.close()
     }
 
+    /// The revision has no checksum: one behind which there is none is no revision.
+    @Test(arguments: [[UInt8](repeating: 255, count: 8), [1, 2, 3]])
+    func aRevisionThatCannotBeIsDamage(bytes: [UInt8]) async throws {
+        let store = try await EmbeddedMetadataStore.open(at: folder.path)
+        try await store.commit([], [.put(key: "a", value: [1])])
+        await store.close()
+        try withTable("about") { environment, table in
+            try environment.write { transaction in try transaction.put(table, key: "revision", value: bytes) }
+        }
+        let damaged = try await EmbeddedMetadataStore.open(at: folder.path)
+        let expected = MetadataError.corrupt(key: "revision", reason: "it is none that can have been reached")
+        await #expect(throws: expected) { try await damaged.list(prefix: "") }
+        await #expect(throws: expected) { try await damaged.commit([], [.put(key: "b", value: [2])]) }
+        #expect(try await damaged.read("a")?.value == [1])
+        await damaged.close()
+    }
+
     @Test func aClosedStoreSaysSo() async throws {
         let store = try await EmbeddedMetadataStore.open(at: folder.path)
         await store.close()

@@ -65,7 +65,13 @@ struct EtcdMetadataStoreTests {
     }
 
     @Test func somethingElseAtTheEndpointIsRefused() async throws {
-        for answer in ["{}", "[]", "<html>", #"{"header":{"revision":"3"},"succeeded":true}"#] {
+        let answers = [
+            "{}", "[]", "<html>", #"{"header":{"revision":"3"},"succeeded":true}"#,
+            // The probe's answer, but for revisions that none can be behind, or before.
+            #"{"header":{"revision":"-1"},"responses":[{"response_range":{"header":{"revision":"-1"}}}]}"#,
+            #"{"header":{"revision":"9223372036854775807"},"responses":[{"response_range":{}}]}"#,
+        ]
+        for answer in answers {
             let gateway = try await ScriptedGateway.start { _, _ in .answer(200, answer) }
             await #expect(throws: MetadataError.self) { try await open(endpoints: [gateway.endpoint]) }
             await gateway.stop()

@@ -58,6 +58,26 @@ struct ReplicaStateMachineTests {
         #expect(replicas.machines[one]?.role == .follower)
     }
 
+    /// Whatever a reply says, the primary goes on by its own log.
+    @Test(arguments: [UInt64.max, UInt64.max - 1, UInt64(1) << 40])
+    func sequencesThatCannotBeAreNotBelieved(sequence: UInt64) throws {
+        for outcome in [
+            AppendReply.Outcome.mismatch(last: sequence), .accepted(matched: sequence, applied: 0),
+        ] {
+            var replicas = ReplicaFixture([one, two])
+            replicas.configure(ReplicaFixture.group())
+            replicas.settle([one])
+            let now = replicas.now
+            let reply = AppendReply(epoch: Epoch(1), outcome: outcome, sent: now, replied: now, version: 1)
+            replicas.with(one) { $0.receive(.reply(reply), from: two, now: now) }
+            replicas.with(two) { $0.receive(.reply(reply), from: one, now: now) }
+            try replicas.submit("a", ticket: 1)
+            replicas.pass(.seconds(1))
+            #expect(replicas.logs[two]?.map(\.payload) == ["a"])
+            #expect(replicas.acknowledged == [1])
+        }
+    }
+
     @Test func whatWasNotCommittedIsCutOffByTheNextPrimary() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group())

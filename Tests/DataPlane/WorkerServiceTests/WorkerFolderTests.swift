@@ -26,13 +26,6 @@ import WorkerService
         throw WireStatus(.internalError, "the worker started")
     }
 
-    private func overwrite(_ path: String, at offset: Int, with bytes: [UInt8]) throws {
-        let file = open(path, O_WRONLY)
-        #expect(file >= 0)
-        defer { close(file) }
-        #expect(bytes.withUnsafeBytes { pwrite(file, $0.baseAddress!, $0.count, offset) } == bytes.count)
-    }
-
     @Test func aFolderInUseIsRefusedWithTheProcess() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.with(WorkerHarness.options(folder)) { _ in
@@ -112,7 +105,7 @@ import WorkerService
                 _ = try await harness.call(test.enrol(test.ids(10, in: index), in: index))
             }
         }
-        try overwrite(
+        try FileBytes.overwrite(
             "\(folder.path)/replicas/\(test.collection.id)/0/partition/data.mdb",
             at: 0,
             with: [UInt8](repeating: 0xee, count: 32_768)
@@ -182,29 +175,15 @@ import WorkerService
         let pattern = one.embeddings([ids[700]]).values.prefix(12).flatMap { value in
             withUnsafeBytes(of: Float16(value).bitPattern.littleEndian) { Array($0) }
         }
-        let places = try occurrences(of: pattern, in: path)
+        let places = try FileBytes.occurrences(of: pattern, in: path)
         #expect(!places.isEmpty)
-        for place in places { try overwrite(path, at: place, with: [pattern[0] ^ 1]) }
+        for place in places { try FileBytes.overwrite(path, at: place, with: [pattern[0] ^ 1]) }
         try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
             let status = try await harness.refusal(one.search([ids[0]]))
             #expect(status.code == .corruptPartition && status.message.contains("checksum"))
             let report = try await coordinator.report { $0.replicas.first?.state == .failed }
             #expect(report.replicas.count == 1)
             #expect(try await harness.refusal(one.enrol([ids[0]])).code == .corruptPartition)
-        }
-    }
-
-    private func occurrences(of pattern: [UInt8], in path: String) throws -> [Int] {
-        let file = open(path, O_RDONLY)
-        #expect(file >= 0)
-        defer { close(file) }
-        let count = Int(lseek(file, 0, SEEK_END))
-        var bytes = [UInt8](repeating: 0, count: count)
-        #expect(bytes.withUnsafeMutableBytes { pread(file, $0.baseAddress!, count, 0) } == count)
-        return bytes.withUnsafeBytes { bytes in
-            (0..<max(0, count - pattern.count)).filter { offset in
-                bytes[offset] == pattern[0] && bytes[offset..<offset + pattern.count].elementsEqual(pattern)
-            }
         }
     }
 
@@ -236,7 +215,7 @@ import WorkerService
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
             for index in 0..<2 { _ = try await harness.call(test.host(index)) }
         }
-        try overwrite("\(folder.path)/replicas/\(test.collection.id)/1/record", at: 20, with: [0x58])
+        try FileBytes.overwrite("\(folder.path)/replicas/\(test.collection.id)/1/record", at: 20, with: [0x58])
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
             _ = try await harness.call(test.search(test.ids(1)))
             #expect(try await harness.refusal(test.search(test.ids(1), in: 1)).code != .unknownReplica)

@@ -147,6 +147,7 @@ final class WorkerHarness: Sendable {
         partition: PartitionOptions? = nil,
         wireLimits: WireLimits = WireLimits(),
         processorShare: Double = 1,
+        changing change: (inout WorkerOptions) -> Void = { _ in },
         _ body: (WorkerHarness, FakeCoordinator) async throws -> R
     ) async throws -> R {
         let coordinator = FakeCoordinator(clusterID: cluster)
@@ -165,6 +166,7 @@ final class WorkerHarness: Sendable {
         if let partition { options.partition = partition }
         options.wireLimits = wireLimits
         options.backgroundProcessorShare = processorShare
+        change(&options)
         let harness = try await WorkerHarness(options)
         let run = Task { try await harness.worker.run() }
         let outcome: Result<R, any Error>

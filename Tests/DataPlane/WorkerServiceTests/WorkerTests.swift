@@ -85,8 +85,16 @@ import WorkerService
             _ = try await harness.call(test.delete([test.ids(1)[0]]))
             #expect(try await harness.call(write) == first)
             #expect(try await harness.call(test.get(test.ids(3))).faces.count == 2)
-            let misused = try await harness.refusal(test.delete(test.ids(1), key: write.key))
-            #expect(misused.code == .invalidRequest)
+            var other = test.enrol(test.ids(2).reversed())
+            other.key = write.key
+            for misused in [
+                try await harness.refusal(test.delete(test.ids(1), key: write.key)),
+                try await harness.refusal(other),
+            ] {
+                #expect(misused.code == .keyReused && misused.code.retry == .doNotRetry)
+                #expect(misused.message.contains("give each write a key of its own"))
+            }
+            #expect(try await harness.call(test.get(test.ids(3))).faces.count == 2)
         }
     }
 

@@ -196,7 +196,7 @@ struct PartitionLogTests {
         _ = try partition.commit(LogTransaction(applyThrough: 3))
         // One that is known already is no write.
         let known = WriteBatch(key: entries[0].key, operation: .delete([FaceID(0)]))
-        #expect(try partition.write([known], epoch: 1)[0].outcome == .enrolled([.accepted]))
+        #expect(try partition.write([known], epoch: 1)[0] == WriteReceipt(outcome: .keyReused, sequence: 1))
         #expect(try partition.logEntries(from: 1, byteLimit: .max) == entries)
         #expect(try partition.write([batch], epoch: 1)[0].sequence == 4)
         let position = try partition.logExtent()
@@ -229,7 +229,7 @@ struct PartitionLogTests {
         #expect(try first.partition.commit(LogTransaction(append: [entry])).lastSequence == 2)
     }
 
-    /// A write that was sent again has two entries when the primary did not know of the first: one takes effect.
+    /// A key that comes again has two entries when the primary did not know of the first: one takes effect.
     @Test func aKeyThatWasSeenBeforeChangesNothing() throws {
         let (fixture, firstAuthor, entries) = try prepared(1)
         var author = firstAuthor
@@ -238,7 +238,8 @@ struct PartitionLogTests {
             LogTransaction(promise: 1, append: entries + [again], applyThrough: 2)
         )
         #expect(outcome.applied.map(\.sequence) == [1, 2] && outcome.appliedSequence == 2)
-        #expect(outcome.applied[1].receipt == outcome.applied[0].receipt)
+        #expect(outcome.applied[0].receipt == WriteReceipt(outcome: .enrolled([.accepted]), sequence: 1))
+        #expect(outcome.applied[1].receipt == WriteReceipt(outcome: .keyReused, sequence: 1))
         #expect(try fixture.partition.statistics().faceCount == 1)
     }
 

@@ -36,6 +36,76 @@ struct PartitionWriteTests {
         #expect(fixture.partition.committedSequence == 1)
     }
 
+    /// A key stands for one write: what is sent under it again is the same, or is refused.
+    @Test func aKnownKeyWithOtherRowsIsRefused() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<3).map { _ in source.embedding() }
+        let ids = (0..<3).map { FaceID($0) }
+        let batch = fixture.enrolment(ids, embeddings)
+        let first = try fixture.partition.write([batch], epoch: 1)[0]
+        let others: [WriteBatch.Operation] = [
+            fixture.enrolment(ids, [embeddings[0], embeddings[1], embeddings[0]]).operation,
+            fixture.enrolment(ids, embeddings) { _ in FaceMetadata(personID: "p") }.operation,
+            fixture.enrolment([ids[0], ids[1], FaceID(9)], embeddings).operation,
+            fixture.enrolment(ids + [FaceID(9)], embeddings + [embeddings[0]]).operation,
+            fixture.enrolment(ids.reversed(), embeddings.reversed()).operation,
+            .delete(ids),
+        ]
+        for _ in 0..<2 {
+            for operation in others {
+                let other = WriteBatch(key: batch.key, operation: operation)
+                // Others of its commit are done.
+                let receipts = try fixture.partition.write([other, batch], epoch: 1)
+                #expect(receipts == [WriteReceipt(outcome: .keyReused, sequence: first.sequence), first])
+            }
+            #expect(try fixture.partition.statistics().faceCount == 3)
+            #expect(fixture.partition.committedSequence == 1)
+            // What belongs to a part of the shard.
+            let part = WriteBatch(key: batch.key, operation: fixture.enrolment([ids[1]], [embeddings[1]]).operation)
+            #expect(try fixture.partition.write([part], epoch: 1)[0].outcome == .enrolled([.accepted]))
+            try fixture.reopen()
+        }
+        #expect(try fixture.partition.verifyAll() == fixture.partition.digest())
+    }
+
+    /// What is kept of a batch is of its rows as they are stored, so that the log, whose rows are rounded, agrees.
+    @Test(arguments: [StoredPrecision.float16, .float32])
+    func aWriteSentAgainThroughTheLogIsKnown(precision: StoredPrecision) throws {
+        let fixture = try PartitionFixture(precision: precision)
+        var source = FaceSource(dimension: 64)
+        let batch = fixture.enrolment([FaceID(1)], [source.embedding()])
+        let first = try fixture.partition.write([batch], epoch: 1)[0]
+        var author = try LogAuthor(fixture.partition, epoch: 2)
+        let same = try author.entry(batch)
+        let other = try author.entry(WriteBatch(key: batch.key, operation: .delete([FaceID(1)])))
+        let outcome = try fixture.partition.commit(
+            LogTransaction(promise: 2, append: [same, other], applyThrough: other.sequence)
+        )
+        #expect(
+            outcome.applied.map(\.receipt) == [first, WriteReceipt(outcome: .keyReused, sequence: first.sequence)]
+        )
+        #expect(outcome.appliedSequence == 3)
+        #expect(try fixture.partition.statistics().faceCount == 1)
+    }
+
+    @Test func receiptsOfEarlierFormatsAreBelievedByTheirCount() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<2).map { _ in source.embedding() }
+        let batch = fixture.enrolment([FaceID(1)], [embeddings[0]])
+        let first = try fixture.partition.write([batch], epoch: 1)[0]
+        let folder = TemporaryFolder()
+        fixture.partition.close()
+        try fixture.copy(to: folder.path, asFormat: 3)
+        let partition = try Partition.open(at: folder.path, options: .small)
+        defer { partition.close() }
+        #expect(try partition.write([batch], epoch: 1)[0] == first)
+        let longer = fixture.enrolment([FaceID(1), FaceID(2)], embeddings)
+        let misused = WriteBatch(key: batch.key, operation: longer.operation)
+        #expect(try partition.write([misused], epoch: 1)[0].outcome == .keyReused)
+    }
+
     @Test func receiptsBeyondTheLimitAreForgottenOldestFirst() throws {
         var options = PartitionOptions.small
         options.receiptLimit = 3

@@ -26,8 +26,8 @@ struct RecordTests {
 
     private static let state: PartitionState = {
         var state = PartitionState()
-        state.nextRow = 1
-        state.foldedRow = 2
+        state.nextRow = 2
+        state.foldedRow = 1
         state.nextRun = 3
         state.advance(epoch: 4, key: IdempotencyKey(high: 1, low: 2))
         state.isLogged = true
@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [6, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [7, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -134,6 +134,33 @@ struct RecordTests {
                 try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
             }
         }
+    }
+
+    /// Numbers that what follows could not be counted on from.
+    @Test func aStateWithNumbersThatCannotBeIsMalformed() throws {
+        // Folded rows, the next run, epoch, sequence, faces, dead rows, the oldest and the next receipt, the promise.
+        let changes: [(Range<Int>, UInt8)] = [
+            (8..<9, 3), (12..<16, 255), (16..<24, 255), (24..<32, 255), (32..<40, 255), (40..<48, 255), (56..<57, 11),
+            (64..<72, 255), (80..<88, 255), (96..<104, 255), (104..<112, 255),
+        ]
+        for (range, value) in changes {
+            var body = Array(Self.state.encoded().dropLast(4))
+            body.replaceSubrange(range, with: repeatElement(value, count: range.count))
+            #expect(throws: PartitionStoreError.self, "\(range)") {
+                try Self.sealed(body).withUnsafeBytes { try PartitionState(bytes: $0) }
+            }
+        }
+    }
+
+    @Test func countsThatAreTooLowAreAContradiction() throws {
+        var state = Self.state
+        for count in (0..<6).reversed() {
+            try state.removeFace()
+            #expect(state.faceCount == UInt64(count))
+        }
+        #expect(throws: PartitionStoreError.self) { try state.removeFace() }
+        try state.removeTombstones(7)
+        #expect(throws: PartitionStoreError.self) { try state.removeTombstones(1) }
     }
 
     @Test func theRecodingHasItsBytes() {
@@ -214,9 +241,48 @@ struct RecordTests {
             .enrolled([]), .deleted([.absent, .deleted]), .deleted([]),
         ]
         for outcome in outcomes {
-            let receipt = ReceiptRecord(sequence: 99, outcome: outcome)
-            #expect(try receipt.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) } == receipt)
+            for checksums in [nil, (0..<UInt32(outcome.count)).map { .max - $0 }] {
+                let receipt = ReceiptRecord(sequence: 99, outcome: outcome, rowChecksums: checksums)
+                #expect(try receipt.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) } == receipt)
+            }
         }
+    }
+
+    @Test func aReceiptAnswersItsOwnRowsOnly() {
+        let receipt = ReceiptRecord(
+            sequence: 1,
+            outcome: .enrolled([.accepted, .replaced, .superseded]),
+            rowChecksums: [5, 6, 5]
+        )
+        func answer(_ checksums: [UInt32]) -> ReceiptRecord.Outcome? {
+            receipt.outcome(ofRows: checksums, isEnrolment: true)
+        }
+        #expect(answer([5, 6, 5]) == receipt.outcome)
+        // What a part of the shard is sent of the batch.
+        #expect(answer([6]) == .enrolled([.replaced]))
+        #expect(answer([6, 5]) == .enrolled([.replaced, .superseded]))
+        for other in [[5, 6, 7], [6, 6], [5, 5, 6], [5, 6, 5, 5], [4]] as [[UInt32]] { #expect(answer(other) == nil) }
+        #expect(receipt.outcome(ofRows: [5, 6, 5], isEnrolment: false) == nil)
+
+        let old = ReceiptRecord(sequence: 1, outcome: .deleted([.absent, .deleted]), rowChecksums: nil)
+        #expect(old.outcome(ofRows: [1, 2], isEnrolment: false) == old.outcome)
+        #expect(old.outcome(ofRows: [1], isEnrolment: false) == nil)
+        #expect(old.outcome(ofRows: [1, 2], isEnrolment: true) == nil)
+    }
+
+    @Test func aRowHasTheChecksumOfAllThatItBrings() {
+        let row = EnrolRow(id: FaceID(high: 1, low: 2), metadata: FaceMetadata(personID: "p"))
+        let changed = [
+            EnrolRow(id: FaceID(high: 1, low: 3), metadata: FaceMetadata(personID: "p")),
+            EnrolRow(id: row.id, metadata: FaceMetadata(personID: "q")),
+            EnrolRow(id: row.id, metadata: FaceMetadata(externalImageID: "p")),
+        ]
+        let sums =
+            changed.map { ReceiptRecord.checksum(of: $0, embeddingChecksum: 7) } + [
+                ReceiptRecord.checksum(of: row, embeddingChecksum: 7),
+                ReceiptRecord.checksum(of: row, embeddingChecksum: 8),
+            ]
+        #expect(Set(sums).count == 5)
     }
 
     // MARK: Damage
@@ -239,7 +305,9 @@ struct RecordTests {
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
         (
-            "receipt", ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)])).encoded(),
+            "receipt",
+            ReceiptRecord(sequence: 1, outcome: .enrolled([.accepted, .rejected(.zeroNorm)]), rowChecksums: [7, 9])
+                .encoded(),
             { try $0.withUnsafeBytes { _ = try ReceiptRecord(bytes: $0) } }
         ),
     ]
@@ -282,12 +350,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[7, 0], [0xff, 0xff, 1, 2, 3], [7, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[8, 0], [0xff, 0xff, 1, 2, 3], [8, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 6) = error else { return false }
-                return version > 6 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 7) = error else { return false }
+                return version > 7 && "\(error)".contains("use a newer mien")
             }
         }
     }

@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import NIOCore
 import Testing
@@ -57,6 +58,23 @@ struct CodecLimitTests {
     @Test(arguments: [Float.nan, .infinity, 1.5, -1.01])
     func thresholdsThatAreNoCosineAreRefused(threshold: Float) {
         #expect(refusal(search(threshold: threshold))?.code == .invalidRequest)
+    }
+
+    /// A node that counts on from what it was told must have room for it.
+    @Test func epochsAndVersionsThatNobodyCountsUpToAreRefused() throws {
+        func group(epoch: UInt64, version: UInt64) -> ReplicaGroup {
+            let node = NodeID(high: 1, low: 2)
+            return ReplicaGroup(epoch: Epoch(epoch), version: version, primary: node, inSync: [node], minimumInSync: 1)
+        }
+        func read(_ group: ReplicaGroup) throws(WireDecodingError) -> ReplicaGroup {
+            let message = ShardGroup(shard: MessageSamples.shardID, group: group)
+            return try Wire.decode(Wire.payloadBytes(message), like: message).group
+        }
+        let highest = group(epoch: Epoch.numberLimit, version: Epoch.numberLimit)
+        #expect(try read(highest) == highest)
+        for other in [group(epoch: Epoch.numberLimit + 1, version: 1), group(epoch: 1, version: .max)] {
+            #expect(throws: WireDecodingError.self) { try read(other) }
+        }
     }
 
     @Test(

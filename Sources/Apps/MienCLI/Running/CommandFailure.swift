@@ -32,7 +32,7 @@ struct CommandFailure: Error, Equatable {
             case .unavailable, .overloaded, .notYet, .deadlineExceeded, .cancelled, .incompleteCoverage: .unavailable
             case .notFound, .alreadyExists: .no
             case .unauthenticated: .unauthenticated
-            case .invalidRequest, .limitExceeded, .modelMismatch, .dimensionMismatch: .badData
+            case .invalidRequest, .limitExceeded, .modelMismatch, .dimensionMismatch, .keyReused: .badData
             case .storageFull, .corruptData: .fileSystem
             default: .internalError
             }

@@ -61,6 +61,7 @@ enum KeyCatalogue {
         default: 9600 * 3_600_000,
         in: 24 * 3_600_000...876_000 * 3_600_000
     )
+    static let verifyPeriod = Key.duration("worker.verify_period", default: 168 * 3_600_000, in: 0...8760 * 3_600_000)
     static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
@@ -101,6 +102,7 @@ enum KeyCatalogue {
     ]
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasureRetention),
+        .init(verifyPeriod),
         .init(memoryPartitionMap),
         .init(memoryQueuedWrites), .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
         .init(recallCheckInterval),

@@ -19,6 +19,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var copyRate: Int
     /// How long deletions are remembered.
     package var erasureRetention: Duration
+    /// How often all of every partition is read to see whether it is sound; zero for never.
+    package var verifyPeriod: Duration
     package var memory: WorkerMemory
     /// How often the worker reports to its coordinators.
     package var heartbeatInterval: Duration
@@ -80,6 +82,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
         copyRate = configuration.value(KeyCatalogue.copyRate)
         erasureRetention = configuration.value(KeyCatalogue.erasureRetention)
+        verifyPeriod = configuration.value(KeyCatalogue.verifyPeriod)
         memory = WorkerMemory(reading: &configuration)
         heartbeatInterval = configuration.value(KeyCatalogue.heartbeatInterval)
         slowSearch = configuration.value(KeyCatalogue.workerSlowSearch)

@@ -103,7 +103,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
             }
             var records: [MetadataRecord] = []
             for result in results { records.append(try result.get()) }
-            return MetadataListing(records: records, revision: revision)
+            return MetadataListing(records: records, revision: try revision.get())
         }
     }
 
@@ -193,7 +193,11 @@ package final class EmbeddedMetadataStore: MetadataStore {
                     default: return .failure(.conflict(key: condition.key))
                     }
                 }
-                let revision = MetadataRevision(try Self.revision(transaction.reading, database).number + 1)
+                let revision: MetadataRevision
+                switch try Self.revision(transaction.reading, database) {
+                case .success(let last): revision = MetadataRevision(last.number + 1)
+                case .failure(let error): return .failure(error)
+                }
                 for change in changes {
                     switch change {
                     case .put(let key, let value):
@@ -287,11 +291,15 @@ package final class EmbeddedMetadataStore: MetadataStore {
     private static func revision(
         _ transaction: borrowing ReadTransaction,
         _ database: Database
-    ) throws(LMDBError) -> MetadataRevision {
+    ) throws(LMDBError) -> Result<MetadataRevision, MetadataError> {
         let number = try unsafe transaction.value(of: database.about, key: "revision").flatMap {
-            unsafe $0.count == 8 ? UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) : nil
+            unsafe $0.count == 8 ? UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) : .max
         }
-        return MetadataRevision(number ?? 0)
+        // It has no checksum; one that cannot be is noticed.
+        guard number ?? 0 <= Epoch.numberLimit else {
+            return .failure(.corrupt(key: "revision", reason: "it is none that can have been reached"))
+        }
+        return .success(MetadataRevision(number ?? 0))
     }
 
     private static func opening(_ error: LMDBError, at path: String) -> MetadataError {

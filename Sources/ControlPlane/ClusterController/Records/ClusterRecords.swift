@@ -263,7 +263,7 @@ package struct ClusterRecords: Sendable {
     }
 
     private static func epoch(_ bytes: [UInt8]) throws -> Epoch {
-        try RecordCoding.read(bytes, layout: layout) { Epoch(try $0.read()) }
+        try RecordCoding.read(bytes, layout: layout) { try $0.readEpoch() }
     }
 
     private static func id(_ bytes: [UInt8]) throws -> (high: UInt64, low: UInt64) {

@@ -160,7 +160,7 @@ extension ShardPlacement {
 extension ShardRetirement {
     fileprivate init(from reader: inout ByteReader) throws {
         let index = try reader.read(UInt32.self)
-        let epoch = Epoch(try reader.read())
+        let epoch = try reader.readEpoch()
         let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
         guard first <= last else { throw RecordProblem(description: "the range of shard \(index) is reversed") }
         self.init(index: index, epoch: epoch, range: HashRange(first: first, last: last))
@@ -181,8 +181,8 @@ extension ReplicaGroup {
     }
 
     fileprivate init(from reader: inout ByteReader, shard: UInt32, hasMarks: Bool) throws {
-        let epoch = Epoch(try reader.read())
-        let version = try reader.read(UInt64.self)
+        let epoch = try reader.readEpoch()
+        let version = try reader.readCounter("version")
         let minimumInSync = Int(try reader.read(UInt8.self))
         let primary = try NodeID(from: &reader)
         var members: [[NodeID]] = []
@@ -228,7 +228,9 @@ extension CodebookRecord {
     }
 
     fileprivate init(from reader: inout ByteReader) throws(BinaryCodingError) {
+        let generationOffset = reader.offset
         let generation = try reader.read(UInt32.self)
+        guard generation < .max else { throw .invalidValue(field: "generation", offset: generationOffset) }
         let causeOffset = reader.offset
         guard let cause = TrainingCause(rawValue: try reader.read()) else {
             throw .invalidValue(field: "cause of a training", offset: causeOffset)

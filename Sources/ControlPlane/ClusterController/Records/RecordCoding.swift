@@ -48,6 +48,16 @@ extension ByteReader {
         (UInt64(bigEndian: try read()), UInt64(bigEndian: try read()))
     }
 
+    mutating func readEpoch() throws(BinaryCodingError) -> Epoch { Epoch(try readCounter("epoch")) }
+
+    /// What counts changes, so that there is a next one.
+    mutating func readCounter(_ field: String) throws(BinaryCodingError) -> UInt64 {
+        let start = offset
+        let number = try read(UInt64.self)
+        guard number <= Epoch.numberLimit else { throw .invalidValue(field: field, offset: start) }
+        return number
+    }
+
     mutating func readFlag(_ field: String) throws(BinaryCodingError) -> Bool {
         let start = offset
         switch try read(UInt8.self) {

@@ -163,7 +163,7 @@ extension ReplicaStateMachine {
                 follower.applied = 0
                 if growth?.learner == sender, growth?.proposedVersion == nil { growth = nil }
             }
-            follower.agreed = max(follower.matched, last)
+            follower.agreed = max(follower.matched, min(last, log.last.sequence))
             follower.next = follower.agreed + 1
         case .fenced: break
         }

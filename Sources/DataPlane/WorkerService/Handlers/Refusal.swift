@@ -222,6 +222,18 @@ enum Refusal {
         )
     }
 
+    /// A key that stands for another write. Nothing was done.
+    static func keyReused(_ shard: ShardID, sequence: UInt64) -> WireStatus {
+        WireStatus(
+            code: .keyReused,
+            message: """
+                the idempotency key was used before, for a write with other rows (sequence \(sequence) of \
+                \(name(shard))); nothing of this one was done: give each write a key of its own, and send the key \
+                again only with the same rows
+                """
+        )
+    }
+
     /// A commit whose outcome nobody knows yet: the same write under the same key settles it.
     static func unknownOutcome(_ shard: ShardID, _ error: PartitionError) -> WireStatus {
         WireStatus(

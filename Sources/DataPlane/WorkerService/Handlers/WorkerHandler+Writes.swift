@@ -53,8 +53,7 @@ extension WorkerHandler {
         }
     }
 
-    /// - Parameter reply: the answer to a receipt; nil when it is of another kind, which happens when the idempotency
-    ///   key was used before for another kind of write.
+    /// - Parameter reply: the answer to a receipt; nil when it is of another kind than the write.
     func enqueue<Reply: WireMessage>(
         _ batch: WriteBatch,
         on replica: Replica,
@@ -75,10 +74,9 @@ extension WorkerHandler {
                     switch result {
                     case .failure(let status): call.fail(status)
                     case .success(let receipt):
+                        // A receipt is of the write's own kind unless its key was used for another.
                         guard let message = reply(receipt) else {
-                            return call.fail(
-                                Refusal.invalid("this idempotency key was used before, for another kind of write")
-                            )
+                            return call.fail(Refusal.keyReused(replica.shard, sequence: receipt.sequence))
                         }
                         call.reply(message)
                     }

@@ -208,7 +208,7 @@ final class WorkerMetrics: Sendable {
             case .deleted(let outcomes):
                 deleted.increment(by: outcomes.count)
                 writtenCount.add(UInt64(outcomes.count), ordering: .relaxed)
-            case .expired, .epochBegun: break
+            case .expired, .epochBegun, .keyReused: break
             }
         }
     }

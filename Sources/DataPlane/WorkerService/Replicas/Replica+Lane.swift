@@ -349,6 +349,7 @@ extension Replica {
     private func replace(by copy: PendingCopy) {
         do throws(PartitionError) {
             try Partition.replace(at: partitionPath, byCopyAt: copy.path)
+            forgetVerification()
             logger.notice(
                 "a copy of the primary's partition took the place of this replica's",
                 metadata: logMetadata.merging(["sequence": "\(copy.sequence)"]) { $1 }

@@ -60,6 +60,8 @@ final class Replica: Sendable {
         var collectionName: String?
         var fileUse: PartitionFileUse?
         var fileUseRead: ContinuousClock.Instant?
+        /// When all of the partition was last read and found sound; nil for never.
+        var verified: Timestamp?
     }
 
     /// What can be told of the replica without looking at the disk.
@@ -90,6 +92,7 @@ final class Replica: Sendable {
 
     var partitionPath: String { "\(directory)/partition" }
     static func recordPath(in directory: String) -> String { "\(directory)/record" }
+    private var verificationPath: String { "\(directory)/verified" }
 
     private init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
         self.shard = record.shard
@@ -118,6 +121,8 @@ final class Replica: Sendable {
         logger: Logger
     ) -> Replica {
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
+        let verified = VerificationRecord.read(from: replica.verificationPath)
+        replica.monitor.withLock { $0.verified = verified }
         replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
         return replica
     }
@@ -402,13 +407,39 @@ final class Replica: Sendable {
 
     // MARK: Verification
 
+    /// When all of the partition was last read and found sound; nil for never.
+    var lastVerified: Timestamp? { monitor.withLock(\.verified) }
+
+    /// Remembers it, while the partition is read: so nothing takes its place meanwhile.
+    private func noteVerified() {
+        let now = Timestamp.now
+        monitor.withLock { $0.verified = now }
+        do throws(WorkerError) {
+            try VerificationRecord.write(now, to: verificationPath)
+        } catch {
+            logger.warning("that a partition was found sound cannot be remembered", metadata: logMetadata(error))
+        }
+    }
+
+    /// Another partition is in the place of the one that was verified.
+    func forgetVerification() {
+        monitor.withLock { $0.verified = nil }
+        do throws(WorkerError) {
+            try DurableFile.remove(verificationPath)
+        } catch {
+            logger.warning("a replica's file cannot be removed", metadata: logMetadata(error))
+        }
+    }
+
     /// Reads and verifies all of the partition; damage takes the replica out of service.
     func verify(unless isCancelled: () -> Bool) throws(WireStatus) -> ReplicaVerified {
         var found: PartitionError?
         do throws(WireStatus) {
             let digest = try read(.local) { (partition, isFenced) throws(PartitionError) in
                 do throws(PartitionError) {
-                    return try partition.verifyAll { isFenced() || isCancelled() }
+                    let digest = try partition.verifyAll { isFenced() || isCancelled() }
+                    if digest != nil { self.noteVerified() }
+                    return digest
                 } catch {
                     found = error
                     throw error

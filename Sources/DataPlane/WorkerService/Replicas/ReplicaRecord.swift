@@ -43,6 +43,9 @@ struct ReplicaRecord: Equatable {
         let (epoch, first, last, index) = (
             try number("epoch"), try number("first"), try number("last"), try number("shard")
         )
+        guard epoch <= Epoch.numberLimit else {
+            throw .corruptFile(path: path, reason: "its epoch is beyond what can be counted")
+        }
         guard text.fields["collection"] == shard.collection.description, index == shard.index, first <= last else {
             throw .corruptFile(path: path, reason: "it describes another replica than its folder")
         }

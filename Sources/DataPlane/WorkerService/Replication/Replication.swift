@@ -227,7 +227,7 @@ extension WriteReceipt {
         case .enrolled(let outcomes): outcomes.count
         case .deleted(let outcomes): outcomes.count
         case .expired(let faceCount): faceCount
-        case .epochBegun: 0
+        case .epochBegun, .keyReused: 0
         }
     }
 }

@@ -131,7 +131,7 @@ extension Partition {
                     codedEnergy: coded.codedEnergy
                 )
                 try transaction.put(tables.meta, key: MetaKey.intake, value: intake.encoded())
-                state.tombstoneCount -= UInt64(end - before.foldedRow - written)
+                try state.removeTombstones(UInt64(end - before.foldedRow - written))
                 state.foldedRow = end
                 state.nextRun += 1
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())

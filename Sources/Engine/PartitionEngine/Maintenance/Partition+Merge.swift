@@ -48,7 +48,7 @@ extension Partition {
                     transaction
                 )
                 let read = inputs.reduce(UInt64(0)) { $0 + UInt64($1.manifest.rowCount) }
-                state.tombstoneCount -= read - UInt64(written)
+                try state.removeTombstones(read - UInt64(written))
                 state.nextRun += 1
                 for input in inputs { try remove(run: input.manifest.run, transaction) }
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())

@@ -98,7 +98,7 @@ extension Partition {
                 state.nextRun += 1
             }
             // Rows that died before they were coded again are in no run any more.
-            state.tombstoneCount -= UInt64(run.rowCount - written)
+            try state.removeTombstones(UInt64(run.rowCount - written))
             for number in [run.run] + (pending.count > 1 ? pendingRuns : []) { try remove(run: number, transaction) }
             try transaction.delete(tables.meta, key: MetaKey.recoding)
             try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())

@@ -18,25 +18,7 @@ struct RowAppender {
         firstPendingRow = firstRow
     }
 
-    /// - Parameter embedding: `[dimension]`, rounded here to the stored precision.
-    /// - Returns: the CRC-32C of the row as it is stored.
-    mutating func append(
-        _ embedding: ArraySlice<Float>,
-        _ tables: PartitionTables,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> UInt32 {
-        let start = pending.count
-        pending.append(contentsOf: repeatElement(0, count: shape.rowByteCount))
-        let checksum = unsafe pending.withUnsafeMutableBytes { pending in
-            let row = unsafe UnsafeMutableRawBufferPointer(rebasing: pending[start...])
-            unsafe shape.store(embedding, into: row)
-            return unsafe CRC32C.checksum(UnsafeRawBufferPointer(row))
-        }
-        try writeChunkIfFull(tables, transaction)
-        return checksum
-    }
-
-    /// - Parameter stored: a row as it is stored already; the same bits are stored again.
+    /// - Parameter stored: a row in the stored precision.
     /// - Returns: the CRC-32C of the row.
     mutating func append(
         stored: UnsafeRawBufferPointer,

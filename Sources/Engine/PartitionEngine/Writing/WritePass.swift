@@ -33,9 +33,7 @@ struct WritePass {
         _ transaction: borrowing WriteTransaction
     ) throws -> WriteReceipt {
         let change = Change(batch.operation, shape: partition.shape)
-        if change.leavesReceipt, let known = try tables.receipt(of: batch.key, transaction.reading) {
-            return WriteReceipt(known)
-        }
+        if let known = try receipt(of: change, under: batch.key, transaction) { return known }
         guard epoch >= state.promisedEpoch else {
             throw PartitionError.logRefused(.writeBelowPromise(epoch: epoch, promised: state.promisedEpoch))
         }
@@ -48,9 +46,7 @@ struct WritePass {
     mutating func apply(_ entry: LogEntry, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
         let change = Change(entry.operation)
         state.advance(to: entry)
-        if change.leavesReceipt, let known = try tables.receipt(of: entry.key, transaction.reading) {
-            return WriteReceipt(known)
-        }
+        if let known = try receipt(of: change, under: entry.key, transaction) { return known }
         return try apply(change, key: entry.key, transaction)
     }
 
@@ -73,20 +69,16 @@ struct WritePass {
 
     /// An operation, wherever it comes from.
     private enum Change {
-        case enrol([EnrolRow], Embeddings)
+        case enrol([EnrolRow], StoredEmbeddings)
         case delete([FaceID])
         case expire(at: Timestamp, [FaceID])
         case restore([ArchivedFaces.Row], StoredEmbeddings, isLast: Bool)
         case nothing
 
-        enum Embeddings {
-            case floats(EmbeddingMatrix)
-            case stored(StoredEmbeddings)
-        }
-
         init(_ operation: WriteBatch.Operation, shape: RowChunk.Shape) {
             switch operation {
-            case .enrol(let rows, let embeddings): self = .enrol(rows, .floats(embeddings))
+            case .enrol(let rows, let embeddings):
+                self = .enrol(rows, StoredEmbeddings(rounding: embeddings, to: shape))
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
@@ -98,7 +90,7 @@ struct WritePass {
 
         init(_ operation: LogOperation) {
             switch operation {
-            case .enrol(let rows, let embeddings): self = .enrol(rows, .stored(embeddings))
+            case .enrol(let rows, let embeddings): self = .enrol(rows, embeddings)
             case .delete(let faces): self = .delete(faces)
             case .expire(let moment, let faces): self = .expire(at: moment, faces)
             case .beginEpoch: self = .nothing
@@ -113,6 +105,34 @@ struct WritePass {
             case .expire, .restore, .nothing: false
             }
         }
+
+        /// Of every row, as a receipt keeps them.
+        ///
+        /// - Precondition: it leaves one.
+        var rowChecksums: [UInt32] {
+            switch self {
+            case .enrol(let rows, let embeddings):
+                rows.indices.map { index in
+                    let embedding = unsafe embeddings.row(index).withUnsafeBytes { unsafe CRC32C.checksum($0) }
+                    return ReceiptRecord.checksum(of: rows[index], embeddingChecksum: embedding)
+                }
+            case .delete(let faces): faces.map { ReceiptRecord.checksum(ofDeletionOf: $0) }
+            case .expire, .restore, .nothing: preconditionFailure("no receipt is left")
+            }
+        }
+
+        var isEnrolment: Bool { if case .enrol = self { true } else { false } }
+    }
+
+    /// What a write answers whose key was seen before; nil when it is to be done.
+    private func receipt(
+        of change: Change,
+        under key: IdempotencyKey,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> WriteReceipt? {
+        guard change.leavesReceipt, let known = try tables.receipt(of: key, transaction.reading) else { return nil }
+        let outcome = known.outcome(ofRows: change.rowChecksums, isEnrolment: change.isEnrolment)
+        return WriteReceipt(outcome: outcome.map { WriteReceipt.Outcome($0) } ?? .keyReused, sequence: known.sequence)
     }
 
     private mutating func apply(
@@ -130,13 +150,20 @@ struct WritePass {
             case .nothing: .epochBegun
             }
         let receipt = WriteReceipt(outcome: outcome, sequence: state.sequence)
-        if change.leavesReceipt, let record = receipt.record { try keepReceipt(key, record, transaction) }
+        if change.leavesReceipt, let outcome = receipt.outcome.kept {
+            let record = ReceiptRecord(
+                sequence: state.sequence,
+                outcome: outcome,
+                rowChecksums: change.rowChecksums
+            )
+            try keepReceipt(key, record, transaction)
+        }
         return receipt
     }
 
     private mutating func enrol(
         _ faces: [EnrolRow],
-        _ embeddings: Change.Embeddings,
+        _ embeddings: StoredEmbeddings,
         _ transaction: borrowing WriteTransaction
     ) throws -> [EnrolOutcome] {
         var lastPositions: [FaceID: Int] = [:]
@@ -150,14 +177,9 @@ struct WritePass {
             outcomes.append(try remove(face.id, isNewLikely: true, transaction) ? .replaced : .accepted)
             let row = try takeRow()
             state.faceCount += 1
-            let checksum =
-                switch embeddings {
-                case .floats(let matrix): try rows.append(matrix.row(position), tables, transaction)
-                case .stored(let stored):
-                    try unsafe stored.row(position).withUnsafeBytes { stored in
-                        try unsafe rows.append(stored: stored, tables, transaction)
-                    }
-                }
+            let checksum = try unsafe embeddings.row(position).withUnsafeBytes { stored in
+                try unsafe rows.append(stored: stored, tables, transaction)
+            }
             let record = FaceRecord(
                 row: row,
                 version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
@@ -377,7 +399,7 @@ struct WritePass {
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
         try leave(record, of: id, transaction)
         try transaction.delete(tables.faces, key: id)
-        state.faceCount -= 1
+        try state.removeFace()
         return true
     }
 

@@ -183,6 +183,9 @@ extension LogEntry {
             guard try reader.read(UInt8.self) == 0 else { throw .invalidValue(field: "zero", offset: 7) }
             epoch = try reader.read()
             sequence = try reader.read()
+            guard max(epoch, sequence) <= PartitionState.counterLimit else {
+                throw .invalidValue(field: "epoch or sequence", offset: 8)
+            }
             key = IdempotencyKey(high: try reader.read(), low: try reader.read())
             chain = try reader.read()
             let payloadByteCount = try reader.read(UInt32.self)

@@ -5,7 +5,7 @@ package import FaceModel
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 6 |
+/// | 0 | 2 | format version, 7 |
 /// | 2 | 2 | 1 while the partition's writes are logged, else 0 |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
@@ -44,7 +44,9 @@ package struct PartitionState: Hashable, Sendable {
     package var firstLogged: UInt64 = 1
     package private(set) var lastLogged = LogPlace(sequence: 0, epoch: 0, chain: 0)
 
-    package static let newestFormat: UInt16 = 6
+    package static let newestFormat: UInt16 = 7
+    /// Highest epoch, sequence or number of a receipt that is believed: nobody has counted so far.
+    static let counterLimit: UInt64 = 1 << 62
 
     /// An entry's place in the log.
     package struct LogPlace: Hashable, Sendable {
@@ -170,14 +172,39 @@ package struct PartitionState: Hashable, Sendable {
         } catch {
             throw .malformed(table: "meta", reason: "\(error)")
         }
+        guard isCountable else { throw .malformed(table: "meta", reason: "its numbers cannot be") }
         guard isConsistent else { throw .malformed(table: "meta", reason: "the log ends before the last write") }
+    }
+
+    /// Whether there is room behind every number, and none is behind one that it cannot be behind.
+    private var isCountable: Bool {
+        let counters = [epoch, sequence, promisedEpoch, lastLogged.epoch, lastLogged.sequence, nextReceipt]
+        return counters.allSatisfy { $0 <= Self.counterLimit } && oldestReceipt <= nextReceipt && foldedRow <= nextRow
+            && nextRun < .max - 1 && max(faceCount, tombstoneCount) <= UInt64(UInt32.max)
     }
 
     /// Whether the log lies where the writes say: what arithmetic on it relies on.
     private var isConsistent: Bool {
-        guard lastLogged.sequence < .max, lastLogged.sequence >= sequence, firstLogged > 0,
-            firstLogged <= lastLogged.sequence + 1
+        guard lastLogged.sequence >= sequence, firstLogged > 0, firstLogged <= lastLogged.sequence + 1
         else { return false }
         return hasUnapplied ? firstLogged <= sequence + 1 : lastLogged == applied
+    }
+}
+
+extension PartitionState {
+    /// Takes a face off the count.
+    package mutating func removeFace() throws(PartitionStoreError) {
+        guard faceCount > 0 else {
+            throw .contradiction(table: "meta", key: 0, reason: "it counts fewer faces than there are")
+        }
+        faceCount -= 1
+    }
+
+    /// Takes dead rows off the count that lie nowhere any more.
+    package mutating func removeTombstones(_ count: UInt64) throws(PartitionStoreError) {
+        guard tombstoneCount >= count else {
+            throw .contradiction(table: "meta", key: 0, reason: "it counts fewer dead rows than there are")
+        }
+        tombstoneCount -= count
     }
 }

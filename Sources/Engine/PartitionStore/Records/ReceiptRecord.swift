@@ -1,30 +1,47 @@
 internal import BinaryCoding
+internal import Checksum
 package import FaceModel
+internal import FaceRecords
+internal import LMDB
 
 /// What a write answered, kept so that the same write sent again answers the same and changes nothing.
 ///
-/// Sequence (8), kind (1: enrol 1, delete 2), count (4), one byte an outcome (enrol: 0 accepted, 1 replaced,
-/// 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), CRC-32C (4); little-endian.
+/// Sequence (8), kind (1: 3 enrol, 4 delete; before format 7 also 1 enrol, 2 delete), count (4), one byte an outcome
+/// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds 3 and 4 the
+/// checksum of each row (4), CRC-32C (4); little-endian.
 package struct ReceiptRecord: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         case enrolled([EnrolOutcome])
         case deleted([DeleteOutcome])
+
+        package var count: Int {
+            switch self {
+            case .enrolled(let outcomes): outcomes.count
+            case .deleted(let outcomes): outcomes.count
+            }
+        }
     }
 
-    package var sequence: UInt64
-    package var outcome: Outcome
+    package let sequence: UInt64
+    package let outcome: Outcome
+    /// Of what the write brought, one an outcome; nil in what a partition of format 6 or earlier wrote.
+    package let rowChecksums: [UInt32]?
 
-    package init(sequence: UInt64, outcome: Outcome) {
+    /// - Precondition: as many checksums as outcomes.
+    package init(sequence: UInt64, outcome: Outcome, rowChecksums: [UInt32]?) {
+        precondition(rowChecksums?.count ?? outcome.count == outcome.count, "one checksum a row")
         self.sequence = sequence
         self.outcome = outcome
+        self.rowChecksums = rowChecksums
     }
 
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter()
+        var writer = ByteWriter(reservingByteCount: 17 + 5 * outcome.count)
         writer.write(sequence)
+        let hasChecksums: UInt8 = rowChecksums == nil ? 0 : 2
         switch outcome {
         case .enrolled(let outcomes):
-            writer.write(UInt8(1))
+            writer.write(1 + hasChecksums)
             writer.write(UInt32(outcomes.count))
             for outcome in outcomes {
                 switch outcome {
@@ -35,10 +52,11 @@ package struct ReceiptRecord: Hashable, Sendable {
                 }
             }
         case .deleted(let outcomes):
-            writer.write(UInt8(2))
+            writer.write(2 + hasChecksums)
             writer.write(UInt32(outcomes.count))
             for outcome in outcomes { writer.write(outcome.rawValue) }
         }
+        for checksum in rowChecksums ?? [] { writer.write(checksum) }
         return RecordSeal.seal(writer)
     }
 
@@ -50,10 +68,9 @@ package struct ReceiptRecord: Hashable, Sendable {
             let kind = try reader.read(UInt8.self)
             let count = Int(try reader.read(UInt32.self))
             let outcomes = try reader.readBytes(count: count)
-            try reader.finish()
             switch kind {
-            case 1: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
-            case 2:
+            case 1, 3: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
+            case 2, 4:
                 outcome = .deleted(
                     try outcomes.map { byte in
                         guard let outcome = DeleteOutcome(rawValue: byte) else {
@@ -64,6 +81,15 @@ package struct ReceiptRecord: Hashable, Sendable {
                 )
             default: throw BinaryCodingError.invalidValue(field: "kind", offset: 8)
             }
+            if kind > 2 {
+                var checksums: [UInt32] = []
+                checksums.reserveCapacity(count)
+                for _ in 0..<count { checksums.append(try reader.read()) }
+                rowChecksums = checksums
+            } else {
+                rowChecksums = nil
+            }
+            try reader.finish()
         } catch {
             throw .malformed(table: "receipts", reason: "\(error)")
         }
@@ -91,5 +117,51 @@ package struct ReceiptRecord: Hashable, Sendable {
             }
             return .rejected(rejection)
         }
+    }
+}
+
+extension ReceiptRecord {
+    /// What the write answered about these rows, when it is the same write: of the same kind, with these rows or with
+    /// more, in this order. Nil for another write under the same key.
+    ///
+    /// Some rows of a write are what a shard is sent of it that is a part of the one that answered. A receipt without
+    /// checksums is believed when the number of rows is the same.
+    ///
+    /// - Parameters:
+    ///   - isEnrolment: or else a deletion.
+    ///   - rowChecksums: of the rows that are sent now.
+    package func outcome(ofRows checksums: [UInt32], isEnrolment: Bool) -> Outcome? {
+        var positions: [Int] = []
+        if let known = rowChecksums {
+            positions.reserveCapacity(checksums.count)
+            var next = 0
+            for checksum in checksums {
+                guard let position = known[next...].firstIndex(of: checksum) else { return nil }
+                positions.append(position)
+                next = position + 1
+            }
+        } else {
+            guard checksums.count == outcome.count else { return nil }
+            positions = Array(checksums.indices)
+        }
+        switch outcome {
+        case .enrolled(let outcomes): return isEnrolment ? .enrolled(positions.map { outcomes[$0] }) : nil
+        case .deleted(let outcomes): return isEnrolment ? nil : .deleted(positions.map { outcomes[$0] })
+        }
+    }
+
+    /// CRC-32C of a row to be enrolled: its id (16 bytes, as a key), its metadata as a face record has it with bit 9
+    /// clear, and the CRC-32C of its embedding as it is stored (4).
+    package static func checksum(of row: EnrolRow, embeddingChecksum: UInt32) -> UInt32 {
+        var writer = ByteWriter(reservingByteCount: 64)
+        MetadataCoding.write(row.metadata, to: &writer)
+        writer.write(embeddingChecksum)
+        let start = checksum(ofDeletionOf: row.id)
+        return unsafe writer.bytes.withUnsafeBytes { unsafe CRC32C.extend(start, with: $0) }
+    }
+
+    /// CRC-32C of a face's id (16 bytes, as a key).
+    package static func checksum(ofDeletionOf face: FaceID) -> UInt32 {
+        unsafe face.withKeyBytes { unsafe CRC32C.checksum($0) }
     }
 }

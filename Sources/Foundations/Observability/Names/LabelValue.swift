@@ -82,4 +82,7 @@ package enum LabelValue {
     package static let changed = "changed"
     package static let won = "won"
     package static let lost = "lost"
+    package static let sound = "sound"
+    package static let damaged = "damaged"
+    package static let stopped = "stopped"
 }

@@ -293,6 +293,17 @@ package enum MetricCatalogue {
         "Heartbeats sent, by what came back"
     )
     package static let replicas = Metric("mien_replicas", .gauge, [.state], "Replicas: serving, opening or failed")
+    package static let verifications = Metric(
+        "mien_verifications_total",
+        .counter,
+        [.status],
+        "Partitions that were read whole without being asked: sound, damaged, or stopped before the end"
+    )
+    package static let verificationAge = Metric(
+        "mien_verification_age_seconds",
+        .gauge,
+        "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
+    )
     package static let partitionFaces = Metric("mien_partition_faces", .gauge, [.collection], "Faces held here")
     package static let partitionFresh = Metric(
         "mien_partition_fresh_faces",
@@ -375,7 +386,8 @@ package enum MetricCatalogue {
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
+        verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
+        partitionChunks, partitionRecoding,
         partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
     ]
 }

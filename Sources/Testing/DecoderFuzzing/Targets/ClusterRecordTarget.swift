@@ -23,6 +23,15 @@ enum ClusterRecordTarget {
         guard let metadata = read(records(bytes)) else { return false }
         let again = ClusterRecords.records(of: metadata)
         precondition(read(again).map { ClusterRecords.records(of: $0) } == again, "records are others after writing")
+        // What controllers make of them.
+        for record in metadata.collections.values {
+            precondition(record.nextGeneration > 0, "there is a next generation")
+            for group in record.placements.map(\.group) {
+                let change = GroupProposal(version: group.version, epoch: group.epoch, change: .takeOver(group.primary))
+                precondition(group.applying(change).map { $0.epoch > group.epoch } == true, "there is a next epoch")
+            }
+        }
+        precondition(metadata.epoch.number < .max, "there is a next epoch")
         // What routers make of them.
         let map = metadata.shardMap
         for collection in map.placements.keys {

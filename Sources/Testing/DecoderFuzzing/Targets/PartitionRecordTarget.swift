@@ -71,7 +71,11 @@ enum PartitionRecordTarget {
                     [.accepted, .replaced, .superseded] + RowRejection.allCases.map { .rejected($0) }
                 ),
                 .deleted([.absent, .deleted]),
-            ].map { unsealed(ReceiptRecord(sequence: 9, outcome: $0).encoded()) }
+            ].flatMap { outcome in
+                [nil, (0..<UInt32(outcome.count)).map { $0 &* 0x9e37_79b9 }].map {
+                    unsealed(ReceiptRecord(sequence: 9, outcome: outcome, rowChecksums: $0).encoded())
+                }
+            }
         ) { try unsafe $0.withUnsafeBytes { try unsafe ReceiptRecord(bytes: $0).encoded() } },
         Kind(seeds: [unsealed(manifest.encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe RunManifest(bytes: $0, run: 7).encoded() }

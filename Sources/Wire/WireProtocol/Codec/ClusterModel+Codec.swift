@@ -25,7 +25,16 @@ extension Epoch: WireValue {
     package static var leastByteCount: Int { 8 }
     package func encode(into writer: inout PayloadWriter) { writer.integer(number) }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(try reader.integer("epoch"))
+        self.init(try reader.counter("epoch"))
+    }
+}
+
+extension PayloadReader {
+    /// What counts changes, so that there is a next one.
+    fileprivate mutating func counter(_ field: String) throws(WireDecodingError) -> UInt64 {
+        let number: UInt64 = try integer(field)
+        guard number <= Epoch.numberLimit else { throw .invalid(field: field, rule: "it must be at most 2^62") }
+        return number
     }
 }
 
@@ -126,7 +135,7 @@ extension ReplicaGroup: WireValue {
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let epoch = try Epoch(decoding: &reader)
-        let version: UInt64 = try reader.integer("group version")
+        let version = try reader.counter("group version")
         let primary = try NodeID(decoding: &reader)
         let inSync: [NodeID] = try reader.array("replicas in sync")
         let learners: [NodeID] = try reader.array("learners")

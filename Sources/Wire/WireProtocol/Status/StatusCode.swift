@@ -41,6 +41,8 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
     /// The connection's bytes cannot be read as frames; it is closed.
     case malformedFrame = 43
     case internalError = 44
+    /// The idempotency key was used before, for another write.
+    case keyReused = 45
 
     package var retry: RetryAdvice {
         switch self {
@@ -48,7 +50,7 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
         case .staleEpoch, .unknownReplica: .refreshAndRetry
         case .cancelled, .invalidRequest, .notFound, .alreadyExists, .unauthenticated, .incompatibleVersion,
             .limitExceeded, .modelMismatch, .dimensionMismatch, .incompleteCoverage, .corruptPartition, .storageFull,
-            .malformedFrame, .internalError:
+            .malformedFrame, .internalError, .keyReused:
             .doNotRetry
         }
     }

@@ -1,0 +1,124 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Observability
+import Testing
+import WireProtocol
+import WorkerService
+
+/// Partitions that a worker reads by itself.
+struct VerificationTests {
+    private let test = TestCollection(shardCount: 2)
+
+    private func path(_ file: String, ofShard index: Int, in folder: TemporaryFolder) -> String {
+        "\(folder.path)/replicas/\(test.collection.id)/\(index)/\(file)"
+    }
+
+    private func fill(_ folder: TemporaryFolder) async throws {
+        var options = WorkerHarness.options(folder)
+        options.verificationPeriod = .zero
+        try await WorkerHarness.with(options) { harness in
+            for index in 0..<2 {
+                _ = try await harness.call(test.host(index))
+                _ = try await harness.call(test.enrol(test.ids(600, in: index), in: index))
+            }
+        }
+    }
+
+    /// Waits until so many partitions were found to be so.
+    private func found(_ status: String, _ count: Double, in metrics: MetricRegistry) async throws {
+        let series = "mien_verifications_total{status=\"\(status)\"} "
+        let end = ContinuousClock.now + .seconds(20)
+        var line: Substring?
+        while ContinuousClock.now < end {
+            line = metrics.rendered().split(separator: "\n").first { $0.hasPrefix(series) }
+            if line.flatMap({ Double($0.dropFirst(series.count)) }) == count { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        Issue.record("not \(count) partitions were found \(status): \(line ?? "no such series")")
+    }
+
+    private func unasked(_ options: inout WorkerOptions, _ metrics: MetricRegistry) {
+        options.verificationPeriod = .seconds(3600)
+        options.metrics = metrics
+    }
+
+    /// Nobody searches, and nobody asks.
+    @Test func aFlippedByteIsFoundWithoutBeingAsked() async throws {
+        let folder = TemporaryFolder()
+        try await fill(folder)
+        let path = path("partition/data.mdb", ofShard: 1, in: folder)
+        let pattern = test.embeddings([test.ids(300, in: 1)[299]]).values.prefix(12).flatMap { value in
+            withUnsafeBytes(of: Float16(value).bitPattern.littleEndian) { Array($0) }
+        }
+        let places = try FileBytes.occurrences(of: pattern, in: path)
+        #expect(!places.isEmpty)
+        for place in places { try FileBytes.overwrite(path, at: place, with: [pattern[0] ^ 1]) }
+        let metrics = MetricRegistry()
+        try await WorkerHarness.withCluster(folder, cluster: .random(), changing: { unasked(&$0, metrics) }) {
+            harness,
+            coordinator in
+            let report = try await coordinator.report { $0.replicas.contains { $0.state == .failed } }
+            #expect(report.replicas.map(\.state) == [.serving, .failed])
+            try await found("damaged", 1, in: metrics)
+            try await found("sound", 1, in: metrics)
+            #expect(try await harness.refusal(test.search(test.ids(1, in: 1), in: 1)).code == .corruptPartition)
+            let ids = test.ids(1)
+            #expect(try await harness.call(test.search(ids)).matches.map { $0.first?.faceID } == ids)
+        }
+        #expect(FileManager.default.fileExists(atPath: self.path("verified", ofShard: 0, in: folder)))
+        #expect(!FileManager.default.fileExists(atPath: self.path("verified", ofShard: 1, in: folder)))
+    }
+
+    @Test func aRestartGoesOnWithThoseWhoseTurnItIs() async throws {
+        let folder = TemporaryFolder()
+        try await fill(folder)
+        let cluster = NodeID.random()
+        let (metrics, later) = (MetricRegistry(), MetricRegistry())
+        try await WorkerHarness.withCluster(folder, cluster: cluster, changing: { unasked(&$0, metrics) }) { _, _ in
+            try await found("sound", 2, in: metrics)
+        }
+        let records = try (0..<2).map {
+            try Data(contentsOf: URL(fileURLWithPath: path("verified", ofShard: $0, in: folder)))
+        }
+        // A record that cannot be read is none.
+        try FileBytes.overwrite(path("verified", ofShard: 1, in: folder), at: 0, with: [0x58])
+        try await WorkerHarness.withCluster(folder, cluster: cluster, changing: { unasked(&$0, later) }) { _, _ in
+            try await found("sound", 1, in: later)
+            let now = try (0..<2).map {
+                try Data(contentsOf: URL(fileURLWithPath: path("verified", ofShard: $0, in: folder)))
+            }
+            #expect(now[0] == records[0], "its turn has not come")
+            #expect(now[1] != records[1] && now[1].starts(with: Array("mien-verified 1\n".utf8)))
+        }
+    }
+}
+
+struct VerificationScheduleTests {
+    private let schedule = VerificationSchedule(period: .seconds(100))
+    private let shards = (0..<3).map { ShardID(collection: CollectionID(high: 1, low: 2), index: $0) }
+
+    private func next(_ times: [Int64?], now: Int64) -> UInt32? {
+        let verified = zip(shards, times).map { ($0, $1.map { Timestamp(milliseconds: $0) }) }
+        return schedule.next(Dictionary(uniqueKeysWithValues: verified), now: Timestamp(milliseconds: now))?.index
+    }
+
+    @Test func whatWasNeverReadComesFirst() {
+        #expect(next([5, nil, 4], now: 1_000_000) == 1)
+        #expect(next([nil, nil, nil], now: 0) == 0)
+        #expect(next([], now: 0) == nil)
+    }
+
+    @Test func theOldestComesWhenAPeriodHasPassed() {
+        #expect(next([30, 10, 20], now: 100_009) == nil)
+        #expect(next([30, 10, 20], now: 100_010) == 1)
+        #expect(next([30, 100_010, 20], now: 100_020) == 2)
+    }
+
+    /// A clock that was wrong, or is.
+    @Test func aTimeThatHasNotComeYetIsNone() {
+        #expect(next([90, 200, 95], now: 100) == 1)
+        #expect(next([.max, .min, 0], now: 0) == 0)
+        #expect(next([.min, .max, 0], now: .max) == 0)
+    }
+}
