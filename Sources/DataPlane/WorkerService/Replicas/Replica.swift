@@ -49,6 +49,7 @@ final class Replica: Sendable {
         /// While it is in force no write is ordered.
         var hold: WriteHold?
         var cut: PendingCut?
+        var archive = ArchiveWatch()
         var isStopping = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
