@@ -222,7 +222,7 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
+                "Backups", "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -278,8 +278,9 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "NodeConfiguration", "Observability",
-                "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol", "WireTransport", "WorkerService",
+                "Backups", "ClusterController", "ClusterModel", "ClusterState", "Etcd", "NodeConfiguration",
+                "ObjectStore", "Observability", "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol",
+                "WireTransport", "WorkerService",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
