@@ -445,6 +445,7 @@ let package = Package(
                 "PartitionStore", "Threads", "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -454,6 +455,7 @@ let package = Package(
                 "VectorMath",
             ],
             path: "Tests/Engine/PartitionStoreTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -489,6 +491,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/ControlPlane/ClusterControllerTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -541,6 +544,7 @@ let package = Package(
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/DataPlane/WorkerServiceTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
