@@ -503,7 +503,8 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording", "WireProtocol",
+                "Backups", "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording",
+                "WireProtocol",
                 "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -36,11 +36,35 @@ package struct ArchiveChain: Sendable {
         _ collection: CollectionID,
         in store: some BackupStore
     ) async throws(BackupError) -> ArchiveChain? {
-        let names = try await store.volumes(of: collection)
-        guard var name = names.last else { return nil }
+        for _ in 0..<readAttempts {
+            let names = try await store.volumes(of: collection)
+            guard let head = names.last else { return nil }
+            do throws(BackupError) {
+                return try await read(from: head, try await store.volume(head), of: names, in: store)
+            } catch {
+                // While it is written, the next revision may have taken its place.
+                guard case .missing = error, try await !store.volumes(of: collection).contains(head) else {
+                    throw error
+                }
+            }
+        }
+        throw .storeFailed(object: store.place, reason: "the archive of \(collection) changes faster than it is read")
+    }
+
+    private static let readAttempts = 20
+
+    /// Reads on from the newest volume.
+    private static func read(
+        from head: BackupName.Volume,
+        _ newest: ArchiveVolume,
+        of names: [BackupName.Volume],
+        in store: some BackupStore
+    ) async throws(BackupError) -> ArchiveChain {
+        let collection = head.collection
+        var name = head
+        var volume = newest
         var volumes: [(name: BackupName.Volume, volume: ArchiveVolume)] = []
         while true {
-            let volume = try await store.volume(name)
             volumes.append((name, volume))
             guard let previous = volume.previous else { break }
             guard name.number > 1 else {
@@ -62,6 +86,7 @@ package struct ArchiveChain: Sendable {
                 }
                 break
             }
+            volume = try await store.volume(name)
         }
         volumes.reverse()
         let known = Set(volumes.map(\.name))

@@ -34,11 +34,32 @@ import WireTransport
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
 
-    @Test(arguments: [3, 4], [1, 2])
+    /// Layouts of a kind of record that there are files of.
+    private static func layouts(of kind: String) -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.compactMap { name in
+            name.hasPrefix("\(kind)-") ? Int(name.dropFirst(kind.count + 1).prefix { $0.isNumber }) : nil
+        }.sorted()
+    }
+
+    @Test func thereAreFilesOfTheOldestLayouts() {
+        #expect(Self.layouts(of: "collection").first == 3)
+        for kind in ["worker", "operation", "records"] { #expect(Self.layouts(of: kind).first == 1, "\(kind)") }
+    }
+
+    @Test(arguments: layouts(of: "collection"), layouts(of: "worker"))
     func everyLayoutIsRead(collectionLayout: Int, workerLayout: Int) async throws {
+        for operationLayout in Self.layouts(of: "operation") {
+            try await read(collectionLayout, workerLayout, operationLayout)
+        }
+    }
+
+    private func read(_ collectionLayout: Int, _ workerLayout: Int, _ operationLayout: Int) async throws {
         let folder = TemporaryFolder()
         let store = try await EmbeddedMetadataStore.open(at: folder.path)
-        let names = ["records-1", "collection-\(collectionLayout)", "worker-\(workerLayout)", "operation-1"]
+        let names =
+            ["records-1", "collection-\(collectionLayout)", "worker-\(workerLayout)"]
+            + ["operation-\(operationLayout)"]
         try await store.commit([], try names.flatMap { try Self.records($0) })
         let metadata = try await ClusterRecords.load(from: store).metadata
         await store.close()

@@ -158,7 +158,7 @@ struct BackupRestoreCommand: ConsoleCommand {
                     ("faces", .count(outcome.faceCount)), ("erased", .count(undelete ? 0 : outcome.erasedCount)),
                     ("undeleted", .count(undelete ? outcome.erasedCount : 0)),
                     ("at", .text(plan.map { PointInTime.text($0.time) })),
-                    ("writes", .count(plan?.entryCount ?? 0)),
+                    ("log_entries", .count(plan?.entryCount ?? 0)),
                     ("shards", .count(configuration.shardCount)),
                     ("bytes", .count(entry.manifest.byteCount)),
                     ("seconds", .number(NumberText.seconds(outcome.time))),
@@ -166,7 +166,8 @@ struct BackupRestoreCommand: ConsoleCommand {
             )
         } else {
             let writes = plan.map {
-                ", and \(NumberText.counted($0.entryCount, "write")) of its log, as of \(PointInTime.text($0.time))"
+                ", and \(NumberText.counted($0.entryCount, "entry", plural: "entries")) of its log, as of "
+                    + PointInTime.text($0.time)
             }
             let deleted =
                 undelete
