@@ -31,6 +31,8 @@ enum KeyCatalogue {
     static let copiesPerWorker = Key.count("coordinator.copies_per_worker", default: 1, in: 1...64)
     static let spareDisk = Key.bytes("coordinator.spare_disk", default: 1 << 30, in: 16 << 20...1 << 40)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
+    static let archivePlace = Key.optionalPath("coordinator.archive.place")
+    static let archiveInterval = Key.duration("coordinator.archive.interval", default: 5000, in: 200...3_600_000)
     static let coordinatorSlowSearch = Key.duration("coordinator.slow_search", default: 1000, in: 0...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
     static let trainingSample = Key.count("coordinator.training.sample", default: 196_608, in: 1024...1_000_000)
@@ -95,7 +97,7 @@ enum KeyCatalogue {
         .init(workerTimeout), .init(replaceAfter), .init(rebalanceAfter), .init(copiesPerWorker), .init(spareDisk),
         .init(defaultDeadline),
         .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
-        .init(coordinatorSlowSearch),
+        .init(coordinatorSlowSearch), .init(archivePlace), .init(archiveInterval),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),

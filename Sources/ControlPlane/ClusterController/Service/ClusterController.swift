@@ -133,6 +133,9 @@ package final class ClusterController: Sendable {
         await clients.close()
     }
 
+    /// Whether this coordinator holds the lease.
+    package var isController: Bool { state.withLock(\.standing.isHeld) }
+
     // MARK: What others may know
 
     /// The newest shard map this coordinator knows.

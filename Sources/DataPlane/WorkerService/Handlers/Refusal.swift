@@ -91,6 +91,14 @@ enum Refusal {
         )
     }
 
+    static func logBegins(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "\(name(shard)) begins to keep a log for its archive; ask again",
+            retryAfterMilliseconds: 200
+        )
+    }
+
     static func holdEnded(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .deadlineExceeded,

@@ -73,6 +73,15 @@ extension WorkerHandler {
         }
     }
 
+    func read(_ request: ReadLog, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let replica = try replicas.replica(request.route.shard)
+            onSearchThread(call, byteCount: 64) { () throws(WireStatus) in
+                LogRead(entries: try replica.archivedEntries(request, under: request.route.epoch))
+            }
+        }
+    }
+
     func restore(_ request: ShardRestore, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)

@@ -56,6 +56,7 @@ struct WorkerHandler: RequestHandler {
         case .releaseSnapshot(let request): release(request, call)
         case .shardRestore(let request): restore(request, call)
         case .shardErasures(let request): list(request, call)
+        case .readLog(let request): read(request, call)
         default:
             call.fail(
                 Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")

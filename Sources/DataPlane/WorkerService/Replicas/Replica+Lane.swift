@@ -137,7 +137,7 @@ extension Replica {
                 let start = ContinuousClock.now
                 var rowCount = writes.reduce(0) { $0 + $1.rowCount }
                 if isReplicated {
-                    order(writes, in: partition)
+                    orderMarked(writes, in: partition)
                     if let error = storeStep(in: partition) { return .failed(error) }
                     rowCount = takeAppliedRowCount()
                 } else if let error = commit(writes, to: partition) {

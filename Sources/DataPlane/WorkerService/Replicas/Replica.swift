@@ -51,6 +51,7 @@ final class Replica: Sendable {
         var cut: PendingCut?
         /// Where it has ended; nil while writes are ordered, or wait to be finished.
         var end: WorkerReport.End?
+        var archive = ArchiveWatch()
         var isStopping = false
         /// Other shards have taken its shard's place.
         var isSucceeded = false

@@ -16,7 +16,8 @@ extension Replica {
 
     /// Whether the lane has to begin to go by a log.
     func mustBeginReplication(_ state: State) -> Bool {
-        state.replication == nil && (state.record.isReplicated || (state.group?.members.count ?? 0) > 1)
+        state.replication == nil
+            && (state.record.isReplicated || (state.group?.members.count ?? 0) > 1 || state.archive.isOn)
     }
 
     /// Begins to go by the log that is on disk. From the first time on writes go no other way.
@@ -228,7 +229,9 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func storeStep(in partition: Partition) -> PartitionError? {
-        let transactions = monitor.withLock { $0.replication?.nextTransactions() ?? [] }
+        let transactions = monitor.withLock { state in
+            state.replication?.nextTransactions(archived: state.archive.wanted(now: .now)) ?? []
+        }
         guard !transactions.isEmpty else { return nil }
         do throws(PartitionError) {
             for transaction in transactions {

@@ -188,6 +188,29 @@ package enum MetricCatalogue {
     )
     package static let trainings = Metric("mien_trainings", .gauge, "Collections whose next codebook is being trained")
     package static let shardMapEpoch = Metric("mien_shard_map_epoch", .gauge, "Epoch of the shard map")
+    package static let archiveBehind = Metric(
+        "mien_archive_behind_seconds",
+        .gauge,
+        [.collection],
+        "Time since the moment up to which all of a collection's log is archived"
+    )
+    package static let archiveBehindBytes = Metric(
+        "mien_archive_behind_bytes",
+        .gauge,
+        [.collection],
+        "Log that the last turn of archiving left for the next one"
+    )
+    package static let archivedBytes = Metric("mien_archived_bytes_total", .counter, "Log that has been archived")
+    package static let archiveFailures = Metric(
+        "mien_archive_failures_total",
+        .counter,
+        "Turns of archiving that failed for a collection, in part or whole"
+    )
+    package static let archiveGaps = Metric(
+        "mien_archive_gaps_total",
+        .counter,
+        "Shards whose archive began anew, with entries missing"
+    )
 
     // MARK: Worker
 
@@ -383,7 +406,8 @@ package enum MetricCatalogue {
         replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
         workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, operations,
         operationSilence, collectionFaces,
-        trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
+        trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archivedBytes, archiveFailures, archiveGaps,
+        searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
         verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,

@@ -86,6 +86,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case shardCut = 0x030b
     case shardRestore = 0x030c
     case shardErasures = 0x030d
+    case readLog = 0x0310
+    case logRead = 0x0311
 
     case appendEntries = 0x0401
     case entriesAppended = 0x0402
@@ -103,7 +105,8 @@ extension MessageType {
             .verifyReplica, .prepareSuccessor, .abandonSuccessor,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
-            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures:
+            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
+            .readLog:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
@@ -112,7 +115,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList:
+            .shardCut, .erasureList, .logRead:
             false
         }
     }

@@ -47,6 +47,7 @@ package enum Request: Sendable {
     case shardRestore(ShardRestore)
     case readErasures(ReadErasures)
     case shardErasures(ShardErasures)
+    case readLog(ReadLog)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -99,6 +100,7 @@ package enum Request: Sendable {
         case .shardRestore: self = .shardRestore(try frame.decode(ShardRestore.self, limits: limits))
         case .readErasures: self = .readErasures(try frame.decode(ReadErasures.self, limits: limits))
         case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
+        case .readLog: self = .readLog(try frame.decode(ReadLog.self, limits: limits))
         default: return nil
         }
     }
