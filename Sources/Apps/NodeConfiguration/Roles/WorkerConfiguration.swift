@@ -96,8 +96,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
 
 /// How much memory a worker gives to what can grow.
 package struct WorkerMemory: Sendable, Equatable {
-    /// Address space of one partition, the most that it can ever store. It is reserved, not used: resident memory and
-    /// disk follow the data.
+    /// Address space that a partition is opened with; it gets more while it serves. It is reserved, not used: resident
+    /// memory and disk follow the data.
     package var partitionMapBytes: Int
     /// Writes received and not yet committed, over all partitions; more are refused with `retryAfter`.
     package var queuedWritesBytes: Int

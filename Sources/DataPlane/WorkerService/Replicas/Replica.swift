@@ -50,6 +50,7 @@ final class Replica: Sendable {
         var hold: WriteHold?
         var cut: PendingCut?
         var isStopping = false
+        var mapGrowth = MapGrowth()
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
         /// Of the partition that was last opened.

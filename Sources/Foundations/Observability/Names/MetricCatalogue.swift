@@ -329,7 +329,7 @@ package enum MetricCatalogue {
         "mien_lmdb_map_bytes",
         .gauge,
         [.collection],
-        "Most that the partitions can ever store (worker.memory.partition_map of each)"
+        "Address space of the partitions' files, which grows before it is used up"
     )
     package static let usedBytes = Metric(
         "mien_lmdb_used_bytes",
