@@ -299,7 +299,8 @@ enum MessageSamples {
                 )
             ],
             estimatedSeconds: 12.5,
-            assumedBytesPerSecond: 64e6
+            assumedBytesPerSecond: 64e6,
+            remarks: ["Shard 2 of collection 'gallery' is pinned to the worker at 10.0.0.5:7401: it stays."]
         ),
         BeginOperation(
             id: operationID,
@@ -329,7 +330,16 @@ enum MessageSamples {
             ]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
-        ShardExplanation(verdicts: [.init(worker: nodeID, hasReplica: true, reason: "It has a replica in sync.")]),
+        ShardExplanation(
+            verdicts: [
+                .init(worker: nodeID, hasReplica: true, isPinned: true, reason: "It has a replica in sync.")
+            ]
+        ),
+        PinShard(
+            collection: "gallery",
+            shardIndex: 2,
+            pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
+        ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [

@@ -4,8 +4,10 @@ import MienClient
 struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shard",
-        abstract: "Move the replicas of one shard.",
-        subcommands: [ShardMoveCommand.self, ShardLeadCommand.self]
+        abstract: "Move the replicas of one shard, or keep them where they are.",
+        subcommands: [
+            ShardMoveCommand.self, ShardLeadCommand.self, ShardPinCommand.self, ShardUnpinCommand.self,
+        ]
     )
 }
 

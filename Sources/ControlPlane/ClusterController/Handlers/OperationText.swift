@@ -18,6 +18,9 @@ enum OperationText {
                 + "with what is reserved."
         case .tooLittleMemory(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
+        case .pinned(let pin):
+            "The shard is pinned to the \(pin.workers.map { name($0, view) }.joined(separator: ", ")): "
+                + "'mien shard unpin' lets it go."
         }
     }
 
@@ -50,6 +53,26 @@ enum OperationText {
         case .notNeeded(let count):
             "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere."
         }
+    }
+
+    /// What a worker's pin means where the worker stands so.
+    static func sentence(_ pin: ShardPin, on worker: NodeID, _ explanation: PlacementExplanation) -> String {
+        if explanation.hasReplica {
+            return pin.primary == worker ? "It is pinned here, as the primary." : "It is pinned here."
+        }
+        return "It was pinned here, and made anew elsewhere when the worker had been away for too long: "
+            + "'mien shard move' brings it back, 'mien shard unpin' lets it go."
+    }
+
+    static func sentence(
+        _ pin: ShardPin,
+        ofShard index: UInt32,
+        of collection: String,
+        in view: ClusterView
+    ) -> String {
+        let workers = pin.workers.map { name($0, view) }.joined(separator: ", ")
+        let primary = pin.primary.map { ", its primary to the \(name($0, view))" } ?? ""
+        return "Shard \(index) of collection '\(collection)' is pinned to the \(workers)\(primary): it stays."
     }
 
     private static func name(_ worker: NodeID, _ view: ClusterView) -> String {

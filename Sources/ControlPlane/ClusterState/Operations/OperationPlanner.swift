@@ -29,6 +29,8 @@ package enum OperationPlanner {
         case shardNotServing
         case tooLittleDisk(NodeID, needed: UInt64, free: UInt64)
         case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
+        /// An operator pinned what the step would change, after it was planned.
+        case pinned(ShardPin)
     }
 
     /// Another record of an operation.
@@ -88,7 +90,9 @@ package enum OperationPlanner {
             }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
-            if step.state == .waiting, isLost || isBarred { operation.steps[index].state = .undone }
+            let isUnwanted =
+                operation.kind == .rebalance && view.metadata.pins[step.shard]?.forbids(step.change) == true
+            if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
                     operation.steps[index].state = .undoing
@@ -175,6 +179,7 @@ package struct Occupancy: Sendable {
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard !shards.contains(step.shard) else { return .shardIsBusy }
+        if let pin = view.metadata.pins[step.shard], pin.forbids(step.change) { return .pinned(pin) }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
         guard view.isHosted(placement) else { return .shardNotServing }
         guard let newcomer = step.change.newcomer, !placement.group.members.contains(newcomer) else { return nil }

@@ -1,9 +1,9 @@
 /// When a partition's file needs more address space, how much, and how long searches may be kept waiting for it. Pure:
 /// told the time, never asks.
 ///
-/// Address space costs nothing until it is used, so it is doubled long before it is used up. That needs a moment without
-/// searches: new ones wait a little for those under way to end. Where these take longer the attempt is given up, and the
-/// next one, a second later, waits longer.
+/// Address space costs nothing until it is used, so it is doubled long before it is used up. That needs a moment
+/// without searches: new ones wait a little for those under way to end. Where these take longer the attempt is given
+/// up, and the next one, a second later, waits longer.
 package struct MapGrowth: Sendable {
     package struct Attempt: Hashable, Sendable {
         package var byteCount: Int
