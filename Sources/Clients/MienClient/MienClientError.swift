@@ -48,6 +48,8 @@ public struct MienClientError: Error, Hashable, Sendable {
         /// Stored data failed a check and is out of service.
         public static let corruptData = Code("corruptData")
         public static let storageFull = Code("storageFull")
+        /// A worker holds as much memory as it may; writes that bring no faces go on.
+        public static let memoryFull = Code("memoryFull")
         /// A defect in the cluster or the client.
         public static let internalError = Code("internalError")
 
@@ -69,6 +71,7 @@ public struct MienClientError: Error, Hashable, Sendable {
             case .incompleteCoverage: self = .incompleteCoverage
             case .corruptPartition: self = .corruptData
             case .storageFull: self = .storageFull
+            case .memoryFull: self = .memoryFull
             case .malformedFrame, .internalError: self = .internalError
             }
         }

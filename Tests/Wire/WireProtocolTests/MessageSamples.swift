@@ -181,7 +181,8 @@ enum MessageSamples {
                 generation: 2,
                 olderGeneration: 1,
                 olderRowCount: 20_000,
-                fit: fit
+                fit: fit,
+                warmth: 0.75
             )
         ],
         trainings: [
@@ -202,6 +203,20 @@ enum MessageSamples {
             residentRowByteCount: 1 << 21
         ),
         freeDiskByteCount: 1 << 40,
+        availableMemoryByteCount: 1 << 33,
+        memory: MemoryLedger(
+            bound: .controlGroup,
+            limitByteCount: 1 << 34,
+            heldByteCount: 1 << 33,
+            reserveByteCount: 1 << 30,
+            isShort: true,
+            parts: [
+                .searchQueue: 1, .searchBuffers: 2, .writeQueue: 3, .log: 4, .copies: 5, .codebooks: 6, .filters: 7,
+                .program: 8,
+            ],
+            freshByteCount: 1 << 20,
+            mapByteCount: 1 << 36
+        ),
         kernelLevel: "avx512",
         activity: activity
     )

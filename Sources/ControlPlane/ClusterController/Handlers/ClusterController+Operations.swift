@@ -118,6 +118,7 @@ extension ClusterController {
                     hasReplica: explanation.hasReplica,
                     isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
+                        + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
                         + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
                 )
             }

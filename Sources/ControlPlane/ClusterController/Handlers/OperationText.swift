@@ -18,6 +18,8 @@ enum OperationText {
                 + "with what is reserved."
         case .tooLittleMemory(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
+        case .shortOfMemory(let worker):
+            "The \(name(worker, view)) holds as much memory as it may; 'mien status' tells what for."
         case .pinned(let pin):
             "The shard is pinned to the \(pin.workers.map { name($0, view) }.joined(separator: ", ")): "
                 + "'mien shard unpin' lets it go."
@@ -50,9 +52,19 @@ enum OperationText {
         case .stopping: "It is about to stop."
         case .tooLittleDisk(let needed, let free):
             "It has \(free >> 20) MiB of free disk, and a replica needs \(needed >> 20) MiB with what stays free."
+        case .shortOfMemory(let held, let limit):
+            "It holds \(held >> 20) MiB of the \(limit >> 20) MiB of memory that there may be, and gets no replicas."
         case .notNeeded(let count):
             "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere."
         }
+    }
+
+    /// What there is to say of a replica that serves and is not warm.
+    static func warmth(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+        guard view.isServing(shard, on: worker), let warmth = view.replica(of: shard, on: worker)?.warmth,
+            warmth < MappedMemory.leastWarmth
+        else { return nil }
+        return "It is cold: \(Int(warmth * 100)) % of what searches read is in memory, and warm ones are asked more."
     }
 
     /// What a worker's pin means where the worker stands so.

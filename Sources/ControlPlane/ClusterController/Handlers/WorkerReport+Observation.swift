@@ -15,6 +15,7 @@ extension WorkerObservation {
             mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
             availableMemoryByteCount: report.availableMemoryByteCount,
+            memory: report.memory,
             isStopping: report.isStopping,
             kernelLevel: report.kernelLevel,
             activity: report.activity
@@ -31,6 +32,7 @@ extension WorkerReport {
             mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
             availableMemoryByteCount: observation.availableMemoryByteCount,
+            memory: observation.memory,
             isStopping: observation.isStopping,
             kernelLevel: observation.kernelLevel,
             activity: observation.activity
@@ -69,7 +71,8 @@ extension ReplicaObservation {
             checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
-            }
+            },
+            warmth: Double(replica.warmth)
         )
     }
 }
@@ -106,7 +109,8 @@ extension WorkerReport.Replica {
             checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
-            }
+            },
+            warmth: Float(replica.warmth)
         )
     }
 }

@@ -68,6 +68,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var checkpoint: Checkpoint?
     /// That it sends.
     package var copies: [Copy]
+    /// Share, 0…1, of what its searches read that is in memory.
+    package var warmth: Double
 
     package init(
         epoch: Epoch,
@@ -84,7 +86,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         olderRowCount: UInt64 = 0,
         fit: CodebookFit = .unknown,
         checkpoint: Checkpoint? = nil,
-        copies: [Copy] = []
+        copies: [Copy] = [],
+        warmth: Double = 1
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -101,6 +104,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.fit = fit
         self.checkpoint = checkpoint
         self.copies = copies
+        self.warmth = warmth
     }
 }
 
@@ -143,8 +147,9 @@ package struct WorkerObservation: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held; nil when it cannot tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     package var kernelLevel: String
@@ -157,6 +162,7 @@ package struct WorkerObservation: Hashable, Sendable {
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
@@ -167,6 +173,7 @@ package struct WorkerObservation: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity

@@ -29,6 +29,8 @@ package enum OperationPlanner {
         case shardNotServing
         case tooLittleDisk(NodeID, needed: UInt64, free: UInt64)
         case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
+        /// The worker holds as much memory as it may.
+        case shortOfMemory(NodeID)
         /// An operator pinned what the step would change, after it was planned.
         case pinned(ShardPin)
     }
@@ -198,6 +200,7 @@ package struct Occupancy: Sendable {
                 return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
             }
         }
+        if view.isShortOfMemory(newcomer) { return .shortOfMemory(newcomer) }
         if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
             return .tooLittleMemory(newcomer, needed: size.memoryByteCount, free: free)
         }

@@ -97,6 +97,7 @@ extension Replica {
             state.readError = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
+            state.isWarming = true
             return true
         }
         options.reportChanged()

@@ -293,6 +293,11 @@ package enum MetricCatalogue {
         "Heartbeats sent, by what came back"
     )
     package static let replicas = Metric("mien_replicas", .gauge, [.state], "Replicas: serving, opening or failed")
+    package static let coldReplicas = Metric(
+        "mien_cold_replicas",
+        .gauge,
+        "Replicas that serve with less than nine tenths of what every search reads in memory"
+    )
     package static let partitionFaces = Metric("mien_partition_faces", .gauge, [.collection], "Faces held here")
     package static let partitionFresh = Metric(
         "mien_partition_fresh_faces",
@@ -353,15 +358,30 @@ package enum MetricCatalogue {
         .gauge,
         [.part],
         """
-        What resident memory is for: codes, embeddings, codebooks, filters, search_queue, write_queue; the rest is the \
-        program's own
+        What resident memory is for: codes and embeddings, which the system can take back; codebooks, filters, \
+        search_queue, search_buffers, write_queue, log, copies and program, the rest of it, which it cannot
         """
+    )
+    package static let heldMemory = Metric(
+        "mien_memory_held_bytes",
+        .gauge,
+        "Memory that the system cannot take back, of all that counts against the limit"
+    )
+    package static let memoryLimit = Metric(
+        "mien_memory_limit_bytes",
+        .gauge,
+        "Memory that there may be: of worker.memory.limit, the control group or the machine, what is reached first"
+    )
+    package static let shortOfMemory = Metric(
+        "mien_memory_short",
+        .gauge,
+        "1 while faces and copies are turned away for want of memory"
     )
     package static let mappedBytes = Metric(
         "mien_mapped_bytes",
         .gauge,
         [.part],
-        "Bytes that searches read, in memory or not: codes, embeddings"
+        "Bytes that searches read, in memory or not: codes, embeddings, and fresh, rows in no inverted list yet"
     )
     package static let freeDisk = Metric("mien_free_disk_bytes", .gauge, "Free disk under the data folder")
 
@@ -375,7 +395,9 @@ package enum MetricCatalogue {
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
-        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
+        coldReplicas, partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks,
+        partitionRecoding,
+        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,
+        shortOfMemory, mappedBytes, freeDisk,
     ]
 }

@@ -41,10 +41,12 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
     /// The connection's bytes cannot be read as frames; it is closed.
     case malformedFrame = 43
     case internalError = 44
+    /// The worker holds as much memory as it may; nothing was done.
+    case memoryFull = 45
 
     package var retry: RetryAdvice {
         switch self {
-        case .unavailable, .overloaded, .notYet, .deadlineExceeded: .retryThisCall
+        case .unavailable, .overloaded, .notYet, .deadlineExceeded, .memoryFull: .retryThisCall
         case .staleEpoch, .unknownReplica: .refreshAndRetry
         case .cancelled, .invalidRequest, .notFound, .alreadyExists, .unauthenticated, .incompatibleVersion,
             .limitExceeded, .modelMismatch, .dimensionMismatch, .incompleteCoverage, .corruptPartition, .storageFull,

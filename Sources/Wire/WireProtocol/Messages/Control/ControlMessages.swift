@@ -72,6 +72,8 @@ package struct WorkerReport: Hashable, Sendable {
         package var checkpoint: Checkpoint?
         /// That it sends.
         package var copies: [Copy]
+        /// Share of what its searches read that is in memory: ``MappedMemory/warmth``.
+        package var warmth: Float
 
         package init(
             shard: ShardID,
@@ -89,7 +91,8 @@ package struct WorkerReport: Hashable, Sendable {
             olderRowCount: UInt64 = 0,
             fit: CodebookFit = .unknown,
             checkpoint: Checkpoint? = nil,
-            copies: [Copy] = []
+            copies: [Copy] = [],
+            warmth: Float = 1
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -107,6 +110,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.fit = fit
             self.checkpoint = checkpoint
             self.copies = copies
+            self.warmth = warmth
         }
     }
 
@@ -155,8 +159,10 @@ package struct WorkerReport: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held, by its limit, control group and machine; nil when it cannot
+    /// tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     /// Kernel level in use, for people.
@@ -170,6 +176,7 @@ package struct WorkerReport: Hashable, Sendable {
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
@@ -180,6 +187,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 139 }
+    package static var leastByteCount: Int { 143 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -20,6 +20,7 @@ extension WorkerReport.Replica: WireValue {
             writer.integer(checkpoint.digest)
         }
         writer.array(copies)
+        writer.float(warmth)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -44,7 +45,8 @@ extension WorkerReport.Replica: WireValue {
                     digest: try reader.integer("checkpoint digest")
                 )
             },
-            copies: try reader.array("copies")
+            copies: try reader.array("copies"),
+            warmth: try reader.float("warmth")
         )
     }
 }
@@ -115,6 +117,7 @@ extension WorkerReport {
         mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
         writer.optional(availableMemoryByteCount) { writer, count in writer.integer(count) }
+        memory.encode(into: &writer)
         writer.flag(isStopping)
         writer.string(kernelLevel, "kernel level")
         activity.encode(into: &writer)
@@ -130,6 +133,7 @@ extension WorkerReport {
             availableMemoryByteCount: try reader.optional("available memory") { reader throws(WireDecodingError) in
                 try reader.integer("available memory bytes")
             },
+            memory: try MemoryLedger(decoding: &reader),
             isStopping: try reader.flag("is stopping"),
             kernelLevel: try reader.string("kernel level", limit: NameLimit.agent),
             activity: try NodeActivity(decoding: &reader)
