@@ -131,7 +131,11 @@ package final class Worker: Service {
         let memory = MemoryWatch(
             limitByteCount: options.memoryLimitByteCount,
             logger: logger,
-            measure: parts.memory,
+            measure: {
+                var ledger = parts.memory()
+                ledger[.training] = UInt64(clamping: training.sampleByteCount)
+                return ledger
+            },
             changed: changes.note
         )
         let handler = WorkerHandler(
@@ -427,8 +431,8 @@ package final class Worker: Service {
 }
 
 extension Worker.Parts {
-    /// What memory is held for, but for the program itself.
-    @Sendable fileprivate func memory() -> MemoryLedger {
+    /// What memory is held for, but for trainings and the program itself.
+    fileprivate func memory() -> MemoryLedger {
         let replicas = replicas.all.map(\.figures)
         func sum(_ byteCount: (Replica.Figures) -> Int) -> UInt64 {
             UInt64(clamping: replicas.reduce(0) { $0 + byteCount($1) })

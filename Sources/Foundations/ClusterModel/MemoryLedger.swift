@@ -30,6 +30,8 @@ package struct MemoryLedger: Hashable, Sendable {
         case codebooks
         /// Rows that pass filters which were searched with lately.
         case filters
+        /// The sample that a codebook is trained on.
+        case training
         /// Everything else that the program has.
         case program
     }

@@ -212,7 +212,7 @@ enum MessageSamples {
             isShort: true,
             parts: [
                 .searchQueue: 1, .searchBuffers: 2, .writeQueue: 3, .log: 4, .copies: 5, .codebooks: 6, .filters: 7,
-                .program: 8,
+                .training: 8, .program: 9,
             ],
             freshByteCount: 1 << 20,
             mapByteCount: 1 << 36

@@ -113,7 +113,8 @@ enum StatusReport {
             ("search_buffer_bytes", .count(memory.searchBufferByteCount)),
             ("write_queue_bytes", .count(memory.writeQueueByteCount)), ("log_bytes", .count(memory.logByteCount)),
             ("copy_bytes", .count(memory.copyByteCount)), ("codebook_bytes", .count(memory.codebookByteCount)),
-            ("filter_bytes", .count(memory.filterByteCount)), ("program_bytes", .count(memory.programByteCount)),
+            ("filter_bytes", .count(memory.filterByteCount)), ("training_bytes", .count(memory.trainingByteCount)),
+            ("program_bytes", .count(memory.programByteCount)),
             ("fresh_bytes", .count(memory.freshByteCount)), ("map_bytes", .count(memory.mapByteCount)),
         ])
     }
@@ -200,8 +201,8 @@ enum StatusReport {
         var table = TextTable([
             .init("memory of", widthLimit: 28), .init("held", .right), .init("of", .right),
             .init("set by", widthLimit: 14), .init("searches", .right), .init("writes", .right),
-            .init("copies", .right), .init("codebooks", .right), .init("filters", .right), .init("program", .right),
-            .init("fresh", .right), .init("maps", .right),
+            .init("copies", .right), .init("codebooks", .right), .init("filters", .right), .init("training", .right),
+            .init("program", .right), .init("fresh", .right), .init("maps", .right),
         ])
         for worker in workers.sorted(by: { $0.address < $1.address }) {
             let memory = worker.memory
@@ -211,8 +212,9 @@ enum StatusReport {
                 NumberText.bytes(memory.searchQueueByteCount + memory.searchBufferByteCount),
                 NumberText.bytes(memory.writeQueueByteCount + memory.logByteCount),
                 NumberText.bytes(memory.copyByteCount), NumberText.bytes(memory.codebookByteCount),
-                NumberText.bytes(memory.filterByteCount), NumberText.bytes(memory.programByteCount),
-                NumberText.bytes(memory.freshByteCount), NumberText.bytes(memory.mapByteCount),
+                NumberText.bytes(memory.filterByteCount), NumberText.bytes(memory.trainingByteCount),
+                NumberText.bytes(memory.programByteCount), NumberText.bytes(memory.freshByteCount),
+                NumberText.bytes(memory.mapByteCount),
             ])
         }
         return table.rendered()

@@ -28,6 +28,7 @@ public struct MemoryInfo: Hashable, Sendable {
     public var copyByteCount: UInt64
     public var codebookByteCount: UInt64
     public var filterByteCount: UInt64
+    public var trainingByteCount: UInt64
     public var programByteCount: UInt64
     /// Of mapped files, and so not held: stored embeddings that no inverted list has yet.
     public var freshByteCount: UInt64
@@ -47,6 +48,7 @@ public struct MemoryInfo: Hashable, Sendable {
         copyByteCount = ledger[.copies]
         codebookByteCount = ledger[.codebooks]
         filterByteCount = ledger[.filters]
+        trainingByteCount = ledger[.training]
         programByteCount = ledger[.program]
         freshByteCount = ledger.freshByteCount
         mapByteCount = ledger.mapByteCount

@@ -106,8 +106,8 @@ enum Refusal {
         WireStatus(
             code: .memoryFull,
             message: """
-                this worker takes no faces and no copies now, for want of memory; searches and deletions go on: \
-                \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
+                this worker takes no faces, copies or trainings now, for want of memory; searches and deletions go \
+                on: \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
                 """,
             retryAfterMilliseconds: 1000
         )

@@ -96,7 +96,7 @@ final class MemoryWatch: Sendable {
         switch change {
         case .began:
             logger.warning(
-                "memory is short: faces and copies are turned away, searches and deletions go on",
+                "memory is short: faces, copies and trainings are turned away, searches and deletions go on",
                 metadata: ["memory": "\(MemoryText.text(ledger))"]
             )
             changed()
@@ -135,6 +135,7 @@ enum MemoryText {
         case .copies: "copies"
         case .codebooks: "codebooks"
         case .filters: "filters"
+        case .training: "training"
         case .program: "program"
         }
     }

@@ -63,7 +63,7 @@ struct WorkerCollector: Sendable {
         for (part, label) in [
             (MemoryLedger.Part.searchQueue, LabelValue.searchQueue), (.writeQueue, LabelValue.writeQueue),
             (.log, LabelValue.log), (.copies, LabelValue.copies), (.codebooks, LabelValue.codebooks),
-            (.filters, LabelValue.filters),
+            (.filters, LabelValue.filters), (.training, LabelValue.training),
         ] { samples.add(MetricCatalogue.memory, label, value: Double(ledger[part])) }
         let buffers = Double(ledger[.searchBuffers])
         samples.raise(MetricCatalogue.memory, LabelValue.searchBuffers, to: buffers)

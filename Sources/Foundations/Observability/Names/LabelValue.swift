@@ -55,6 +55,7 @@ package enum LabelValue {
     package static let searchBuffers = "search_buffers"
     package static let log = "log"
     package static let copies = "copies"
+    package static let training = "training"
     package static let program = "program"
     package static let fresh = "fresh"
 

@@ -359,7 +359,7 @@ package enum MetricCatalogue {
         [.part],
         """
         What resident memory is for: codes and embeddings, which the system can take back; codebooks, filters, \
-        search_queue, search_buffers, write_queue, log, copies and program, the rest of it, which it cannot
+        search_queue, search_buffers, write_queue, log, copies, training and program, all else, which it cannot
         """
     )
     package static let heldMemory = Metric(
