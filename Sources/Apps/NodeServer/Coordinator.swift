@@ -263,4 +263,6 @@ private struct ControllerShardMapSource: ShardMapSource {
     }
 
     func faceCount(of shard: ShardID) -> UInt64? { controller.faceCount(of: shard) }
+
+    func warmth(of shard: ShardID, on worker: NodeID) -> Double { controller.warmth(of: shard, on: worker) }
 }

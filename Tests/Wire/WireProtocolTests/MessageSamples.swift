@@ -194,7 +194,8 @@ enum MessageSamples {
                 olderGeneration: 1,
                 olderRowCount: 20_000,
                 fit: fit,
-                end: .init(groupVersion: 4, sequence: 41)
+                end: .init(groupVersion: 4, sequence: 41),
+                warmth: 0.75
             )
         ],
         successors: [
@@ -225,6 +226,20 @@ enum MessageSamples {
             residentRowByteCount: 1 << 21
         ),
         freeDiskByteCount: 1 << 40,
+        availableMemoryByteCount: 1 << 33,
+        memory: MemoryLedger(
+            bound: .controlGroup,
+            limitByteCount: 1 << 34,
+            heldByteCount: 1 << 33,
+            reserveByteCount: 1 << 30,
+            isShort: true,
+            parts: [
+                .searchQueue: 1, .searchBuffers: 2, .writeQueue: 3, .log: 4, .copies: 5, .codebooks: 6, .filters: 7,
+                .training: 8, .program: 9,
+            ],
+            freshByteCount: 1 << 20,
+            mapByteCount: 1 << 36
+        ),
         kernelLevel: "avx512",
         activity: activity
     )
@@ -322,7 +337,8 @@ enum MessageSamples {
                 )
             ],
             estimatedSeconds: 12.5,
-            assumedBytesPerSecond: 64e6
+            assumedBytesPerSecond: 64e6,
+            remarks: ["Shard 2 of collection 'gallery' is pinned to the worker at 10.0.0.5:7401: it stays."]
         ),
         BeginOperation(
             id: operationID,
@@ -352,7 +368,16 @@ enum MessageSamples {
             ]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
-        ShardExplanation(verdicts: [.init(worker: nodeID, hasReplica: true, reason: "It has a replica in sync.")]),
+        ShardExplanation(
+            verdicts: [
+                .init(worker: nodeID, hasReplica: true, isPinned: true, reason: "It has a replica in sync.")
+            ]
+        ),
+        PinShard(
+            collection: "gallery",
+            shardIndex: 2,
+            pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
+        ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [

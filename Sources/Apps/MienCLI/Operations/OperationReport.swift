@@ -20,7 +20,8 @@ enum OperationReport {
 
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
-        guard !plan.steps.isEmpty else { return "Nothing has to move.\n" }
+        let remarks = plan.remarks.map { $0 + "\n" }.joined()
+        guard !plan.steps.isEmpty else { return "Nothing has to move.\n" + remarks }
         var steps = TextTable([
             .init("shard", widthLimit: 48), .init("change", widthLimit: 64), .init("bytes", .right),
             .init("held up now by", widthLimit: 120),
@@ -51,7 +52,7 @@ enum OperationReport {
                 "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
             text += "one copy at a time for each worker.\n"
         }
-        return text + "Nothing was changed.\n"
+        return text + remarks + "Nothing was changed.\n"
     }
 
     private static func title(_ operation: OperationInfo, _ names: [String: String]) -> String {
@@ -130,6 +131,7 @@ enum OperationReport {
             ),
             ("estimated_seconds", .number(NumberText.seconds(plan.estimatedTime))),
             ("assumed_bytes_per_second", .number(plan.assumedBytesPerSecond)),
+            ("remarks", .array(plan.remarks.map { .string($0) })),
         ])
     }
 

@@ -65,6 +65,7 @@ enum KeyCatalogue {
     )
     static let verifyPeriod = Key.duration("worker.verify_period", default: 168 * 3_600_000, in: 0...8760 * 3_600_000)
     static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
+    static let memoryLimit = Key.bytes("worker.memory.limit", default: 0, in: 0...1 << 50)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
         "worker.memory.queued_writes",
@@ -72,6 +73,7 @@ enum KeyCatalogue {
         in: 16 << 20...64 << 30
     )
     static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
+    static let memoryWarmWait = Key.duration("worker.memory.warm_wait", default: 60000, in: 0...3_600_000)
     static let workerSlowSearch = Key.duration("worker.slow_search", default: 500, in: 0...600_000)
     static let recallCheckInterval = Key.count("worker.recall_check_interval", default: 1000, in: 0...1_000_000)
     static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 500, in: 50...60000)
@@ -105,8 +107,9 @@ enum KeyCatalogue {
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasureRetention),
         .init(verifyPeriod),
-        .init(memoryPartitionMap),
-        .init(memoryQueuedWrites), .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
+        .init(memoryLimit), .init(memoryPartitionMap),
+        .init(memoryQueuedWrites), .init(memoryPrefault), .init(memoryWarmWait), .init(heartbeatInterval),
+        .init(workerSlowSearch),
         .init(recallCheckInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devAdmin), .init(devData), .init(devWorkers)]

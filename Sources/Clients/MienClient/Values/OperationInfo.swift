@@ -171,6 +171,8 @@ public struct OperationPlanInfo: Hashable, Sendable {
     /// Time for copying at the assumed rate, one copy at a time for each worker.
     public var estimatedTime: Duration
     public var assumedBytesPerSecond: Double
+    /// What people should know besides, a sentence each: replicas that stay because they are pinned.
+    public var remarks: [String]
 
     init(_ plan: OperationPlan) {
         steps = plan.steps.map(OperationInfo.Step.init)
@@ -186,6 +188,7 @@ public struct OperationPlanInfo: Hashable, Sendable {
         }
         estimatedTime = .seconds(plan.estimatedSeconds)
         assumedBytesPerSecond = plan.assumedBytesPerSecond
+        remarks = plan.remarks
     }
 }
 
@@ -193,7 +196,9 @@ public struct OperationPlanInfo: Hashable, Sendable {
 public struct PlacementReason: Hashable, Sendable {
     public var workerID: String
     public var hasReplica: Bool
-    /// The rule that decides, as a sentence.
+    /// An operator wants a replica to stay there.
+    public var isPinned: Bool
+    /// The rule that decides, as sentences.
     public var reason: String
 }
 

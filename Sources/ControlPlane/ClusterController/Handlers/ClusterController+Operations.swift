@@ -31,7 +31,8 @@ extension ClusterController {
                 )
             },
             estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond
+            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond,
+            remarks: operation.kind == .rebalance ? Self.pinRemarks(in: view) : []
         )
     }
 
@@ -111,10 +112,14 @@ extension ClusterController {
                     in: view,
                     limits: options.operations
                 )
+                let pin = view.metadata.pins[shard].flatMap { $0.workers.contains(worker) ? $0 : nil }
                 return .init(
                     worker: worker,
                     hasReplica: explanation.hasReplica,
+                    isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
+                        + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
+                        + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
                 )
             }
         )

@@ -19,6 +19,7 @@ extension WorkerObservation {
             mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
             availableMemoryByteCount: report.availableMemoryByteCount,
+            memory: report.memory,
             isStopping: report.isStopping,
             kernelLevel: report.kernelLevel,
             activity: report.activity
@@ -36,6 +37,7 @@ extension WorkerReport {
             mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
             availableMemoryByteCount: observation.availableMemoryByteCount,
+            memory: observation.memory,
             isStopping: observation.isStopping,
             kernelLevel: observation.kernelLevel,
             activity: observation.activity
@@ -75,7 +77,8 @@ extension ReplicaObservation {
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
             },
-            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) }
+            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) },
+            warmth: Double(replica.warmth)
         )
     }
 }
@@ -155,7 +158,8 @@ extension WorkerReport.Replica {
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
             },
-            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) }
+            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) },
+            warmth: Float(replica.warmth)
         )
     }
 }

@@ -154,6 +154,11 @@ package final class ClusterController: Sendable {
         return view.metadata.placement(of: shard).flatMap { view.replica(of: $0)?.faceCount }
     }
 
+    /// Share, 0…1, of what searches of a replica read that is in memory, as last reported; 1 when it is not known.
+    package func warmth(of shard: ShardID, on worker: NodeID) -> Double {
+        state.withLock { $0.reports.observations[worker]?.replicas[shard]?.warmth ?? 1 }
+    }
+
     /// Reads the metadata store again, unless the known records are surely the newest.
     package func refresh() async {
         let now = now

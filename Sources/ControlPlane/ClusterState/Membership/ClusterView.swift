@@ -31,11 +31,14 @@ package struct ClusterView: Sendable {
 
     /// Workers that may be given replicas.
     package var placementWorkers: Set<NodeID> {
-        liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) }
+        liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) && !isShortOfMemory($0) }
     }
 
     /// Whether the worker has said that it is about to stop.
     package func isStopping(_ worker: NodeID) -> Bool { observations[worker]?.isStopping ?? false }
+
+    /// Whether the worker turns enrolments and copies away, since it holds as much memory as it may.
+    package func isShortOfMemory(_ worker: NodeID) -> Bool { observations[worker]?.memory.isShort ?? false }
 
     /// Members that may become the primary, or stay it: the furthest first.
     package func readyMembers(of placement: ShardPlacement) -> [NodeID] {

@@ -82,6 +82,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var copies: [Copy]
     /// Nil while writes are ordered, or wait to be finished.
     package var end: End?
+    /// Share, 0…1, of what its searches read that is in memory.
+    package var warmth: Double
 
     package init(
         epoch: Epoch,
@@ -99,7 +101,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         fit: CodebookFit = .unknown,
         checkpoint: Checkpoint? = nil,
         copies: [Copy] = [],
-        end: End? = nil
+        end: End? = nil,
+        warmth: Double = 1
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -117,6 +120,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.checkpoint = checkpoint
         self.copies = copies
         self.end = end
+        self.warmth = warmth
     }
 }
 
@@ -187,8 +191,9 @@ package struct WorkerObservation: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held; nil when it cannot tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     package var kernelLevel: String
@@ -202,6 +207,7 @@ package struct WorkerObservation: Hashable, Sendable {
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
@@ -213,6 +219,7 @@ package struct WorkerObservation: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity

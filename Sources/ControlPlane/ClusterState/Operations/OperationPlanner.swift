@@ -31,6 +31,10 @@ package enum OperationPlanner {
         case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
         /// The shards that are to be merged have their replicas on different workers, or not in sync.
         case notTogether
+        /// The worker holds as much memory as it may.
+        case shortOfMemory(NodeID)
+        /// An operator pinned what the step would change, after it was planned.
+        case pinned(ShardPin)
     }
 
     /// Another record of an operation.
@@ -105,7 +109,9 @@ package enum OperationPlanner {
             }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
-            if step.state == .waiting, isLost || isBarred { operation.steps[index].state = .undone }
+            let isUnwanted =
+                operation.kind == .rebalance && view.metadata.pins[step.shard]?.forbids(step.change) == true
+            if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
                     operation.steps[index].state = .undoing
@@ -211,6 +217,7 @@ package struct Occupancy: Sendable {
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard shards.isDisjoint(with: step.shards) else { return .shardIsBusy }
+        if let pin = view.metadata.pins[step.shard], pin.forbids(step.change) { return .pinned(pin) }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
         guard view.isHosted(placement) else { return .shardNotServing }
         if let succession = Succession(step, in: view.metadata) { return hindrance(succession, in: view) }
@@ -232,6 +239,7 @@ package struct Occupancy: Sendable {
                 return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
             }
         }
+        if view.isShortOfMemory(newcomer) { return .shortOfMemory(newcomer) }
         if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
             return .tooLittleMemory(newcomer, needed: size.memoryByteCount, free: free)
         }

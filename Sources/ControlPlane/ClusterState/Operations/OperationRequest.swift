@@ -74,7 +74,8 @@ extension OperationRequest {
             operation.steps = RebalancePlanner.steps(in: view)
             guard !operation.steps.isEmpty else {
                 throw OperationRefusal(
-                    "Nothing has to move: no replica could be moved that would level the workers by a tenth."
+                    "Nothing has to move: no replica could be moved that would level the workers by a tenth"
+                        + (view.metadata.pins.isEmpty ? "." : "; pinned replicas stay.")
                 )
             }
         }
@@ -91,6 +92,7 @@ extension OperationRequest {
         guard group.members.contains(from) else {
             throw OperationRefusal("Shard \(shard.index) has no replica on worker \(from).")
         }
+        try PinPlanner.check(.move(from: from, to: to ?? from), of: shard, in: view)
         if let to {
             guard view.metadata.workers[to] != nil else { throw unknown(to) }
             guard !group.members.contains(to) else {
@@ -121,6 +123,7 @@ extension OperationRequest {
         guard group.primary != worker else {
             throw OperationRefusal("Worker \(worker) has the primary of shard \(shard.index) already.")
         }
+        try PinPlanner.check(.lead(worker), of: shard, in: view)
         return Operation.Step(shard: shard, change: .lead(worker))
     }
 
@@ -140,6 +143,7 @@ extension OperationRequest {
         if let other = view.metadata.openOperations.first(where: { $0.drainedWorker == worker }) {
             throw OperationRefusal("Operation \(other.id) is draining worker \(worker).")
         }
+        try PinPlanner.checkDrain(of: worker, in: view)
         var view = view
         view.metadata.standings[worker] = .draining
         let others = view.placementWorkers
@@ -197,13 +201,24 @@ extension OperationRequest {
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
             }
             // A learner rather than one in sync, one that is silent rather than one that is live, never the primary.
-            let leavers = placement.group.members.filter { $0 != placement.primary }.sorted { left, right in
+            let mayLeave = placement.group.members.filter {
+                $0 != placement.primary && !view.metadata.isPinned(placement.shard, on: $0)
+            }
+            let leavers = mayLeave.sorted { left, right in
                 let (l, r) = (placement.group.isInSync(left), placement.group.isInSync(right))
                 if l != r { return !l }
                 let (leftLives, rightLives) = (view.liveWorkers.contains(left), view.liveWorkers.contains(right))
                 return leftLives != rightLives ? !leftLives : left < right
             }
-            for leaver in leavers.prefix(max(placement.group.members.count - count.replicationFactor, 0)) {
+            let leaverCount = max(placement.group.members.count - count.replicationFactor, 0)
+            if leavers.count < leaverCount,
+                let pinned = view.metadata.pins[placement.shard]?.workers.first(
+                    where: { $0 != placement.primary }
+                )
+            {
+                try PinPlanner.check(.remove(pinned), of: placement.shard, in: view)
+            }
+            for leaver in leavers.prefix(leaverCount) {
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .remove(leaver)))
             }
         }

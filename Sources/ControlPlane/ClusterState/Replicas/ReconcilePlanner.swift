@@ -176,7 +176,13 @@ package enum ReconcilePlanner {
         let next =
             onlyAdding
             ? FailoverPlanner.addition(to: group, gone: gone, candidates: candidates, replicationFactor: factor)
-            : FailoverPlanner.restoration(group, gone: gone, candidates: candidates, replicationFactor: factor)
+            : FailoverPlanner.restoration(
+                group,
+                gone: gone,
+                candidates: candidates,
+                pinned: Set(view.metadata.pins[placement.shard]?.workers ?? []),
+                replicationFactor: factor
+            )
         for newcomer in next?.members ?? [] where !members.contains(newcomer) { load?.add(newcomer, to: members) }
         return next
     }

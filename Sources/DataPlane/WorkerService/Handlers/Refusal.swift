@@ -133,6 +133,17 @@ enum Refusal {
         )
     }
 
+    static func memoryFull(_ ledger: MemoryLedger) -> WireStatus {
+        WireStatus(
+            code: .memoryFull,
+            message: """
+                this worker takes no faces, copies or trainings now, for want of memory; searches and deletions go \
+                on: \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
+                """,
+            retryAfterMilliseconds: 1000
+        )
+    }
+
     static func copyRefused(_ shard: ShardID) -> WireStatus {
         WireStatus(code: .invalidRequest, message: "this worker's replica of \(name(shard)) takes no such copy now")
     }

@@ -85,6 +85,7 @@ extension WorkerHandler {
     func restore(_ request: ShardRestore, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)
+            try memory.admit()
             guard request.faces.count > 0 || request.isLast else {
                 throw Refusal.invalid("a batch that does not end a restoration needs at least one face")
             }

@@ -56,6 +56,7 @@ extension WorkerHandler {
 
     func train(_ request: TrainCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
+            try memory.admit()
             try training.order(request)
             return Acknowledgement()
         }

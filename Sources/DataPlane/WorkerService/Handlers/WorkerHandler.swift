@@ -23,6 +23,7 @@ struct WorkerHandler: RequestHandler {
     /// Where slices of copies are put together, one at a time.
     let copies: PartitionReceiver
     let snapshots: SnapshotShelf
+    let memory: MemoryWatch
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 

@@ -99,6 +99,7 @@ extension Replica {
             state.readError = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
+            state.isWarming = true
             return true
         }
         options.reportChanged()
@@ -119,6 +120,7 @@ extension Replica {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
         var lastCommit = ContinuousClock.now
         while true {
+            growMap(of: partition)
             switch nextStep(schedule) {
             case .stop: return .stopped
             case .leave(let error): return .failed(error)
@@ -167,6 +169,7 @@ extension Replica {
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
                     if !hasMore { options.reportChanged() }
                 } catch {
+                    noteIfMapIsFull(error)
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
                     if error.requiresReopen || error.isCorruption { return .failed(error) }
                     schedule.maintained(hasMore: false, took: .now - start, now: .now)
@@ -278,6 +281,7 @@ extension Replica {
         after error: PartitionError,
         in partition: Partition
     ) -> PartitionError? {
+        noteIfMapIsFull(error)
         logger.error("a commit failed", metadata: logMetadata(error))
         if error.requiresReopen || error.isCorruption {
             let status = error.isCorruption ? Refusal.failed(shard, error) : Refusal.unknownOutcome(shard, error)

@@ -55,6 +55,9 @@ final class Replica: Sendable {
         var isStopping = false
         /// Other shards have taken its shard's place.
         var isSucceeded = false
+        var mapGrowth = MapGrowth()
+        /// What searches read first is being read into memory.
+        var isWarming = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
         /// Of the partition that was last opened.
@@ -74,6 +77,8 @@ final class Replica: Sendable {
         var fileUse: PartitionFileUse?
         var queuedRowCount: Int
         var queuedByteCount: Int
+        /// Of log entries that wait for other replicas.
+        var unacknowledgedByteCount: Int
     }
 
     /// How long what was read of the file counts: reading it takes time in proportion to the list of free pages.
@@ -397,6 +402,13 @@ final class Replica: Sendable {
         }
     }
 
+    /// Whether what searches read first is still being read into memory.
+    var isWarming: Bool {
+        monitor.withLock { state in
+            if case .serving = state.phase { state.isWarming } else { false }
+        }
+    }
+
     /// Whether other replicas would miss this one now: it orders writes that another could, or writes wait for it that
     /// need not.
     var isToBeHandedOver: Bool {
@@ -517,7 +529,8 @@ extension Replica {
                 statistics: state.statistics,
                 fileUse: state.fileUse,
                 queuedRowCount: state.queue.rowCount,
-                queuedByteCount: state.queue.byteCount
+                queuedByteCount: state.queue.byteCount,
+                unacknowledgedByteCount: state.replication?.unacknowledgedByteCount ?? 0
             )
         }
     }

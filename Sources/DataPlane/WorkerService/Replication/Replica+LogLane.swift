@@ -249,6 +249,7 @@ extension Replica {
             perform(actions)
             return nil
         } catch {
+            noteIfMapIsFull(error)
             logger.error("a step of a replica's log failed", metadata: logMetadata(error))
             // Nothing else can follow the step: what the disk has decides how to go on.
             endReplication()

@@ -327,6 +327,11 @@ package enum MetricCatalogue {
         .gauge,
         "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
     )
+    package static let coldReplicas = Metric(
+        "mien_cold_replicas",
+        .gauge,
+        "Replicas that serve with less than nine tenths of what every search reads in memory"
+    )
     package static let partitionFaces = Metric("mien_partition_faces", .gauge, [.collection], "Faces held here")
     package static let partitionFresh = Metric(
         "mien_partition_fresh_faces",
@@ -363,7 +368,7 @@ package enum MetricCatalogue {
         "mien_lmdb_map_bytes",
         .gauge,
         [.collection],
-        "Most that the partitions can ever store (worker.memory.partition_map of each)"
+        "Address space of the partitions' files, which grows before it is used up"
     )
     package static let usedBytes = Metric(
         "mien_lmdb_used_bytes",
@@ -387,15 +392,30 @@ package enum MetricCatalogue {
         .gauge,
         [.part],
         """
-        What resident memory is for: codes, embeddings, codebooks, filters, search_queue, write_queue; the rest is the \
-        program's own
+        What resident memory is for: codes and embeddings, which the system can take back; codebooks, filters, \
+        search_queue, search_buffers, write_queue, log, copies, training and program, all else, which it cannot
         """
+    )
+    package static let heldMemory = Metric(
+        "mien_memory_held_bytes",
+        .gauge,
+        "Memory that the system cannot take back, of all that counts against the limit"
+    )
+    package static let memoryLimit = Metric(
+        "mien_memory_limit_bytes",
+        .gauge,
+        "Memory that there may be: of worker.memory.limit, the control group or the machine, what is reached first"
+    )
+    package static let shortOfMemory = Metric(
+        "mien_memory_short",
+        .gauge,
+        "1 while faces and copies are turned away for want of memory"
     )
     package static let mappedBytes = Metric(
         "mien_mapped_bytes",
         .gauge,
         [.part],
-        "Bytes that searches read, in memory or not: codes, embeddings"
+        "Bytes that searches read, in memory or not: codes, embeddings, and fresh, rows in no inverted list yet"
     )
     package static let freeDisk = Metric("mien_free_disk_bytes", .gauge, "Free disk under the data folder")
 
@@ -410,8 +430,9 @@ package enum MetricCatalogue {
         searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
+        verifications, verificationAge, coldReplicas, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
         partitionChunks, partitionRecoding,
-        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
+        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,
+        shortOfMemory, mappedBytes, freeDisk,
     ]
 }

@@ -55,6 +55,30 @@ extension MappedMemory: WireValue {
     }
 }
 
+extension MemoryLedger: WireValue {
+    package static var leastByteCount: Int { 42 + 8 * Part.allCases.count }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(bound.rawValue)
+        for number in [limitByteCount, heldByteCount, reserveByteCount] { writer.integer(number) }
+        writer.flag(isShort)
+        for number in byteCounts { writer.integer(number) }
+        writer.integer(freshByteCount)
+        writer.integer(mapByteCount)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            bound: try reader.enumeration("memory bound"),
+            limitByteCount: try reader.integer("memory limit"),
+            heldByteCount: try reader.integer("held bytes"),
+            reserveByteCount: try reader.integer("reserved bytes"),
+            isShort: try reader.flag("memory is short")
+        )
+        for part in Part.allCases { self[part] = try reader.integer("bytes of a part") }
+        freshByteCount = try reader.integer("fresh bytes")
+        mapByteCount = try reader.integer("map bytes")
+    }
+}
+
 extension NodeActivity: WireValue {
     package static var leastByteCount: Int { 116 }
     package func encode(into writer: inout PayloadWriter) {

@@ -43,6 +43,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case operationList = 0x0146
     case explainShard = 0x0147
     case shardExplanation = 0x0148
+    case pinShard = 0x014c
     case beginBackup = 0x0150
     case backupBegun = 0x0151
     case describeSnapshot = 0x0152
@@ -100,7 +101,8 @@ extension MessageType {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
             .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
-            .beginOperation, .changeOperation, .listOperations, .explainShard, .heartbeat, .hostReplica, .dropReplica,
+            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .heartbeat, .hostReplica,
+            .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica, .prepareSuccessor, .abandonSuccessor,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,

@@ -171,6 +171,8 @@ extension OperationPlan: WireMessage {
         writer.array(loads)
         writer.double(estimatedSeconds)
         writer.double(assumedBytesPerSecond)
+        writer.count(remarks.count)
+        for remark in remarks { writer.string(remark, "remark") }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -180,6 +182,9 @@ extension OperationPlan: WireMessage {
             estimatedSeconds: try reader.double("estimated time", in: 0...1e12),
             assumedBytesPerSecond: try reader.double("assumed rate", in: 0...1e15)
         )
+        for _ in 0..<(try reader.elementCount("remarks", leastByteCount: 2, limit: Self.remarkLimit)) {
+            remarks.append(try reader.string("remark", limit: NameLimit.text))
+        }
     }
 }
 
@@ -345,11 +350,12 @@ extension ShardExplanation: WireMessage {
 }
 
 extension ShardExplanation.Verdict: WireValue {
-    package static var leastByteCount: Int { NodeID.leastByteCount + 3 }
+    package static var leastByteCount: Int { NodeID.leastByteCount + 4 }
 
     package func encode(into writer: inout PayloadWriter) {
         worker.encode(into: &writer)
         writer.flag(hasReplica)
+        writer.flag(isPinned)
         writer.string(reason, "reason")
     }
 
@@ -357,6 +363,7 @@ extension ShardExplanation.Verdict: WireValue {
         self.init(
             worker: try NodeID(decoding: &reader),
             hasReplica: try reader.flag("has a replica"),
+            isPinned: try reader.flag("is pinned"),
             reason: try reader.string("reason", limit: NameLimit.text)
         )
     }

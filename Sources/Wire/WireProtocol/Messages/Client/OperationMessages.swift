@@ -66,17 +66,23 @@ package struct OperationPlan: Hashable, Sendable {
     /// Time that copying takes at the assumed rate, one copy at a time for each worker.
     package var estimatedSeconds: Double
     package var assumedBytesPerSecond: Double
+    /// What people should know besides, a sentence each: at most ``remarkLimit``.
+    package var remarks: [String]
+
+    package static let remarkLimit = 100
 
     package init(
         steps: [OperationDescription.Step],
         loads: [Load],
         estimatedSeconds: Double,
-        assumedBytesPerSecond: Double
+        assumedBytesPerSecond: Double,
+        remarks: [String] = []
     ) {
         self.steps = steps
         self.loads = loads
         self.estimatedSeconds = estimatedSeconds
         self.assumedBytesPerSecond = assumedBytesPerSecond
+        self.remarks = remarks
     }
 }
 
@@ -228,12 +234,15 @@ package struct ShardExplanation: Hashable, Sendable {
     package struct Verdict: Hashable, Sendable {
         package var worker: NodeID
         package var hasReplica: Bool
-        /// The rule that decides, as a sentence.
+        /// An operator wants a replica to stay there.
+        package var isPinned: Bool
+        /// The rule that decides, as sentences.
         package var reason: String
 
-        package init(worker: NodeID, hasReplica: Bool, reason: String) {
+        package init(worker: NodeID, hasReplica: Bool, isPinned: Bool = false, reason: String) {
             self.worker = worker
             self.hasReplica = hasReplica
+            self.isPinned = isPinned
             self.reason = reason
         }
     }

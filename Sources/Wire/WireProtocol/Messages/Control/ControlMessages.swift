@@ -138,6 +138,8 @@ package struct WorkerReport: Hashable, Sendable {
         package var copies: [Copy]
         /// Nil while writes are ordered, or wait to be finished.
         package var end: End?
+        /// Share of what its searches read that is in memory: ``MappedMemory/warmth``.
+        package var warmth: Float
 
         package init(
             shard: ShardID,
@@ -156,7 +158,8 @@ package struct WorkerReport: Hashable, Sendable {
             fit: CodebookFit = .unknown,
             checkpoint: Checkpoint? = nil,
             copies: [Copy] = [],
-            end: End? = nil
+            end: End? = nil,
+            warmth: Float = 1
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -175,6 +178,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.checkpoint = checkpoint
             self.copies = copies
             self.end = end
+            self.warmth = warmth
         }
     }
 
@@ -224,8 +228,10 @@ package struct WorkerReport: Hashable, Sendable {
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held, by its limit, control group and machine; nil when it cannot
+    /// tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     /// Kernel level in use, for people.
@@ -240,6 +246,7 @@ package struct WorkerReport: Hashable, Sendable {
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
@@ -251,6 +258,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 140 }
+    package static var leastByteCount: Int { 144 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -24,6 +24,7 @@ extension WorkerReport.Replica: WireValue {
             writer.integer(end.groupVersion)
             writer.integer(end.sequence)
         }
+        writer.float(warmth)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -54,7 +55,8 @@ extension WorkerReport.Replica: WireValue {
                     groupVersion: try reader.integer("group version of the end"),
                     sequence: try reader.integer("sequence of the end")
                 )
-            }
+            },
+            warmth: try reader.float("warmth")
         )
     }
 }
@@ -163,6 +165,7 @@ extension WorkerReport {
         mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
         writer.optional(availableMemoryByteCount) { writer, count in writer.integer(count) }
+        memory.encode(into: &writer)
         writer.flag(isStopping)
         writer.string(kernelLevel, "kernel level")
         activity.encode(into: &writer)
@@ -179,6 +182,7 @@ extension WorkerReport {
             availableMemoryByteCount: try reader.optional("available memory") { reader throws(WireDecodingError) in
                 try reader.integer("available memory bytes")
             },
+            memory: try MemoryLedger(decoding: &reader),
             isStopping: try reader.flag("is stopping"),
             kernelLevel: try reader.string("kernel level", limit: NameLimit.agent),
             activity: try NodeActivity(decoding: &reader)
