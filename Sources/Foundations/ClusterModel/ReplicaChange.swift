@@ -1,6 +1,6 @@
 /// A change of one shard's replicas, made by steps that each put another record of its group in place, or of the shard
-/// itself. Searches and writes go on during all of them, but for the moment in which shards take another's place: writes
-/// wait then.
+/// itself. Searches and writes go on during all of them, but for the moment in which shards take another's place:
+/// writes wait then.
 ///
 /// Reads need a replica in sync, and none of the steps takes the last one away; a replica leaves only after another has
 /// every acknowledged write.

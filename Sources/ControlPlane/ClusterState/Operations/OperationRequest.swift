@@ -271,7 +271,9 @@ extension OperationRequest {
                 throw OperationRefusal("Shard \(index) has only one place on the ring.")
             }
             let cut = range.first + (range.last - range.first) / 2 + 1
-            steps.append(Operation.Step(shard: shard, change: .split(at: cut, lower: next, upper: next + 1)))
+            let change = ReplicaChange.split(at: cut, lower: next, upper: next + 1)
+            try PinPlanner.check(change, of: shard, in: view)
+            steps.append(Operation.Step(shard: shard, change: change))
             next += 2
         }
         return steps
@@ -322,7 +324,9 @@ extension OperationRequest {
                 }
                 steps.append(Operation.Step(shard: upper.shard, change: .move(from: from, to: to)))
             }
-            steps.append(Operation.Step(shard: lower.shard, change: .merge(with: upper.shard.index, into: next)))
+            let change = ReplicaChange.merge(with: upper.shard.index, into: next)
+            for placement in placements { try PinPlanner.check(change, of: placement.shard, in: view) }
+            steps.append(Operation.Step(shard: lower.shard, change: change))
             next += 1
         }
         return steps

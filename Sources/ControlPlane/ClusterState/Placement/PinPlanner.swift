@@ -68,10 +68,10 @@ package enum PinPlanner {
     ) throws(OperationRefusal) {
         guard let pin = view.metadata.pins[shard], pin.forbids(change) else { return }
         let name = view.metadata.collections[shard.collection]?.collection.name ?? "?"
-        let what = change.leaver.map { "Shard \(shard.index) is pinned to worker \($0)" }
+        let place =
+            change.leaver.map { " to worker \($0)" } ?? pin.primary.map { " to worker \($0) with its primary" } ?? ""
         throw OperationRefusal(
-            (what ?? "The primary of shard \(shard.index) is pinned to worker \(pin.primary!)")
-                + ": 'mien shard unpin \(name) \(shard.index)' lets it go."
+            "Shard \(shard.index) is pinned\(place): 'mien shard unpin \(name) \(shard.index)' lets it go."
         )
     }
 }
@@ -83,6 +83,8 @@ extension ShardPin {
         case .move(let worker, _), .remove(let worker): workers.contains(worker)
         case .lead(let worker): primary.map { $0 != worker } ?? false
         case .add: false
+        // The pin is of a shard that would be gone.
+        case .split, .merge: true
         }
     }
 }

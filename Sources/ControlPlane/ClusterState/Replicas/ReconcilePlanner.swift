@@ -13,7 +13,8 @@ package enum ReconcilePlanner {
         }
     }
 
-    /// Steps for replicas: regroup, host, drop, establish, install, and what shards need that take others' place. Trainings come from ``TrainingPlanner``.
+    /// Steps for replicas: regroup, host, drop, establish, install, and what shards need that take others' place.
+    /// Trainings come from ``TrainingPlanner``.
     ///
     /// Only live workers are asked for anything. The order is the same for the same view.
     package static func plan(_ view: ClusterView) -> Plan {

@@ -23,7 +23,8 @@ extension QueryRouter {
             guard request.rows.count == request.embeddings.rowCount else {
                 throw WireStatus(
                     .invalidRequest,
-                    "The batch has \(request.rows.count) faces and \(request.embeddings.rowCount) embeddings; each face "
+                    "The batch has \(request.rows.count) faces and \(request.embeddings.rowCount) embeddings; each "
+                        + "face "
                         + "needs its own."
                 )
             }

@@ -15,8 +15,8 @@ internal import VectorMath
 ///    only what was coded by an older codebook, or not yet, is coded here.
 /// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
 ///    now, so it does not matter in which order its changes are heard of.
-/// 4. ``seal()``, once the sources are written no more: receipts and erasures come over, and the partition goes on where
-///    they ended. It is undone by following on.
+/// 4. ``seal()``, once the sources are written no more: receipts and erasures come over, and the partition goes on
+///    where they ended. It is undone by following on.
 ///
 /// One thread at a time. The sources stay open as long as it is used.
 package final class SuccessorBuilder {
