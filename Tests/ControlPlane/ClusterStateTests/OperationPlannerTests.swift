@@ -353,7 +353,7 @@ struct OperationPlannerTests {
         }
     }
 
-    /// Deaths, returns, and an operator who asks for this and that.
+    /// Deaths, returns, and an operator who asks for this and that, and pins.
     private func disturb(_ world: inout OperationWorld) throws {
         let some = workers.randomElement(using: &world.random)!
         if world.random.chance(0.06), world.live.count > 4 { world.live.remove(some) }
@@ -404,6 +404,11 @@ struct OperationPlannerTests {
             if let operation = world.metadata.openOperations.first(where: { $0.state == .paused }) {
                 world.metadata.operations[operation.id]!.state = .running
             }
+        case 15, 16:
+            let group = placement.group
+            _ = world.pin(placement.shard, to: [group.members.randomElement(using: &world.random)!])
+        case 17: _ = world.pin(placement.shard, to: nil, primary: placement.primary)
+        case 18: world.metadata.pins[placement.shard] = nil
         default: break
         }
     }

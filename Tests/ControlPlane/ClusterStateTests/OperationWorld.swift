@@ -197,6 +197,10 @@ struct OperationWorld {
         }
         try #require(!full.isEmpty, "no replica in sync has everything")
         if new.primary != old.primary { try #require(new.epoch > old.epoch) }
+        let isKept = old.members.allSatisfy { member in
+            new.members.contains(member) || gone.contains(member) || !metadata.isPinned(shard, on: member)
+        }
+        try #require(isKept, "a pinned replica leaves")
         try #require(new.inSync.count >= min(old.inSync.count, new.minimumInSync), "too few are left in sync")
     }
 
@@ -286,6 +290,16 @@ struct OperationWorld {
         }
     }
 
+    /// Pins the replicas of a shard on some of its workers; false when it is refused.
+    mutating func pin(_ shard: ShardID, to workers: [NodeID]?, primary: NodeID? = nil) -> Bool {
+        do {
+            metadata.pins[shard] = try PinPlanner.pin(shard, workers: workers, primary: primary, in: view)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     mutating func mustBegin(_ request: OperationRequest) throws {
         let hasBegun = begin(request)
         try #require(hasBegun, "\(request) is refused")
@@ -310,6 +324,7 @@ struct OperationWorld {
 
     /// Everybody is there, nothing is lost any more: what is open must come to its end.
     mutating func heal() throws {
+        metadata.pins = [:]
         live = Set(metadata.workers.keys)
         gone = []
         for operation in metadata.openOperations where operation.state == .paused {

@@ -73,8 +73,15 @@ struct PinPlannerTests {
         #expect(pinRefusal(shard, [workers[0]], in: world)?.contains("recommission") == true)
         world.metadata.standings = [:]
         try world.mustBegin(.move(shard, from: workers[0], to: workers[2]))
-        #expect(pinRefusal(shard, [workers[0]], in: world)?.contains("has a step open") == true)
+        #expect(pinRefusal(shard, [workers[0]], in: world)?.contains("wait for its end") == true)
         #expect(pinRefusal(shard, [workers[1]], in: world) == nil)
+        // What a cancellation would take away again.
+        while world.metadata.placement(of: shard)?.group.members.contains(workers[2]) != true {
+            try world.coordinate()
+        }
+        #expect(pinRefusal(shard, [workers[2]], in: world)?.contains("wait for its end") == true)
+        try settle(&world)
+        #expect(pinRefusal(shard, [workers[2]], in: world) == nil)
     }
 
     @Test func balancingLeavesWhatIsPinned() throws {

@@ -31,7 +31,9 @@ import WorkerService
             growth.attempt(usedByteCount: giga, mapByteCount: giga, now: start + time)
         }
         let first = try #require(attempt(.zero))
+        #expect(growth.isUntried)
         growth.gaveUp(now: start)
+        #expect(!growth.isUntried)
         #expect(attempt(.milliseconds(999)) == nil)
         let second = try #require(attempt(.seconds(1)))
         #expect(second.patience == first.patience * 2 && second.byteCount == first.byteCount)
@@ -39,6 +41,7 @@ import WorkerService
         let longest = try #require(attempt(.seconds(20)))
         #expect(longest.patience > second.patience && longest.patience < .milliseconds(500))
         growth.grew()
+        #expect(growth.isUntried)
         #expect(attempt(.seconds(20))?.patience == first.patience)
     }
 

@@ -34,11 +34,14 @@ package enum PinPlanner {
         }
         for operation in view.metadata.openOperations {
             let isInTheWay = operation.steps.contains { step in
-                step.shard == shard && !step.state.hasEnded && pin.forbids(step.change)
+                guard step.shard == shard else { return false }
+                // What came with it goes again when it is cancelled.
+                let mayLeave = step.change.newcomer.map(pin.workers.contains) ?? false
+                return mayLeave || !step.state.hasEnded && pin.forbids(step.change)
             }
             if isInTheWay {
                 throw OperationRefusal(
-                    "Operation \(operation.id) has a step open that the pin would forbid: wait for its end, or "
+                    "Operation \(operation.id) takes or may take away what is to be pinned: wait for its end, or "
                         + "cancel it."
                 )
             }

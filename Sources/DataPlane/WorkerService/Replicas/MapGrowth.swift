@@ -22,6 +22,9 @@ package struct MapGrowth: Sendable {
 
     package init() {}
 
+    /// Whether no attempt was given up since it last grew.
+    package var isUntried: Bool { earliest == nil }
+
     /// The attempt to make now; nil while there is room, or the last attempt was just made.
     package func attempt(usedByteCount: Int, mapByteCount: Int, now: ContinuousClock.Instant) -> Attempt? {
         let room = max(Self.leastRoom, mapByteCount / 8)

@@ -34,8 +34,15 @@ extension Replica {
                 )
             }
         } catch {
-            monitor.withLock { $0.mapGrowth.gaveUp(now: .now) }
-            logger.warning("a partition's file gets no more address space", metadata: logMetadata(error))
+            let isFirst = monitor.withLock { state in
+                defer { state.mapGrowth.gaveUp(now: .now) }
+                return state.mapGrowth.isUntried
+            }
+            logger.log(
+                level: isFirst ? .warning : .debug,
+                "a partition's file gets no more address space; trying on",
+                metadata: logMetadata(error)
+            )
         }
     }
 
