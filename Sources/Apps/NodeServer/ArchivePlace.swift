@@ -13,7 +13,8 @@ enum ArchivePlace {
         group: any EventLoopGroup
     ) throws(NodeStartError) -> @Sendable () throws(BackupError) -> any BackupStore {
         guard place.hasPrefix("s3://") else {
-            return { () throws(BackupError) in try FolderStore(place, createsFolder: true) }
+            // Not made: what is missing may be a disk that is not mounted.
+            return { () throws(BackupError) in try FolderStore(place, createsFolder: false) }
         }
         do throws(ObjectStoreOptions.Problem) {
             let options = try ObjectStoreOptions(place: place, environment: ProcessInfo.processInfo.environment)

@@ -32,6 +32,9 @@ package struct ArchiveBook: Sendable {
         self.head = head
     }
 
+    /// The newest object of the list; nil before the first.
+    package var newest: BackupName.Volume? { head?.name }
+
     /// How far a shard is archived; nil when it is not yet.
     package func standing(of shard: ArchiveVolume.Shard) -> ArchiveVolume.Standing? {
         head?.volume.standings.first { $0.shard == shard }

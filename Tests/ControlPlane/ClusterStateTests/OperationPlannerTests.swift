@@ -392,8 +392,8 @@ struct OperationPlannerTests {
             if let operation = world.metadata.openOperations.first(where: { $0.state == .running }) {
                 world.metadata.operations[operation.id]!.state = .paused
             }
-        case 15, 16, 17: _ = world.begin(.split(placement.shard.collection, [placement.shard.index]))
-        case 18, 19, 20:
+        case 20, 21, 22: _ = world.begin(.split(placement.shard.collection, [placement.shard.index]))
+        case 23, 24, 25:
             let placements = world.metadata.collections[placement.shard.collection]!.placements
                 .sorted { $0.range.first < $1.range.first }
             guard placements.count > 1 else { break }

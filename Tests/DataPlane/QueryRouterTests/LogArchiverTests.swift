@@ -255,6 +255,54 @@ import WireTransport
         }
     }
 
+    @Test func aPlaceThatIsAnotherForAWhileIsGoneOnWithWhenItIsBack() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            let stage = Mutex(0)
+            let kept = Mutex<[String: [UInt8]]>([:])
+            // Done where nothing is being written.
+            let change = Mutex<(@Sendable () -> Void)?>(nil)
+            let archiver = Self.archiver(cluster, store) {
+                let change = change.withLock { change in
+                    defer { change = nil }
+                    return change
+                }
+                change?()
+                return true
+            }
+            try await Self.run(archiver) {
+                let ends = try await Self.ends(cluster, store)
+                switch stage.withLock(\.self) {
+                case 0 where ends == [0: 0]:
+                    stage.withLock { $0 = 1 }
+                    change.withLock {
+                        $0 = {
+                            store.objects.withLock { objects in
+                                kept.withLock { $0 = objects }
+                                objects = [:]
+                            }
+                            logs.append(5)
+                        }
+                    }
+                case 1 where ends == [0: 5]:
+                    stage.withLock { $0 = 2 }
+                    change.withLock {
+                        $0 = {
+                            store.objects.withLock { objects in objects = kept.withLock(\.self) }
+                            logs.append(5)
+                        }
+                    }
+                case 2: return ends == [0: 10]
+                default: break
+                }
+                return false
+            }
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            #expect(chain.gapCount == 0 && chain.entryCount == 10)
+        }
+    }
+
     @Test func onlyTheControllerWrites() async throws {
         try await FakeCluster.run(shardCount: 1) { cluster in
             let (logs, store) = (Logs(), MemoryStore())

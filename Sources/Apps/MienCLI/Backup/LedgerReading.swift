@@ -8,10 +8,11 @@ import WireProtocol
 enum LedgerReading {
     /// The ledger of a collection, as it is now.
     ///
-    /// - Parameter start: since when it has to be whole, when the collection is the one that was backed up then.
+    /// - Parameter backedUp: the collection that was backed up, when, and the earliest write that its backup may not
+    ///   have: nothing older is kept in memory.
     static func ledger(
         of collection: CollectionInfo,
-        backedUp: (collection: CollectionID, at: Timestamp)? = nil,
+        backedUp: (collection: CollectionID, at: Timestamp, cut: FaceVersion)? = nil,
         _ client: MienClient
     ) async throws(CommandFailure) -> ErasureLedger {
         let until = Timestamp(milliseconds: TimeText.milliseconds)
@@ -30,7 +31,7 @@ enum LedgerReading {
                 let list = try await calling { () async throws(MienClientError) in
                     try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
                 }
-                erasures += list.erasures
+                erasures += list.erasures.filter { erasure in backedUp.map { erasure.version > $0.cut } ?? true }
                 keyMark = ErasureLedger.mark(of: list.key)
                 if let forgotten = list.forgotten { since = max(since, forgotten) }
                 position = list.next
@@ -103,7 +104,7 @@ enum LedgerReading {
         _ console: Console
     ) async throws(CommandFailure) -> ErasureFilter {
         var filter = ErasureFilter(for: manifest)
-        let backedUp = (collection: manifest.collection.id, at: manifest.created)
+        let backedUp = (collection: manifest.collection.id, at: manifest.created, cut: manifest.earliestCut)
         let mark = ErasureLedger.mark(of: manifest.erasureKey)
         let collections = try await calling { () async throws(MienClientError) in try await client.collections() }
         if sources.isEmpty {

@@ -55,11 +55,15 @@ package final class LogArchiver: Sendable {
     private enum Failure: Error {
         case store(BackupError)
         case shard(UInt32, String)
+        /// The list does not end where it was left.
+        case otherList
 
         var reason: String {
             switch self {
             case .store(let error): "\(error)"
             case .shard(let index, let reason): "shard \(index): \(reason)"
+            case .otherList:
+                "the place has another list than was written last: another coordinator writes, or it is another place"
             }
         }
     }
@@ -103,6 +107,7 @@ package final class LogArchiver: Sendable {
     /// Works until its task is cancelled.
     package func run() async {
         var store: (any BackupStore)?
+        var isOpenFailing = false
         var books: [CollectionID: ArchiveBook] = [:]
         while !Task.isCancelled {
             var hasMore = false
@@ -112,7 +117,12 @@ package final class LogArchiver: Sendable {
                     hasMore = await turn(&books, store!)
                 } catch {
                     failures.increment()
-                    logger.error("the place of the archive cannot be opened", metadata: ["reason": "\(error)"])
+                    logger.log(
+                        level: isOpenFailing ? .debug : .error,
+                        "the place of the archive cannot be opened; trying on",
+                        metadata: ["reason": "\(error)"]
+                    )
+                    isOpenFailing = true
                 }
             } else {
                 // Whoever does it now writes the lists; they are read anew when it is this coordinator's turn again.
@@ -201,6 +211,17 @@ package final class LogArchiver: Sendable {
         }
     }
 
+    private func newest(
+        of collection: CollectionID,
+        _ store: any BackupStore
+    ) async throws(Failure) -> BackupName.Volume? {
+        do throws(BackupError) {
+            return try await store.volumes(of: collection).last
+        } catch {
+            throw .store(error)
+        }
+    }
+
     /// Carries what there is of one collection; whether more is left, and what failed of it.
     private func carry(
         _ collection: Collection,
@@ -243,6 +264,8 @@ package final class LogArchiver: Sendable {
         let isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
         if !parts.isEmpty || !isIdle {
             let page = book.page(adding: parts, standings: progress.compactMap(\.standing), of: shards, now: now)
+            // Another that writes, or a place that is not mounted: then where the list ends is looked for anew.
+            guard try await newest(of: collection.id, store) == book.newest else { throw .otherList }
             do throws(BackupError) {
                 try await store.put(BackupName.volume(page.name), page.bytes)
                 book.stored(page)

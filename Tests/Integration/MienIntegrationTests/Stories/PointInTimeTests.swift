@@ -31,6 +31,8 @@ extension Integration {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("point in time \(copies)")
                 let place = stage.path("backups")
+                // It is not made, lest a disk that is not mounted be taken for an empty one.
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
                 let cluster = try Cluster(
                     stage,
                     workers: 3,
