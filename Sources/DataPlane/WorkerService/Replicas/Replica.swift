@@ -50,6 +50,8 @@ final class Replica: Sendable {
         var hold: WriteHold?
         var cut: PendingCut?
         var isStopping = false
+        /// The partition was made by this process, and goes by no log yet.
+        var isNew = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
         /// Of the partition that was last opened.
@@ -107,16 +109,21 @@ final class Replica: Sendable {
 
     /// Begins to open the replica whose record is on disk and returns; ``waitUntilOpened()`` waits for the outcome.
     ///
+    /// - Parameter isNew: this process has just made it.
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
         record: ReplicaRecord,
         directory: String,
+        isNew: Bool = false,
         options: ReplicaOptions,
         logger: Logger
     ) -> Replica {
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
         let verified = VerificationRecord.read(from: replica.verificationPath)
-        replica.monitor.withLock { $0.verified = verified }
+        replica.monitor.withLock { state in
+            state.verified = verified
+            state.isNew = isNew
+        }
         replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
         return replica
     }

@@ -108,7 +108,13 @@ final class ReplicaTable: Sendable {
         } catch {
             throw Refusal.folder(error)
         }
-        let replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
+        let replica = Replica.start(
+            record: record,
+            directory: directory,
+            isNew: true,
+            options: options,
+            logger: logger
+        )
         replicas.withLock { $0[shard] = replica }
         if let status = replica.waitUntilOpened() { throw status }
         replica.take(request.group, asked: nil)

@@ -293,6 +293,11 @@ package enum MetricCatalogue {
         "Heartbeats sent, by what came back"
     )
     package static let replicas = Metric("mien_replicas", .gauge, [.state], "Replicas: serving, opening or failed")
+    package static let disksBack = Metric(
+        "mien_disks_gone_back_total",
+        .counter,
+        "Times that a replica was found to hold less than it had acknowledged: an earlier state of a disk was put back"
+    )
     package static let verifications = Metric(
         "mien_verifications_total",
         .counter,
@@ -386,7 +391,7 @@ package enum MetricCatalogue {
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
+        disksBack, verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
         partitionChunks, partitionRecoding,
         partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
     ]
