@@ -11,6 +11,8 @@ extension ClusterController {
     func beginActions() -> [ReconcileAction] {
         let now = now
         let (view, trainings, stalled, balance) = state.withLock { state in
+            let known = state.view(now: now)
+            state.olderRecords.observe(known, now: now)
             let view = state.view(now: now)
             state.operations.observe(view, now: now)
             let balance = state.balance.steps(in: view, now: now)

@@ -162,6 +162,12 @@ package enum MetricCatalogue {
         [.collection],
         "Shards whose replicas in sync do not hold the same, by their last checkpoints"
     )
+    package static let shardsOfOlderRecords = Metric(
+        "mien_shards_of_older_records",
+        .gauge,
+        [.collection],
+        "Shards whose workers go by a newer record than the metadata store holds; nobody steers them"
+    )
     package static let replicaLag = Metric(
         "mien_replica_lag_writes",
         .gauge,
@@ -386,7 +392,8 @@ package enum MetricCatalogue {
         pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, operations,
+        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, replicaLag,
+        operations,
         operationSilence, collectionFaces,
         trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
