@@ -222,7 +222,8 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "VectorMath", "WireProtocol", "WireTransport",
+                "Backups", "ClusterModel", "FaceModel", "Observability", "Threads", "VectorMath", "WireProtocol",
+                "WireTransport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -278,8 +279,9 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "NodeConfiguration", "Observability",
-                "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol", "WireTransport", "WorkerService",
+                "Backups", "ClusterController", "ClusterModel", "ClusterState", "Etcd", "NodeConfiguration",
+                "ObjectStore", "Observability", "PartitionEngine", "QueryRouter", "VectorMath", "WireProtocol",
+                "WireTransport", "WorkerService",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -444,6 +446,7 @@ let package = Package(
                 "PartitionStore", "Threads", "VectorMath",
             ],
             path: "Tests/Engine/PartitionEngineTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -453,6 +456,7 @@ let package = Package(
                 "VectorMath",
             ],
             path: "Tests/Engine/PartitionStoreTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -488,6 +492,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/ControlPlane/ClusterControllerTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -499,7 +504,8 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording", "WireProtocol",
+                "Backups", "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording",
+                "WireProtocol",
                 "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -540,6 +546,7 @@ let package = Package(
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             path: "Tests/DataPlane/WorkerServiceTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(

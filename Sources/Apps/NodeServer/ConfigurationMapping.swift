@@ -50,6 +50,8 @@ extension WorkerOptions {
         recallCheckInterval = configuration.recallCheckInterval
         limits.writeQueueBytes = configuration.memory.queuedWritesBytes
         partition.mapByteCount = configuration.memory.partitionMapBytes
+        memoryLimitByteCount = UInt64(configuration.memory.limitBytes)
+        warmingPatience = configuration.memory.warmWait
         prefault =
             switch configuration.memory.prefault {
             case .none: .none

@@ -22,6 +22,8 @@ final class Coordinator: Service {
     /// Where others reach it.
     private let advertised: NodeAddress
     private let server: WireServer
+    /// Nil where logs are not archived.
+    private let archiver: LogArchiver?
     private let logger: Logger
     private let isShutDown = Mutex(false)
     private let isStopping = Atomic(false)
@@ -33,8 +35,10 @@ final class Coordinator: Service {
         store: any MetadataStore,
         advertised: NodeAddress?,
         server: WireServer,
+        archiver: LogArchiver?,
         logger: Logger
     ) {
+        self.archiver = archiver
         self.controller = controller
         self.clients = clients
         self.folder = folder
@@ -132,6 +136,18 @@ final class Coordinator: Service {
             metrics: RouterMetrics(metrics, slowSearch: configuration.slowSearch, logger: logger)
         )
         metrics.collect(controller.collect)
+        let archiver = try configuration.archivePlace.map { place in
+            LogArchiver(
+                router: router,
+                options: .init(interval: configuration.archiveInterval, cluster: controller.clusterID),
+                metrics: metrics,
+                group: group,
+                logger: logger,
+                isActive: { controller.isController },
+                openStore: try ArchivePlace.opening(place, group: group)
+            )
+        }
+        if let archiver { metrics.collect(archiver.collect) }
         var listening = WireServerConfiguration(
             listen: NodeAddress(configuration.listen),
             token: token,
@@ -165,6 +181,7 @@ final class Coordinator: Service {
             store: metadata.store,
             advertised: configuration.advertise.map { NodeAddress($0) },
             server: server,
+            archiver: archiver,
             logger: logger
         )
     }
@@ -184,6 +201,12 @@ final class Coordinator: Service {
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.controller.run(at: self.advertised) }
+            if let archiver {
+                group.addTask {
+                    await archiver.run()
+                    // It ends when it is cancelled, and is none of the reasons to stop.
+                }
+            }
             group.addTask { try? await gracefulShutdown() }
             await group.next()
             isStopping.store(true, ordering: .relaxed)
@@ -240,4 +263,6 @@ private struct ControllerShardMapSource: ShardMapSource {
     }
 
     func faceCount(of shard: ShardID) -> UInt64? { controller.faceCount(of: shard) }
+
+    func warmth(of shard: ShardID, on worker: NodeID) -> Double { controller.warmth(of: shard, on: worker) }
 }

@@ -8,6 +8,8 @@ package enum NodeStartError: Error, CustomStringConvertible {
     case worker(WorkerError)
     case listen(WireStatus)
     case tls(reason: String)
+    /// The place of the archive is no place.
+    case archive(String)
 
     package var description: String {
         switch self {
@@ -15,6 +17,7 @@ package enum NodeStartError: Error, CustomStringConvertible {
         case .worker(let error): "\(error)"
         case .listen(let status): status.message
         case .tls(let reason): reason
+        case .archive(let reason): reason
         }
     }
 }

@@ -47,8 +47,54 @@ extension MienClient {
     /// Why the replicas of a shard are where they are: one reason for each worker.
     public func explain(_ collection: String, shard: Int) async throws(MienClientError) -> [PlacementReason] {
         let request = ExplainShard(collection: collection, shardIndex: UInt32(clamping: shard))
-        return try await caller.call(request).verdicts.map {
-            PlacementReason(workerID: $0.worker.description, hasReplica: $0.hasReplica, reason: $0.reason)
+        return Self.reasons(try await caller.call(request))
+    }
+
+    /// Makes replicas of a shard stay where they are: nothing that is not asked for by name moves them, and what is
+    /// asked for is refused. A worker that is gone for good is replaced all the same.
+    ///
+    /// - Parameters:
+    ///   - workers: identities of those whose replicas stay, in place of what was pinned before; none for all that have
+    ///     one.
+    ///   - primary: the one of them that is to have the primary; nil for any.
+    /// - Returns: as ``explain(_:shard:)``.
+    /// - Throws: `invalidRequest` with the rule that the pin would break, `notFound`.
+    @discardableResult
+    public func pin(
+        _ collection: String,
+        shard: Int,
+        to workers: [String] = [],
+        primary: String? = nil
+    ) async throws(MienClientError) -> [PlacementReason] {
+        var pin = PinShard.Pin()
+        for worker in workers { pin.workers.append(try Self.worker(worker)) }
+        if let primary { pin.primary = try Self.worker(primary) }
+        let request = PinShard(collection: collection, shardIndex: UInt32(clamping: shard), pin: pin)
+        return Self.reasons(try await caller.call(request))
+    }
+
+    /// Lets all replicas of a shard go that were pinned.
+    @discardableResult
+    public func unpin(_ collection: String, shard: Int) async throws(MienClientError) -> [PlacementReason] {
+        let request = PinShard(collection: collection, shardIndex: UInt32(clamping: shard), pin: nil)
+        return Self.reasons(try await caller.call(request))
+    }
+
+    private static func worker(_ id: String) throws(MienClientError) -> NodeID {
+        guard let worker = NodeID(id) else {
+            throw MienClientError(code: .notFound, message: "'\(id.prefix(64))' is no worker's identity.")
+        }
+        return worker
+    }
+
+    private static func reasons(_ explanation: ShardExplanation) -> [PlacementReason] {
+        explanation.verdicts.map {
+            PlacementReason(
+                workerID: $0.worker.description,
+                hasReplica: $0.hasReplica,
+                isPinned: $0.isPinned,
+                reason: $0.reason
+            )
         }
     }
 

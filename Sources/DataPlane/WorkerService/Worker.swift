@@ -1,7 +1,9 @@
 package import ClusterModel
+import InvertedFileIndex
 package import Logging
 package import NIOCore
 import Observability
+import PartitionEngine
 import ServiceLifecycle
 import ShardReplication
 import Synchronization
@@ -35,9 +37,11 @@ package final class Worker: Service {
     private let training: TrainingService
     private let server: WireServer
     private let heartbeats: HeartbeatLinks
-    private let isStopping: Flag
+    private let memory: MemoryWatch
+    private let isStopping: OneWayFlag
     private let logger: Logger
     private let isShutDown = Mutex(false)
+    private let started = ContinuousClock.now
 
     private init(
         options: WorkerOptions,
@@ -45,6 +49,7 @@ package final class Worker: Service {
         training: TrainingService,
         server: WireServer,
         heartbeats: HeartbeatLinks,
+        memory: MemoryWatch,
         logger: Logger
     ) {
         self.options = options
@@ -61,6 +66,7 @@ package final class Worker: Service {
         self.training = training
         self.server = server
         self.heartbeats = heartbeats
+        self.memory = memory
         self.logger = logger
         address = server.address
     }
@@ -79,7 +85,7 @@ package final class Worker: Service {
         let snapshots: SnapshotShelf
         let verification: VerificationService
         let links: ReplicationLinks
-        let isStopping = Flag()
+        let isStopping = OneWayFlag()
         /// The last report that was made.
         let latestReport = LatestReport()
 
@@ -125,6 +131,16 @@ package final class Worker: Service {
             reportChanged: changes.note,
             logger: logger
         )
+        let memory = MemoryWatch(
+            limitByteCount: options.memoryLimitByteCount,
+            logger: logger,
+            measure: {
+                var ledger = parts.memory()
+                ledger[.training] = UInt64(clamping: training.sampleByteCount)
+                return ledger
+            },
+            changed: changes.note
+        )
         let handler = WorkerHandler(
             replicas: parts.replicas,
             searches: parts.searches,
@@ -139,6 +155,7 @@ package final class Worker: Service {
             recall: parts.recall,
             copies: parts.copies,
             snapshots: parts.snapshots,
+            memory: memory,
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
         let serverMetrics = ServerMetrics(options.metrics, role: .worker)
@@ -161,15 +178,24 @@ package final class Worker: Service {
             await WorkerThread.run(name: "close") { parts.stop() }
             throw .cannotListen(error)
         }
+        memory.start()
         let report: @Sendable () async -> WorkerReport? = { [parts] in
             await parts.control.run {
+                let replicas = parts.replicas.all.map { replica in
+                    var report = replica.report()
+                    let mapped = replica.mappedMemory()
+                    report.warmth = Float(mapped.warmth)
+                    return (report: report, mapped: mapped)
+                }
                 let report = WorkerReport(
-                    replicas: parts.replicas.all.map { $0.report() },
+                    replicas: replicas.map(\.report),
+                    successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
-                    mapped: parts.replicas.all.reduce(MappedMemory()) { $0 + $1.mappedMemory() },
+                    mapped: replicas.reduce(MappedMemory()) { $0 + $1.mapped },
                     freeDiskByteCount: parts.folder.freeByteCount(),
-                    availableMemoryByteCount: ProcessFigures.availableMemoryByteCount(),
+                    availableMemoryByteCount: memory.availableByteCount,
+                    memory: memory.ledger,
                     isStopping: parts.isStopping.isSet,
                     kernelLevel: VectorKernels.level.name,
                     activity: parts.activity(serverMetrics.activity)
@@ -183,6 +209,7 @@ package final class Worker: Service {
             searches: parts.searches,
             control: parts.control,
             limits: options.limits,
+            memory: memory,
             latestReport: parts.latestReport.get
         )
         options.metrics.collect(collector.collect)
@@ -217,6 +244,7 @@ package final class Worker: Service {
             training: training,
             server: server,
             heartbeats: heartbeats,
+            memory: memory,
             logger: logger
         )
     }
@@ -318,7 +346,7 @@ package final class Worker: Service {
     /// Why the worker should not be relied on now, as a sentence; nil when nothing is missing.
     package var readinessProblem: String? {
         if isShutDown.withLock(\.self) { return "The worker is stopping." }
-        let states = replicas.all.map(\.figures.state)
+        let states = replicas.all.filter { !$0.isSucceeded }.map(\.figures.state)
         let openingCount = states.count { $0 == .opening }
         if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
         let failedCount = states.count { $0 == .failed }
@@ -327,6 +355,10 @@ package final class Worker: Service {
         if waitingCount > 0 { return "\(waitingCount) of \(states.count) replicas have not caught up with the others." }
         if !heartbeats.isHeard {
             return "No coordinator takes this worker's heartbeats; the log says why."
+        }
+        let warmingCount = replicas.all.count(where: \.isWarming)
+        if warmingCount > 0, ContinuousClock.now - started < options.warmingPatience {
+            return "\(warmingCount) of \(states.count) replicas are being read into memory."
         }
         return nil
     }
@@ -400,7 +432,8 @@ package final class Worker: Service {
         }
         guard isFirst else { return }
         await server.shutdown(gracePeriod: options.gracePeriod)
-        await WorkerThread.run(name: "close") { [searches, control, copies, snapshots, replicas, folder] in
+        await WorkerThread.run(name: "close") { [searches, control, copies, snapshots, replicas, folder, memory] in
+            memory.stop()
             searches.stop()
             control.stop()
             replicas.stopAll()
@@ -414,6 +447,27 @@ package final class Worker: Service {
 }
 
 extension Worker.Parts {
+    /// What memory is held for, but for trainings and the program itself.
+    fileprivate func memory() -> MemoryLedger {
+        let replicas = replicas.all.map(\.figures)
+        func sum(_ byteCount: (Replica.Figures) -> Int) -> UInt64 {
+            UInt64(clamping: replicas.reduce(0) { $0 + byteCount($1) })
+        }
+        return MemoryLedger(
+            parts: [
+                .searchQueue: UInt64(clamping: searches.load.waitingByteCount),
+                .searchBuffers: UInt64(clamping: SearchBuffers.byteCount),
+                .writeQueue: sum(\.queuedByteCount),
+                .log: sum(\.unacknowledgedByteCount),
+                .copies: UInt64(clamping: copies.waitingByteCount),
+                .codebooks: sum { $0.statistics?.codebookByteCount ?? 0 },
+                .filters: sum { $0.statistics?.filterByteCount ?? 0 },
+            ],
+            freshByteCount: replicas.reduce(0) { $0 + ($1.statistics?.freshByteCount ?? 0) },
+            mapByteCount: sum { $0.fileUse?.mapByteCount ?? 0 }
+        )
+    }
+
     /// What the server tells of itself, and what only the worker knows.
     fileprivate func activity(_ server: NodeActivity) -> NodeActivity {
         var activity = server
@@ -423,14 +477,6 @@ extension Worker.Parts {
         activity.queuedRowCount = UInt64(replicas.all.reduce(0) { $0 + $1.figures.queuedRowCount })
         return activity
     }
-}
-
-/// Set once, never reset.
-private final class Flag: Sendable {
-    private let value = Atomic(false)
-
-    var isSet: Bool { value.load(ordering: .relaxed) }
-    func set() { value.store(true, ordering: .relaxed) }
 }
 
 /// The last report, for whoever asks between two.

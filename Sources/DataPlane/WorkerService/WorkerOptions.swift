@@ -37,6 +37,9 @@ package struct WorkerOptions: Sendable {
     package var connectionLimit: Int
     package var limits: WorkerLimits
     package var partition: PartitionOptions
+    /// Memory that the process may hold, less a reserve, before faces are turned away; 0 for what its control group and
+    /// machine have.
+    package var memoryLimitByteCount: UInt64 = 0
     /// How long replicas wait for each other.
     package var replication = ReplicationTimings()
     /// How often the replicas of a shard that is written to say what they hold, so that they can be compared.
@@ -45,6 +48,8 @@ package struct WorkerOptions: Sendable {
     package var verificationPeriod = Duration.seconds(7 * 24 * 3600)
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
+    /// How long, from its start, the worker counts as not ready while that goes on; zero for not at all.
+    package var warmingPatience = Duration.seconds(60)
     /// A shard search that takes longer is logged; zero for none.
     package var slowSearch = Duration.milliseconds(500)
     /// One search in so many is repeated with `exact`; 0 for none.

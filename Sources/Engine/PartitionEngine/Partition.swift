@@ -27,6 +27,7 @@ package final class Partition: Sendable {
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
     package let coldRows = ColdRows()
+    let faceChanges = FaceChanges()
     let recallCorrection = RecallCorrection()
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
@@ -34,6 +35,8 @@ package final class Partition: Sendable {
     /// The first chunk that ``roundRows()`` has not looked at.
     let firstUnroundedChunk = Atomic<UInt32>(0)
     private let sequence: Atomic<UInt64>
+    /// Writes have been refused for want of disk, and there is not enough room yet to take them again.
+    let isDiskShort = Atomic(false)
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
     package static func create(
@@ -127,7 +130,9 @@ package final class Partition: Sendable {
     /// Sequence of the last durable write.
     package var committedSequence: UInt64 { sequence.load(ordering: .acquiring) }
 
-    func noteCommit(_ state: PartitionState) {
+    /// - Parameter faces: that the commit changed.
+    func noteCommit(_ state: PartitionState, changing faces: [FaceID]) {
+        faceChanges.note(faces)
         sequence.store(state.sequence, ordering: .releasing)
     }
 
@@ -164,7 +169,8 @@ package final class Partition: Sendable {
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
                     rowByteCount: UInt64(
                         (rows.overflowPageCount + roundedRows.overflowPageCount) * rows.pageByteCount
-                    )
+                    ),
+                    freshByteCount: UInt64(state.nextRow - state.foldedRow) * UInt64(shape.rowByteCount)
                 )
             }
         } catch {

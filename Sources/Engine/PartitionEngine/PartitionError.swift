@@ -64,6 +64,11 @@ extension PartitionError: CustomStringConvertible {
         }
     }
 
+    /// Whether the file has used all of its address space.
+    package var isMapFull: Bool {
+        if case .store(.environment(.mapFull)) = self { true } else { false }
+    }
+
     /// Whether a commit failed, so that the partition takes no writes until it is closed and opened again.
     package var requiresReopen: Bool {
         switch self {

@@ -165,6 +165,8 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var codeByteCount: UInt64
     /// Bytes of the stored embeddings of full chunks, and of the same rounded.
     package var rowByteCount: UInt64
+    /// Bytes of the stored embeddings of fresh rows.
+    package var freshByteCount: UInt64
 
     package init(
         faceCount: UInt64,
@@ -181,7 +183,8 @@ package struct PartitionStatistics: Hashable, Sendable {
         codebookByteCount: Int = 0,
         filterByteCount: Int = 0,
         codeByteCount: UInt64,
-        rowByteCount: UInt64
+        rowByteCount: UInt64,
+        freshByteCount: UInt64 = 0
     ) {
         self.faceCount = faceCount
         self.freshCount = freshCount
@@ -198,6 +201,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.filterByteCount = filterByteCount
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount
+        self.freshByteCount = freshByteCount
     }
 }
 

@@ -1,3 +1,5 @@
+package import FaceModel
+
 /// Names of backups and of the objects that they consist of, each below the folder or the prefix of the store.
 ///
 /// Nothing in a backup names another object by more than its digest, so that nothing in it can lead elsewhere.
@@ -6,8 +8,13 @@ package enum BackupName {
     private static let manifestFolder = "manifests/"
     private static let blockFolder = "blocks/"
 
+    private static let archiveFolder = "archives/"
+    private static let segmentFolder = "segments/"
+
     package static let manifestPrefix = manifestFolder
     package static let blockPrefix = blockFolder
+    package static let archivePrefix = archiveFolder
+    package static let segmentPrefix = segmentFolder
 
     /// Such as `people-20261126T231500123Z-3f2a9c1b`: collection, time, and digits that keep two of one second apart.
     ///
@@ -40,17 +47,72 @@ package enum BackupName {
         return isValid(name) ? String(name) : nil
     }
 
-    package static func block(_ digest: BackupDigest) -> String {
-        let text = digest.description
-        return "\(blockFolder)\(text.prefix(2))/\(text)"
-    }
+    package static func block(_ digest: BackupDigest) -> String { object(digest, in: blockFolder) }
 
     /// The digest that an object is named by; nil for one that is no block.
-    package static func digest(ofBlock object: String) -> BackupDigest? {
-        let parts = object.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "blocks", let digest = BackupDigest(parts[2]),
-            parts[1] == parts[2].prefix(2)
-        else { return nil }
+    package static func digest(ofBlock object: String) -> BackupDigest? { digest(of: object, in: blockFolder) }
+
+    package static func segment(_ digest: BackupDigest) -> String { object(digest, in: segmentFolder) }
+
+    /// The digest that an object is named by; nil for one that is no log segment.
+    package static func digest(ofSegment object: String) -> BackupDigest? { digest(of: object, in: segmentFolder) }
+
+    private static func object(_ digest: BackupDigest, in folder: String) -> String {
+        let text = digest.description
+        return "\(folder)\(text.prefix(2))/\(text)"
+    }
+
+    private static func digest(of object: String, in folder: String) -> BackupDigest? {
+        guard object.hasPrefix(folder) else { return nil }
+        let parts = object.dropFirst(folder.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let digest = BackupDigest(parts[1]), parts[0] == parts[1].prefix(2) else { return nil }
         return digest
+    }
+
+    /// One revision of a volume of a collection's archive.
+    package struct Volume: Hashable, Comparable, Sendable {
+        package var collection: CollectionID
+        package var number: UInt32
+        package var revision: UInt32
+        package var digest: BackupDigest
+
+        package init(collection: CollectionID, number: UInt32, revision: UInt32, digest: BackupDigest) {
+            self.collection = collection
+            self.number = number
+            self.revision = revision
+            self.digest = digest
+        }
+
+        /// The newest of a collection last. Of two of one revision, which two coordinators wrote at once, any will do.
+        package static func < (left: Volume, right: Volume) -> Bool {
+            (left.collection, left.number, left.revision, right.digest)
+                < (right.collection, right.number, right.revision, left.digest)
+        }
+    }
+
+    package static func archive(of collection: CollectionID) -> String { "\(archiveFolder)\(collection)/" }
+
+    /// Such as `archives/<collection>/00000003-00000117-<SHA-256>`.
+    package static func volume(_ volume: Volume) -> String {
+        "\(archive(of: volume.collection))\(padded(volume.number))-\(padded(volume.revision))-\(volume.digest)"
+    }
+
+    /// What an object is by its name; nil for one that is no volume.
+    package static func volume(of object: String) -> Volume? {
+        guard object.hasPrefix(archiveFolder) else { return nil }
+        let parts = object.dropFirst(archiveFolder.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let collection = CollectionID(parts[0]), collection.description == parts[0] else {
+            return nil
+        }
+        let fields = parts[1].split(separator: "-", omittingEmptySubsequences: false)
+        guard fields.count == 3, let number = UInt32(fields[0]), let revision = UInt32(fields[1]),
+            padded(number) == fields[0], padded(revision) == fields[1], let digest = BackupDigest(fields[2])
+        else { return nil }
+        return Volume(collection: collection, number: number, revision: revision, digest: digest)
+    }
+
+    private static func padded(_ number: UInt32) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
 }

@@ -1,3 +1,4 @@
+internal import FaceModel
 internal import Glibc
 internal import Synchronization
 
@@ -131,7 +132,11 @@ package final class FolderStore: BackupStore {
                 throw Self.failure("\(path)/\(name)", "examined")
             }
             switch status.st_mode & S_IFMT {
-            case S_IFREG: objects.append(BackupObject(name: prefix + name, byteCount: UInt64(status.st_size)))
+            case S_IFREG:
+                let modified = Timestamp(milliseconds: Int64(status.st_mtim.tv_sec) * 1000)
+                objects.append(
+                    BackupObject(name: prefix + name, byteCount: UInt64(status.st_size), modified: modified)
+                )
             case S_IFDIR where depth == 0: try list("\(prefix)\(name)/", depth: 1, into: &objects)
             default: throw .notOfABackup(object: "\(path)/\(name)", reason: "it is no plain file or folder")
             }
@@ -148,21 +153,41 @@ package final class FolderStore: BackupStore {
         try syncFolder(of: path)
     }
 
-    /// Removes what writes that were cut off left behind; how many there were. The lock must be held.
+    /// Removes what writes that were cut off left behind; how many there were. The lock must be held. An archive is
+    /// written without it: what is young there may be under way.
     package func removePartial() throws(BackupError) -> Int {
+        let blocks = (0..<256).map { "blocks/" + Self.hex($0) }
+        let segments = (0..<256).map { "segments/" + Self.hex($0) }
+        let archives = Self.names(in: "\(place)/archives").map { "archives/\($0)" }
+        return removePartial(in: ["manifests"] + blocks, leastAge: 0)
+            + removePartial(in: segments + archives, leastAge: 86_400)
+    }
+
+    private func removePartial(in folders: [String], leastAge: Int) -> Int {
         var count = 0
-        for folder in ["manifests"] + (0..<256).map({ "blocks/" + Self.hex($0) }) {
-            guard let directory = unsafe opendir("\(place)/\(folder)") else { continue }
-            defer { unsafe closedir(directory) }
-            while let entry = unsafe readdir(directory) {
-                let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                    unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-                }
-                guard name.hasSuffix(".partial") else { continue }
-                if unsafe unlink("\(place)/\(folder)/\(name)") == 0 { count += 1 }
+        let now = time(nil)
+        for folder in folders {
+            for name in Self.names(in: "\(place)/\(folder)") where name.hasSuffix(".partial") {
+                let path = "\(place)/\(folder)/\(name)"
+                var status = stat()
+                guard unsafe lstat(path, &status) == 0, now - status.st_mtim.tv_sec >= leastAge else { continue }
+                if unsafe unlink(path) == 0 { count += 1 }
             }
         }
         return count
+    }
+
+    private static func names(in path: String) -> [String] {
+        guard let directory = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names
     }
 
     private static func hex(_ number: Int) -> String {

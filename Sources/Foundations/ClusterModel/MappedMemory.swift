@@ -19,6 +19,17 @@ package struct MappedMemory: Hashable, Sendable {
         self.residentRowByteCount = residentRowByteCount
     }
 
+    /// Share, 0…1, of what every search reads that is in memory: of the codes, or of the embeddings where there are
+    /// no codes. 1 of nothing.
+    package var warmth: Double {
+        let (resident, total) =
+            codeByteCount > 0 ? (residentCodeByteCount, codeByteCount) : (residentRowByteCount, rowByteCount)
+        return total == 0 ? 1 : min(Double(resident) / Double(total), 1)
+    }
+
+    /// The warmth from which a replica counts as warm: what is missing of it then is read while searches come.
+    package static let leastWarmth = 0.9
+
     package static func + (left: MappedMemory, right: MappedMemory) -> MappedMemory {
         MappedMemory(
             codeByteCount: left.codeByteCount + right.codeByteCount,

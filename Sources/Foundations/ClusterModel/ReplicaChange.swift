@@ -1,5 +1,6 @@
-/// A change of one shard's replicas, made by steps that each put another record of its group in place. Searches and
-/// writes go on during all of them.
+/// A change of one shard's replicas, made by steps that each put another record of its group in place, or of the shard
+/// itself. Searches and writes go on during all of them, but for the moment in which shards take another's place:
+/// writes wait then.
 ///
 /// Reads need a replica in sync, and none of the steps takes the last one away; a replica leaves only after another has
 /// every acknowledged write.
@@ -10,6 +11,10 @@ package enum ReplicaChange: Hashable, Sendable {
     case remove(NodeID)
     /// A replica in sync becomes the primary.
     case lead(NodeID)
+    /// Two shards take the place of the one: faces whose places on the ring are below `at` go to `lower`.
+    case split(at: UInt64, lower: UInt32, upper: UInt32)
+    /// The shard and its neighbour `with`, which is behind it on the ring, become the shard `into`.
+    case merge(with: UInt32, into: UInt32)
 
     /// What to do next about a change.
     package enum Next: Hashable, Sendable {
@@ -29,13 +34,19 @@ package enum ReplicaChange: Hashable, Sendable {
         case notReady(NodeID)
         /// The replica that is to leave has not said yet that it knows.
         case unaware(NodeID)
+        /// The shards that are to take this one's place are being made on the worker.
+        case preparing(NodeID)
+        /// No write is ordered any more, and what was is being finished.
+        case draining
+        /// Writes waited too long for the shards that are to take this one's place, and go on for a while.
+        case resting
     }
 
     /// The worker that gets a replica.
     package var newcomer: NodeID? {
         switch self {
         case .move(_, let to), .add(let to): to
-        case .remove, .lead: nil
+        case .remove, .lead, .split, .merge: nil
         }
     }
 
@@ -46,7 +57,19 @@ package enum ReplicaChange: Hashable, Sendable {
     package var leaver: NodeID? {
         switch self {
         case .move(let from, _), .remove(let from): from
-        case .add, .lead: nil
+        case .add, .lead, .split, .merge: nil
+        }
+    }
+
+    /// The other shard that it is a change of.
+    package var partner: UInt32? { if case .merge(let other, _) = self { other } else { nil } }
+
+    /// Shards that take the place of others by it.
+    package var successors: [UInt32] {
+        switch self {
+        case .split(_, let lower, let upper): [lower, upper]
+        case .merge(_, let successor): [successor]
+        case .move, .add, .remove, .lead: []
         }
     }
 
@@ -71,6 +94,7 @@ package enum ReplicaChange: Hashable, Sendable {
                 return .wait(.notReady(worker))
             }
             return .regroup(next)
+        case .split, .merge: preconditionFailure("what becomes of shards does not follow from one group")
         }
     }
 

@@ -16,6 +16,8 @@ package struct ReplicaGroup: Hashable, Sendable {
     package private(set) var learners: [NodeID]
     /// Least number of replicas in sync: below it nothing is written.
     package var minimumInSync: Int
+    /// No write is ordered: other shards are about to take this one's place. Reads go on.
+    package var isFrozen: Bool
 
     /// Most members that a group may have, learners that replace others included.
     package static let memberLimit = 255
@@ -26,7 +28,8 @@ package struct ReplicaGroup: Hashable, Sendable {
         primary: NodeID,
         inSync: [NodeID],
         learners: [NodeID] = [],
-        minimumInSync: Int
+        minimumInSync: Int,
+        isFrozen: Bool = false
     ) {
         precondition(inSync.contains(primary), "the primary is in sync")
         precondition(minimumInSync >= 1, "a write needs a replica")
@@ -36,6 +39,7 @@ package struct ReplicaGroup: Hashable, Sendable {
         self.inSync = inSync.sorted()
         self.learners = learners.sorted()
         self.minimumInSync = minimumInSync
+        self.isFrozen = isFrozen
     }
 
     package var members: [NodeID] { (inSync + learners).sorted() }
@@ -94,6 +98,14 @@ package struct ReplicaGroup: Hashable, Sendable {
         var next = self
         next.version += 1
         next.minimumInSync = minimumInSync
+        return next
+    }
+
+    /// The group that orders writes, or none.
+    package func freezing(_ isFrozen: Bool) -> ReplicaGroup {
+        var next = self
+        next.version += 1
+        next.isFrozen = isFrozen
         return next
     }
 

@@ -240,6 +240,81 @@ struct OperationPlannerTests {
         #expect(world.metadata.operations[id]!.state == .done)
     }
 
+    @Test(arguments: [1, 2, 3])
+    func shardsAreSplitAndMerged(copies: Int) throws {
+        var world = world(copies: copies)
+        let id = world.metadata.placements[0].shard.collection
+        try world.mustBegin(.split(id, [0]))
+        let begunAgain = world.begin(.split(id, [0]))
+        #expect(!begunAgain, "it is being split already")
+        try settle(&world)
+        #expect(world.metadata.operations.values.map(\.state) == [.done])
+        var placements = try #require(world.metadata.collections[id]?.placements)
+        #expect(placements.map(\.shard.index) == [1, 2] && placements.map(\.range) == HashRange.divisions(2))
+        #expect(placements.allSatisfy { $0.group.inSync.count == copies && $0.epoch > Epoch(2) })
+        try world.mustBegin(.split(id, [2]))
+        try settle(&world)
+        // Neighbours that are elsewhere come together first.
+        placements = try #require(world.metadata.collections[id]?.placements)
+        try world.mustBegin(.move(placements[0].shard, from: placements[0].primary, to: workers[5]))
+        try settle(&world)
+        try world.mustBegin(.merge(id, [.init(3, 1)]))
+        try settle(&world)
+        placements = try #require(world.metadata.collections[id]?.placements)
+        #expect(placements.map(\.shard.index) == [4, 5])
+        #expect(placements[1].range.first == 0 && placements[0].range.last == .max)
+        #expect(world.metadata.openOperations.isEmpty)
+        #expect(world.replicas.values.allSatisfy { $0.keys.filter { $0.collection == id }.allSatisfy { $0.index > 3 } })
+    }
+
+    @Test func whatCannotBeSplitOrMergedIsRefusedWithTheRule() throws {
+        var world = world()
+        let id = world.metadata.placements[0].shard.collection
+        func refusal(_ request: OperationRequest) -> String {
+            let refusal = #expect(throws: OperationRefusal.self) {
+                try request.operation(
+                    OperationID(high: 0, low: 1),
+                    in: world.view,
+                    now: Timestamp(milliseconds: 1)
+                )
+            }
+            return refusal?.description ?? ""
+        }
+        #expect(refusal(.split(id, [])).contains("once"))
+        #expect(refusal(.split(id, [0, 0])).contains("once"))
+        #expect(refusal(.split(id, [7])).contains("no shard 7"))
+        try world.mustBegin(.split(id, [0]))
+        try settle(&world)
+        try world.mustBegin(.split(id, [1]))
+        try settle(&world)
+        #expect(refusal(.merge(id, [.init(3, 2), .init(3, 4)])).contains("each shard once"))
+        #expect(refusal(.merge(id, [.init(3, 2)])).contains("no neighbours"))
+        #expect(refusal(.merge(id, [])).contains("two shards"))
+    }
+
+    /// Writes that were acknowledged while a split is cancelled, at whatever moment, are where they belong.
+    @Test(arguments: 0..<20)
+    func aCancelledSplitLeavesTheShardAsItWas(delay: Int) throws {
+        var world = world(UInt64(delay) &+ 5, copies: 2)
+        let before = world.metadata.placements[0]
+        try world.mustBegin(.split(before.shard.collection, [before.shard.index]))
+        for _ in 0..<delay {
+            try world.coordinate()
+            try world.work()
+        }
+        let id = try #require(world.metadata.operations.keys.first)
+        let isDone = world.metadata.placement(of: before.shard) == nil
+        _ = world.cancel(id)
+        try settle(&world)
+        let after = world.metadata.placement(of: before.shard)
+        #expect(isDone == (after == nil))
+        if let after {
+            #expect(after.range == before.range && after.group.members == before.group.members)
+            #expect(after.primary == before.primary && !after.group.isFrozen)
+            #expect(world.made.values.allSatisfy { $0.isEmpty })
+        }
+    }
+
     /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken
     /// back, every shard has its copies, and nothing is where it should not be.
     @Test(arguments: 0..<200)
@@ -262,13 +337,23 @@ struct OperationPlannerTests {
             let holders = world.replicas.filter { $0.value[placement.shard] != nil }.map(\.key)
             #expect(Set(holders) == Set(group.members), "strays")
         }
+        for record in metadata.collections.values {
+            let ranges = record.placements.map(\.range).sorted { $0.first < $1.first }
+            #expect(ranges.first?.first == 0 && ranges.last?.last == .max)
+            #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.last + 1 == $1.first }, "one owner for each place")
+            #expect(record.placements.allSatisfy { !$0.group.isFrozen })
+            #expect(record.collection.configuration.shardCount == record.placements.count)
+        }
+        let shards = Set(metadata.placements.map(\.shard))
+        #expect(world.replicas.values.allSatisfy { $0.keys.allSatisfy(shards.contains) }, "strays of former shards")
+        #expect(world.made.values.allSatisfy { $0.isEmpty }, "strays of shards that were prepared")
         for operation in metadata.operations.values where operation.state == .done {
             guard let worker = operation.drainedWorker, metadata.standings[worker] != nil else { continue }
             #expect(metadata.placements.allSatisfy { !$0.group.members.contains(worker) })
         }
     }
 
-    /// Deaths, returns, and an operator who asks for this and that.
+    /// Deaths, returns, and an operator who asks for this and that, and pins.
     private func disturb(_ world: inout OperationWorld) throws {
         let some = workers.randomElement(using: &world.random)!
         if world.random.chance(0.06), world.live.count > 4 { world.live.remove(some) }
@@ -307,10 +392,23 @@ struct OperationPlannerTests {
             if let operation = world.metadata.openOperations.first(where: { $0.state == .running }) {
                 world.metadata.operations[operation.id]!.state = .paused
             }
+        case 15, 16, 17: _ = world.begin(.split(placement.shard.collection, [placement.shard.index]))
+        case 18, 19, 20:
+            let placements = world.metadata.collections[placement.shard.collection]!.placements
+                .sorted { $0.range.first < $1.range.first }
+            guard placements.count > 1 else { break }
+            let first = Int.random(in: 0..<placements.count - 1, using: &world.random)
+            let pair = OperationRequest.ShardPair(placements[first].shard.index, placements[first + 1].shard.index)
+            _ = world.begin(.merge(placement.shard.collection, [pair]))
         case 13, 14:
             if let operation = world.metadata.openOperations.first(where: { $0.state == .paused }) {
                 world.metadata.operations[operation.id]!.state = .running
             }
+        case 15, 16:
+            let group = placement.group
+            _ = world.pin(placement.shard, to: [group.members.randomElement(using: &world.random)!])
+        case 17: _ = world.pin(placement.shard, to: nil, primary: placement.primary)
+        case 18: world.metadata.pins[placement.shard] = nil
         default: break
         }
     }

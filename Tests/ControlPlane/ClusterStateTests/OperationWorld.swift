@@ -29,6 +29,18 @@ struct OperationWorld {
     /// How much of a shard's log each replica has; the shard itself has `head`.
     var replicas: [NodeID: [ShardID: UInt64]] = [:]
     var head: [ShardID: UInt64] = [:]
+    /// Shards that workers make to take others' place.
+    var made: [NodeID: [ShardID: MadeShard]] = [:]
+    /// Where primaries that have heard that they are frozen ended.
+    var ends: [ShardID: (primary: NodeID, end: ReplicaObservation.End)] = [:]
+
+    struct MadeShard {
+        var sources: [ShardID]
+        var isFollowing = false
+        /// Of the sources, once it is sealed.
+        var sequences: [ShardID: UInt64]?
+    }
+
     var now: Int64 = 1
     var limits = OperationPlanner.Limits(copiesPerWorker: 1, spareDiskByteCount: 0)
 
@@ -55,7 +67,11 @@ struct OperationWorld {
         for worker in metadata.workers.keys {
             var observation = WorkerObservation(freeDiskByteCount: 1 << 40)
             for (shard, sequence) in replicas[worker] ?? [:] {
-                guard let group = metadata.placement(of: shard)?.group else { continue }
+                guard let group = metadata.placement(of: shard)?.group else {
+                    observation.replicas[shard] = ReplicaObservation(epoch: Epoch(0), state: .failed)
+                    continue
+                }
+                let end = ends[shard].flatMap { $0.primary == worker ? $0.end : nil }
                 observation.replicas[shard] = ReplicaObservation(
                     epoch: group.epoch,
                     groupVersion: group.members.contains(worker) ? group.version : 1,
@@ -63,7 +79,13 @@ struct OperationWorld {
                     state: .serving,
                     faceCount: sequence,
                     sequence: sequence,
-                    diskByteCount: 1 << 20
+                    diskByteCount: 1 << 20,
+                    end: end
+                )
+            }
+            for (shard, made) in made[worker] ?? [:] {
+                observation.successors[shard] = SuccessorObservation(
+                    state: made.sequences.map { .sealed($0) } ?? (made.isFollowing ? .following : .copying)
                 )
             }
             observations[worker] = observation
@@ -87,10 +109,33 @@ struct OperationWorld {
                 for regrouping in regroupings where random.chance(share) { try regroup(collection, regrouping) }
             case .host(let placement, let worker):
                 guard live.contains(worker), replicas[worker]?[placement.shard] == nil else { continue }
-                replicas[worker, default: [:]][placement.shard] = 0
+                if let known = made[worker]?[placement.shard] {
+                    guard known.sequences != nil else {
+                        try #require(!placement.group.isInSync(worker), "a shard that is not whole is in force")
+                        continue
+                    }
+                    made[worker]![placement.shard] = nil
+                    replicas[worker, default: [:]][placement.shard] = head[placement.shard]
+                } else {
+                    try #require(!placement.group.isInSync(worker), "an empty replica counts as one that is whole")
+                    replicas[worker, default: [:]][placement.shard] = 0
+                }
+            case .prepare(let preparation, let worker):
+                guard live.contains(worker), made[worker]?[preparation.shard] == nil,
+                    preparation.sources.allSatisfy({ replicas[worker]?[$0] != nil })
+                else { continue }
+                made[worker, default: [:]][preparation.shard] = MadeShard(sources: preparation.sources)
+            case .abandon(let shard, let worker):
+                let isNeeded = metadata.placement(of: shard)?.group.isInSync(worker) ?? false
+                try #require(!isNeeded, "a shard that has taken its place is removed")
+                if live.contains(worker) { made[worker]?[shard] = nil }
+            case .succeed(let succession): try succeed(succession)
             case .drop(let shard, _, let worker):
                 let group = metadata.placement(of: shard)?.group
-                try #require(group?.members.contains(worker) != true, "a member's replica is dropped")
+                // As the controller does when it comes to it.
+                guard group?.members.contains(worker) != true else { continue }
+                let retirement = metadata.collections[shard.collection]?.retirement(of: shard)
+                if let retirement { try checkReplaced(retirement.range, of: shard.collection) }
                 if live.contains(worker) { replicas[worker]?[shard] = nil }
             case .establish, .advance, .balance, .train, .fetch, .install: break
             }
@@ -98,6 +143,30 @@ struct OperationWorld {
         for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))
         where random.chance(share) {
             advance(update)
+        }
+    }
+
+    /// Nothing that was acknowledged may be missing where it counts from now on.
+    private mutating func succeed(_ succession: Succession) throws {
+        guard var record = metadata.collections[succession.collection], succession.apply(to: &record) else { return }
+        let ends = Dictionary(uniqueKeysWithValues: succession.sources.map { ($0.shard, head[$0.shard]!) })
+        for successor in succession.successors {
+            for worker in successor.group.inSync {
+                try #require(made[worker]?[successor.shard]?.sequences == ends, "an acknowledged write is lost")
+            }
+            head[successor.shard] = ends.values.max()
+        }
+        metadata.collections[succession.collection] = record
+    }
+
+    private func checkReplaced(_ range: HashRange, of collection: CollectionID) throws {
+        for placement in metadata.collections[collection]?.placements ?? []
+        where placement.range.first <= range.last && range.first <= placement.range.last {
+            let full = placement.group.inSync.filter {
+                replicas[$0]?[placement.shard] == head[placement.shard]
+                    || made[$0]?[placement.shard]?.sequences != nil
+            }
+            try #require(!full.isEmpty, "what was replaced goes before its successors are there")
         }
     }
 
@@ -122,18 +191,34 @@ struct OperationWorld {
         try #require(new.version == old.version + 1)
         try #require(new.inSync.contains(new.primary))
         try #require(Set(new.inSync).isSubset(of: old.inSync), "only a primary may say who is in sync")
-        let full = new.inSync.filter { replicas[$0]?[shard] == head[shard] }
+        // What is sealed and not in force yet is whole, too.
+        let full = new.inSync.filter {
+            replicas[$0]?[shard] == head[shard] || made[$0]?[shard]?.sequences != nil
+        }
         try #require(!full.isEmpty, "no replica in sync has everything")
         if new.primary != old.primary { try #require(new.epoch > old.epoch) }
+        let isKept = old.members.allSatisfy { member in
+            new.members.contains(member) || gone.contains(member) || !metadata.isPinned(shard, on: member)
+        }
+        try #require(isKept, "a pinned replica leaves")
         try #require(new.inSync.count >= min(old.inSync.count, new.minimumInSync), "too few are left in sync")
     }
 
     /// Replicas catch up, primaries say who has, writes go on.
     mutating func work() throws {
+        prepareSuccessors()
         for placement in metadata.placements {
             let (shard, group) = (placement.shard, placement.group)
             guard live.contains(group.primary), replicas[group.primary]?[shard] != nil else { continue }
-            if group.inSync.allSatisfy(live.contains), group.inSync.count >= group.minimumInSync, random.chance(0.5) {
+            if group.isFrozen, random.chance(0.5) {
+                ends[shard] = (group.primary, .init(groupVersion: group.version, sequence: head[shard]!))
+            }
+            // It writes until it has heard of it.
+            let hasEnded = ends[shard].map { $0.primary == group.primary && $0.end.groupVersion == group.version }
+            let takesWrites = group.inSync.allSatisfy { live.contains($0) && replicas[$0]?[shard] != nil }
+            if hasEnded != true, takesWrites, group.inSync.count >= group.minimumInSync,
+                random.chance(0.5)
+            {
                 head[shard]! += 1
                 for member in group.inSync { replicas[member]![shard] = head[shard]! }
             }
@@ -146,6 +231,30 @@ struct OperationWorld {
             // A silent replica leaves the in-sync set, if enough remain.
             for member in group.inSync where !live.contains(member) && group.inSync.count > group.minimumInSync {
                 propose(.init(version: group.version, epoch: group.epoch, change: .remove(member)), to: shard)
+            }
+        }
+    }
+
+    /// Workers go on with what they make; those that die keep what is sealed alone.
+    private mutating func prepareSuccessors() {
+        for (worker, shards) in made.sorted(by: { $0.key < $1.key }) {
+            for (shard, known) in shards.sorted(by: { $0.key < $1.key }) {
+                var next: MadeShard? = known
+                let own = known.sources.map { replicas[worker]?[$0] }
+                if !live.contains(worker) {
+                    if known.sequences == nil { next = nil }
+                } else if let sequences = known.sequences {
+                    if own != known.sources.map({ sequences[$0] }) { next?.sequences = nil }
+                } else if !known.isFollowing {
+                    next?.isFollowing = random.chance(0.5)
+                } else if known.sources.allSatisfy({ metadata.placement(of: $0)?.group.isFrozen ?? false }),
+                    random.chance(0.5)
+                {
+                    next?.sequences = Dictionary(
+                        uniqueKeysWithValues: zip(known.sources, own).map { ($0, $1 ?? 0) }
+                    )
+                }
+                made[worker]![shard] = next
             }
         }
     }
@@ -173,8 +282,18 @@ struct OperationWorld {
                     metadata.operations[drain.id] = drain
                 }
             case .copies(let collection, let count): recount(collection, count)
-            case .move, .lead, .rebalance: break
+            case .move, .lead, .rebalance, .split, .merge: break
             }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Pins the replicas of a shard on some of its workers; false when it is refused.
+    mutating func pin(_ shard: ShardID, to workers: [NodeID]?, primary: NodeID? = nil) -> Bool {
+        do {
+            metadata.pins[shard] = try PinPlanner.pin(shard, workers: workers, primary: primary, in: view)
             return true
         } catch {
             return false
@@ -205,6 +324,7 @@ struct OperationWorld {
 
     /// Everybody is there, nothing is lost any more: what is open must come to its end.
     mutating func heal() throws {
+        metadata.pins = [:]
         live = Set(metadata.workers.keys)
         gone = []
         for operation in metadata.openOperations where operation.state == .paused {

@@ -180,6 +180,7 @@ final class FakeSource: ShardMapSource {
         var refreshCount = 0
         var presences: [NodeID: WorkerPresence] = [:]
         var faceCounts: [ShardID: UInt64] = [:]
+        var warmths: [NodeID: Double] = [:]
     }
 
     let state: Mutex<State>
@@ -196,6 +197,8 @@ final class FakeSource: ShardMapSource {
             if let map = $0.afterRefresh { $0.map = map }
         }
     }
+
+    func warmth(of shard: ShardID, on worker: NodeID) -> Double { state.withLock { $0.warmths[worker] ?? 1 } }
 
     func presence(of worker: NodeID) -> WorkerPresence {
         state.withLock { $0.presences[worker] ?? WorkerPresence(isLive: true, silence: .zero) }

@@ -52,6 +52,50 @@ struct ReadChoiceTests {
         #expect(later.contains(workers[1]))
     }
 
+    @Test func aColdReplicaGetsASmallShareUntilItIsWarm() {
+        var choice = choice()
+        func counts(_ reads: Int, _ warmth: [Double]) -> [Int] {
+            var counts = [0, 0, 0]
+            for _ in 0..<reads {
+                let order = choice.order(
+                    group,
+                    now: time(0),
+                    warmth: { worker in warmth[workers.firstIndex(of: worker)!] },
+                    isAbsent: { _ in false }
+                )
+                #expect(Set(order) == Set(workers) && order.count == 3)
+                counts[workers.firstIndex(of: order[0])!] += 1
+            }
+            return counts
+        }
+        // 16 for each warm one, and 1.
+        let oneCold = counts(3300, [1, 0.2, 1])
+        #expect((95...105).contains(oneCold[1]), "\(oneCold)")
+        #expect((1590...1610).contains(oneCold[0]) && (1590...1610).contains(oneCold[2]), "\(oneCold)")
+        let twoCold = counts(1800, [0, 0.5, 0.95])
+        #expect((95...105).contains(twoCold[0]) && (95...105).contains(twoCold[1]), "\(twoCold)")
+        // Where none is warm, or all are, all are alike.
+        #expect(counts(30, [0.1, 0.2, 0.3]) == [10, 10, 10])
+        #expect(counts(30, [1, 0.9, 0.95]) == [10, 10, 10])
+    }
+
+    @Test func aColdReplicaIsAskedAfterWarmOnesAndBeforeThoseThatFailed() {
+        var choice = choice()
+        choice.avoid(workers[2], now: time(0))
+        var firstCount = 0
+        for _ in 0..<170 {
+            let order = choice.order(group, now: time(500), warmth: { $0 == workers[1] ? 0 : 1 }) { _ in false }
+            #expect(order[2] == workers[2])
+            if order[0] == workers[1] { firstCount += 1 }
+        }
+        // The turns of the one that failed go to the others.
+        #expect((1...20).contains(firstCount), "\(firstCount)")
+        for _ in 0..<170 {
+            let order = choice.order(group, now: time(500), warmth: { $0 == workers[1] ? 0 : 1 }) { $0 == workers[0] }
+            #expect(order.last == workers[0])
+        }
+    }
+
     @Test func theDelayFollowsTheMedianOfTheShard() {
         var choice = choice()
         #expect(choice.hedgeDelay(shard) == .milliseconds(20))

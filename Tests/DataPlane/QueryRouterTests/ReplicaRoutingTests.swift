@@ -66,6 +66,24 @@ import WireTransport
         }
     }
 
+    /// A replica that was restarted with nothing in memory gets a small share of the reads until it is warm.
+    @Test func aColdReplicaGetsLessUntilItIsWarm() async throws {
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+            try await cluster.enrolNumbered(5)
+            func counts() async throws -> [Int] {
+                let before = cluster.workers.map(\.requestCount)
+                for _ in 0..<170 { _ = try await cluster.search([FakeCluster.embedding(1)], k: 1) }
+                return zip(cluster.workers.map(\.requestCount), before).map { $0 - $1 }
+            }
+            let cold = cluster.workers[1].id
+            cluster.source.state.withLock { $0.warmths[cold] = 0.1 }
+            let whileCold = try await counts()
+            #expect((5...15).contains(whileCold[1]) && whileCold.reduce(0, +) == 170, "\(whileCold)")
+            cluster.source.state.withLock { $0.warmths[cold] = 0.97 }
+            #expect(try await counts() == [85, 85])
+        }
+    }
+
     @Test(arguments: [
         StatusCode.unavailable, .overloaded, .notYet, .staleEpoch, .unknownReplica, .corruptPartition, .internalError,
     ])

@@ -21,6 +21,7 @@ extension PartitionFixture {
         ]
         if format > 1 { names += ["byPerson", "byExternalImage"] }
         if format > 2 { names += ["roundedRows"] }
+        if format > 3 { names += ["log"] }
         for name in names {
             let from = try old.openTable(named: name)
             let to = try new.openTable(named: name, create: true)
@@ -28,7 +29,7 @@ extension PartitionFixture {
                 try new.write { writing in
                     try reading.forEach(in: from) { entry in
                         var value = Array(entry.value)
-                        if name == "faces" {
+                        if name == "faces", format < 4 {
                             let face = try #require(FaceID(keyBytes: entry.key))
                             var record = try FaceRecord(bytes: entry.value, face: face)
                             record.embeddingChecksum = nil
@@ -42,11 +43,20 @@ extension PartitionFixture {
                         return .next
                     }
                     guard name == "meta" else { return }
+                    // No erasure key before format 6.
+                    let identity = Array(try #require(try reading.value(of: from, key: MetaKey.identity)))
+                    var identityWriter = ByteWriter()
+                    identityWriter.write(bytes: identity.dropLast(20))
+                    try writing.put(to, key: MetaKey.identity, value: RecordSeal.seal(identityWriter))
                     let state = Array(try #require(try reading.value(of: from, key: MetaKey.state)))
                     var writer = ByteWriter()
-                    writer.write(bytes: [format, 0, 0, 0] + state[4..<72])
+                    if format > 3 {
+                        writer.write(bytes: [format, 0] + state[2..<120])
+                    } else {
+                        writer.write(bytes: [format, 0, 0, 0] + state[4..<72])
+                        try writing.delete(to, key: MetaKey.digest)
+                    }
                     try writing.put(to, key: MetaKey.state, value: RecordSeal.seal(writer))
-                    try writing.delete(to, key: MetaKey.digest)
                 }
             }
         }

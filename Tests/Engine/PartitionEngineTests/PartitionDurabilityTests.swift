@@ -64,9 +64,9 @@ struct PartitionDurabilityTests {
         try fixture.enrol([FaceID(1)], [embedding])
         fixture.options.minimumFreeByteCount = 1 << 62
         try fixture.reopen()
-        for _ in 0..<2 {
+        for reserve in [1 << 62, 5 << 60] as [UInt64] {
             #expect { try fixture.enrol([FaceID(2)], [embedding]) } throws: { error in
-                guard let error = error as? PartitionError, case .storageFull(_, let free, 1 << 62) = error else {
+                guard let error = error as? PartitionError, case .storageFull(_, let free, reserve) = error else {
                     return false
                 }
                 return free > 0 && error.isStorageFull && !error.requiresReopen && !error.isCorruption
@@ -77,6 +77,39 @@ struct PartitionDurabilityTests {
         fixture.options.minimumFreeByteCount = 0
         try fixture.reopen()
         #expect(try fixture.enrol([FaceID(2)], [embedding]).outcome == .enrolled([.accepted]))
+    }
+
+    /// What is freed at the mark is not taken again at once.
+    @Test(.enabled(if: SmallDisk.isAvailable))
+    func writesThatWereRefusedAreTakenOnceThereIsAQuarterMoreThanTheReserve() throws {
+        let disk = try SmallDisk(byteCount: 8 << 20)
+        let fixture = try PartitionFixture(directory: "\(disk.path)/partition")
+        defer { fixture.partition.close() }
+        fixture.options.minimumFreeByteCount = 4 << 20
+        try fixture.reopen()
+        var source = FaceSource(dimension: 64)
+        var number = 0
+        func enrol() throws {
+            number += 1
+            try fixture.enrol([FaceID(number)], [source.embedding()])
+        }
+        func expectRefusal(withReserve reserve: UInt64) {
+            #expect { try enrol() } throws: { error in
+                guard case .storageFull(_, _, reserve)? = error as? PartitionError else { return false }
+                return true
+            }
+        }
+        try enrol()
+        // Of the 8 MiB the file has taken less than one.
+        try disk.resize(byteCount: 4 << 20)
+        expectRefusal(withReserve: 4 << 20)
+        try disk.resize(byteCount: 5 << 20)
+        expectRefusal(withReserve: 5 << 20)
+        try disk.resize(byteCount: 7 << 20)
+        try enrol()
+        // The reserve alone counts again.
+        try disk.resize(byteCount: 5 << 20)
+        try enrol()
     }
 
     @Test func aFullMapIsAnErrorAndLosesNothing() throws {

@@ -31,6 +31,14 @@ final class PartitionFixture {
         )
     }
 
+    /// One that is there.
+    init(opening directory: String, dimension: Int = 64, options: PartitionOptions = .small) throws {
+        self.dimension = dimension
+        self.options = options
+        self.directory = directory
+        partition = try Partition.open(at: directory, options: options)
+    }
+
     deinit {
         partition.close()
     }

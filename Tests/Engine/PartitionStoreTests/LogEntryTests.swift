@@ -73,6 +73,32 @@ struct LogEntryTests {
         #expect(entry.chain == 0x956a_938f_e7da_a976 && entry.byteCount == expected.count)
     }
 
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Formats")
+
+    /// Every operation as layout 1 has it, a line each in hexadecimal.
+    private static var stored: URL { folder.appendingPathComponent("log-entries-1.hex") }
+
+    @Test func entriesOfEveryLayoutAreRead() throws {
+        let lines = try String(contentsOf: Self.stored, encoding: .utf8).split(separator: "\n")
+        try #require(lines.count == Self.operations.count)
+        for (line, operation) in zip(lines, Self.operations) {
+            let digits = line.compactMap(\.hexDigitValue)
+            let bytes = stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+            #expect(try LogEntry(bytes: bytes) == Self.entry(operation))
+        }
+    }
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
+    func filesAreWrittenWhenAskedFor() throws {
+        try FileManager.default.createDirectory(at: Self.folder, withIntermediateDirectories: true)
+        guard !FileManager.default.fileExists(atPath: Self.stored.path) else { return }
+        let lines = try Self.operations.map { operation in
+            try Self.entry(operation).encoded().map { String(format: "%02x", $0) }.joined() + "\n"
+        }
+        try lines.joined().write(to: Self.stored, atomically: true, encoding: .utf8)
+    }
+
     @Test func everyOperationIsReadBack() throws {
         for operation in Self.operations {
             let entry = try Self.entry(operation)

@@ -264,6 +264,18 @@ struct RecordTests {
         for other in [[5, 6, 7], [6, 6], [5, 5, 6], [5, 6, 5, 5], [4]] as [[UInt32]] { #expect(answer(other) == nil) }
         #expect(receipt.outcome(ofRows: [5, 6, 5], isEnrolment: false) == nil)
 
+        // Parts that came together know nothing of the order in which they were sent.
+        let part = ReceiptRecord(sequence: 3, outcome: .enrolled([.accepted, .replaced]), rowChecksums: [9, 5])
+        let joined = receipt.joined(with: part)
+        #expect(joined?.sequence == 3 && joined?.isJoined == true)
+        let found = joined?.outcome(ofRows: [9, 5, 6, 5, 5], isEnrolment: true)
+        #expect(found == .enrolled([.accepted, .accepted, .replaced, .superseded, .replaced]))
+        #expect(joined?.outcome(ofRows: [5, 5, 5, 5], isEnrolment: true) == nil)
+        let again = try? joined?.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) }
+        #expect(again == joined)
+        let deletion = ReceiptRecord(sequence: 1, outcome: .deleted([.deleted]), rowChecksums: [5])
+        #expect(receipt.joined(with: deletion) == nil)
+
         let old = ReceiptRecord(sequence: 1, outcome: .deleted([.absent, .deleted]), rowChecksums: nil)
         #expect(old.outcome(ofRows: [1, 2], isEnrolment: false) == old.outcome)
         #expect(old.outcome(ofRows: [1], isEnrolment: false) == nil)

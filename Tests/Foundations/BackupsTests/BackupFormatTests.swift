@@ -1,4 +1,5 @@
 import Backups
+import FaceModel
 import Foundation
 import Testing
 
@@ -24,7 +25,11 @@ import Testing
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
     func filesAreWrittenWhenAskedFor() throws {
         let (manifest, _) = BackupSamples.manifest(of: Self.faces)
-        for (name, bytes) in [("block.hex", BackupBlock.encode(Self.faces)), ("manifest.hex", manifest.encoded())] {
+        for (name, bytes) in [
+            ("block-1.hex", BackupBlock.encode(Self.faces)), ("manifest-1.hex", manifest.encoded()),
+            ("ledger-1.hex", Self.ledger.encoded()), ("segment-1.hex", ArchiveSamples.segment.encoded()),
+            ("volume-1.hex", ArchiveSamples.volume.encoded()),
+        ] where !FileManager.default.fileExists(atPath: Self.folder.appendingPathComponent(name).path) {
             try Self.hex(bytes).write(
                 to: Self.folder.appendingPathComponent(name),
                 atomically: true,
@@ -34,13 +39,43 @@ import Testing
     }
 
     @Test func blocksAndManifestsHaveTheirGoldenBytes() throws {
-        let block = try Self.golden("block.hex")
+        let block = try Self.golden("block-1.hex")
         #expect(BackupBlock.encode(Self.faces) == block)
         #expect(try BackupBlock.decode(block, object: "block") == Self.faces)
         let (manifest, _) = BackupSamples.manifest(of: Self.faces)
-        let bytes = try Self.golden("manifest.hex")
+        let bytes = try Self.golden("manifest-1.hex")
         #expect(manifest.encoded() == bytes)
         #expect(try BackupManifest(bytes: bytes, object: "manifest") == manifest)
+    }
+
+    private static let ledger = ErasureLedger(
+        collection: BackupSamples.collection.id,
+        name: "gallery",
+        keyMark: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10,
+        since: Timestamp(milliseconds: 1_790_000_000_000),
+        until: Timestamp(milliseconds: 1_795_000_000_000),
+        erasures: [
+            .init(
+                pseudonym: 0x1112_1314_1516_1718_191a_1b1c_1d1e_1f20,
+                version: FaceVersion(epoch: 3, sequence: 40),
+                time: Timestamp(milliseconds: 1_794_000_000_000)
+            )
+        ]
+    )
+
+    @Test func ledgersHaveTheirGoldenBytes() throws {
+        let ledger = try Self.golden("ledger-1.hex")
+        #expect(Self.ledger.encoded() == ledger)
+        #expect(try ErasureLedger(bytes: ledger, object: "ledger") == Self.ledger)
+    }
+
+    @Test func archivesHaveTheirGoldenBytes() throws {
+        let segment = try Self.golden("segment-1.hex")
+        #expect(ArchiveSamples.segment.encoded() == segment)
+        #expect(try LogSegment(bytes: segment, object: "segment") == ArchiveSamples.segment)
+        let volume = try Self.golden("volume-1.hex")
+        #expect(ArchiveSamples.volume.encoded() == volume)
+        #expect(try ArchiveVolume(bytes: volume, object: "volume") == ArchiveSamples.volume)
     }
 
     @Test func everyCutAndEveryChangedByteIsRefused() throws {
@@ -49,6 +84,14 @@ import Testing
         for (bytes, read) in [
             (block, { (bytes: [UInt8]) in _ = try BackupBlock.decode(bytes, object: "the file") }),
             (manifest, { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }),
+            (
+                ArchiveSamples.segment.encoded(),
+                { (bytes: [UInt8]) in _ = try LogSegment(bytes: bytes, object: "the file") }
+            ),
+            (
+                ArchiveSamples.volume.encoded(),
+                { (bytes: [UInt8]) in _ = try ArchiveVolume(bytes: bytes, object: "the file") }
+            ),
         ] {
             for count in bytes.indices {
                 #expect(throws: BackupError.self) { try read(Array(bytes[..<count])) }

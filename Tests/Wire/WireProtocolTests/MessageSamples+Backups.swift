@@ -63,6 +63,34 @@ extension MessageSamples {
             limit: 1000
         ),
         ShardErasures(route: route, after: nil, limit: 1000),
+        ReadLog(route: route, after: nil),
+        LogRead(
+            entries: ArchivedEntries(
+                start: ArchivePosition(
+                    sequence: 40,
+                    epoch: 6,
+                    chain: 0x0102_0304_0506_0708,
+                    time: Timestamp(milliseconds: 1_790_000_000_000)
+                ),
+                continues: true,
+                entries: [
+                    ArchivedEntry(
+                        time: Timestamp(milliseconds: 1_790_000_000_001),
+                        effect: .repeated,
+                        bytes: [1, 2, 3]
+                    )
+                ],
+                end: ArchivePosition(
+                    sequence: 41,
+                    epoch: 7,
+                    chain: 0x0807_0605_0403_0201,
+                    time: Timestamp(milliseconds: 1_790_000_000_001)
+                ),
+                until: Timestamp(milliseconds: 1_790_000_000_002),
+                remainingCount: 3,
+                remainingByteCount: 1 << 20
+            )
+        ),
         ErasureList(
             key: erasureKey,
             erasures: [

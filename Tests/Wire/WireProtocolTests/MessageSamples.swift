@@ -8,6 +8,18 @@ enum MessageSamples {
 
     static let collectionID = CollectionID(high: 0x0011_2233_4455_4677, low: 0x8899_aabb_ccdd_eeff)
     static let operationID = OperationID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+    private static let split = OperationDescription.Step(
+        collection: "gallery",
+        shardIndex: 2,
+        change: .split(at: 0x5555_5555_5555_5555, lower: 3, upper: 4),
+        state: .waiting
+    )
+    private static let merge = OperationDescription.Step(
+        collection: "gallery",
+        shardIndex: 3,
+        change: .merge(with: 4, into: 5),
+        state: .done
+    )
     private static let operationStep = OperationDescription.Step(
         collection: "gallery",
         shardIndex: 2,
@@ -181,8 +193,20 @@ enum MessageSamples {
                 generation: 2,
                 olderGeneration: 1,
                 olderRowCount: 20_000,
-                fit: fit
+                fit: fit,
+                end: .init(groupVersion: 4, sequence: 41),
+                warmth: 0.75
             )
+        ],
+        successors: [
+            .init(
+                shard: shardID,
+                state: .sealed,
+                rowCount: 33_000,
+                totalRowCount: 33_000,
+                sources: [.init(shardIndex: 3, sequence: 41)]
+            ),
+            .init(shard: shardID, state: .failed, failure: "a sentence"),
         ],
         trainings: [
             .init(
@@ -202,6 +226,20 @@ enum MessageSamples {
             residentRowByteCount: 1 << 21
         ),
         freeDiskByteCount: 1 << 40,
+        availableMemoryByteCount: 1 << 33,
+        memory: MemoryLedger(
+            bound: .controlGroup,
+            limitByteCount: 1 << 34,
+            heldByteCount: 1 << 33,
+            reserveByteCount: 1 << 30,
+            isShort: true,
+            parts: [
+                .searchQueue: 1, .searchBuffers: 2, .writeQueue: 3, .log: 4, .copies: 5, .codebooks: 6, .filters: 7,
+                .training: 8, .program: 9,
+            ],
+            freshByteCount: 1 << 20,
+            mapByteCount: 1 << 36
+        ),
         kernelLevel: "avx512",
         activity: activity
     )
@@ -285,9 +323,9 @@ enum MessageSamples {
             ),
             elapsedMicroseconds: 850
         ),
-        PlanOperation(order: .move(collection: "gallery", shardIndex: 2, from: nodeID, to: secondNodeID)),
+        PlanOperation(order: .split(collection: "gallery", shardIndices: [2, 3])),
         OperationPlan(
-            steps: [operationStep],
+            steps: [operationStep, split, merge],
             loads: [
                 .init(
                     worker: nodeID,
@@ -299,7 +337,8 @@ enum MessageSamples {
                 )
             ],
             estimatedSeconds: 12.5,
-            assumedBytesPerSecond: 64e6
+            assumedBytesPerSecond: 64e6,
+            remarks: ["Shard 2 of collection 'gallery' is pinned to the worker at 10.0.0.5:7401: it stays."]
         ),
         BeginOperation(
             id: operationID,
@@ -329,7 +368,16 @@ enum MessageSamples {
             ]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
-        ShardExplanation(verdicts: [.init(worker: nodeID, hasReplica: true, reason: "It has a replica in sync.")]),
+        ShardExplanation(
+            verdicts: [
+                .init(worker: nodeID, hasReplica: true, isPinned: true, reason: "It has a replica in sync.")
+            ]
+        ),
+        PinShard(
+            collection: "gallery",
+            shardIndex: 2,
+            pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
+        ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [
@@ -392,6 +440,14 @@ enum MessageSamples {
             damage: "a sentence"
         ),
         DropReplica(shard: shardID, epoch: Epoch(8)),
+        PrepareSuccessor(
+            shard: shardID,
+            range: HashRange(first: 0, last: 0x5555_5555_5555_5554),
+            collection: collection,
+            erasureKey: ErasureKey(high: 5, low: 6),
+            sources: [3, 4]
+        ),
+        AbandonSuccessor(shard: shardID),
         TrainCodebook(
             collection: collection,
             generation: 2,

@@ -9,18 +9,35 @@ struct BackupListCommand: ConsoleCommand {
             EXAMPLE
               mien backup list /backups
               mien backup list /backups --json
+              mien backup list /backups --archive
+
+            Below them are the archived logs, where there are any: which moments can be restored, and how far behind \
+            the archive is. With --archive there are only these.
             """
     )
 
     @Argument(help: "Folder or s3://bucket/prefix of the backups.")
     var place: String
+    @Flag(help: "List archived logs, not backups.")
+    var archive = false
     @Flag(help: "Write JSON for programs.")
     var json = false
 
     func run(on console: Console) async throws(CommandFailure) {
-        let catalogue = try await withStore(place, on: console) { store async throws(CommandFailure) in
-            try await BackupCatalogue.read(store)
+        let (catalogue, chains) = try await withStore(place, on: console) { store async throws(CommandFailure) in
+            (
+                try await BackupCatalogue.read(store),
+                archive || !json ? try await ArchiveReport.read(store) : []
+            )
         }
-        console.writeOutput(json ? BackupReport.json(catalogue).document : BackupReport.table(catalogue))
+        if json {
+            let document = archive ? ArchiveReport.json(chains, catalogue) : BackupReport.json(catalogue)
+            return console.writeOutput(document.document)
+        }
+        if !archive { console.writeOutput(BackupReport.table(catalogue)) }
+        if archive || !chains.isEmpty {
+            if !archive { console.line("") }
+            console.writeOutput(ArchiveReport.table(chains, catalogue))
+        }
     }
 }

@@ -14,7 +14,8 @@ struct BackupPruneCommand: ConsoleCommand {
 
             With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
             so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
-            backups that were cut off left behind. In an object store, which has no lock, blocks of the last day \
+            backups that were cut off left behind. Of an archived log goes what is older than every backup that \
+            stays, in volumes of some hundred segments. In an object store, which has no lock, blocks of the last day \
             stay. A place with a manifest that cannot be read is left as it is.
             """
     )
@@ -48,7 +49,7 @@ struct BackupPruneCommand: ConsoleCommand {
     }
 
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
-        let (removed, blocks) = try await locking(store) { () async throws(CommandFailure) in
+        let (removed, blocks, logs) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
             let leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
             let names = Set(leaving.map(\.name))
@@ -75,14 +76,19 @@ struct BackupPruneCommand: ConsoleCommand {
                 }
                 return unneeded
             }
-            return (leaving.map(\.name), blocks)
+            let kept = catalogue.entries.filter { !names.contains($0.name) }.map(\.manifest)
+            let logs = try await keeping { () async throws(BackupError) in try await pruneArchives(store, keeping: kept)
+            }
+            return (leaving.map(\.name), blocks, logs)
         }
         let byteCount = blocks.reduce(0) { $0 + $1.byteCount }
+        let logByteCount = logs.reduce(0) { $0 + $1.byteCount }
         if json {
             console.writeOutput(
                 JSONValue.object([
                     ("removed", .array(removed.map { .string($0) })), ("blocks", .count(blocks.count)),
-                    ("bytes", .count(byteCount)), ("dry_run", .flag(dryRun)),
+                    ("bytes", .count(byteCount)), ("log_segments", .count(logs.count)),
+                    ("log_bytes", .count(logByteCount)), ("dry_run", .flag(dryRun)),
                 ]).document
             )
             return
@@ -90,8 +96,54 @@ struct BackupPruneCommand: ConsoleCommand {
         for name in removed { console.line(name) }
         console.line(
             "\(dryRun ? "Would remove" : "Removed") \(NumberText.counted(removed.count, "backup")) and "
-                + "\(NumberText.counted(blocks.count, "block")) with \(NumberText.bytes(byteCount))."
+                + "\(NumberText.counted(blocks.count, "block")) with \(NumberText.bytes(byteCount))"
+                + (logs.isEmpty
+                    ? "."
+                    : ", and \(NumberText.counted(logs.count, "log segment")) with \(NumberText.bytes(logByteCount)).")
         )
+    }
+}
+
+extension BackupPruneCommand {
+    /// Removes what of archived logs no restore of these backups needs; the segments.
+    ///
+    /// The archive may be written meanwhile: what no list names yet, and is young, may be named by the next one.
+    private func pruneArchives(
+        _ store: any BackupStore,
+        keeping backups: [BackupManifest]
+    ) async throws(BackupError) -> [BackupObject] {
+        let now = TimeText.milliseconds
+        func isOld(_ object: BackupObject) -> Bool {
+            object.modified.map { now - $0.milliseconds > Self.leastBlockAge } ?? false
+        }
+        var leaving: [BackupName.Volume] = []
+        var left: Set<BackupDigest> = []
+        var needed: Set<BackupDigest> = []
+        for collection in try await store.archives() {
+            guard let chain = try await ArchiveChain.read(collection, in: store) else { continue }
+            let pruned = chain.volumesToPrune(keeping: backups)
+            let names = Set(pruned.map(\.name))
+            for (name, volume) in chain.volumes {
+                let digests = volume.parts.compactMap(\.segment?.digest)
+                if names.contains(name) { left.formUnion(digests) } else { needed.formUnion(digests) }
+            }
+            // The oldest goes first: what is cut off in between leaves no hole.
+            leaving += pruned.map(\.name)
+            let strays = Set(chain.strays)
+            for object in try await store.list(BackupName.archive(of: collection)) {
+                guard let name = BackupName.volume(of: object.name), strays.contains(name) else { continue }
+                if isOld(object) { leaving.append(name) }
+            }
+        }
+        let segments = try await store.list(BackupName.segmentPrefix).filter { object in
+            guard let digest = BackupName.digest(ofSegment: object.name), !needed.contains(digest) else { return false }
+            return left.contains(digest) || isOld(object)
+        }
+        if !dryRun {
+            for name in leaving { try await store.remove(BackupName.volume(name)) }
+            for object in segments { try await store.remove(object.name) }
+        }
+        return segments
     }
 }
 

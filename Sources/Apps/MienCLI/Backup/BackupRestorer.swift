@@ -7,7 +7,7 @@ import MienClient
 /// What a restoration came to.
 struct RestoreOutcome {
     var faceCount: UInt64
-    /// Faces of the backup that were deleted after it.
+    /// Faces that were deleted after the moment that is restored: left out, or brought back where that was asked for.
     var erasedCount: UInt64
     var time: Duration
 }
@@ -30,13 +30,34 @@ struct BackupRestorer {
     let bytesPerSecond: Int?
     /// What must not come back.
     let filter: ErasureFilter
+    /// Whether it comes back all the same.
+    let undeletes: Bool
+    /// What the archived log makes of the backup; nil for the backup's own moment.
+    let replay: RestoreReplay?
 
     /// What a block holds, as the backup counted it and as the new collection will.
     private struct BlockSums: Sendable {
         var faceCount: UInt64 = 0
         var old = [Int: UInt128]()
         var restoredCount: UInt64 = 0
+        var erasedCount: UInt64 = 0
         var new = [Int: UInt128]()
+
+        mutating func add(_ other: BlockSums) {
+            faceCount += other.faceCount
+            restoredCount += other.restoredCount
+            erasedCount += other.erasedCount
+            old.merge(other.old) { $0 &+ $1 }
+            new.merge(other.new) { $0 &+ $1 }
+        }
+    }
+
+    /// What the restoration goes by in the cluster: one to another moment does not go on with it.
+    private func name(of entry: BackupCatalogue.Entry) -> String {
+        guard let replay else { return entry.name }
+        let places = replay.plan.shards.map { "\($0.shard.index):\($0.last)" }.joined(separator: ",")
+        let digest = BackupDigest(of: "\(places) \(undeletes)".utf8).description
+        return "\(entry.name)-at-\(digest.prefix(12))"
     }
 
     func restore(
@@ -49,8 +70,8 @@ struct BackupRestorer {
         let info = try await calling { () async throws(MienClientError) in
             try await client.beginRestore(
                 configuration,
-                backup: entry.name,
-                epoch: Epoch(manifest.epoch),
+                backup: name(of: entry),
+                epoch: Epoch(max(manifest.epoch, replay?.plan.epoch ?? 0)),
                 erasureKey: manifest.erasureKey
             )
         }
@@ -73,18 +94,18 @@ struct BackupRestorer {
             )
         }
         let patient = client.with(calls: .init(timeout: Self.finishTimeout, retryDuration: .seconds(60)))
-        let slices = new
+        let (slices, restoration) = (new, name(of: entry))
         _ = try await calling { () async throws(MienClientError) in
             try await patient.finishRestore(
                 configuration.name,
-                backup: entry.name,
+                backup: restoration,
                 faceCount: sums.restoredCount,
                 slices: slices
             )
         }
         return RestoreOutcome(
             faceCount: sums.restoredCount,
-            erasedCount: sums.faceCount - sums.restoredCount,
+            erasedCount: sums.erasedCount,
             time: ContinuousClock.now - start
         )
     }
@@ -114,15 +135,17 @@ struct BackupRestorer {
         to collection: CollectionID,
         named name: String
     ) async throws(CommandFailure) -> BlockSums {
-        let progress = ByteProgress(console: console, title: "faces", total: manifest.byteCount)
+        let total = manifest.byteCount + (replay?.plan.byteCount ?? 0)
+        let progress = ByteProgress(console: console, title: "faces", total: total)
         defer { progress.clear() }
         let pace = TransferPace(bytesPerSecond: bytesPerSecond)
         let result = await withTaskGroup(
             of: Result<BlockSums, CommandFailure>.self
         ) { group -> Result<BlockSums, CommandFailure> in
             var next = manifest.blocks.startIndex
+            var nextShard = 0
             func beginNext() {
-                guard next < manifest.blocks.endIndex else { return }
+                guard next < manifest.blocks.endIndex else { return beginNextShard() }
                 let block = manifest.blocks[next]
                 next += 1
                 group.addTask {
@@ -136,15 +159,24 @@ struct BackupRestorer {
                     }
                 }
             }
+            func beginNextShard() {
+                guard let replay, nextShard < replay.plan.shards.count else { return }
+                let index = nextShard
+                nextShard += 1
+                group.addTask {
+                    do throws(CommandFailure) {
+                        let sums = try await send(replay, ofShard: index, to: collection, named: name, pace, progress)
+                        return .success(sums)
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
             for _ in 0..<Self.blocksAtOnce { beginNext() }
             var all = BlockSums()
             while let result = await group.next() {
                 switch result {
-                case .success(let sums):
-                    all.faceCount += sums.faceCount
-                    all.restoredCount += sums.restoredCount
-                    all.old.merge(sums.old) { $0 &+ $1 }
-                    all.new.merge(sums.new) { $0 &+ $1 }
+                case .success(let sums): all.add(sums)
                 case .failure(let failure):
                     group.cancelAll()
                     return .failure(failure)
@@ -170,17 +202,58 @@ struct BackupRestorer {
         for contribution in faces.contributions(in: manifest.collection.id) {
             sums.old[contribution.slice, default: 0] &+= contribution.sum
         }
-        let kept = faces.rows.indices.filter { !filter.isErased(faces.rows[$0]) }
-        let restored = kept.count == faces.count ? faces : faces.rows(kept)
-        for contribution in restored.contributions(in: collection) {
+        let kept = faces.rows.indices.filter { replay?.keeps(faces.rows[$0]) ?? true }
+        sums.add(
+            try await put(
+                kept.count == faces.count ? faces : faces.rows(kept),
+                into: collection,
+                named: name
+            )
+        )
+        return sums
+    }
+
+    /// Sends what the log brought of one shard.
+    private func send(
+        _ replay: RestoreReplay,
+        ofShard index: Int,
+        to collection: CollectionID,
+        named name: String,
+        _ pace: TransferPace,
+        _ progress: ByteProgress
+    ) async throws(CommandFailure) -> BlockSums {
+        var sums = BlockSums()
+        try await replay.faces(ofShard: index) { faces async throws(CommandFailure) in
+            sums.add(try await put(faces, into: collection, named: name))
+            progress.add(faces.embeddings.count)
+            await pace.sent(faces.embeddings.count)
+        }
+        return sums
+    }
+
+    /// Sends faces, but for those that were deleted since.
+    private func put(
+        _ all: ArchivedFaces,
+        into collection: CollectionID,
+        named name: String
+    ) async throws(CommandFailure) -> BlockSums {
+        var sums = BlockSums()
+        var faces = all
+        let erased = all.rows.indices.filter { filter.isErased(all.rows[$0]) }
+        sums.erasedCount = UInt64(erased.count)
+        if !undeletes, !erased.isEmpty {
+            let gone = Set(erased)
+            faces = all.rows(all.rows.indices.filter { !gone.contains($0) })
+        }
+        for contribution in faces.contributions(in: collection) {
             sums.new[contribution.slice, default: 0] &+= contribution.sum
         }
-        sums.restoredCount = UInt64(restored.count)
+        sums.restoredCount = UInt64(faces.count)
         var first = 0
-        while first < restored.count {
+        while first < faces.count {
             let count = max(1, min(Self.batchFaceCount, Self.batchByteCount / faces.rowByteCount))
-            let positions = Array(first..<min(first + count, restored.count))
-            let batch = positions.count == restored.count ? restored : restored.rows(positions)
+            let positions = Array(first..<min(first + count, faces.count))
+            let batch = positions.count == faces.count ? faces : faces.rows(positions)
             first += positions.count
             let outcomes = try await calling { () async throws(MienClientError) in
                 try await client.restore(batch, into: name)

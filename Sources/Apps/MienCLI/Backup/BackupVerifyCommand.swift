@@ -1,17 +1,19 @@
 import ArgumentParser
 import Backups
+import FaceModel
 
 struct BackupVerifyCommand: ConsoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Read backups whole, and say what of them cannot be relied on.",
+        abstract: "Read backups and archived logs whole, and say what of them cannot be relied on.",
         discussion: """
             EXAMPLE
               mien backup verify /backups
               mien backup verify /backups --backup people-20261126T231500123Z-3f2a9c1b
 
             Every manifest and every block is read: its digest must be right, and the faces of all blocks together \
-            must be those that the cluster counted at the cut. What is cut short, changed, missing or from elsewhere \
+            must be those that the cluster counted at the cut. Of an archived log every volume and segment is read, \
+            and every entry must continue the one before. What is cut short, changed, missing or from elsewhere \
             is named. No cluster is needed. Ends with 65 when something was found.
             """
     )
@@ -25,7 +27,11 @@ struct BackupVerifyCommand: ConsoleCommand {
 
     private struct Finding {
         var name: String
+        /// Of an archived log, whose collection has the name.
+        var isArchive = false
         var faceCount: UInt64?
+        /// What is said of one that is sound.
+        var remark: String?
         /// Nil for a backup that is sound.
         var problem: String?
     }
@@ -76,6 +82,7 @@ struct BackupVerifyCommand: ConsoleCommand {
         }
         progress.clear()
         findings.sort { $0.name < $1.name }
+        if backup == nil { findings += try await archives(store, console) }
         if json {
             console.writeOutput(JSONValue.array(findings.map(json)).document)
         } else {
@@ -85,14 +92,52 @@ struct BackupVerifyCommand: ConsoleCommand {
         guard findings.allSatisfy({ $0.problem == nil }) else { throw CommandFailure(.badData) }
     }
 
+    /// Reads every archived log.
+    private func archives(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) -> [Finding] {
+        var findings: [Finding] = []
+        let collections = try await keeping { () async throws(BackupError) in try await store.archives() }
+        for collection in collections {
+            var finding = Finding(name: collection.description, isArchive: true)
+            do throws(BackupError) {
+                guard let chain = try await ArchiveChain.read(collection, in: store) else { continue }
+                finding.name = chain.name
+                let progress = ByteProgress(console: console, title: "log", total: chain.byteCount)
+                try await ArchiveReading.verify(chain, in: store) { progress.add($0) }
+                progress.clear()
+                finding.remark =
+                    NumberText.counted(chain.entryCount, "entry", plural: "entries")
+                    + (chain.until.map { " until \(PointInTime.text($0))" } ?? "")
+                    + (chain.gapCount > 0 ? ", with \(NumberText.counted(chain.gapCount, "gap"))" : "")
+            } catch {
+                guard case .storeFailed = error else {
+                    finding.problem = "\(error)"
+                    findings.append(finding)
+                    continue
+                }
+                throw CommandFailure(error)
+            }
+            findings.append(finding)
+        }
+        return findings
+    }
+
     private func text(_ finding: Finding) -> String {
+        let finding = named(finding)
+        if let remark = finding.remark { return "\(finding.name): sound, \(remark)" }
         if let problem = finding.problem { return "\(finding.name): \(problem)" }
         return "\(finding.name): sound, \(NumberText.counted(finding.faceCount ?? 0, "face"))"
     }
 
+    private func named(_ finding: Finding) -> Finding {
+        guard finding.isArchive else { return finding }
+        var finding = finding
+        finding.name = "archived log of \(finding.name)"
+        return finding
+    }
+
     private func json(_ finding: Finding) -> JSONValue {
         .object([
-            ("backup", .string(finding.name)), ("sound", .flag(finding.problem == nil)),
+            (finding.isArchive ? "archive" : "backup", .string(finding.name)), ("sound", .flag(finding.problem == nil)),
             ("faces", finding.faceCount.map { .count($0) } ?? .null), ("problem", .text(finding.problem)),
         ])
     }

@@ -73,7 +73,7 @@ struct NodeOptions: ParsableArguments {
         switch error {
         case .metadata, .worker: .fileSystem
         case .listen: .unavailable
-        case .tls: .configuration
+        case .tls, .archive: .configuration
         }
     }
 

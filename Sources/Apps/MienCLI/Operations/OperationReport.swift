@@ -20,7 +20,8 @@ enum OperationReport {
 
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
-        guard !plan.steps.isEmpty else { return "Nothing has to move.\n" }
+        let remarks = plan.remarks.map { $0 + "\n" }.joined()
+        guard !plan.steps.isEmpty else { return "Nothing has to move.\n" + remarks }
         var steps = TextTable([
             .init("shard", widthLimit: 48), .init("change", widthLimit: 64), .init("bytes", .right),
             .init("held up now by", widthLimit: 120),
@@ -51,7 +52,7 @@ enum OperationReport {
                 "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
             text += "one copy at a time for each worker.\n"
         }
-        return text + "Nothing was changed.\n"
+        return text + remarks + "Nothing was changed.\n"
     }
 
     private static func title(_ operation: OperationInfo, _ names: [String: String]) -> String {
@@ -96,6 +97,8 @@ enum OperationReport {
         case .add(let worker): "add \(name(worker))"
         case .remove(let worker): "remove \(name(worker))"
         case .lead(let worker): "primary to \(name(worker))"
+        case .split(let shards): "split into \(shards.map(String.init).joined(separator: " and "))"
+        case .merge(let other, let shard): "merge with \(other) into \(shard)"
         }
     }
 
@@ -128,6 +131,7 @@ enum OperationReport {
             ),
             ("estimated_seconds", .number(NumberText.seconds(plan.estimatedTime))),
             ("assumed_bytes_per_second", .number(plan.assumedBytesPerSecond)),
+            ("remarks", .array(plan.remarks.map { .string($0) })),
         ])
     }
 
@@ -138,10 +142,19 @@ enum OperationReport {
             case .add(let worker): ("add", nil, worker)
             case .remove(let worker): ("remove", worker, nil)
             case .lead(let worker): ("lead", nil, worker)
+            case .split: ("split", nil, nil)
+            case .merge: ("merge", nil, nil)
+            }
+        let (other, successors): (Int?, [Int]) =
+            switch step.change {
+            case .split(let shards): (nil, shards)
+            case .merge(let other, let shard): (other, [shard])
+            case .move, .add, .remove, .lead: (nil, [])
             }
         return .object([
             ("collection", .string(step.collection)), ("shard", .count(step.shardIndex)), ("change", .string(kind)),
-            ("from", .text(from)), ("to", .text(to)), ("state", .string(step.state.rawValue)),
+            ("from", .text(from)), ("to", .text(to)), ("with_shard", other.map { .count($0) } ?? .null),
+            ("into_shards", .array(successors.map { .count($0) })), ("state", .string(step.state.rawValue)),
             ("waits_for", .text(step.waitsFor)), ("total_bytes", .count(step.totalByteCount)),
             ("sent_bytes", .count(step.sentByteCount)), ("bytes_per_second", .number(step.bytesPerSecond)),
             ("unchanged_seconds", .number(NumberText.seconds(step.silence))), ("restarts", .count(step.restartCount)),

@@ -247,17 +247,18 @@ struct ExplainCommand: ConsoleCommand {
         }
     }
 
-    private static func json(_ reasons: [PlacementReason]) -> JSONValue {
+    static func json(_ reasons: [PlacementReason]) -> JSONValue {
         .array(
             reasons.map {
                 .object([
-                    ("worker", .string($0.workerID)), ("replica", .flag($0.hasReplica)), ("reason", .string($0.reason)),
+                    ("worker", .string($0.workerID)), ("replica", .flag($0.hasReplica)), ("pinned", .flag($0.isPinned)),
+                    ("reason", .string($0.reason)),
                 ])
             }
         )
     }
 
-    private static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
+    static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
         var table = TextTable([.init("worker", widthLimit: 48), .init("replica"), .init("why", widthLimit: 160)])
         for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }

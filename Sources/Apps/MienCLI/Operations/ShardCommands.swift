@@ -4,8 +4,11 @@ import MienClient
 struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shard",
-        abstract: "Move the replicas of one shard.",
-        subcommands: [ShardMoveCommand.self, ShardLeadCommand.self]
+        abstract: "Move the replicas of a shard, keep them where they are, split shards and merge them.",
+        subcommands: [
+            ShardMoveCommand.self, ShardLeadCommand.self, ShardPinCommand.self, ShardUnpinCommand.self,
+            ShardSplitCommand.self, ShardMergeCommand.self,
+        ]
     )
 }
 
@@ -63,6 +66,77 @@ struct ShardLeadCommand: OrderCommand {
 
     func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
         .lead(collection: name, shard: shard, worker: try WorkerName.find(worker, in: cluster))
+    }
+}
+
+struct ShardSplitCommand: OrderCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "split",
+        abstract: "Make two shards of one, or of each of a collection's.",
+        discussion: """
+            EXAMPLES
+              mien shard split people 0 --wait
+              mien plan shard split people --all
+
+            Both halves are made beside the shard, on the workers that have it, from its own rows and codes; nothing \
+            is trained. Searches go on all the while. Writes wait for a moment, when the halves take its place. The \
+            halves are on the same workers: 'mien rebalance' divides them.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Argument(help: "Numbers of the shards.")
+    var shards: [Int] = []
+    @Flag(help: "Split every shard.")
+    var all = false
+    @OptionGroup var order: OrderOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard shards.isEmpty == all else { throw ValidationError("Name the shards that are to be split, or --all.") }
+        guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
+    }
+
+    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
+        .split(collection: name, shards: shards)
+    }
+}
+
+struct ShardMergeCommand: OrderCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge",
+        abstract: "Make one shard of two neighbours, or of each two of a collection's.",
+        discussion: """
+            EXAMPLES
+              mien shard merge people 3 4 --wait
+              mien plan shard merge people --all
+
+            Shards are neighbours when the one begins on the ring where the other ends; 'mien collection describe' \
+            lists them in that order. Replicas that are on other workers than the first shard's move there before. \
+            With --all the first and the second become one, the third and the fourth, and so on.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Argument(help: "Numbers of the shards, two for each that is to be made.")
+    var shards: [Int] = []
+    @Flag(help: "Merge every two neighbours.")
+    var all = false
+    @OptionGroup var order: OrderOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard shards.isEmpty == all else { throw ValidationError("Name two shards that are to be merged, or --all.") }
+        guard shards.count % 2 == 0 else {
+            throw ValidationError("Shards are merged in pairs: name two for each that is to be made.")
+        }
+        guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
+    }
+
+    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
+        .merge(collection: name, shards: shards)
     }
 }
 

@@ -29,7 +29,9 @@ struct CommandFailure: Error, Equatable {
     init(_ error: MienClientError) {
         status =
             switch error.code {
-            case .unavailable, .overloaded, .notYet, .deadlineExceeded, .cancelled, .incompleteCoverage: .unavailable
+            case .unavailable, .overloaded, .notYet, .deadlineExceeded, .cancelled, .incompleteCoverage,
+                .memoryFull:
+                .unavailable
             case .notFound, .alreadyExists: .no
             case .unauthenticated: .unauthenticated
             case .invalidRequest, .limitExceeded, .modelMismatch, .dimensionMismatch, .keyReused: .badData

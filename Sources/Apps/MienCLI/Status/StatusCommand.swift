@@ -9,13 +9,15 @@ struct StatusCommand: ConsoleCommand {
             EXAMPLE
               mien status --coordinator 127.0.0.1:7400
 
-            Ends with status 69 when a worker is missing, a shard is not served, a replica has failed or there \
-            is no worker at all.
+            Ends with status 69 when a worker is missing or short of memory, a shard is not served, a replica has \
+            failed or there is no worker at all.
             """
     )
 
     @Option(parsing: .unconditional, help: "Also end with status 69 while fewer workers than these are live.")
     var workers: Int?
+    @Flag(help: "Also show what the workers hold memory for, and how much they may.")
+    var memory = false
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
@@ -26,7 +28,10 @@ struct StatusCommand: ConsoleCommand {
         let client = try connection.client(on: console)
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
         await client.close()
-        console.writeOutput(connection.json ? StatusReport.json(cluster).document : StatusReport.text(cluster))
+        console.writeOutput(
+            connection.json
+                ? StatusReport.json(cluster).document : StatusReport.text(cluster, showsMemory: memory)
+        )
         let problems = StatusReport.problems(cluster, leastWorkerCount: workers ?? 1)
         if !problems.isEmpty { throw CommandFailure(.unavailable, problems.joined(separator: "\n")) }
     }

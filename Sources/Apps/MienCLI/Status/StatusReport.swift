@@ -21,6 +21,9 @@ enum StatusReport {
                 let replicas = NumberText.counted(worker.failedReplicaCount, "failed replica")
                 problems.append("the worker at \(worker.address) has \(replicas); its log says why")
             }
+            if worker.isLive, worker.memory.isShort {
+                problems.append("the worker at \(worker.address) takes no faces, for want of memory")
+            }
         }
         for collection in cluster.collections {
             for (state, what) in [
@@ -96,8 +99,23 @@ enum StatusReport {
             ("code_bytes", .count(worker.codeByteCount)),
             ("resident_code_bytes", .count(worker.residentCodeByteCount)),
             ("embedding_bytes", .count(worker.rowByteCount)),
-            ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("kernels", .string(worker.kernelLevel)),
+            ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("memory", json(worker.memory)),
+            ("kernels", .string(worker.kernelLevel)),
             ("activity", json(worker.activity)),
+        ])
+    }
+
+    private static func json(_ memory: MemoryInfo) -> JSONValue {
+        .object([
+            ("limit", .string(memory.limit.rawValue)), ("limit_bytes", .count(memory.limitByteCount)),
+            ("held_bytes", .count(memory.heldByteCount)), ("reserve_bytes", .count(memory.reserveByteCount)),
+            ("short", .flag(memory.isShort)), ("search_queue_bytes", .count(memory.searchQueueByteCount)),
+            ("search_buffer_bytes", .count(memory.searchBufferByteCount)),
+            ("write_queue_bytes", .count(memory.writeQueueByteCount)), ("log_bytes", .count(memory.logByteCount)),
+            ("copy_bytes", .count(memory.copyByteCount)), ("codebook_bytes", .count(memory.codebookByteCount)),
+            ("filter_bytes", .count(memory.filterByteCount)), ("training_bytes", .count(memory.trainingByteCount)),
+            ("program_bytes", .count(memory.programByteCount)),
+            ("fresh_bytes", .count(memory.freshByteCount)), ("map_bytes", .count(memory.mapByteCount)),
         ])
     }
 
@@ -126,7 +144,8 @@ enum StatusReport {
         return lines.isEmpty ? "" : "\n" + lines.joined()
     }
 
-    static func text(_ cluster: ClusterInfo) -> String {
+    /// - Parameter showsMemory: whether to tell what workers hold memory for.
+    static func text(_ cluster: ClusterInfo, showsMemory: Bool = false) -> String {
         let uptime = cluster.uptime < .seconds(1) ? "less than 1 s" : NumberText.duration(cluster.uptime)
         var text = "cluster \(cluster.id)\n"
         text += "coordinator \(cluster.version), up \(uptime), epoch \(cluster.epoch)\n\n"
@@ -135,6 +154,7 @@ enum StatusReport {
             text += "no worker has registered yet\n"
         } else {
             text += workers(cluster.workers)
+            if showsMemory { text += "\n" + memory(cluster.workers) }
             text += recalls(cluster.workers)
         }
         text += "\n"
@@ -176,8 +196,41 @@ enum StatusReport {
         return table.rendered()
     }
 
+    /// What memory is held for that the system cannot take back, and, after it, what lies in files.
+    private static func memory(_ workers: [ClusterInfo.Worker]) -> String {
+        var table = TextTable([
+            .init("memory of", widthLimit: 28), .init("held", .right), .init("of", .right),
+            .init("set by", widthLimit: 14), .init("searches", .right), .init("writes", .right),
+            .init("copies", .right), .init("codebooks", .right), .init("filters", .right), .init("training", .right),
+            .init("program", .right), .init("fresh", .right), .init("maps", .right),
+        ])
+        for worker in workers.sorted(by: { $0.address < $1.address }) {
+            let memory = worker.memory
+            table.append([
+                worker.address, NumberText.bytes(memory.heldByteCount),
+                memory.limitByteCount == 0 ? "-" : NumberText.bytes(memory.limitByteCount), limit(memory.limit),
+                NumberText.bytes(memory.searchQueueByteCount + memory.searchBufferByteCount),
+                NumberText.bytes(memory.writeQueueByteCount + memory.logByteCount),
+                NumberText.bytes(memory.copyByteCount), NumberText.bytes(memory.codebookByteCount),
+                NumberText.bytes(memory.filterByteCount), NumberText.bytes(memory.trainingByteCount),
+                NumberText.bytes(memory.programByteCount), NumberText.bytes(memory.freshByteCount),
+                NumberText.bytes(memory.mapByteCount),
+            ])
+        }
+        return table.rendered()
+    }
+
+    private static func limit(_ limit: MemoryInfo.Limit) -> String {
+        switch limit {
+        case .unknown: "-"
+        case .configuration: "configuration"
+        case .controlGroup: "control group"
+        case .machine: "machine"
+        }
+    }
+
     private static func state(of worker: ClusterInfo.Worker) -> String {
-        let state = worker.isLive ? "live" : silence(worker)
+        let state = worker.isLive ? worker.memory.isShort ? "live, short of memory" : "live" : silence(worker)
         return switch worker.standing {
         case .active: state
         case .draining: worker.replicaCount > 0 ? "\(state), draining" : "\(state), drained"

@@ -31,6 +31,8 @@ enum KeyCatalogue {
     static let copiesPerWorker = Key.count("coordinator.copies_per_worker", default: 1, in: 1...64)
     static let spareDisk = Key.bytes("coordinator.spare_disk", default: 1 << 30, in: 16 << 20...1 << 40)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
+    static let archivePlace = Key.optionalPath("coordinator.archive.place")
+    static let archiveInterval = Key.duration("coordinator.archive.interval", default: 5000, in: 200...3_600_000)
     static let coordinatorSlowSearch = Key.duration("coordinator.slow_search", default: 1000, in: 0...600_000)
     static let trainingMinFaces = Key.count("coordinator.training.min_faces", default: 50000, in: 1024...10_000_000)
     static let trainingSample = Key.count("coordinator.training.sample", default: 196_608, in: 1024...1_000_000)
@@ -63,6 +65,7 @@ enum KeyCatalogue {
     )
     static let verifyPeriod = Key.duration("worker.verify_period", default: 168 * 3_600_000, in: 0...8760 * 3_600_000)
     static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
+    static let memoryLimit = Key.bytes("worker.memory.limit", default: 0, in: 0...1 << 50)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
     static let memoryQueuedWrites = Key.bytes(
         "worker.memory.queued_writes",
@@ -70,6 +73,7 @@ enum KeyCatalogue {
         in: 16 << 20...64 << 30
     )
     static let memoryPrefault = Key.choice("worker.memory.prefault", default: Prefault.codes)
+    static let memoryWarmWait = Key.duration("worker.memory.warm_wait", default: 60000, in: 0...3_600_000)
     static let workerSlowSearch = Key.duration("worker.slow_search", default: 500, in: 0...600_000)
     static let recallCheckInterval = Key.count("worker.recall_check_interval", default: 1000, in: 0...1_000_000)
     static let heartbeatInterval = Key.duration("worker.heartbeat_interval", default: 500, in: 50...60000)
@@ -95,7 +99,7 @@ enum KeyCatalogue {
         .init(workerTimeout), .init(replaceAfter), .init(rebalanceAfter), .init(copiesPerWorker), .init(spareDisk),
         .init(defaultDeadline),
         .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
-        .init(coordinatorSlowSearch),
+        .init(coordinatorSlowSearch), .init(archivePlace), .init(archiveInterval),
     ]
     static let workerPlacement: [AnyConfigurationKey] = [
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),
@@ -103,8 +107,9 @@ enum KeyCatalogue {
     static let workerTuning: [AnyConfigurationKey] = [
         .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasureRetention),
         .init(verifyPeriod),
-        .init(memoryPartitionMap),
-        .init(memoryQueuedWrites), .init(memoryPrefault), .init(heartbeatInterval), .init(workerSlowSearch),
+        .init(memoryLimit), .init(memoryPartitionMap),
+        .init(memoryQueuedWrites), .init(memoryPrefault), .init(memoryWarmWait), .init(heartbeatInterval),
+        .init(workerSlowSearch),
         .init(recallCheckInterval),
     ]
     static let dev: [AnyConfigurationKey] = [.init(devListen), .init(devAdmin), .init(devData), .init(devWorkers)]

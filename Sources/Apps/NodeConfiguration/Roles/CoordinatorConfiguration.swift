@@ -24,6 +24,10 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var defaultDeadline: Duration
     /// A search that takes longer is logged; zero for none.
     package var slowSearch: Duration
+    /// A folder or `s3://bucket/prefix` that the logs of all collections are archived to; nil for none.
+    package var archivePlace: String?
+    /// Between two turns of archiving.
+    package var archiveInterval: Duration
     package var training: TrainingConfiguration
     package var limits: RequestLimits
     package var token: AccessToken?
@@ -79,6 +83,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         spareDisk = configuration.value(KeyCatalogue.spareDisk)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
         slowSearch = configuration.value(KeyCatalogue.coordinatorSlowSearch)
+        archivePlace = configuration.value(KeyCatalogue.archivePlace)
+        archiveInterval = configuration.value(KeyCatalogue.archiveInterval)
         training = TrainingConfiguration(reading: &configuration)
         limits = shared.limits
         token = shared.token

@@ -99,16 +99,22 @@ package struct WorkerConfiguration: Sendable, Equatable {
 
 /// How much memory a worker gives to what can grow.
 package struct WorkerMemory: Sendable, Equatable {
-    /// Address space of one partition, the most that it can ever store. It is reserved, not used: resident memory and
-    /// disk follow the data.
+    /// Most that the process may hold; 0 for what its control group and machine have.
+    package var limitBytes: Int
+    /// Address space that a partition is opened with; it gets more while it serves. It is reserved, not used: resident
+    /// memory and disk follow the data.
     package var partitionMapBytes: Int
     /// Writes received and not yet committed, over all partitions; more are refused with `retryAfter`.
     package var queuedWritesBytes: Int
     package var prefault: Prefault
+    /// How long, from its start, a worker is not ready while that is read.
+    package var warmWait: Duration
 
     init(reading configuration: inout LayeredConfiguration) {
+        limitBytes = configuration.value(KeyCatalogue.memoryLimit)
         partitionMapBytes = configuration.value(KeyCatalogue.memoryPartitionMap)
         queuedWritesBytes = configuration.value(KeyCatalogue.memoryQueuedWrites)
         prefault = configuration.value(KeyCatalogue.memoryPrefault)
+        warmWait = configuration.value(KeyCatalogue.memoryWarmWait)
     }
 }

@@ -34,6 +34,7 @@ public struct ClusterInfo: Hashable, Sendable {
         /// in memory.
         public var rowByteCount: UInt64
         public var residentRowByteCount: UInt64
+        public var memory: MemoryInfo
         /// What the worker's processor is used by, such as `avx512`.
         public var kernelLevel: String
         /// As last reported; what a worker does is shards' parts of searches and writes.
@@ -100,6 +101,7 @@ public struct ClusterInfo: Hashable, Sendable {
                 residentCodeByteCount: report.mapped.residentCodeByteCount,
                 rowByteCount: report.mapped.rowByteCount,
                 residentRowByteCount: report.mapped.residentRowByteCount,
+                memory: MemoryInfo(report.memory),
                 kernelLevel: report.kernelLevel,
                 activity: NodeActivityInfo(report.activity)
             )

@@ -18,6 +18,10 @@ public enum OperationRequest: Hashable, Sendable {
     case copies(collection: String, count: Int, minimumInSync: Int)
     /// Replicas and primaries are divided evenly among the workers.
     case rebalance
+    /// Each of these shards becomes two; all of the collection's when none is named.
+    case split(collection: String, shards: [Int])
+    /// Each two of these shards, neighbours on the ring, become one; all of the collection's when none is named.
+    case merge(collection: String, shards: [Int])
 
     /// - Throws: `invalidRequest` for what is no worker's identity.
     var order: OperationOrder {
@@ -41,6 +45,10 @@ public enum OperationRequest: Hashable, Sendable {
                     CopyCount(replicationFactor: count, minimumInSync: minimum)
                 )
             case .rebalance: .rebalance
+            case .split(let collection, let shards):
+                .split(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
+            case .merge(let collection, let shards):
+                .merge(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
             }
         }
     }
@@ -87,12 +95,16 @@ public struct OperationInfo: Hashable, Sendable {
         public var hasEnded: Bool { self == .done || self == .undone }
     }
 
-    /// What a step does to a shard's replicas. Workers are named by their identity.
+    /// What a step does to a shard, or to its replicas. Workers are named by their identity.
     public enum Change: Hashable, Sendable {
         case move(from: String, to: String)
         case add(String)
         case remove(String)
         case lead(String)
+        /// Two shards take the shard's place.
+        case split(into: [Int])
+        /// The shard and its neighbour become one.
+        case merge(with: Int, into: Int)
     }
 
     public struct Step: Hashable, Sendable {
@@ -159,6 +171,8 @@ public struct OperationPlanInfo: Hashable, Sendable {
     /// Time for copying at the assumed rate, one copy at a time for each worker.
     public var estimatedTime: Duration
     public var assumedBytesPerSecond: Double
+    /// What people should know besides, a sentence each: replicas that stay because they are pinned.
+    public var remarks: [String]
 
     init(_ plan: OperationPlan) {
         steps = plan.steps.map(OperationInfo.Step.init)
@@ -174,6 +188,7 @@ public struct OperationPlanInfo: Hashable, Sendable {
         }
         estimatedTime = .seconds(plan.estimatedSeconds)
         assumedBytesPerSecond = plan.assumedBytesPerSecond
+        remarks = plan.remarks
     }
 }
 
@@ -181,7 +196,9 @@ public struct OperationPlanInfo: Hashable, Sendable {
 public struct PlacementReason: Hashable, Sendable {
     public var workerID: String
     public var hasReplica: Bool
-    /// The rule that decides, as a sentence.
+    /// An operator wants a replica to stay there.
+    public var isPinned: Bool
+    /// The rule that decides, as sentences.
     public var reason: String
 }
 
@@ -210,6 +227,8 @@ extension OperationInfo.Change {
             case .add(let worker): .add(worker.description)
             case .remove(let worker): .remove(worker.description)
             case .lead(let worker): .lead(worker.description)
+            case .split(_, let lower, let upper): .split(into: [Int(lower), Int(upper)])
+            case .merge(let other, let successor): .merge(with: Int(other), into: Int(successor))
             }
     }
 }

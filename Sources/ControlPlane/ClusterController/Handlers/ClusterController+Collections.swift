@@ -49,7 +49,7 @@ extension ClusterController {
                     records.unchanged(ClusterRecords.nameKey(record.collection.name)),
                 ],
                 [
-                    .remove(key: ClusterRecords.collectionKey(id)),
+                    .remove(key: ClusterRecords.collectionKey(id)), .remove(key: ClusterRecords.pinKey(id)),
                     .remove(key: ClusterRecords.nameKey(record.collection.name)),
                     ClusterRecords.put(deletion: id, records.nextEpoch), ClusterRecords.put(records.nextEpoch),
                 ]

@@ -31,7 +31,8 @@ extension ClusterController {
                 )
             },
             estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond
+            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond,
+            remarks: operation.kind == .rebalance ? Self.pinRemarks(in: view) : []
         )
     }
 
@@ -111,10 +112,14 @@ extension ClusterController {
                     in: view,
                     limits: options.operations
                 )
+                let pin = view.metadata.pins[shard].flatMap { $0.workers.contains(worker) ? $0 : nil }
                 return .init(
                     worker: worker,
                     hasReplica: explanation.hasReplica,
+                    isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
+                        + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
+                        + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
                 )
             }
         )
@@ -253,7 +258,42 @@ extension ClusterController {
         case .copies(let collection, let count):
             .copies(try collectionID(collection, in: view), count)
         case .rebalance: .rebalance
+        case .split(let collection, let indices):
+            .split(try collectionID(collection, in: view), try shards(of: collection, indices, in: view))
+        case .merge(let collection, let indices):
+            .merge(try collectionID(collection, in: view), try pairs(of: collection, indices, in: view))
         }
+    }
+
+    /// All shards of the collection when none is named.
+    private static func shards(
+        of name: String,
+        _ indices: [UInt32],
+        in view: ClusterView
+    ) throws(WireStatus) -> [UInt32] {
+        for index in indices { _ = try shard(name, index, in: view) }
+        guard indices.isEmpty else { return indices }
+        return view.metadata.collection(named: name)?.placements.map(\.shard.index) ?? []
+    }
+
+    /// One pair after the other as they are named; neighbours from the start of the ring when none is.
+    private static func pairs(
+        of name: String,
+        _ indices: [UInt32],
+        in view: ClusterView
+    ) throws(WireStatus) -> [OperationRequest.ShardPair] {
+        for index in indices { _ = try shard(name, index, in: view) }
+        guard indices.count % 2 == 0 else {
+            throw WireStatus(.invalidRequest, "Shards are merged in pairs, and \(indices.count) are named.")
+        }
+        var indices = indices
+        if indices.isEmpty, let record = view.metadata.collection(named: name) {
+            indices = record.placements.sorted { $0.range.first < $1.range.first }.map(\.shard.index)
+            guard indices.count > 1 else {
+                throw WireStatus(.invalidRequest, "Collection '\(name)' has one shard: there is nothing to merge.")
+            }
+        }
+        return stride(from: 0, to: indices.count - 1, by: 2).map { .init(indices[$0], indices[$0 + 1]) }
     }
 
     private static func collectionID(_ name: String, in view: ClusterView) throws(WireStatus) -> CollectionID {
@@ -333,7 +373,7 @@ extension ClusterController {
 
     private static func description(of step: Operation.Step, in view: ClusterView) -> OperationDescription.Step {
         let placement = view.metadata.placement(of: step.shard)
-        let isCopied = step.change.newcomer != nil && !step.state.hasEnded
+        let isCopied = (step.change.newcomer != nil || !step.change.successors.isEmpty) && !step.state.hasEnded
         return OperationDescription.Step(
             collection: view.metadata.collections[step.shard.collection]?.collection.name ?? "",
             shardIndex: step.shard.index,
@@ -350,7 +390,7 @@ extension OperationOrder {
         switch self {
         case .drain(let worker), .decommission(let worker): (worker, .draining)
         case .recommission(let worker): (worker, .active)
-        case .move, .lead, .copies, .rebalance: nil
+        case .move, .lead, .copies, .rebalance, .split, .merge: nil
         }
     }
 }

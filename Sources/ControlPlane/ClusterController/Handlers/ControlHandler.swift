@@ -39,6 +39,7 @@ package struct ControlHandler: Sendable {
         case .listOperations: call.reply(controller.operations())
         case .explainShard(let request):
             answer(call) { () throws(WireStatus) in try controller.explain(request) }
+        case .pinShard(let request): call.run { try await controller.pin(request) }
         case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {

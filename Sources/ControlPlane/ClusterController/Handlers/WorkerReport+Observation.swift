@@ -10,11 +10,16 @@ extension WorkerObservation {
                 report.replicas.map { ($0.shard, ReplicaObservation($0)) },
                 uniquingKeysWith: { _, last in last }
             ),
+            successors: Dictionary(
+                report.successors.map { ($0.shard, SuccessorObservation($0)) },
+                uniquingKeysWith: { _, last in last }
+            ),
             trainings: report.trainings.map(TrainingObservation.init),
             residentByteCount: report.residentByteCount,
             mapped: report.mapped,
             freeDiskByteCount: report.freeDiskByteCount,
             availableMemoryByteCount: report.availableMemoryByteCount,
+            memory: report.memory,
             isStopping: report.isStopping,
             kernelLevel: report.kernelLevel,
             activity: report.activity
@@ -26,11 +31,13 @@ extension WorkerReport {
     init(_ observation: WorkerObservation) {
         self.init(
             replicas: observation.replicas.sorted { $0.key < $1.key }.map { Replica($0.key, $0.value) },
+            successors: observation.successors.sorted { $0.key < $1.key }.map { Successor($0.key, $0.value) },
             trainings: observation.trainings.map(Training.init),
             residentByteCount: observation.residentByteCount,
             mapped: observation.mapped,
             freeDiskByteCount: observation.freeDiskByteCount,
             availableMemoryByteCount: observation.availableMemoryByteCount,
+            memory: observation.memory,
             isStopping: observation.isStopping,
             kernelLevel: observation.kernelLevel,
             activity: observation.activity
@@ -69,8 +76,52 @@ extension ReplicaObservation {
             checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
-            }
+            },
+            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) },
+            warmth: Double(replica.warmth)
         )
+    }
+}
+
+extension SuccessorObservation {
+    fileprivate init(_ successor: WorkerReport.Successor) {
+        let state: State =
+            switch successor.state {
+            case .copying: .copying
+            case .following: .following
+            case .sealed:
+                .sealed(
+                    Dictionary(
+                        successor.sources.map {
+                            (ShardID(collection: successor.shard.collection, index: $0.shardIndex), $0.sequence)
+                        },
+                        uniquingKeysWith: { first, _ in first }
+                    )
+                )
+            case .failed: .failed(successor.failure)
+            }
+        self.init(state: state, rowCount: successor.rowCount, totalRowCount: successor.totalRowCount)
+    }
+}
+
+extension WorkerReport.Successor {
+    fileprivate init(_ shard: ShardID, _ successor: SuccessorObservation) {
+        self.init(
+            shard: shard,
+            state: .copying,
+            rowCount: successor.rowCount,
+            totalRowCount: successor.totalRowCount
+        )
+        switch successor.state {
+        case .copying: break
+        case .following: state = .following
+        case .sealed(let sequences):
+            state = .sealed
+            sources = sequences.sorted { $0.key < $1.key }.map { .init(shardIndex: $0.key.index, sequence: $0.value) }
+        case .failed(let reason):
+            state = .failed
+            failure = reason
+        }
     }
 }
 
@@ -106,7 +157,9 @@ extension WorkerReport.Replica {
             checkpoint: replica.checkpoint.map { .init(sequence: $0.sequence, digest: $0.digest) },
             copies: replica.copies.map {
                 .init(worker: $0.worker, sentByteCount: $0.sentByteCount, totalByteCount: $0.totalByteCount)
-            }
+            },
+            end: replica.end.map { .init(groupVersion: $0.groupVersion, sequence: $0.sequence) },
+            warmth: Float(replica.warmth)
         )
     }
 }

@@ -11,6 +11,7 @@ extension ClusterRecords {
         for record in metadata.collections.values {
             changes += [put(record), put(name: record.collection.name, record.collection.id)]
         }
+        changes += Set(metadata.pins.keys.map(\.collection)).map { put(pins: metadata.pins(of: $0), of: $0) }
         changes += metadata.deletions.map { put(deletion: $0.key, $0.value) }
         return changes.compactMap { change in
             guard case .put(let key, let value) = change else { return nil }

@@ -13,6 +13,7 @@ import WireProtocol
 /// | `worker/<uuid>` | host text, port u16: where it was last heard from; from layout 2 on its standing u8 |
 /// | `collection/<uuid>` | see `CollectionRecord` |
 /// | `operation/<uuid>` | see `Operation`: those that are open, and the last that ended |
+/// | `pin/<uuid>` | which replicas of that collection stay where they are, see `ShardPins` |
 /// | `name/<name>` | id of the collection that has the name, 16 bytes |
 /// | `deleted/<uuid>` | u64, epoch of the deletion; kept for ever |
 /// | `coordinator/<uuid>` | host text, port u16, started i64 (ms since 1970): only in a shared store, while it runs |
@@ -65,6 +66,7 @@ package struct ClusterRecords: Sendable {
     static func deletionKey(_ id: CollectionID) -> String { "deleted/\(id)" }
     static func coordinatorKey(_ id: NodeID) -> String { "coordinator/\(id)" }
     static func operationKey(_ id: OperationID) -> String { "operation/\(id)" }
+    static func pinKey(_ id: CollectionID) -> String { "pin/\(id)" }
     static let controllerKey = "controller"
 
     private static let layout: UInt8 = 1
@@ -103,6 +105,12 @@ package struct ClusterRecords: Sendable {
 
     static func put(_ operation: Operation) -> MetadataChange {
         .put(key: operationKey(operation.id), value: operation.bytes)
+    }
+
+    /// The pins of a collection's shards, none of which need be there.
+    static func put(pins: [UInt32: ShardPin], of collection: CollectionID) -> MetadataChange {
+        pins.isEmpty
+            ? .remove(key: pinKey(collection)) : .put(key: pinKey(collection), value: ShardPins.bytes(pins))
     }
 
     static func put(name: String, _ id: CollectionID) -> MetadataChange {
@@ -204,6 +212,13 @@ package struct ClusterRecords: Sendable {
                         throw RecordProblem(description: "its id is not its key's")
                     }
                     metadata.collections[collection.collection.id] = collection
+                case ("pin", let name?):
+                    guard let id = CollectionID(name) else {
+                        throw RecordProblem(description: "its key is no collection id")
+                    }
+                    for (index, pin) in try ShardPins.read(record.value) {
+                        metadata.pins[ShardID(collection: id, index: index)] = pin
+                    }
                 case ("name", let name?):
                     let id = try Self.id(record.value)
                     idsByName[String(name)] = CollectionID(high: id.high, low: id.low)

@@ -3,11 +3,12 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 4 of a collection's record; one of layout 3 ends before its erasure key:
+/// Layout 5 of a collection's record; one of layout 4 ends before its retired shards, and its groups before their
+/// marks; one of layout 3 also ends before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 4 |
+/// | layout | u8 = 5 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -15,7 +16,8 @@ import FaceModel
 /// | created | i64, milliseconds since 1970 |
 /// | established | u8, 0 or 1 |
 /// | placements | u32 count, then each: index u32, first u64, last u64, and its group |
-/// | a group | epoch u64, version u64, least in sync u8, primary 16 bytes; in sync, learners: u32 count, 16 each |
+/// | a group | epoch u64, version u64, least in sync u8, primary 16 bytes; in sync, learners: u32 count, 16 each;
+///   frozen u8, 0 or 1 |
 /// | has codebook | u8, 0 or 1; what follows down to the calibration only when 1 |
 /// | generation | u32 |
 /// | why it was trained, faces there were | u8 (``TrainingCause``), u64 |
@@ -29,8 +31,12 @@ import FaceModel
 /// | is being restored | u8, 0 or 1; the rest only when 1 |
 /// | backup | text |
 /// | is verified | u8, 0 or 1 |
+///
+/// and then, whether it is being restored or not, the shards whose place others took: u32 count, then each: index u32,
+/// epoch u64, first u64, last u64.
 extension CollectionRecord {
-    static let layout: UInt8 = 4
+    static let layout: UInt8 = 5
+    private static let layoutWithoutRetirements: UInt8 = 4
     private static let layoutWithoutErasureKey: UInt8 = 3
 
     var bytes: [UInt8] {
@@ -56,12 +62,21 @@ extension CollectionRecord {
                 writer.write(string: restoration.backup)
                 writer.write(restoration.isVerified)
             }
+            writer.write(UInt32(retirements.count))
+            for retirement in retirements {
+                writer.write(retirement.index)
+                writer.write(retirement.epoch.number)
+                writer.write(retirement.range.first)
+                writer.write(retirement.range.last)
+            }
         }
     }
 
     init(bytes: [UInt8]) throws {
-        let hasErasureKey = bytes.first != Self.layoutWithoutErasureKey
-        let layout = hasErasureKey ? Self.layout : Self.layoutWithoutErasureKey
+        let known = [Self.layoutWithoutErasureKey, Self.layoutWithoutRetirements]
+        let layout = bytes.first.flatMap { known.contains($0) ? $0 : nil } ?? Self.layout
+        let hasErasureKey = layout != Self.layoutWithoutErasureKey
+        let hasRetirements = layout == Self.layout
         self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let id = CollectionID(high: high, low: low)
@@ -89,7 +104,7 @@ extension CollectionRecord {
             let isEstablished = try reader.readFlag("mark of being established")
             var placements: [ShardPlacement] = []
             for _ in 0..<(try reader.readCount(leastByteCount: 77)) {
-                placements.append(try ShardPlacement(from: &reader, collection: id))
+                placements.append(try ShardPlacement(from: &reader, collection: id, hasMarks: hasRetirements))
             }
             let codebook = try reader.readFlag("mark of a codebook") ? try CodebookRecord(from: &reader) : nil
             var erasureKey: ErasureKey?
@@ -104,9 +119,14 @@ extension CollectionRecord {
                     isVerified: try reader.readFlag("mark of being verified")
                 )
             }
+            var retirements: [ShardRetirement] = []
+            for _ in 0..<(hasRetirements ? try reader.readCount(leastByteCount: 28) : 0) {
+                retirements.append(try ShardRetirement(from: &reader))
+            }
             return CollectionRecord(
                 collection: Collection(id: id, configuration: configuration, created: created),
                 placements: placements,
+                retirements: retirements,
                 isEstablished: isEstablished,
                 codebook: codebook,
                 restoration: restoration,
@@ -124,7 +144,7 @@ extension ShardPlacement {
         group.write(to: &writer)
     }
 
-    fileprivate init(from reader: inout ByteReader, collection: CollectionID) throws {
+    fileprivate init(from reader: inout ByteReader, collection: CollectionID, hasMarks: Bool) throws {
         let index = try reader.read(UInt32.self)
         let first = try reader.read(UInt64.self)
         let last = try reader.read(UInt64.self)
@@ -132,8 +152,18 @@ extension ShardPlacement {
         self.init(
             shard: ShardID(collection: collection, index: index),
             range: HashRange(first: first, last: last),
-            group: try ReplicaGroup(from: &reader, shard: index)
+            group: try ReplicaGroup(from: &reader, shard: index, hasMarks: hasMarks)
         )
+    }
+}
+
+extension ShardRetirement {
+    fileprivate init(from reader: inout ByteReader) throws {
+        let index = try reader.read(UInt32.self)
+        let epoch = try reader.readEpoch()
+        let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
+        guard first <= last else { throw RecordProblem(description: "the range of shard \(index) is reversed") }
+        self.init(index: index, epoch: epoch, range: HashRange(first: first, last: last))
     }
 }
 
@@ -147,9 +177,10 @@ extension ReplicaGroup {
             writer.write(UInt32(nodes.count))
             for node in nodes { writer.write(high: node.high, low: node.low) }
         }
+        writer.write(isFrozen)
     }
 
-    fileprivate init(from reader: inout ByteReader, shard: UInt32) throws {
+    fileprivate init(from reader: inout ByteReader, shard: UInt32, hasMarks: Bool) throws {
         let epoch = try reader.readEpoch()
         let version = try reader.readCounter("version")
         let minimumInSync = Int(try reader.read(UInt8.self))
@@ -170,7 +201,8 @@ extension ReplicaGroup {
             primary: primary,
             inSync: members[0],
             learners: members[1],
-            minimumInSync: minimumInSync
+            minimumInSync: minimumInSync,
+            isFrozen: hasMarks ? try reader.readFlag("mark of being frozen") : false
         )
     }
 }

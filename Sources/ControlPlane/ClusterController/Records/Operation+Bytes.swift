@@ -17,7 +17,8 @@ import FaceModel
 /// | note | text, empty for none |
 /// | steps | u32 count, then each: collection 16 bytes, shard index u32, a change, state u8 (`OperationStepState`),
 ///   former primary 16 bytes, zero for none |
-/// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then from and to, or a worker, 16 bytes each |
+/// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then from and to, or a worker, 16 bytes each; 5 split: where u64,
+///   shards that come u32 each; 6 merge: the other shard and the one that comes, u32 each |
 extension Operation {
     private static let layout: UInt8 = 1
     private static let none = NodeID(high: 0, low: 0)
@@ -65,6 +66,15 @@ extension Operation {
                 case .lead(let worker):
                     writer.write(4 as UInt8)
                     writer.write(worker)
+                case .split(let cut, let lower, let upper):
+                    writer.write(5 as UInt8)
+                    writer.write(cut)
+                    writer.write(lower)
+                    writer.write(upper)
+                case .merge(let other, let successor):
+                    writer.write(6 as UInt8)
+                    writer.write(other)
+                    writer.write(successor)
                 }
                 writer.write(step.state.rawValue)
                 writer.write(step.formerPrimary ?? Self.none)
@@ -81,7 +91,7 @@ extension Operation {
             let ended = try reader.read(Int64.self)
             let note = try reader.readString()
             var steps: [Step] = []
-            for _ in 0..<(try reader.readCount(leastByteCount: 54)) { steps.append(try Step(from: &reader)) }
+            for _ in 0..<(try reader.readCount(leastByteCount: 46)) { steps.append(try Step(from: &reader)) }
             guard steps.count <= Operation.stepLimit else {
                 throw RecordProblem(description: "it has \(steps.count) steps")
             }
@@ -132,6 +142,8 @@ extension Operation.Step {
         case 2: change = .add(try NodeID(from: &reader))
         case 3: change = .remove(try NodeID(from: &reader))
         case 4: change = .lead(try NodeID(from: &reader))
+        case 5: change = .split(at: try reader.read(), lower: try reader.read(), upper: try reader.read())
+        case 6: change = .merge(with: try reader.read(), into: try reader.read())
         default: throw .invalidValue(field: "change of a replica", offset: start)
         }
         let state: OperationStepState = try reader.readEnumeration("state of a step")

@@ -13,8 +13,8 @@ extension ClusterController {
         let (view, trainings, stalled, balance) = state.withLock { state in
             let known = state.view(now: now)
             state.olderRecords.observe(known, now: now)
+            state.operations.observe(known, now: now)
             let view = state.view(now: now)
-            state.operations.observe(view, now: now)
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations.stalled(now: now), balance)
         }
@@ -75,6 +75,9 @@ extension ClusterController {
             case .host(let placement, let worker): try await host(placement, on: worker)
             case .drop(let shard, let epoch, let worker): try await drop(shard, epoch: epoch, on: worker)
             case .regroup(let collection, let regroupings): try await regroup(collection, regroupings)
+            case .prepare(let preparation, let worker): try await prepare(preparation, on: worker)
+            case .abandon(let shard, let worker): try await abandon(shard, on: worker)
+            case .succeed(let succession): try await succeed(succession)
             case .establish(let collection): try await establish(collection)
             case .advance(let update): try await advance(update)
             case .balance(let steps): try await beginBalancing(steps)
@@ -108,7 +111,7 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .regroup, .establish, .advance, .balance, .install: break
+            case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .advance, .balance, .install: break
             }
         }
         if let failure, !Task.isCancelled {
@@ -159,8 +162,12 @@ extension ClusterController {
             } catch {
                 throw error.wireStatus
             }
-            let group = state.withLock { $0.records.metadata.placement(of: shard)?.group }
-            guard let group, !group.members.contains(worker), state.withLock(\.standing.isHeld) else { return }
+            let metadata = state.withLock(\.records.metadata)
+            let isRetired = metadata.collections[shard.collection]?.retirement(of: shard) != nil
+            let group = metadata.placement(of: shard)?.group
+            guard isRetired || group.map({ !$0.members.contains(worker) }) ?? false,
+                state.withLock(\.standing.isHeld)
+            else { return }
         }
         _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
         state.withLock { $0.reports.dropped(shard, on: worker) }
@@ -214,6 +221,11 @@ extension ReconcileAction {
         case .host(let placement, let worker): "host \(placement.shard) on \(worker)"
         case .drop(let shard, _, let worker): "drop \(shard) on \(worker)"
         case .regroup(let collection, let regroupings): "regroup \(regroupings.count) shards of \(collection)"
+        case .prepare(let preparation, let worker): "prepare \(preparation.shard) on \(worker)"
+        case .abandon(let shard, let worker): "abandon \(shard) on \(worker)"
+        case .succeed(let succession):
+            "put shards \(succession.successors.map(\.shard.index)) of \(succession.collection) in the place of "
+                + "\(succession.sources.map(\.shard.index))"
         case .establish(let collection): "establish \(collection)"
         case .advance(let update): "advance operation \(update.old.id)"
         case .balance(let steps): "balance by \(steps.count) steps"

@@ -49,7 +49,8 @@ package final class ClusterController: Sendable {
                 observations: reports.observations,
                 liveWorkers: Set(membership.liveWorkers(now: now)),
                 goneWorkers: gone,
-                isSettled: now - watchStart > membership.silenceLimit
+                isSettled: now - watchStart > membership.silenceLimit,
+                restingShards: operations.restingShards(now: now)
             )
             view.olderShards = olderRecords.shards
             return view
@@ -137,6 +138,9 @@ package final class ClusterController: Sendable {
         await clients.close()
     }
 
+    /// Whether this coordinator holds the lease.
+    package var isController: Bool { state.withLock(\.standing.isHeld) }
+
     // MARK: What others may know
 
     /// The newest shard map this coordinator knows.
@@ -153,6 +157,11 @@ package final class ClusterController: Sendable {
     package func faceCount(of shard: ShardID) -> UInt64? {
         let view = currentView
         return view.metadata.placement(of: shard).flatMap { view.replica(of: $0)?.faceCount }
+    }
+
+    /// Share, 0…1, of what searches of a replica read that is in memory, as last reported; 1 when it is not known.
+    package func warmth(of shard: ShardID, on worker: NodeID) -> Double {
+        state.withLock { $0.reports.observations[worker]?.replicas[shard]?.warmth ?? 1 }
     }
 
     /// Reads the metadata store again, unless the known records are surely the newest.

@@ -37,12 +37,14 @@ package enum FailoverPlanner {
     /// - Parameters:
     ///   - gone: workers not heard of for so long that they are to be replaced.
     ///   - candidates: live workers that may take a replica, best first.
+    ///   - pinned: workers whose replicas stay, as long as they are not gone.
     ///   - replicationFactor: number of replicas that the group should have.
     /// - Returns: the record to put in place of `group`; nil when it is as it should be.
     package static func restoration(
         _ group: ReplicaGroup,
         gone: Set<NodeID>,
         candidates: [NodeID],
+        pinned: Set<NodeID> = [],
         replicationFactor: Int
     ) -> ReplicaGroup? {
         if let next = addition(to: group, gone: gone, candidates: candidates, replicationFactor: replicationFactor) {
@@ -52,9 +54,11 @@ package enum FailoverPlanner {
         // Somebody was replaced. A learner leaves at once; a replica in sync becomes one first.
         if let leaver = group.learners.first(where: gone.contains) { return group.removing(learner: leaver) }
         guard group.inSync.filter({ !gone.contains($0) }).count >= replicationFactor else { return nil }
-        if let leaver = group.learners.last { return group.removing(learner: leaver) }
+        if let leaver = group.learners.last(where: { !pinned.contains($0) }) { return group.removing(learner: leaver) }
+        // One that came back to where it is pinned has to have everything before another leaves.
+        guard group.learners.isEmpty else { return nil }
         let leavers = group.inSync.filter { $0 != group.primary }
-        return (leavers.first(where: gone.contains) ?? leavers.last).flatMap(group.demoting)
+        return (leavers.first(where: gone.contains) ?? leavers.last { !pinned.contains($0) }).flatMap(group.demoting)
     }
 
     /// As ``restoration(_:gone:candidates:replicationFactor:)``, and nobody leaves.

@@ -12,28 +12,35 @@ package struct ClusterView: Sendable {
     package var isSettled: Bool
     /// See ``OlderRecords``: their groups are not changed, and workers are told nothing of them.
     package var olderShards: Set<ShardID> = []
+    /// Shards that are not to be frozen now: writes have just waited for long.
+    package var restingShards: Set<ShardID>
 
     package init(
         metadata: ClusterMetadata,
         observations: [NodeID: WorkerObservation],
         liveWorkers: Set<NodeID>,
         goneWorkers: Set<NodeID> = [],
-        isSettled: Bool = true
+        isSettled: Bool = true,
+        restingShards: Set<ShardID> = []
     ) {
         self.metadata = metadata
         self.observations = observations
         self.liveWorkers = liveWorkers
         self.goneWorkers = goneWorkers
         self.isSettled = isSettled
+        self.restingShards = restingShards
     }
 
     /// Workers that may be given replicas.
     package var placementWorkers: Set<NodeID> {
-        liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) }
+        liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) && !isShortOfMemory($0) }
     }
 
     /// Whether the worker has said that it is about to stop.
     package func isStopping(_ worker: NodeID) -> Bool { observations[worker]?.isStopping ?? false }
+
+    /// Whether the worker turns enrolments and copies away, since it holds as much memory as it may.
+    package func isShortOfMemory(_ worker: NodeID) -> Bool { observations[worker]?.memory.isShort ?? false }
 
     /// Members that may become the primary, or stay it: the furthest first.
     package func readyMembers(of placement: ShardPlacement) -> [NodeID] {
@@ -46,6 +53,10 @@ package struct ClusterView: Sendable {
     /// A replica as its worker last reported it, be the worker live or not.
     package func replica(of shard: ShardID, on worker: NodeID) -> ReplicaObservation? {
         observations[worker]?.replicas[shard]
+    }
+
+    package func successor(_ shard: ShardID, on worker: NodeID) -> SuccessorObservation? {
+        observations[worker]?.successors[shard]
     }
 
     /// The replica that speaks for a placement: the primary's as last reported, or, while that one is silent or does
@@ -108,6 +119,6 @@ package struct ClusterView: Sendable {
     /// A learner counts for nothing: an empty replica may take its place.
     func hasLost(_ placement: ShardPlacement, on member: NodeID, of record: CollectionRecord) -> Bool {
         record.isEstablished && placement.group.isInSync(member) && liveWorkers.contains(member)
-            && replica(of: placement.shard, on: member) == nil
+            && replica(of: placement.shard, on: member) == nil && successor(placement.shard, on: member) == nil
     }
 }

@@ -64,6 +64,11 @@ package struct ReportBook: Sendable {
         observations[worker]?.replicas[shard] = nil
     }
 
+    /// The worker has acknowledged that what it made of the shard is gone.
+    package mutating func abandoned(_ shard: ShardID, on worker: NodeID) {
+        observations[worker]?.successors[shard] = nil
+    }
+
     private mutating func note(_ shard: ShardID, on worker: NodeID, now: Duration, _ change: (inout Note) -> Void) {
         let known = observations[worker]?.replicas[shard]
         var note = Note(

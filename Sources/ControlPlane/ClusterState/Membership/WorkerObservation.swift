@@ -46,6 +46,18 @@ package struct ReplicaObservation: Hashable, Sendable {
         case primary
     }
 
+    /// Where a primary that orders no writes any more has ended: everything that it ordered is applied here.
+    package struct End: Hashable, Sendable {
+        /// Of the group by which it orders none.
+        package var groupVersion: UInt64
+        package var sequence: UInt64
+
+        package init(groupVersion: UInt64, sequence: UInt64) {
+            self.groupVersion = groupVersion
+            self.sequence = sequence
+        }
+    }
+
     package var epoch: Epoch
     /// Version of its group that it goes by; 0 when it has not heard of one.
     package var groupVersion: UInt64
@@ -68,6 +80,10 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var checkpoint: Checkpoint?
     /// That it sends.
     package var copies: [Copy]
+    /// Nil while writes are ordered, or wait to be finished.
+    package var end: End?
+    /// Share, 0…1, of what its searches read that is in memory.
+    package var warmth: Double
 
     package init(
         epoch: Epoch,
@@ -84,7 +100,9 @@ package struct ReplicaObservation: Hashable, Sendable {
         olderRowCount: UInt64 = 0,
         fit: CodebookFit = .unknown,
         checkpoint: Checkpoint? = nil,
-        copies: [Copy] = []
+        copies: [Copy] = [],
+        end: End? = nil,
+        warmth: Double = 1
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -101,6 +119,34 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.fit = fit
         self.checkpoint = checkpoint
         self.copies = copies
+        self.end = end
+        self.warmth = warmth
+    }
+}
+
+/// A shard that is to take the place of others, as the worker that makes it from their replicas last reported it.
+package struct SuccessorObservation: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
+        /// Rows come over. Can move to: `following`, `failed`.
+        case copying
+        /// All rows are there, and changes come over. Can move to: `sealed`, `failed`, `copying`.
+        case following
+        /// Everything is there, durably, through these sequences of the shards that it is made from. Can move to:
+        /// `following`.
+        case sealed([ShardID: UInt64])
+        /// With the reason, as a sentence; it is tried again. Can move to: `copying`.
+        case failed(String)
+    }
+
+    package var state: State
+    package var rowCount: UInt64
+    /// Rows that it is made from.
+    package var totalRowCount: UInt64
+
+    package init(state: State, rowCount: UInt64 = 0, totalRowCount: UInt64 = 0) {
+        self.state = state
+        self.rowCount = rowCount
+        self.totalRowCount = totalRowCount
     }
 }
 
@@ -139,12 +185,15 @@ package struct TrainingObservation: Hashable, Sendable {
 /// What a worker last said of itself.
 package struct WorkerObservation: Hashable, Sendable {
     package var replicas: [ShardID: ReplicaObservation]
+    /// Shards that are made to take the place of others.
+    package var successors: [ShardID: SuccessorObservation]
     package var trainings: [TrainingObservation]
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held; nil when it cannot tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     package var kernelLevel: String
@@ -152,21 +201,25 @@ package struct WorkerObservation: Hashable, Sendable {
 
     package init(
         replicas: [ShardID: ReplicaObservation] = [:],
+        successors: [ShardID: SuccessorObservation] = [:],
         trainings: [TrainingObservation] = [],
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
+        self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity

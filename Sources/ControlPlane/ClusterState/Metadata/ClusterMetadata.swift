@@ -14,6 +14,8 @@ package struct ClusterMetadata: Hashable, Sendable {
     /// Of the workers that may not be used for everything.
     package var standings: [NodeID: WorkerStanding]
     package var operations: [OperationID: Operation]
+    /// Replicas that operators want to stay where they are.
+    package var pins: [ShardID: ShardPin]
 
     package init(
         clusterID: NodeID,
@@ -22,7 +24,8 @@ package struct ClusterMetadata: Hashable, Sendable {
         collections: [CollectionID: CollectionRecord] = [:],
         deletions: [CollectionID: Epoch] = [:],
         standings: [NodeID: WorkerStanding] = [:],
-        operations: [OperationID: Operation] = [:]
+        operations: [OperationID: Operation] = [:],
+        pins: [ShardID: ShardPin] = [:]
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -31,6 +34,7 @@ package struct ClusterMetadata: Hashable, Sendable {
         self.deletions = deletions
         self.standings = standings
         self.operations = operations
+        self.pins = pins
     }
 
     package func standing(of worker: NodeID) -> WorkerStanding { standings[worker] ?? .active }

@@ -6,6 +6,8 @@ package struct CollectionRecord: Hashable, Sendable {
     package var collection: Collection
     /// In order of shard index.
     package var placements: [ShardPlacement]
+    /// Shards whose place others have taken. Kept for ever: a worker that was away drops its replicas when it returns.
+    package var retirements: [ShardRetirement]
     /// Whether every shard has been hosted once. From then on a replica that its worker does not know is lost data:
     /// it is reported, and never replaced by an empty one.
     package var isEstablished: Bool
@@ -19,6 +21,7 @@ package struct CollectionRecord: Hashable, Sendable {
     package init(
         collection: Collection,
         placements: [ShardPlacement],
+        retirements: [ShardRetirement] = [],
         isEstablished: Bool = false,
         codebook: CodebookRecord? = nil,
         restoration: RestorationRecord? = nil,
@@ -26,6 +29,7 @@ package struct CollectionRecord: Hashable, Sendable {
     ) {
         self.collection = collection
         self.placements = placements
+        self.retirements = retirements
         self.isEstablished = isEstablished
         self.codebook = codebook
         self.restoration = restoration
@@ -40,8 +44,32 @@ package struct CollectionRecord: Hashable, Sendable {
         return placements.firstIndex { $0.shard == shard }
     }
 
+    package func retirement(of shard: ShardID) -> ShardRetirement? {
+        retirements.first { $0.index == shard.index && shard.collection == collection.id }
+    }
+
+    /// The lowest index that no shard ever had.
+    package var nextShardIndex: UInt32 {
+        let highest = (placements.map(\.shard.index) + retirements.map(\.index)).max()
+        return highest.map { $0 + 1 } ?? 0
+    }
+
     /// Generation that the next training makes.
     package var nextGeneration: UInt32 { (codebook?.generation ?? 0) + 1 }
+}
+
+/// A shard whose place others have taken.
+package struct ShardRetirement: Hashable, Sendable {
+    package var index: UInt32
+    /// The last one it had.
+    package var epoch: Epoch
+    package var range: HashRange
+
+    package init(index: UInt32, epoch: Epoch, range: HashRange) {
+        self.index = index
+        self.epoch = epoch
+        self.range = range
+    }
 }
 
 /// A restoration that has not ended.

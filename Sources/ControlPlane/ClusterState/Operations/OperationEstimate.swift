@@ -20,6 +20,18 @@ package struct OperationEstimate: Hashable, Sendable {
 
     package init(of steps: [Operation.Step], in view: ClusterView) {
         for step in steps {
+            if let succession = Succession(step, in: view.metadata) {
+                for source in succession.sources {
+                    let size = ReplicaSize(of: source, in: view)
+                    byteCounts[step.shard, default: 0] += size.diskByteCount
+                    for worker in succession.sources[0].group.inSync {
+                        // It comes from the same disk, and what it is made from goes only when it is there.
+                        loads[worker, default: Load()].incomingByteCount += size.diskByteCount
+                        loads[worker]!.memoryByteCount += size.memoryByteCount
+                    }
+                }
+                continue
+            }
             guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard) else {
                 continue
             }

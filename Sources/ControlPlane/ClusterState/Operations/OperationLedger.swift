@@ -30,6 +30,7 @@ package struct OperationLedger: Sendable {
         var sentByteCount: UInt64
         var sequence: UInt64
         var state: ReplicaObservation.State?
+        var preparedRowCount: UInt64
     }
 
     private struct Entry {
@@ -39,10 +40,16 @@ package struct OperationLedger: Sendable {
     }
 
     private static let rateInterval = Duration.seconds(3)
+    /// Longest time that writes wait for shards that are to take another's place, and how long they go on before they
+    /// wait again.
+    private static let freezeLimit = Duration.seconds(3)
+    private static let restTime = Duration.seconds(10)
 
     /// A step of which nothing changed for so long begins anew.
     package let patience: Duration
     private var entries: [Key: Entry] = [:]
+    private var freezes: [ShardID: Duration] = [:]
+    private var rests: [ShardID: Duration] = [:]
 
     package init(patience: Duration = .seconds(60)) {
         self.patience = patience
@@ -52,6 +59,7 @@ package struct OperationLedger: Sendable {
 
     /// Takes note of where the steps under way are.
     package mutating func observe(_ view: ClusterView, now: Duration) {
+        observeFreezes(view, now: now)
         var current: [Key: Entry] = [:]
         for operation in view.metadata.openOperations {
             for step in operation.steps where step.state.isUnderWay {
@@ -61,6 +69,18 @@ package struct OperationLedger: Sendable {
             }
         }
         entries = current
+    }
+
+    /// Shards that are not to be frozen now.
+    package func restingShards(now: Duration) -> Set<ShardID> { Set(rests.filter { $0.value > now }.keys) }
+
+    private mutating func observeFreezes(_ view: ClusterView, now: Duration) {
+        let frozen = view.metadata.placements.filter(\.group.isFrozen).map(\.shard)
+        freezes = Dictionary(uniqueKeysWithValues: frozen.map { ($0, freezes[$0] ?? now) })
+        rests = rests.filter { $0.value > now }
+        for (shard, since) in freezes where now - since >= Self.freezeLimit {
+            if rests[shard] == nil { rests[shard] = now + Self.restTime }
+        }
     }
 
     /// Steps that wait for a replica to catch up and of which nothing has changed for too long.
@@ -80,6 +100,20 @@ package struct OperationLedger: Sendable {
         entries[key]?.progress.restartCount += 1
     }
 
+    private static func preparation(
+        of step: Operation.Step,
+        in view: ClusterView
+    ) -> (rowCount: UInt64, totalRowCount: UInt64) {
+        guard let succession = Succession(step, in: view.metadata) else { return (0, 0) }
+        let sums = succession.sources[0].group.inSync.map { worker -> (rowCount: UInt64, totalRowCount: UInt64) in
+            let successors = succession.successors.compactMap { view.successor($0.shard, on: worker) }
+            return (
+                successors.reduce(0) { $0 + $1.rowCount }, successors.reduce(0) { $0 + $1.totalRowCount }
+            )
+        }
+        return sums.min { $0.rowCount < $1.rowCount } ?? (0, 0)
+    }
+
     private func entry(
         _ old: Entry?,
         _ step: Operation.Step,
@@ -92,11 +126,14 @@ package struct OperationLedger: Sendable {
         let copy = newcomer.flatMap { worker in
             view.replica(of: step.shard, on: placement.primary)?.copies.first { $0.worker == worker }
         }
+        // What is made on the slowest worker counts, in bytes of the shards that it is made from.
+        let prepared = Self.preparation(of: step, in: view)
         let signature = Signature(
             groupVersion: placement.group.version,
             sentByteCount: copy?.sentByteCount ?? 0,
             sequence: replica?.sequence ?? 0,
-            state: replica?.state
+            state: replica?.state,
+            preparedRowCount: prepared.rowCount
         )
         var entry =
             old
@@ -112,6 +149,12 @@ package struct OperationLedger: Sendable {
         if let copy {
             entry.progress.sentByteCount = copy.sentByteCount
             entry.progress.totalByteCount = copy.totalByteCount
+        } else if prepared.totalRowCount > 0 {
+            let size = (Succession(step, in: view.metadata)?.sources ?? [])
+                .reduce(UInt64(0)) { $0 + ReplicaSize(of: $1, in: view).diskByteCount }
+            entry.progress.totalByteCount = size
+            let share = Double(prepared.rowCount) / Double(prepared.totalRowCount)
+            entry.progress.sentByteCount = min(UInt64(Double(size) * share), size)
         } else if entry.progress.totalByteCount > 0 {
             // The copy has arrived.
             entry.progress.sentByteCount = entry.progress.totalByteCount

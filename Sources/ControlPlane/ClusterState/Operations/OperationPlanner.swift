@@ -29,6 +29,12 @@ package enum OperationPlanner {
         case shardNotServing
         case tooLittleDisk(NodeID, needed: UInt64, free: UInt64)
         case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
+        /// The shards that are to be merged have their replicas on different workers, or not in sync.
+        case notTogether
+        /// The worker holds as much memory as it may.
+        case shortOfMemory(NodeID)
+        /// An operator pinned what the step would change, after it was planned.
+        case pinned(ShardPin)
     }
 
     /// Another record of an operation.
@@ -53,12 +59,22 @@ package enum OperationPlanner {
     }
 
     /// The group to put in place of a shard's on account of the step under way for it.
+    ///
+    /// - Parameter shard: of those that the step is a change of; nil for the first.
     package static func next(
         _ step: Operation.Step,
         of operation: Operation,
+        for shard: ShardID? = nil,
         in view: ClusterView
     ) -> ReplicaChange.Next {
-        guard let placement = view.metadata.placement(of: step.shard) else { return .done }
+        let shard = shard ?? step.shard
+        guard let placement = view.metadata.placement(of: shard) else { return .done }
+        if !step.change.successors.isEmpty {
+            if step.state == .undoing {
+                return placement.group.isFrozen ? .regroup(placement.group.freezing(false)) : .done
+            }
+            return Succession(step, in: view.metadata)?.next(for: shard, in: view) ?? .done
+        }
         let ready = view.readyMembers(of: placement)
         let unaware = Set(
             placement.group.members.filter { member in
@@ -86,9 +102,16 @@ package enum OperationPlanner {
                 operation.steps[index].state = .done
                 continue
             }
+            if step.state == .waiting, step.change.partner != nil, !canComeTogether(step, of: operation, in: view) {
+                operation.steps[index].state = .undone
+                operation.note = "Shards \(step.shards.map(\.index)) could not be brought to the same workers."
+                continue
+            }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
-            if step.state == .waiting, isLost || isBarred { operation.steps[index].state = .undone }
+            let isUnwanted =
+                operation.kind == .rebalance && view.metadata.pins[step.shard]?.forbids(step.change) == true
+            if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
                     operation.steps[index].state = .undoing
@@ -99,6 +122,16 @@ package enum OperationPlanner {
             let isBack = step.state == .undoing && !step.change.isPastCommitPoint(in: placement.group)
             operation.steps[index].state = isBack ? .undone : .done
         }
+    }
+
+    /// Whether shards that are to be merged are on the same workers, or steps before will bring them there.
+    private static func canComeTogether(_ step: Operation.Step, of operation: Operation, in view: ClusterView) -> Bool {
+        let isPending = operation.steps.contains { other in
+            other.change.partner == nil && !other.state.hasEnded && step.shards.contains(other.shard)
+        }
+        // A replica that is away for a while comes back.
+        let members = step.shards.compactMap { view.metadata.placement(of: $0)?.group.members }
+        return isPending || members.count == step.shards.count && Set(members).count == 1
     }
 
     /// What came to a worker that is to have nothing moves as well.
@@ -114,7 +147,9 @@ package enum OperationPlanner {
         var open: Set<ShardID> = []
         for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
             // Steps for one shard go in order.
-            guard open.insert(operation.steps[index].shard).inserted, operation.steps[index].state == .waiting,
+            let isFree = open.isDisjoint(with: operation.steps[index].shards)
+            open.formUnion(operation.steps[index].shards)
+            guard isFree, operation.steps[index].state == .waiting,
                 busy.hindrance(operation.steps[index], in: view) == nil,
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
@@ -162,7 +197,14 @@ package struct Occupancy: Sendable {
     }
 
     mutating func add(_ step: Operation.Step, in view: ClusterView) {
-        shards.insert(step.shard)
+        shards.formUnion(step.shards)
+        if let succession = Succession(step, in: view.metadata) {
+            for worker in succession.sources[0].group.inSync {
+                copies[worker, default: 0] += 1
+                reserved[worker, default: 0] += Self.size(of: succession, in: view).diskByteCount
+            }
+            return
+        }
         guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
             !placement.group.isInSync(newcomer)
         else { return }
@@ -174,13 +216,17 @@ package struct Occupancy: Sendable {
     }
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
-        guard !shards.contains(step.shard) else { return .shardIsBusy }
+        guard shards.isDisjoint(with: step.shards) else { return .shardIsBusy }
+        if let pin = view.metadata.pins[step.shard], pin.forbids(step.change) { return .pinned(pin) }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
         guard view.isHosted(placement) else { return .shardNotServing }
+        if let succession = Succession(step, in: view.metadata) { return hindrance(succession, in: view) }
         guard let newcomer = step.change.newcomer, !placement.group.members.contains(newcomer) else { return nil }
         if let standing = view.metadata.standings[newcomer], standing != .active { return .workerIsDrained(newcomer) }
         guard view.liveWorkers.contains(newcomer) else { return .workerNotLive(newcomer) }
-        guard view.replica(of: step.shard, on: newcomer) == nil else { return .leftover(newcomer) }
+        guard view.replica(of: step.shard, on: newcomer) == nil, view.successor(step.shard, on: newcomer) == nil else {
+            return .leftover(newcomer)
+        }
         for worker in [newcomer, placement.primary] where copies[worker, default: 0] >= limits.copiesPerWorker {
             return .workerIsBusy(worker)
         }
@@ -193,8 +239,35 @@ package struct Occupancy: Sendable {
                 return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
             }
         }
+        if view.isShortOfMemory(newcomer) { return .shortOfMemory(newcomer) }
         if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
             return .tooLittleMemory(newcomer, needed: size.memoryByteCount, free: free)
+        }
+        return nil
+    }
+}
+
+extension Occupancy {
+    /// The shards that come take about as much as those that go, beside them.
+    private static func size(of succession: Succession, in view: ClusterView) -> ReplicaSize {
+        succession.sources.map { ReplicaSize(of: $0, in: view) }.reduce(ReplicaSize()) { $0 + $1 }
+    }
+
+    private func hindrance(_ succession: Succession, in view: ClusterView) -> OperationPlanner.Hindrance? {
+        guard succession.isTogether else { return .notTogether }
+        guard succession.sources.allSatisfy(view.isHosted) else { return .shardNotServing }
+        let size = Self.size(of: succession, in: view)
+        for worker in succession.sources[0].group.inSync {
+            guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
+            guard copies[worker, default: 0] < limits.copiesPerWorker else { return .workerIsBusy(worker) }
+            guard let observation = view.observations[worker] else { continue }
+            let needed = size.diskByteCount + reserved[worker, default: 0] + limits.spareDiskByteCount
+            if observation.freeDiskByteCount < needed {
+                return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
+            }
+            if let free = observation.availableMemoryByteCount, free < size.memoryByteCount {
+                return .tooLittleMemory(worker, needed: size.memoryByteCount, free: free)
+            }
         }
         return nil
     }
@@ -208,6 +281,18 @@ package struct ReplicaSize: Hashable, Sendable {
     package var diskByteCount: UInt64
     /// What has to be in memory for searches to be fast.
     package var memoryByteCount: UInt64
+
+    init() {
+        diskByteCount = 0
+        memoryByteCount = 0
+    }
+
+    static func + (left: ReplicaSize, right: ReplicaSize) -> ReplicaSize {
+        var sum = left
+        sum.diskByteCount += right.diskByteCount
+        sum.memoryByteCount += right.memoryByteCount
+        return sum
+    }
 
     package init(of placement: ShardPlacement, in view: ClusterView) {
         let replica = view.replica(of: placement)

@@ -12,6 +12,21 @@ package enum OperationRequest: Hashable, Sendable {
     case recommission(NodeID)
     case copies(CollectionID, CopyCount)
     case rebalance
+    /// Each of the shards becomes two.
+    case split(CollectionID, [UInt32])
+    /// Each pair of neighbours becomes one shard.
+    case merge(CollectionID, [ShardPair])
+
+    /// Two shards of a collection, in any order.
+    package struct ShardPair: Hashable, Sendable {
+        package var first: UInt32
+        package var second: UInt32
+
+        package init(_ first: UInt32, _ second: UInt32) {
+            self.first = first
+            self.second = second
+        }
+    }
 }
 
 /// Which rule an operation would break.
@@ -49,13 +64,18 @@ extension OperationRequest {
             operation.kind = .recommission(worker)
             operation.state = .done
             operation.ended = now
+        case .split(let collection, let shards):
+            operation.steps = try Self.split(shards, of: collection, in: view)
+        case .merge(let collection, let pairs):
+            operation.steps = try Self.merge(pairs, of: collection, in: view)
         case .copies(let collection, let count): try Self.recount(collection, count, in: view, into: &operation)
         case .rebalance:
             operation.kind = .rebalance
             operation.steps = RebalancePlanner.steps(in: view)
             guard !operation.steps.isEmpty else {
                 throw OperationRefusal(
-                    "Nothing has to move: no replica could be moved that would level the workers by a tenth."
+                    "Nothing has to move: no replica could be moved that would level the workers by a tenth"
+                        + (view.metadata.pins.isEmpty ? "." : "; pinned replicas stay.")
                 )
             }
         }
@@ -72,6 +92,7 @@ extension OperationRequest {
         guard group.members.contains(from) else {
             throw OperationRefusal("Shard \(shard.index) has no replica on worker \(from).")
         }
+        try PinPlanner.check(.move(from: from, to: to ?? from), of: shard, in: view)
         if let to {
             guard view.metadata.workers[to] != nil else { throw unknown(to) }
             guard !group.members.contains(to) else {
@@ -102,6 +123,7 @@ extension OperationRequest {
         guard group.primary != worker else {
             throw OperationRefusal("Worker \(worker) has the primary of shard \(shard.index) already.")
         }
+        try PinPlanner.check(.lead(worker), of: shard, in: view)
         return Operation.Step(shard: shard, change: .lead(worker))
     }
 
@@ -110,7 +132,7 @@ extension OperationRequest {
             throw OperationRefusal("There is no shard \(shard.index).")
         }
         for operation in view.metadata.openOperations
-        where operation.steps.contains(where: { $0.shard == shard && !$0.state.hasEnded }) {
+        where operation.steps.contains(where: { $0.shards.contains(shard) && !$0.state.hasEnded }) {
             throw OperationRefusal("Operation \(operation.id) has a step open for shard \(shard.index).")
         }
         return group
@@ -121,6 +143,7 @@ extension OperationRequest {
         if let other = view.metadata.openOperations.first(where: { $0.drainedWorker == worker }) {
             throw OperationRefusal("Operation \(other.id) is draining worker \(worker).")
         }
+        try PinPlanner.checkDrain(of: worker, in: view)
         var view = view
         view.metadata.standings[worker] = .draining
         let others = view.placementWorkers
@@ -178,16 +201,135 @@ extension OperationRequest {
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
             }
             // A learner rather than one in sync, one that is silent rather than one that is live, never the primary.
-            let leavers = placement.group.members.filter { $0 != placement.primary }.sorted { left, right in
+            let mayLeave = placement.group.members.filter {
+                $0 != placement.primary && !view.metadata.isPinned(placement.shard, on: $0)
+            }
+            let leavers = mayLeave.sorted { left, right in
                 let (l, r) = (placement.group.isInSync(left), placement.group.isInSync(right))
                 if l != r { return !l }
                 let (leftLives, rightLives) = (view.liveWorkers.contains(left), view.liveWorkers.contains(right))
                 return leftLives != rightLives ? !leftLives : left < right
             }
-            for leaver in leavers.prefix(max(placement.group.members.count - count.replicationFactor, 0)) {
+            let leaverCount = max(placement.group.members.count - count.replicationFactor, 0)
+            if leavers.count < leaverCount,
+                let pinned = view.metadata.pins[placement.shard]?.workers.first(
+                    where: { $0 != placement.primary }
+                )
+            {
+                try PinPlanner.check(.remove(pinned), of: placement.shard, in: view)
+            }
+            for leaver in leavers.prefix(leaverCount) {
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .remove(leaver)))
             }
         }
+    }
+
+    private static func record(
+        of collection: CollectionID,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> CollectionRecord {
+        guard let record = view.metadata.collections[collection] else {
+            throw OperationRefusal("The collection was deleted meanwhile.")
+        }
+        guard record.isEstablished, record.restoration == nil else {
+            throw OperationRefusal(
+                "Collection '\(record.collection.name)' is not whole yet: it is being made, or restored."
+            )
+        }
+        return record
+    }
+
+    /// The lowest index that no shard of the collection has had, or is about to have.
+    private static func nextIndex(of record: CollectionRecord, in view: ClusterView) -> UInt32 {
+        let awaited = view.metadata.operations.values.flatMap(\.steps)
+            .filter { $0.shard.collection == record.collection.id }.flatMap(\.change.successors)
+        return max(record.nextShardIndex, awaited.max().map { $0 + 1 } ?? 0)
+    }
+
+    private static func split(
+        _ shards: [UInt32],
+        of collection: CollectionID,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> [Operation.Step] {
+        let record = try record(of: collection, in: view)
+        guard Set(shards).count == shards.count, !shards.isEmpty else {
+            throw OperationRefusal("Name each shard that is to be split, once.")
+        }
+        let count = record.placements.count + shards.count
+        guard CollectionConfiguration.shardCountRange.contains(count) else {
+            throw OperationRefusal(
+                "A collection has at most \(CollectionConfiguration.shardCountRange.upperBound) shards, and this would "
+                    + "make \(count)."
+            )
+        }
+        var next = nextIndex(of: record, in: view)
+        var steps: [Operation.Step] = []
+        for index in shards {
+            let shard = ShardID(collection: collection, index: index)
+            _ = try freeGroup(of: shard, in: view)
+            guard let range = record.placement(of: shard)?.range, range.last > range.first else {
+                throw OperationRefusal("Shard \(index) has only one place on the ring.")
+            }
+            let cut = range.first + (range.last - range.first) / 2 + 1
+            let change = ReplicaChange.split(at: cut, lower: next, upper: next + 1)
+            try PinPlanner.check(change, of: shard, in: view)
+            steps.append(Operation.Step(shard: shard, change: change))
+            next += 2
+        }
+        return steps
+    }
+
+    private static func merge(
+        _ pairs: [ShardPair],
+        of collection: CollectionID,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> [Operation.Step] {
+        let record = try record(of: collection, in: view)
+        let all = pairs.flatMap { [$0.first, $0.second] }
+        guard Set(all).count == all.count, !pairs.isEmpty else {
+            throw OperationRefusal("Name two shards for each that they are to become, each shard once.")
+        }
+        var next = nextIndex(of: record, in: view)
+        var steps: [Operation.Step] = []
+        for pair in pairs {
+            var placements: [ShardPlacement] = []
+            for index in [pair.first, pair.second] {
+                let shard = ShardID(collection: collection, index: index)
+                let group = try freeGroup(of: shard, in: view)
+                guard group.learners.isEmpty else {
+                    throw OperationRefusal("A replica of shard \(index) is catching up; try again when it has.")
+                }
+                placements.append(record.placement(of: shard)!)
+            }
+            placements.sort { $0.range.first < $1.range.first }
+            let (lower, upper) = (placements[0], placements[1])
+            guard lower.range.last < .max, lower.range.last + 1 == upper.range.first else {
+                throw OperationRefusal(
+                    "Shards \(lower.shard.index) and \(upper.shard.index) are no neighbours on the ring; "
+                        + "'mien collection describe' lists the shards in the order in which they are."
+                )
+            }
+            guard lower.group.inSync.count == upper.group.inSync.count else {
+                throw OperationRefusal(
+                    "Shards \(lower.shard.index) and \(upper.shard.index) have different numbers of replicas in sync; "
+                        + "try again when they have the same."
+                )
+            }
+            // The replicas of the one go where the other's are.
+            let arrivals = lower.group.inSync.filter { !upper.group.inSync.contains($0) }
+            let departures = upper.group.inSync.filter { !lower.group.inSync.contains($0) }
+            for (from, to) in zip(departures, arrivals) {
+                guard view.placementWorkers.contains(to) else {
+                    throw OperationRefusal("Worker \(to) is not live, or is not to be given any replicas.")
+                }
+                steps.append(Operation.Step(shard: upper.shard, change: .move(from: from, to: to)))
+            }
+            let change = ReplicaChange.merge(with: upper.shard.index, into: next)
+            for placement in placements { try PinPlanner.check(change, of: placement.shard, in: view) }
+            steps.append(Operation.Step(shard: lower.shard, change: change))
+            next += 1
+        }
+        return steps
     }
 
     private static func unknown(_ worker: NodeID) -> OperationRefusal {

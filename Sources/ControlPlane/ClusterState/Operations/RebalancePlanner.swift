@@ -8,9 +8,11 @@ package enum RebalancePlanner {
     ///
     /// The fewest bytes are moved by moving first what closes a gap best; a replica is moved once at most.
     ///
+    /// What is pinned stays, and a primary goes back to where it is pinned.
+    ///
     /// - Parameter resting: shards that stay as they are, though their bytes count.
     package static func steps(in view: ClusterView, leaving resting: Set<ShardID> = []) -> [Operation.Step] {
-        let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.map(\.shard))
+        let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.flatMap(\.shards))
         let workers = view.placementWorkers.sorted()
         guard workers.count > 1 else { return [] }
         var placements = view.metadata.placements.filter {
@@ -28,7 +30,8 @@ package enum RebalancePlanner {
         let least = max(load.values.reduce(0, +) / UInt64(workers.count) / 10, 1)
         var steps: [Operation.Step] = []
         var moved = resting
-        while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, gaining: least) {
+        let pins = view.metadata.pins
+        while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, pins, gaining: least) {
             moved.insert(move.shard)
             guard case .move(let from, let to) = move.change else { break }
             load[from]! -= sizes[move.shard]!
@@ -37,7 +40,7 @@ package enum RebalancePlanner {
             let index = placements.firstIndex { $0.shard == move.shard }!
             placements[index].group = placements[index].group.replacing(from, by: to)
         }
-        return steps + leads(placements, leaving: resting, workers: workers)
+        return steps + leads(placements, leaving: resting, pins, workers: workers)
     }
 
     /// The move between the fullest and the emptiest worker that could make one which levels them most.
@@ -45,6 +48,7 @@ package enum RebalancePlanner {
         _ placements: [ShardPlacement],
         _ sizes: [ShardID: UInt64],
         _ load: [NodeID: UInt64],
+        _ pins: [ShardID: ShardPin],
         gaining least: UInt64
     ) -> Operation.Step? {
         let order = load.keys.sorted { (load[$0]!, $0) < (load[$1]!, $1) }
@@ -53,6 +57,7 @@ package enum RebalancePlanner {
                 let gap = load[from]! - load[to]!
                 let movable = placements.filter {
                     $0.group.members.contains(from) && !$0.group.members.contains(to) && sizes[$0.shard]! < gap
+                        && pins[$0.shard]?.forbids(.move(from: from, to: to)) != true
                 }
                 // What is closest to half the gap leaves the least of it.
                 let best = movable.min { left, right in
@@ -69,6 +74,7 @@ package enum RebalancePlanner {
     private static func leads(
         _ placements: [ShardPlacement],
         leaving resting: Set<ShardID>,
+        _ pins: [ShardID: ShardPin],
         workers: [NodeID]
     ) -> [Operation.Step] {
         var counts = Dictionary(uniqueKeysWithValues: workers.map { ($0, 0) })
@@ -76,6 +82,15 @@ package enum RebalancePlanner {
         var steps: [Operation.Step] = []
         for placement in placements where !resting.contains(placement.shard) {
             guard let from = counts[placement.primary] else { continue }
+            if let pinned = pins[placement.shard]?.primary {
+                guard pinned != placement.primary, counts[pinned] != nil, placement.group.isInSync(pinned) else {
+                    continue
+                }
+                counts[placement.primary]! -= 1
+                counts[pinned]! += 1
+                steps.append(Operation.Step(shard: placement.shard, change: .lead(pinned)))
+                continue
+            }
             let others = placement.group.inSync.filter { counts[$0] != nil && $0 != placement.primary }
             guard let to = others.min(by: { (counts[$0]!, $0) < (counts[$1]!, $1) }), from - counts[to]! >= 2 else {
                 continue

@@ -15,6 +15,7 @@ package enum PlacementExplanation: Hashable, Sendable {
     case notLive
     case stopping
     case tooLittleDisk(needed: UInt64, free: UInt64)
+    case shortOfMemory(held: UInt64, limit: UInt64)
     /// The shard has as many replicas as it should, on workers that were chosen.
     case notNeeded(replicaCount: Int)
 
@@ -43,6 +44,9 @@ package enum PlacementExplanation: Hashable, Sendable {
         }
         guard view.liveWorkers.contains(worker) else { return .notLive }
         if view.isStopping(worker) { return .stopping }
+        if view.isShortOfMemory(worker), let memory = view.observations[worker]?.memory {
+            return .shortOfMemory(held: memory.heldByteCount, limit: memory.limitByteCount)
+        }
         let needed = ReplicaSize(of: placement, in: view).diskByteCount + limits.spareDiskByteCount
         if let free = view.observations[worker]?.freeDiskByteCount, free < needed {
             return .tooLittleDisk(needed: needed, free: free)
@@ -53,7 +57,7 @@ package enum PlacementExplanation: Hashable, Sendable {
     package var hasReplica: Bool {
         switch self {
         case .primary, .inSync, .learner, .leaving: true
-        case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .notNeeded: false
+        case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .shortOfMemory, .notNeeded: false
         }
     }
 }

@@ -9,6 +9,12 @@ package enum ReconcileAction: Hashable, Sendable {
     case drop(ShardID, epoch: Epoch, worker: NodeID)
     /// Put other groups in place of shards', each if it is still of the version that the new one was made from.
     case regroup(CollectionID, [Regrouping])
+    /// Make a shard on a worker that is to take the place of others it holds replicas of.
+    case prepare(Succession.Preparation, worker: NodeID)
+    /// Remove what a worker made of a shard that is not to take the place of others any more.
+    case abandon(ShardID, worker: NodeID)
+    /// Put shards in the place of others, if these are still of the versions that the new ones were made from.
+    case succeed(Succession)
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
     /// Put another record of an operation in place of the one it was made from.
@@ -51,6 +57,9 @@ package enum ReconcileAction: Hashable, Sendable {
             .replica(placement.shard, worker)
         case .drop(let shard, _, let worker): .replica(shard, worker)
         case .regroup(let collection, _): .groups(collection)
+        case .prepare(let preparation, let worker): .replica(preparation.shard, worker)
+        case .abandon(let shard, let worker): .replica(shard, worker)
+        case .succeed(let succession): .groups(succession.collection)
         case .establish(let collection): .establishment(collection)
         case .advance(let update): .operation(update.old.id)
         case .balance: .balance
@@ -62,10 +71,11 @@ package enum ReconcileAction: Hashable, Sendable {
     /// Worker that has to do it; nil for a step of the coordinator alone.
     package var worker: NodeID? {
         switch self {
-        case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker):
+        case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker),
+            .prepare(_, let worker), .abandon(_, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .establish, .advance, .balance: nil
+        case .regroup, .succeed, .establish, .advance, .balance: nil
         }
     }
 }

@@ -13,7 +13,8 @@ package enum ReconcilePlanner {
         }
     }
 
-    /// Steps for replicas: regroup, host, drop, establish, install. Trainings come from ``TrainingPlanner``.
+    /// Steps for replicas: regroup, host, drop, establish, install, and what shards need that take others' place.
+    /// Trainings come from ``TrainingPlanner``.
     ///
     /// Only live workers are asked for anything. The order is the same for the same view.
     package static func plan(_ view: ClusterView) -> Plan {
@@ -21,9 +22,19 @@ package enum ReconcilePlanner {
         var load: PlacementLoad?
         var steps: [ShardID: (operation: Operation, step: Operation.Step)] = [:]
         for operation in view.metadata.openOperations {
-            for step in operation.steps
-            where step.state.isUnderWay || step.isHolding(in: operation) && steps[step.shard] == nil {
-                steps[step.shard] = (operation, step)
+            for step in operation.steps {
+                for shard in step.shards
+                where step.state.isUnderWay || step.isHolding(in: operation) && steps[shard] == nil {
+                    steps[shard] = (operation, step)
+                }
+            }
+        }
+        var awaited: Set<ShardID> = []
+        for operation in view.metadata.openOperations where view.isSettled {
+            for step in operation.steps where step.state == .running {
+                guard let succession = Succession(step, in: view.metadata) else { continue }
+                awaited.formUnion(succession.successors.map(\.shard))
+                if operation.state != .paused { plan.actions += actions(for: succession, in: view) }
             }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
@@ -48,8 +59,23 @@ package enum ReconcilePlanner {
             for (shard, replica) in replicas.sorted(by: { $0.key < $1.key }) {
                 compare(shard, replica, on: worker, in: view, into: &plan)
             }
+            let successors = view.observations[worker]?.successors.keys.sorted() ?? []
+            for shard in successors where view.isSettled && !awaited.contains(shard) {
+                let group = view.metadata.placement(of: shard)?.group
+                guard group?.isInSync(worker) != true else { continue }
+                plan.actions.append(.abandon(shard, worker: worker))
+            }
         }
         return plan
+    }
+
+    private static func actions(for succession: Succession, in view: ClusterView) -> [ReconcileAction] {
+        if succession.isReady(in: view) { return [.succeed(succession)] }
+        let workers = succession.isTogether ? succession.sources[0].group.inSync : []
+        return workers.filter(view.liveWorkers.contains).flatMap { worker in
+            succession.preparations.filter { view.successor($0.shard, on: worker) == nil }
+                .map { .prepare($0, worker: worker) }
+        }
     }
 
     /// What the groups of a collection should be instead, from who is there.
@@ -67,7 +93,10 @@ package enum ReconcilePlanner {
             if view.olderShards.contains(placement.shard) { return nil }
             var next = failover(placement, of: record, in: view) ?? requirement(placement, of: record)
             if next == nil {
-                if let (operation, step) = steps[placement.shard] {
+                if placement.group.isFrozen, steps[placement.shard]?.step.change.successors.isEmpty ?? true {
+                    // Whatever it was frozen for has ended.
+                    next = placement.group.freezing(false)
+                } else if let (operation, step) = steps[placement.shard] {
                     next = group(after: step, of: operation, placement, of: record, in: view, &load)
                 } else {
                     next = restoration(placement, of: record, in: view, &load)
@@ -110,8 +139,10 @@ package enum ReconcilePlanner {
         in view: ClusterView,
         _ load: inout PlacementLoad?
     ) -> ReplicaGroup? {
+        // Writes do not wait for one that is paused.
+        if operation.state == .paused, placement.group.isFrozen { return placement.group.freezing(false) }
         guard operation.state != .paused, step.state.isUnderWay else { return nil }
-        switch OperationPlanner.next(step, of: operation, in: view) {
+        switch OperationPlanner.next(step, of: operation, for: placement.shard, in: view) {
         case .regroup(let group): return group
         // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
         case .wait(.tooFewInSync(let leaver)):
@@ -141,7 +172,9 @@ package enum ReconcilePlanner {
         if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
             let current = load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
-            let holders = view.liveWorkers.filter { view.replica(of: placement.shard, on: $0) != nil }
+            let holders = view.liveWorkers.filter {
+                view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
+            }
             candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
             load = current
         }
@@ -149,7 +182,13 @@ package enum ReconcilePlanner {
         let next =
             onlyAdding
             ? FailoverPlanner.addition(to: group, gone: gone, candidates: candidates, replicationFactor: factor)
-            : FailoverPlanner.restoration(group, gone: gone, candidates: candidates, replicationFactor: factor)
+            : FailoverPlanner.restoration(
+                group,
+                gone: gone,
+                candidates: candidates,
+                pinned: Set(view.metadata.pins[placement.shard]?.workers ?? []),
+                replicationFactor: factor
+            )
         for newcomer in next?.members ?? [] where !members.contains(newcomer) { load?.add(newcomer, to: members) }
         return next
     }
@@ -203,6 +242,11 @@ package enum ReconcilePlanner {
             // What goes by a newer group than this view may be a member of it.
             guard !group.members.contains(worker), replica.groupVersion <= group.version else { return }
             plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))
+        } else if let record = view.metadata.collections[shard.collection],
+            let retirement = record.retirement(of: shard)
+        {
+            guard record.isReplaced(retirement, in: view) else { return }
+            plan.actions.append(.drop(shard, epoch: max(retirement.epoch, replica.epoch), worker: worker))
         } else {
             plan.problems.append(.unnamedReplica(shard, worker: worker))
         }

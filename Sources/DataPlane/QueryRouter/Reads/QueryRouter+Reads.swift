@@ -16,18 +16,20 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FaceList {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        guard !request.ids.isEmpty else {
-            throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
-        }
-        return FaceList(
-            faces: try await faces(
-                request.ids,
-                includesEmbeddings: request.includesEmbeddings,
-                minimumSequences: try minimumSequences(request.token, context),
-                context
+        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> FaceList in
+            guard !request.ids.isEmpty else {
+                throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
+            }
+            return FaceList(
+                faces: try await faces(
+                    request.ids,
+                    includesEmbeddings: request.includesEmbeddings,
+                    minimumSequences: try minimumSequences(request.token, context),
+                    context
+                )
             )
-        )
+        }
     }
 
     func faces(

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -64,11 +65,17 @@ extension QueryRouter {
 
             metrics.retried(after: status.code)
             if status.code.retry == .refreshAndRetry { await source.refresh() }
-            guard let moved = newest(placement) else { throw failure }
+            guard let moved = newest(placement) else {
+                context.replacement.set()
+                throw failure
+            }
             // A newer placement is tried at once; the same one after a pause.
             if moved.placement.epoch == placement.epoch {
                 try? await Task.sleep(for: wait)
-                guard let moved = newest(placement) else { throw failure }
+                guard let moved = newest(placement) else {
+                    context.replacement.set()
+                    throw failure
+                }
                 (placement, map) = moved
             } else {
                 (placement, map) = moved

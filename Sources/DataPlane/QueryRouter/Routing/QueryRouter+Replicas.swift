@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -54,7 +55,10 @@ extension QueryRouter {
             if newest(placement)?.placement.group.version == placement.group.version {
                 try? await Task.sleep(for: wait)
             }
-            guard let moved = newest(placement) else { throw failure }
+            guard let moved = newest(placement) else {
+                context.replacement.set()
+                throw failure
+            }
             (placement, map) = moved
         }
     }
@@ -83,9 +87,14 @@ extension QueryRouter {
         let presences = Dictionary(
             uniqueKeysWithValues: placement.group.inSync.map { ($0, source.presence(of: $0)) }
         )
+        let warmths = Dictionary(
+            uniqueKeysWithValues: placement.group.inSync.map { ($0, source.warmth(of: placement.shard, on: $0)) }
+        )
         let (workers, delay) = choice.withLock { choice in
             (
-                choice.order(placement.group, now: .now()) { presences[$0]!.isKnownAbsent },
+                choice.order(placement.group, now: .now(), warmth: { warmths[$0] ?? 1 }) {
+                    presences[$0]!.isKnownAbsent
+                },
                 choice.hedgeDelay(placement.shard)
             )
         }

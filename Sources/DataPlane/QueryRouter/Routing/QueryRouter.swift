@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import Synchronization
+import Threads
 import WireProtocol
 package import WireTransport
 
@@ -40,6 +41,8 @@ package final class QueryRouter: Sendable {
         var deadline: WireDeadline
         var eventLoop: any EventLoop
         var began: NIODeadline
+        /// Set when a shard that was asked is in no newer map: others have taken its place.
+        let replacement = OneWayFlag()
 
         var name: String { collection.name }
     }
@@ -82,6 +85,31 @@ package final class QueryRouter: Sendable {
             eventLoop: eventLoop,
             began: .now()
         )
+    }
+
+    /// Does a request by the newest shard map, and all of it again, inside the deadline, when other shards took the
+    /// place of one that it asked: what the others answered before is asked of them once more, since a face may have
+    /// been counted twice or not at all otherwise. Writes carry their key.
+    func onNewestMap<R>(
+        of name: String,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop,
+        _ body: (Context) async throws(WireStatus) -> R
+    ) async throws(WireStatus) -> R {
+        let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
+        var first: NIODeadline?
+        while true {
+            var context = try context(of: name, deadline: deadline, on: eventLoop)
+            context.began = first ?? context.began
+            first = context.began
+            do throws(WireStatus) {
+                let answer = try await body(context)
+                // One that does without the shard need not.
+                if !context.replacement.isSet || context.deadline.hasPassed { return answer }
+            } catch {
+                guard context.replacement.isSet, !context.deadline.hasPassed, !Task.isCancelled else { throw error }
+            }
+        }
     }
 
     /// Runs one task per number below `count` at once; results in order of number.

@@ -3,8 +3,10 @@ package import NIOCore
 
 /// Which replica of a shard a read goes to first, and how long its answer is waited for before another is asked too.
 ///
-/// Reads are spread evenly. A worker that has just failed, or was overtaken by another replica, comes last for a while;
-/// after that it gets its share again, so that its recovery shows.
+/// Reads are spread evenly, but a replica that is cold, most of which has to be read from the disk first, gets a small
+/// share as long as another is warm: enough to become warm, and to show it. A worker that has just failed, or was
+/// overtaken by another replica, comes last for a while; after that it gets its share again, so that its recovery
+/// shows.
 ///
 /// - SeeAlso: Dean, Barroso, "The tail at scale" (2013): hedged requests, and the share of them that bounds their cost.
 package struct ReadChoice: Sendable {
@@ -34,6 +36,8 @@ package struct ReadChoice: Sendable {
     }
 
     private static let shardLimit = 1 << 16
+    /// Reads of a cold replica for each of a warm one.
+    private static let coldShare = 1.0 / 16
 
     package let limits: Limits
     private var turn = 0
@@ -48,16 +52,44 @@ package struct ReadChoice: Sendable {
 
     /// The replicas in sync in the order in which to ask them. Counts as one read.
     ///
-    /// - Parameter isAbsent: whether a worker is known to be away; those come last of all.
-    package mutating func order(_ group: ReplicaGroup, now: NIODeadline, isAbsent: (NodeID) -> Bool) -> [NodeID] {
+    /// - Parameters:
+    ///   - warmth: share, 0…1, of a worker's replica that is in memory.
+    ///   - isAbsent: whether a worker is known to be away; those come last of all.
+    package mutating func order(
+        _ group: ReplicaGroup,
+        now: NIODeadline,
+        warmth: (NodeID) -> Double = { _ in 1 },
+        isAbsent: (NodeID) -> Bool
+    ) -> [NodeID] {
         allowance = min(allowance + limits.hedgeShare, limits.hedgeReserve)
         turn &+= 1
         let members = group.inSync
-        let first = Int(UInt(bitPattern: turn) % UInt(members.count))
+        let isWarm = members.map { warmth($0) >= MappedMemory.leastWarmth }
+        let first = firstIndex(isWarm)
         let rotated = members[first...] + members[..<first]
-        // Ranks are few: three passes keep the order of equals.
-        let ranks = rotated.map { worker in isAbsent(worker) ? 2 : isAvoided(worker, now: now) ? 1 : 0 }
-        return (0...2).flatMap { rank in zip(rotated, ranks).filter { $0.1 == rank }.map { $0.0 } }
+        // Ranks are few: four passes keep the order of equals.
+        let ranks = rotated.enumerated().map { place, worker in
+            if isAbsent(worker) { return 3 }
+            if isAvoided(worker, now: now) { return 2 }
+            return place == 0 || isWarm[(first + place) % members.count] ? 0 : 1
+        }
+        return (0...3).flatMap { rank in zip(rotated, ranks).filter { $0.1 == rank }.map { $0.0 } }
+    }
+
+    /// Whose turn it is: of replicas that are all warm, or all cold, one after the other; else by their shares.
+    private func firstIndex(_ isWarm: [Bool]) -> Int {
+        let warmCount = isWarm.count(where: \.self)
+        guard warmCount > 0, warmCount < isWarm.count else {
+            return Int(UInt(bitPattern: turn) % UInt(isWarm.count))
+        }
+        // Multiples of the golden ratio spread evenly, however many have been taken.
+        let share = Double((UInt64(bitPattern: Int64(turn)) &* 0x9E37_79B9_7F4A_7C15) >> 11) / 0x1p53
+        var rest = share * (Double(warmCount) + Double(isWarm.count - warmCount) * Self.coldShare)
+        for (index, isWarm) in isWarm.enumerated() {
+            rest -= isWarm ? 1 : Self.coldShare
+            if rest < 0 { return index }
+        }
+        return isWarm.lastIndex(of: true)!
     }
 
     package func isAvoided(_ worker: NodeID, now: NIODeadline) -> Bool { avoided[worker].map { now < $0 } ?? false }

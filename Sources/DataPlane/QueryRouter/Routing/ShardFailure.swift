@@ -19,7 +19,7 @@ struct ShardFailure: Error, Sendable {
     var missingReason: Coverage.MissingShard.Reason? {
         switch status.code {
         case .unavailable, .staleEpoch, .unknownReplica, .unauthenticated, .incompatibleVersion, .malformedFrame,
-            .storageFull:
+            .storageFull, .memoryFull:
             .unavailable
         case .internalError: .failed
         case .deadlineExceeded: .deadlineExceeded
@@ -35,7 +35,7 @@ struct ShardFailure: Error, Sendable {
     var isRefusal: Bool {
         switch status.code {
         case .cancelled: false
-        case .storageFull: true
+        case .storageFull, .memoryFull: true
         default: missingReason == nil
         }
     }

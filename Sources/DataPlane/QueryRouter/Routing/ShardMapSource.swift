@@ -12,6 +12,13 @@ package protocol ShardMapSource: Sendable {
 
     /// Faces of a shard as last reported; nil when unknown.
     func faceCount(of shard: ShardID) -> UInt64?
+
+    /// Share, 0…1, of what searches of a replica read that is in memory, as last reported; 1 when it is not known.
+    func warmth(of shard: ShardID, on worker: NodeID) -> Double
+}
+
+extension ShardMapSource {
+    package func warmth(of shard: ShardID, on worker: NodeID) -> Double { 1 }
 }
 
 /// What heartbeats tell of a worker. Explains absences and shortens waiting; a worker that answers counts as there.

@@ -15,25 +15,27 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
-        try check(request.parameters, request.coverage)
-        guard request.probes.rowCount > 0 else {
-            throw WireStatus(.invalidRequest, "A search needs at least one probe.")
+        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> SearchAnswer in
+            try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
+            try check(request.parameters, request.coverage)
+            guard request.probes.rowCount > 0 else {
+                throw WireStatus(.invalidRequest, "A search needs at least one probe.")
+            }
+            var probes = request.probes
+            let rejections = probes.normalise()
+            let accepted = rejections.indices.filter { rejections[$0] == nil }
+            if accepted.count < probes.rowCount { probes = probes.rows(accepted) }
+            return try await search(
+                probes,
+                outcomesOf: rejections,
+                parameters: request.parameters,
+                coverage: request.coverage,
+                minimumSequences: try minimumSequences(request.token, context),
+                excluding: nil,
+                context
+            )
         }
-        var probes = request.probes
-        let rejections = probes.normalise()
-        let accepted = rejections.indices.filter { rejections[$0] == nil }
-        if accepted.count < probes.rowCount { probes = probes.rows(accepted) }
-        return try await search(
-            probes,
-            outcomesOf: rejections,
-            parameters: request.parameters,
-            coverage: request.coverage,
-            minimumSequences: try minimumSequences(request.token, context),
-            excluding: nil,
-            context
-        )
     }
 
     /// Searches with a stored face's embedding; the face itself is not among the matches.
@@ -42,38 +44,40 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        try check(request.parameters, request.coverage)
-        let sequences = try minimumSequences(request.token, context)
-        let faces = try await faces(
-            [request.faceID],
-            includesEmbeddings: true,
-            minimumSequences: sequences,
-            context
-        )
-        guard let embedding = faces.first?.embedding else {
-            throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id.")
-        }
-        guard embedding.count == context.collection.configuration.dimension else {
-            throw WireStatus(.internalError, "A shard of '\(context.name)' sent an embedding of another dimension.")
-        }
-        var probes = EmbeddingMatrix(dimension: embedding.count, values: embedding)
-        let rejections = probes.normalise()
-        guard rejections == [nil] else {
-            throw WireStatus(
-                .corruptPartition,
-                "The stored embedding of that face in '\(context.name)' has no direction."
+        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> SearchAnswer in
+            try check(request.parameters, request.coverage)
+            let sequences = try minimumSequences(request.token, context)
+            let faces = try await faces(
+                [request.faceID],
+                includesEmbeddings: true,
+                minimumSequences: sequences,
+                context
+            )
+            guard let embedding = faces.first?.embedding else {
+                throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id.")
+            }
+            guard embedding.count == context.collection.configuration.dimension else {
+                throw WireStatus(.internalError, "A shard of '\(context.name)' sent an embedding of another dimension.")
+            }
+            var probes = EmbeddingMatrix(dimension: embedding.count, values: embedding)
+            let rejections = probes.normalise()
+            guard rejections == [nil] else {
+                throw WireStatus(
+                    .corruptPartition,
+                    "The stored embedding of that face in '\(context.name)' has no direction."
+                )
+            }
+            return try await search(
+                probes,
+                outcomesOf: rejections,
+                parameters: request.parameters,
+                coverage: request.coverage,
+                minimumSequences: sequences,
+                excluding: request.faceID,
+                context
             )
         }
-        return try await search(
-            probes,
-            outcomesOf: rejections,
-            parameters: request.parameters,
-            coverage: request.coverage,
-            minimumSequences: sequences,
-            excluding: request.faceID,
-            context
-        )
     }
 
     /// - Parameters:

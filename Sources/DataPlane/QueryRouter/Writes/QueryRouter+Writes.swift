@@ -14,49 +14,52 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesEnrolled {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        guard !request.rows.isEmpty else {
-            throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.")
-        }
-        try check(model: request.embeddingModel, dimension: request.embeddings.dimension, of: context)
-        guard request.rows.count == request.embeddings.rowCount else {
-            throw WireStatus(
-                .invalidRequest,
-                "The batch has \(request.rows.count) faces and \(request.embeddings.rowCount) embeddings; each face "
-                    + "needs its own."
-            )
-        }
-        let rows = request.rows
-        var embeddings = request.embeddings
-        var outcomes = embeddings.normalise().map { $0.map(EnrolOutcome.rejected) }
-        var seen: Set<FaceID> = []
-        for position in rows.indices.reversed() where outcomes[position] == nil {
-            if rows[position].metadata.problem != nil {
-                outcomes[position] = .rejected(.invalidMetadata)
-            } else if !seen.insert(rows[position].id).inserted {
-                outcomes[position] = .superseded
+        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> FacesEnrolled in
+            guard !request.rows.isEmpty else {
+                throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.")
             }
-        }
-
-        let parts = context.divide(rows.count) { outcomes[$0] == nil ? rows[$0].id : nil }
-        let matrix = embeddings
-        let (replies, token) = try await write(
-            parts,
-            context,
-            rowCount: rows.count,
-            request: { part, route in
-                let isWhole = part.positions.count == rows.count
-                return ShardEnrol(
-                    route: route,
-                    key: request.key,
-                    rows: isWhole ? rows : part.positions.map { rows[$0] },
-                    embeddings: isWhole ? matrix : matrix.rows(part.positions)
+            try check(model: request.embeddingModel, dimension: request.embeddings.dimension, of: context)
+            guard request.rows.count == request.embeddings.rowCount else {
+                throw WireStatus(
+                    .invalidRequest,
+                    "The batch has \(request.rows.count) faces and \(request.embeddings.rowCount) embeddings; each "
+                        + "face "
+                        + "needs its own."
                 )
-            },
-            outcome: { ($0.outcomes, $0.sequence) }
-        )
-        for (position, outcome) in replies { outcomes[position] = outcome }
-        return FacesEnrolled(outcomes: outcomes.map { $0! }, token: token)
+            }
+            let rows = request.rows
+            var embeddings = request.embeddings
+            var outcomes = embeddings.normalise().map { $0.map(EnrolOutcome.rejected) }
+            var seen: Set<FaceID> = []
+            for position in rows.indices.reversed() where outcomes[position] == nil {
+                if rows[position].metadata.problem != nil {
+                    outcomes[position] = .rejected(.invalidMetadata)
+                } else if !seen.insert(rows[position].id).inserted {
+                    outcomes[position] = .superseded
+                }
+            }
+
+            let parts = context.divide(rows.count) { outcomes[$0] == nil ? rows[$0].id : nil }
+            let matrix = embeddings
+            let (replies, token) = try await write(
+                parts,
+                context,
+                rowCount: rows.count,
+                request: { part, route in
+                    let isWhole = part.positions.count == rows.count
+                    return ShardEnrol(
+                        route: route,
+                        key: request.key,
+                        rows: isWhole ? rows : part.positions.map { rows[$0] },
+                        embeddings: isWhole ? matrix : matrix.rows(part.positions)
+                    )
+                },
+                outcome: { ($0.outcomes, $0.sequence) }
+            )
+            for (position, outcome) in replies { outcomes[position] = outcome }
+            return FacesEnrolled(outcomes: outcomes.map { $0! }, token: token)
+        }
     }
 
     /// Deletes faces; answers when all shards concerned have done it durably. Absent ones are no error.
@@ -65,21 +68,23 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesDeleted {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
-        let ids = request.ids
-        guard !ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
-        let (replies, token) = try await write(
-            context.divide(ids.count) { ids[$0] },
-            context,
-            rowCount: ids.count,
-            request: { part, route in
-                ShardDelete(route: route, key: request.key, ids: part.positions.map { ids[$0] })
-            },
-            outcome: { ($0.outcomes, $0.sequence) }
-        )
-        var outcomes = [DeleteOutcome](repeating: .absent, count: ids.count)
-        for (position, outcome) in replies { outcomes[position] = outcome }
-        return FacesDeleted(outcomes: outcomes, token: token)
+        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> FacesDeleted in
+            let ids = request.ids
+            guard !ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
+            let (replies, token) = try await write(
+                context.divide(ids.count) { ids[$0] },
+                context,
+                rowCount: ids.count,
+                request: { part, route in
+                    ShardDelete(route: route, key: request.key, ids: part.positions.map { ids[$0] })
+                },
+                outcome: { ($0.outcomes, $0.sequence) }
+            )
+            var outcomes = [DeleteOutcome](repeating: .absent, count: ids.count)
+            for (position, outcome) in replies { outcomes[position] = outcome }
+            return FacesDeleted(outcomes: outcomes, token: token)
+        }
     }
 
     /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged.

@@ -28,6 +28,10 @@ final class TrainingService: Sendable {
     private let logger: Logger
     private let orders: AsyncStream<TrainCodebook>
     private let orderInput: AsyncStream<TrainCodebook>.Continuation
+    private let sampleSize = Atomic(0)
+
+    /// Bytes of the sample of the training under way; 0 without one.
+    var sampleByteCount: Int { sampleSize.load(ordering: .relaxed) }
 
     init(
         shelf: CodebookShelf,
@@ -90,6 +94,8 @@ final class TrainingService: Sendable {
         reportChanged()
         logger.info("training begins", metadata: metadata)
         let start = ContinuousClock.now
+        sampleSize.store(Self.rowCount(of: order) * order.collection.configuration.dimension * 4, ordering: .relaxed)
+        defer { sampleSize.store(0, ordering: .relaxed) }
         do {
             let sample = try await gatherSample(for: order)
             try await train(order, on: sample, executor: executor)

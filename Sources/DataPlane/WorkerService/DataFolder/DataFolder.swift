@@ -10,6 +10,7 @@ import Synchronization
 /// worker                                 identity: node, and the cluster once joined
 /// replicas/<collection>/<shard>/record   epoch and range; its presence is what makes the replica exist
 /// replicas/<collection>/<shard>/partition/
+/// replicas/<collection>/<shard>/successor  in place of `record`: a shard that is whole and may take others' place
 /// codebooks/<collection>/<generation>    codebooks trained here
 /// snapshots/                             what backups are made from; emptied at every start
 /// ```

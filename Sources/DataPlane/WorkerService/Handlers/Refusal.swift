@@ -12,6 +12,29 @@ enum Refusal {
         )
     }
 
+    static func succeeded(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unknownReplica,
+            message: "other shards have taken the place of \(name(shard)); nothing of the request was done"
+        )
+    }
+
+    static func frozen(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "other shards are about to take the place of \(name(shard))",
+            retryAfterMilliseconds: 500
+        )
+    }
+
+    static func successorNotReady(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "what was made of \(name(shard)) on this worker is not whole",
+            retryAfterMilliseconds: 100
+        )
+    }
+
     static func staleEpoch(_ shard: ShardID, sent: Epoch, held: Epoch) -> WireStatus {
         WireStatus(
             code: .staleEpoch,
@@ -68,6 +91,14 @@ enum Refusal {
         )
     }
 
+    static func logBegins(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "\(name(shard)) begins to keep a log for its archive; ask again",
+            retryAfterMilliseconds: 200
+        )
+    }
+
     static func holdEnded(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .deadlineExceeded,
@@ -99,6 +130,17 @@ enum Refusal {
                 a snapshot of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk \
                 has \(freeByteCount >> 20) MiB free
                 """
+        )
+    }
+
+    static func memoryFull(_ ledger: MemoryLedger) -> WireStatus {
+        WireStatus(
+            code: .memoryFull,
+            message: """
+                this worker takes no faces, copies or trainings now, for want of memory; searches and deletions go \
+                on: \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
+                """,
+            retryAfterMilliseconds: 1000
         )
     }
 

@@ -73,9 +73,19 @@ extension WorkerHandler {
         }
     }
 
+    func read(_ request: ReadLog, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            let replica = try replicas.replica(request.route.shard)
+            onSearchThread(call, byteCount: 64) { () throws(WireStatus) in
+                LogRead(entries: try replica.archivedEntries(request, under: request.route.epoch))
+            }
+        }
+    }
+
     func restore(_ request: ShardRestore, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)
+            try memory.admit()
             guard request.faces.count > 0 || request.isLast else {
                 throw Refusal.invalid("a batch that does not end a restoration needs at least one face")
             }

@@ -28,6 +28,20 @@ extension WorkerHandler {
         }
     }
 
+    func prepare(_ request: PrepareSuccessor, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try replicas.prepare(request)
+            return Acknowledgement()
+        }
+    }
+
+    func abandon(_ request: AbandonSuccessor, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            try replicas.abandon(request.shard)
+            return Acknowledgement()
+        }
+    }
+
     /// Reads all of the replica on a thread of its own.
     func verify(_ request: VerifyReplica, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
@@ -42,6 +56,7 @@ extension WorkerHandler {
 
     func train(_ request: TrainCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
+            try memory.admit()
             try training.order(request)
             return Acknowledgement()
         }

@@ -20,6 +20,8 @@ extension WorkerHandler {
     func receive(_ request: PartitionSlice, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             guard call.peerRole == .worker else { throw Refusal.invalid("partitions are taken from workers only") }
+            // One that has begun comes to its end: what it takes is on the disk.
+            if request.offset == 0 { try memory.admit() }
             copies.add(request, for: try replicas.replica(request.shard)) { result in
                 switch result {
                 case .success: call.reply(Acknowledgement())

@@ -9,6 +9,7 @@ extension WorkerHandler {
     func enrol(_ request: ShardEnrol, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)
+            try memory.admit()
             guard !request.rows.isEmpty, request.rows.count == request.embeddings.rowCount else {
                 let (embeddingCount, rowCount) = (request.embeddings.rowCount, request.rows.count)
                 throw Refusal.invalid("an enrol batch needs one embedding a row, not \(embeddingCount) for \(rowCount)")

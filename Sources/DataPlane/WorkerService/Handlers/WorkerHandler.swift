@@ -23,6 +23,7 @@ struct WorkerHandler: RequestHandler {
     /// Where slices of copies are put together, one at a time.
     let copies: PartitionReceiver
     let snapshots: SnapshotShelf
+    let memory: MemoryWatch
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 
@@ -45,6 +46,8 @@ struct WorkerHandler: RequestHandler {
         case .fetchCodebook(let request): fetch(request, call)
         case .installCodebook(let request): install(request, call)
         case .verifyReplica(let request): verify(request, call)
+        case .prepareSuccessor(let request): prepare(request, call)
+        case .abandonSuccessor(let request): abandon(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
         case .holdWrites(let request): hold(request, call)
@@ -54,6 +57,7 @@ struct WorkerHandler: RequestHandler {
         case .releaseSnapshot(let request): release(request, call)
         case .shardRestore(let request): restore(request, call)
         case .shardErasures(let request): list(request, call)
+        case .readLog(let request): read(request, call)
         default:
             call.fail(
                 Refusal.invalid("this node is a worker and does not answer that request; send it to a coordinator")

@@ -10,23 +10,12 @@ enum ProcessFigures {
         return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    /// Memory that programs could have without others being paged out, the page cache counted as free: `MemAvailable`
-    /// of the machine. Nil when it cannot be read.
-    static func availableMemoryByteCount() -> UInt64? {
-        guard
-            let line = text(of: "/proc/meminfo")?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }
-            ),
-            let field = line.split(separator: " ").dropFirst().first, let kibibytes = UInt64(field)
-        else { return nil }
-        return kibibytes << 10
-    }
-
-    /// A pseudo file: its size reads as 0, so it is not for `DurableFile`.
-    private static func text(of path: String) -> String? {
+    /// A pseudo file, at most its first 16 KiB: its size reads as 0, so it is not for `DurableFile`.
+    static func text(of path: String) -> String? {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
+        var bytes = [UInt8](repeating: 0, count: 16 << 10)
         let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress!, $0.count) }
         return count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
     }

@@ -11,6 +11,7 @@ struct WorkerCollector: Sendable {
     let searches: BoundedExecutor
     let control: BoundedExecutor
     let limits: WorkerLimits
+    let memory: MemoryWatch
     /// The last report that was made.
     let latestReport: @Sendable () -> WorkerReport?
 
@@ -22,7 +23,12 @@ struct WorkerCollector: Sendable {
             samples.add(MetricCatalogue.replicas, "\(state)", value: Double(count))
         }
         collectPartitions(replicas, &samples)
+        collectMemory(&samples)
         guard let report = latestReport() else { return }
+        let coldCount = report.replicas.count {
+            $0.state == .serving && Double($0.warmth) < MappedMemory.leastWarmth
+        }
+        samples.add(MetricCatalogue.coldReplicas, value: Double(coldCount))
         let mapped = report.mapped
         samples.add(MetricCatalogue.memory, LabelValue.codes, value: Double(mapped.residentCodeByteCount))
         samples.add(MetricCatalogue.memory, LabelValue.embeddings, value: Double(mapped.residentRowByteCount))
@@ -49,13 +55,26 @@ struct WorkerCollector: Sendable {
         let busyCount = min(searchLoad.busyThreadCount, searches.threadCount)
         samples.add(MetricCatalogue.searchThreads, LabelValue.busy, value: Double(busyCount))
         samples.add(MetricCatalogue.searchThreads, LabelValue.idle, value: Double(searches.threadCount - busyCount))
-        samples.add(MetricCatalogue.memory, LabelValue.searchQueue, value: Double(searchLoad.waitingByteCount))
-        samples.add(MetricCatalogue.memory, LabelValue.writeQueue, value: Double(writeByteCount))
+    }
+
+    /// Workers of one process hold its memory together: what is of all of it must not be counted twice.
+    private func collectMemory(_ samples: inout MetricSamples) {
+        let ledger = memory.ledger
+        for (part, label) in [
+            (MemoryLedger.Part.searchQueue, LabelValue.searchQueue), (.writeQueue, LabelValue.writeQueue),
+            (.log, LabelValue.log), (.copies, LabelValue.copies), (.codebooks, LabelValue.codebooks),
+            (.filters, LabelValue.filters), (.training, LabelValue.training),
+        ] { samples.add(MetricCatalogue.memory, label, value: Double(ledger[part])) }
+        let buffers = Double(ledger[.searchBuffers])
+        samples.raise(MetricCatalogue.memory, LabelValue.searchBuffers, to: buffers)
+        samples.raise(MetricCatalogue.memory, LabelValue.program, to: Double(ledger[.program]))
+        samples.raise(MetricCatalogue.heldMemory, to: Double(ledger.heldByteCount))
+        samples.raise(MetricCatalogue.memoryLimit, to: Double(ledger.limitByteCount))
+        samples.raise(MetricCatalogue.shortOfMemory, to: ledger.isShort ? 1 : 0)
+        samples.add(MetricCatalogue.mappedBytes, LabelValue.fresh, value: Double(ledger.freshByteCount))
     }
 
     private func collectPartitions(_ replicas: [Replica.Figures], _ samples: inout MetricSamples) {
-        samples.add(MetricCatalogue.memory, LabelValue.codebooks, value: 0)
-        samples.add(MetricCatalogue.memory, LabelValue.filters, value: 0)
         let labels = CollectionLabels(replicas.compactMap(\.collection))
         for replica in replicas {
             guard let name = replica.collection, let statistics = replica.statistics else { continue }
@@ -68,8 +87,6 @@ struct WorkerCollector: Sendable {
             samples.add(MetricCatalogue.partitionRecoding, label, value: Double(statistics.olderRowCount))
             samples.add(MetricCatalogue.partitionDisk, label, value: Double(statistics.diskByteCount))
             samples.raise(MetricCatalogue.missRatio, label, to: statistics.fit?.recall.excess ?? 1)
-            samples.add(MetricCatalogue.memory, LabelValue.codebooks, value: Double(statistics.codebookByteCount))
-            samples.add(MetricCatalogue.memory, LabelValue.filters, value: Double(statistics.filterByteCount))
             guard let file = replica.fileUse else { continue }
             samples.add(MetricCatalogue.mapBytes, label, value: Double(file.mapByteCount))
             samples.add(MetricCatalogue.usedBytes, label, value: Double(file.usedByteCount))

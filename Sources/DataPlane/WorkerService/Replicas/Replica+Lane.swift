@@ -21,6 +21,8 @@ extension Replica {
         case beginReplication
         case replace(PendingCopy)
         case cut(PendingCut)
+        case noteFreeze(version: UInt64)
+        case noteEnd
         case turn(WriteQueue.Turn)
         case storeStep
         case maintain
@@ -97,6 +99,7 @@ extension Replica {
             state.readError = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
+            state.isWarming = true
             return true
         }
         options.reportChanged()
@@ -117,6 +120,7 @@ extension Replica {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
         var lastCommit = ContinuousClock.now
         while true {
+            growMap(of: partition)
             switch nextStep(schedule) {
             case .stop: return .stopped
             case .leave(let error): return .failed(error)
@@ -124,6 +128,8 @@ extension Replica {
             case .replace(let copy): return .replaced(copy)
             case .cut(let cut):
                 if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
+            case .noteFreeze(let version): if let error = noteFreeze(version) { return .failed(error) }
+            case .noteEnd: options.reportChanged()
             case .storeStep:
                 let start = ContinuousClock.now
                 if let error = storeStep(in: partition) { return .failed(error) }
@@ -133,7 +139,7 @@ extension Replica {
                 let start = ContinuousClock.now
                 var rowCount = writes.reduce(0) { $0 + $1.rowCount }
                 if isReplicated {
-                    order(writes, in: partition)
+                    orderMarked(writes, in: partition)
                     if let error = storeStep(in: partition) { return .failed(error) }
                     rowCount = takeAppliedRowCount()
                 } else if let error = commit(writes, to: partition) {
@@ -163,6 +169,7 @@ extension Replica {
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
                     if !hasMore { options.reportChanged() }
                 } catch {
+                    noteIfMapIsFull(error)
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
                     if error.requiresReopen || error.isCorruption { return .failed(error) }
                     schedule.maintained(hasMore: false, took: .now - start, now: .now)
@@ -185,6 +192,8 @@ extension Replica {
     private func nextStep(_ schedule: LaneSchedule) -> LaneStep {
         var rest = Duration.zero
         while true {
+            // What is frozen has nothing to do by the clock.
+            if monitor.withLock(\.isFrozen) { rest = Self.idleInterval }
             let step = monitor.wait(atMost: rest) { state -> LaneStep? in
                 if state.isStopping { return .stop }
                 if let error = state.readError { return .leave(error) }
@@ -198,9 +207,15 @@ extension Replica {
                     }
                     return .replace(copy)
                 }
+                if let version = state.freezeToNote { return .noteFreeze(version: version) }
                 if let cut = state.cut {
                     state.cut = nil
-                    return .cut(cut)
+                    guard state.isFrozen else { return .cut(cut) }
+                    cut.finish(.failure(Refusal.frozen(self.shard)))
+                }
+                if state.isFrozen {
+                    if hasStep { return .storeStep }
+                    return state.noteEnd() ? .noteEnd : nil
                 }
                 let now = ContinuousClock.now
                 let hold = state.activeHold(now: now)
@@ -266,6 +281,7 @@ extension Replica {
         after error: PartitionError,
         in partition: Partition
     ) -> PartitionError? {
+        noteIfMapIsFull(error)
         logger.error("a commit failed", metadata: logMetadata(error))
         if error.requiresReopen || error.isCorruption {
             let status = error.isCorruption ? Refusal.failed(shard, error) : Refusal.unknownOutcome(shard, error)
@@ -309,8 +325,9 @@ extension Replica {
         let isStopped = if case .stopped = end { true } else { false }
         endReplication()
         isFenced.store(true, ordering: .releasing)
-        let (refused, cut) = monitor.withLock(waking: .all) { state in
+        let (refused, cut, isSucceeded) = monitor.withLock(waking: .all) { state in
             state.hold = nil
+            state.end = nil
             defer { state.cut = nil }
             state.phase =
                 switch error {
@@ -318,10 +335,10 @@ extension Replica {
                 case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
                 case _?: .opening
                 }
-            return (state.queue.removeAll(), state.cut)
+            return (state.queue.removeAll(), state.cut, state.isSucceeded)
         }
-        let status =
-            error.map { Refusal.failed(shard, $0) } ?? (isStopped ? Refusal.stopping(shard) : Refusal.opening(shard))
+        let stopping = isSucceeded ? Refusal.succeeded(shard) : Refusal.stopping(shard)
+        let status = error.map { Refusal.failed(shard, $0) } ?? (isStopped ? stopping : Refusal.opening(shard))
         for job in refused { job.fail(status) }
         cut?.finish(.failure(status))
         monitor.wait { state in state.readerCount == 0 ? () : nil }

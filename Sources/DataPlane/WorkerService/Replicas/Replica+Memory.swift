@@ -20,6 +20,8 @@ extension Replica {
                 )
             }
         }
+        monitor.withLock { $0.isWarming = false }
+        options.reportChanged()
         if case .failure(let status) = outcome {
             logger.warning("a replica was not read into memory", metadata: ["reason": "\(status.message)"])
         }

@@ -49,9 +49,17 @@ final class Replica: Sendable {
         /// While it is in force no write is ordered.
         var hold: WriteHold?
         var cut: PendingCut?
+        /// Where it has ended; nil while writes are ordered, or wait to be finished.
+        var end: WorkerReport.End?
+        var archive = ArchiveWatch()
         var isStopping = false
         /// The partition was made by this process, and goes by no log yet.
         var isNew = false
+        /// Other shards have taken its shard's place.
+        var isSucceeded = false
+        var mapGrowth = MapGrowth()
+        /// What searches read first is being read into memory.
+        var isWarming = false
         /// As last read: what reports show while the partition is away; nil before it was first opened.
         var statistics: PartitionStatistics?
         /// Of the partition that was last opened.
@@ -71,6 +79,8 @@ final class Replica: Sendable {
         var fileUse: PartitionFileUse?
         var queuedRowCount: Int
         var queuedByteCount: Int
+        /// Of log entries that wait for other replicas.
+        var unacknowledgedByteCount: Int
     }
 
     /// How long what was read of the file counts: reading it takes time in proportion to the list of free pages.
@@ -85,6 +95,8 @@ final class Replica: Sendable {
     let isFenced = Atomic(false)
     let links: ReplicationLinks
     private let thread = Monitor<WorkerThread?>(nil)
+    /// One change at a time.
+    private let recordChanges = Mutex(())
 
     var partitionPath: String { "\(directory)/partition" }
     static func recordPath(in directory: String) -> String { "\(directory)/record" }
@@ -142,6 +154,19 @@ final class Replica: Sendable {
         return replica
     }
 
+    /// A replica of a shard whose place others have taken: it waits to be dropped.
+    static func succeeded(shard: ShardID, directory: String, options: ReplicaOptions, logger: Logger) -> Replica {
+        let replica = failed(
+            shard: shard,
+            directory: directory,
+            reason: Refusal.succeeded(shard),
+            options: options,
+            logger: logger
+        )
+        replica.monitor.withLock { $0.isSucceeded = true }
+        return replica
+    }
+
     /// Blocks until the first attempt to open has ended; nil when the replica serves, else why it does not.
     func waitUntilOpened() -> WireStatus? {
         monitor.wait { state -> WireStatus?? in
@@ -155,8 +180,13 @@ final class Replica: Sendable {
     }
 
     /// Tells the lane and the readers to end, without waiting for them.
-    func beginStopping() {
-        monitor.withLock(waking: .all) { $0.isStopping = true }
+    ///
+    /// - Parameter isSucceeded: because other shards take its shard's place.
+    func beginStopping(isSucceeded: Bool = false) {
+        monitor.withLock(waking: .all) { state in
+            state.isStopping = true
+            state.isSucceeded = state.isSucceeded || isSucceeded
+        }
         isFenced.store(true, ordering: .releasing)
     }
 
@@ -179,6 +209,9 @@ final class Replica: Sendable {
         }
     }
 
+    /// Whether other shards have taken its shard's place: it waits to be dropped.
+    var isSucceeded: Bool { monitor.withLock(\.isSucceeded) }
+
     // MARK: Epoch
 
     var record: ReplicaRecord { monitor.withLock(\.record) }
@@ -187,11 +220,18 @@ final class Replica: Sendable {
 
     /// Raises the epoch durably; a lower or equal one changes nothing. Control thread only.
     func raiseEpoch(to epoch: Epoch) throws(WorkerError) {
-        var record = record
         guard epoch > record.epoch else { return }
-        record.epoch = epoch
-        try record.write(to: Self.recordPath(in: directory))
-        monitor.withLock { $0.record.epoch = epoch }
+        try changeRecord { $0.epoch = max($0.epoch, epoch) }
+    }
+
+    /// Changes the record on disk, then in memory. Lane or control thread.
+    func changeRecord(_ change: (inout ReplicaRecord) -> Void) throws(WorkerError) {
+        try recordChanges.withLock { (_) throws(WorkerError) in
+            var record = record
+            change(&record)
+            try record.write(to: Self.recordPath(in: directory))
+            monitor.withLock { $0.record = record }
+        }
     }
 
     /// What a request must fit to be served here.
@@ -237,7 +277,7 @@ final class Replica: Sendable {
         switch state.phase {
         case .opening: throw Refusal.opening(shard)
         case .serving(let partition):
-            guard !state.isStopping else { throw Refusal.stopping(shard) }
+            guard !state.isStopping else { throw state.stoppingStatus(of: shard) }
             if state.record.isReplicated { try checkReplication(access, against: state) }
             return partition
         case .failed(let status): throw status
@@ -280,11 +320,7 @@ final class Replica: Sendable {
         _ access: Access,
         _ body: (Partition, () -> Bool) throws(PartitionError) -> R
     ) throws(WireStatus) -> R {
-        let partition = try monitor.withLock { (state) throws(WireStatus) in
-            let partition = try self.check(access, against: state)
-            state.readerCount += 1
-            return partition
-        }
+        let partition = try enter(access)
         do throws(PartitionError) {
             let result = try body(partition) { isFenced.load(ordering: .relaxed) }
             leave(after: nil)
@@ -295,8 +331,17 @@ final class Replica: Sendable {
         }
     }
 
+    /// Begins a read: the partition stays open until ``leave(after:)``.
+    func enter(_ access: Access = .local) throws(WireStatus) -> Partition {
+        try monitor.withLock { (state) throws(WireStatus) in
+            let partition = try self.check(access, against: state)
+            state.readerCount += 1
+            return partition
+        }
+    }
+
     /// Ends a read. The lane is woken only when it has something to do: a wake-up costs as much as a short read.
-    private func leave(after error: PartitionError?) {
+    func leave(after error: PartitionError? = nil) {
         let needsLane = monitor.withLock { state in
             state.readerCount -= 1
             if let error, error.requiresReopen || error.isCorruption {
@@ -361,6 +406,13 @@ final class Replica: Sendable {
         monitor.withLock { state in
             guard let group = state.group else { return state.record.isReplicated }
             return group.learners.contains(links.node)
+        }
+    }
+
+    /// Whether what searches read first is still being read into memory.
+    var isWarming: Bool {
+        monitor.withLock { state in
+            if case .serving = state.phase { state.isWarming } else { false }
         }
     }
 
@@ -465,7 +517,8 @@ final class Replica: Sendable {
                 checkpoint: state.replication?.checkpoint,
                 copies: (state.replication?.copies ?? [:]).sorted { $0.key < $1.key }.map { node, copy in
                     .init(worker: node, sentByteCount: copy.sentByteCount, totalByteCount: copy.totalByteCount)
-                }
+                },
+                end: state.currentEnd
             )
         }
     }
@@ -483,7 +536,8 @@ extension Replica {
                 statistics: state.statistics,
                 fileUse: state.fileUse,
                 queuedRowCount: state.queue.rowCount,
-                queuedByteCount: state.queue.byteCount
+                queuedByteCount: state.queue.byteCount,
+                unacknowledgedByteCount: state.replication?.unacknowledgedByteCount ?? 0
             )
         }
     }

@@ -15,6 +15,7 @@ final class ReplicaTable: Sendable {
     private let options: ReplicaOptions
     private let logger: Logger
     private let replicas = Mutex<[ShardID: Replica]>([:])
+    private let prepared = Mutex<[ShardID: Successor]>([:])
 
     init(folder: DataFolder, options: ReplicaOptions, logger: Logger) {
         self.folder = folder
@@ -40,11 +41,21 @@ final class ReplicaTable: Sendable {
 
     /// Opens every replica found on disk, in parallel, and waits for the outcomes; the ones that fail stay and say so.
     func openAll() throws(WorkerError) {
-        for shard in try folder.shardsOnDisk() {
+        let shards = try folder.shardsOnDisk()
+        let succeeded = succeededShards(among: shards)
+        for shard in shards {
             let directory = folder.replicaPath(shard)
             let replica: Replica
+            if succeeded.contains(shard) {
+                replicas.withLock { $0[shard] = succeededReplica(shard) }
+                continue
+            }
             do throws(WorkerError) {
                 guard let record = try ReplicaRecord.read(from: Replica.recordPath(in: directory), of: shard) else {
+                    if let record = try SuccessorRecord.read(in: directory, of: shard) {
+                        keep(record, in: directory)
+                        continue
+                    }
                     // Creation was cut short, or removal was: nothing here was ever acknowledged, or all of it is gone.
                     try removeFiles(in: directory)
                     continue
@@ -67,6 +78,24 @@ final class ReplicaTable: Sendable {
         for replica in all { _ = replica.waitUntilOpened() }
     }
 
+    /// Shards whose place others have taken here.
+    private func succeededShards(among shards: [ShardID]) -> Set<ShardID> {
+        var succeeded: Set<ShardID> = []
+        for shard in shards {
+            let path = Replica.recordPath(in: folder.replicaPath(shard))
+            // One that cannot be read is told of where it is opened.
+            guard let record = try? ReplicaRecord.read(from: path, of: shard) else { continue }
+            for index in record.predecessors {
+                succeeded.insert(ShardID(collection: shard.collection, index: index))
+            }
+        }
+        return succeeded
+    }
+
+    private func succeededReplica(_ shard: ShardID) -> Replica {
+        Replica.succeeded(shard: shard, directory: folder.replicaPath(shard), options: options, logger: logger)
+    }
+
     /// Makes the replica exist under at least this epoch, creating it when it is new. Idempotent.
     ///
     /// - Throws: `staleEpoch` when it is held under a higher one; what keeps it from serving.
@@ -77,6 +106,7 @@ final class ReplicaTable: Sendable {
         }
         if let problem = request.collection.configuration.problem { throw Refusal.invalid(problem) }
         if let replica = replicas.withLock({ $0[shard] }) { return try keep(replica, for: request) }
+        if let successor = prepared.withLock({ $0[shard] }) { return try activate(successor, for: request) }
 
         let directory = folder.replicaPath(shard)
         let record = ReplicaRecord(
@@ -141,6 +171,7 @@ final class ReplicaTable: Sendable {
             throw Refusal.folder(error)
         }
         if held != nil {
+            forgetPredecessor(shard)
             logger.info("replica dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             options.reportChanged()
         }
@@ -148,6 +179,12 @@ final class ReplicaTable: Sendable {
 
     /// Closes every replica: all are told before the first is waited for.
     func stopAll() {
+        let successors = prepared.withLock { prepared in
+            defer { prepared = [:] }
+            return Array(prepared.values)
+        }
+        for successor in successors { successor.beginStopping() }
+        for successor in successors { successor.stop() }
         let ending = replicas.withLock { replicas in
             defer { replicas = [:] }
             return Array(replicas.values)
@@ -183,6 +220,153 @@ final class ReplicaTable: Sendable {
             } catch {
                 throw .partitionNotRemoved(path: "\(directory)/\(name)", reason: "\(error)")
             }
+        }
+    }
+
+    // MARK: Successors
+
+    /// Shards that are made here to take others' place.
+    var successors: [Successor] {
+        prepared.withLock { $0.values.sorted { $0.shard < $1.shard } }
+    }
+
+    /// Begins to make a shard that is to take others' place. Idempotent.
+    func prepare(_ request: PrepareSuccessor) throws(WireStatus) {
+        let shard = request.shard
+        guard request.collection.id == shard.collection else {
+            throw Refusal.invalid("the shard is not of the collection it came with")
+        }
+        if let problem = request.collection.configuration.problem { throw Refusal.invalid(problem) }
+        guard replicas.withLock({ $0[shard] == nil }) else { return }
+        for index in request.sources {
+            _ = try replica(ShardID(collection: shard.collection, index: index))
+        }
+        if let known = prepared.withLock({ $0[shard] }) {
+            guard known.record.range != request.range || known.record.sources != request.sources else { return }
+            try remove(known)
+        }
+        let directory = folder.replicaPath(shard)
+        do throws(WorkerError) {
+            try removeFiles(in: directory)
+        } catch {
+            throw Refusal.folder(error)
+        }
+        let record = SuccessorRecord(shard: shard, range: request.range, sources: request.sources)
+        start(Successor(record, identity: identity(of: request), in: directory, table: self, options, logger))
+        logger.info(
+            "shard is being prepared",
+            metadata: metadata(shard, ["from": "\(request.sources.map(String.init).joined(separator: " "))"])
+        )
+    }
+
+    private func identity(of request: PrepareSuccessor) -> PartitionIdentity {
+        PartitionIdentity(
+            collection: request.collection,
+            shardIndex: request.shard.index,
+            firstHash: request.range.first,
+            lastHash: request.range.last,
+            erasureKey: request.erasureKey
+        )
+    }
+
+    private func start(_ successor: Successor) {
+        prepared.withLock { $0[successor.shard] = successor }
+        successor.start()
+        options.reportChanged()
+    }
+
+    /// One that was whole when the worker stopped still is, as long as nothing was written since.
+    private func keep(_ record: SuccessorRecord, in directory: String) {
+        start(Successor(record, identity: nil, in: directory, table: self, options, logger))
+    }
+
+    /// Removes what was made of a shard. Idempotent.
+    func abandon(_ shard: ShardID) throws(WireStatus) {
+        guard replicas.withLock({ $0[shard] == nil }) else {
+            throw Refusal.invalid("shard \(shard) has taken its place already, and is dropped like any other")
+        }
+        guard let successor = prepared.withLock({ $0[shard] }) else { return }
+        try remove(successor)
+        logger.info("prepared shard abandoned", metadata: metadata(shard, [:]))
+        options.reportChanged()
+    }
+
+    private func remove(_ successor: Successor) throws(WireStatus) {
+        successor.beginStopping()
+        successor.stop()
+        prepared.withLock { $0[successor.shard] = nil }
+        do throws(WorkerError) {
+            try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
+            try removeFiles(in: successor.directory)
+        } catch {
+            throw Refusal.folder(error)
+        }
+    }
+
+    /// Puts a shard that was made here in the place of others: from here on their replicas serve no more, whatever
+    /// happens.
+    private func activate(_ successor: Successor, for request: HostReplica) throws(WireStatus) {
+        let shard = successor.shard
+        guard successor.record.range == request.range else {
+            throw Refusal.invalid("shard \(shard) was made here with another hash range")
+        }
+        successor.beginStopping()
+        successor.stop()
+        guard successor.isSealed else {
+            successor.start()
+            throw Refusal.successorNotReady(shard)
+        }
+        let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
+        let leaving = replicas.withLock { replicas in predecessors.compactMap { replicas[$0] } }
+        for replica in leaving { replica.beginStopping(isSucceeded: true) }
+        for replica in leaving { replica.stop() }
+        let record = ReplicaRecord(
+            shard: shard,
+            epoch: request.group.epoch,
+            range: request.range,
+            isReplicated: request.group.members.count > 1,
+            predecessors: successor.record.sources
+        )
+        do throws(WorkerError) {
+            try record.write(to: Replica.recordPath(in: successor.directory))
+            try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
+        } catch {
+            // Whether it took its place shows when the worker starts anew; until then nothing answers for either.
+            throw Refusal.folder(error)
+        }
+        let replica = Replica.start(
+            record: record,
+            directory: successor.directory,
+            isNew: true,
+            options: options,
+            logger: logger
+        )
+        replicas.withLock { replicas in
+            replicas[shard] = replica
+            for predecessor in predecessors where replicas[predecessor] != nil {
+                replicas[predecessor] = succeededReplica(predecessor)
+            }
+        }
+        prepared.withLock { $0[shard] = nil }
+        if let status = replica.waitUntilOpened() { throw status }
+        replica.take(request.group, asked: nil)
+        logger.notice(
+            "shard took others' place",
+            metadata: metadata(
+                shard,
+                [
+                    "epoch": "\(request.group.epoch.number)",
+                    "predecessors": "\(successor.record.sources.map(String.init).joined(separator: " "))",
+                ]
+            )
+        )
+        options.reportChanged()
+    }
+
+    /// A predecessor that is gone need not be remembered.
+    private func forgetPredecessor(_ shard: ShardID) {
+        for replica in all where replica.shard.collection == shard.collection {
+            replica.forgetPredecessor(shard.index, logger: logger)
         }
     }
 

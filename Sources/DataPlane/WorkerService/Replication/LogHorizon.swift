@@ -40,6 +40,16 @@ package struct LogHorizon: Sendable {
         return through > 0 ? through : nil
     }
 
+    /// About how many bytes the entries behind a sequence have, of those of this session.
+    package func byteCount(after sequence: UInt64) -> Int {
+        var (low, high) = (0, ends.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ends[middle].sequence <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return byteCount - (low > 0 ? ends[low - 1].byteCount : 0)
+    }
+
     /// The last entry that ends at or before this many bytes; by halves, since every commit asks.
     private func lastEnded(by limit: Int) -> UInt64? {
         var (low, high) = (start, ends.count)

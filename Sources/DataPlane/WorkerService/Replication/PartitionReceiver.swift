@@ -30,6 +30,9 @@ final class PartitionReceiver: Sendable {
 
     func stop() { executor.stop() }
 
+    /// Bytes of slices that wait to be written.
+    var waitingByteCount: Int { executor.load.waitingByteCount }
+
     /// Takes a slice; `finish` is called once it is on its way to the disk, for the last one once the copy has taken
     /// the place of what was there.
     func add(

@@ -16,18 +16,17 @@ extension Replica {
 
     /// Whether the lane has to begin to go by a log.
     func mustBeginReplication(_ state: State) -> Bool {
-        state.replication == nil && (state.record.isReplicated || (state.group?.members.count ?? 0) > 1)
+        state.replication == nil
+            && (state.record.isReplicated || (state.group?.members.count ?? 0) > 1 || state.archive.isOn)
     }
 
     /// Begins to go by the log that is on disk. From the first time on writes go no other way.
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func beginReplication(of partition: Partition) -> PartitionError? {
-        var record = record
         if !record.isReplicated {
-            record.isReplicated = true
             do throws(WorkerError) {
-                try record.write(to: Self.recordPath(in: directory))
+                try changeRecord { $0.isReplicated = true }
             } catch {
                 logger.error("a replica's record cannot be written", metadata: logMetadata(error))
                 return .store(.notAPartition(path: directory))
@@ -58,7 +57,6 @@ extension Replica {
                 now: now
             )
             let actions = monitor.withLock { state in
-                state.record.isReplicated = true
                 if let group = state.group {
                     replication.machine.configured(group, now: now)
                     if let asked = state.confirmation {
@@ -236,7 +234,9 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func storeStep(in partition: Partition) -> PartitionError? {
-        let transactions = monitor.withLock { $0.replication?.nextTransactions() ?? [] }
+        let transactions = monitor.withLock { state in
+            state.replication?.nextTransactions(archived: state.archive.wanted(now: .now)) ?? []
+        }
         guard !transactions.isEmpty else { return nil }
         do throws(PartitionError) {
             for transaction in transactions {
@@ -254,6 +254,7 @@ extension Replica {
             perform(actions)
             return nil
         } catch {
+            noteIfMapIsFull(error)
             logger.error("a step of a replica's log failed", metadata: logMetadata(error))
             // Nothing else can follow the step: what the disk has decides how to go on.
             endReplication()

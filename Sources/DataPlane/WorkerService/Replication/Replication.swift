@@ -83,6 +83,12 @@ struct Replication {
         self.horizon = horizon
     }
 
+    /// Whether nothing that is in the log waits to be durable or applied.
+    var isFinished: Bool {
+        !machine.hasStep && extent.appliedSequence == extent.lastSequence
+            && machine.last.sequence == extent.lastSequence
+    }
+
     // MARK: Ordering
 
     /// Nil while this replica orders no writes.
@@ -145,7 +151,9 @@ struct Replication {
 
     /// The transactions that make a step durable, in order; none while there is nothing to make durable. There is more
     /// than one when a checkpoint is among what is applied: each but the last ends with one.
-    mutating func nextTransactions() -> [LogTransaction] {
+    ///
+    /// - Parameter archived: the last entry that an archive has which wants those behind; nil without one.
+    mutating func nextTransactions(archived: UInt64?) -> [LogTransaction] {
         guard let step = machine.nextStep() else { return [] }
         if let sequence = step.truncateAfter {
             horizon.truncated(after: sequence)
@@ -155,7 +163,7 @@ struct Replication {
             horizon.appended(item.sequence, byteCount: item.byteCount)
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted = (copies.values.map(\.wantedFrom) + [machine.wantedFrom].compactMap { $0 }).min()
+        let wanted = (copies.values.map(\.wantedFrom) + [machine.wantedFrom, archived].compactMap { $0 }).min()
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])
@@ -230,7 +238,8 @@ extension PendingWrite {
     /// Whether faces are gone once it is acknowledged.
     fileprivate var takesFacesAway: Bool {
         switch batch.operation {
-        case .delete, .expire: true
+        case .delete: true
+        case .expire(_, let faces): !faces.isEmpty
         case .enrol, .restore, .beginEpoch: false
         }
     }

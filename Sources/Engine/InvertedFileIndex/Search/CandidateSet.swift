@@ -20,6 +20,9 @@ struct CandidateSet: Sendable {
         self.capacity = capacity
     }
 
+    /// Most bytes that the rows kept take.
+    var mostByteCount: Int { (capacity + (capacity + 1) / 2) * MemoryLayout<UInt64>.stride }
+
     /// Raises the threshold; rows kept before stay.
     mutating func raiseThreshold(to least: Float) {
         threshold = max(threshold, least)

@@ -51,7 +51,12 @@ package struct ListScanner {
         comparing similarityThatMatters: (_ probe: Int, _ rows: [UInt32]) throws(Lists.Failure) -> Float
     ) throws(Lists.Failure) -> Outcome {
         var candidates = (0..<probes.probeCount).map { _ in CandidateSet(capacity: candidateLimit) }
-        let scratch = ScanScratch(codebook: codebook, probes: probes, missRate: missRate)
+        let scratch = ScanScratch(
+            codebook: codebook,
+            probes: probes,
+            missRate: missRate,
+            shortlistByteCount: candidates.reduce(0) { $0 + $1.mostByteCount }
+        )
         var visit = ListVisit(plan, listCount: codebook.listCount)
         var progress = [ProbeProgress](repeating: ProbeProgress(), count: probes.probeCount)
         var outcome = Outcome()

@@ -27,8 +27,13 @@ struct ScanScratch: ~Copyable {
     /// Of each probe: the candidate's estimate that the thresholds are for.
     private let worstKept: UnsafeMutableBufferPointer<Float>
 
-    /// - Parameter missRate: share that heads, and the whole code, may lose of the rows that are just similar enough.
-    init(codebook: Codebook, probes prepared: PreparedProbes, missRate: Double) {
+    /// Bytes of these, and of the shortlists that the scan fills.
+    private let byteCount: Int
+
+    /// - Parameters:
+    ///   - missRate: share that heads, and the whole code, may lose of the rows that are just similar enough.
+    ///   - shortlistByteCount: of the shortlists of all probes, to be counted with the buffers.
+    init(codebook: Codebook, probes prepared: PreparedProbes, missRate: Double, shortlistByteCount: Int) {
         let callCount = VectorKernels.maximumScanProbes
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         planeCount = codebook.plan.planeCount
@@ -60,9 +65,12 @@ struct ScanScratch: ~Copyable {
                 )
             )
         }
+        byteCount = unsafe tables.count + weights.count + callCount * capacity * 8 + shortlistByteCount
+        SearchBuffers.add(byteCount)
     }
 
     deinit {
+        SearchBuffers.add(-byteCount)
         unsafe probes.deallocate()
         unsafe called.deallocate()
         unsafe headFloors.deallocate()

@@ -21,7 +21,7 @@ extension Partition {
             for entry in transaction.append { try check(entry) }
             // All the rest goes on when the disk is nearly full: what is in the log has its place in the reserve.
             if transaction.append.contains(where: { $0.operation.bringsFaces }) { try checkFreeDisk() }
-            let (state, applied) = try environment.write { writing in
+            let (state, applied, faces) = try environment.write { writing in
                 var pass = try WritePass(self, writing)
                 pass.state.isLogged = true
                 if let epoch = transaction.promise { pass.promise(epoch) }
@@ -33,9 +33,9 @@ extension Partition {
                     writing
                 )
                 if let sequence = transaction.forgetThrough { try pass.forgetLog(through: sequence, writing) }
-                return (try pass.finish(writing), applied)
+                return (try pass.finish(writing), applied, pass.changedFaces)
             }
-            noteCommit(state)
+            noteCommit(state, changing: faces)
             return LogOutcome(extent: LogExtent(state), applied: applied)
         } catch {
             throw PartitionError(error)

@@ -63,7 +63,10 @@ extension Partition {
 
     /// Forgets erasures that are older than they have to be; whether there were any.
     func forgetErasures(now: Timestamp) throws -> Bool {
-        let end = now.milliseconds - options.erasureRetention.components.seconds * 1000
+        let (end, isBeforeTime) = now.milliseconds.subtractingReportingOverflow(
+            options.erasureRetention.components.seconds * 1000
+        )
+        if isBeforeTime { return false }
         let (old, newest) = try environment.read { transaction -> ([ErasurePosition], Timestamp?) in
             var old: [ErasurePosition] = []
             var newest: Timestamp?

@@ -24,7 +24,7 @@ extension Partition {
             if chunks.isEmpty { return false }
             let liveness = RowLiveness(tombstones, hidden: [])
             try checkFreeDisk()
-            try environment.write { transaction in
+            let faces = try environment.write { transaction in
                 rowAddresses.begin(withTransaction: transaction.reading.number)
                 roundedRowAddresses.begin(withTransaction: transaction.reading.number)
                 var pass = try WritePass(self, transaction)
@@ -48,7 +48,10 @@ extension Partition {
                     try transaction.delete(tables.roundedRows, key: chunk)
                 }
                 _ = try pass.finish(transaction)
+                return pass.changedFaces
             }
+            // Who follows may not have come to their new rows.
+            faceChanges.note(faces)
             return true
         }
     }

@@ -81,26 +81,8 @@ extension Partition {
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
         for list in 0..<codebook.listCount {
             for input in inputs {
-                let manifest = input.manifest
-                let slotsPerChunk = input.slotCount(planeCount: planeCount)
-                let first = Int(manifest.firstSlots[list])
-                for slot in first..<first + Int(manifest.listRowCounts[list]) {
-                    let number = slot / slotsPerChunk
-                    let key = CodeChunkKey(run: manifest.run, chunk: UInt32(number))
-                    let view = try unsafe CodeChunk(
-                        input.chunks[number],
-                        planeCount: planeCount,
-                        slotCount: slotsPerChunk,
-                        key: key
-                    )
-                    if !input.marks.isMarked(number) {
-                        try view.verify(key)
-                        input.marks.mark(number)
-                    }
-                    let place = slot % slotsPerChunk
-                    let stored = unsafe VectorKernels.slot(place, records: view.records, planeCount: planeCount)
-                    guard liveness.isLive(stored.rowID) else { continue }
-                    unpack(view, planeCount: planeCount, slot: place, into: &code)
+                try Self.forEachCode(of: input, list: list, planeCount: planeCount, into: &code) { stored, code in
+                    guard liveness.isLive(stored.rowID) else { return }
                     try writer.add(
                         list: UInt32(list),
                         row: stored.rowID,
@@ -118,7 +100,42 @@ extension Partition {
         )
     }
 
-    private func unpack(_ chunk: CodeChunk, planeCount: Int, slot: Int, into code: inout [UInt8]) {
+    /// Goes through one list of a run; chunks are verified on their first touch.
+    ///
+    /// - Parameters:
+    ///   - code: where each code is unpacked to, of the codebook's byte count.
+    ///   - body: gets the row's id and factor, and its code.
+    static func forEachCode(
+        of run: CodeSnapshot.Run,
+        list: Int,
+        planeCount: Int,
+        into code: inout [UInt8],
+        _ body: (_ stored: (rowID: UInt32, factor: UInt16), _ code: [UInt8]) throws -> Void
+    ) throws {
+        let manifest = run.manifest
+        let slotsPerChunk = run.slotCount(planeCount: planeCount)
+        let first = Int(manifest.firstSlots[list])
+        for slot in first..<first + Int(manifest.listRowCounts[list]) {
+            let number = slot / slotsPerChunk
+            let key = CodeChunkKey(run: manifest.run, chunk: UInt32(number))
+            let view = try unsafe CodeChunk(
+                run.chunks[number],
+                planeCount: planeCount,
+                slotCount: slotsPerChunk,
+                key: key
+            )
+            if !run.marks.isMarked(number) {
+                try view.verify(key)
+                run.marks.mark(number)
+            }
+            let place = slot % slotsPerChunk
+            let stored = unsafe VectorKernels.slot(place, records: view.records, planeCount: planeCount)
+            unpack(view, planeCount: planeCount, slot: place, into: &code)
+            try body((stored.rowID, stored.factor), code)
+        }
+    }
+
+    private static func unpack(_ chunk: CodeChunk, planeCount: Int, slot: Int, into code: inout [UInt8]) {
         unsafe code.withUnsafeMutableBufferPointer { code in
             unsafe VectorKernels.unpackCode(
                 heads: chunk.heads,

@@ -73,4 +73,16 @@ final class RowAddresses: Sendable {
             state.current = Table(firstTransaction: number, count: state.current.count, copying: nil)
         }
     }
+
+    /// Forgets all addresses: the file was mapped elsewhere. Nobody reads meanwhile.
+    func forget() {
+        state.withLock { state in
+            state.previous = nil
+            state.current = Table(
+                firstTransaction: state.current.firstTransaction,
+                count: state.current.count,
+                copying: nil
+            )
+        }
+    }
 }

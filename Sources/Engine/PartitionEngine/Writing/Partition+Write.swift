@@ -2,6 +2,7 @@ internal import FaceModel
 internal import Glibc
 internal import LMDB
 internal import PartitionStore
+internal import Synchronization
 
 extension Partition {
     /// Makes all batches durable in one commit (group commit) and says what each did: the way of a replica that is
@@ -18,13 +19,13 @@ extension Partition {
             for batch in batches { try check(batch, epoch: epoch) }
             // Deletions go on when the disk is nearly full.
             if batches.contains(where: \.operation.bringsFaces) { try checkFreeDisk() }
-            let (receipts, state) = try environment.write { transaction in
+            let (receipts, state, faces) = try environment.write { transaction in
                 var writer = try WritePass(self, transaction)
                 var receipts: [WriteReceipt] = []
                 for batch in batches { receipts.append(try writer.apply(batch, epoch: epoch, transaction)) }
-                return (receipts, try writer.finish(transaction))
+                return (receipts, try writer.finish(transaction), writer.changedFaces)
             }
-            noteCommit(state)
+            noteCommit(state, changing: faces)
             return receipts
         } catch {
             throw PartitionError(error)
@@ -60,19 +61,19 @@ extension Partition {
         if let problem = faces.problem { throw .invalidWrite(reason: problem) }
     }
 
-    /// Whether the disk has room for more, as writes need it.
+    /// Whether the disk has room for more, as writes need it: the reserve, and a quarter more once they were refused,
+    /// so that they are not taken and refused in turn.
     ///
     /// - Throws: ``PartitionError/storageFull(path:freeByteCount:minimumByteCount:)``.
     package func checkFreeDisk() throws(PartitionError) {
         var status = statvfs()
         guard unsafe statvfs(environment.path, &status) == 0 else { return }
         let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
-        guard free >= options.minimumFreeByteCount else {
-            throw .storageFull(
-                path: environment.path,
-                freeByteCount: free,
-                minimumByteCount: options.minimumFreeByteCount
-            )
+        var needed = options.minimumFreeByteCount
+        if isDiskShort.load(ordering: .relaxed) { needed += needed / 4 }
+        isDiskShort.store(free < needed, ordering: .relaxed)
+        guard free >= needed else {
+            throw .storageFull(path: environment.path, freeByteCount: free, minimumByteCount: needed)
         }
     }
 }

@@ -14,6 +14,8 @@ struct WritePass {
     private var dead: [UInt32: [Int]] = [:]
     private let storedDigest: DigestRecord
     private var digest: DigestRecord
+    /// Faces that came, went or got another row; see ``FaceChanges``.
+    private(set) var changedFaces: [FaceID] = []
 
     init(_ partition: Partition, _ transaction: borrowing WriteTransaction) throws {
         self.partition = partition
@@ -300,6 +302,40 @@ struct WritePass {
         try enter(record, of: face, transaction)
     }
 
+    /// Takes a face over from another partition, under the version that it has there.
+    ///
+    /// - Parameters:
+    ///   - record: of the other partition.
+    ///   - stored: the row's bytes.
+    /// - Returns: the face's row.
+    mutating func adopt(
+        _ face: FaceID,
+        _ record: FaceRecord,
+        stored: UnsafeRawBufferPointer,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        _ = try remove(face, isNewLikely: true, transaction)
+        var record = record
+        record.row = try takeRow()
+        state.faceCount += 1
+        let checksum = try unsafe rows.append(stored: stored, tables, transaction)
+        guard record.embeddingChecksum ?? checksum == checksum else {
+            throw PartitionStoreError.contradiction(
+                table: "rows",
+                key: UInt64(record.row),
+                reason: "another embedding than its face's"
+            )
+        }
+        record.embeddingChecksum = checksum
+        try enter(record, of: face, transaction)
+        return record.row
+    }
+
+    /// Removes a face that the partition it was taken over from has no more.
+    mutating func disown(_ face: FaceID, _ transaction: borrowing WriteTransaction) throws {
+        _ = try remove(face, isNewLikely: true, transaction)
+    }
+
     private mutating func takeRow() throws -> UInt32 {
         let row = state.nextRow
         guard row < .max - UInt32(RowChunk.rowCount) else { throw PartitionError.rowIDsExhausted }
@@ -324,6 +360,7 @@ struct WritePass {
             try transaction.put(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row), value: [])
         }
         try tables.list(record.row, of: record.metadata, transaction)
+        changedFaces.append(face)
     }
 
     /// Takes a face's row out of every list and marks it dead; the face's record stays.
@@ -343,6 +380,7 @@ struct WritePass {
         let rowsPerPiece = UInt32(TombstonePiece.rowCount)
         dead[record.row / rowsPerPiece, default: []].append(Int(record.row % rowsPerPiece))
         state.tombstoneCount += 1
+        changedFaces.append(face)
     }
 
     /// Removes a face; whether it was there.
@@ -363,6 +401,20 @@ struct WritePass {
         try transaction.delete(tables.faces, key: id)
         try state.removeFace()
         return true
+    }
+
+    /// Keeps the receipt of a write to a partition whose faces this one takes over; parts of one write come together.
+    mutating func inherit(
+        _ key: IdempotencyKey,
+        _ receipt: ReceiptRecord,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        guard let known = try tables.receipt(of: key, transaction.reading) else {
+            return try keepReceipt(key, receipt, transaction)
+        }
+        if let joined = known.joined(with: receipt) {
+            try transaction.put(tables.receipts, key: key, value: joined.encoded())
+        }
     }
 
     private mutating func keepReceipt(

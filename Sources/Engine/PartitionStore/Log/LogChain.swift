@@ -15,6 +15,7 @@ enum LogChain {
     /// Second word of the hash's key: "mien log" in ASCII, and the same less one for writes without a log.
     private static let logged: UInt64 = 0x6d69_656e_206c_6f67
     private static let unlogged = logged - 1
+    private static let succession = logged - 2
 
     static func link(
         after previous: UInt64,
@@ -32,6 +33,13 @@ enum LogChain {
             hash.add(key.low)
             hash.add(UInt64(kind) << 32 | UInt64(payloadByteCount))
             hash.add(UInt64(payloadChecksum))
+        }
+    }
+
+    /// The link where logs end and another begins that has the faces of all of them.
+    static func link(afterAll chains: [UInt64]) -> UInt64 {
+        SipHash.hash64(key: (succession, logged)) { hash in
+            for chain in chains { hash.add(chain) }
         }
     }
 

@@ -87,6 +87,22 @@ package struct PartitionState: Hashable, Sendable {
         (sequence, epoch, chain) = (entry.sequence, entry.epoch, entry.chain)
     }
 
+    /// Goes on where partitions ended whose faces this one took over: equal replicas of them make equal places. No log
+    /// goes on behind it.
+    ///
+    /// - Precondition: no entry waits to be applied, and none is in the log.
+    package mutating func succeed(_ places: [LogPlace]) {
+        precondition(!hasUnapplied && firstLogged == sequence + 1, "the log has ended")
+        for place in places {
+            epoch = max(epoch, place.epoch)
+            sequence = max(sequence, place.sequence)
+        }
+        chain = LogChain.link(afterAll: places.map(\.chain))
+        promisedEpoch = max(promisedEpoch, epoch)
+        firstLogged = sequence + 1
+        lastLogged = applied
+    }
+
     /// Notes what the log now ends with.
     package mutating func endLog(with place: LogPlace) {
         precondition(place.sequence >= sequence, "what is applied stays")

@@ -6,8 +6,9 @@ internal import LMDB
 
 /// What a write answered, kept so that the same write sent again answers the same and changes nothing.
 ///
-/// Sequence (8), kind (1: 3 enrol, 4 delete; before format 7 also 1 enrol, 2 delete), count (4), one byte an outcome
-/// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds 3 and 4 the
+/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together; before format 7 also 1 enrol,
+/// 2 delete), count (4), one byte an outcome
+/// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds from 3 on the
 /// checksum of each row (4), CRC-32C (4); little-endian.
 package struct ReceiptRecord: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
@@ -26,22 +27,26 @@ package struct ReceiptRecord: Hashable, Sendable {
     package let outcome: Outcome
     /// Of what the write brought, one an outcome; nil in what a partition of format 6 or earlier wrote.
     package let rowChecksums: [UInt32]?
+    /// Whether its rows are those of parts of one write, which went to two partitions that became one: then they are not
+    /// in the order in which they were sent.
+    package let isJoined: Bool
 
     /// - Precondition: as many checksums as outcomes.
-    package init(sequence: UInt64, outcome: Outcome, rowChecksums: [UInt32]?) {
+    package init(sequence: UInt64, outcome: Outcome, rowChecksums: [UInt32]?, isJoined: Bool = false) {
         precondition(rowChecksums?.count ?? outcome.count == outcome.count, "one checksum a row")
         self.sequence = sequence
         self.outcome = outcome
         self.rowChecksums = rowChecksums
+        self.isJoined = isJoined && rowChecksums != nil
     }
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 17 + 5 * outcome.count)
         writer.write(sequence)
-        let hasChecksums: UInt8 = rowChecksums == nil ? 0 : 2
+        let form: UInt8 = rowChecksums == nil ? 0 : isJoined ? 4 : 2
         switch outcome {
         case .enrolled(let outcomes):
-            writer.write(1 + hasChecksums)
+            writer.write(1 + form)
             writer.write(UInt32(outcomes.count))
             for outcome in outcomes {
                 switch outcome {
@@ -52,7 +57,7 @@ package struct ReceiptRecord: Hashable, Sendable {
                 }
             }
         case .deleted(let outcomes):
-            writer.write(2 + hasChecksums)
+            writer.write(2 + form)
             writer.write(UInt32(outcomes.count))
             for outcome in outcomes { writer.write(outcome.rawValue) }
         }
@@ -69,8 +74,8 @@ package struct ReceiptRecord: Hashable, Sendable {
             let count = Int(try reader.read(UInt32.self))
             let outcomes = try reader.readBytes(count: count)
             switch kind {
-            case 1, 3: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
-            case 2, 4:
+            case 1, 3, 5: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
+            case 2, 4, 6:
                 outcome = .deleted(
                     try outcomes.map { byte in
                         guard let outcome = DeleteOutcome(rawValue: byte) else {
@@ -81,6 +86,7 @@ package struct ReceiptRecord: Hashable, Sendable {
                 )
             default: throw BinaryCodingError.invalidValue(field: "kind", offset: 8)
             }
+            isJoined = kind > 4
             if kind > 2 {
                 var checksums: [UInt32] = []
                 checksums.reserveCapacity(count)
@@ -93,6 +99,24 @@ package struct ReceiptRecord: Hashable, Sendable {
         } catch {
             throw .malformed(table: "receipts", reason: "\(error)")
         }
+    }
+
+    /// The receipt of a write whose parts went to two partitions that became one; nil when these are not of one write.
+    package func joined(with other: ReceiptRecord) -> ReceiptRecord? {
+        let joined: Outcome
+        switch (outcome, other.outcome) {
+        case (.enrolled(let own), .enrolled(let others)): joined = .enrolled(own + others)
+        case (.deleted(let own), .deleted(let others)): joined = .deleted(own + others)
+        default: return nil
+        }
+        var checksums: [UInt32]?
+        if let own = rowChecksums, let others = other.rowChecksums { checksums = own + others }
+        return ReceiptRecord(
+            sequence: max(sequence, other.sequence),
+            outcome: joined,
+            rowChecksums: checksums,
+            isJoined: true
+        )
     }
 
     private static func enrolOutcome(_ byte: UInt8) throws(BinaryCodingError) -> EnrolOutcome {
@@ -123,11 +147,19 @@ extension ReceiptRecord {
         var positions: [Int] = []
         if let known = rowChecksums {
             positions.reserveCapacity(checksums.count)
-            var next = 0
-            for checksum in checksums {
-                guard let position = known[next...].firstIndex(of: checksum) else { return nil }
-                positions.append(position)
-                next = position + 1
+            if isJoined {
+                var places = Dictionary(grouping: known.indices) { known[$0] }.mapValues { $0[...] }
+                for checksum in checksums {
+                    guard let position = places[checksum]?.popFirst() else { return nil }
+                    positions.append(position)
+                }
+            } else {
+                var next = 0
+                for checksum in checksums {
+                    guard let position = known[next...].firstIndex(of: checksum) else { return nil }
+                    positions.append(position)
+                    next = position + 1
+                }
             }
         } else {
             guard checksums.count == outcome.count else { return nil }

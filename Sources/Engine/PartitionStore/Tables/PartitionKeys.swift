@@ -39,6 +39,17 @@ extension IdempotencyKey: Key {
     }
 }
 
+extension IdempotencyKey {
+    /// Reads the 16 bytes; nil for another count.
+    package init?(keyBytes bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 16 else { return nil }
+        self.init(
+            high: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+            low: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        )
+    }
+}
+
 /// Run and chunk, each 4 bytes, big-endian.
 package struct CodeChunkKey: Key, Hashable, Sendable {
     package let run: UInt32

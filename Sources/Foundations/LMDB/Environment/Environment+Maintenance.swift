@@ -71,6 +71,8 @@ extension Environment {
     ) throws(LMDBError) -> Bool {
         guard gate.enter() else { throw .closed(path: self.path) }
         defer { gate.leave() }
+        copyCount.add(1, ordering: .relaxed)
+        defer { copyCount.subtract(1, ordering: .relaxed) }
         try Directory.create(path)
         let file = "\(path)/data.mdb"
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)

@@ -37,6 +37,8 @@ package final class Environment: @unchecked Sendable {
     let tableOpening = Mutex<Void>(())
     /// The thread that is in ``write(_:)``, else 0: a second write on it would wait for itself.
     let writingThread = Atomic<UInt>(0)
+    /// Copies under way, each of which reads for long.
+    let copyCount = Atomic<Int>(0)
 
     private let folder: EnvironmentRegistry.Folder
     private let lock: Mutex<DirectoryLock?>

@@ -1,13 +1,19 @@
 import Glibc
 import Synchronization
+import Threads
 
-/// Counts the transactions in progress, so that closing can wait for the last one and let no new one in.
+/// Counts the transactions in progress, so that closing can wait for the last one and let no new one in, and so that a
+/// moment without any can be had.
 @safe
 struct TransactionGate: ~Copyable, @unchecked Sendable {
     // Sendable: the count is atomic and the semaphore is made to be shared between threads.
     private static let closing = 1 << 62
+    private static let pausing = 1 << 61
 
+    /// The number of transactions inside, and the two bits above.
     private let state = Atomic<Int>(0)
+    /// Where those wait that a pause keeps out, and the one that waits for it.
+    private let pauses = Monitor(())
     private let drained: UnsafeMutablePointer<sem_t>
 
     init() {
@@ -21,17 +27,46 @@ struct TransactionGate: ~Copyable, @unchecked Sendable {
         unsafe drained.deallocate()
     }
 
-    /// Lets a transaction in; `false` once closing has begun.
+    /// Lets a transaction in, after a pause if there is one; `false` once closing has begun.
     func enter() -> Bool {
-        if state.add(1, ordering: .acquiringAndReleasing).newValue < Self.closing { return true }
-        leave()
-        return false
+        while true {
+            let value = state.add(1, ordering: .acquiringAndReleasing).newValue
+            if value < Self.pausing { return true }
+            leave()
+            if value >= Self.closing { return false }
+            pauses.wait { _ in
+                let value = state.load(ordering: .acquiring)
+                return value & Self.pausing == 0 || value >= Self.closing ? () : nil
+            }
+        }
     }
 
     func leave() {
-        if state.subtract(1, ordering: .acquiringAndReleasing).newValue == Self.closing {
-            unsafe sem_post(drained)
-        }
+        let value = state.subtract(1, ordering: .acquiringAndReleasing).newValue
+        if value == Self.closing { unsafe sem_post(drained) }
+        if value & ~Self.closing == Self.pausing { pauses.withLock(waking: .all) { _ in } }
+    }
+
+    /// Lets no new transaction in and waits for those inside to leave; ``resume()`` must follow when it returns `true`.
+    ///
+    /// - Returns: `false`, with nothing changed, when they have not left within `patience` or the gate is shut.
+    func pause(atMost patience: Duration) -> Bool {
+        let before = state.bitwiseOr(Self.pausing, ordering: .acquiringAndReleasing).oldValue
+        precondition(before & Self.pausing == 0, "an environment is paused by one thread at a time")
+        let isAlone =
+            before < Self.closing
+            && pauses.wait(atMost: patience) { _ in
+                state.load(ordering: .acquiring) & (Self.pausing - 1) == 0 ? true : nil
+            } ?? false
+        if !isAlone { resume() }
+        return isAlone
+    }
+
+    func resume() {
+        let value = state.bitwiseAnd(~Self.pausing, ordering: .acquiringAndReleasing).newValue
+        pauses.withLock(waking: .all) { _ in }
+        // Who closes has waited for the end of the pause as for that of a transaction.
+        if value == Self.closing { unsafe sem_post(drained) }
     }
 
     /// Shuts the gate and waits for the transactions inside; `false`, at once, if it was shut before.

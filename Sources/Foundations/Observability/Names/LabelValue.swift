@@ -52,6 +52,12 @@ package enum LabelValue {
     package static let filters = "filters"
     package static let searchQueue = "search_queue"
     package static let writeQueue = "write_queue"
+    package static let searchBuffers = "search_buffers"
+    package static let log = "log"
+    package static let copies = "copies"
+    package static let training = "training"
+    package static let program = "program"
+    package static let fresh = "fresh"
 
     // MARK: kind
 

@@ -194,6 +194,29 @@ package enum MetricCatalogue {
     )
     package static let trainings = Metric("mien_trainings", .gauge, "Collections whose next codebook is being trained")
     package static let shardMapEpoch = Metric("mien_shard_map_epoch", .gauge, "Epoch of the shard map")
+    package static let archiveBehind = Metric(
+        "mien_archive_behind_seconds",
+        .gauge,
+        [.collection],
+        "Time since the moment up to which all of a collection's log is archived"
+    )
+    package static let archiveBehindBytes = Metric(
+        "mien_archive_behind_bytes",
+        .gauge,
+        [.collection],
+        "Log that the last turn of archiving left for the next one"
+    )
+    package static let archivedBytes = Metric("mien_archived_bytes_total", .counter, "Log that has been archived")
+    package static let archiveFailures = Metric(
+        "mien_archive_failures_total",
+        .counter,
+        "Turns of archiving that failed for a collection, in part or whole"
+    )
+    package static let archiveGaps = Metric(
+        "mien_archive_gaps_total",
+        .counter,
+        "Shards whose archive began anew, with entries missing"
+    )
 
     // MARK: Worker
 
@@ -315,6 +338,11 @@ package enum MetricCatalogue {
         .gauge,
         "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
     )
+    package static let coldReplicas = Metric(
+        "mien_cold_replicas",
+        .gauge,
+        "Replicas that serve with less than nine tenths of what every search reads in memory"
+    )
     package static let partitionFaces = Metric("mien_partition_faces", .gauge, [.collection], "Faces held here")
     package static let partitionFresh = Metric(
         "mien_partition_fresh_faces",
@@ -351,7 +379,7 @@ package enum MetricCatalogue {
         "mien_lmdb_map_bytes",
         .gauge,
         [.collection],
-        "Most that the partitions can ever store (worker.memory.partition_map of each)"
+        "Address space of the partitions' files, which grows before it is used up"
     )
     package static let usedBytes = Metric(
         "mien_lmdb_used_bytes",
@@ -375,15 +403,30 @@ package enum MetricCatalogue {
         .gauge,
         [.part],
         """
-        What resident memory is for: codes, embeddings, codebooks, filters, search_queue, write_queue; the rest is the \
-        program's own
+        What resident memory is for: codes and embeddings, which the system can take back; codebooks, filters, \
+        search_queue, search_buffers, write_queue, log, copies, training and program, all else, which it cannot
         """
+    )
+    package static let heldMemory = Metric(
+        "mien_memory_held_bytes",
+        .gauge,
+        "Memory that the system cannot take back, of all that counts against the limit"
+    )
+    package static let memoryLimit = Metric(
+        "mien_memory_limit_bytes",
+        .gauge,
+        "Memory that there may be: of worker.memory.limit, the control group or the machine, what is reached first"
+    )
+    package static let shortOfMemory = Metric(
+        "mien_memory_short",
+        .gauge,
+        "1 while faces and copies are turned away for want of memory"
     )
     package static let mappedBytes = Metric(
         "mien_mapped_bytes",
         .gauge,
         [.part],
-        "Bytes that searches read, in memory or not: codes, embeddings"
+        "Bytes that searches read, in memory or not: codes, embeddings, and fresh, rows in no inverted list yet"
     )
     package static let freeDisk = Metric("mien_free_disk_bytes", .gauge, "Free disk under the data folder")
 
@@ -395,11 +438,14 @@ package enum MetricCatalogue {
         workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, replicaLag,
         operations,
         operationSilence, collectionFaces,
-        trainings, shardMapEpoch, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
+        trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archivedBytes, archiveFailures, archiveGaps,
+        searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        disksBack, verifications, verificationAge, partitionFaces, partitionFresh, partitionTombstones, partitionRuns,
+        disksBack, verifications, verificationAge, coldReplicas, partitionFaces, partitionFresh, partitionTombstones,
+        partitionRuns,
         partitionChunks, partitionRecoding,
-        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, mappedBytes, freeDisk,
+        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,
+        shortOfMemory, mappedBytes, freeDisk,
     ]
 }

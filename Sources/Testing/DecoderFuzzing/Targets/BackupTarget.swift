@@ -4,8 +4,8 @@ import ClusterModel
 import FaceModel
 
 extension FuzzTarget {
-    /// Manifests, blocks and ledgers of erasures: a byte for the kind, then the object without its seal, which is put
-    /// behind.
+    /// Manifests, blocks, ledgers of erasures, and volumes and segments of archives: a byte for the kind, then the
+    /// object without its seal, which is put behind.
     static let backups = FuzzTarget(
         name: "backups",
         seeds: { BackupTarget.seeds },
@@ -18,14 +18,22 @@ enum BackupTarget {
         guard let kind = bytes.first else { return false }
         let content = Array(bytes.dropFirst())
         do throws(BackupError) {
-            if kind % 3 == 2 {
+            if kind % 5 == 2 {
                 let sealed = content + BackupDigest(of: content).bytes
                 let ledger = try ErasureLedger(bytes: sealed, object: "ledger")
                 precondition(ledger.encoded() == sealed, "a ledger is another after it was written")
-            } else if kind % 3 == 0 {
+            } else if kind % 5 == 0 {
                 let sealed = content + BackupDigest(of: content).bytes
                 let manifest = try BackupManifest(bytes: sealed, object: "manifest")
                 precondition(manifest.encoded() == sealed, "a manifest is another after it was written")
+            } else if kind % 5 == 3 {
+                let sealed = content + BackupDigest(of: content).bytes
+                let volume = try ArchiveVolume(bytes: sealed, object: "volume")
+                precondition(volume.encoded() == sealed, "a volume is another after it was written")
+            } else if kind % 5 == 4 {
+                let sealed = content + sealOfBlock(content)
+                let segment = try LogSegment(bytes: sealed, object: "segment")
+                precondition(segment.encoded() == sealed, "a segment is another after it was written")
             } else {
                 let sealed = content + sealOfBlock(content)
                 let faces = try BackupBlock.decode(sealed, object: "block")
@@ -102,7 +110,40 @@ enum BackupTarget {
                 )
             ]
         )
+        let segment = LogSegment(
+            collection: collection.id,
+            shardIndex: 0,
+            firstSequence: 10,
+            entries: [
+                ArchivedEntry(time: Timestamp(milliseconds: 3), effect: .applied, bytes: [1, 2, 3]),
+                ArchivedEntry(time: Timestamp(milliseconds: 4), effect: .unknown, bytes: []),
+            ]
+        ).encoded()
+        let start = ArchivePosition(sequence: 9, epoch: 1, chain: 5, time: Timestamp(milliseconds: 3))
+        let end = ArchivePosition(sequence: 11, epoch: 2, chain: 6, time: Timestamp(milliseconds: 4))
+        let shard = ArchiveVolume.Shard(index: 0, range: .all)
+        let volume = ArchiveVolume(
+            collection: collection.id,
+            name: "gallery",
+            cluster: NodeID(high: 3, low: 4),
+            number: 2,
+            revision: 7,
+            previous: .init(revision: 4, digest: BackupDigest(of: [1])),
+            written: Timestamp(milliseconds: 6),
+            parts: [
+                .init(shard: shard, start: start, end: start, continues: false, segment: nil),
+                .init(
+                    shard: shard,
+                    start: start,
+                    end: end,
+                    continues: true,
+                    segment: .init(entryCount: 2, byteCount: UInt32(segment.count), digest: BackupDigest(of: segment))
+                ),
+            ],
+            standings: [.init(shard: shard, position: end, until: Timestamp(milliseconds: 5))]
+        )
         return [
+            [3] + volume.encoded().dropLast(BackupDigest.byteCount), [4] + segment.dropLast(4),
             [2] + ledger.encoded().dropLast(BackupDigest.byteCount),
             [0] + manifest.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
         ]

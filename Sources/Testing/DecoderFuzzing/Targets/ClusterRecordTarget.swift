@@ -115,7 +115,11 @@ enum ClusterRecordTarget {
             ],
             deletions: [CollectionID(high: 9, low: 9): Epoch(2)],
             standings: [worker: .draining],
-            operations: Dictionary(uniqueKeysWithValues: operations(of: placement).map { ($0.id, $0) })
+            operations: Dictionary(uniqueKeysWithValues: operations(of: placement).map { ($0.id, $0) }),
+            pins: [
+                placement.shard: ShardPin(workers: [worker, NodeID(high: 7, low: 9)], primary: worker),
+                ShardID(collection: id, index: 1): ShardPin(workers: [worker]),
+            ]
         )
     }()
 

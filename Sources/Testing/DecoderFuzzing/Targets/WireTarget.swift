@@ -30,7 +30,9 @@ package enum WireTarget {
         ShardExplanation.self, BeginBackup.self, BackupBegun.self, DescribeSnapshot.self, SnapshotDescription.self,
         ReadSnapshot.self, SnapshotPage.self, ReleaseSnapshot.self, BeginRestore.self, RestoreFaces.self,
         FinishRestore.self, HoldWrites.self, CutShard.self, ShardCut.self, ShardRestore.self,
-        ReadErasures.self, ShardErasures.self, ErasureList.self,
+        ReadErasures.self, ShardErasures.self, ErasureList.self, PrepareSuccessor.self, AbandonSuccessor.self,
+        ReadLog.self, LogRead.self,
+        PinShard.self,
     ]
 
     private static let messagesByNumber = Dictionary(

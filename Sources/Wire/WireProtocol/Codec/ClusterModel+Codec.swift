@@ -55,6 +55,30 @@ extension MappedMemory: WireValue {
     }
 }
 
+extension MemoryLedger: WireValue {
+    package static var leastByteCount: Int { 42 + 8 * Part.allCases.count }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(bound.rawValue)
+        for number in [limitByteCount, heldByteCount, reserveByteCount] { writer.integer(number) }
+        writer.flag(isShort)
+        for number in byteCounts { writer.integer(number) }
+        writer.integer(freshByteCount)
+        writer.integer(mapByteCount)
+    }
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            bound: try reader.enumeration("memory bound"),
+            limitByteCount: try reader.integer("memory limit"),
+            heldByteCount: try reader.integer("held bytes"),
+            reserveByteCount: try reader.integer("reserved bytes"),
+            isShort: try reader.flag("memory is short")
+        )
+        for part in Part.allCases { self[part] = try reader.integer("bytes of a part") }
+        freshByteCount = try reader.integer("fresh bytes")
+        mapByteCount = try reader.integer("map bytes")
+    }
+}
+
 extension NodeActivity: WireValue {
     package static var leastByteCount: Int { 116 }
     package func encode(into writer: inout PayloadWriter) {
@@ -123,7 +147,7 @@ extension NodeAddress: WireValue {
 }
 
 extension ReplicaGroup: WireValue {
-    package static var leastByteCount: Int { 16 + NodeID.leastByteCount + 12 + NodeID.leastByteCount }
+    package static var leastByteCount: Int { 16 + NodeID.leastByteCount + 13 + NodeID.leastByteCount }
     package func encode(into writer: inout PayloadWriter) {
         epoch.encode(into: &writer)
         writer.integer(version)
@@ -131,6 +155,7 @@ extension ReplicaGroup: WireValue {
         writer.array(inSync)
         writer.array(learners)
         writer.count(minimumInSync)
+        writer.flag(isFrozen)
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let epoch = try Epoch(decoding: &reader)
@@ -139,6 +164,7 @@ extension ReplicaGroup: WireValue {
         let inSync: [NodeID] = try reader.array("replicas in sync")
         let learners: [NodeID] = try reader.array("learners")
         let minimumInSync = try reader.count("least replicas in sync", in: 1...Self.memberLimit)
+        let isFrozen = try reader.flag("frozen")
         guard inSync.contains(primary) else { throw .invalid(field: "primary", rule: "it must be in sync") }
         guard inSync.count + learners.count <= Self.memberLimit,
             Set(inSync + learners).count == inSync.count + learners.count
@@ -149,7 +175,8 @@ extension ReplicaGroup: WireValue {
             primary: primary,
             inSync: inSync,
             learners: learners,
-            minimumInSync: minimumInSync
+            minimumInSync: minimumInSync,
+            isFrozen: isFrozen
         )
     }
 }

@@ -123,6 +123,15 @@ package struct PayloadReader {
         return values
     }
 
+    /// Indices of shards.
+    package mutating func indices(limit: Int = .max) throws(WireDecodingError) -> [UInt32] {
+        let count = try elementCount("shard indices", leastByteCount: 4, limit: limit)
+        var values: [UInt32] = []
+        values.reserveCapacity(count)
+        for _ in 0..<count { values.append(try integer("shard index")) }
+        return values
+    }
+
     /// A 32-bit element count that the rest of the payload can hold.
     package mutating func elementCount(
         _ field: String,

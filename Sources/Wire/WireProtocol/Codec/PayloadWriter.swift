@@ -87,6 +87,12 @@ package struct PayloadWriter {
         for value in values { value.encode(into: &self) }
     }
 
+    /// Indices of shards.
+    package mutating func indices(_ values: [UInt32]) {
+        count(values.count)
+        for value in values { integer(value) }
+    }
+
     package mutating func zeros(_ count: Int) {
         buffer.writeRepeatingByte(0, count: count)
     }

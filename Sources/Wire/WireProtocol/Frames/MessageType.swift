@@ -43,6 +43,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case operationList = 0x0146
     case explainShard = 0x0147
     case shardExplanation = 0x0148
+    case pinShard = 0x014c
     case beginBackup = 0x0150
     case backupBegun = 0x0151
     case describeSnapshot = 0x0152
@@ -70,6 +71,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case groupRecord = 0x020c
     case verifyReplica = 0x020d
     case replicaVerified = 0x020e
+    case prepareSuccessor = 0x020f
+    case abandonSuccessor = 0x0210
 
     case shardEnrol = 0x0301
     case shardEnrolled = 0x0302
@@ -84,6 +87,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case shardCut = 0x030b
     case shardRestore = 0x030c
     case shardErasures = 0x030d
+    case readLog = 0x0310
+    case logRead = 0x0311
 
     case appendEntries = 0x0401
     case entriesAppended = 0x0402
@@ -96,12 +101,14 @@ extension MessageType {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
             .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
-            .beginOperation, .changeOperation, .listOperations, .explainShard, .heartbeat, .hostReplica, .dropReplica,
+            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .heartbeat, .hostReplica,
+            .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
-            .verifyReplica,
+            .verifyReplica, .prepareSuccessor, .abandonSuccessor,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
-            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures:
+            .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
+            .readLog:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
@@ -110,7 +117,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList:
+            .shardCut, .erasureList, .logRead:
             false
         }
     }

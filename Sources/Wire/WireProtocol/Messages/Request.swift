@@ -17,6 +17,7 @@ package enum Request: Sendable {
     case changeOperation(ChangeOperation)
     case listOperations(ListOperations)
     case explainShard(ExplainShard)
+    case pinShard(PinShard)
     case heartbeat(Heartbeat)
     case hostReplica(HostReplica)
     case dropReplica(DropReplica)
@@ -26,6 +27,8 @@ package enum Request: Sendable {
     case sampleEmbeddings(SampleEmbeddings)
     case proposeGroup(ProposeGroup)
     case verifyReplica(VerifyReplica)
+    case prepareSuccessor(PrepareSuccessor)
+    case abandonSuccessor(AbandonSuccessor)
     case shardEnrol(ShardEnrol)
     case shardDelete(ShardDelete)
     case shardGet(ShardGet)
@@ -45,6 +48,7 @@ package enum Request: Sendable {
     case shardRestore(ShardRestore)
     case readErasures(ReadErasures)
     case shardErasures(ShardErasures)
+    case readLog(ReadLog)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -67,6 +71,7 @@ package enum Request: Sendable {
         case .changeOperation: self = .changeOperation(try frame.decode(ChangeOperation.self, limits: limits))
         case .listOperations: self = .listOperations(try frame.decode(ListOperations.self, limits: limits))
         case .explainShard: self = .explainShard(try frame.decode(ExplainShard.self, limits: limits))
+        case .pinShard: self = .pinShard(try frame.decode(PinShard.self, limits: limits))
         case .heartbeat: self = .heartbeat(try frame.decode(Heartbeat.self, limits: limits))
         case .hostReplica: self = .hostReplica(try frame.decode(HostReplica.self, limits: limits))
         case .dropReplica: self = .dropReplica(try frame.decode(DropReplica.self, limits: limits))
@@ -76,6 +81,8 @@ package enum Request: Sendable {
         case .sampleEmbeddings: self = .sampleEmbeddings(try frame.decode(SampleEmbeddings.self, limits: limits))
         case .proposeGroup: self = .proposeGroup(try frame.decode(ProposeGroup.self, limits: limits))
         case .verifyReplica: self = .verifyReplica(try frame.decode(VerifyReplica.self, limits: limits))
+        case .prepareSuccessor: self = .prepareSuccessor(try frame.decode(PrepareSuccessor.self, limits: limits))
+        case .abandonSuccessor: self = .abandonSuccessor(try frame.decode(AbandonSuccessor.self, limits: limits))
         case .shardEnrol: self = .shardEnrol(try frame.decode(ShardEnrol.self, limits: limits))
         case .shardDelete: self = .shardDelete(try frame.decode(ShardDelete.self, limits: limits))
         case .shardGet: self = .shardGet(try frame.decode(ShardGet.self, limits: limits))
@@ -95,6 +102,7 @@ package enum Request: Sendable {
         case .shardRestore: self = .shardRestore(try frame.decode(ShardRestore.self, limits: limits))
         case .readErasures: self = .readErasures(try frame.decode(ReadErasures.self, limits: limits))
         case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
+        case .readLog: self = .readLog(try frame.decode(ReadLog.self, limits: limits))
         default: return nil
         }
     }

@@ -43,10 +43,12 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
     case internalError = 44
     /// The idempotency key was used before, for another write.
     case keyReused = 45
+    /// The worker holds as much memory as it may; nothing was done.
+    case memoryFull = 46
 
     package var retry: RetryAdvice {
         switch self {
-        case .unavailable, .overloaded, .notYet, .deadlineExceeded: .retryThisCall
+        case .unavailable, .overloaded, .notYet, .deadlineExceeded, .memoryFull: .retryThisCall
         case .staleEpoch, .unknownReplica: .refreshAndRetry
         case .cancelled, .invalidRequest, .notFound, .alreadyExists, .unauthenticated, .incompatibleVersion,
             .limitExceeded, .modelMismatch, .dimensionMismatch, .incompleteCoverage, .corruptPartition, .storageFull,

@@ -208,6 +208,78 @@ extension Integration {
             }
         }
 
+        @Test(.timeLimit(.minutes(5)))
+        func aBackupThatIsCutOffIsNoneAndLeavesNothingBehind() async throws {
+            try await Stage.play { stage in
+                let seed = SeededRandom.storySeed("backup cut off")
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15))
+                try await Self.createCollection(client, shards: 2, copies: 1)
+                var writer = HistoryWriter(seed: seed, number: 1)
+                for _ in 0..<60 { try await writer.writeOnce(to: client) }
+                let place = stage.path("backups")
+                let words = ["backup", "create", Self.collection, "--to", place, "--coordinator", "\(cluster.address)"]
+
+                // Its own end, in the middle: what it wrote is no backup.
+                let killed = try await stage.start(words + ["--rate", "16KiB"])
+                try await eventually("blocks are written", within: .seconds(20)) {
+                    try Self.blockCount(place) > 3 ? () : nil
+                }
+                killed.kill()
+                let listed = try await stage.mien("backup", "list", place, "--json")
+                #expect(try listed.document([BackupDocument].self).isEmpty)
+                let none = try await cluster.mien("backup", "restore", place, "--collection", "none")
+                #expect(none.status == 1 && none.error.contains("has no backup"), "\(none)")
+
+                // The coordinator's, in the middle: the workers' snapshots outlive it, and the backup goes on.
+                let slow = try await stage.start(words + ["--rate", "64KiB", "--full"])
+                let before = try Self.blockCount(place)
+                try await eventually("more blocks are written", within: .seconds(20)) {
+                    try Self.blockCount(place) > before + 3 ? () : nil
+                }
+                cluster.coordinator.kill()
+                try await cluster.coordinator.start()
+                #expect(try await slow.end(within: .seconds(60)) == 0, "\(slow.error)")
+                let sound = try await stage.mien("backup", "verify", place)
+                #expect(sound.status == 0 && sound.output.contains("sound"), "\(sound)")
+
+                // What another one left behind goes with the next prune, and nothing else.
+                for _ in 0..<20 { try await writer.writeOnce(to: client) }
+                let whole = try Self.blockCount(place)
+                let again = try await stage.start(words + ["--rate", "16KiB"])
+                try await eventually("new blocks are written", within: .seconds(20)) {
+                    try Self.blockCount(place) > whole ? () : nil
+                }
+                again.kill()
+                let pruned = try await stage.mien("backup", "prune", place)
+                #expect(pruned.status == 0 && pruned.output.contains("Removed 0 backups"), "\(pruned)")
+                #expect(try Self.blockCount(place) == whole)
+                let last = try await Self.backUp(cluster, place)
+                let restored = try await cluster.mien(
+                    "backup",
+                    "restore",
+                    place,
+                    "--collection",
+                    "last",
+                    "--from",
+                    Self.collection
+                )
+                #expect(restored.status == 0 && last.faces > 0, "\(restored)")
+                await client.close()
+            }
+        }
+
+        /// Blocks that are there, whole.
+        private static func blockCount(_ place: String) throws -> Int {
+            let manager = FileManager.default
+            guard manager.fileExists(atPath: "\(place)/blocks") else { return 0 }
+            return try manager.contentsOfDirectory(atPath: "\(place)/blocks").reduce(0) { count, folder in
+                let names = try manager.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)")
+                return count + names.count { !$0.hasSuffix(".partial") }
+            }
+        }
+
         private static func createCollection(_ client: MienClient, shards: Int, copies: Int) async throws {
             _ = try await client.createCollection(
                 CollectionOptions(

@@ -10,6 +10,8 @@ extension OperationOrder {
         case recommission = 5
         case copies = 6
         case rebalance = 7
+        case split = 8
+        case merge = 9
     }
 
     func encode(into writer: inout PayloadWriter) {
@@ -40,6 +42,14 @@ extension OperationOrder {
             writer.integer(UInt8(clamping: count.replicationFactor))
             writer.integer(UInt8(clamping: count.minimumInSync))
         case .rebalance: writer.integer(Tag.rebalance.rawValue)
+        case .split(let collection, let indices):
+            writer.integer(Tag.split.rawValue)
+            writer.string(collection, "collection name")
+            writer.indices(indices)
+        case .merge(let collection, let indices):
+            writer.integer(Tag.merge.rawValue)
+            writer.string(collection, "collection name")
+            writer.indices(indices)
         }
     }
 
@@ -71,6 +81,16 @@ extension OperationOrder {
                 )
             )
         case .rebalance: self = .rebalance
+        case .split:
+            self = .split(
+                collection: try reader.string("collection name", limit: NameLimit.collection),
+                shardIndices: try reader.indices()
+            )
+        case .merge:
+            self = .merge(
+                collection: try reader.string("collection name", limit: NameLimit.collection),
+                shardIndices: try reader.indices()
+            )
         }
     }
 }
@@ -81,9 +101,11 @@ extension ReplicaChange: WireValue {
         case add = 2
         case remove = 3
         case lead = 4
+        case split = 5
+        case merge = 6
     }
 
-    package static var leastByteCount: Int { 17 }
+    package static var leastByteCount: Int { 9 }
 
     package func encode(into writer: inout PayloadWriter) {
         switch self {
@@ -100,6 +122,15 @@ extension ReplicaChange: WireValue {
         case .lead(let worker):
             writer.integer(Tag.lead.rawValue)
             worker.encode(into: &writer)
+        case .split(let cut, let lower, let upper):
+            writer.integer(Tag.split.rawValue)
+            writer.integer(cut)
+            writer.integer(lower)
+            writer.integer(upper)
+        case .merge(let other, let successor):
+            writer.integer(Tag.merge.rawValue)
+            writer.integer(other)
+            writer.integer(successor)
         }
     }
 
@@ -110,6 +141,13 @@ extension ReplicaChange: WireValue {
         case .add: self = .add(try NodeID(decoding: &reader))
         case .remove: self = .remove(try NodeID(decoding: &reader))
         case .lead: self = .lead(try NodeID(decoding: &reader))
+        case .split:
+            self = .split(
+                at: try reader.integer("cut"),
+                lower: try reader.integer("shard index"),
+                upper: try reader.integer("shard index")
+            )
+        case .merge: self = .merge(with: try reader.integer("shard index"), into: try reader.integer("shard index"))
         }
     }
 }
@@ -133,6 +171,8 @@ extension OperationPlan: WireMessage {
         writer.array(loads)
         writer.double(estimatedSeconds)
         writer.double(assumedBytesPerSecond)
+        writer.count(remarks.count)
+        for remark in remarks { writer.string(remark, "remark") }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -142,6 +182,9 @@ extension OperationPlan: WireMessage {
             estimatedSeconds: try reader.double("estimated time", in: 0...1e12),
             assumedBytesPerSecond: try reader.double("assumed rate", in: 0...1e15)
         )
+        for _ in 0..<(try reader.elementCount("remarks", leastByteCount: 2, limit: Self.remarkLimit)) {
+            remarks.append(try reader.string("remark", limit: NameLimit.text))
+        }
     }
 }
 
@@ -307,11 +350,12 @@ extension ShardExplanation: WireMessage {
 }
 
 extension ShardExplanation.Verdict: WireValue {
-    package static var leastByteCount: Int { NodeID.leastByteCount + 3 }
+    package static var leastByteCount: Int { NodeID.leastByteCount + 4 }
 
     package func encode(into writer: inout PayloadWriter) {
         worker.encode(into: &writer)
         writer.flag(hasReplica)
+        writer.flag(isPinned)
         writer.string(reason, "reason")
     }
 
@@ -319,6 +363,7 @@ extension ShardExplanation.Verdict: WireValue {
         self.init(
             worker: try NodeID(decoding: &reader),
             hasReplica: try reader.flag("has a replica"),
+            isPinned: try reader.flag("is pinned"),
             reason: try reader.string("reason", limit: NameLimit.text)
         )
     }

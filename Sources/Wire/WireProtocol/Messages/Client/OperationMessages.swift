@@ -16,6 +16,10 @@ package enum OperationOrder: Hashable, Sendable {
     case copies(collection: String, CopyCount)
     /// Divide replicas and primaries evenly.
     case rebalance
+    /// Make two of each of these shards, or of all when none is named.
+    case split(collection: String, shardIndices: [UInt32])
+    /// Make one of each two of these shards, neighbours on the ring, or of all when none is named.
+    case merge(collection: String, shardIndices: [UInt32])
 }
 
 /// Asks what an operation would do; nothing is changed.
@@ -62,17 +66,23 @@ package struct OperationPlan: Hashable, Sendable {
     /// Time that copying takes at the assumed rate, one copy at a time for each worker.
     package var estimatedSeconds: Double
     package var assumedBytesPerSecond: Double
+    /// What people should know besides, a sentence each: at most ``remarkLimit``.
+    package var remarks: [String]
+
+    package static let remarkLimit = 100
 
     package init(
         steps: [OperationDescription.Step],
         loads: [Load],
         estimatedSeconds: Double,
-        assumedBytesPerSecond: Double
+        assumedBytesPerSecond: Double,
+        remarks: [String] = []
     ) {
         self.steps = steps
         self.loads = loads
         self.estimatedSeconds = estimatedSeconds
         self.assumedBytesPerSecond = assumedBytesPerSecond
+        self.remarks = remarks
     }
 }
 
@@ -224,12 +234,15 @@ package struct ShardExplanation: Hashable, Sendable {
     package struct Verdict: Hashable, Sendable {
         package var worker: NodeID
         package var hasReplica: Bool
-        /// The rule that decides, as a sentence.
+        /// An operator wants a replica to stay there.
+        package var isPinned: Bool
+        /// The rule that decides, as sentences.
         package var reason: String
 
-        package init(worker: NodeID, hasReplica: Bool, reason: String) {
+        package init(worker: NodeID, hasReplica: Bool, isPinned: Bool = false, reason: String) {
             self.worker = worker
             self.hasReplica = hasReplica
+            self.isPinned = isPinned
             self.reason = reason
         }
     }

@@ -129,6 +129,43 @@ extension DropReplica: WireRequest {
     }
 }
 
+extension PrepareSuccessor: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .prepareSuccessor }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        range.encode(into: &writer)
+        collection.encode(into: &writer)
+        erasureKey.encode(into: &writer)
+        writer.indices(sources)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            range: try HashRange(decoding: &reader),
+            collection: try Collection(decoding: &reader),
+            erasureKey: try ErasureKey(decoding: &reader),
+            sources: try reader.indices(limit: Self.sourceLimit)
+        )
+        guard !sources.isEmpty, Set(sources).count == sources.count else {
+            throw .invalid(field: "sources", rule: "one at least, each once")
+        }
+    }
+}
+
+extension AbandonSuccessor: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .abandonSuccessor }
+
+    package func encode(into writer: inout PayloadWriter) { shard.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader))
+    }
+}
+
 extension VerifyReplica: WireRequest {
     package typealias Reply = ReplicaVerified
     package static var type: MessageType { .verifyReplica }

@@ -46,6 +46,70 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// Where a primary that orders no writes any more has ended.
+    package struct End: Hashable, Sendable {
+        /// Of the group by which it orders none.
+        package var groupVersion: UInt64
+        /// Of the last write that it ordered; everything is applied through it.
+        package var sequence: UInt64
+
+        package init(groupVersion: UInt64, sequence: UInt64) {
+            self.groupVersion = groupVersion
+            self.sequence = sequence
+        }
+    }
+
+    /// A shard that is to take the place of others, made on this worker from their replicas.
+    package struct Successor: Hashable, Sendable {
+        package enum State: UInt8, CaseIterable, Sendable {
+            /// Rows come over. Can move to: `following`, `failed`.
+            case copying = 1
+            /// All rows are there, and changes come over. Can move to: `sealed`, `failed`, `copying`.
+            case following = 2
+            /// Everything is there, durably, through ``sources``. Can move to: `following`.
+            case sealed = 3
+            /// It is tried again. Can move to: `copying`.
+            case failed = 4
+        }
+
+        /// A shard that it is made from, and the sequence through which everything of it is there.
+        package struct Source: Hashable, Sendable {
+            package var shardIndex: UInt32
+            package var sequence: UInt64
+
+            package init(shardIndex: UInt32, sequence: UInt64) {
+                self.shardIndex = shardIndex
+                self.sequence = sequence
+            }
+        }
+
+        package var shard: ShardID
+        package var state: State
+        package var rowCount: UInt64
+        /// Rows of the replicas that it is made from.
+        package var totalRowCount: UInt64
+        /// Empty unless it is sealed.
+        package var sources: [Source]
+        /// Why it failed, as a sentence; empty unless it has.
+        package var failure: String
+
+        package init(
+            shard: ShardID,
+            state: State,
+            rowCount: UInt64 = 0,
+            totalRowCount: UInt64 = 0,
+            sources: [Source] = [],
+            failure: String = ""
+        ) {
+            self.shard = shard
+            self.state = state
+            self.rowCount = rowCount
+            self.totalRowCount = totalRowCount
+            self.sources = sources
+            self.failure = failure
+        }
+    }
+
     package struct Replica: Hashable, Sendable {
         package var shard: ShardID
         package var epoch: Epoch
@@ -72,6 +136,10 @@ package struct WorkerReport: Hashable, Sendable {
         package var checkpoint: Checkpoint?
         /// That it sends.
         package var copies: [Copy]
+        /// Nil while writes are ordered, or wait to be finished.
+        package var end: End?
+        /// Share of what its searches read that is in memory: ``MappedMemory/warmth``.
+        package var warmth: Float
 
         package init(
             shard: ShardID,
@@ -89,7 +157,9 @@ package struct WorkerReport: Hashable, Sendable {
             olderRowCount: UInt64 = 0,
             fit: CodebookFit = .unknown,
             checkpoint: Checkpoint? = nil,
-            copies: [Copy] = []
+            copies: [Copy] = [],
+            end: End? = nil,
+            warmth: Float = 1
         ) {
             self.shard = shard
             self.epoch = epoch
@@ -107,6 +177,8 @@ package struct WorkerReport: Hashable, Sendable {
             self.fit = fit
             self.checkpoint = checkpoint
             self.copies = copies
+            self.end = end
+            self.warmth = warmth
         }
     }
 
@@ -151,12 +223,15 @@ package struct WorkerReport: Hashable, Sendable {
     }
 
     package var replicas: [Replica]
+    package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
     package var mapped: MappedMemory
     package var freeDiskByteCount: UInt64
-    /// Memory of its machine that programs could have; nil when it cannot tell.
+    /// Memory that it could hold besides what is held, by its limit, control group and machine; nil when it cannot
+    /// tell.
     package var availableMemoryByteCount: UInt64?
+    package var memory: MemoryLedger
     /// It is about to stop, and hands over what it can.
     package var isStopping: Bool
     /// Kernel level in use, for people.
@@ -165,21 +240,25 @@ package struct WorkerReport: Hashable, Sendable {
 
     package init(
         replicas: [Replica] = [],
+        successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
         mapped: MappedMemory = MappedMemory(),
         freeDiskByteCount: UInt64 = 0,
         availableMemoryByteCount: UInt64? = nil,
+        memory: MemoryLedger = MemoryLedger(),
         isStopping: Bool = false,
         kernelLevel: String = "",
         activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
+        self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
         self.mapped = mapped
         self.freeDiskByteCount = freeDiskByteCount
         self.availableMemoryByteCount = availableMemoryByteCount
+        self.memory = memory
         self.isStopping = isStopping
         self.kernelLevel = kernelLevel
         self.activity = activity
@@ -306,6 +385,44 @@ package struct DropReplica: Hashable, Sendable {
     package init(shard: ShardID, epoch: Epoch) {
         self.shard = shard
         self.epoch = epoch
+    }
+}
+
+/// Coordinator → worker: make a shard that is to take the place of others, from their replicas on the worker, and
+/// follow what is written to them. Idempotent.
+package struct PrepareSuccessor: Hashable, Sendable {
+    package static let sourceLimit = 16
+
+    package var shard: ShardID
+    /// Faces whose places are in it come over.
+    package var range: HashRange
+    package var collection: Collection
+    package var erasureKey: ErasureKey
+    /// Shards of the collection that it is made from; one at least.
+    package var sources: [UInt32]
+
+    package init(
+        shard: ShardID,
+        range: HashRange,
+        collection: Collection,
+        erasureKey: ErasureKey,
+        sources: [UInt32]
+    ) {
+        self.shard = shard
+        self.range = range
+        self.collection = collection
+        self.erasureKey = erasureKey
+        self.sources = sources
+    }
+}
+
+/// Coordinator → worker: remove what was made of a shard that does not take the place of others. Idempotent; a replica
+/// that serves is refused.
+package struct AbandonSuccessor: Hashable, Sendable {
+    package var shard: ShardID
+
+    package init(shard: ShardID) {
+        self.shard = shard
     }
 }
 

@@ -2,7 +2,7 @@ import ClusterModel
 import FaceModel
 
 extension WorkerReport.Replica: WireValue {
-    package static var leastByteCount: Int { 139 }
+    package static var leastByteCount: Int { 144 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
@@ -20,6 +20,11 @@ extension WorkerReport.Replica: WireValue {
             writer.integer(checkpoint.digest)
         }
         writer.array(copies)
+        writer.optional(end) { writer, end in
+            writer.integer(end.groupVersion)
+            writer.integer(end.sequence)
+        }
+        writer.float(warmth)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -44,8 +49,52 @@ extension WorkerReport.Replica: WireValue {
                     digest: try reader.integer("checkpoint digest")
                 )
             },
-            copies: try reader.array("copies")
+            copies: try reader.array("copies"),
+            end: try reader.optional("end") { reader throws(WireDecodingError) in
+                WorkerReport.End(
+                    groupVersion: try reader.integer("group version of the end"),
+                    sequence: try reader.integer("sequence of the end")
+                )
+            },
+            warmth: try reader.float("warmth")
         )
+    }
+}
+
+extension WorkerReport.Successor: WireValue {
+    package static var leastByteCount: Int { ShardID.leastByteCount + 23 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        writer.integer(state.rawValue)
+        writer.integer(rowCount)
+        writer.integer(totalRowCount)
+        writer.array(sources)
+        writer.string(failure, "failure")
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            state: try reader.enumeration("successor state"),
+            rowCount: try reader.integer("row count"),
+            totalRowCount: try reader.integer("total row count"),
+            sources: try reader.array("sources", limit: PrepareSuccessor.sourceLimit),
+            failure: try reader.string("failure", limit: NameLimit.text)
+        )
+    }
+}
+
+extension WorkerReport.Successor.Source: WireValue {
+    package static var leastByteCount: Int { 12 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(shardIndex)
+        writer.integer(sequence)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shardIndex: try reader.integer("shard index"), sequence: try reader.integer("sequence"))
     }
 }
 
@@ -110,11 +159,13 @@ extension WorkerReport.Training: WireValue {
 extension WorkerReport {
     func encode(into writer: inout PayloadWriter) {
         writer.array(replicas)
+        writer.array(successors)
         writer.array(trainings)
         writer.integer(residentByteCount)
         mapped.encode(into: &writer)
         writer.integer(freeDiskByteCount)
         writer.optional(availableMemoryByteCount) { writer, count in writer.integer(count) }
+        memory.encode(into: &writer)
         writer.flag(isStopping)
         writer.string(kernelLevel, "kernel level")
         activity.encode(into: &writer)
@@ -123,6 +174,7 @@ extension WorkerReport {
     init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             replicas: try reader.array("replicas"),
+            successors: try reader.array("successors"),
             trainings: try reader.array("trainings"),
             residentByteCount: try reader.integer("resident bytes"),
             mapped: try MappedMemory(decoding: &reader),
@@ -130,6 +182,7 @@ extension WorkerReport {
             availableMemoryByteCount: try reader.optional("available memory") { reader throws(WireDecodingError) in
                 try reader.integer("available memory bytes")
             },
+            memory: try MemoryLedger(decoding: &reader),
             isStopping: try reader.flag("is stopping"),
             kernelLevel: try reader.string("kernel level", limit: NameLimit.agent),
             activity: try NodeActivity(decoding: &reader)

@@ -1,0 +1,25 @@
+import Backups
+import FoundationEssentials
+import NIOCore
+import ObjectStore
+
+/// Where a coordinator archives to: a folder that it can reach, or a bucket.
+enum ArchivePlace {
+    /// What opens the place, which may be away now.
+    ///
+    /// - Throws: for an address that is none, or without keys.
+    static func opening(
+        _ place: String,
+        group: any EventLoopGroup
+    ) throws(NodeStartError) -> @Sendable () throws(BackupError) -> any BackupStore {
+        guard place.hasPrefix("s3://") else {
+            return { () throws(BackupError) in try FolderStore(place, createsFolder: true) }
+        }
+        do throws(ObjectStoreOptions.Problem) {
+            let options = try ObjectStoreOptions(place: place, environment: ProcessInfo.processInfo.environment)
+            return { () throws(BackupError) in ObjectStore(options, group: group) }
+        } catch {
+            throw .archive(error.description)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import WireProtocol
+
+/// Pins: replicas that stay where operators want them.
+extension ClusterController {
+    /// Pins replicas of a shard, in place of what was pinned of it, or lets them go.
+    func pin(_ request: PinShard) async throws(WireStatus) -> ShardExplanation {
+        var pinned: ShardPin?
+        try await commit { records throws(WireStatus) in
+            var view = self.currentView
+            view.metadata = records.metadata
+            let shard = try Self.shard(request.collection, request.shardIndex, in: view)
+            pinned = try Self.pin(request.pin, shard, in: view)
+            guard view.metadata.pins[shard] != pinned else { return nil }
+            var pins = view.metadata.pins(of: shard.collection)
+            pins[shard.index] = pinned
+            // A drain changes the worker's record, a move the collection's.
+            let keys =
+                [ClusterRecords.pinKey(shard.collection), ClusterRecords.collectionKey(shard.collection)]
+                + (pinned?.workers.map(ClusterRecords.workerKey) ?? [])
+            return (
+                keys.map { records.unchanged($0) }, [ClusterRecords.put(pins: pins, of: shard.collection)]
+            )
+        }
+        logger.notice(
+            pinned == nil ? "replicas of a shard are not pinned any more" : "replicas of a shard pinned",
+            metadata: [
+                "collection": "\(request.collection)", "shard": "\(request.shardIndex)",
+                "workers": "\((pinned?.workers ?? []).map { "\($0)" }.joined(separator: " "))",
+            ]
+        )
+        changes.raise()
+        return try explain(ExplainShard(collection: request.collection, shardIndex: request.shardIndex))
+    }
+
+    private static func pin(
+        _ request: PinShard.Pin?,
+        _ shard: ShardID,
+        in view: ClusterView
+    ) throws(WireStatus) -> ShardPin? {
+        guard let request else { return nil }
+        do throws(OperationRefusal) {
+            return try PinPlanner.pin(
+                shard,
+                workers: request.workers.isEmpty ? nil : request.workers,
+                primary: request.primary,
+                in: view
+            )
+        } catch {
+            throw WireStatus(.invalidRequest, error.description)
+        }
+    }
+
+    /// What pins keep from moving, a sentence for each shard; the first of them where there are many.
+    static func pinRemarks(in view: ClusterView) -> [String] {
+        view.metadata.pins.sorted { $0.key < $1.key }.prefix(OperationPlan.remarkLimit).map { shard, pin in
+            let name = view.metadata.collections[shard.collection]?.collection.name ?? "?"
+            return OperationText.sentence(pin, ofShard: shard.index, of: name, in: view)
+        }
+    }
+}

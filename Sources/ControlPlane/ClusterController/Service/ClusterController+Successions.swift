@@ -1,0 +1,70 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Logging
+import Synchronization
+import WireProtocol
+
+/// Shards that take the place of others: what workers are asked for, and the commit.
+extension ClusterController {
+    func prepare(_ preparation: Succession.Preparation, on worker: NodeID) async throws(WireStatus) {
+        let shard = preparation.shard
+        guard let record = state.withLock({ $0.records.metadata.collections[shard.collection] }) else { return }
+        let request = PrepareSuccessor(
+            shard: shard,
+            range: preparation.range,
+            collection: record.collection,
+            erasureKey: record.erasureKey,
+            sources: preparation.sources.map(\.index)
+        )
+        _ = try await call(request, on: worker, timeout: options.callTimeout)
+        logger.info(
+            "shard is being prepared",
+            metadata: [
+                "shard": "\(shard)", "worker": "\(worker)",
+                "from": "\(preparation.sources.map { "\($0.index)" }.joined(separator: " "))",
+            ]
+        )
+    }
+
+    func abandon(_ shard: ShardID, on worker: NodeID) async throws(WireStatus) {
+        // Whoever slept through the end of its term must not remove what has been put in force since.
+        do throws(MetadataError) {
+            try await reload()
+        } catch {
+            throw error.wireStatus
+        }
+        let (metadata, isHeld) = state.withLock { ($0.records.metadata, $0.standing.isHeld) }
+        guard isHeld, metadata.placement(of: shard)?.group.isInSync(worker) != true else { return }
+        _ = try await call(AbandonSuccessor(shard: shard), on: worker, timeout: options.callTimeout)
+        state.withLock { $0.reports.abandoned(shard, on: worker) }
+        logger.info("prepared shard abandoned", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
+    }
+
+    /// Puts shards in the place of others, in one commit.
+    func succeed(_ succession: Succession) async throws(WireStatus) {
+        let collection = succession.collection
+        try await commit(asController: true) { records throws(WireStatus) in
+            guard var record = records.metadata.collections[collection], succession.apply(to: &record) else {
+                return nil
+            }
+            return (
+                [
+                    records.unchanged(ClusterRecords.collectionKey(collection)),
+                    records.unchanged(ClusterRecords.epochKey),
+                ],
+                [ClusterRecords.put(record), ClusterRecords.put(records.nextEpoch)]
+            )
+        }
+        let metadata = state.withLock(\.records.metadata)
+        guard succession.successors.allSatisfy({ metadata.placement(of: $0.shard) != nil }) else { return }
+        logger.notice(
+            "shards took others' place",
+            metadata: [
+                "collection": "\(collection)",
+                "gone": "\(succession.sources.map { "\($0.shard.index)" }.joined(separator: " "))",
+                "new": "\(succession.successors.map { "\($0.shard.index)" }.joined(separator: " "))",
+            ]
+        )
+    }
+}

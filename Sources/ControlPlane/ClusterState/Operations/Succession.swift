@@ -1,0 +1,169 @@
+package import ClusterModel
+package import FaceModel
+
+/// Shards that take the place of others: the halves of one that is split, or the whole of two that are merged.
+///
+/// 1. Every worker that has the others' replicas in sync makes the new shards beside them, from its own copies, and
+///    follows what is written.
+/// 2. When all of them have come that far, the groups are *frozen*: no write is ordered any more.
+/// 3. A primary that has applied everything it ordered says where it has ended; every worker says through which
+///    sequences it has everything, durably.
+/// 4. When those agree, one commit puts the new shards in the others' place. It is conditional on the groups' versions,
+///    which every thaw and every change of a primary raises, so that nothing can have been written meanwhile.
+///
+/// Before the commit everything can be taken back by thawing the groups and removing what was made; after it nothing.
+package struct Succession: Hashable, Sendable {
+    /// A shard to be made on workers.
+    package struct Preparation: Hashable, Sendable {
+        package var shard: ShardID
+        package var range: HashRange
+        /// Shards whose replicas it is made from.
+        package var sources: [ShardID]
+    }
+
+    package var collection: CollectionID { sources[0].shard.collection }
+    /// Shards that go, neighbours, in order of range, as they were when the new ones were ready.
+    package var sources: [ShardPlacement]
+    /// Shards that come, in order of range.
+    package var successors: [ShardPlacement]
+
+    /// What a step does; nil when a shard that it is a change of is gone, or it is no change of shards.
+    package init?(_ step: Operation.Step, in metadata: ClusterMetadata) {
+        let sources = step.shards.compactMap(metadata.placement)
+        guard sources.count == step.shards.count else { return nil }
+        self.sources = sources
+        let shard = { ShardID(collection: step.shard.collection, index: $0) }
+        let first = sources[0]
+        switch step.change {
+        case .split(let cut, let lower, let upper):
+            guard first.range.first < cut, cut <= first.range.last else { return nil }
+            successors = [
+                ShardPlacement(
+                    shard: shard(lower),
+                    range: HashRange(first: first.range.first, last: cut - 1),
+                    group: Self.group(sources, primary: first.primary)
+                ),
+                ShardPlacement(
+                    shard: shard(upper),
+                    range: HashRange(first: cut, last: first.range.last),
+                    // Two primaries on two workers, where there are two.
+                    group: Self.group(
+                        sources,
+                        primary: first.group.inSync.first { $0 != first.primary } ?? first.primary
+                    )
+                ),
+            ]
+        case .merge(_, let successor):
+            guard first.range.last < .max, first.range.last + 1 == sources[1].range.first else { return nil }
+            successors = [
+                ShardPlacement(
+                    shard: shard(successor),
+                    range: HashRange(first: first.range.first, last: sources[1].range.last),
+                    group: Self.group(sources, primary: first.primary)
+                )
+            ]
+        case .move, .add, .remove, .lead: return nil
+        }
+    }
+
+    private static func group(_ sources: [ShardPlacement], primary: NodeID) -> ReplicaGroup {
+        let inSync = sources[0].group.inSync
+        let learners = Set(sources.flatMap(\.group.members)).subtracting(inSync)
+        return ReplicaGroup(
+            epoch: Epoch((sources.map(\.epoch.number).max() ?? 0) + 1),
+            version: 1,
+            primary: primary,
+            inSync: inSync,
+            learners: learners.sorted(),
+            minimumInSync: sources.map(\.group.minimumInSync).max() ?? 1
+        )
+    }
+
+    /// Whether the same workers have all of the shards that go.
+    package var isTogether: Bool { Set(sources.map(\.group.inSync)).count == 1 }
+
+    package var preparations: [Preparation] {
+        successors.map { Preparation(shard: $0.shard, range: $0.range, sources: sources.map(\.shard)) }
+    }
+
+    // MARK: What to do next
+
+    /// What to do about one of the shards that go.
+    func next(for shard: ShardID, in view: ClusterView) -> ReplicaChange.Next {
+        guard let source = sources.first(where: { $0.shard == shard }) else { return .done }
+        let group = source.group
+        guard !view.restingShards.contains(shard) else {
+            return group.isFrozen ? .regroup(group.freezing(false)) : .wait(.resting)
+        }
+        guard isTogether else { return .wait(.tooFewInSync(source.primary)) }
+        for worker in group.inSync {
+            guard view.liveWorkers.contains(worker) else { return .wait(.notReady(worker)) }
+            for successor in successors {
+                switch view.successor(successor.shard, on: worker)?.state {
+                case .following, .sealed: continue
+                case .copying, .failed, nil:
+                    // What has to begin anew takes long.
+                    return group.isFrozen ? .regroup(group.freezing(false)) : .wait(.preparing(worker))
+                }
+            }
+        }
+        if !group.isFrozen { return .regroup(group.freezing(true)) }
+        return .wait(.draining)
+    }
+
+    /// Whether the new shards may take the others' place.
+    func isReady(in view: ClusterView) -> Bool {
+        guard isTogether else { return false }
+        var ends: [ShardID: UInt64] = [:]
+        for source in sources {
+            let group = source.group
+            guard group.isFrozen, view.liveWorkers.contains(group.primary),
+                let primary = view.replica(of: source.shard, on: group.primary), primary.role == .primary,
+                primary.epoch == group.epoch, let end = primary.end, end.groupVersion == group.version
+            else { return false }
+            ends[source.shard] = end.sequence
+        }
+        return sources[0].group.inSync.allSatisfy { worker in
+            successors.allSatisfy { view.successor($0.shard, on: worker)?.state == .sealed(ends) }
+        }
+    }
+
+    // MARK: The commit
+
+    /// Puts the new shards into the record; false when the others are not any more as they were.
+    package func apply(to record: inout CollectionRecord) -> Bool {
+        guard sources.allSatisfy({ record.placement(of: $0.shard) == $0 }) else { return false }
+        let leaving = Set(sources.map(\.shard))
+        record.placements = (record.placements.filter { !leaving.contains($0.shard) } + successors)
+            .sorted { $0.shard < $1.shard }
+        record.retirements += sources.map {
+            ShardRetirement(index: $0.shard.index, epoch: $0.epoch, range: $0.range)
+        }
+        var configuration = record.collection.configuration
+        configuration.shardCount = record.placements.count
+        record.collection = Collection(
+            id: record.collection.id,
+            configuration: configuration,
+            created: record.collection.created
+        )
+        return true
+    }
+}
+
+extension Operation.Step {
+    /// The shards that it is a change of.
+    package var shards: [ShardID] {
+        [shard] + (change.partner.map { [ShardID(collection: shard.collection, index: $0)] } ?? [])
+    }
+}
+
+extension CollectionRecord {
+    /// Whether all that has taken a shard's place is there.
+    func isReplaced(_ retirement: ShardRetirement, in view: ClusterView) -> Bool {
+        placements.allSatisfy { placement in
+            let overlaps =
+                placement.range.first <= retirement.range.last && retirement.range.first <= placement.range.last
+            return !overlaps || view.isWhole(placement)
+        }
+    }
+}

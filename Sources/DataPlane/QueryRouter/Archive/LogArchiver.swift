@@ -1,0 +1,365 @@
+package import Backups
+package import ClusterModel
+import CoreMetrics
+import FaceModel
+import Glibc
+package import Logging
+package import NIOCore
+package import Observability
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// Carries the logs of all shards to a place outside the cluster, so that a backup can be restored to any moment behind
+/// it.
+///
+/// One coordinator does it, the controller. It asks every primary in turns for what has been applied since, writes that
+/// as segments, and then the list that names them: what the list does not name is not archived. Where it ended the list
+/// tells whoever goes on. Two that do it at once for a moment do no harm: nothing is ever written over.
+package final class LogArchiver: Sendable {
+    package struct Options: Sendable {
+        /// Between two turns.
+        package var interval: Duration
+        /// The cluster's.
+        package var cluster: NodeID
+
+        package init(interval: Duration, cluster: NodeID) {
+            self.interval = interval
+            self.cluster = cluster
+        }
+    }
+
+    private static let shardsAtOnce = 4
+    /// Bytes of one shard's log that one turn carries; the next carries on at once.
+    private static let turnByteLimit = 64 << 20
+    /// While nothing is written, the list says so once in this time.
+    private static let idleTime: Int64 = 10_000
+    private static let answerTime = Duration.seconds(30)
+
+    /// What is known of a collection's archive, for the metrics.
+    private struct Figures {
+        var name: String
+        var until: Timestamp?
+        var remainingByteCount: UInt64 = 0
+    }
+
+    /// What one turn brought of one shard.
+    private struct Progress: Sendable {
+        var parts: [ArchiveVolume.Part] = []
+        var standing: ArchiveVolume.Standing?
+        var remainingByteCount: UInt64 = 0
+        var byteCount = 0
+        var failure: Failure?
+    }
+
+    private enum Failure: Error {
+        case store(BackupError)
+        case shard(UInt32, String)
+
+        var reason: String {
+            switch self {
+            case .store(let error): "\(error)"
+            case .shard(let index, let reason): "shard \(index): \(reason)"
+            }
+        }
+    }
+
+    private let router: QueryRouter
+    private let options: Options
+    private let openStore: @Sendable () throws(BackupError) -> any BackupStore
+    private let isActive: @Sendable () -> Bool
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let figures = Mutex<[CollectionID: Figures]>([:])
+    /// Collections whose last turn failed: each failure is logged once.
+    private let failing = Mutex<Set<CollectionID>>([])
+    private let archivedBytes: Counter
+    private let gaps: Counter
+    private let failures: Counter
+
+    /// - Parameters:
+    ///   - openStore: opens the place; tried again as long as it fails.
+    ///   - isActive: whether this coordinator is the one to do it.
+    package init(
+        router: QueryRouter,
+        options: Options,
+        metrics: MetricRegistry,
+        group: any EventLoopGroup,
+        logger: Logger,
+        isActive: @escaping @Sendable () -> Bool,
+        openStore: @escaping @Sendable () throws(BackupError) -> any BackupStore
+    ) {
+        self.router = router
+        self.options = options
+        self.openStore = openStore
+        self.isActive = isActive
+        self.group = group
+        self.logger = logger
+        archivedBytes = metrics.counter(MetricCatalogue.archivedBytes)
+        gaps = metrics.counter(MetricCatalogue.archiveGaps)
+        failures = metrics.counter(MetricCatalogue.archiveFailures)
+    }
+
+    /// Works until its task is cancelled.
+    package func run() async {
+        var store: (any BackupStore)?
+        var books: [CollectionID: ArchiveBook] = [:]
+        while !Task.isCancelled {
+            var hasMore = false
+            if isActive() {
+                do throws(BackupError) {
+                    if store == nil { store = try openStore() }
+                    hasMore = await turn(&books, store!)
+                } catch {
+                    failures.increment()
+                    logger.error("the place of the archive cannot be opened", metadata: ["reason": "\(error)"])
+                }
+            } else {
+                // Whoever does it now writes the lists; they are read anew when it is this coordinator's turn again.
+                books = [:]
+                figures.withLock { $0 = [:] }
+            }
+            if !hasMore { try? await Task.sleep(for: options.interval) }
+        }
+        await store?.close()
+    }
+
+    /// Tells how far behind the archive is.
+    package func collect(into samples: inout MetricSamples) {
+        let now = Self.now
+        let all = figures.withLock { Array($0.values) }
+        let labels = CollectionLabels(all.map(\.name))
+        for figures in all {
+            let label = labels.label(of: figures.name)
+            let age = figures.until.map { Double(max(0, now.milliseconds - $0.milliseconds)) / 1000 }
+            if let age { samples.raise(MetricCatalogue.archiveBehind, label, to: age) }
+            samples.add(MetricCatalogue.archiveBehindBytes, label, value: Double(figures.remainingByteCount))
+        }
+    }
+
+    // MARK: Turns
+
+    /// One turn through all collections; whether one of them has more to carry at once.
+    private func turn(_ books: inout [CollectionID: ArchiveBook], _ store: any BackupStore) async -> Bool {
+        let map = router.source.current
+        // One that is being restored is not whole, and its backup exists.
+        let collections = map.collections.values.filter { !map.restoring.contains($0.id) }.sorted { $0.id < $1.id }
+        let ids = Set(collections.map(\.id))
+        books = books.filter { ids.contains($0.key) }
+        figures.withLock { $0 = $0.filter { ids.contains($0.key) } }
+        var hasMore = false
+        for collection in collections {
+            if Task.isCancelled || !isActive() { return false }
+            do throws(Failure) {
+                // Where the list stands is not known again before it is durable.
+                let known = books.removeValue(forKey: collection.id)
+                var book: ArchiveBook
+                if let known { book = known } else { book = try await open(collection, store) }
+                let (more, failure) = try await carry(collection, map, &book, store)
+                books[collection.id] = book
+                hasMore = hasMore || more
+                note(failure, of: collection)
+            } catch {
+                note(error, of: collection)
+            }
+        }
+        return hasMore
+    }
+
+    private func note(_ failure: Failure?, of collection: Collection) {
+        guard let failure else {
+            let wasFailing = failing.withLock { $0.remove(collection.id) != nil }
+            if wasFailing {
+                logger.notice("the log is archived again", metadata: ["collection": "\(collection.name)"])
+            }
+            return
+        }
+        failures.increment()
+        let isNew = failing.withLock { $0.insert(collection.id).inserted }
+        logger.log(
+            level: isNew ? .warning : .debug,
+            "the log cannot be archived; trying on",
+            metadata: ["collection": "\(collection.name)", "reason": "\(failure.reason)"]
+        )
+    }
+
+    /// Where the archive of a collection ends.
+    private func open(_ collection: Collection, _ store: any BackupStore) async throws(Failure) -> ArchiveBook {
+        do throws(BackupError) {
+            var head: (name: BackupName.Volume, volume: ArchiveVolume)?
+            if let name = try await store.volumes(of: collection.id).last {
+                head = (name, try await store.volume(name))
+            }
+            return ArchiveBook(
+                collection: collection.id,
+                name: collection.name,
+                cluster: options.cluster,
+                head: head
+            )
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// Carries what there is of one collection; whether more is left, and what failed of it.
+    private func carry(
+        _ collection: Collection,
+        _ map: ShardMap,
+        _ book: inout ArchiveBook,
+        _ store: any BackupStore
+    ) async throws(Failure) -> (hasMore: Bool, failure: Failure?) {
+        let placements = map.placements[collection.id] ?? []
+        let context = QueryRouter.Context(
+            map: map,
+            collection: collection,
+            placements: placements,
+            deadline: .after(Self.answerTime),
+            eventLoop: group.next(),
+            began: .now()
+        )
+        let shards = placements.map { ArchiveVolume.Shard(index: $0.shard.index, range: $0.range) }
+        let standings = shards.map { book.standing(of: $0) }
+        let progress = await withTaskGroup(of: (Int, Progress).self) { group in
+            var next = 0
+            func beginNext() {
+                guard next < placements.count else { return }
+                let number = next
+                next += 1
+                group.addTask {
+                    let progress = await self.carry(placements[number], context, from: standings[number], store)
+                    return (number, progress)
+                }
+            }
+            for _ in 0..<Self.shardsAtOnce { beginNext() }
+            var all = [Progress](repeating: Progress(), count: placements.count)
+            while let (number, progress) = await group.next() {
+                all[number] = progress
+                beginNext()
+            }
+            return all
+        }
+        let now = Self.now
+        let parts = progress.flatMap(\.parts)
+        let isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
+        if !parts.isEmpty || !isIdle {
+            let page = book.page(adding: parts, standings: progress.compactMap(\.standing), of: shards, now: now)
+            do throws(BackupError) {
+                try await store.put(BackupName.volume(page.name), page.bytes)
+                book.stored(page)
+                // What stays behind a failure here is a stray that pruning removes.
+                if let superseded = page.superseded { try await store.remove(BackupName.volume(superseded)) }
+            } catch {
+                throw .store(error)
+            }
+            archivedBytes.increment(by: progress.reduce(0) { $0 + $1.byteCount })
+            let known = Set(standings.compactMap { $0?.shard })
+            for shard in Set(parts.filter { !$0.continues }.map(\.shard)).intersection(known) {
+                gaps.increment()
+                logger.error(
+                    """
+                    entries of a shard's log are missing in its archive: make a backup, behind which any moment can be \
+                    restored again
+                    """,
+                    metadata: ["collection": "\(collection.name)", "shard": "\(shard.index)"]
+                )
+            }
+        }
+        // What is not in the list yet counts as soon as it is known that there was nothing.
+        let untils = shards.indices.compactMap { progress[$0].standing?.until ?? book.standing(of: shards[$0])?.until }
+        let remaining = progress.reduce(UInt64(0)) { $0 + $1.remainingByteCount }
+        figures.withLock {
+            $0[collection.id] = Figures(
+                name: collection.name,
+                until: untils.count == shards.count ? untils.min() : nil,
+                remainingByteCount: remaining
+            )
+        }
+        let failure = progress.compactMap(\.failure).first
+        return (remaining > 0 && failure == nil, failure)
+    }
+
+    /// Carries what there is of one shard, up to a turn's limit. What was carried before a failure counts.
+    private func carry(
+        _ placement: ShardPlacement,
+        _ context: QueryRouter.Context,
+        from standing: ArchiveVolume.Standing?,
+        _ store: any BackupStore
+    ) async -> Progress {
+        let shard = ArchiveVolume.Shard(index: placement.shard.index, range: placement.range)
+        var progress = Progress()
+        var position = standing?.position
+        do throws(Failure) {
+            while progress.byteCount < Self.turnByteLimit {
+                let after = position
+                let read: ArchivedEntries
+                do throws(ShardFailure) {
+                    read = try await router.ask(placement, context) { ReadLog(route: $0, after: after) }.entries
+                } catch {
+                    throw Failure.shard(shard.index, error.explanation)
+                }
+                if read.continues {
+                    guard read.start == after else {
+                        throw Failure.shard(shard.index, "its primary answered for another place in its log")
+                    }
+                } else {
+                    progress.parts.append(
+                        .init(shard: shard, start: read.start, end: read.start, continues: false, segment: nil)
+                    )
+                }
+                if !read.entries.isEmpty {
+                    progress.parts.append(try await write(read, of: shard, in: context.collection.id, store))
+                    progress.byteCount += read.entries.reduce(0) { $0 + $1.bytes.count }
+                }
+                position = read.end
+                let earlier = progress.standing ?? (read.continues ? standing : nil)
+                progress.standing = ArchiveVolume.Standing(
+                    shard: shard,
+                    position: read.end,
+                    until: max(earlier?.until ?? read.start.time, read.until ?? read.start.time)
+                )
+                progress.remainingByteCount = read.remainingByteCount
+                if read.remainingCount == 0 { break }
+            }
+        } catch {
+            progress.failure = error
+        }
+        return progress
+    }
+
+    private func write(
+        _ read: ArchivedEntries,
+        of shard: ArchiveVolume.Shard,
+        in collection: CollectionID,
+        _ store: any BackupStore
+    ) async throws(Failure) -> ArchiveVolume.Part {
+        let bytes = LogSegment(
+            collection: collection,
+            shardIndex: shard.index,
+            firstSequence: read.start.sequence + 1,
+            entries: read.entries
+        ).encoded()
+        let digest = BackupDigest(of: bytes)
+        do throws(BackupError) {
+            try await store.put(BackupName.segment(digest), bytes)
+        } catch {
+            throw .store(error)
+        }
+        return ArchiveVolume.Part(
+            shard: shard,
+            start: read.start,
+            end: read.end,
+            continues: true,
+            segment: .init(
+                entryCount: UInt32(read.entries.count),
+                byteCount: UInt32(bytes.count),
+                digest: digest
+            )
+        )
+    }
+
+    private static var now: Timestamp {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+}

@@ -1,0 +1,73 @@
+import ClusterModel
+import Logging
+import PartitionEngine
+import PartitionStore
+import Threads
+import WireProtocol
+
+/// How a replica stops ordering writes, so that other shards can take its shard's place, and says where it has ended.
+extension Replica {
+    /// Remembers, beyond a restart, by which version of the group no write is ordered; 0 when writes are again.
+    ///
+    /// - Returns: the error when it asks for the partition to be closed.
+    func noteFreeze(_ version: UInt64) -> PartitionError? {
+        do throws(WorkerError) {
+            try changeRecord { $0.frozenVersion = version }
+        } catch {
+            logger.error("a replica's record cannot be written", metadata: logMetadata(error))
+            return .store(.notAPartition(path: directory))
+        }
+        monitor.withLock { $0.end = nil }
+        logger.info(
+            version > 0 ? "writes wait: other shards are to take this one's place" : "writes go on",
+            metadata: logMetadata.merging(["version": "\(version)"]) { $1 }
+        )
+        return nil
+    }
+
+    /// Whether no write is ordered, as far as it has heard.
+    var isFrozen: Bool { monitor.withLock(\.isFrozen) }
+
+    /// A shard whose place it took is gone from this worker.
+    func forgetPredecessor(_ index: UInt32, logger: Logger) {
+        guard record.predecessors.contains(index) else { return }
+        do throws(WorkerError) {
+            try changeRecord { $0.predecessors.removeAll { $0 == index } }
+        } catch {
+            logger.warning("a replica's record cannot be written", metadata: logMetadata(error))
+        }
+    }
+}
+
+extension Replica.State {
+    var isFrozen: Bool { record.frozenVersion > 0 || group?.isFrozen ?? false }
+
+    /// What the record should say and does not.
+    var freezeToNote: UInt64? {
+        guard let group, group.version > record.frozenVersion else { return nil }
+        if group.isFrozen { return group.version }
+        return record.frozenVersion > 0 ? 0 : nil
+    }
+
+    /// The end, if it is that of the group as it is now.
+    var currentEnd: WorkerReport.End? {
+        guard let end, end.groupVersion == group?.version else { return nil }
+        return end
+    }
+
+    /// Notes where it has ended, once nothing that was ordered waits; whether that is news. Called by the lane, which
+    /// commits nothing meanwhile.
+    mutating func noteEnd() -> Bool {
+        guard case .serving(let partition) = phase, let group, group.isFrozen,
+            record.frozenVersion == group.version, replication?.isFinished ?? true
+        else { return false }
+        let end = WorkerReport.End(groupVersion: group.version, sequence: partition.committedSequence)
+        guard end != self.end else { return false }
+        self.end = end
+        return true
+    }
+
+    func stoppingStatus(of shard: ShardID) -> WireStatus {
+        isSucceeded ? Refusal.succeeded(shard) : Refusal.stopping(shard)
+    }
+}

@@ -1,0 +1,332 @@
+import ClusterModel
+import FaceModel
+import Logging
+import PartitionEngine
+import Threads
+import WireProtocol
+
+/// A shard that is made on this worker to take the place of others: from their replicas, while they serve.
+///
+/// Its thread copies rows and codes, then follows what is written. While no write of the sources is ordered and
+/// everything is there it is *sealed*: a record on disk says through which sequences. It has no place in any shard map
+/// before it is activated, so that nothing of it is ever asked for.
+///
+/// Whatever goes wrong before that, it begins anew; the sources stay what they are.
+final class Successor: Sendable {
+    private enum Phase {
+        /// Can move to: `following`, `failed`.
+        case copying
+        /// Can move to: `sealed`, `failed`.
+        case following
+        /// Can move to: `following`, or `copying` after a restart of the worker.
+        case sealed
+        /// It is tried again. Can move to: `copying`.
+        case failed(String)
+    }
+
+    private struct State {
+        var phase: Phase
+        var record: SuccessorRecord
+        var progress = SuccessorBuilder.Progress()
+        var isStopping = false
+    }
+
+    private static let retryPause = Duration.seconds(1)
+    private static let followInterval = Duration.milliseconds(25)
+    /// While writes wait.
+    private static let sealInterval = Duration.milliseconds(2)
+    /// Changes that came over after which the rows are coded.
+    private static let changesPerFold = 8192
+
+    let shard: ShardID
+    let directory: String
+    /// Nil for one that was found whole when the worker started: what it was made with is in its partition.
+    private let identity: PartitionIdentity?
+    private let table: ReplicaTable
+    private let options: ReplicaOptions
+    private let logger: Logger
+    private let monitor: Monitor<State>
+    private let thread = Monitor<WorkerThread?>(nil)
+
+    /// - Parameters:
+    ///   - record: with sequences for one that is whole on disk.
+    ///   - identity: of the partition to be made; nil for one that is whole on disk.
+    init(
+        _ record: SuccessorRecord,
+        identity: PartitionIdentity?,
+        in directory: String,
+        table: ReplicaTable,
+        _ options: ReplicaOptions,
+        _ logger: Logger
+    ) {
+        shard = record.shard
+        self.identity = identity
+        self.directory = directory
+        self.table = table
+        self.options = options
+        self.logger = logger
+        monitor = Monitor(State(phase: record.sequences.isEmpty ? .copying : .sealed, record: record))
+    }
+
+    var record: SuccessorRecord { monitor.withLock(\.record) }
+
+    /// Whether everything is on disk, through the sequences of ``record``.
+    var isSealed: Bool { monitor.withLock { if case .sealed = $0.phase { true } else { false } } }
+
+    private var partitionPath: String { "\(directory)/partition" }
+
+    /// Begins, or goes on after ``stop()``.
+    ///
+    /// - Important: ``stop()`` must be called before the last reference goes away.
+    func start() {
+        monitor.withLock { $0.isStopping = false }
+        thread.withLock { thread in
+            thread = WorkerThread(name: "succ-\(shard.index)", priority: .background) { self.run() }
+        }
+    }
+
+    func beginStopping() {
+        monitor.withLock(waking: .all) { $0.isStopping = true }
+    }
+
+    /// Ends the thread; what is on disk stays. Blocks.
+    func stop() {
+        beginStopping()
+        let running = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        running?.join()
+    }
+
+    var report: WorkerReport.Successor {
+        monitor.withLock { state in
+            var report = WorkerReport.Successor(
+                shard: shard,
+                state: .copying,
+                rowCount: state.progress.rowCount,
+                totalRowCount: state.progress.totalRowCount
+            )
+            switch state.phase {
+            case .copying: break
+            case .following: report.state = .following
+            case .sealed:
+                report.state = .sealed
+                report.sources = zip(state.record.sources, state.record.sequences).map {
+                    .init(shardIndex: $0, sequence: $1)
+                }
+            case .failed(let reason):
+                report.state = .failed
+                report.failure = String(reason.prefix(1000))
+            }
+            return report
+        }
+    }
+
+    // MARK: The thread
+
+    private var isStopping: Bool { monitor.withLock(\.isStopping) }
+
+    private func mustStop(within time: Duration) -> Bool {
+        monitor.wait(atMost: time) { state in state.isStopping ? true : nil } ?? false
+    }
+
+    private func set(_ phase: Phase) {
+        monitor.withLock { $0.phase = phase }
+        options.reportChanged()
+    }
+
+    private func run() {
+        while !isStopping {
+            // What is whole stays, whatever becomes of the sources, unless something is written to one of them: it may
+            // be all that there is of their faces.
+            if isSealed, !hasChanged() {
+                if mustStop(within: Self.followInterval) { return }
+                continue
+            }
+            do throws(WireStatus) {
+                try build()
+            } catch {
+                if isSealed { continue }
+                logger.warning(
+                    "a shard could not be prepared; it begins anew",
+                    metadata: logMetadata.merging(["status": "\(error)"]) { $1 }
+                )
+                set(.failed(error.message))
+                if mustStop(within: Self.retryPause) { return }
+            }
+        }
+    }
+
+    /// Whether a source serves and has gone on since this was sealed.
+    private func hasChanged() -> Bool {
+        let record = record
+        return zip(record.sources, record.sequences).contains { index, sequence in
+            let source = table.find(ShardID(collection: shard.collection, index: index))
+            guard let source, let partition = try? source.enter() else { return false }
+            defer { source.leave() }
+            return partition.committedSequence != sequence
+        }
+    }
+
+    /// Makes the partition and follows until it is told to stop.
+    private func build() throws(WireStatus) {
+        // Nothing is removed unless it can be made again.
+        try withSources { (_) throws(PartitionError) in }
+        set(.copying)
+        let identity = if let identity { identity } else { try storedIdentity() }
+        do throws(WorkerError) {
+            try unseal()
+            try removePartition()
+            try DurableFile.makeDirectory(directory)
+        } catch {
+            throw Refusal.folder(error)
+        }
+        var partitions: [ObjectIdentifier] = []
+        let builder = try withSources { (sources) throws(PartitionError) -> SuccessorBuilder in
+            partitions = sources.map(ObjectIdentifier.init)
+            return try SuccessorBuilder(
+                at: partitionPath,
+                identity: identity,
+                sources: sources,
+                options: options.partition
+            )
+        }
+        defer { builder.close() }
+        try build(with: builder, partitions)
+    }
+
+    private func build(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
+        var pace = BackgroundPace(processorShare: options.recodingPace.processorShare)
+        func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
+            try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
+        }
+        while try step({ () throws(PartitionError) in try builder.copyRows() }) {
+            monitor.withLock { $0.progress = builder.progress }
+            options.reportChanged()
+            if pace.rest(unless: { isStopping }) { return }
+        }
+        try step { () throws(PartitionError) in try builder.copyCodes() }
+        var followed = 0
+        while try step({ () throws(PartitionError) in try fold(builder) }) {
+            if pace.rest(unless: { isStopping }) { return }
+        }
+        // What has changed while all that went on comes over before it counts as following.
+        repeat {
+            followed = try step { () throws(PartitionError) in try builder.follow() }
+            if pace.rest(unless: { isStopping }) { return }
+        } while followed > Self.changesPerFold
+        monitor.withLock { $0.progress = builder.progress }
+        set(.following)
+        logger.info("shard is prepared, and follows", metadata: logMetadata)
+        var unfolded = 0
+        while !isStopping {
+            let isFrozen = monitor.withLock(\.record.sources).allSatisfy { index in
+                table.find(ShardID(collection: shard.collection, index: index))?.isFrozen ?? false
+            }
+            if isSealed {
+                if hasChanged() { try thaw() }
+            } else if isFrozen {
+                try seal(builder, partitions)
+            } else {
+                unfolded += try step { () throws(PartitionError) in try builder.follow() }
+                if unfolded >= Self.changesPerFold {
+                    unfolded = try step { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
+                }
+            }
+            if mustStop(within: isFrozen ? Self.sealInterval : Self.followInterval) { return }
+        }
+    }
+
+    /// One step of what keeps the partition in shape. Nothing expires before it serves: when a face goes is for those
+    /// to say that order writes.
+    private func fold(_ builder: SuccessorBuilder) throws(PartitionError) -> Bool {
+        try builder.partition.maintain(now: Timestamp(milliseconds: .min), isIdle: true) != nil
+    }
+
+    private func seal(_ builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
+        let sequences = try withSources(partitions) { (_) throws(PartitionError) -> [UInt64]? in try builder.seal() }
+        guard let sequences else { return }
+        var record = record
+        record.sequences = sequences
+        do throws(WorkerError) {
+            try record.write(in: directory)
+        } catch {
+            throw Refusal.folder(error)
+        }
+        monitor.withLock { state in
+            state.record = record
+            state.phase = .sealed
+        }
+        options.reportChanged()
+    }
+
+    /// Is not whole any more.
+    private func thaw() throws(WireStatus) {
+        do throws(WorkerError) {
+            try unseal()
+        } catch {
+            throw Refusal.folder(error)
+        }
+        set(.following)
+    }
+
+    private func unseal() throws(WorkerError) {
+        try DurableFile.remove(SuccessorRecord.path(in: directory))
+        monitor.withLock { $0.record.sequences = [] }
+    }
+
+    private func removePartition() throws(WorkerError) {
+        do throws(PartitionError) {
+            try Partition.remove(at: partitionPath)
+        } catch {
+            throw .partitionNotRemoved(path: partitionPath, reason: "\(error)")
+        }
+    }
+
+    private func storedIdentity() throws(WireStatus) -> PartitionIdentity {
+        do throws(PartitionError) {
+            let partition = try Partition.open(at: partitionPath, options: options.partition)
+            defer { partition.close() }
+            return partition.identity
+        } catch {
+            throw Refusal.failed(shard, error)
+        }
+    }
+
+    /// Runs `body` with the sources' partitions, which stay open until it returns.
+    ///
+    /// - Parameter expected: what they were before; others have been opened since if they are not.
+    private func withSources<R>(
+        _ expected: [ObjectIdentifier]? = nil,
+        _ body: ([Partition]) throws(PartitionError) -> R
+    ) throws(WireStatus) -> R {
+        try withSources(record.sources[...], [], expected, body)
+    }
+
+    private func withSources<R>(
+        _ remaining: ArraySlice<UInt32>,
+        _ partitions: [Partition],
+        _ expected: [ObjectIdentifier]?,
+        _ body: ([Partition]) throws(PartitionError) -> R
+    ) throws(WireStatus) -> R {
+        guard let index = remaining.first else {
+            if let expected, expected != partitions.map(ObjectIdentifier.init) {
+                throw Refusal.opening(shard)
+            }
+            do throws(PartitionError) {
+                return try body(partitions)
+            } catch {
+                throw Refusal.failed(shard, error)
+            }
+        }
+        let source = try table.replica(ShardID(collection: shard.collection, index: index))
+        let partition = try source.enter()
+        defer { source.leave() }
+        return try withSources(remaining.dropFirst(), partitions + [partition], expected, body)
+    }
+
+    private var logMetadata: Logger.Metadata {
+        ["collection": "\(shard.collection)", "shard": "\(shard.index)"]
+    }
+}

@@ -1,0 +1,508 @@
+package import FaceModel
+internal import FaceRecords
+internal import InvertedFileIndex
+internal import LMDB
+internal import PartitionStore
+internal import Synchronization
+internal import VectorMath
+
+/// Makes a partition that takes the place of others, beside them and while they are written: the half of one that is
+/// split, or two that are merged.
+///
+/// 1. ``copyRows()``: rows come over slice by slice, each slice in a read transaction of its own, so that no reader
+///    holds back pages for long.
+/// 2. ``copyCodes()``: the codes of those rows come over as they are, list by list, in one run. Nothing is trained, and
+///    only what was coded by an older codebook, or not yet, is coded here.
+/// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
+///    now, so it does not matter in which order its changes are heard of.
+/// 4. ``seal()``, once the sources are written no more: receipts and erasures come over, and the partition goes on
+///    where they ended. It is undone by following on.
+///
+/// One thread at a time. The sources stay open as long as it is used.
+package final class SuccessorBuilder {
+    /// How far it is.
+    package struct Progress: Hashable, Sendable {
+        package var rowCount: UInt64
+        /// Rows of the sources when it began.
+        package var totalRowCount: UInt64
+
+        package init(rowCount: UInt64 = 0, totalRowCount: UInt64 = 0) {
+            self.rowCount = rowCount
+            self.totalRowCount = totalRowCount
+        }
+    }
+
+    /// A partition whose faces come over.
+    private struct Source {
+        let partition: Partition
+        let follower: Int
+        /// Rows below which a row comes over when it is coded by the newest codebook, and other rows.
+        var coded = RowCursor()
+        var other = RowCursor()
+        /// Rows that runs of the newest codebook had when it began.
+        var codedRanges: [Range<UInt32>] = []
+        /// Own row for each row that came over as one that is coded; `absent` for none.
+        var rows: [UInt32] = []
+        /// First receipt that has not come over.
+        var nextReceipt: UInt64 = 0
+        var lastErasure: ErasurePosition?
+    }
+
+    private struct RowCursor {
+        var next: UInt32 = 0
+        var end: UInt32 = 0
+    }
+
+    private static let absent = UInt32.max
+    /// Rows of one slice; a multiple of those of a chunk.
+    private static let sliceRowCount: UInt32 = 8192
+    private static let changeLimit = 4096
+
+    /// The partition that is made.
+    package let partition: Partition
+    private var sources: [Source]
+    /// Rows that the codes are to be of: those that came over first.
+    private var codedRowCount: UInt32 = 0
+    private var hasCodes = false
+    private let totalRowCount: UInt64
+    private let range: ClosedRange<UInt64>
+
+    /// Begins a partition in a folder that has none.
+    ///
+    /// - Parameters:
+    ///   - identity: of the new partition: faces within its range come over, from every source.
+    ///   - sources: one, or several whose ranges do not overlap.
+    package init(
+        at directory: String,
+        identity: PartitionIdentity,
+        sources: [Partition],
+        options: PartitionOptions
+    ) throws(PartitionError) {
+        range = identity.firstHash...identity.lastHash
+        let followed = sources.map { Source(partition: $0, follower: $0.faceChanges.begin()) }
+        do throws(PartitionError) {
+            partition = try Partition.create(at: directory, identity: identity, options: options)
+        } catch {
+            for source in followed { source.partition.faceChanges.end(source.follower) }
+            throw error
+        }
+        var total: UInt64 = 0
+        do {
+            self.sources = try followed.map { followed in
+                var source = followed
+                total += try Self.begin(&source)
+                return source
+            }
+            totalRowCount = total
+            try takeCodebook()
+        } catch {
+            for source in followed { source.partition.faceChanges.end(source.follower) }
+            partition.close()
+            throw PartitionError(error)
+        }
+    }
+
+    /// Ends following and closes the partition; what was made of it stays on disk.
+    package func close() {
+        for source in sources { source.partition.faceChanges.end(source.follower) }
+        partition.close()
+    }
+
+    package var progress: Progress {
+        let done = sources.reduce(UInt64(0)) { $0 + UInt64($1.coded.next) + UInt64($1.other.next) }
+        let all = sources.reduce(UInt64(0)) { $0 + UInt64($1.coded.end) + UInt64($1.other.end) }
+        return Progress(rowCount: all == 0 ? 0 : done * totalRowCount / all, totalRowCount: totalRowCount)
+    }
+
+    // MARK: Rows
+
+    /// The rows that a source has, and which of them are coded.
+    private static func begin(_ source: inout Source) throws -> UInt64 {
+        let partition = source.partition
+        return try partition.environment.read { transaction in
+            let state = try partition.state(transaction)
+            let runs = try partition.snapshot(transaction).runs(ofGeneration: state.generation)
+            source.codedRanges = runs.map { $0.manifest.firstRow..<$0.manifest.endRow }
+            let end = source.codedRanges.map(\.upperBound).max() ?? 0
+            source.coded.end = end
+            source.other.end = state.nextRow
+            source.rows = [UInt32](repeating: absent, count: Int(end))
+            source.nextReceipt = state.oldestReceipt
+            return UInt64(state.nextRow)
+        }
+    }
+
+    /// Installs the newest codebook of the sources; codes of another are not taken over.
+    private func takeCodebook() throws {
+        var newest: (generation: UInt32, bytes: [UInt8])?
+        for source in sources {
+            let partition = source.partition
+            let own = try partition.environment.read { transaction -> (UInt32, [UInt8])? in
+                let generation = try partition.state(transaction).generation
+                return try unsafe transaction.value(of: partition.tables.meta, key: MetaKey.codebook).map {
+                    unsafe (generation, Array($0))
+                }
+            }
+            if let own, own.0 > newest?.generation ?? 0 { newest = own }
+        }
+        if let newest { try partition.install(codebook: newest.bytes) }
+        for index in sources.indices {
+            let generation = sources[index].partition.codebooks.withLock { $0.newest?.generation }
+            guard generation != newest?.generation || newest == nil else { continue }
+            sources[index].codedRanges = []
+            sources[index].coded.end = 0
+            sources[index].rows = []
+        }
+    }
+
+    /// Takes rows of one slice over.
+    ///
+    /// - Returns: whether there are more.
+    package func copyRows() throws(PartitionError) -> Bool {
+        do {
+            if let index = sources.firstIndex(where: { $0.coded.next < $0.coded.end }) {
+                try copySlice(of: index, coded: true)
+                codedRowCount = try partition.environment.read { try partition.state($0).nextRow }
+                return true
+            }
+            guard let index = sources.firstIndex(where: { $0.other.next < $0.other.end }) else { return false }
+            try copySlice(of: index, coded: false)
+            return true
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    private func copySlice(of index: Int, coded: Bool) throws {
+        let source = sources[index]
+        let first = coded ? source.coded.next : source.other.next
+        let end = min(coded ? source.coded.end : source.other.end, first + Self.sliceRowCount)
+        let ranges = source.codedRanges
+        func isCoded(_ row: UInt32) -> Bool { ranges.contains { $0.contains(row) } }
+        try partition.checkFreeDisk()
+        let own = try source.partition.environment.read { reading -> [(row: UInt32, own: UInt32)] in
+            let state = try source.partition.state(reading)
+            let rows = RowReader(partition: source.partition, state: state, transaction: reading.number)
+            let tombstones = try source.partition.tombstones(reading, rowCount: state.nextRow)
+            let liveness = RowLiveness(tombstones, hidden: [])
+            return try partition.environment.write { transaction in
+                var pass = try WritePass(partition, transaction)
+                var own: [(UInt32, UInt32)] = []
+                for row in first..<end where liveness.isLive(row) && isCoded(row) == coded {
+                    guard let copy = try adopt(row, of: source.partition, rows, &pass, reading, transaction) else {
+                        continue
+                    }
+                    own.append((row, copy))
+                }
+                _ = try pass.finish(transaction)
+                return own
+            }
+        }
+        if coded {
+            for (row, copy) in own { sources[index].rows[Int(row)] = copy }
+            sources[index].coded.next = end
+        } else {
+            sources[index].other.next = end
+        }
+    }
+
+    /// Takes a live row of a source over; nil when its face is of another successor.
+    private func adopt(
+        _ row: UInt32,
+        of source: Partition,
+        _ rows: RowReader,
+        _ pass: inout WritePass,
+        _ reading: borrowing ReadTransaction,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32? {
+        let face = try source.tables.face(ofRow: row, reading)
+        guard isOwn(face) else { return nil }
+        let record = try source.tables.record(of: face, inRow: row, reading)
+        guard let stored = try unsafe rows.row(row, reading) else {
+            throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+        }
+        return try unsafe pass.adopt(
+            face,
+            record,
+            stored: UnsafeRawBufferPointer(start: stored, count: source.shape.rowByteCount),
+            transaction
+        )
+    }
+
+    private func isOwn(_ face: FaceID) -> Bool {
+        range.contains(FaceContribution.place(of: face, in: partition.identity.collection.id))
+    }
+
+    // MARK: Codes
+
+    /// Takes the codes of the rows over that came first, after all rows are here.
+    package func copyCodes() throws(PartitionError) {
+        guard !hasCodes else { return }
+        hasCodes = true
+        let codebook = partition.codebooks.withLock { $0.newest }
+        let end = codedRowCount / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+        guard let codebook, end > 0 else { return }
+        do {
+            try copyCodes(codebook, below: end, sources[...], inputs: [])
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Opens a read transaction of each source, then writes the run.
+    private func copyCodes(
+        _ codebook: Codebook,
+        below end: UInt32,
+        _ remaining: ArraySlice<Source>,
+        inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])]
+    ) throws {
+        guard let source = remaining.first else { return try writeRun(codebook, below: end, inputs) }
+        try source.partition.environment.read { transaction in
+            let runs = try source.partition.snapshot(transaction).runs(ofGeneration: codebook.generation)
+            try copyCodes(codebook, below: end, remaining.dropFirst(), inputs: inputs + [(runs, source.rows)])
+        }
+    }
+
+    private func writeRun(
+        _ codebook: Codebook,
+        below end: UInt32,
+        _ inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])]
+    ) throws {
+        var isCoded = [Bool](repeating: false, count: Int(end))
+        try forEachCode(codebook, in: inputs, below: end) { _, own, _, _ in isCoded[Int(own)] = true }
+        try moveRows(below: end) { !isCoded[Int($0)] }
+        try partition.environment.write { transaction in
+            var state = try partition.state(transaction.reading)
+            var writer = RunWriter(
+                run: state.nextRun,
+                generation: codebook.generation,
+                planeCount: codebook.plan.planeCount,
+                listCount: codebook.listCount,
+                tables: partition.tables
+            )
+            try forEachCode(codebook, in: inputs, below: end) { list, own, code, factor in
+                try writer.add(list: list, row: own, code: code, factor: factor, transaction)
+            }
+            let written = try writer.finish(firstRow: 0, endRow: end, transaction)
+            // Rows that died here are in no run.
+            state.tombstoneCount -= min(state.tombstoneCount, UInt64(end - written))
+            state.foldedRow = end
+            state.nextRun += 1
+            try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
+        }
+    }
+
+    /// Goes through the codes of rows that are here, list by list.
+    private func forEachCode(
+        _ codebook: Codebook,
+        in inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
+        below end: UInt32,
+        _ body: (_ list: UInt32, _ own: UInt32, _ code: ArraySlice<UInt8>, _ factor: UInt16) throws -> Void
+    ) throws {
+        var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
+        for list in 0..<codebook.listCount {
+            for (runs, rows) in inputs {
+                for run in runs {
+                    try Partition.forEachCode(of: run, list: list, planeCount: codebook.plan.planeCount, into: &code) {
+                        (stored, code) in
+                        guard stored.rowID < UInt32(rows.count), case let own = rows[Int(stored.rowID)], own < end
+                        else {
+                            return
+                        }
+                        try body(UInt32(list), own, code[...], stored.factor)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives live rows new ids behind all others: what has no code here is coded like any fresh row.
+    private func moveRows(below end: UInt32, where isToMove: (UInt32) -> Bool) throws {
+        var next: UInt32 = 0
+        while next < end {
+            let first = next
+            try partition.environment.read { reading in
+                let state = try partition.state(reading)
+                let rows = RowReader(partition: partition, state: state, transaction: reading.number)
+                let tombstones = try partition.tombstones(reading, rowCount: state.nextRow)
+                let liveness = RowLiveness(tombstones, hidden: [])
+                var moving: [UInt32] = []
+                while next < end, moving.count < Int(Self.sliceRowCount) {
+                    if isToMove(next), liveness.isLive(next) { moving.append(next) }
+                    next += 1
+                }
+                guard !moving.isEmpty else { return }
+                try partition.environment.write { transaction in
+                    var pass = try WritePass(partition, transaction)
+                    for row in moving {
+                        guard let stored = try unsafe rows.row(row, reading) else {
+                            throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+                        }
+                        try unsafe pass.move(
+                            row,
+                            stored: UnsafeRawBufferPointer(start: stored, count: partition.shape.rowByteCount),
+                            transaction
+                        )
+                    }
+                    _ = try pass.finish(transaction)
+                }
+            }
+            precondition(next > first, "a step moves on")
+        }
+    }
+
+    // MARK: Changes
+
+    /// Takes over what has changed in the sources since the last time.
+    ///
+    /// - Returns: changes that were looked at; 0 when there were none.
+    package func follow() throws(PartitionError) -> Int {
+        do {
+            var count = 0
+            for source in sources {
+                let faces = source.partition.faceChanges.take(source.follower)
+                count += faces.count
+                let own = faces.filter(isOwn).sorted()
+                var first = 0
+                while first < own.count {
+                    let end = min(own.count, first + Self.changeLimit)
+                    try follow(own[first..<end], of: source.partition)
+                    first = end
+                }
+            }
+            return count
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Changes that have been heard of and wait for ``follow()``.
+    package var pendingChangeCount: Int {
+        sources.reduce(0) { $0 + $1.partition.faceChanges.count($1.follower) }
+    }
+
+    private func follow(_ faces: ArraySlice<FaceID>, of source: Partition) throws {
+        try partition.checkFreeDisk()
+        try source.environment.read { reading in
+            let state = try source.state(reading)
+            let rows = RowReader(partition: source, state: state, transaction: reading.number)
+            try partition.environment.write { transaction in
+                var pass = try WritePass(partition, transaction)
+                for face in faces {
+                    guard let bytes = try unsafe source.tables.faceRecord(of: face, reading) else {
+                        try pass.disown(face, transaction)
+                        continue
+                    }
+                    let record = try unsafe FaceRecord(bytes: bytes, face: face)
+                    if let known = try unsafe transaction.reading.value(of: partition.tables.faces, key: face),
+                        try unsafe FaceRecord(bytes: known, face: face).version == record.version
+                    {
+                        continue
+                    }
+                    guard let stored = try unsafe rows.row(record.row, reading) else {
+                        throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
+                    }
+                    _ = try unsafe pass.adopt(
+                        face,
+                        record,
+                        stored: UnsafeRawBufferPointer(start: stored, count: source.shape.rowByteCount),
+                        transaction
+                    )
+                }
+                _ = try pass.finish(transaction)
+            }
+        }
+    }
+
+    // MARK: End
+
+    /// Takes over what is left and goes on where the sources ended, if nothing has changed in them meanwhile.
+    ///
+    /// - Returns: the sequence of each source through which everything is here; nil when changes still come in.
+    package func seal() throws(PartitionError) -> [UInt64]? {
+        let before = sources.map { $0.partition.committedSequence }
+        guard try follow() == 0, before == sources.map({ $0.partition.committedSequence }) else { return nil }
+        do {
+            var places: [PartitionState.LogPlace] = []
+            for index in sources.indices { places.append(try takeReceipts(of: index)) }
+            guard places.map(\.sequence) == before else { return nil }
+            let state = try partition.environment.write { transaction in
+                var state = try partition.state(transaction.reading)
+                state.succeed(places)
+                try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
+                return state
+            }
+            partition.noteCommit(state, changing: [])
+            return before
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
+    /// Takes receipts and erasures over that are not here yet.
+    ///
+    /// - Returns: where the source ended in the commit that was read.
+    private func takeReceipts(of index: Int) throws -> PartitionState.LogPlace {
+        let source = sources[index].partition
+        let (nextReceipt, lastErasure) = (sources[index].nextReceipt, sources[index].lastErasure)
+        let end = try source.environment.read { reading -> (UInt64, ErasurePosition?, PartitionState.LogPlace) in
+            let state = try source.state(reading)
+            let last = try partition.environment.write { transaction -> ErasurePosition? in
+                var pass = try WritePass(partition, transaction)
+                for number in max(nextReceipt, state.oldestReceipt)..<max(nextReceipt, state.nextReceipt) {
+                    guard let bytes = try unsafe reading.value(of: source.tables.receiptOrder, key: number),
+                        let key = unsafe IdempotencyKey(keyBytes: bytes),
+                        let receipt = try source.tables.receipt(of: key, reading)
+                    else { throw PartitionStoreError.missing(table: "receiptOrder", key: number) }
+                    try pass.inherit(key, receipt, transaction)
+                }
+                let last = try takeErasures(of: source, behind: lastErasure, reading, transaction)
+                _ = try pass.finish(transaction)
+                return last
+            }
+            return (max(nextReceipt, state.nextReceipt), last, state.applied)
+        }
+        (sources[index].nextReceipt, sources[index].lastErasure) = (end.0, end.1)
+        return end.2
+    }
+
+    /// The ledger of erasures comes over whole: its pseudonyms do not tell which faces they are of, and one that is in
+    /// two ledgers is one erasure.
+    private func takeErasures(
+        of source: Partition,
+        behind position: ErasurePosition?,
+        _ reading: borrowing ReadTransaction,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> ErasurePosition? {
+        var last = position
+        try unsafe reading.forEach(in: source.tables.erasures, position.map { KeyRange.from($0) } ?? .all) { entry in
+            guard let own = unsafe ErasurePosition(keyBytes: entry.key) else {
+                throw PartitionStoreError.malformed(table: "erasures", reason: "a key of another size")
+            }
+            if own == position { return .next }
+            let erasure = try unsafe ErasureRecord.decode(entry.value, at: own)
+            var place = own
+            // Two sources may have used one place.
+            while let bytes = try unsafe transaction.reading.value(of: partition.tables.erasures, key: place) {
+                if try unsafe ErasureRecord.decode(bytes, at: place) == erasure { break }
+                place.index += 1
+            }
+            try transaction.put(
+                partition.tables.erasures,
+                key: place,
+                value: ErasureRecord.encode(erasure, at: place)
+            )
+            last = own
+            return .next
+        }
+        if let forgotten = try source.forgottenErasures(reading) {
+            let known = try partition.forgottenErasures(transaction.reading)
+            try transaction.put(
+                partition.tables.meta,
+                key: MetaKey.forgottenErasures,
+                value: ErasureRecord.encode(forgotten: max(known ?? forgotten, forgotten))
+            )
+        }
+        return last
+    }
+}

@@ -1,0 +1,116 @@
+import ClusterController
+import ClusterModel
+import ClusterState
+import FaceModel
+import Foundation
+import Testing
+import WireProtocol
+import WireTransport
+
+/// Records of every layout that there has been are read. `MIEN_WRITE_GOLDEN=1` writes files that are missing, of
+/// today's layouts, and never one that is there.
+///
+/// A file has a record a line: its key, and its value in hexadecimal.
+@Suite struct RecordFormatTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Formats")
+
+    private static func records(_ name: String) throws -> [MetadataChange] {
+        let text = try String(contentsOf: folder.appendingPathComponent("\(name).txt"), encoding: .utf8)
+        return text.split(separator: "\n").map { line in
+            let parts = line.split(separator: " ")
+            let digits = parts[1].compactMap(\.hexDigitValue)
+            let value = stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+            return .put(key: String(parts[0]), value: value)
+        }
+    }
+
+    private static func write(_ records: [(key: String, value: [UInt8])], _ name: String) throws {
+        let file = folder.appendingPathComponent("\(name).txt")
+        guard !FileManager.default.fileExists(atPath: file.path) else { return }
+        let text = records.map { record in
+            "\(record.key) " + record.value.map { String(format: "%02x", $0) }.joined() + "\n"
+        }.joined()
+        try text.write(to: file, atomically: true, encoding: .utf8)
+    }
+
+    /// Layouts of a kind of record that there are files of.
+    private static func layouts(of kind: String) -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.compactMap { name in
+            name.hasPrefix("\(kind)-") ? Int(name.dropFirst(kind.count + 1).prefix { $0.isNumber }) : nil
+        }.sorted()
+    }
+
+    @Test func thereAreFilesOfTheOldestLayouts() {
+        #expect(Self.layouts(of: "collection").first == 3)
+        for kind in ["worker", "operation", "records"] { #expect(Self.layouts(of: kind).first == 1, "\(kind)") }
+    }
+
+    @Test(arguments: layouts(of: "collection"), layouts(of: "worker"))
+    func everyLayoutIsRead(collectionLayout: Int, workerLayout: Int) async throws {
+        for operationLayout in Self.layouts(of: "operation") {
+            try await read(collectionLayout, workerLayout, operationLayout)
+        }
+    }
+
+    private func read(_ collectionLayout: Int, _ workerLayout: Int, _ operationLayout: Int) async throws {
+        let folder = TemporaryFolder()
+        let store = try await EmbeddedMetadataStore.open(at: folder.path)
+        let names =
+            ["records-1", "collection-\(collectionLayout)", "worker-\(workerLayout)"]
+            + ["operation-\(operationLayout)"]
+        try await store.commit([], try names.flatMap { try Self.records($0) })
+        let metadata = try await ClusterRecords.load(from: store).metadata
+        await store.close()
+        #expect(metadata.epoch > Epoch(1) && metadata.deletions.count == 1)
+        let collection = try #require(metadata.collection(named: "people"))
+        #expect(metadata.collections.count == 1 && collection.isEstablished && collection.restoration == nil)
+        let configuration = collection.collection.configuration
+        #expect(configuration.shardCount == 2 && configuration.replicationFactor == 2)
+        #expect(collection.placements.map(\.shard.index) == [0, 1])
+        #expect(collection.placements.map(\.range) == HashRange.divisions(2))
+        #expect(collection.placements.allSatisfy { $0.group.inSync.count >= 2 && $0.group.isInSync($0.primary) })
+        let derived = ErasureKey(of: collection.collection.id)
+        #expect((collection.erasureKey == derived) == (collectionLayout == 3))
+        let workers = Set((0..<3).map { NodeID(high: 7, low: UInt64($0)) })
+        #expect(Set(metadata.workers.keys) == workers)
+        let operation = try #require(metadata.operations.values.first)
+        guard case .drain(let worker) = operation.kind else {
+            Issue.record("the operation is \(operation.kind)")
+            return
+        }
+        #expect(worker == NodeID(high: 7, low: 1) && !operation.steps.isEmpty)
+        #expect(metadata.standings == (workerLayout == 1 ? [:] : [worker: .draining]))
+    }
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
+    func filesAreWrittenWhenAskedFor() async throws {
+        try FileManager.default.createDirectory(at: Self.folder, withIntermediateDirectories: true)
+        try await withCluster(workers: 3) { _, cluster, _ in
+            _ = try await cluster.create("gone", shards: 1)
+            _ = try await cluster.delete("gone")
+            _ = try await cluster.create("people", shards: 2, replicationFactor: 2)
+            let begin = BeginOperation(id: .random(), order: .drain(NodeID(high: 7, low: 1)))
+            _ = try await cluster.client.call(begin, deadline: .after(.seconds(5)))
+            var records: [(key: String, value: [UInt8])] = []
+            for record in try await cluster.store.list(prefix: "").records {
+                records.append((record.key, record.value))
+            }
+            func those(_ prefix: String) -> [(key: String, value: [UInt8])] {
+                records.filter { $0.key.hasPrefix(prefix) }
+            }
+            try Self.write(those("collection/"), "collection-\(try #require(those("collection/").first?.value.first))")
+            // Without the key, and the mark of a restoration behind it.
+            try Self.write(
+                those("collection/").map { ($0.key, [3] + $0.value.dropFirst().dropLast(17)) },
+                "collection-3"
+            )
+            try Self.write(those("worker/"), "worker-\(try #require(those("worker/").first?.value.first))")
+            // Without its standing.
+            try Self.write(those("worker/").map { ($0.key, [1] + $0.value.dropFirst().dropLast()) }, "worker-1")
+            try Self.write(those("operation/"), "operation-\(try #require(those("operation/").first?.value.first))")
+            try Self.write(those("cluster") + those("epoch") + those("name/") + those("deleted/"), "records-1")
+        }
+    }
+}

@@ -1,0 +1,279 @@
+import Backups
+import ClusterModel
+import FaceModel
+import Foundation
+import Logging
+import NIOPosix
+import Observability
+import QueryRouter
+import Synchronization
+import Testing
+import WireProtocol
+import WireTransport
+
+/// What carries logs to an archive: each entry once, and what is listed is there, whatever fails on the way.
+@Suite struct LogArchiverTests {
+    /// The logs of all shards, as their primaries give them: entries of one byte, one a millisecond.
+    private final class Logs: Sendable {
+        struct State {
+            var lastSequence: UInt64 = 0
+            /// Entries up to it are forgotten.
+            var forgotten: UInt64 = 0
+            var isSilent: Set<UInt32> = []
+        }
+
+        static let pageLimit: UInt64 = 3
+        /// Of today: a list that is a day old is full.
+        private static let start = Int64(Date().timeIntervalSince1970 * 1000) - 60_000
+        let state = Mutex(State())
+
+        static func position(_ sequence: UInt64) -> ArchivePosition {
+            ArchivePosition(
+                sequence: sequence,
+                epoch: 1,
+                chain: sequence &* 31,
+                time: Timestamp(milliseconds: start + Int64(sequence))
+            )
+        }
+
+        func append(_ count: UInt64) { state.withLock { $0.lastSequence += count } }
+
+        func answer(_ request: ReadLog) -> Result<LogRead, WireStatus> {
+            state.withLock { state in
+                if state.isSilent.contains(request.route.shard.index) {
+                    return .failure(WireStatus(.internalError, "The shard's disk is broken."))
+                }
+                var start = request.after ?? Self.position(state.lastSequence)
+                var continues = request.after != nil
+                if start.sequence < state.forgotten {
+                    (start, continues) = (Self.position(state.forgotten), false)
+                }
+                let end = min(state.lastSequence, start.sequence + Self.pageLimit)
+                let entries = (start.sequence..<end).map { before in
+                    ArchivedEntry(
+                        time: Self.position(before + 1).time,
+                        effect: .applied,
+                        bytes: [UInt8(truncatingIfNeeded: before + 1)]
+                    )
+                }
+                return .success(
+                    LogRead(
+                        entries: ArchivedEntries(
+                            start: start,
+                            continues: continues,
+                            entries: entries,
+                            end: Self.position(end),
+                            until: Self.position(end).time,
+                            remainingCount: state.lastSequence - end,
+                            remainingByteCount: state.lastSequence - end
+                        )
+                    )
+                )
+            }
+        }
+    }
+
+    /// Objects in memory, and a place that can fail.
+    private final class MemoryStore: BackupStore {
+        let objects = Mutex<[String: [UInt8]]>([:])
+        let isAway = Mutex(false)
+        /// Writes that were refused.
+        let refusalCount = Mutex(0)
+        var place: String { "memory" }
+        var hasLock: Bool { false }
+
+        func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) {
+            if isAway.withLock(\.self) {
+                refusalCount.withLock { $0 += 1 }
+                throw .storeFailed(object: name, reason: "the place is away")
+            }
+            objects.withLock { $0[name] = bytes }
+        }
+
+        func get(_ name: String, limit: Int) throws(BackupError) -> [UInt8] {
+            guard let bytes = objects.withLock({ $0[name] }) else { throw .missing(object: name) }
+            return bytes
+        }
+
+        func list(_ prefix: String) -> [BackupObject] {
+            objects.withLock { objects in
+                objects.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key < $1.key }
+                    .map { BackupObject(name: $0.key, byteCount: UInt64($0.value.count)) }
+            }
+        }
+
+        func remove(_ name: String) { objects.withLock { $0[name] = nil } }
+        func removePartial() -> Int { 0 }
+        func close() async {}
+        func lock() async throws(BackupError) {}
+        func unlock() async {}
+    }
+
+    private static func archiver(
+        _ cluster: FakeCluster,
+        _ store: MemoryStore,
+        isActive: @escaping @Sendable () -> Bool = { true }
+    ) -> LogArchiver {
+        LogArchiver(
+            router: cluster.router,
+            options: .init(interval: .milliseconds(5), cluster: NodeID(high: 1, low: 1)),
+            metrics: cluster.metrics,
+            group: MultiThreadedEventLoopGroup.singleton,
+            logger: Logger(label: "archiver") { _ in SwiftLogNoOpLogHandler() },
+            isActive: isActive,
+            openStore: { () throws(BackupError) in store }
+        )
+    }
+
+    private static func metric(_ cluster: FakeCluster, _ name: String) -> Int {
+        cluster.metrics.rendered().split(separator: "\n").first { $0.hasPrefix(name + " ") }
+            .flatMap { Int($0.split(separator: " ").last ?? "") } ?? -1
+    }
+
+    /// Runs an archiver until the archive has come so far, and ends it.
+    private static func run(
+        _ archiver: LogArchiver,
+        until isDone: () async throws -> Bool
+    ) async throws {
+        let task = Task { await archiver.run() }
+        defer { task.cancel() }
+        for _ in 0..<4000 {
+            if try await isDone() { break }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(try await isDone())
+        task.cancel()
+        await task.value
+    }
+
+    /// The last sequence of each shard that is archived, by a list whose segments are all there and what it says.
+    private static func ends(_ cluster: FakeCluster, _ store: MemoryStore) async throws -> [UInt32: UInt64] {
+        guard let chain = try await ArchiveChain.read(cluster.collection.id, in: store) else { return [:] }
+        for line in chain.lines {
+            for run in line.runs {
+                var next = run.start.sequence + 1
+                for part in run.parts {
+                    for entry in try await store.segment(of: part, in: cluster.collection.id).entries {
+                        #expect(entry.bytes == [UInt8(truncatingIfNeeded: next)])
+                        next += 1
+                    }
+                }
+                #expect(next == run.end.sequence + 1)
+            }
+        }
+        return Dictionary(
+            chain.standings.map { ($0.shard.index, $0.position.sequence) },
+            uniquingKeysWith: { first, _ in first }
+        )
+    }
+
+    private static func serve(_ logs: Logs, in cluster: FakeCluster) {
+        for worker in cluster.workers {
+            worker.setScript { request, call in
+                guard case .readLog(let request) = request else { return false }
+                switch logs.answer(request) {
+                case .success(let message): call.reply(message)
+                case .failure(let status): call.fail(status)
+                }
+                return true
+            }
+        }
+    }
+
+    @Test func everyEntryIsCarriedOnceAndWhoComesNextGoesOn() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            // Only what comes after it has begun.
+            logs.append(7)
+            try await Self.run(Self.archiver(cluster, store)) {
+                try await Self.ends(cluster, store) == [0: 7, 1: 7, 2: 7]
+            }
+            for round in 1...4 as ClosedRange<UInt64> {
+                logs.append(10)
+                let wanted = 7 + 10 * round
+                try await Self.run(Self.archiver(cluster, store)) {
+                    try await Self.ends(cluster, store) == [0: wanted, 1: wanted, 2: wanted]
+                }
+            }
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            #expect(chain.gapCount == 0 && chain.entryCount == 120 && chain.strays.isEmpty)
+            #expect(chain.volumes.count == 1 && store.list(BackupName.archivePrefix).count == 1)
+            #expect(Self.metric(cluster, "mien_archived_bytes_total") == 120)
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == 0)
+        }
+    }
+
+    @Test func whatIsListedIsThereWhenThePlaceFails() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            let archiver = Self.archiver(cluster, store)
+            try await Self.run(archiver) { try await Self.ends(cluster, store).count == 2 }
+            let again = Self.archiver(cluster, store)
+            let stage = Mutex(0)
+            try await Self.run(again) {
+                let ends = try await Self.ends(cluster, store)
+                switch stage.withLock(\.self) {
+                case 0:
+                    store.isAway.withLock { $0 = true }
+                    logs.append(20)
+                    stage.withLock { $0 = 1 }
+                case 1 where store.refusalCount.withLock(\.self) > 3:
+                    #expect(ends == [0: 0, 1: 0])
+                    store.isAway.withLock { $0 = false }
+                    stage.withLock { $0 = 2 }
+                case 2: return ends == [0: 20, 1: 20]
+                default: break
+                }
+                return false
+            }
+            #expect(try await ArchiveChain.read(cluster.collection.id, in: store)?.gapCount == 0)
+            #expect(Self.metric(cluster, "mien_archive_failures_total") > 0)
+        }
+    }
+
+    @Test func aShardThatFailsHoldsUpNoOtherAndWhatItForgetsIsAGap() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store).count == 2 }
+            logs.append(9)
+            logs.state.withLock { $0.isSilent = [1] }
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 9, 1: 0] }
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == 0)
+            logs.append(1)
+            logs.state.withLock {
+                $0.isSilent = []
+                $0.forgotten = 4
+            }
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 10, 1: 10] }
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            #expect(chain.gapCount == 1 && chain.lines.map(\.runs.count) == [1, 2])
+            #expect(chain.lines[1].runs[1].start == Logs.position(4))
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == 1)
+        }
+    }
+
+    @Test func onlyTheControllerWrites() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            let isController = Mutex(false)
+            let questions = Mutex(0)
+            let archiver = Self.archiver(cluster, store) {
+                questions.withLock { $0 += 1 }
+                return isController.withLock(\.self)
+            }
+            try await Self.run(archiver) {
+                guard questions.withLock(\.self) > 3 else { return false }
+                if !isController.withLock(\.self) {
+                    let isEmpty = store.objects.withLock(\.isEmpty)
+                    #expect(isEmpty)
+                    isController.withLock { $0 = true }
+                }
+                return try await Self.ends(cluster, store).count == 1
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import MienClient
+import Testing
+
+extension Integration {
+    /// Of two replicas one is restarted with nothing of its file in memory: it says so, is asked now and then, and so
+    /// becomes warm; searches lose nothing.
+    @Suite struct ColdReplicaTests {
+        private static let dimension = 1024
+        /// Enough bytes that what is read ahead of the first pages, megabytes on some disks, is not most of them.
+        private static let faceCount = 16_000
+
+        @Test(.timeLimit(.minutes(1))) func aReplicaThatWasRestartedColdBecomesWarm() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 2, workerSettings: ["worker.memory.prefault=none"])
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(5))
+                _ = try await client.createCollection(
+                    CollectionOptions(
+                        name: "people",
+                        dimension: Self.dimension,
+                        embeddingModel: "m",
+                        shardCount: 1,
+                        replicationFactor: 2
+                    )
+                )
+                var random = SeededRandom(seed: 29)
+                let faces = (0..<Self.faceCount).map { _ in
+                    (Face.ID(high: random.next(), low: random.next()), random.direction(dimension: Self.dimension))
+                }
+                for first in stride(from: 0, to: faces.count, by: 1000) {
+                    let batch = faces[first..<first + 1000]
+                    _ = try await client.enrol(
+                        batch.map { NewFace(id: $0.0) },
+                        embeddings: Embeddings(dimension: Self.dimension, values: batch.flatMap(\.1)),
+                        into: "people",
+                        model: "m"
+                    )
+                }
+                let address = cluster.workerAddresses[1]
+                func warmth() async throws -> Double? {
+                    let worker = try await client.status().workers.first { $0.address == address }
+                    guard let worker, worker.isLive, worker.rowByteCount > 0 else { return nil }
+                    return Double(worker.residentRowByteCount) / Double(worker.rowByteCount)
+                }
+                let before = try await eventually("the worker has reported", within: .seconds(10)) {
+                    try await warmth()
+                }
+                #expect(before > 0.9, "what was just written is in memory")
+                _ = try await cluster.workers[1].stop()
+                guard try await Self.forget(stage.path("worker-2"), stage) else {
+                    print("cold replica: the file system keeps all in memory, so there is nothing to see")
+                    return
+                }
+                try await cluster.workers[1].start()
+                let cold = try await eventually("the worker is cold", within: .seconds(10)) {
+                    try await warmth().flatMap { $0 < 0.9 ? $0 : nil }
+                }
+                let explained = try await eventually("it is in sync, and said to be cold", within: .seconds(10)) {
+                    let explained = try await cluster.mien("explain", "people", "0")
+                    return explained.output.contains("It is cold:") ? explained : nil
+                }
+                #expect(explained.output.contains("of what searches read is in memory"), "\(explained)")
+
+                var searchCount = 0
+                try await eventually("the replica is warm", within: .seconds(30)) {
+                    let (face, embedding) = faces[searchCount % faces.count]
+                    searchCount += 1
+                    let results = try await client.search(
+                        "people",
+                        probes: Embeddings(dimension: Self.dimension, values: embedding),
+                        model: "m",
+                        options: SearchOptions(matchLimit: 1, effort: .exact, coverage: .full)
+                    )
+                    guard case .matches(let matches)? = results.outcomes.first, matches.first?.id == face else {
+                        throw StoryError("face \(searchCount) was not found")
+                    }
+                    return try await warmth().flatMap { $0 > 0.9 ? () : nil }
+                }
+                let asked = try #require(try await client.status().workers.first { $0.address == address })
+                #expect(asked.activity.searchCount >= 1)
+                if searchCount > 30 {
+                    #expect(asked.activity.searchCount < UInt64(searchCount) / 3, "of \(searchCount) searches")
+                }
+                print("cold replica: \(Int(cold * 100)) % warm after its start, warm after \(searchCount) searches")
+                await client.close()
+            }
+        }
+
+        /// Lets the system forget what it keeps in memory of the files of a folder.
+        ///
+        /// - Returns: false where they are nowhere else.
+        private static func forget(_ folder: String, _ stage: Stage) async throws -> Bool {
+            let kind = try await stage.run(["/usr/bin/stat", "--file-system", "--format=%T", folder])
+            guard !kind.output.contains("tmpfs") else { return false }
+            let found = try await stage.run(["/usr/bin/find", folder, "-type", "f"])
+            for path in found.output.split(separator: "\n") {
+                let file = open(String(path), O_RDONLY | O_CLOEXEC)
+                guard file >= 0 else { continue }
+                defer { close(file) }
+                fsync(file)
+                posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
+            }
+            return true
+        }
+    }
+}

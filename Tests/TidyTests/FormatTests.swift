@@ -1,0 +1,98 @@
+import Foundation
+import Testing
+
+/// Every format on disk has a number in its source, and a fixture of every number that there has been, from the oldest
+/// that is still read: who raises one keeps what the program before wrote.
+struct FormatTests {
+    struct Format: CustomStringConvertible, Sendable {
+        /// Where the number is, and what stands before it.
+        var source: String
+        var declaration: String
+        /// The oldest that is read.
+        var oldest = 1
+        /// Path of the fixture of a number, which stands for `#`.
+        var fixture: String
+
+        var description: String { fixture }
+    }
+
+    static let formats = [
+        Format(
+            source: "Sources/Engine/PartitionStore/Records/PartitionState.swift",
+            declaration: "newestFormat: UInt16 = ",
+            fixture: "Tests/Engine/PartitionEngineTests/Formats/partition-#.dump"
+        ),
+        Format(
+            source: "Sources/Engine/PartitionStore/Log/LogEntry.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Engine/PartitionStoreTests/Formats/log-entries-#.hex"
+        ),
+        Format(
+            source: "Sources/Foundations/Backups/BackupManifest.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Foundations/BackupsTests/Golden/manifest-#.hex"
+        ),
+        Format(
+            source: "Sources/Foundations/Backups/BackupBlock.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Foundations/BackupsTests/Golden/block-#.hex"
+        ),
+        Format(
+            source: "Sources/Foundations/Backups/ErasureLedger.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Foundations/BackupsTests/Golden/ledger-#.hex"
+        ),
+        Format(
+            source: "Sources/Foundations/Backups/ArchiveVolume.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Foundations/BackupsTests/Golden/volume-#.hex"
+        ),
+        Format(
+            source: "Sources/Foundations/Backups/LogSegment.swift",
+            declaration: "layout: UInt16 = ",
+            fixture: "Tests/Foundations/BackupsTests/Golden/segment-#.hex"
+        ),
+        Format(
+            source: "Sources/ControlPlane/ClusterController/Records/CollectionRecord+Bytes.swift",
+            declaration: " layout: UInt8 = ",
+            oldest: 3,
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/collection-#.txt"
+        ),
+        Format(
+            source: "Sources/ControlPlane/ClusterController/Records/Operation+Bytes.swift",
+            declaration: " layout: UInt8 = ",
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/operation-#.txt"
+        ),
+        Format(
+            source: "Sources/ControlPlane/ClusterController/Records/ClusterRecords.swift",
+            declaration: " layout: UInt8 = ",
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/records-#.txt"
+        ),
+        Format(
+            source: "Sources/ControlPlane/ClusterController/Records/ClusterRecords.swift",
+            declaration: " workerLayout: UInt8 = ",
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/worker-#.txt"
+        ),
+        Format(
+            source: "Sources/DataPlane/WorkerService/Replicas/ReplicaRecord.swift",
+            declaration: "format: UInt32 = ",
+            fixture: "Tests/DataPlane/WorkerServiceTests/Formats/replica-#.txt"
+        ),
+    ]
+
+    @Test(arguments: formats)
+    func everyNumberHasItsFixture(format: Format) throws {
+        let text = try Repository.file(format.source).text
+        let parts = text.components(separatedBy: format.declaration)
+        try #require(parts.count == 2, "\(format.source) declares '\(format.declaration)' \(parts.count - 1) times")
+        let number = try #require(Int(parts[1].prefix { $0.isNumber }))
+        for version in format.oldest...number {
+            let parts = format.fixture.replacingOccurrences(of: "#", with: "\(version)").split(separator: "/")
+            let folder = parts.dropLast().joined(separator: "/")
+            #expect(
+                Repository.names(in: folder).contains(String(parts.last!)),
+                "\(parts.last!) is missing in \(folder)"
+            )
+        }
+    }
+}
