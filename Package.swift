@@ -484,8 +484,8 @@ let package = Package(
         .testTarget(
             name: "ClusterControllerTests",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "LMDB", "WireProtocol",
-                "WireTransport",
+                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "LMDB", "Observability",
+                "WireProtocol", "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -13,6 +13,12 @@ package struct SimulationCounts: Hashable, Sendable {
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
+    /// Disks that were put back to an earlier state.
+    package var rollbacks = 0
+    /// Times that a replica told of one.
+    package var lossesTold = 0
+    /// Reads that a primary answered whose disk had gone back, and that could not know it.
+    package var unnoticedReads = 0
     package var copies = 0
     /// Changes of the primary.
     package var epochs = 0
@@ -31,6 +37,9 @@ package struct SimulationCounts: Hashable, Sendable {
         left.cuts += right.cuts
         left.pauses += right.pauses
         left.wipes += right.wipes
+        left.rollbacks += right.rollbacks
+        left.lossesTold += right.lossesTold
+        left.unnoticedReads += right.unnoticedReads
         left.copies += right.copies
         left.epochs += right.epochs
         left.entries += right.entries
@@ -86,7 +95,8 @@ package struct Simulation: Sendable {
         guard let promise = run().violation?.promise else { return self }
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
-            { $0.wipeInterval = nil }, { $0.handoverInterval = nil }, { $0.pauseInterval = nil },
+            { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.handoverInterval = nil },
+            { $0.pauseInterval = nil },
             { $0.cutInterval = nil }, { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 },
             { $0.slowRate = 0 }, { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.clientCount = 1 },
             { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },

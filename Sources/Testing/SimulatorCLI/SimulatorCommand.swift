@@ -60,6 +60,7 @@ struct Run: ParsableCommand {
         print("cut links             \(counts.cuts)")
         print("pauses                \(counts.pauses)")
         print("disks lost            \(counts.wipes)")
+        print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
         print("promises broken       \(sweep.failures.count)")

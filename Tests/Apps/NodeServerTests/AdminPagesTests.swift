@@ -60,6 +60,27 @@ struct AdminPagesTests {
         #expect(get(pages, "/readyz").status == 200 && get(pages, "/healthz").status == 200)
     }
 
+    /// A page in a browser that had its name lead here must not read what is told.
+    @Test func namesThatOthersGiveAreNotAnsweredTo() throws {
+        let (open, closed) = (try pages(), try pages(token: "0123456789abcdef"))
+        func status(_ pages: AdminPages, _ host: String?) -> Int {
+            pages.answer(method: "GET", path: "/metrics", authorization: nil, host: host).status
+        }
+        for host in [
+            nil, "127.0.0.1", "127.0.0.1:7410", "localhost", "LocalHost:1", "[::1]", "[::1]:7410", "10.1.2.3:80",
+        ] {
+            #expect(status(open, host) == 200, "\(host ?? "none")")
+        }
+        for host in [
+            "", "attacker.example", "attacker.example:7410", "localhost.attacker.example", "127.0.0.1.attacker.example",
+            "[attacker.example]:1", "1270.0.0.1", ":7410", "[", "0x7f000001",
+        ] {
+            #expect(status(open, host) == 421, "\(host)")
+            // Beyond loopback the token is asked for, whatever the name.
+            #expect(status(closed, host) == 401, "\(host)")
+        }
+    }
+
     @Test func nothingElseIsThere() throws {
         let pages = try pages()
         #expect(get(pages, "/").status == 404)

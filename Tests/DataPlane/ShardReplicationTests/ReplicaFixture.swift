@@ -17,11 +17,14 @@ struct ReplicaFixture {
     var abandoned: [UInt64] = []
     var proposals: [GroupProposal] = []
     var copies: [NodeID] = []
+    var losses: [DiskLoss] = []
     var logs: [NodeID: [LogItem<String>]] = [:]
     var now = Duration.zero
 
     init(_ nodes: [NodeID], log: DurableLog = .empty) {
-        for node in nodes { machines[node] = Machine(node: node, log: log, timings: ReplicationTimings(), now: .zero) }
+        for node in nodes {
+            machines[node] = Machine(node: node, log: log, timings: ReplicationTimings(), now: .zero, isNew: true)
+        }
     }
 
     static func group(
@@ -112,6 +115,7 @@ struct ReplicaFixture {
             case .propose(let proposal): proposals.append(proposal)
             case .acknowledge(let ticket, _): acknowledged.append(ticket.number)
             case .abandon(let ticket): abandoned.append(ticket.number)
+            case .tell(let loss): losses.append(loss)
             }
         }
     }

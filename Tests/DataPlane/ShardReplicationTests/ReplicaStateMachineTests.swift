@@ -99,6 +99,158 @@ struct ReplicaStateMachineTests {
         #expect(replicas.logs[two]?.map(\.payload) == ["kept", "other"])
     }
 
+    // MARK: Disks that went back
+
+    /// Puts a replica's process and disk back to what its log had up to a sequence.
+    private func putBack(_ node: NodeID, to last: UInt64, _ replicas: inout ReplicaFixture) {
+        let kept = replicas.logs[node]!.filter { $0.sequence <= last }
+        let applied = kept.last.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? .start
+        replicas.logs[node] = kept
+        replicas.sent.removeAll { $0.from == node || $0.to == node }
+        replicas.machines[node] = Machine(
+            node: node,
+            log: DurableLog(promised: applied.epoch, applied: applied, unapplied: []),
+            timings: ReplicationTimings(),
+            now: replicas.now
+        )
+    }
+
+    private func written(_ count: Int, minimum: Int = 2) throws -> ReplicaFixture {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(minimum: minimum))
+        replicas.settle()
+        for number in 1...count { try replicas.submit("\(number)", ticket: UInt64(number)) }
+        replicas.pass(.seconds(1))
+        #expect(replicas.acknowledged == (1...UInt64(count)).map { $0 })
+        return replicas
+    }
+
+    private func mayRead(_ node: NodeID, _ group: ReplicaGroup, _ replicas: inout ReplicaFixture) -> Bool {
+        let now = replicas.now
+        return replicas.with(node) {
+            $0.confirmed(version: group.version, asked: now)
+            return $0.mayServeReads(now: now)
+        }
+    }
+
+    @Test(arguments: [0, 3] as [UInt64])
+    func aPrimaryWhoseDiskWentBackLeadsNoMoreAndLosesNothing(last: UInt64) throws {
+        var replicas = try written(5)
+        putBack(one, to: last, &replicas)
+        // It may have led in the epoch that it first hears of: whatever its disk says, it asks for another.
+        replicas.configure(ReplicaFixture.group(minimum: 2), [one])
+        replicas.store(one)
+        #expect(replicas.machines[one]?.role == .follower && replicas.proposals.last?.change == .takeOver(one))
+        var group = ReplicaFixture.group(epoch: 2, version: 2, minimum: 2)
+        replicas.configure(group)
+        // Before it has heard of the other it orders no writes, and answers no reads.
+        replicas.store(one)
+        #expect(replicas.machines[one]?.role == .activating)
+        #expect(throws: WriteRefusal.notPrimary) { try replicas.submit("other", ticket: 9) }
+        #expect(!mayRead(one, group, &replicas))
+        replicas.pass(.milliseconds(300))
+        #expect(replicas.losses == [.own(witness: two, applied: 5, last: last)])
+        #expect(replicas.machines[one]?.role == .follower)
+        #expect(!mayRead(one, group, &replicas))
+        let proposal = try #require(replicas.proposals.last)
+        #expect(proposal.change == .takeOver(two))
+        group = try #require(group.applying(proposal))
+        replicas.configure(group)
+        replicas.pass(.seconds(1))
+        #expect(replicas.machines[two]?.role == .primary)
+        // What it had is on it again.
+        for node in [one, two] {
+            #expect(replicas.logs[node]?.map(\.payload) == (1...5).map { "\($0)" })
+            #expect(replicas.machines[node]?.applied == 5 && mayRead(node, group, &replicas))
+        }
+        try replicas.submit("next", to: two, ticket: 10)
+        replicas.pass(.milliseconds(300))
+        #expect(replicas.acknowledged.last == 10)
+    }
+
+    /// It may have crashed before its disk had what it had sent already: that is no loss, and the other one leads.
+    @Test func aPrimaryThatBeganAnewLeavesTheLeadToALongerLog() throws {
+        var replicas = try written(3)
+        try replicas.submit("4", ticket: 4)
+        // On the disk of the other alone.
+        replicas.deliver()
+        replicas.store(two)
+        replicas.sent.removeAll()
+        putBack(one, to: 3, &replicas)
+        replicas.configure(ReplicaFixture.group(minimum: 2), [one])
+        replicas.configure(ReplicaFixture.group(epoch: 2, version: 2, minimum: 2))
+        replicas.pass(.milliseconds(300))
+        #expect(replicas.losses.isEmpty)
+        let proposal = try #require(replicas.proposals.last)
+        #expect(proposal.change == .takeOver(two))
+        replicas.configure(try #require(ReplicaFixture.group(epoch: 2, version: 2, minimum: 2).applying(proposal)))
+        replicas.pass(.seconds(1))
+        for node in [one, two] { #expect(replicas.logs[node]?.map(\.payload) == ["1", "2", "3", "4"]) }
+    }
+
+    /// Of those who ask nobody cuts off anything.
+    @Test func aPrimaryThatAsksChangesNoLog() throws {
+        var replicas = try written(2)
+        try replicas.submit("3", ticket: 3)
+        replicas.deliver()
+        replicas.store(two)
+        let ask = AppendRequest<String>(
+            epoch: Epoch(2),
+            previous: LogPosition(sequence: 3, epoch: Epoch(2)),
+            entries: [],
+            committed: 0,
+            sent: replicas.now,
+            lease: nil,
+            asks: true
+        )
+        replicas.sent.removeAll()
+        let now = replicas.now
+        replicas.with(two) { $0.receive(.append(ask), from: one, now: now) }
+        replicas.store(two)
+        #expect(replicas.machines[two]?.promised == Epoch(2))
+        #expect(replicas.logs[two]?.count == 3)
+        guard case .reply(let reply)? = replicas.sent.last?.message else {
+            Issue.record("no reply")
+            return
+        }
+        let last = LogPosition(sequence: 3, epoch: Epoch(1))
+        #expect(reply.outcome == .standing(last: last, applied: 2))
+    }
+
+    @Test func aReplicaWhoseDiskWentBackCountsForNothingUntilItHasTheRest() throws {
+        var replicas = try written(5, minimum: 1)
+        let group = ReplicaFixture.group()
+        putBack(two, to: 2, &replicas)
+        replicas.configure(group, [two])
+        #expect(!mayRead(two, group, &replicas))
+        try replicas.submit("6", ticket: 6)
+        replicas.store(one)
+        // Whatever it answers first, the write that it lacks is not acknowledged, and nobody reads from it.
+        for _ in 0..<3 {
+            replicas.deliver()
+            replicas.store(two)
+            #expect(replicas.acknowledged.count == 5 || replicas.machines[two]?.applied == 6)
+            #expect(!mayRead(two, group, &replicas) || replicas.machines[two]?.applied ?? 0 >= 5)
+        }
+        replicas.pass(.seconds(1))
+        #expect(replicas.losses == [.other(two, acknowledged: 5, last: 2)])
+        #expect(replicas.proposals.contains { $0.change == .remove(two) })
+        #expect(replicas.acknowledged.last == 6 && replicas.machines[two]?.applied == 6)
+        #expect(mayRead(two, group, &replicas))
+    }
+
+    @Test func aPrimaryThatBeganAnewReadsWhenWhoMightKnowBetterIsSilent() throws {
+        var replicas = try written(2)
+        putBack(one, to: 2, &replicas)
+        replicas.configure(ReplicaFixture.group(minimum: 2), [one])
+        let group = ReplicaFixture.group(epoch: 2, version: 2, minimum: 2)
+        replicas.configure(group, [one])
+        replicas.pass(.milliseconds(1400), [one])
+        #expect(!mayRead(one, group, &replicas))
+        replicas.pass(.milliseconds(200), [one])
+        #expect(mayRead(one, group, &replicas))
+    }
+
     @Test func aSilentReplicaIsProposedForRemovalAndCountsUntilTheAnswer() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group())

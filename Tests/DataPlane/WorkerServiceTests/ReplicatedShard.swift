@@ -175,6 +175,9 @@ actor ReplicatedShard {
         _ = await members[index].run?.result
     }
 
+    /// The folder of a worker.
+    func folder(_ index: Int) -> TemporaryFolder { members[index].folder }
+
     func host(_ index: Int) async throws {
         guard let group = keeper.group, let harness = members[index].harness else { return }
         let host = HostReplica(

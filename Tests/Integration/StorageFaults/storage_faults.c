@@ -1,4 +1,5 @@
-// Stands between a process and one of its files: makes a write or a sync fail, or records all of them.
+// Stands between a process and one of its files: makes a write or a sync fail, makes syncs slow, or records all of
+// them. And between a process and its wall clock.
 //
 // For LD_PRELOAD, in tests. Environment:
 //   STORAGE_FAULTS_FILE    files whose path ends so are meant
@@ -6,6 +7,8 @@
 //                          and from the start of the process, fails with that error number; "write:3:0" writes half
 //                          and says so
 //   STORAGE_FAULTS_REPORT  gets one line when the fault has struck
+//   STORAGE_FAULTS_DELAY   a file; while it holds a number of milliseconds, every sync takes so much longer
+//   STORAGE_FAULTS_CLOCK   a file; while it holds a number of seconds, the wall clock is so far ahead
 //   STORAGE_FAULTS_RECORD  gets every write and sync, in order: kind (1: 1 write, 2 write that is durable when it
 //                          returns, 3 sync, 4 new length), zero (7), offset or length (8), byte count (8), bytes;
 //                          little-endian
@@ -18,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static ssize_t (*next_pwrite)(int, const void *, size_t, off_t);
@@ -26,10 +31,14 @@ static ssize_t (*next_writev)(int, const struct iovec *, int);
 static int (*next_fdatasync)(int);
 static int (*next_fsync)(int);
 static int (*next_ftruncate)(int, off_t);
+static int (*next_clock_gettime)(clockid_t, struct timespec *);
+static int (*next_gettimeofday)(struct timeval *, void *);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *meant;
 static const char *report;
+static const char *delay_file;
+static const char *clock_file;
 static int record = -1;
 static int fault_is_sync;
 static long fault_at;
@@ -43,7 +52,11 @@ __attribute__((constructor)) static void begin(void) {
     next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     next_fsync = dlsym(RTLD_NEXT, "fsync");
     next_ftruncate = dlsym(RTLD_NEXT, "ftruncate");
+    next_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    next_gettimeofday = dlsym(RTLD_NEXT, "gettimeofday");
     meant = getenv("STORAGE_FAULTS_FILE");
+    delay_file = getenv("STORAGE_FAULTS_DELAY");
+    clock_file = getenv("STORAGE_FAULTS_CLOCK");
     report = getenv("STORAGE_FAULTS_REPORT");
     const char *fault = getenv("STORAGE_FAULTS_FAULT");
     char kind[8];
@@ -54,6 +67,49 @@ __attribute__((constructor)) static void begin(void) {
     }
     const char *path = getenv("STORAGE_FAULTS_RECORD");
     if (path) record = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+// The number that a file holds; 0 without one.
+static long number_in(const char *path) {
+    if (!path) return 0;
+    int saved = errno;
+    char text[32] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, text, sizeof text - 1) < 0) text[0] = 0;
+        close(fd);
+    }
+    errno = saved;
+    return atol(text);
+}
+
+// Looked at ten times a second: the clock is asked for all the time.
+static long clock_shift(void) {
+    static long shift, looked = -1;
+    struct timespec now;
+    next_clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    long tenth = now.tv_sec * 10 + now.tv_nsec / 100000000;
+    if (__atomic_exchange_n(&looked, tenth, __ATOMIC_RELAXED) != tenth) {
+        __atomic_store_n(&shift, number_in(clock_file), __ATOMIC_RELAXED);
+    }
+    return __atomic_load_n(&shift, __ATOMIC_RELAXED);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    // Before the constructor.
+    if (!next_clock_gettime) next_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = next_clock_gettime(clock, time);
+    if (result == 0 && clock_file && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        time->tv_sec += clock_shift();
+    }
+    return result;
+}
+
+int gettimeofday(struct timeval *time, void *zone) {
+    if (!next_gettimeofday) next_gettimeofday = dlsym(RTLD_NEXT, "gettimeofday");
+    int result = next_gettimeofday(time, zone);
+    if (result == 0 && clock_file) time->tv_sec += clock_shift();
+    return result;
 }
 
 static int is_meant(int fd) {
@@ -149,6 +205,8 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 
 static int sync_file(int fd, int (*next)(int)) {
     if (!is_meant(fd)) return next(fd);
+    long delay = number_in(delay_file);
+    if (delay > 0) usleep((useconds_t)delay * 1000);
     pthread_mutex_lock(&lock);
     int result;
     if (strikes(1)) {

@@ -87,7 +87,8 @@ final class AdminEndpoint: Service {
                 let answer = pages.answer(
                     method: request.method.rawValue,
                     path: request.uri.path,
-                    authorization: request.headers[.authorization]
+                    authorization: request.headers[.authorization],
+                    host: request.head.authority
                 )
                 let isHead = request.method == .head
                 let body = ByteBuffer(string: answer.text)

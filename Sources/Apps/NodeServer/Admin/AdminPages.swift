@@ -1,3 +1,4 @@
+internal import Glibc
 package import NodeConfiguration
 package import Observability
 
@@ -35,7 +36,11 @@ package struct AdminPages: Sendable {
     /// - Parameters:
     ///   - path: as in the request line; a query is left out of account.
     ///   - authorization: the header of that name.
-    package func answer(method: String, path: String, authorization: String?) -> Answer {
+    ///   - host: the name that the node was asked under, with or without a port; nil when none was given.
+    package func answer(method: String, path: String, authorization: String?, host: String? = nil) -> Answer {
+        guard isAnswered(under: host) else {
+            return Answer(status: 421, text: "Ask under an IP address or localhost.\n")
+        }
         guard method == "GET" || method == "HEAD" else {
             return Answer(status: 405, text: "Only GET and HEAD are answered here.\n")
         }
@@ -55,6 +60,22 @@ package struct AdminPages: Sendable {
             return Answer(status: 200, contentType: MetricRegistry.contentType, text: registry.rendered())
         default: return Answer(status: 404, text: "There are /metrics, /healthz and /readyz.\n")
         }
+    }
+
+    /// Where no token is asked for, only names are answered to that nobody else gives: a page in a browser may have had
+    /// its own lead to this machine (DNS rebinding), and would read what is told.
+    private func isAnswered(under host: String?) -> Bool {
+        guard token == nil, let host else { return true }
+        let name: Substring
+        if host.hasPrefix("[") {
+            name = host.dropFirst().prefix { $0 != "]" }
+        } else {
+            name = host.prefix { $0 != ":" }
+        }
+        if name.lowercased() == "localhost" { return true }
+        var address = in6_addr()
+        return unsafe inet_pton(AF_INET, String(name), &address) == 1
+            || inet_pton(AF_INET6, String(name), &address) == 1
     }
 
     private func isAllowed(_ authorization: String?) -> Bool {

@@ -24,6 +24,8 @@ extension ClusterController {
             failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
             state.reports.report(observation, by: worker, now: now)
             let membership = state.records.memberships[worker]
+            // What the records say of these is history: a worker that began anew must not go by it.
+            let older = state.olderRecords.shards
             return .success(
                 HeartbeatReply(
                     clusterID: metadata.clusterID,
@@ -33,7 +35,7 @@ extension ClusterController {
                     coordinators: state.records.coordinators.sorted { $0.key < $1.key }.map {
                         .init(id: $0.key, address: $0.value)
                     },
-                    groups: membership?.groups ?? [],
+                    groups: (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) },
                     workers: membership?.workers ?? [],
                     recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now))
                 )

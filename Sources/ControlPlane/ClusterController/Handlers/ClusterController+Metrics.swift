@@ -72,6 +72,8 @@ extension ClusterController {
         samples.add(MetricCatalogue.shardsBelowMinimum, label, value: Double(minimumCount))
         let differentCount = record.placements.count(where: view.isDifferent)
         samples.add(MetricCatalogue.shardsDifferent, label, value: Double(differentCount))
+        let olderCount = record.placements.count { view.olderShards.contains($0.shard) }
+        samples.add(MetricCatalogue.shardsOfOlderRecords, label, value: Double(olderCount))
         samples.raise(MetricCatalogue.replicaLag, label, to: Double(record.placements.map(view.lag).max() ?? 0))
     }
 

@@ -11,7 +11,9 @@ extension ClusterController {
     func beginActions() -> [ReconcileAction] {
         let now = now
         let (view, trainings, stalled, balance) = state.withLock { state in
-            state.operations.observe(state.view(now: now), now: now)
+            let known = state.view(now: now)
+            state.olderRecords.observe(known, now: now)
+            state.operations.observe(known, now: now)
             let view = state.view(now: now)
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations.stalled(now: now), balance)

@@ -24,6 +24,7 @@ package final class ClusterController: Sendable {
         var operations = OperationLedger()
         var balance: BalanceLedger
         var problems: Set<ReconcileProblem> = []
+        var olderRecords: OlderRecords
         var currency: RecordCurrency
         let replacementTime: Duration
         /// Since when silence is counted against workers: the start, or the winning of the lease.
@@ -43,7 +44,7 @@ package final class ClusterController: Sendable {
                     since: watchStart,
                     now: now
                 ) : []
-            return ClusterView(
+            var view = ClusterView(
                 metadata: records.metadata,
                 observations: reports.observations,
                 liveWorkers: Set(membership.liveWorkers(now: now)),
@@ -51,6 +52,8 @@ package final class ClusterController: Sendable {
                 isSettled: now - watchStart > membership.silenceLimit,
                 restingShards: operations.restingShards(now: now)
             )
+            view.olderShards = olderRecords.shards
+            return view
         }
     }
 
@@ -99,6 +102,8 @@ package final class ClusterController: Sendable {
                 reports: ReportBook(overlap: options.silenceLimit),
                 actions: ActionLedger(limits: options.actions),
                 balance: BalanceLedger(patience: options.balancingTime),
+                // Nobody else changes the records of an exclusive store.
+                olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
                 currency: RecordCurrency(isExclusive: store.isExclusive),
                 replacementTime: options.replacementTime
             )

@@ -10,6 +10,8 @@ package struct ClusterView: Sendable {
     package var goneWorkers: Set<NodeID>
     /// Whether a silence means something: nobody has been listened to for long enough before.
     package var isSettled: Bool
+    /// See ``OlderRecords``: their groups are not changed, and workers are told nothing of them.
+    package var olderShards: Set<ShardID> = []
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
 

@@ -90,6 +90,8 @@ package enum ReconcileProblem: Hashable, Sendable {
     case differentReplicas(ShardID)
     /// The replica is out of service on its worker.
     case failedReplica(ShardID, worker: NodeID)
+    /// The metadata store holds an older record of the shard's group than its workers go by.
+    case olderRecord(ShardID)
     /// Nothing about a step of an operation has changed for too long; it began anew.
     case stalledOperation(OperationID, ShardID)
 }
@@ -108,6 +110,10 @@ extension ReconcileProblem: CustomStringConvertible {
                 + "--repair makes the others anew."
         case .failedReplica(let shard, let worker):
             "Shard \(shard) is out of service on worker \(worker): the worker's log says why."
+        case .olderRecord(let shard):
+            "Workers go by a newer record of shard \(shard) than the metadata store holds; was the store put back to "
+                + "an earlier state? The shard is left as it is: nothing moves, and no other replica takes over. Put "
+                + "back newer records, or see 'Records that went back' in docs/operations/high-availability.md."
         case .stalledOperation(let operation, let shard):
             "Operation \(operation) has not got on with shard \(shard) for a minute and begins its step anew; "
                 + "'mien operations' tells what it waits for."

@@ -41,6 +41,10 @@ package enum ReconcilePlanner {
             let regroupings = view.isSettled ? regroupings(of: record, steps, in: view, &load) : []
             if !regroupings.isEmpty { plan.actions.append(.regroup(record.collection.id, regroupings)) }
             for placement in record.placements {
+                if view.olderShards.contains(placement.shard) {
+                    plan.problems.append(.olderRecord(placement.shard))
+                    continue
+                }
                 if view.isDifferent(placement) { plan.problems.append(.differentReplicas(placement.shard)) }
                 for member in placement.group.members { compare(placement, member, of: record, in: view, into: &plan) }
             }
@@ -86,6 +90,7 @@ package enum ReconcilePlanner {
         _ load: inout PlacementLoad?
     ) -> [ReconcileAction.Regrouping] {
         record.placements.compactMap { placement in
+            if view.olderShards.contains(placement.shard) { return nil }
             var next = failover(placement, of: record, in: view) ?? requirement(placement, of: record)
             if next == nil {
                 if placement.group.isFrozen, steps[placement.shard]?.step.change.successors.isEmpty ?? true {
@@ -233,6 +238,7 @@ package enum ReconcilePlanner {
             plan.actions.append(.drop(shard, epoch: max(deletion, replica.epoch), worker: worker))
         } else if let placement = view.metadata.placement(of: shard) {
             let group = placement.group
+            if view.olderShards.contains(shard) { return }
             // What goes by a newer group than this view may be a member of it.
             guard !group.members.contains(worker), replica.groupVersion <= group.version else { return }
             plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))

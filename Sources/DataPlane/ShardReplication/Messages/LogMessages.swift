@@ -28,6 +28,10 @@ package struct LogPosition: Hashable, Sendable {
     }
 
     package static let start = LogPosition(sequence: 0, epoch: Epoch(0))
+
+    /// Whether a log that ends here may hold committed entries that one which ends at `other` lacks: of two logs the
+    /// one that was written to in the later epoch has all of them, and of one epoch the longer.
+    func mayHoldMore(than other: LogPosition) -> Bool { (epoch, sequence) > (other.epoch, other.sequence) }
 }
 
 /// What the primary sends to the others: entries, or none to say that it is there and what is committed.
@@ -42,6 +46,9 @@ package struct AppendRequest<Payload: Sendable>: Sendable {
     package var sent: Duration
     /// Lets the receiver answer reads, when it is in sync.
     package var lease: Lease?
+    /// Asks for the receiver's standing, and changes nothing but its promise: the sender has begun anew, and does not
+    /// know whether its disk holds all that it had acknowledged.
+    package var asks = false
 
     /// The primary was confirmed by all replicas in sync `confirmationAge` before it sent this, after the receiver's
     /// clock had shown `echo`.
@@ -61,8 +68,10 @@ package struct AppendRequest<Payload: Sendable>: Sendable {
         entries: [LogItem<Payload>],
         committed: UInt64,
         sent: Duration,
-        lease: Lease?
+        lease: Lease?,
+        asks: Bool = false
     ) {
+        self.asks = asks
         self.epoch = epoch
         self.previous = previous
         self.entries = entries
@@ -81,6 +90,10 @@ package struct AppendReply: Hashable, Sendable {
         case mismatch(last: UInt64)
         /// A later primary has been promised obedience.
         case fenced(promised: Epoch)
+        /// The primary lacks what is applied here, up to `applied`, and therefore committed: its disk went back.
+        case ahead(applied: UInt64)
+        /// The answer to one that asks: the end of the log, and what of it is applied.
+        case standing(last: LogPosition, applied: UInt64)
     }
 
     /// Epoch of the request.
@@ -100,6 +113,18 @@ package struct AppendReply: Hashable, Sendable {
         self.replied = replied
         self.version = version
     }
+}
+
+extension AppendReply.Outcome {
+    /// What is applied at the replica, where it says so.
+    var applied: UInt64? {
+        switch self {
+        case .accepted(_, let applied), .ahead(let applied), .standing(_, let applied): applied
+        case .mismatch, .fenced: nil
+        }
+    }
+
+    var isAhead: Bool { if case .ahead = self { true } else { false } }
 }
 
 package enum ReplicaMessage<Payload: Sendable>: Sendable {

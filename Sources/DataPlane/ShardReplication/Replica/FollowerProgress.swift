@@ -26,4 +26,10 @@ struct FollowerProgress: Hashable, Sendable {
     var isLoading = false
     /// The log no longer has what it needs.
     var needsCopy = false
+    /// What it has applied is in the primary's log: it knows of nothing that the primary lacks.
+    var hasAgreed = false
+    /// In sync since the epoch began: it had everything that the primary had applied by then.
+    var isFounder = false
+    /// Its disk went back: it is to leave the in-sync set, unless it has everything again before.
+    var hasLost = false
 }

@@ -40,4 +40,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case matchIsLast
     /// Entries that disagree with the primary's stay.
     case noTruncation
+    /// A primary whose disk went back goes on.
+    case leadWithoutItsEntries
+    /// A replica whose disk went back answers reads before it has what it lacks.
+    case readWithoutItsEntries
 }

@@ -19,7 +19,11 @@ extension ReplicaStateMachine {
             promise(request.epoch)
             stepDown()
         }
+        if request.asks { return answer(.standing, to: request, of: sender, now: now) }
         let previous = request.previous
+        if contradicts(request), bug != .leadWithoutItsEntries {
+            return answer(.ahead, to: request, of: sender, now: now)
+        }
         guard previous.sequence <= log.last.sequence, agrees(previous) else {
             // What disagrees is in no log of this primary's: it was never committed.
             if log.epoch(at: previous.sequence) != nil, previous.sequence > committed, bug != .noTruncation {
@@ -39,6 +43,7 @@ extension ReplicaStateMachine {
         }
         let matched = previous.sequence + UInt64(request.entries.count)
         committed = max(committed, min(request.committed, matched))
+        agree(with: request, now: now)
         // One that echoes another life's clock says nothing of this one.
         if let lease = request.lease, lease.echo >= born, lease.echo <= now {
             let start = bug == .leaseFromArrival ? now : lease.echo
@@ -47,6 +52,31 @@ extension ReplicaStateMachine {
             leaseEnd = max(leaseEnd ?? end, end)
         }
         answer(.accepted(matched: bug == .matchIsLast ? log.last.sequence : matched), to: request, of: sender, now: now)
+    }
+
+    /// Whether the primary's log has other entries where some are applied here: it lost those. Epochs never fall along
+    /// a log, so at or before an applied entry it has none of a higher one.
+    private func contradicts(_ request: AppendRequest<Payload>) -> Bool {
+        let base = log.base
+        func differs(_ position: LogPosition) -> Bool {
+            position.sequence == base.sequence
+                ? position.epoch != base.epoch : position.sequence < base.sequence && position.epoch > base.epoch
+        }
+        return differs(request.previous)
+            || request.entries.contains { differs(LogPosition(sequence: $0.sequence, epoch: $0.epoch)) }
+    }
+
+    /// A primary whose log this one shares tells what was committed: with that applied, everything is here that this
+    /// replica may ever have acknowledged, whatever its disk went through before this life of its process.
+    ///
+    /// It must have heard of this life: what it sent before may be older than what was acknowledged since.
+    private mutating func agree(with request: AppendRequest<Payload>, now: Duration) {
+        guard !isWhole, let lease = request.lease, lease.echo >= born, lease.echo <= now, let group,
+            request.epoch >= group.epoch, agreement.map({ $0.epoch < request.epoch }) ?? true
+        else { return }
+        agreement = Agreement(epoch: request.epoch, committed: request.committed)
+        if let loss, request.epoch > loss.epoch { self.loss = nil }
+        noteWhole()
     }
 
     /// Whether the log holds this entry. What is applied agrees with any primary's log.
@@ -119,6 +149,8 @@ extension ReplicaStateMachine {
                 switch waiting.outcome {
                 case .accepted(let matched): .accepted(matched: matched, applied: applied)
                 case .mismatch(let last): .mismatch(last: last)
+                case .ahead: .ahead(applied: applied)
+                case .standing: .standing(last: log.last, applied: applied)
                 }
             }
         let reply = AppendReply(

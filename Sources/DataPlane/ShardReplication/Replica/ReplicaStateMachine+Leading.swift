@@ -43,17 +43,69 @@ extension ReplicaStateMachine {
 
     // MARK: Being primary
 
-    /// Begins to lead: the promise to itself is on disk.
+    /// The promise to itself is on disk: begins to lead, or, when it may lack what it had acknowledged in an earlier
+    /// life, to ask.
     mutating func activate(_ group: ReplicaGroup, now: Duration) {
-        role = .primary
         window.removeAll()
         // Whatever its predecessors acknowledged is applied here: this replica was in sync.
         acknowledged = applied
+        foundation = applied
+        activated = now
         progress = Dictionary(
             uniqueKeysWithValues: group.members.filter { $0 != node }.map {
-                ($0, newProgress(now: now))
+                var follower = newProgress(now: now)
+                follower.isFounder = group.isInSync($0)
+                return ($0, follower)
             }
         )
+        if isWhole || bug == .leadWithoutItsEntries {
+            role = .primary
+        } else {
+            isAsking = true
+            ask(now: now)
+            lead(ifHeard: now)
+        }
+    }
+
+    /// Asks those in sync how far they are.
+    mutating func ask(now: Duration) {
+        guard isAsking, let group else { return }
+        for member in group.inSync where member != node {
+            guard let follower = progress[member], !follower.hasAgreed,
+                follower.lastSent.map({ now - $0 >= timings.heartbeat }) ?? true
+            else { continue }
+            progress[member]?.lastSent = now
+            let request = AppendRequest<Payload>(
+                epoch: group.epoch,
+                previous: log.last,
+                entries: [],
+                committed: committed,
+                sent: now,
+                lease: nil,
+                asks: true
+            )
+            actions.append(.send(.append(request), to: member))
+        }
+    }
+
+    /// Leads once enough of those in sync know of nothing that is not here: as many as a write needs, so that one of
+    /// them would know what was acknowledged. Where a write needs no other all of them, unless they are silent. When
+    /// too few are heard of for long, the others are gone.
+    mutating func lead(ifHeard now: Duration) {
+        guard isAsking, let group else { return }
+        let others = group.inSync.filter { $0 != node }
+        let agreedCount = others.count { progress[$0]?.hasAgreed ?? false }
+        let isEnough = agreedCount >= group.minimumInSync - 1
+        // One of these would know.
+        let isSure = isEnough && (group.minimumInSync > 1 || agreedCount == others.count)
+        guard isSure || isUnopposed(now: now) && (isEnough || now - activated >= timings.patience) else { return }
+        leadsUnheard = !isSure
+        isAsking = false
+        isWhole = true
+        role = .primary
+        // They have not been sent anything yet.
+        for member in others { progress[member]?.lastSent = nil }
+        lead(now: now)
     }
 
     /// Another record of the group in the same epoch.
@@ -64,6 +116,10 @@ extension ReplicaStateMachine {
             for learner in new.learners { progress[learner] = nil }
             if let growth, new.learners.contains(growth.learner) { self.growth = nil }
         }
+        for learner in new.learners {
+            progress[learner]?.isFounder = false
+            progress[learner]?.hasLost = false
+        }
         for member in new.members where member != node && progress[member] == nil {
             progress[member] = newProgress(now: now)
         }
@@ -73,7 +129,7 @@ extension ReplicaStateMachine {
         {
             self.growth = nil
         }
-        lead(now: now)
+        if role == .primary { lead(now: now) } else { lead(ifHeard: now) }
     }
 
     private func newProgress(now: Duration) -> FollowerProgress {
@@ -131,12 +187,28 @@ extension ReplicaStateMachine {
     // MARK: Replies
 
     mutating func note(_ reply: AppendReply, from sender: NodeID, now: Duration) {
-        guard role == .primary, let group, var follower = progress[sender] else { return }
+        guard role == .primary || isAsking, let group, var follower = progress[sender] else { return }
         if case .fenced(let other) = reply.outcome {
             if other > group.epoch { stepDown() }
             return
         }
         guard reply.epoch == group.epoch && reply.sent >= follower.began || bug == .countOldReplies else { return }
+        if let applied = reply.outcome.applied, applied > log.last.sequence || reply.outcome.isAhead,
+            group.isInSync(sender), bug != .leadWithoutItsEntries
+        {
+            return resign(to: sender, applied: applied, now: now)
+        }
+        if case .standing(let last, let other) = reply.outcome {
+            guard isAsking else { return }
+            if last.mayHoldMore(than: log.last), group.isInSync(sender) {
+                return resign(to: sender, applied: other, now: now)
+            }
+            follower.lastHeard = now
+            follower.hasAgreed = true
+            progress[sender] = follower
+            return lead(ifHeard: now)
+        }
+        guard role == .primary else { return }
         if let leaver = leavers[sender], reply.version >= leaver.version { leavers[sender] = nil }
         follower.lastHeard = now
         follower.oldestUnanswered = nil
@@ -153,10 +225,17 @@ extension ReplicaStateMachine {
             follower.applied = max(follower.applied, applied)
             follower.next = max(follower.next, follower.matched + 1)
             follower.needsCopy = false
+            follower.hasAgreed = follower.hasAgreed || applied <= follower.matched
+            if follower.matched >= max(committed, foundation) { follower.hasLost = false }
         case .mismatch(let last):
             // A late one tells of a log that has changed since.
             guard isNewest else { break }
             follower.needsCopy = false
+            let had = max(follower.matched, follower.isFounder ? foundation : 0)
+            if last < had, group.isInSync(sender), !follower.hasLost {
+                follower.hasLost = true
+                actions.append(.tell(.other(sender, acknowledged: had, last: last)))
+            }
             if last < follower.matched {
                 // What it said to have is gone: whatever else it said counts no more.
                 follower.matched = 0
@@ -165,16 +244,38 @@ extension ReplicaStateMachine {
             }
             follower.agreed = max(follower.matched, min(last, log.last.sequence))
             follower.next = follower.agreed + 1
-        case .fenced: break
+        case .fenced, .standing: break
+        case .ahead(let other):
+            // A learner's: nobody in sync has its entries any more, and writes went on. A copy that reaches further
+            // mends it.
+            if !follower.hasLost {
+                follower.hasLost = true
+                actions.append(.tell(.own(witness: sender, applied: other, last: log.last.sequence)))
+            }
+            if applied > other { actions.append(.copy(to: sender)) }
         }
         progress[sender] = follower
         grow(with: sender, group, now: now)
         lead(now: now)
     }
 
+    /// Another replica in sync has what this one lacks, and it may have been committed: the other one is to lead. What
+    /// it has applied was committed, so this one had it, and its disk went back.
+    private mutating func resign(to witness: NodeID, applied: UInt64, now: Duration) {
+        if applied > log.last.sequence || role == .primary {
+            actions.append(.tell(.own(witness: witness, applied: applied, last: log.last.sequence)))
+        }
+        loss = Loss(witness: witness, epoch: promisedSoon)
+        agreement = nil
+        isWhole = false
+        stepDown()
+        propose(.takeOver(witness), now: now)
+    }
+
     /// A learner that has caught up counts from now on, and joins once it has applied what was committed without it.
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
-        guard group.learners.contains(learner), let follower = progress[learner] else { return }
+        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed
+        else { return }
         if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
             // What is committed already did not wait for it, and may be applied elsewhere before it is here.
             let reached = bug == .growBeforeCommitted ? applied : committed
@@ -309,9 +410,10 @@ extension ReplicaStateMachine {
 
     // MARK: Watching
 
-    /// Proposes to go on without those that are silent.
+    /// Proposes to go on without those that are silent, or have lost what they had.
     mutating func watch(_ group: ReplicaGroup, now: Duration) {
-        for member in required where member != node && isSilent(member, now: now) {
+        for member in required
+        where member != node && (isSilent(member, now: now) || progress[member]?.hasLost ?? false) {
             if !group.isInSync(member) {
                 // A learner that was about to join. Unless it was proposed, forgetting it is enough.
                 guard growth?.proposedVersion != nil else {

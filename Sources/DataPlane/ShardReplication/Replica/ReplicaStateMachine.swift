@@ -15,7 +15,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     package enum Role: Hashable, Sendable {
         /// Obeys the primary of the promised epoch. Can move to: `activating`.
         case follower
-        /// Named primary; the promise to itself is not on disk yet. Can move to: `primary`, `follower`.
+        /// Named primary; the promise to itself is not on disk yet, or others in sync have yet to say whether they know
+        /// more, when this replica has begun anew. Can move to: `primary`, `follower`.
         case activating
         /// Orders writes. Can move to: `follower`, `activating`.
         case primary
@@ -51,6 +52,13 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var writes: [WaitingWrite] = []
     /// The highest sequence acknowledged in this epoch, or applied when it began.
     var acknowledged: UInt64 = 0
+    /// The others are asked whether they know more, before this replica leads.
+    var isAsking = false
+    /// It leads although those that might know more were silent: what its disk may have lost cannot be noticed.
+    var leadsUnheard = false
+    /// When this epoch began, and what was applied then.
+    var activated = Duration.zero
+    var foundation: UInt64 = 0
     /// A learner that counts although the metadata store does not say so yet.
     var growth: Growth?
     var proposal: (made: GroupProposal, at: Duration)?
@@ -60,6 +68,18 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     /// Replicas that left it in a record that was seen, and until when they may: sooner, once they say that they go by
     /// that record.
     var leavers: [NodeID: (version: UInt64, until: Duration)] = [:]
+
+    // What the disk may have lost before this life.
+    /// The disk began with this life.
+    let isNew: Bool
+    /// Of the first group heard of; nil before, and when the disk is new.
+    var firstEpoch: Epoch?
+    /// It has everything that it may have acknowledged in an earlier life.
+    var isWhole = false
+    /// With the primary of the highest epoch that there was one with; nil before the first.
+    var agreement: Agreement?
+    /// Until a later primary's log agrees with this one.
+    var loss: Loss?
 
     // Reads.
     /// What its clock showed when it began: a time of before is another life's.
@@ -80,6 +100,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         enum Outcome: Sendable {
             case accepted(matched: UInt64)
             case mismatch(last: UInt64)
+            case ahead
+            case standing
         }
     }
 
@@ -87,6 +109,19 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         var ticket: WriteTicket
         var sequence: UInt64
         var isDeletion: Bool
+    }
+
+    /// What a primary told whose log this replica's agrees with.
+    struct Agreement: Sendable {
+        var epoch: Epoch
+        var committed: UInt64
+    }
+
+    /// This replica's disk went back, by the word of another in sync, which is to lead.
+    struct Loss: Sendable {
+        var witness: NodeID
+        /// In which it was noticed. Whoever is to lead in a later one asks again.
+        var epoch: Epoch
     }
 
     struct Growth: Sendable {
@@ -109,15 +144,19 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     /// - Parameters:
     ///   - log: what the disk holds.
     ///   - now: of the clock that every later event is told.
+    ///   - isNew: the disk was made in this life of the process, so that no earlier one can have used it.
     ///   - bug: for tests of the simulator only.
     package init(
         node: NodeID,
         log: DurableLog,
         timings: ReplicationTimings,
         now: Duration,
+        isNew: Bool = false,
         bug: PlantedBug? = nil
     ) {
         self.node = node
+        self.isNew = isNew
+        isWhole = isNew
         born = now
         self.timings = timings
         self.bug = bug
@@ -171,7 +210,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         log.applied(through: step.applyThrough)
         for reply in inFlightReplies { send(reply, now: now) }
         inFlightReplies.removeAll()
-        if role == .activating, let group, promised >= group.epoch { activate(group, now: now) }
+        noteWhole()
+        if role == .activating, !isAsking, let group, promised >= group.epoch { activate(group, now: now) }
         if role == .primary { lead(now: now) }
     }
 
@@ -189,6 +229,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         if let group, new.version <= group.version { return }
         let old = group
         group = new
+        if !isNew { firstEpoch = firstEpoch ?? new.epoch }
         if proposal.map({ $0.made.version < new.version }) ?? false { proposal = nil }
         quarantine(from: old, to: new, now: now)
         guard new.primary == node else {
@@ -197,7 +238,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
             return
         }
         if role != .follower, let old, old.epoch == new.epoch {
-            if role == .primary { regroup(from: old, to: new, now: now) }
+            if role == .primary || isAsking { regroup(from: old, to: new, now: now) }
             return
         }
         stepDown()
@@ -214,7 +255,12 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// Becomes the primary of an epoch that it has not promised to anyone, or asks for a new one.
     private mutating func seekPrimacy(_ group: ReplicaGroup, now: Duration) {
-        if group.epoch > promisedSoon {
+        if let loss, group.epoch <= loss.epoch {
+            // The witness is to lead. When it is not in sync any more, the others are to be asked again.
+            return propose(.takeOver(group.isInSync(loss.witness) ? loss.witness : node), now: now)
+        }
+        loss = nil
+        if group.epoch > promisedSoon, isFresh(group.epoch) {
             promise(group.epoch)
             role = .activating
         } else if bug == .resumeSameEpoch, group.epoch == promisedSoon {
@@ -225,6 +271,10 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
             propose(.takeOver(node), now: now)
         }
     }
+
+    /// Whether nobody, and not this replica in an earlier life either, can have led in an epoch: it came about in this
+    /// life. The disk alone does not tell: it may have gone back to before a promise.
+    private func isFresh(_ epoch: Epoch) -> Bool { firstEpoch.map { epoch > $0 } ?? true }
 
     mutating func propose(_ change: GroupProposal.Change, now: Duration) {
         guard let group else { return }
@@ -263,6 +313,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     /// Ends being or becoming the primary.
     mutating func stepDown() {
         role = .follower
+        isAsking = false
+        leadsUnheard = false
         progress.removeAll()
         window.removeAll()
         windowByteCount = 0
@@ -284,7 +336,9 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         case .primary:
             watch(group, now: now)
             lead(now: now)
-        case .activating: break
+        case .activating:
+            ask(now: now)
+            lead(ifHeard: now)
         case .follower: if group.primary == node { seekPrimacy(group, now: now) }
         }
     }
@@ -296,10 +350,27 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     package func mayServeReads(now: Duration) -> Bool {
         guard let group, group.isInSync(node) else { return false }
         if bug == .readWithoutLease { return true }
+        guard isWhole || isUnopposed(now: now) || bug == .readWithoutItsEntries else { return false }
         if let confirmation, confirmation.version == group.version, now - confirmation.at < timings.staleness {
             return true
         }
         if role == .primary { return confirmationAge(now: now, except: nil).map { $0 < timings.staleness } ?? false }
         return leaseEnd.map { now < $0 } ?? false
+    }
+
+    /// Notes when everything is applied here that this replica may have acknowledged in an earlier life. Its disk may
+    /// have been put back to an earlier state since; in this life it keeps what it has.
+    mutating func noteWhole() {
+        guard !isWhole, loss == nil, let group, let agreement else { return }
+        isWhole = applied >= agreement.committed && agreement.epoch >= group.epoch
+    }
+
+    /// Whether reads of this primary may miss what its disk had lost before this life: who would know is silent.
+    package var isUnheard: Bool { isAsking || leadsUnheard }
+
+    /// As a primary that is yet to lead: whether everybody in sync knows of nothing more, or is silent.
+    func isUnopposed(now: Duration) -> Bool {
+        guard isAsking, loss == nil, let group else { return false }
+        return group.inSync.allSatisfy { $0 == node || progress[$0]?.hasAgreed ?? false || isSilent($0, now: now) }
     }
 }

@@ -48,6 +48,17 @@ package enum ReplicaAction<Payload: Sendable>: Sendable {
     case acknowledge(WriteTicket, sequence: UInt64)
     /// The write may or may not come to be: another primary decides.
     case abandon(WriteTicket)
+    /// A disk holds less than it had acknowledged.
+    case tell(DiskLoss)
+}
+
+/// A replica whose disk is an earlier state of itself: that of a snapshot, say.
+package enum DiskLoss: Hashable, Sendable {
+    /// This one's, which ends at `last`: `witness` has applied what it lacks. It leads no more.
+    case own(witness: NodeID, applied: UInt64, last: UInt64)
+    /// That of another, which had entries up to `acknowledged` and may have them up to `last`. It counts for nothing
+    /// until it has them again.
+    case other(NodeID, acknowledged: UInt64, last: UInt64)
 }
 
 /// Names a write that this replica was asked for, while it is under way.
@@ -81,6 +92,8 @@ package struct ReplicationTimings: Hashable, Sendable {
     package var proposal: Duration
     /// Reads are answered for so long after the last confirmation: what they may miss is younger than this.
     package var staleness: Duration
+    /// A primary that has begun anew waits so long for the word of others in sync before it says who is.
+    package var patience: Duration
     /// Most that clocks may disagree about a span of time, as a share of it.
     package var clockError: Double
 
@@ -90,6 +103,7 @@ package struct ReplicationTimings: Hashable, Sendable {
         silence: Duration = .milliseconds(1500),
         proposal: Duration = .milliseconds(500),
         staleness: Duration = .seconds(2),
+        patience: Duration = .seconds(30),
         clockError: Double = 0.01
     ) {
         self.heartbeat = heartbeat
@@ -97,6 +111,7 @@ package struct ReplicationTimings: Hashable, Sendable {
         self.silence = silence
         self.proposal = proposal
         self.staleness = staleness
+        self.patience = patience
         self.clockError = clockError
     }
 }

@@ -48,6 +48,7 @@ final class WorkerMetrics: Sendable {
     private let heartbeatsTaken: Counter
     private let heartbeatsFailed: Counter
     private let slow: Counter
+    private let disksBack: Counter
     private let maintenanceNanoseconds = Atomic<Int64>(0)
     private let writtenCount = Atomic<UInt64>(0)
     /// Zero for no log.
@@ -78,6 +79,7 @@ final class WorkerMetrics: Sendable {
         heartbeatsTaken = registry.counter(MetricCatalogue.heartbeats, LabelValue.taken)
         heartbeatsFailed = registry.counter(MetricCatalogue.heartbeats, LabelValue.failed)
         slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.worker)
+        disksBack = registry.counter(MetricCatalogue.disksBack)
         registry.collect { [weak self] samples in
             guard let self else { return }
             let nanoseconds = maintenanceNanoseconds.load(ordering: .relaxed)
@@ -216,6 +218,8 @@ final class WorkerMetrics: Sendable {
     func maintained(took duration: Duration) {
         maintenanceNanoseconds.add(duration.wholeNanoseconds, ordering: .relaxed)
     }
+
+    func diskWentBack() { disksBack.increment() }
 
     func heartbeatEnded(wasTaken: Bool) { (wasTaken ? heartbeatsTaken : heartbeatsFailed).increment() }
 }

@@ -53,6 +53,8 @@ final class Replica: Sendable {
         var end: WorkerReport.End?
         var archive = ArchiveWatch()
         var isStopping = false
+        /// The partition was made by this process, and goes by no log yet.
+        var isNew = false
         /// Other shards have taken its shard's place.
         var isSucceeded = false
         var mapGrowth = MapGrowth()
@@ -119,16 +121,21 @@ final class Replica: Sendable {
 
     /// Begins to open the replica whose record is on disk and returns; ``waitUntilOpened()`` waits for the outcome.
     ///
+    /// - Parameter isNew: this process has just made it.
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
         record: ReplicaRecord,
         directory: String,
+        isNew: Bool = false,
         options: ReplicaOptions,
         logger: Logger
     ) -> Replica {
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
         let verified = VerificationRecord.read(from: replica.verificationPath)
-        replica.monitor.withLock { $0.verified = verified }
+        replica.monitor.withLock { state in
+            state.verified = verified
+            state.isNew = isNew
+        }
         replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
         return replica
     }

@@ -138,7 +138,13 @@ final class ReplicaTable: Sendable {
         } catch {
             throw Refusal.folder(error)
         }
-        let replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
+        let replica = Replica.start(
+            record: record,
+            directory: directory,
+            isNew: true,
+            options: options,
+            logger: logger
+        )
         replicas.withLock { $0[shard] = replica }
         if let status = replica.waitUntilOpened() { throw status }
         replica.take(request.group, asked: nil)
@@ -328,7 +334,13 @@ final class ReplicaTable: Sendable {
             // Whether it took its place shows when the worker starts anew; until then nothing answers for either.
             throw Refusal.folder(error)
         }
-        let replica = Replica.start(record: record, directory: successor.directory, options: options, logger: logger)
+        let replica = Replica.start(
+            record: record,
+            directory: successor.directory,
+            isNew: true,
+            options: options,
+            logger: logger
+        )
         replicas.withLock { replicas in
             replicas[shard] = replica
             for predecessor in predecessors where replicas[predecessor] != nil {

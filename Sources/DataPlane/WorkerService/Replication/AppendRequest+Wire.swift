@@ -16,7 +16,8 @@ extension AppendEntries {
             lease: request.lease.map {
                 .init(echo: $0.echo.wireNanoseconds, confirmationAge: $0.confirmationAge.wireNanoseconds)
             },
-            entries: request.entries.map { LogEntryBytes($0.payload.encoded()) }
+            entries: request.entries.map { LogEntryBytes($0.payload.encoded()) },
+            asks: request.asks
         )
     }
 }
@@ -59,7 +60,8 @@ extension AppendRequest<LogEntry> {
                     echo: Duration(wireNanoseconds: $0.echo),
                     confirmationAge: Duration(wireNanoseconds: $0.confirmationAge)
                 )
-            }
+            },
+            asks: message.asks
         )
     }
 }
@@ -71,6 +73,9 @@ extension EntriesAppended {
             case .accepted(let matched, let applied): .accepted(matched: matched, applied: applied)
             case .mismatch(let last): .mismatch(last: last)
             case .fenced(let promised): .fenced(promised: promised)
+            case .ahead(let applied): .ahead(applied: applied)
+            case .standing(let last, let applied):
+                .standing(lastSequence: last.sequence, lastEpoch: last.epoch, applied: applied)
             }
         self.init(
             epoch: reply.epoch,
@@ -89,6 +94,9 @@ extension AppendReply {
             case .accepted(let matched, let applied): .accepted(matched: matched, applied: applied)
             case .mismatch(let last): .mismatch(last: last)
             case .fenced(let promised): .fenced(promised: promised)
+            case .ahead(let applied): .ahead(applied: applied)
+            case .standing(let sequence, let epoch, let applied):
+                .standing(last: LogPosition(sequence: sequence, epoch: epoch), applied: applied)
             }
         self.init(
             epoch: message.epoch,

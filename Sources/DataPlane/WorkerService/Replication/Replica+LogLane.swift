@@ -36,12 +36,17 @@ extension Replica {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)
             let now = ReplicationClock.now
+            let isNew = monitor.withLock { state in
+                defer { state.isNew = false }
+                return state.isNew
+            }
             var replication = Replication(
                 machine: ReplicaStateMachine(
                     node: links.node,
                     log: log,
                     timings: options.replication,
-                    now: now
+                    now: now,
+                    isNew: isNew
                 ),
                 extent: extent,
                 checkpoints: checkpoints,

@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Logging
 import PartitionEngine
 import PartitionStore
 import ShardReplication
@@ -129,7 +130,29 @@ extension Replica {
             case .abandon(let ticket):
                 let write = monitor.withLock { $0.replication?.take(ticket) }
                 write?.finish(.failure(Refusal.leftBehind(shard)))
+            case .tell(let loss): tell(loss)
             }
+        }
+    }
+
+    /// A disk went back: people must know, whatever the replicas make of it.
+    private func tell(_ loss: DiskLoss) {
+        options.metrics.diskWentBack()
+        switch loss {
+        case .own(let witness, let applied, let last):
+            logger.critical(
+                "this replica's disk went back: it holds less than the replica had acknowledged, and leads no more",
+                metadata: logMetadata.merging(
+                    ["last": "\(last)", "worker": "\(witness)", "itsLast": "\(applied)"]
+                ) { $1 }
+            )
+        case .other(let node, let acknowledged, let last):
+            logger.critical(
+                "a replica's disk went back: it counts for nothing until it has again what it had acknowledged",
+                metadata: logMetadata.merging(
+                    ["worker": "\(node)", "last": "\(last)", "acknowledged": "\(acknowledged)"]
+                ) { $1 }
+            )
         }
     }
 

@@ -162,6 +162,12 @@ package enum MetricCatalogue {
         [.collection],
         "Shards whose replicas in sync do not hold the same, by their last checkpoints"
     )
+    package static let shardsOfOlderRecords = Metric(
+        "mien_shards_of_older_records",
+        .gauge,
+        [.collection],
+        "Shards whose workers go by a newer record than the metadata store holds; nobody steers them"
+    )
     package static let replicaLag = Metric(
         "mien_replica_lag_writes",
         .gauge,
@@ -316,6 +322,11 @@ package enum MetricCatalogue {
         "Heartbeats sent, by what came back"
     )
     package static let replicas = Metric("mien_replicas", .gauge, [.state], "Replicas: serving, opening or failed")
+    package static let disksBack = Metric(
+        "mien_disks_gone_back_total",
+        .counter,
+        "Times that a replica was found to hold less than it had acknowledged: an earlier state of a disk was put back"
+    )
     package static let verifications = Metric(
         "mien_verifications_total",
         .counter,
@@ -424,13 +435,14 @@ package enum MetricCatalogue {
         pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, replicaLag, operations,
+        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, replicaLag,
+        operations,
         operationSilence, collectionFaces,
         trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archivedBytes, archiveFailures, archiveGaps,
         searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        verifications, verificationAge, coldReplicas, partitionFaces, partitionFresh, partitionTombstones,
+        disksBack, verifications, verificationAge, coldReplicas, partitionFaces, partitionFresh, partitionTombstones,
         partitionRuns,
         partitionChunks, partitionRecoding,
         partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,

@@ -22,6 +22,7 @@ package struct SimulationSettings: Sendable {
     package var pauseInterval: Duration?
     package var wipeInterval: Duration?
     package var handoverInterval: Duration?
+    package var rollbackInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
@@ -57,5 +58,8 @@ package struct SimulationSettings: Sendable {
             timings.heartbeat = .milliseconds(50 + random.below(300))
             timings.resend = .milliseconds(100 + random.below(600))
         }
+        rollbackInterval = interval(0.3, &random)
+        // Nobody who comes back is silent for longer.
+        timings.patience = faultTime
     }
 }

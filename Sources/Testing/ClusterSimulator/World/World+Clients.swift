@@ -131,6 +131,11 @@ extension World {
             counts.refusedReads += 1
             return
         }
+        // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
+        if rolledBack[name] != nil, worker.machine.isUnheard {
+            counts.unnoticedReads += 1
+            return
+        }
         counts.reads += 1
         try history.read(
             worker.disk.image,

@@ -1,4 +1,5 @@
 import ClusterModel
+import ShardReplication
 import VectorMath
 
 extension World {
@@ -81,14 +82,9 @@ extension World {
     mutating func wipe() throws(Violation) {
         guard isFaulty else { return }
         planFault(.wipe, settings.wipeInterval)
-        lostWorkers.formIntersection(group.members)
         let index = random.below(workers.count)
         let name = workers[index].name
-        guard !lostWorkers.contains(name) else { return }
-        // A learner may be in sync by a change that is on its way.
-        if group.members.contains(name) {
-            guard lostWorkers.count + 1 < group.minimumInSync else { return }
-        }
+        guard mayLose(name) else { return }
         counts.wipes += 1
         note("\(name.low) loses its disk")
         if workers[index].isUp { try kill(index) }
@@ -102,5 +98,46 @@ extension World {
         let newcomer = NodeID(high: 0, low: nextWorker)
         nextWorker += 1
         addWorker(newcomer)
+    }
+
+    /// Whether the promises bear that a worker's disk is lost, or goes back.
+    private mutating func mayLose(_ name: NodeID) -> Bool {
+        lostWorkers.formIntersection(group.members)
+        // What went back has everything again, or begins as a learner when it comes back.
+        for (worker, last) in rolledBack {
+            guard group.members.contains(worker), let index = index(of: worker),
+                workers[index].disk.image.applied.sequence < last
+            else {
+                rolledBack[worker] = nil
+                continue
+            }
+        }
+        let harmed = lostWorkers.union(rolledBack.keys)
+        guard !harmed.contains(name) else { return false }
+        // A learner may be in sync by a change that is on its way.
+        return !group.members.contains(name) || harmed.count + 1 < group.minimumInSync
+    }
+
+    /// A state of a disk is kept, as by a snapshot of a machine.
+    mutating func snapshot() {
+        guard isFaulty else { return }
+        planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
+        if let worker = random.pick(workers) { snapshots[worker.name] = worker.disk }
+    }
+
+    /// A worker's disk is put back to an earlier state, and its process begins from that.
+    mutating func rollBack() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.rollback, settings.rollbackInterval)
+        let index = random.below(workers.count)
+        let name = workers[index].name
+        guard let earlier = snapshots[name], mayLose(name) else { return }
+        counts.rollbacks += 1
+        if workers[index].isUp { try kill(index) }
+        let last = workers[index].disk.last.sequence
+        note("\(name.low) goes back from \(last) to \(earlier.last.sequence)")
+        rolledBack[name] = last
+        workers[index].disk = earlier
+        plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(1000)))
     }
 }

@@ -34,6 +34,7 @@ extension World {
                     log: .empty,
                     timings: settings.timings,
                     now: .zero,
+                    isNew: true,
                     bug: settings.bug
                 ),
                 clockOffset: .seconds(random.below(1000)),
@@ -139,6 +140,9 @@ extension World {
             case .abandon(let ticket):
                 guard let write = workers[index].writes.removeValue(forKey: ticket) else { continue }
                 answer(write.client, write.attempt, .unknown)
+            case .tell(let loss):
+                note("\(name.low) tells \(loss)")
+                counts.lossesTold += 1
             }
         }
         guard workers[index].step == nil, let step = workers[index].machine.nextStep() else { return }

@@ -28,7 +28,7 @@ struct World {
         case restart(NodeID)
         case crash, cut
         case uncut(Link)
-        case pause, wipe, handover
+        case pause, wipe, handover, snapshot, rollback
         case audit
     }
 
@@ -74,6 +74,10 @@ struct World {
     var nextKey: UInt64 = 1
     /// Workers whose disk was lost and that the record still counts.
     var lostWorkers: Set<NodeID> = []
+    /// Disks as they were, now and then.
+    var snapshots: [NodeID: SimulatedDisk] = [:]
+    /// Workers whose disk was put back, and what it had held.
+    var rolledBack: [NodeID: UInt64] = [:]
     var history = History()
     var violation: Violation?
     var counts = SimulationCounts()
@@ -111,6 +115,8 @@ struct World {
         planFault(.pause, settings.pauseInterval)
         planFault(.wipe, settings.wipeInterval)
         planFault(.handover, settings.handoverInterval)
+        planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
+        planFault(.rollback, settings.rollbackInterval)
     }
 
     var isFaulty: Bool { now < settings.faultTime }
@@ -182,6 +188,8 @@ struct World {
         case .pause: pause()
         case .wipe: try wipe()
         case .handover: handover()
+        case .snapshot: snapshot()
+        case .rollback: try rollBack()
         case .audit: try audit()
         }
     }

@@ -28,6 +28,18 @@ enum StorageFaults {
         var description: String { "\(kind.rawValue):\(number):\(error)" }
     }
 
+    /// Variables for a node whose syncs, and whose wall clock, a story changes while it runs.
+    ///
+    /// - Parameters:
+    ///   - delay: a file that may hold milliseconds, by which every sync is late.
+    ///   - clock: a file that may hold seconds, by which the clock is ahead.
+    static func changing(delay: String? = nil, clock: String? = nil) throws -> [String: String] {
+        var variables = try environment(fault: nil)
+        variables["STORAGE_FAULTS_DELAY"] = delay
+        variables["STORAGE_FAULTS_CLOCK"] = clock
+        return variables
+    }
+
     /// Variables for a node whose partition's file is to be watched.
     static func environment(
         fault: Fault? = nil,

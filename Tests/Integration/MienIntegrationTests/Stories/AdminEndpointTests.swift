@@ -77,6 +77,53 @@ extension Integration {
             }
         }
 
+        /// Whatever comes instead of a request for a page is refused or closed, and others are answered.
+        @Test(.timeLimit(.minutes(1))) func headsAndFramesThatAreBrokenAreRefused() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 0)
+                try await cluster.coordinator.start()
+                let port = try cluster.coordinator.adminPort
+                let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                let post = "POST /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                let letters = { (count: Int) in String(repeating: "a", count: count) }
+                let broken: [(what: String, bytes: String)] = [
+                    ("a field of 17 KiB", get + "X: \(letters(17 << 10))\r\n\r\n"),
+                    ("fields of 20 KiB", get + (0..<20).map { "X\($0): \(letters(1 << 10))\r\n" }.joined() + "\r\n"),
+                    ("101 fields", get + (0..<101).map { "X\($0): 1\r\n" }.joined() + "\r\n"),
+                    ("a path of 17 KiB", "GET /healthz?\(letters(17 << 10)) HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                    ("a head that does not end", get + "X: \(letters(64 << 10))"),
+                    ("both lengths", post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+                    ("two lengths", post + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"),
+                    ("a length that is none", post + "Content-Length: -1\r\n\r\n"),
+                    ("a folded field", get + "X: 1\r\n 2\r\n\r\n"),
+                    ("a field without a name", get + ": 1\r\n\r\n"),
+                    ("a space in a name", get + "X : 1\r\n\r\n"),
+                    ("a bad chunk", post + "Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n"),
+                    ("another method", post + "Content-Length: 0\r\n\r\n"),
+                    ("a method that is none", "BREW /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                    ("another protocol", "GET /healthz SIP/2.0\r\nHost: localhost\r\n\r\n"),
+                    ("another version", "GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n"),
+                    ("noise", "\u{1}\u{2}\u{3}\u{16}\r\n\r\n"),
+                    ("another machine's name", "GET /metrics HTTP/1.1\r\nHost: attacker.example\r\n\r\n"),
+                ]
+                for (what, bytes) in broken {
+                    let socket = try #require(TCPSocket.connected(to: port))
+                    socket.send(Array(bytes.utf8))
+                    socket.send(Array("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8))
+                    let (answer, isClosed) = try await socket.receive(for: .seconds(2))
+                    socket.close()
+                    let text = String(decoding: answer, as: UTF8.self)
+                    let first = text.prefix { $0 != "\r\n" }
+                    #expect(!first.contains(" 200"), "\(what): \(first)")
+                    #expect(first.isEmpty || first.hasPrefix("HTTP/1.1 4"), "\(what): \(first)")
+                    #expect(isClosed || !first.isEmpty, "\(what): neither answered nor closed")
+                    #expect(!text.contains("mien_workers"), "\(what)")
+                    #expect(try await httpAnswer(to: "/healthz", port: port).contains("HTTP/1.1 200"), "\(what)")
+                }
+                #expect(try await cluster.coordinator.stop() == 0)
+            }
+        }
+
         @Test(.timeLimit(.minutes(1))) func aConfiguredAddressThatIsTakenStopsTheNodeAndAnAutomaticOneDoesNot()
             async throws
         {

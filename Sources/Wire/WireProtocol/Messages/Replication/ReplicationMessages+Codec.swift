@@ -39,6 +39,7 @@ extension AppendEntries: WireRequest {
         writer.integer(sent)
         writer.optional(lease)
         writer.array(entries)
+        writer.flag(asks)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -51,7 +52,8 @@ extension AppendEntries: WireRequest {
             committed: try reader.integer("committed sequence"),
             sent: try reader.integer("time of sending"),
             lease: try reader.optional("lease"),
-            entries: try reader.array("entries", limit: Self.entryLimit)
+            entries: try reader.array("entries", limit: Self.entryLimit),
+            asks: try reader.flag("asks")
         )
     }
 }
@@ -61,15 +63,18 @@ extension EntriesAppended: WireMessage {
 
     package func encode(into writer: inout PayloadWriter) {
         epoch.encode(into: &writer)
-        let (kind, first, second): (UInt8, UInt64, UInt64) =
+        let (kind, first, second, third): (UInt8, UInt64, UInt64, UInt64) =
             switch outcome {
-            case .accepted(let matched, let applied): (1, matched, applied)
-            case .mismatch(let last): (2, last, 0)
-            case .fenced(let promised): (3, promised.number, 0)
+            case .accepted(let matched, let applied): (1, matched, applied, 0)
+            case .mismatch(let last): (2, last, 0, 0)
+            case .fenced(let promised): (3, promised.number, 0, 0)
+            case .ahead(let applied): (4, 0, applied, 0)
+            case .standing(let sequence, let epoch, let applied): (5, sequence, applied, epoch.number)
             }
         writer.integer(kind)
         writer.integer(first)
         writer.integer(second)
+        writer.integer(third)
         writer.integer(sent)
         writer.integer(replied)
         writer.integer(version)
@@ -80,11 +85,14 @@ extension EntriesAppended: WireMessage {
         let kind: UInt8 = try reader.integer("outcome")
         let first: UInt64 = try reader.integer("sequence")
         let second: UInt64 = try reader.integer("applied sequence")
+        let third = try Epoch(decoding: &reader)
         let outcome: Outcome
         switch kind {
         case 1: outcome = .accepted(matched: first, applied: second)
         case 2: outcome = .mismatch(last: first)
         case 3: outcome = .fenced(promised: Epoch(first))
+        case 4: outcome = .ahead(applied: second)
+        case 5: outcome = .standing(lastSequence: first, lastEpoch: third, applied: second)
         default: throw .unknownValue(field: "outcome", value: UInt64(kind))
         }
         self.init(

@@ -30,6 +30,8 @@ package struct AppendEntries: Hashable, Sendable {
     package var lease: Lease?
     /// As they lie in the log (`docs/storage-format.md`): the receiver checks each.
     package var entries: [LogEntryBytes]
+    /// Asks for the receiver's standing and changes nothing: the sender has begun anew.
+    package var asks: Bool
 
     package init(
         shard: ShardID,
@@ -40,8 +42,10 @@ package struct AppendEntries: Hashable, Sendable {
         committed: UInt64,
         sent: UInt64,
         lease: Lease?,
-        entries: [LogEntryBytes]
+        entries: [LogEntryBytes],
+        asks: Bool = false
     ) {
+        self.asks = asks
         self.shard = shard
         self.sender = sender
         self.epoch = epoch
@@ -71,6 +75,10 @@ package struct EntriesAppended: Hashable, Sendable {
         case mismatch(last: UInt64)
         /// A later primary has been promised obedience.
         case fenced(promised: Epoch)
+        /// The primary lacks what is applied here, up to `applied`: its disk went back.
+        case ahead(applied: UInt64)
+        /// The answer to one that asks: the end of the log, and what of it is applied.
+        case standing(lastSequence: UInt64, lastEpoch: Epoch, applied: UInt64)
     }
 
     /// Epoch of the request.

@@ -1,0 +1,32 @@
+package import ClusterModel
+
+/// Shards of which the metadata store holds an older record than their workers go by: it was put back to an earlier
+/// state, and knows nothing of what was agreed on since. Nobody steers them until it knows again.
+///
+/// Workers hear of a group from the store's word alone, so one that goes by a newer version than the store has is
+/// right. Of several coordinators one may have read the records a moment before another changed them: a difference
+/// counts once it has lasted.
+package struct OlderRecords: Sendable {
+    /// How long a difference has to last.
+    package let patience: Duration
+    private var since: [ShardID: Duration] = [:]
+    package private(set) var shards: Set<ShardID> = []
+
+    package init(patience: Duration) {
+        self.patience = patience
+    }
+
+    package mutating func observe(_ view: ClusterView, now: Duration) {
+        var current: [ShardID: Duration] = [:]
+        for worker in view.liveWorkers {
+            for (shard, replica) in view.observations[worker]?.replicas ?? [:] {
+                guard let group = view.metadata.placement(of: shard)?.group, replica.groupVersion > group.version else {
+                    continue
+                }
+                current[shard] = since[shard] ?? now
+            }
+        }
+        since = current
+        shards = Set(current.filter { now - $0.value >= patience }.keys)
+    }
+}

@@ -1,0 +1,61 @@
+import ClusterController
+import ClusterModel
+import FaceModel
+import Foundation
+import Observability
+import Synchronization
+import Testing
+import WireProtocol
+
+/// A coordinator whose folder was put back to an earlier copy.
+struct OlderRecordsTests {
+    @Test func aCoordinatorOnAnOlderCopyLeavesWhatWorkersKnowBetter() async throws {
+        let kept = TemporaryFolder()
+        try await withCluster(workers: 2) { folder, cluster, workers in
+            try await cluster.create("people", shards: 1, replicationFactor: 2, minimumInSync: 1)
+            let shard = try #require(workers[0].shards.first)
+            let group = { cluster.controller.shardMap.placements.values.first!.first!.group }
+            try await eventually("both go by the group") { goBy(workers, shard) == [group().version, group().version] }
+            // As of now.
+            let old = group()
+            let earlier = try await cluster.restart(at: folder.path) {
+                try! FileManager.default.copyItem(atPath: folder.path, toPath: "\(kept.path)/copy")
+            }
+            try await earlier.awaitWorkers(workers)
+            // Another primary, of which the copy knows nothing.
+            let leader = workers.first { $0.id == old.primary }!
+            let other = workers.first { $0.id != old.primary }!
+            await leader.stop()
+            try await eventually("the other leads") {
+                earlier.controller.shardMap.placements.values.first!.first!.group.primary == other.id
+            }
+            let newer = earlier.controller.shardMap.placements.values.first!.first!.group
+            try await eventually("it goes by that") { goBy([other], shard).first ?? 0 >= newer.version }
+            let later = try await earlier.restart(at: folder.path) {
+                try! FileManager.default.removeItem(atPath: folder.path)
+                try! FileManager.default.copyItem(atPath: "\(kept.path)/copy", toPath: folder.path)
+            }
+            let outcome = await Result {
+                #expect(later.controller.shardMap.placements.values.first!.first!.group == old)
+                let registry = MetricRegistry()
+                registry.collect { later.controller.collect(into: &$0) }
+                let told = "mien_shards_of_older_records{collection=\"people\"} 1"
+                try await eventually("it is noticed") { registry.rendered().contains(told) }
+                // The leader of the old record is gone for longer than it takes to put another in its place.
+                try await Task.sleep(for: ControlCluster.options.replacementTime * 2)
+                #expect(later.controller.shardMap.placements.values.first!.first!.group == old)
+                try await eventually("the worker is told nothing") {
+                    other.state.withLock { $0.reply?.groups.isEmpty ?? false }
+                }
+                #expect(goBy([other], shard).first ?? 0 >= newer.version)
+            }
+            await later.stop()
+            try outcome.get()
+        }
+    }
+
+    /// The versions of a shard's group that workers go by.
+    private func goBy(_ workers: [FakeControlWorker], _ shard: ShardID) -> [UInt64] {
+        workers.compactMap { $0.state.withLock { $0.replicas[shard]?.groupVersion } }
+    }
+}

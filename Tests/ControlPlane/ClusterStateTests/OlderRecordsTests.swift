@@ -1,0 +1,51 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+struct OlderRecordsTests {
+    let first = ClusterScript.worker(1)
+    let second = ClusterScript.worker(2)
+
+    private func older(_ view: ClusterView, by group: ReplicaGroup, on worker: NodeID) -> ClusterView {
+        var view = view
+        for shard in view.observations[worker]!.replicas.keys {
+            view.observations[worker]!.replicas[shard]!.groupVersion = group.version + 1
+        }
+        return view
+    }
+
+    @Test func aShardThatWorkersKnowBetterIsLeftAlone() {
+        let record = ClusterScript.record(1, shards: 2, on: [first, second])
+        let shards = record.placements.map(\.shard)
+        // The second worker is silent, and holds what would be hosted anew.
+        var reports = ClusterScript.serving(record)
+        reports[first]!.replicas[shards[0]]!.epoch = Epoch(0)
+        var view = ClusterScript.view([record], reports: reports)
+        #expect(ReconcilePlanner.plan(view).actions == [.host(record.placements[0], worker: first)])
+        view = older(view, by: record.placements[0].group, on: first)
+        var records = OlderRecords(patience: .zero)
+        records.observe(view, now: .zero)
+        #expect(records.shards == [shards[0]])
+        view.olderShards = records.shards
+        #expect(ReconcilePlanner.plan(view) == .init(problems: [.olderRecord(shards[0])]))
+        #expect("\(ReconcileProblem.olderRecord(shards[0]))".contains("put back to an earlier state"))
+    }
+
+    @Test func aDifferenceCountsWhenItLasts() {
+        let record = ClusterScript.record(1, shards: 1, on: [first])
+        let equal = ClusterScript.view([record], reports: ClusterScript.serving(record))
+        let behind = older(equal, by: record.placements[0].group, on: first)
+        var records = OlderRecords(patience: .seconds(3))
+        records.observe(behind, now: .seconds(1))
+        records.observe(behind, now: .seconds(3))
+        #expect(records.shards.isEmpty)
+        records.observe(behind, now: .seconds(4))
+        #expect(records.shards == [record.placements[0].shard])
+        // The store knows again.
+        records.observe(equal, now: .seconds(5))
+        #expect(records.shards.isEmpty)
+        records.observe(behind, now: .seconds(6))
+        #expect(records.shards.isEmpty, "it begins anew")
+    }
+}
