@@ -140,6 +140,24 @@ struct PinPlannerTests {
         for request in requests { #expect(refusal(request, in: world) == nil, "\(request)") }
     }
 
+    @Test func aPinnedShardIsNeitherSplitNorMerged() throws {
+        let record = ClusterScript.record(1, shards: 2, on: [workers[0]])
+        var world = OperationWorld(seed: 5, workers: 2, records: [record])
+        let (id, shard) = (record.collection.id, record.placements[1].shard)
+        world.metadata.pins[shard] = ShardPin(workers: [workers[0]])
+        let requests: [OperationRequest] = [.split(id, [1]), .merge(id, [.init(0, 1)])]
+        for request in requests {
+            let text = try #require(refusal(request, in: world), "\(request)")
+            #expect(text.contains("'mien shard unpin collection-1 1' lets it go"), "\(text)")
+        }
+        #expect(refusal(.split(id, [0]), in: world) == nil)
+        world.metadata.pins = [:]
+        for request in requests { #expect(refusal(request, in: world) == nil, "\(request)") }
+        // While the two are being merged neither can be pinned.
+        try world.mustBegin(requests[1])
+        #expect(pinRefusal(shard, nil, in: world)?.contains("wait for its end") == true)
+    }
+
     @Test func fewerCopiesLeaveThosePinned() throws {
         var world = OperationWorld(
             seed: 5,

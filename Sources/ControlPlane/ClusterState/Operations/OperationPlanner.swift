@@ -217,7 +217,9 @@ package struct Occupancy: Sendable {
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard shards.isDisjoint(with: step.shards) else { return .shardIsBusy }
-        if let pin = view.metadata.pins[step.shard], pin.forbids(step.change) { return .pinned(pin) }
+        for shard in step.shards {
+            if let pin = view.metadata.pins[shard], pin.forbids(step.change) { return .pinned(pin) }
+        }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
         guard view.isHosted(placement) else { return .shardNotServing }
         if let succession = Succession(step, in: view.metadata) { return hindrance(succession, in: view) }

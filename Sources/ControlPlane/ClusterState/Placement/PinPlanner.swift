@@ -34,7 +34,7 @@ package enum PinPlanner {
         }
         for operation in view.metadata.openOperations {
             let isInTheWay = operation.steps.contains { step in
-                guard step.shard == shard else { return false }
+                guard step.shards.contains(shard) else { return false }
                 // What came with it goes again when it is cancelled.
                 let mayLeave = step.change.newcomer.map(pin.workers.contains) ?? false
                 return mayLeave || !step.state.hasEnded && pin.forbids(step.change)
