@@ -54,13 +54,26 @@ import WireTransport
         }
     }
 
+    /// Files of other layouts are of other collections: the name is that of the one that is read.
+    private static func named(_ changes: [MetadataChange]) throws -> [MetadataChange] {
+        let ids = changes.compactMap { change -> [UInt8]? in
+            guard case .put(let key, let value) = change, key.hasPrefix("collection/") else { return nil }
+            return Array(value[1..<17])
+        }
+        let id = try #require(ids.first)
+        return changes.map { change in
+            guard case .put(let key, let value) = change, key.hasPrefix("name/") else { return change }
+            return .put(key: key, value: value.prefix(1) + id)
+        }
+    }
+
     private func read(_ collectionLayout: Int, _ workerLayout: Int, _ operationLayout: Int) async throws {
         let folder = TemporaryFolder()
         let store = try await EmbeddedMetadataStore.open(at: folder.path)
         let names =
             ["records-1", "collection-\(collectionLayout)", "worker-\(workerLayout)"]
             + ["operation-\(operationLayout)"]
-        try await store.commit([], try names.flatMap { try Self.records($0) })
+        try await store.commit([], try Self.named(names.flatMap { try Self.records($0) }))
         let metadata = try await ClusterRecords.load(from: store).metadata
         await store.close()
         #expect(metadata.epoch > Epoch(1) && metadata.deletions.count == 1)

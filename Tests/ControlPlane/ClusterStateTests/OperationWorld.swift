@@ -197,8 +197,11 @@ struct OperationWorld {
         }
         try #require(!full.isEmpty, "no replica in sync has everything")
         if new.primary != old.primary { try #require(new.epoch > old.epoch) }
+        // What an operator takes back goes, even to where a pin was from before.
+        let returned = metadata.openOperations.flatMap(\.steps).filter { $0.shard == shard && $0.state == .undoing }
         let isKept = old.members.allSatisfy { member in
             new.members.contains(member) || gone.contains(member) || !metadata.isPinned(shard, on: member)
+                || returned.contains { $0.change.newcomer == member }
         }
         try #require(isKept, "a pinned replica leaves")
         try #require(new.inSync.count >= min(old.inSync.count, new.minimumInSync), "too few are left in sync")

@@ -6,8 +6,8 @@ internal import LMDB
 
 /// What a write answered, kept so that the same write sent again answers the same and changes nothing.
 ///
-/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together; before format 7 also 1 enrol,
-/// 2 delete), count (4), one byte an outcome
+/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together; before format 7 also
+/// 1 enrol, 2 delete), count (4), one byte an outcome
 /// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds from 3 on the
 /// checksum of each row (4), CRC-32C (4); little-endian.
 package struct ReceiptRecord: Hashable, Sendable {
@@ -27,8 +27,8 @@ package struct ReceiptRecord: Hashable, Sendable {
     package let outcome: Outcome
     /// Of what the write brought, one an outcome; nil in what a partition of format 6 or earlier wrote.
     package let rowChecksums: [UInt32]?
-    /// Whether its rows are those of parts of one write, which went to two partitions that became one: then they are not
-    /// in the order in which they were sent.
+    /// Whether its rows are those of parts of one write, which went to two partitions that became one: then they are
+    /// not in the order in which they were sent.
     package let isJoined: Bool
 
     /// - Precondition: as many checksums as outcomes.
