@@ -3,9 +3,10 @@ import LMDB
 import Testing
 
 @Suite struct TransactionTests {
-    let folder = TemporaryFolder()
     let environment: Environment
     let table: Table
+    /// After the environment, which is closed first: another folder may get the file number of one that is removed.
+    let folder = TemporaryFolder()
 
     struct Refused: Error {}
 

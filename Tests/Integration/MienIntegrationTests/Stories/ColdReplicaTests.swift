@@ -78,8 +78,9 @@ extension Integration {
                     return try await warmth().flatMap { $0 > 0.9 ? () : nil }
                 }
                 let asked = try #require(try await client.status().workers.first { $0.address == address })
-                #expect(asked.activity.searchCount >= 1)
-                if searchCount > 30 {
+                // It gets a sixteenth of what a warm one gets: of few searches perhaps none.
+                if searchCount > 60 {
+                    #expect(asked.activity.searchCount >= 1)
                     #expect(asked.activity.searchCount < UInt64(searchCount) / 3, "of \(searchCount) searches")
                 }
                 print("cold replica: \(Int(cold * 100)) % warm after its start, warm after \(searchCount) searches")
