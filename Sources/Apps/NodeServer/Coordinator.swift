@@ -114,6 +114,7 @@ final class Coordinator: Service {
                 silenceLimit: configuration.workerTimeout,
                 replacementTime: configuration.replaceAfter,
                 balancingTime: configuration.rebalanceAfter,
+                shardFaceLimit: UInt64(configuration.splitAbove),
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),
                     sampleCount: UInt32(configuration.training.sample),

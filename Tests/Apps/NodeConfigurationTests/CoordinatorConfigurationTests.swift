@@ -10,7 +10,7 @@ struct CoordinatorConfigurationTests {
                 "coordinator.data": "/srv/c", "coordinator.admin_listen": "127.0.0.1:9000",
                 "coordinator.slow_search": "20ms",
                 "coordinator.worker_timeout": "3s", "coordinator.replace_after": "2h",
-                "coordinator.rebalance_after": "3h",
+                "coordinator.rebalance_after": "3h", "coordinator.split_above": "2000000",
                 "coordinator.default_deadline": "700ms",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
@@ -26,6 +26,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.workerTimeout == .seconds(3))
         #expect(coordinator.replaceAfter == .seconds(7200))
         #expect(coordinator.rebalanceAfter == .seconds(10_800))
+        #expect(coordinator.splitAbove == 2_000_000)
         #expect(coordinator.defaultDeadline == .milliseconds(700))
         #expect(coordinator.training.minFaces == 2000)
         #expect(coordinator.training.sample == 3000)

@@ -267,6 +267,30 @@ struct OperationPlannerTests {
         #expect(world.replicas.values.allSatisfy { $0.keys.filter { $0.collection == id }.allSatisfy { $0.index > 3 } })
     }
 
+    @Test func whatHasOutgrownItsShardIsSplitByItself() throws {
+        var world = world()
+        let shards = world.metadata.placements.map(\.shard)
+        for worker in workers { world.replicas[worker]?[shards[1]] = 5000 }
+        world.head[shards[1]] = 5000
+        let request = OperationRequest.split(shards[1].collection, [0])
+        #expect(GrowthPlanner.split(above: 1000, in: world.view) == request)
+        #expect(GrowthPlanner.split(above: 0, in: world.view) == nil)
+        #expect(GrowthPlanner.split(above: 5000, in: world.view) == nil)
+        var away = world
+        away.live.remove(world.metadata.placements[0].primary)
+        #expect(GrowthPlanner.split(above: 1000, in: away.view) == nil)
+        var pinned = world
+        pinned.metadata.pins[shards[1]] = ShardPin(workers: [world.metadata.placements[1].primary])
+        #expect(GrowthPlanner.split(above: 1000, in: pinned.view) == nil)
+        try world.mustBegin(request)
+        #expect(GrowthPlanner.split(above: 1000, in: world.view) == nil, "it is being split")
+        let id = try #require(world.metadata.operations.keys.first)
+        let isCancelled = world.cancel(id)
+        #expect(isCancelled)
+        try settle(&world)
+        #expect(GrowthPlanner.split(above: 1000, in: world.view) == nil, "somebody took it back")
+    }
+
     @Test func whatCannotBeSplitOrMergedIsRefusedWithTheRule() throws {
         var world = world()
         let id = world.metadata.placements[0].shard.collection

@@ -137,7 +137,7 @@ struct OperationWorld {
                 let retirement = metadata.collections[shard.collection]?.retirement(of: shard)
                 if let retirement { try checkReplaced(retirement.range, of: shard.collection) }
                 if live.contains(worker) { replicas[worker]?[shard] = nil }
-            case .establish, .advance, .balance, .train, .fetch, .install: break
+            case .establish, .advance, .balance, .divide, .train, .fetch, .install: break
             }
         }
         for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))

@@ -48,7 +48,7 @@ extension ClusterController {
     }
 
     func description(of record: CollectionRecord, in view: ClusterView) -> CollectionDescription {
-        let shards = record.placements.map { placement in
+        let shards = record.placements.sorted { $0.range.first < $1.range.first }.map { placement in
             let replica = view.replica(of: placement)
             return CollectionDescription.Shard(
                 index: placement.shard.index,

@@ -127,13 +127,30 @@ extension ClusterController {
 
     /// Records an operation that nobody asked for: workers had been uneven for long.
     func beginBalancing(_ steps: [Operation.Step]) async throws(WireStatus) {
-        let operation = Operation(
-            id: .random(),
-            kind: .rebalance,
-            created: Self.wallClock(),
-            steps: steps,
-            note: "Begun by itself: the workers had been uneven for coordinator.rebalance_after."
+        try await beginByItself(
+            Operation(
+                id: .random(),
+                kind: .rebalance,
+                created: Self.wallClock(),
+                steps: steps,
+                note: "Begun by itself: the workers had been uneven for coordinator.rebalance_after."
+            )
         )
+    }
+
+    /// Records an operation that nobody asked for: shards had outgrown what one should hold.
+    func beginDividing(_ request: OperationRequest) async throws(WireStatus) {
+        var operation: Operation
+        do throws(OperationRefusal) {
+            operation = try request.operation(.random(), in: currentView, now: Self.wallClock())
+        } catch {
+            throw WireStatus(.invalidRequest, error.description)
+        }
+        operation.note = "Begun by itself: a shard held more faces than coordinator.split_above."
+        try await beginByItself(operation)
+    }
+
+    private func beginByItself(_ operation: Operation) async throws(WireStatus) {
         try await commit(asController: true) { records throws(WireStatus) in
             // Somebody may have begun one meanwhile.
             guard records.metadata.openOperations.isEmpty else { return nil }
@@ -141,7 +158,10 @@ extension ClusterController {
         }
         logger.notice(
             "operation begun by itself",
-            metadata: ["operation": "\(operation.id)", "kind": "rebalance", "steps": "\(steps.count)"]
+            metadata: [
+                "operation": "\(operation.id)", "kind": "\(OperationDescription.Kind(operation.kind))",
+                "steps": "\(operation.steps.count)",
+            ]
         )
     }
 

@@ -24,6 +24,9 @@ extension ClusterController {
             plan.actions += updates.map { .advance($0) }
             for key in stalled { restart(key, in: view, &plan, now: now) }
             if !balance.isEmpty { plan.actions.append(.balance(balance)) }
+            if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
+                plan.actions.append(.divide(split))
+            }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
             switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
@@ -81,6 +84,7 @@ extension ClusterController {
             case .establish(let collection): try await establish(collection)
             case .advance(let update): try await advance(update)
             case .balance(let steps): try await beginBalancing(steps)
+            case .divide(let request): try await beginDividing(request)
             case .train(let order): try await train(order)
             case .fetch(let collection, let generation, let origin, let worker):
                 try await fetchCodebook(of: collection, generation: generation, origin: origin, from: worker)
@@ -111,7 +115,9 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .advance, .balance, .install: break
+            case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .advance, .balance, .divide,
+                .install:
+                break
             }
         }
         if let failure, !Task.isCancelled {
@@ -228,6 +234,7 @@ extension ReconcileAction {
                 + "\(succession.sources.map(\.shard.index))"
         case .establish(let collection): "establish \(collection)"
         case .advance(let update): "advance operation \(update.old.id)"
+        case .divide(let request): "begin \(request)"
         case .balance(let steps): "balance by \(steps.count) steps"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
         case .fetch(let collection, let generation, _, let worker):

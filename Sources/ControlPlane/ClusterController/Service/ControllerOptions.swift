@@ -8,6 +8,8 @@ package struct ControllerOptions: Sendable {
     package var replacementTime: Duration
     /// Workers that have been uneven for so long are levelled without being asked; zero for never.
     package var balancingTime: Duration
+    /// Faces above which a shard is split without being asked; 0 for never.
+    package var shardFaceLimit: UInt64
     /// Time between two looks at whether the records in memory are still those of a store that others change too.
     package var confirmationInterval: Duration
     /// Longest time between two looks at what has to be done.
@@ -30,6 +32,7 @@ package struct ControllerOptions: Sendable {
         silenceLimit: Duration = .milliseconds(1500),
         replacementTime: Duration = .seconds(600),
         balancingTime: Duration = .zero,
+        shardFaceLimit: UInt64 = 0,
         confirmationInterval: Duration = .milliseconds(300),
         tick: Duration = .milliseconds(250),
         callTimeout: Duration = .seconds(5),
@@ -44,6 +47,7 @@ package struct ControllerOptions: Sendable {
         self.silenceLimit = silenceLimit
         self.replacementTime = replacementTime
         self.balancingTime = balancingTime
+        self.shardFaceLimit = shardFaceLimit
         self.confirmationInterval = confirmationInterval
         self.tick = tick
         self.callTimeout = callTimeout

@@ -21,6 +21,8 @@ package enum ReconcileAction: Hashable, Sendable {
     case advance(OperationPlanner.Update)
     /// Begin an operation that divides replicas and primaries evenly.
     case balance([Operation.Step])
+    /// Begin to split shards that have outgrown what one should hold.
+    case divide(OperationRequest)
     case train(TrainingOrder)
     /// Bring a trained codebook to the coordinator and record it, with where it comes from.
     case fetch(CollectionID, generation: UInt32, origin: CodebookOrigin, worker: NodeID)
@@ -62,7 +64,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .succeed(let succession): .groups(succession.collection)
         case .establish(let collection): .establishment(collection)
         case .advance(let update): .operation(update.old.id)
-        case .balance: .balance
+        case .balance, .divide: .balance
         case .train(let order): .training(order.collection)
         case .fetch(let collection, _, _, _): .training(collection)
         }
@@ -75,7 +77,7 @@ package enum ReconcileAction: Hashable, Sendable {
             .prepare(_, let worker), .abandon(_, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .succeed, .establish, .advance, .balance: nil
+        case .regroup, .succeed, .establish, .advance, .balance, .divide: nil
         }
     }
 }

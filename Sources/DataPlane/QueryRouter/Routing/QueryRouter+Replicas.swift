@@ -49,7 +49,7 @@ extension QueryRouter {
             }
             let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
             guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
-            pause = min(pause * 2, options.longestPause)
+            pause = min(pause * 2, longestPause(after: status))
             metrics.retried(after: status.code)
             if failures.contains(where: { $0.status.code.retry == .refreshAndRetry }) { await source.refresh() }
             if newest(placement)?.placement.group.version == placement.group.version {

@@ -63,6 +63,46 @@ extension Integration {
             }
         }
 
+        @Test(.timeLimit(.minutes(2))) func whatOutgrowsItsShardIsSplitByItself() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 1,
+                    coordinatorSettings: ["coordinator.split_above=20", "coordinator.spare_disk=16MiB"]
+                )
+                try await cluster.start()
+                let client = try cluster.client()
+                _ = try await client.createCollection(
+                    CollectionOptions(
+                        name: FaceWriter.collection,
+                        dimension: FaceWriter.dimension,
+                        embeddingModel: FaceWriter.model,
+                        shardCount: 1
+                    )
+                )
+                let searcher = try await Searcher(client)
+                let pause = FaceWriter.Pause()
+                let searching = Task { await searcher.searching(until: pause) }
+                let seed = SeededRandom.storySeed("growth")
+                let writing = Task { await FaceWriter(seed: seed).writing(to: client, until: pause) }
+                try await eventually("shards have been divided", within: .seconds(60)) {
+                    try await client.describe(FaceWriter.collection).shards.count >= 3 ? () : nil
+                }
+                pause.ask()
+                await searching.value
+                var writer = await writing.value
+                let operations = try await client.operations()
+                #expect(operations.allSatisfy { $0.note?.contains("by itself") == true })
+                let tally = await searcher.tally
+                #expect(tally.failures.isEmpty && tally.count > 0, "\(tally.failures.prefix(3))")
+                var stored = try await FaceWriter.storedFaces(client)
+                for face in Searcher.faces { stored[face] = nil }
+                let faults = writer.check(&stored)
+                #expect(faults.isEmpty && stored.isEmpty, "\(faults.prefix(3)), \(stored.count) strays")
+                await client.close()
+            }
+        }
+
         /// 2 shards, then 4, then 2 again; the second time a worker is killed in the middle.
         private static func reshard(_ cluster: Cluster, _ client: MienClient) async throws {
             let name = FaceWriter.collection
