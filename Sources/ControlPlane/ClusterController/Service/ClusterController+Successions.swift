@@ -7,6 +7,17 @@ import WireProtocol
 
 /// Shards that take the place of others: what workers are asked for, and the commit.
 extension ClusterController {
+    /// The running operation with the running step that the succession is of; nil when there is none any more.
+    private static func operation(of succession: Succession, in metadata: ClusterMetadata) -> OperationID? {
+        let shards = succession.successors.map(\.shard)
+        return metadata.openOperations.first { operation in
+            operation.state == .running
+                && operation.steps.contains { step in
+                    step.state == .running && Succession(step, in: metadata)?.successors.map(\.shard) == shards
+                }
+        }?.id
+    }
+
     func prepare(_ preparation: Succession.Preparation, on worker: NodeID) async throws(WireStatus) {
         let shard = preparation.shard
         guard let record = state.withLock({ $0.records.metadata.collections[shard.collection] }) else { return }
@@ -41,15 +52,17 @@ extension ClusterController {
         logger.info("prepared shard abandoned", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
     }
 
-    /// Puts shards in the place of others, in one commit.
+    /// Puts shards in the place of others, in one commit. It depends on the operation, too: once that is cancelled or
+    /// paused, what workers have made may be removed.
     func succeed(_ succession: Succession) async throws(WireStatus) {
         let collection = succession.collection
         try await commit(asController: true) { records throws(WireStatus) in
-            guard var record = records.metadata.collections[collection], succession.apply(to: &record) else {
-                return nil
-            }
+            guard let operation = Self.operation(of: succession, in: records.metadata),
+                var record = records.metadata.collections[collection], succession.apply(to: &record)
+            else { return nil }
             return (
                 [
+                    records.unchanged(ClusterRecords.operationKey(operation)),
                     records.unchanged(ClusterRecords.collectionKey(collection)),
                     records.unchanged(ClusterRecords.epochKey),
                 ],

@@ -147,7 +147,10 @@ final class Successor: Sendable {
             do throws(WireStatus) {
                 try build()
             } catch {
-                if isSealed { continue }
+                if isSealed {
+                    if mustStop(within: Self.retryPause) { return }
+                    continue
+                }
                 logger.warning(
                     "a shard could not be prepared; it begins anew",
                     metadata: logMetadata.merging(["status": "\(error)"]) { $1 }
@@ -185,11 +188,15 @@ final class Successor: Sendable {
         var partitions: [ObjectIdentifier] = []
         let builder = try withSources { (sources) throws(PartitionError) -> SuccessorBuilder in
             partitions = sources.map(ObjectIdentifier.init)
+            // It may become as large as all that it is made from, whose maps may have grown.
+            var partitionOptions = options.partition
+            let mapByteCounts = try sources.map { (source) throws(PartitionError) in try source.mapUse().mapByteCount }
+            partitionOptions.mapByteCount = max(partitionOptions.mapByteCount, mapByteCounts.reduce(0, +))
             return try SuccessorBuilder(
                 at: partitionPath,
                 identity: identity,
                 sources: sources,
-                options: options.partition
+                options: partitionOptions
             )
         }
         defer { builder.close() }

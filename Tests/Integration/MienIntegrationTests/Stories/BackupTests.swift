@@ -316,11 +316,13 @@ extension Integration {
         }
 
         private static func anyBlock(_ place: String) throws -> String {
-            let folder = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks").min())
-            let name = try #require(
-                try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)").min()
-            )
-            return "\(place)/blocks/\(folder)/\(name)"
+            // What was pruned leaves empty folders.
+            let blocks = try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks").sorted()
+                .flatMap { folder in
+                    try FileManager.default.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)").sorted()
+                        .map { "\(folder)/\($0)" }
+                }
+            return "\(place)/blocks/\(try #require(blocks.first))"
         }
     }
 }
