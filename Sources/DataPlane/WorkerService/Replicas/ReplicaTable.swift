@@ -46,7 +46,7 @@ final class ReplicaTable: Sendable {
         for shard in shards {
             let directory = folder.replicaPath(shard)
             let replica: Replica
-            if succeeded.contains(shard) {
+            if succeeded.contains(shard) || DurableFile.exists(succeededPath(shard)) {
                 replicas.withLock { $0[shard] = succeededReplica(shard) }
                 continue
             }
@@ -91,6 +91,9 @@ final class ReplicaTable: Sendable {
         }
         return succeeded
     }
+
+    /// A mark in the folder of a replica of a shard whose place others have taken.
+    private func succeededPath(_ shard: ShardID) -> String { "\(folder.replicaPath(shard))/succeeded" }
 
     private func succeededReplica(_ shard: ShardID) -> Replica {
         Replica.succeeded(shard: shard, directory: folder.replicaPath(shard), options: options, logger: logger)
@@ -329,6 +332,10 @@ final class ReplicaTable: Sendable {
         )
         do throws(WorkerError) {
             try record.write(to: Replica.recordPath(in: successor.directory))
+            // The successors may leave this worker before the old replica does.
+            for predecessor in predecessors where DurableFile.exists(folder.replicaPath(predecessor)) {
+                try DurableFile.write(Array("mien-succeeded 1\n".utf8), to: succeededPath(predecessor))
+            }
             try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
         } catch {
             // Whether it took its place shows when the worker starts anew; until then nothing answers for either.
