@@ -146,7 +146,8 @@ extension ClusterController {
             range: placement.range,
             collection: record.collection,
             erasureKey: record.erasureKey,
-            group: placement.group
+            group: placement.group,
+            mayBegin: !record.isEstablished || !placement.group.isInSync(worker)
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now

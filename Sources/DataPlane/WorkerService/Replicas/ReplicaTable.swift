@@ -110,6 +110,8 @@ final class ReplicaTable: Sendable {
         if let problem = request.collection.configuration.problem { throw Refusal.invalid(problem) }
         if let replica = replicas.withLock({ $0[shard] }) { return try keep(replica, for: request) }
         if let successor = prepared.withLock({ $0[shard] }) { return try activate(successor, for: request) }
+        // It would count as having every face: what should be here is lost, and the next report says so.
+        guard request.mayBegin else { throw Refusal.unknownReplica(shard) }
 
         let directory = folder.replicaPath(shard)
         let record = ReplicaRecord(

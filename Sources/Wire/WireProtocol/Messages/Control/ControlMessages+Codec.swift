@@ -102,6 +102,7 @@ extension HostReplica: WireRequest {
         collection.encode(into: &writer)
         erasureKey.encode(into: &writer)
         group.encode(into: &writer)
+        writer.flag(mayBegin)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -110,7 +111,8 @@ extension HostReplica: WireRequest {
             range: try HashRange(decoding: &reader),
             collection: try Collection(decoding: &reader),
             erasureKey: try ErasureKey(decoding: &reader),
-            group: try ReplicaGroup(decoding: &reader)
+            group: try ReplicaGroup(decoding: &reader),
+            mayBegin: try reader.flag("may begin")
         )
     }
 }

@@ -360,6 +360,8 @@ package struct HostReplica: Hashable, Sendable {
     package var collection: Collection
     package var erasureKey: ErasureKey
     package var group: ReplicaGroup
+    /// Whether an empty replica may be made where there is none: not of one that counts as having every face.
+    package var mayBegin: Bool
 
     /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
@@ -367,10 +369,12 @@ package struct HostReplica: Hashable, Sendable {
         range: HashRange,
         collection: Collection,
         erasureKey: ErasureKey? = nil,
-        group: ReplicaGroup
+        group: ReplicaGroup,
+        mayBegin: Bool = true
     ) {
         self.shard = shard
         self.group = group
+        self.mayBegin = mayBegin
         self.range = range
         self.collection = collection
         self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
