@@ -109,6 +109,8 @@ final class WorkerHarness: Sendable {
         )
         options.partition.mapByteCount = 1 << 30
         options.partition.minimumFreeByteCount = 0
+        // Tests say when what is damaged is read.
+        options.verificationPeriod = .zero
         return options
     }
 
