@@ -318,10 +318,10 @@ struct OperationWorld {
 
     private mutating func recount(_ id: CollectionID, _ count: CopyCount) {
         guard var record = metadata.collections[id] else { return }
-        var configuration = record.collection.configuration
-        configuration.replicationFactor = count.replicationFactor
-        configuration.minimumInSync = count.minimumInSync
-        record.collection = Collection(id: id, configuration: configuration, created: record.collection.created)
+        record.reconfigure {
+            $0.replicationFactor = count.replicationFactor
+            $0.minimumInSync = count.minimumInSync
+        }
         metadata.collections[id] = record
     }
 

@@ -242,14 +242,10 @@ extension ClusterController {
         _ changes: inout [MetadataChange]
     ) {
         guard var record = records.metadata.collections[collection] else { return }
-        var configuration = record.collection.configuration
-        configuration.replicationFactor = count.replicationFactor
-        configuration.minimumInSync = count.minimumInSync
-        record.collection = Collection(
-            id: record.collection.id,
-            configuration: configuration,
-            created: record.collection.created
-        )
+        record.reconfigure {
+            $0.replicationFactor = count.replicationFactor
+            $0.minimumInSync = count.minimumInSync
+        }
         conditions.append(records.unchanged(ClusterRecords.collectionKey(collection)))
         changes.append(ClusterRecords.put(record))
     }

@@ -36,6 +36,13 @@ package struct CollectionRecord: Hashable, Sendable {
         self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
     }
 
+    /// Gives the collection another configuration; id and time of its creation stay.
+    package mutating func reconfigure(_ change: (inout CollectionConfiguration) -> Void) {
+        var configuration = collection.configuration
+        change(&configuration)
+        collection = Collection(id: collection.id, configuration: configuration, created: collection.created)
+    }
+
     package func placement(of shard: ShardID) -> ShardPlacement? { index(of: shard).map { placements[$0] } }
 
     package func index(of shard: ShardID) -> Int? {

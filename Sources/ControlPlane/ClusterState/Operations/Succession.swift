@@ -139,13 +139,8 @@ package struct Succession: Hashable, Sendable {
         record.retirements += sources.map {
             ShardRetirement(index: $0.shard.index, epoch: $0.epoch, range: $0.range)
         }
-        var configuration = record.collection.configuration
-        configuration.shardCount = record.placements.count
-        record.collection = Collection(
-            id: record.collection.id,
-            configuration: configuration,
-            created: record.collection.created
-        )
+        let shardCount = record.placements.count
+        record.reconfigure { $0.shardCount = shardCount }
         return true
     }
 }

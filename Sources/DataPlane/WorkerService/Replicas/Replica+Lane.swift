@@ -192,8 +192,6 @@ extension Replica {
     private func nextStep(_ schedule: LaneSchedule) -> LaneStep {
         var rest = Duration.zero
         while true {
-            // What is frozen has nothing to do by the clock.
-            if monitor.withLock(\.isFrozen) { rest = Self.idleInterval }
             let step = monitor.wait(atMost: rest) { state -> LaneStep? in
                 if state.isStopping { return .stop }
                 if let error = state.readError { return .leave(error) }
@@ -215,7 +213,10 @@ extension Replica {
                 }
                 if state.isFrozen {
                     if hasStep { return .storeStep }
-                    return state.noteEnd() ? .noteEnd : nil
+                    if state.noteEnd() { return .noteEnd }
+                    // It has nothing to do by the clock.
+                    rest = Self.idleInterval
+                    return nil
                 }
                 let now = ContinuousClock.now
                 let hold = state.activeHold(now: now)
@@ -314,6 +315,19 @@ extension Replica {
             logger.error("a codebook could not be installed", metadata: logMetadata(error))
             installation.finish(.failure(Refusal.failed(shard, error)))
             return error.requiresReopen || error.isCorruption ? error : nil
+        }
+    }
+
+    /// Changes the record, on the lane.
+    ///
+    /// - Returns: the error that asks for the partition to be closed, when it cannot be written.
+    func remember(_ change: (inout ReplicaRecord) -> Void) -> PartitionError? {
+        do throws(WorkerError) {
+            try changeRecord(change)
+            return nil
+        } catch {
+            logger.error("a replica's record cannot be written", metadata: logMetadata(error))
+            return .store(.notAPartition(path: directory))
         }
     }
 

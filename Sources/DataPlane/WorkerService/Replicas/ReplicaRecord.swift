@@ -17,8 +17,6 @@ struct ReplicaRecord: Equatable {
     /// Version of the group by which no write is ordered; 0 where writes are. What a replica that is alone said of its
     /// end holds beyond a restart.
     var frozenVersion: UInt64 = 0
-    /// Shards whose place it took: their replicas here serve no more.
-    var predecessors: [UInt32] = []
 
     func write(to path: String) throws(WorkerError) {
         var fields = [
@@ -26,7 +24,6 @@ struct ReplicaRecord: Equatable {
             "first": "\(range.first)", "last": "\(range.last)", "replicated": isReplicated ? "1" : "0",
         ]
         if frozenVersion > 0 { fields["frozen"] = "\(frozenVersion)" }
-        if !predecessors.isEmpty { fields["predecessors"] = RecordText.list(predecessors) }
         try DurableFile.write(RecordText(kind: Self.kind, format: Self.format, fields: fields).encoded, to: path)
     }
 
@@ -54,8 +51,7 @@ struct ReplicaRecord: Equatable {
             epoch: Epoch(epoch),
             range: HashRange(first: first, last: last),
             isReplicated: text.fields["replicated"] == "1",
-            frozenVersion: text.fields["frozen"] == nil ? 0 : try number("frozen"),
-            predecessors: try text.list("predecessors", path: path)
+            frozenVersion: text.fields["frozen"] == nil ? 0 : try number("frozen")
         )
     }
 }

@@ -41,12 +41,10 @@ final class ReplicaTable: Sendable {
 
     /// Opens every replica found on disk, in parallel, and waits for the outcomes; the ones that fail stay and say so.
     func openAll() throws(WorkerError) {
-        let shards = try folder.shardsOnDisk()
-        let succeeded = succeededShards(among: shards)
-        for shard in shards {
+        for shard in try folder.shardsOnDisk() {
             let directory = folder.replicaPath(shard)
             let replica: Replica
-            if succeeded.contains(shard) || DurableFile.exists(succeededPath(shard)) {
+            if DurableFile.exists(succeededPath(shard)) {
                 replicas.withLock { $0[shard] = succeededReplica(shard) }
                 continue
             }
@@ -76,20 +74,6 @@ final class ReplicaTable: Sendable {
             replicas.withLock { $0[shard] = replica }
         }
         for replica in all { _ = replica.waitUntilOpened() }
-    }
-
-    /// Shards whose place others have taken here.
-    private func succeededShards(among shards: [ShardID]) -> Set<ShardID> {
-        var succeeded: Set<ShardID> = []
-        for shard in shards {
-            let path = Replica.recordPath(in: folder.replicaPath(shard))
-            // One that cannot be read is told of where it is opened.
-            guard let record = try? ReplicaRecord.read(from: path, of: shard) else { continue }
-            for index in record.predecessors {
-                succeeded.insert(ShardID(collection: shard.collection, index: index))
-            }
-        }
-        return succeeded
     }
 
     /// A mark in the folder of a replica of a shard whose place others have taken.
@@ -176,7 +160,6 @@ final class ReplicaTable: Sendable {
             throw Refusal.folder(error)
         }
         if held != nil {
-            forgetPredecessor(shard)
             logger.info("replica dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             options.reportChanged()
         }
@@ -329,15 +312,14 @@ final class ReplicaTable: Sendable {
             shard: shard,
             epoch: request.group.epoch,
             range: request.range,
-            isReplicated: request.group.members.count > 1,
-            predecessors: successor.record.sources
+            isReplicated: request.group.members.count > 1
         )
         do throws(WorkerError) {
-            try record.write(to: Replica.recordPath(in: successor.directory))
-            // The successors may leave this worker before the old replica does.
+            // The marks first: what is marked and not yet succeeded is sealed, and takes its place when asked again.
             for predecessor in predecessors where DurableFile.exists(folder.replicaPath(predecessor)) {
                 try DurableFile.write(Array("mien-succeeded 1\n".utf8), to: succeededPath(predecessor))
             }
+            try record.write(to: Replica.recordPath(in: successor.directory))
             try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
         } catch {
             // Whether it took its place shows when the worker starts anew; until then nothing answers for either.
@@ -370,13 +352,6 @@ final class ReplicaTable: Sendable {
             )
         )
         options.reportChanged()
-    }
-
-    /// A predecessor that is gone need not be remembered.
-    private func forgetPredecessor(_ shard: ShardID) {
-        for replica in all where replica.shard.collection == shard.collection {
-            replica.forgetPredecessor(shard.index, logger: logger)
-        }
     }
 
     /// Removes a replica folder that has no record.

@@ -24,14 +24,7 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func beginReplication(of partition: Partition) -> PartitionError? {
-        if !record.isReplicated {
-            do throws(WorkerError) {
-                try changeRecord { $0.isReplicated = true }
-            } catch {
-                logger.error("a replica's record cannot be written", metadata: logMetadata(error))
-                return .store(.notAPartition(path: directory))
-            }
-        }
+        if !record.isReplicated, let error = remember({ $0.isReplicated = true }) { return error }
         do throws(PartitionError) {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)

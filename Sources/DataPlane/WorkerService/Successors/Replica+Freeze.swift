@@ -1,7 +1,6 @@
 import ClusterModel
 import Logging
 import PartitionEngine
-import PartitionStore
 import Threads
 import WireProtocol
 
@@ -11,12 +10,7 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func noteFreeze(_ version: UInt64) -> PartitionError? {
-        do throws(WorkerError) {
-            try changeRecord { $0.frozenVersion = version }
-        } catch {
-            logger.error("a replica's record cannot be written", metadata: logMetadata(error))
-            return .store(.notAPartition(path: directory))
-        }
+        if let error = remember({ $0.frozenVersion = version }) { return error }
         monitor.withLock { $0.end = nil }
         logger.info(
             version > 0 ? "writes wait: other shards are to take this one's place" : "writes go on",
@@ -27,16 +21,6 @@ extension Replica {
 
     /// Whether no write is ordered, as far as it has heard.
     var isFrozen: Bool { monitor.withLock(\.isFrozen) }
-
-    /// A shard whose place it took is gone from this worker.
-    func forgetPredecessor(_ index: UInt32, logger: Logger) {
-        guard record.predecessors.contains(index) else { return }
-        do throws(WorkerError) {
-            try changeRecord { $0.predecessors.removeAll { $0 == index } }
-        } catch {
-            logger.warning("a replica's record cannot be written", metadata: logMetadata(error))
-        }
-    }
 }
 
 extension Replica.State {

@@ -73,6 +73,8 @@ final class Successor: Sendable {
     /// Whether everything is on disk, through the sequences of ``record``.
     var isSealed: Bool { monitor.withLock { if case .sealed = $0.phase { true } else { false } } }
 
+    private func sourceShard(_ index: UInt32) -> ShardID { ShardID(collection: shard.collection, index: index) }
+
     private var partitionPath: String { "\(directory)/partition" }
 
     /// Begins, or goes on after ``stop()``.
@@ -165,8 +167,7 @@ final class Successor: Sendable {
     private func hasChanged() -> Bool {
         let record = record
         return zip(record.sources, record.sequences).contains { index, sequence in
-            let source = table.find(ShardID(collection: shard.collection, index: index))
-            guard let source, let partition = try? source.enter() else { return false }
+            guard let source = table.find(sourceShard(index)), let partition = try? source.enter() else { return false }
             defer { source.leave() }
             return partition.committedSequence != sequence
         }
@@ -228,9 +229,7 @@ final class Successor: Sendable {
         logger.info("shard is prepared, and follows", metadata: logMetadata)
         var unfolded = 0
         while !isStopping {
-            let isFrozen = monitor.withLock(\.record.sources).allSatisfy { index in
-                table.find(ShardID(collection: shard.collection, index: index))?.isFrozen ?? false
-            }
+            let isFrozen = record.sources.allSatisfy { table.find(sourceShard($0))?.isFrozen ?? false }
             if isSealed {
                 if hasChanged() { try thaw() }
             } else if isFrozen {
@@ -327,7 +326,7 @@ final class Successor: Sendable {
                 throw Refusal.failed(shard, error)
             }
         }
-        let source = try table.replica(ShardID(collection: shard.collection, index: index))
+        let source = try table.replica(sourceShard(index))
         let partition = try source.enter()
         defer { source.leave() }
         return try withSources(remaining.dropFirst(), partitions + [partition], expected, body)

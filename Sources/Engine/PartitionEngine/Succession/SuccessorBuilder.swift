@@ -161,26 +161,26 @@ package final class SuccessorBuilder {
     package func copyRows() throws(PartitionError) -> Bool {
         do {
             if let index = sources.firstIndex(where: { $0.coded.next < $0.coded.end }) {
-                try copySlice(of: index, coded: true)
-                codedRowCount = try partition.environment.read { try partition.state($0).nextRow }
+                codedRowCount = try copySlice(of: index, coded: true)
                 return true
             }
             guard let index = sources.firstIndex(where: { $0.other.next < $0.other.end }) else { return false }
-            try copySlice(of: index, coded: false)
+            _ = try copySlice(of: index, coded: false)
             return true
         } catch {
             throw PartitionError(error)
         }
     }
 
-    private func copySlice(of index: Int, coded: Bool) throws {
+    /// - Returns: rows that there are then.
+    private func copySlice(of index: Int, coded: Bool) throws -> UInt32 {
         let source = sources[index]
         let first = coded ? source.coded.next : source.other.next
         let end = min(coded ? source.coded.end : source.other.end, first + Self.sliceRowCount)
         let ranges = source.codedRanges
         func isCoded(_ row: UInt32) -> Bool { ranges.contains { $0.contains(row) } }
         try partition.checkFreeDisk()
-        let own = try source.partition.environment.read { reading -> [(row: UInt32, own: UInt32)] in
+        let (own, rowCount) = try source.partition.environment.read { reading -> ([(UInt32, UInt32)], UInt32) in
             let state = try source.partition.state(reading)
             let rows = RowReader(partition: source.partition, state: state, transaction: reading.number)
             let tombstones = try source.partition.tombstones(reading, rowCount: state.nextRow)
@@ -194,8 +194,7 @@ package final class SuccessorBuilder {
                     }
                     own.append((row, copy))
                 }
-                _ = try pass.finish(transaction)
-                return own
+                return (own, try pass.finish(transaction).nextRow)
             }
         }
         if coded {
@@ -204,6 +203,7 @@ package final class SuccessorBuilder {
         } else {
             sources[index].other.next = end
         }
+        return rowCount
     }
 
     /// Takes a live row of a source over; nil when its face is of another successor.
@@ -218,13 +218,24 @@ package final class SuccessorBuilder {
         let face = try source.tables.face(ofRow: row, reading)
         guard isOwn(face) else { return nil }
         let record = try source.tables.record(of: face, inRow: row, reading)
-        guard let stored = try unsafe rows.row(row, reading) else {
-            throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+        return try adopt(face, record, rows, &pass, reading, transaction)
+    }
+
+    private func adopt(
+        _ face: FaceID,
+        _ record: FaceRecord,
+        _ rows: RowReader,
+        _ pass: inout WritePass,
+        _ reading: borrowing ReadTransaction,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        guard let stored = try unsafe rows.row(record.row, reading) else {
+            throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
         }
         return try unsafe pass.adopt(
             face,
             record,
-            stored: UnsafeRawBufferPointer(start: stored, count: source.shape.rowByteCount),
+            stored: UnsafeRawBufferPointer(start: stored, count: rows.shape.rowByteCount),
             transaction
         )
     }
@@ -399,15 +410,7 @@ package final class SuccessorBuilder {
                     {
                         continue
                     }
-                    guard let stored = try unsafe rows.row(record.row, reading) else {
-                        throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
-                    }
-                    _ = try unsafe pass.adopt(
-                        face,
-                        record,
-                        stored: UnsafeRawBufferPointer(start: stored, count: source.shape.rowByteCount),
-                        transaction
-                    )
+                    _ = try adopt(face, record, rows, &pass, reading, transaction)
                 }
                 _ = try pass.finish(transaction)
             }
