@@ -1,0 +1,70 @@
+import MienClient
+import Testing
+
+/// Three workers whose faces are written and searched for while something changes; nobody who does so may notice.
+enum ClusterUnderLoad {
+    /// Starts the cluster and its writers and searchers, lets `change` happen, and checks what was written, what was
+    /// searched for, and that all replicas are sound.
+    ///
+    /// - Parameter shards: of the collection, each with two copies.
+    static func play(
+        _ name: String,
+        shards: Int,
+        _ change: @Sendable @escaping (Cluster, MienClient) async throws -> Void
+    ) async throws {
+        try await Stage.play { stage in
+            let seed = SeededRandom.storySeed(name)
+            let cluster = try Cluster(stage, workers: 3, coordinatorSettings: ["coordinator.spare_disk=16MiB"])
+            try await cluster.start()
+            let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
+            _ = try await client.createCollection(
+                CollectionOptions(
+                    name: FaceWriter.collection,
+                    dimension: FaceWriter.dimension,
+                    embeddingModel: FaceWriter.model,
+                    shardCount: shards,
+                    replicationFactor: 2,
+                    minimumInSync: 1
+                )
+            )
+            let pause = FaceWriter.Pause()
+            let searcher = try await Searcher(client)
+            let writers = try await withThrowingTaskGroup(of: FaceWriter?.self) { group in
+                for number in 1...3 {
+                    let writer = FaceWriter(seed: seed &+ UInt64(number))
+                    group.addTask { await writer.writing(to: client, until: pause) }
+                }
+                group.addTask {
+                    await searcher.searching(until: pause)
+                    return nil
+                }
+                defer { pause.ask() }
+                try await change(cluster, client)
+                pause.ask()
+                var writers: [FaceWriter] = []
+                for try await writer in group { if let writer { writers.append(writer) } }
+                return writers
+            }
+            var stored = try await FaceWriter.storedFaces(client)
+            for face in Searcher.faces { stored[face] = nil }
+            var faults: [String] = []
+            for var writer in writers { faults += writer.check(&stored) }
+            #expect(faults.isEmpty, "\(faults.count) faults, first \(faults.prefix(3))")
+            #expect(stored.isEmpty, "\(stored.count) faces are listed that nobody wrote")
+            #expect(
+                writers.map(\.failedCount) == [0, 0, 0],
+                "writes failed: \(writers.flatMap(\.surprises).prefix(3))"
+            )
+            let searches = await searcher.tally
+            #expect(searches.failures.isEmpty, "\(searches.failures.count): \(searches.failures.prefix(3))")
+            let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
+            #expect(verified.status == 0, "\(verified)")
+            print(
+                "\(name): \(writers.map(\.acknowledgedCount).reduce(0, +)) writes acknowledged, "
+                    + "\(searches.count) searches, 99th percentile \(searches.percentile(0.99)), "
+                    + "longest \(searches.percentile(1))"
+            )
+            await client.close()
+        }
+    }
+}
