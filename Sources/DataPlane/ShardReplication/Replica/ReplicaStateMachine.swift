@@ -247,8 +247,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// The metadata store has confirmed, in answer to a question of `asked`, that the group is of this version.
     package mutating func confirmed(version: UInt64, asked: Duration) {
-        // Before its birth it may have known more than it does now.
-        guard asked >= born else { return }
+        // Before its birth it may have known more than it does now, unless it began with this disk.
+        guard asked >= born || isNew else { return }
         if let confirmation, confirmation.version == version, confirmation.at >= asked { return }
         confirmation = (version, asked)
     }

@@ -55,6 +55,8 @@ final class Replica: Sendable {
         var isStopping = false
         /// The partition was made by this process, and goes by no log yet.
         var isNew = false
+        /// Nil unless this is to take other shards' place: until when it answers whoever has heard that it did.
+        var standsInUntil: Duration?
         /// Other shards have taken its shard's place.
         var isSucceeded = false
         var mapGrowth = MapGrowth()
@@ -94,7 +96,8 @@ final class Replica: Sendable {
     /// Set while readers should leave: a scan that sees it stops early.
     let isFenced = Atomic(false)
     let links: ReplicationLinks
-    private let thread = Monitor<WorkerThread?>(nil)
+    /// The lane.
+    let thread = Monitor<WorkerThread?>(nil)
     /// One change at a time.
     private let recordChanges = Mutex(())
 
@@ -102,7 +105,7 @@ final class Replica: Sendable {
     static func recordPath(in directory: String) -> String { "\(directory)/record" }
     private var verificationPath: String { "\(directory)/verified" }
 
-    private init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
+    init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
         self.shard = record.shard
         self.directory = directory
         self.options = options
@@ -267,6 +270,12 @@ final class Replica: Sendable {
     }
 
     private func check(_ access: Access, against state: State) throws(WireStatus) -> Partition {
+        if let end = state.standsInUntil {
+            guard case .serving(let partition) = state.phase, case .reading = access, ReplicationClock.now < end else {
+                throw Refusal.unknownReplica(shard)
+            }
+            return partition
+        }
         if !state.record.isReplicated {
             switch access {
             case .reading(let epoch), .writing(let epoch), .installing(let epoch):
@@ -295,9 +304,11 @@ final class Replica: Sendable {
     private func checkReplication(_ access: Access, against state: State) throws(WireStatus) {
         switch access {
         case .reading:
-            guard state.replication?.machine.mayServeReads(now: ReplicationClock.now) ?? false else {
-                throw Refusal.notConfirmed(shard)
-            }
+            let now = ReplicationClock.now
+            let mayServe =
+                state.replication?.machine.mayServeReads(now: now)
+                ?? state.isConfirmedAsNew(links.node, now: now, within: options.replication.staleness)
+            guard mayServe else { throw Refusal.notConfirmed(shard) }
         case .writing(let epoch):
             guard let group = state.group, let machine = state.replication?.machine else {
                 throw Refusal.notConfirmed(shard)

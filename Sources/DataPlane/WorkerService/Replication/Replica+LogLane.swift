@@ -29,10 +29,7 @@ extension Replica {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)
             let now = ReplicationClock.now
-            let isNew = monitor.withLock { state in
-                defer { state.isNew = false }
-                return state.isNew
-            }
+            let isNew = monitor.withLock(\.isNew)
             var replication = Replication(
                 machine: ReplicaStateMachine(
                     node: links.node,
@@ -58,6 +55,7 @@ extension Replica {
                 }
                 let actions = replication.machine.takeActions()
                 state.replication = replication
+                state.isNew = false
                 return actions
             }
             perform(actions)

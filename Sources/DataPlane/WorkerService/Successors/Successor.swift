@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Logging
 import PartitionEngine
+import ShardReplication
 import Threads
 import WireProtocol
 
@@ -28,7 +29,17 @@ final class Successor: Sendable {
         var phase: Phase
         var record: SuccessorRecord
         var progress = SuccessorBuilder.Progress()
+        /// While it is sealed; nil after a restart of the worker, too.
+        var standIn: StandIn?
+        /// When it was sealed the last time, by ``ReplicationClock``.
+        var sealedAt = Duration.zero
         var isStopping = false
+    }
+
+    /// Answers reads from the moment at which the shard is in force, whenever this worker hears of that.
+    struct StandIn {
+        let replica: Replica
+        let partition: Partition
     }
 
     private static let retryPause = Duration.seconds(1)
@@ -91,14 +102,41 @@ final class Successor: Sendable {
         monitor.withLock(waking: .all) { $0.isStopping = true }
     }
 
-    /// Ends the thread; what is on disk stays. Blocks.
-    func stop() {
+    /// Ends the thread; what is on disk stays, and what is sealed goes on answering. Blocks.
+    func pause() {
         beginStopping()
         let running = thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
         running?.join()
+    }
+
+    /// Ends everything; what is on disk stays. Blocks.
+    func stop() {
+        pause()
+        endStandIn()?.close()
+    }
+
+    /// Answers reads of the shard; nil unless it is sealed.
+    var standIn: Replica? { monitor.withLock(\.standIn?.replica) }
+
+    /// It cannot have been put in force before.
+    var sealedAt: Duration { monitor.withLock(\.sealedAt) }
+
+    /// Hands over what answers reads, and its partition, which is open.
+    func takeStandIn() -> StandIn? {
+        monitor.withLock { state in
+            defer { state.standIn = nil }
+            return state.standIn
+        }
+    }
+
+    /// Gives back the partition once nobody reads it; nil when nothing stood in.
+    private func endStandIn() -> Partition? {
+        guard let standIn = takeStandIn() else { return nil }
+        standIn.replica.endStandingIn()
+        return standIn.partition
     }
 
     var report: WorkerReport.Successor {
@@ -200,7 +238,10 @@ final class Successor: Sendable {
                 options: partitionOptions
             )
         }
-        defer { builder.close() }
+        defer {
+            // What is sealed goes on answering: its partition is closed by whoever takes it.
+            if standIn == nil { builder.close() } else { builder.release() }
+        }
         try build(with: builder, partitions)
     }
 
@@ -214,7 +255,10 @@ final class Successor: Sendable {
             options.reportChanged()
             if pace.rest(unless: { isStopping }) { return }
         }
-        try step { () throws(PartitionError) in try builder.copyCodes() }
+        let isWhole = try step { () throws(PartitionError) in
+            try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
+        }
+        guard isWhole else { return }
         var followed = 0
         while try step({ () throws(PartitionError) in try fold(builder) }) {
             if pace.rest(unless: { isStopping }) { return }
@@ -260,15 +304,28 @@ final class Successor: Sendable {
         } catch {
             throw Refusal.folder(error)
         }
+        let now = ReplicationClock.now
+        let replica = Replica.standingIn(
+            for: shard,
+            record.range,
+            builder.partition,
+            until: now + options.replication.staleness,
+            directory: directory,
+            options: options,
+            logger: logger
+        )
         monitor.withLock { state in
             state.record = record
             state.phase = .sealed
+            state.standIn = StandIn(replica: replica, partition: builder.partition)
+            state.sealedAt = now
         }
         options.reportChanged()
     }
 
     /// Is not whole any more.
     private func thaw() throws(WireStatus) {
+        _ = endStandIn()
         do throws(WorkerError) {
             try unseal()
         } catch {
