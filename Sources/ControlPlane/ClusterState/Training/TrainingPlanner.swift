@@ -239,20 +239,20 @@ package enum TrainingPlanner {
 }
 
 /// How large a codebook and its sample should be for a collection.
-struct TrainingSize: Hashable {
+package struct TrainingSize: Hashable {
     /// Rows sampled for each list: 39 that make its centroid, and those that calibrate.
     private static let rowsPerList: UInt64 = 45
     /// Rows that are worth sampling for however few lists.
     private static let leastSampleCount: UInt64 = 65_536
     private static let listRange = 16.0...16_384
 
-    let faceCount: UInt64
-    let listCount: UInt32
-    let sampleCount: UInt32
+    package let faceCount: UInt64
+    package let listCount: UInt32
+    package let sampleCount: UInt32
 
     /// As many lists as two and a half times the root of the faces, a power of two below: both ranking lists and
     /// scanning the nearest of them then grow slower than the collection.
-    init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
+    package init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
         let byteLimit = policy.sampleByteCount / UInt64(4 * dimension)
         let sampleLimit = min(faceCount, UInt64(policy.sampleCount), byteLimit)
         self.faceCount = faceCount
