@@ -51,9 +51,14 @@ package struct Simulation: Sendable {
     package let seed: UInt64
     package var settings: SimulationSettings
 
-    package init(seed: UInt64, bug: PlantedBug? = nil, fault: WorldFault? = nil) {
+    package init(
+        seed: UInt64,
+        course: SimulationCourse = SimulationCourse(),
+        bug: PlantedBug? = nil,
+        fault: WorldFault? = nil
+    ) {
         self.seed = seed
-        settings = SimulationSettings(seed: seed)
+        settings = SimulationSettings(seed: seed, course: course)
         settings.bug = bug
         settings.fault = fault
     }
@@ -96,7 +101,7 @@ package struct Simulation: Sendable {
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.handoverInterval = nil },
-            { $0.pauseInterval = nil },
+            { $0.upheavalInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil }, { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 },
             { $0.slowRate = 0 }, { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.clientCount = 1 },
             { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },

@@ -21,7 +21,7 @@ extension ReplicaStateMachine {
         }
         if request.asks { return answer(.standing, to: request, of: sender, now: now) }
         let previous = request.previous
-        if contradicts(request), bug != .leadWithoutItsEntries {
+        if noticesLosses, contradicts(request) {
             return answer(.ahead, to: request, of: sender, now: now)
         }
         guard previous.sequence <= log.last.sequence, agrees(previous) else {

@@ -194,7 +194,7 @@ extension ReplicaStateMachine {
         }
         guard reply.epoch == group.epoch && reply.sent >= follower.began || bug == .countOldReplies else { return }
         if let applied = reply.outcome.applied, applied > log.last.sequence || reply.outcome.isAhead,
-            group.isInSync(sender), bug != .leadWithoutItsEntries
+            group.isInSync(sender), noticesLosses
         {
             return resign(to: sender, applied: applied, now: now)
         }
@@ -232,7 +232,7 @@ extension ReplicaStateMachine {
             guard isNewest else { break }
             follower.needsCopy = false
             let had = max(follower.matched, follower.isFounder ? foundation : 0)
-            if last < had, group.isInSync(sender), !follower.hasLost {
+            if last < had, group.isInSync(sender), !follower.hasLost, !trustsDisk {
                 follower.hasLost = true
                 actions.append(.tell(.other(sender, acknowledged: had, last: last)))
             }
@@ -274,7 +274,7 @@ extension ReplicaStateMachine {
 
     /// A learner that has caught up counts from now on, and joins once it has applied what was committed without it.
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
-        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed
+        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed || trustsDisk
         else { return }
         if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
             // What is committed already did not wait for it, and may be applied elsewhere before it is here.

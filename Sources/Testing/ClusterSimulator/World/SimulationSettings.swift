@@ -23,16 +23,19 @@ package struct SimulationSettings: Sendable {
     package var wipeInterval: Duration?
     package var handoverInterval: Duration?
     package var rollbackInterval: Duration?
+    package var upheavalInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
     /// Applied entries that a log keeps.
     package var logLength = 64
+    package let course: SimulationCourse
     package var bug: PlantedBug?
     package var fault: WorldFault?
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
-    init(seed: UInt64) {
+    init(seed: UInt64, course: SimulationCourse = SimulationCourse()) {
+        self.course = course
         var random = SplitMix64(seed: seed ^ 0x5e77_1265)
         workerCount = 3 + random.below(3)
         replicationFactor = 2 + random.below(2)
@@ -61,5 +64,21 @@ package struct SimulationSettings: Sendable {
         rollbackInterval = interval(0.3, &random)
         // Nobody who comes back is silent for longer.
         timings.patience = faultTime
+        switch course.aim {
+        case .anything: break
+        case .divisions:
+            (workerCount, replicationFactor, minimumInSync) = (4, 3, 1)
+            (crashInterval, pauseInterval, wipeInterval, handoverInterval) = (nil, nil, nil, nil)
+            (cutInterval, rollbackInterval) = (.seconds(5), nil)
+        case .upheavals:
+            minimumInSync = 1
+            (wipeInterval, handoverInterval, rollbackInterval) = (nil, nil, nil)
+            upheavalInterval = .milliseconds(500 + random.below(2000))
+            pauseInterval = .milliseconds(1000 + random.below(2000))
+            slowRate = 0.05 + random.unit() * 0.25
+            slowDiskRate = 0.05 + random.unit() * 0.25
+        }
+        // What nobody notices must not happen.
+        if course.trustsDisks { rollbackInterval = nil }
     }
 }

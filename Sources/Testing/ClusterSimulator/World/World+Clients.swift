@@ -131,15 +131,20 @@ extension World {
             counts.refusedReads += 1
             return
         }
+        try checkRead(of: worker)
+    }
+
+    /// A replica answers a read: it must not miss what had to be shown.
+    private mutating func checkRead(of worker: SimulatedWorker) throws(Violation) {
         // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-        if rolledBack[name] != nil, worker.machine.isUnheard {
+        if rolledBack[worker.name] != nil, worker.machine.isUnheard {
             counts.unnoticedReads += 1
             return
         }
         counts.reads += 1
         try history.read(
             worker.disk.image,
-            by: name,
+            by: worker.name,
             at: now,
             staleness: settings.timings.staleness * (1 + 4 * settings.timings.clockError)
         )
@@ -152,6 +157,9 @@ extension World {
         for worker in workers where worker.isUp {
             try history.check(worker.disk.image, of: worker.name, at: now)
             mix(worker.disk.image.applied.sequence)
+            // Somebody may still go by a shard map in which this one was in sync.
+            guard worker.pauseEnd <= now, worker.machine.mayServeReads(now: worker.clock(now)) else { continue }
+            try checkRead(of: worker)
         }
     }
 }

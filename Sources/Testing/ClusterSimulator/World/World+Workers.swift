@@ -35,7 +35,8 @@ extension World {
                     timings: settings.timings,
                     now: .zero,
                     isNew: true,
-                    bug: settings.bug
+                    bug: settings.bug,
+                    trustsDisk: settings.course.trustsDisks
                 ),
                 clockOffset: .seconds(random.below(1000)),
                 clockRate: 1 + settings.clockError * (2 * random.unit() - 1)
@@ -223,7 +224,8 @@ extension World {
             log: workers[index].disk.log,
             timings: settings.timings,
             now: workers[index].clock(now),
-            bug: settings.bug
+            bug: settings.bug,
+            trustsDisk: settings.course.trustsDisks
         )
         workers[index].step = nil
         // A copy leaves the process alone, which still knows its group.

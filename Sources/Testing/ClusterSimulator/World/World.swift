@@ -28,7 +28,7 @@ struct World {
         case restart(NodeID)
         case crash, cut
         case uncut(Link)
-        case pause, wipe, handover, snapshot, rollback
+        case pause, wipe, handover, snapshot, rollback, upheaval
         case audit
     }
 
@@ -117,6 +117,7 @@ struct World {
         planFault(.handover, settings.handoverInterval)
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
         planFault(.rollback, settings.rollbackInterval)
+        planFault(.upheaval, settings.upheavalInterval)
     }
 
     var isFaulty: Bool { now < settings.faultTime }
@@ -190,6 +191,7 @@ struct World {
         case .handover: handover()
         case .snapshot: snapshot()
         case .rollback: try rollBack()
+        case .upheaval: try upheave()
         case .audit: try audit()
         }
     }
