@@ -15,6 +15,7 @@ final class GroupKeeper: RequestHandler {
         var addresses: [NodeID: NodeAddress] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
         var confirms = true
+        var removes = true
     }
 
     private let cluster = NodeID.random()
@@ -35,6 +36,9 @@ final class GroupKeeper: RequestHandler {
     func change(_ change: (ReplicaGroup?) -> ReplicaGroup?) {
         state.withLock { $0.group = change($0.group) ?? $0.group }
     }
+
+    /// Whether replicas are removed from the in-sync set when the primary asks for it.
+    func remove(_ removes: Bool) { state.withLock { $0.removes = removes } }
 
     /// Whether replies say how old what they tell is.
     func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
@@ -58,6 +62,7 @@ final class GroupKeeper: RequestHandler {
             )
         case .proposeGroup(let request):
             let group = state.withLock { state in
+                if case .remove = request.proposal.change, !state.removes { return state.group }
                 state.group = state.group?.applying(request.proposal) ?? state.group
                 return state.group
             }
