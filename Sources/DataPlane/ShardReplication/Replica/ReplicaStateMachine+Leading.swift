@@ -41,6 +41,13 @@ extension ReplicaStateMachine {
         return .tooFewInSync(inSync: group.inSync.count - silent.count, minimum: group.minimumInSync)
     }
 
+    /// As primary: a replica whose disk is full and that cannot be done without. A write that needs room must not come
+    /// into the log: it would wait for that replica, and every later one behind it, deletions among them.
+    package var fullReplica: NodeID? {
+        guard role == .primary, let group, group.inSync.count <= group.minimumInSync else { return nil }
+        return required.first { $0 != node && !(progress[$0]?.hasRoom ?? true) }
+    }
+
     // MARK: Being primary
 
     /// The promise to itself is on disk: begins to lead, or, when it may lack what it had acknowledged in an earlier
@@ -219,6 +226,7 @@ extension ReplicaStateMachine {
             // Not the highest: its clock may have begun anew.
             follower.replied = reply.replied
         }
+        if isNewest { follower.hasRoom = reply.hasRoom }
         switch reply.outcome {
         case .accepted(let matched, let applied):
             follower.matched = max(follower.matched, min(matched, log.last.sequence))

@@ -46,6 +46,9 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var waitingReplies: [WaitingReply] = []
     var inFlightReplies: [WaitingReply] = []
 
+    /// Whether the disk takes more than what is in the log already; its driver says so.
+    package var hasRoom = true
+
     // As primary.
     var progress: [NodeID: FollowerProgress] = [:]
     /// The last entries, for sending: contiguous, up to the end of the log.
@@ -360,6 +363,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         guard let group, group.isInSync(node) else { return false }
         if bug == .readWithoutLease { return true }
         guard isWhole || isUnopposed(now: now) || bug == .readWithoutItsEntries else { return false }
+        if bug == .readUnconfirmed, isAsking { return true }
         if let confirmation, confirmation.version == group.version, now - confirmation.at < timings.staleness {
             return true
         }
