@@ -76,6 +76,8 @@ struct Run: ParsableCommand {
         print("pauses                \(counts.pauses)")
         print("disks lost            \(counts.wipes)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
+        print("disks full            \(counts.fills), no room for a step \(counts.fullSteps)")
+        print("reads, others unheard \(counts.unheardReads)")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
         print("promises broken       \(sweep.failures.count)")

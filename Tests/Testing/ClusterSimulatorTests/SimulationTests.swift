@@ -28,6 +28,8 @@ struct SimulationTests {
         #expect(counts.crashes > 0 && counts.cuts > 0 && counts.pauses > 0 && counts.wipes > 0)
         #expect(counts.copies > 0 && counts.epochs > 40)
         #expect(counts.rollbacks > 0 && counts.lossesTold > 0)
+        #expect(counts.fills > 0 && counts.fullSteps > 0)
+        #expect(counts.unheardReads > 0)
     }
 
     @Test(arguments: [3, 17, 99] as [UInt64])

@@ -60,6 +60,10 @@ extension World {
         guard let worker = awake(name, life: nil, .clientWrite(index, attempt: attempt, write, to: name)) else {
             return
         }
+        // The driver's part: what needs room must find it on every disk that counts.
+        if write.isFace, workers[worker].fullEnd > now || workers[worker].machine.fullReplica != nil {
+            return answer(index, attempt, .refused)
+        }
         workers[worker].nextTicket += 1
         let ticket = WriteTicket(workers[worker].nextTicket)
         do throws(WriteRefusal) {
@@ -67,7 +71,7 @@ extension World {
                 write,
                 byteCount: 100,
                 as: ticket,
-                isDeletion: write.value == nil,
+                isDeletion: !write.isFace,
                 now: workers[worker].clock(now)
             )
             workers[worker].writes[ticket] = (index, attempt, write)
@@ -142,6 +146,7 @@ extension World {
             return
         }
         counts.reads += 1
+        if worker.machine.isUnheard { counts.unheardReads += 1 }
         try history.read(
             worker.disk.image,
             by: worker.name,

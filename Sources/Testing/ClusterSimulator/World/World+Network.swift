@@ -16,7 +16,7 @@ extension World {
 
     mutating func delay() -> Duration {
         if isFaulty, random.chance(settings.slowRate) {
-            return random.duration(.milliseconds(1), .milliseconds(random.chance(0.1) ? 3000 : 90))
+            return random.duration(.milliseconds(1), .milliseconds(random.chance(settings.lateShare) ? 3000 : 90))
         }
         return random.duration(.microseconds(100), .milliseconds(1))
     }
@@ -100,6 +100,19 @@ extension World {
             try kill(index)
             plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
         }
+    }
+
+    /// A worker's disk has no room for a while: for nothing new, or not for what was ordered before either.
+    mutating func fill() {
+        guard isFaulty else { return }
+        planFault(.fill, settings.fillInterval)
+        counts.fills += 1
+        let index = random.below(workers.count)
+        let length = random.duration(.milliseconds(300), .milliseconds(6000))
+        workers[index].fullEnd = now + length
+        workers[index].isReserveGone = random.chance(0.5)
+        let name = workers[index].name.low
+        note("the disk of \(name) is full for \(length)")
     }
 
     mutating func pause() {

@@ -28,7 +28,7 @@ struct World {
         case restart(NodeID)
         case crash, cut
         case uncut(Link)
-        case pause, wipe, handover, snapshot, rollback, upheaval
+        case pause, wipe, handover, snapshot, rollback, upheaval, fill
         case audit
     }
 
@@ -118,6 +118,7 @@ struct World {
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
         planFault(.rollback, settings.rollbackInterval)
         planFault(.upheaval, settings.upheavalInterval)
+        planFault(.fill, settings.fillInterval)
     }
 
     var isFaulty: Bool { now < settings.faultTime }
@@ -192,6 +193,7 @@ struct World {
         case .snapshot: snapshot()
         case .rollback: try rollBack()
         case .upheaval: try upheave()
+        case .fill: fill()
         case .audit: try audit()
         }
     }
