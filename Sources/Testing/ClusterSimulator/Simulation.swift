@@ -13,10 +13,15 @@ package struct SimulationCounts: Hashable, Sendable {
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
+    /// Disks that were full for a while, and replicas that fell silent because of it.
+    package var fills = 0
+    package var fullSteps = 0
     /// Disks that were put back to an earlier state.
     package var rollbacks = 0
     /// Times that a replica told of one.
     package var lossesTold = 0
+    /// Reads that a primary answered which had begun anew, while those who might know more were silent.
+    package var unheardReads = 0
     /// Reads that a primary answered whose disk had gone back, and that could not know it.
     package var unnoticedReads = 0
     package var copies = 0
@@ -37,8 +42,11 @@ package struct SimulationCounts: Hashable, Sendable {
         left.cuts += right.cuts
         left.pauses += right.pauses
         left.wipes += right.wipes
+        left.fills += right.fills
+        left.fullSteps += right.fullSteps
         left.rollbacks += right.rollbacks
         left.lossesTold += right.lossesTold
+        left.unheardReads += right.unheardReads
         left.unnoticedReads += right.unnoticedReads
         left.copies += right.copies
         left.epochs += right.epochs
@@ -51,9 +59,14 @@ package struct Simulation: Sendable {
     package let seed: UInt64
     package var settings: SimulationSettings
 
-    package init(seed: UInt64, bug: PlantedBug? = nil, fault: WorldFault? = nil) {
+    package init(
+        seed: UInt64,
+        course: SimulationCourse = SimulationCourse(),
+        bug: PlantedBug? = nil,
+        fault: WorldFault? = nil
+    ) {
         self.seed = seed
-        settings = SimulationSettings(seed: seed)
+        settings = SimulationSettings(seed: seed, course: course)
         settings.bug = bug
         settings.fault = fault
     }
@@ -96,7 +109,7 @@ package struct Simulation: Sendable {
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.handoverInterval = nil },
-            { $0.pauseInterval = nil },
+            { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil }, { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 },
             { $0.slowRate = 0 }, { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.clientCount = 1 },
             { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },
@@ -119,6 +132,7 @@ extension World {
         cutLinks.removeAll()
         for index in workers.indices {
             workers[index].pauseEnd = min(workers[index].pauseEnd, now)
+            workers[index].fullEnd = min(workers[index].fullEnd, now)
             if !workers[index].isUp { plan(.restart(workers[index].name), after: .milliseconds(10)) }
         }
     }

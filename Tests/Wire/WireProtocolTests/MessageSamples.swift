@@ -513,7 +513,8 @@ enum MessageSamples {
             outcome: .accepted(matched: 42, applied: 41),
             sent: 1_000_000,
             replied: 2_000_000,
-            version: 9
+            version: 9,
+            hasRoom: true
         ),
         PartitionSlice(
             shard: shardID,

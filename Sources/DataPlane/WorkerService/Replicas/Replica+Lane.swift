@@ -162,6 +162,7 @@ extension Replica {
                 let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
                     if isReplicated {
+                        noteRoom(of: partition)
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }

@@ -16,6 +16,8 @@ package struct SimulationSettings: Sendable {
     package var lossRate = 0.0
     package var repeatRate = 0.0
     package var slowRate = 0.0
+    /// Of the slow ones, those that take up to 3 s.
+    package var lateShare = 0.1
     /// Means of the times between faults; nil for never.
     package var crashInterval: Duration?
     package var cutInterval: Duration?
@@ -23,16 +25,20 @@ package struct SimulationSettings: Sendable {
     package var wipeInterval: Duration?
     package var handoverInterval: Duration?
     package var rollbackInterval: Duration?
+    package var upheavalInterval: Duration?
+    package var fillInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
     /// Applied entries that a log keeps.
     package var logLength = 64
+    package let course: SimulationCourse
     package var bug: PlantedBug?
     package var fault: WorldFault?
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
-    init(seed: UInt64) {
+    init(seed: UInt64, course: SimulationCourse = SimulationCourse()) {
+        self.course = course
         var random = SplitMix64(seed: seed ^ 0x5e77_1265)
         workerCount = 3 + random.below(3)
         replicationFactor = 2 + random.below(2)
@@ -59,7 +65,26 @@ package struct SimulationSettings: Sendable {
             timings.resend = .milliseconds(100 + random.below(600))
         }
         rollbackInterval = interval(0.3, &random)
+        fillInterval = interval(0.3, &random)
         // Nobody who comes back is silent for longer.
         timings.patience = faultTime
+        switch course.aim {
+        case .anything: break
+        case .divisions:
+            (workerCount, replicationFactor, minimumInSync) = (4, 3, 1)
+            (crashInterval, pauseInterval, wipeInterval, handoverInterval) = (nil, nil, nil, nil)
+            (cutInterval, rollbackInterval) = (.seconds(5), nil)
+        case .upheavals:
+            (replicationFactor, minimumInSync) = (3, 1)
+            (wipeInterval, handoverInterval, rollbackInterval) = (nil, nil, nil)
+            upheavalInterval = .milliseconds(500 + random.below(2000))
+            pauseInterval = .milliseconds(1000 + random.below(2000))
+            lossRate = 0.05 + random.unit() * 0.2
+            (slowRate, lateShare) = (0.1 + random.unit() * 0.3, 0.3)
+            slowDiskRate = 0.05 + random.unit() * 0.25
+            timings.heartbeat = .milliseconds(50 + random.below(150))
+        }
+        // What nobody notices must not happen.
+        if course.trustsDisks { rollbackInterval = nil }
     }
 }

@@ -60,6 +60,10 @@ extension World {
         guard let worker = awake(name, life: nil, .clientWrite(index, attempt: attempt, write, to: name)) else {
             return
         }
+        // The driver's part: what needs room must find it on every disk that counts.
+        if write.isFace, workers[worker].fullEnd > now || workers[worker].machine.fullReplica != nil {
+            return answer(index, attempt, .refused)
+        }
         workers[worker].nextTicket += 1
         let ticket = WriteTicket(workers[worker].nextTicket)
         do throws(WriteRefusal) {
@@ -67,7 +71,7 @@ extension World {
                 write,
                 byteCount: 100,
                 as: ticket,
-                isDeletion: write.value == nil,
+                isDeletion: !write.isFace,
                 now: workers[worker].clock(now)
             )
             workers[worker].writes[ticket] = (index, attempt, write)
@@ -131,15 +135,21 @@ extension World {
             counts.refusedReads += 1
             return
         }
+        try checkRead(of: worker)
+    }
+
+    /// A replica answers a read: it must not miss what had to be shown.
+    private mutating func checkRead(of worker: SimulatedWorker) throws(Violation) {
         // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-        if rolledBack[name] != nil, worker.machine.isUnheard {
+        if rolledBack[worker.name] != nil, worker.machine.isUnheard {
             counts.unnoticedReads += 1
             return
         }
         counts.reads += 1
+        if worker.machine.isUnheard { counts.unheardReads += 1 }
         try history.read(
             worker.disk.image,
-            by: name,
+            by: worker.name,
             at: now,
             staleness: settings.timings.staleness * (1 + 4 * settings.timings.clockError)
         )
@@ -152,6 +162,9 @@ extension World {
         for worker in workers where worker.isUp {
             try history.check(worker.disk.image, of: worker.name, at: now)
             mix(worker.disk.image.applied.sequence)
+            // Somebody may still go by a shard map in which this one was in sync.
+            guard worker.pauseEnd <= now, worker.machine.mayServeReads(now: worker.clock(now)) else { continue }
+            try checkRead(of: worker)
         }
     }
 }

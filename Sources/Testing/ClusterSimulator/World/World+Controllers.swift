@@ -108,7 +108,9 @@ extension World {
                 + "epoch \(next.epoch.number), version \(next.version)"
         )
         let isSmaller = next.inSync.count < group.inSync.count
+        let newcomer = next.inSync.first { !group.isInSync($0) }
         group = next
+        if settings.upheavalInterval != nil, isFaulty, let newcomer, random.chance(0.5) { try upheave(to: newcomer) }
         if isSmaller, group.inSync.count < group.minimumInSync {
             try fail(.minimum, "\(group.inSync.count) in sync of at least \(group.minimumInSync)")
         }

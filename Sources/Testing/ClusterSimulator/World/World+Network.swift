@@ -16,7 +16,7 @@ extension World {
 
     mutating func delay() -> Duration {
         if isFaulty, random.chance(settings.slowRate) {
-            return random.duration(.milliseconds(1), .milliseconds(random.chance(0.1) ? 3000 : 90))
+            return random.duration(.milliseconds(1), .milliseconds(random.chance(settings.lateShare) ? 3000 : 90))
         }
         return random.duration(.microseconds(100), .milliseconds(1))
     }
@@ -27,6 +27,7 @@ extension World {
         guard isFaulty else { return }
         planFault(.cut, settings.cutInterval)
         counts.cuts += 1
+        if settings.course.aim == .divisions { return divide() }
         let length = random.duration(.milliseconds(50), .milliseconds(random.chance(0.3) ? 6000 : 1500))
         let ends = workers.map(\.name) + controllers.indices.map(Self.name(ofController:))
         guard let one = random.pick(ends) else { return }
@@ -49,6 +50,22 @@ extension World {
         }
     }
 
+    /// The primary and another replica in sync are on one side; everybody else, and who could tell them, on the other.
+    private mutating func divide() {
+        let companion = random.pick(group.inSync.filter { $0 != group.primary })
+        let ones = [group.primary] + [companion].compactMap { $0 }
+        let others =
+            workers.map(\.name).filter { !ones.contains($0) } + controllers.indices.map(Self.name(ofController:))
+        let length = random.duration(.seconds(4), .seconds(8))
+        note("\(ones.map(\.low)) are cut off from the rest for \(length)")
+        for one in ones {
+            for other in others {
+                cutOff(Link(from: one, to: other), for: length)
+                cutOff(Link(from: other, to: one), for: length)
+            }
+        }
+    }
+
     private mutating func cutOff(_ link: Link, for length: Duration) {
         cutLinks.insert(link)
         plan(.uncut(link), after: length)
@@ -65,6 +82,37 @@ extension World {
             try kill(index)
             plan(.restart(workers[index].name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
         }
+    }
+
+    mutating func upheave() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.upheaval, settings.upheavalInterval)
+        try upheave(to: random.pick(group.inSync))
+    }
+
+    /// Another replica is made the primary, and some of the others die.
+    mutating func upheave(to successor: NodeID?) throws(Violation) {
+        guard let successor, let next = group.failingOver(to: successor) else { return }
+        plan(.controllerChange(next), after: random.duration(.zero, .milliseconds(20)))
+        for name in group.inSync where name != successor && random.chance(0.5) {
+            guard let index = index(of: name), workers[index].isUp else { continue }
+            counts.crashes += 1
+            try kill(index)
+            plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
+        }
+    }
+
+    /// A worker's disk has no room for a while: for nothing new, or not for what was ordered before either.
+    mutating func fill() {
+        guard isFaulty else { return }
+        planFault(.fill, settings.fillInterval)
+        counts.fills += 1
+        let index = random.below(workers.count)
+        let length = random.duration(.milliseconds(300), .milliseconds(6000))
+        workers[index].fullEnd = now + length
+        workers[index].isReserveGone = random.chance(0.5)
+        let name = workers[index].name.low
+        note("the disk of \(name) is full for \(length)")
     }
 
     mutating func pause() {

@@ -12,6 +12,10 @@ struct SimulatedWorker: Sendable {
     var life = 0
     /// Stopped, as by SIGSTOP, until then.
     var pauseEnd = Duration.zero
+    /// Its disk has no room for more faces until then.
+    var fullEnd = Duration.zero
+    /// And none for those that others have ordered already.
+    var isReserveGone = false
     /// What its clock shows is `clockOffset + clockRate * time`.
     var clockOffset: Duration
     var clockRate: Double
@@ -35,7 +39,8 @@ extension World {
                     timings: settings.timings,
                     now: .zero,
                     isNew: true,
-                    bug: settings.bug
+                    bug: settings.bug,
+                    trustsDisk: settings.course.trustsDisks
                 ),
                 clockOffset: .seconds(random.below(1000)),
                 clockRate: 1 + settings.clockError * (2 * random.unit() - 1)
@@ -54,6 +59,7 @@ extension World {
             plan(event, after: workers[index].pauseEnd - now)
             return nil
         }
+        workers[index].machine.hasRoom = workers[index].fullEnd <= now
         return index
     }
 
@@ -146,11 +152,23 @@ extension World {
             }
         }
         guard workers[index].step == nil, let step = workers[index].machine.nextStep() else { return }
+        if workers[index].fullEnd > now, workers[index].isReserveGone, step.append.contains(where: \.payload.isFace) {
+            return beSilentUntilThereIsRoom(index)
+        }
         workers[index].step = step
         let isSlow = isFaulty && random.chance(settings.slowDiskRate)
         let delay: Duration =
             isSlow ? random.duration(.milliseconds(20), .milliseconds(1500)) : random.duration(.zero, .milliseconds(8))
         plan(.stepDone(name, life: workers[index].life), after: delay)
+    }
+
+    /// What it was sent cannot be stored: it begins anew when it can.
+    private mutating func beSilentUntilThereIsRoom(_ index: Int) {
+        let name = workers[index].name
+        note("\(name.low) has no room")
+        counts.fullSteps += 1
+        shut(index)
+        plan(.restart(name), after: workers[index].fullEnd - now + random.duration(.zero, .milliseconds(500)))
     }
 
     mutating func stepDone(_ name: NodeID, _ life: Int) throws(Violation) {
@@ -223,7 +241,8 @@ extension World {
             log: workers[index].disk.log,
             timings: settings.timings,
             now: workers[index].clock(now),
-            bug: settings.bug
+            bug: settings.bug,
+            trustsDisk: settings.course.trustsDisks
         )
         workers[index].step = nil
         // A copy leaves the process alone, which still knows its group.
@@ -250,6 +269,10 @@ extension World {
         let name = workers[index].name.low
         note("\(name) dies")
         if random.chance(0.5) { try commit(index) }
+        shut(index)
+    }
+
+    private mutating func shut(_ index: Int) {
         workers[index].step = nil
         workers[index].isUp = false
         workers[index].writes.removeAll()

@@ -28,7 +28,7 @@ struct World {
         case restart(NodeID)
         case crash, cut
         case uncut(Link)
-        case pause, wipe, handover, snapshot, rollback
+        case pause, wipe, handover, snapshot, rollback, upheaval, fill
         case audit
     }
 
@@ -117,6 +117,8 @@ struct World {
         planFault(.handover, settings.handoverInterval)
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
         planFault(.rollback, settings.rollbackInterval)
+        planFault(.upheaval, settings.upheavalInterval)
+        planFault(.fill, settings.fillInterval)
     }
 
     var isFaulty: Bool { now < settings.faultTime }
@@ -190,6 +192,8 @@ struct World {
         case .handover: handover()
         case .snapshot: snapshot()
         case .rollback: try rollBack()
+        case .upheaval: try upheave()
+        case .fill: fill()
         case .audit: try audit()
         }
     }
