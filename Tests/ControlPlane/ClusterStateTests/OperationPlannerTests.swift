@@ -339,6 +339,20 @@ struct OperationPlannerTests {
         }
     }
 
+    /// Hosting it would be refused for ever, since what is there is not whole.
+    @Test func aLearnerThatHasMadeSomeOfItsShardBeginsWithNothing() throws {
+        let record = ClusterScript.replicated(1, on: [workers[0], workers[1]], learners: [workers[2]])
+        let shard = record.placements[0].shard
+        var world = OperationWorld(seed: 1, workers: 4, records: [record])
+        world.replicas[workers[2]] = nil
+        world.made[workers[2]] = [shard: .init(sources: [ShardID(collection: shard.collection, index: 9)])]
+        let actions = ReconcilePlanner.plan(world.view).actions
+        #expect(actions.filter { $0.worker == workers[2] } == [.abandon(shard, worker: workers[2])])
+        world.made = [:]
+        let placement = world.metadata.placements[0]
+        #expect(ReconcilePlanner.plan(world.view).actions.contains(.host(placement, worker: workers[2])))
+    }
+
     /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken
     /// back, every shard has its copies, and nothing is where it should not be.
     @Test(arguments: 0..<200)
