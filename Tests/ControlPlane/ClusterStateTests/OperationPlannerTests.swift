@@ -339,6 +339,39 @@ struct OperationPlannerTests {
         }
     }
 
+    /// Their replicas will not be on the same workers again by themselves: nobody waits for that.
+    @Test func aMergeWhoseShardsHaveComeApartIsTakenBack() throws {
+        var world = world(copies: 2)
+        let id = world.metadata.placements[0].shard.collection
+        try world.mustBegin(.split(id, [0]))
+        try settle(&world)
+        try world.mustBegin(.merge(id, [.init(1, 2)]))
+        try settle(&world, steps: 1)
+        let operation = try #require(world.metadata.openOperations.first)
+        #expect(operation.steps.map(\.state) == [.running])
+        // A worker was gone, and each shard got another in its place.
+        for (index, newcomer) in [workers[4], workers[5]].enumerated() {
+            let placement = world.metadata.collections[id]!.placements[index]
+            world.metadata.collections[id]!.placements[index].group = ReplicaGroup(
+                epoch: Epoch(placement.epoch.number + 1),
+                version: placement.group.version + 1,
+                primary: placement.group.inSync[0],
+                inSync: [placement.group.inSync[0], newcomer],
+                minimumInSync: placement.group.minimumInSync
+            )
+            world.replicas[newcomer, default: [:]][placement.shard] = world.head[placement.shard]
+        }
+        let before = world.metadata.collections[id]!.placements.map(\.group.members)
+        try settle(&world)
+        let ended = try #require(world.metadata.operations[operation.id])
+        #expect(ended.state == .cancelled && ended.steps.map(\.state) == [.undone])
+        #expect(ended.note?.contains("same workers") == true)
+        let placements = world.metadata.collections[id]!.placements
+        #expect(placements.map(\.group.members) == before, "nobody gets a replica on account of it")
+        #expect(placements.allSatisfy { !$0.group.isFrozen })
+        #expect(world.made.values.allSatisfy { $0.isEmpty })
+    }
+
     /// Hosting it would be refused for ever, since what is there is not whole.
     @Test func aLearnerThatHasMadeSomeOfItsShardBeginsWithNothing() throws {
         let record = ClusterScript.replicated(1, on: [workers[0], workers[1]], learners: [workers[2]])
