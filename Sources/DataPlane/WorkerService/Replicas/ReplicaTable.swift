@@ -306,6 +306,8 @@ final class ReplicaTable: Sendable {
         }
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
         let leaving = replicas.withLock { replicas in predecessors.compactMap { replicas[$0] } }
+        // Otherwise it may have been in force before, with writes that an earlier state of the disk does not have.
+        let isNew = leaving.count == predecessors.count && leaving.allSatisfy(\.isFrozenInThisLife)
         for replica in leaving { replica.beginStopping(isSucceeded: true) }
         for replica in leaving { replica.stop() }
         let record = ReplicaRecord(
@@ -328,7 +330,7 @@ final class ReplicaTable: Sendable {
         let replica = Replica.start(
             record: record,
             directory: successor.directory,
-            isNew: true,
+            isNew: isNew,
             options: options,
             logger: logger
         )
