@@ -339,6 +339,53 @@ struct OperationPlannerTests {
         }
     }
 
+    /// Their replicas will not be on the same workers again by themselves: nobody waits for that.
+    @Test func aMergeWhoseShardsHaveComeApartIsTakenBack() throws {
+        var world = world(copies: 2)
+        let id = world.metadata.placements[0].shard.collection
+        try world.mustBegin(.split(id, [0]))
+        try settle(&world)
+        try world.mustBegin(.merge(id, [.init(1, 2)]))
+        try settle(&world, steps: 1)
+        let operation = try #require(world.metadata.openOperations.first)
+        #expect(operation.steps.map(\.state) == [.running])
+        // A worker was gone, and each shard got another in its place.
+        for (index, newcomer) in [workers[4], workers[5]].enumerated() {
+            let placement = world.metadata.collections[id]!.placements[index]
+            world.metadata.collections[id]!.placements[index].group = ReplicaGroup(
+                epoch: Epoch(placement.epoch.number + 1),
+                version: placement.group.version + 1,
+                primary: placement.group.inSync[0],
+                inSync: [placement.group.inSync[0], newcomer],
+                minimumInSync: placement.group.minimumInSync
+            )
+            world.replicas[newcomer, default: [:]][placement.shard] = world.head[placement.shard]
+        }
+        let before = world.metadata.collections[id]!.placements.map(\.group.members)
+        try settle(&world)
+        let ended = try #require(world.metadata.operations[operation.id])
+        #expect(ended.state == .cancelled && ended.steps.map(\.state) == [.undone])
+        #expect(ended.note?.contains("same workers") == true)
+        let placements = world.metadata.collections[id]!.placements
+        #expect(placements.map(\.group.members) == before, "nobody gets a replica on account of it")
+        #expect(placements.allSatisfy { !$0.group.isFrozen })
+        #expect(world.made.values.allSatisfy { $0.isEmpty })
+    }
+
+    /// Hosting it would be refused for ever, since what is there is not whole.
+    @Test func aLearnerThatHasMadeSomeOfItsShardBeginsWithNothing() throws {
+        let record = ClusterScript.replicated(1, on: [workers[0], workers[1]], learners: [workers[2]])
+        let shard = record.placements[0].shard
+        var world = OperationWorld(seed: 1, workers: 4, records: [record])
+        world.replicas[workers[2]] = nil
+        world.made[workers[2]] = [shard: .init(sources: [ShardID(collection: shard.collection, index: 9)])]
+        let actions = ReconcilePlanner.plan(world.view).actions
+        #expect(actions.filter { $0.worker == workers[2] } == [.abandon(shard, worker: workers[2])])
+        world.made = [:]
+        let placement = world.metadata.placements[0]
+        #expect(ReconcilePlanner.plan(world.view).actions.contains(.host(placement, worker: workers[2])))
+    }
+
     /// Whoever is away at whatever step, and whichever steps are lost: in the end every operation is done or taken
     /// back, every shard has its copies, and nothing is where it should not be.
     @Test(arguments: 0..<200)

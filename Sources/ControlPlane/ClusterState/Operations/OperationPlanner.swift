@@ -102,8 +102,8 @@ package enum OperationPlanner {
                 operation.steps[index].state = .done
                 continue
             }
-            if step.state == .waiting, step.change.partner != nil, !canComeTogether(step, of: operation, in: view) {
-                operation.steps[index].state = .undone
+            if step.change.partner != nil, step.state != .undoing, !canComeTogether(step, of: operation, in: view) {
+                operation.steps[index].state = step.state == .waiting ? .undone : .undoing
                 operation.note = "Shards \(step.shards.map(\.index)) could not be brought to the same workers."
                 continue
             }

@@ -80,7 +80,13 @@ package struct Succession: Hashable, Sendable {
     }
 
     /// Whether the same workers have all of the shards that go.
-    package var isTogether: Bool { Set(sources.map(\.group.inSync)).count == 1 }
+    package var isTogether: Bool { apart == nil }
+
+    /// A worker that has one of the shards that go in sync, and another not.
+    private var apart: NodeID? {
+        let inSync = sources.map(\.group.inSync)
+        return inSync.joined().filter { worker in !inSync.allSatisfy { $0.contains(worker) } }.min()
+    }
 
     package var preparations: [Preparation] {
         successors.map { Preparation(shard: $0.shard, range: $0.range, sources: sources.map(\.shard)) }
@@ -95,7 +101,10 @@ package struct Succession: Hashable, Sendable {
         guard !view.restingShards.contains(shard) else {
             return group.isFrozen ? .regroup(group.freezing(false)) : .wait(.resting)
         }
-        guard isTogether else { return .wait(.tooFewInSync(source.primary)) }
+        if let apart {
+            // It comes back, or the step is taken back; writes do not wait for that.
+            return group.isFrozen ? .regroup(group.freezing(false)) : .wait(.notReady(apart))
+        }
         for worker in group.inSync {
             guard view.liveWorkers.contains(worker) else { return .wait(.notReady(worker)) }
             for successor in successors {

@@ -204,7 +204,8 @@ package enum ReconcilePlanner {
         guard let replica = view.replica(of: placement.shard, on: member) else {
             if view.hasLost(placement, on: member, of: record) {
                 plan.problems.append(.lostReplica(placement.shard, worker: member))
-            } else {
+            } else if placement.group.isInSync(member) || view.successor(placement.shard, on: member) == nil {
+                // A learner that has made some of the shard begins with nothing, when that has been abandoned.
                 plan.actions.append(.host(placement, worker: member))
             }
             return

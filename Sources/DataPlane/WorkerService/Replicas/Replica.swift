@@ -96,7 +96,8 @@ final class Replica: Sendable {
     /// Set while readers should leave: a scan that sees it stops early.
     let isFenced = Atomic(false)
     let links: ReplicationLinks
-    /// The lane.
+    /// When this process began to hold it.
+    let born = ReplicationClock.now
     let thread = Monitor<WorkerThread?>(nil)
     /// One change at a time.
     private let recordChanges = Mutex(())

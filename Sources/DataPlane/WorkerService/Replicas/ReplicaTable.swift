@@ -306,6 +306,11 @@ final class ReplicaTable: Sendable {
             throw Refusal.successorNotReady(shard)
         }
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
+        successor.confirmStandIn()
+        let standIn = successor.standIn
+        if standIn == nil { successor.stop() }
+        // Otherwise it may have been in force before, with writes that an earlier state of the disk does not have.
+        let isNew = standIn != nil || predecessors.allSatisfy { find($0)?.isFrozenInThisLife ?? false }
         let record = ReplicaRecord(
             shard: shard,
             epoch: request.group.epoch,
@@ -323,14 +328,13 @@ final class ReplicaTable: Sendable {
             // Until it is asked for again both answer reads, and what they have is the same.
             throw Refusal.folder(error)
         }
-        let standIn = successor.standIn
         standIn?.takePlace(record, of: request.group, since: successor.sealedAt)
         let replica =
             standIn
             ?? Replica.start(
                 record: record,
                 directory: successor.directory,
-                isNew: true,
+                isNew: isNew,
                 options: options,
                 logger: logger
             )

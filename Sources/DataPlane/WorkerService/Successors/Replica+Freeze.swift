@@ -21,6 +21,14 @@ extension Replica {
 
     /// Whether no write is ordered, as far as it has heard.
     var isFrozen: Bool { monitor.withLock(\.isFrozen) }
+
+    /// Whether the metadata store had the group frozen after this replica was opened: so no other shard had taken this
+    /// one's place before, whatever state the disk was put back to.
+    var isFrozenInThisLife: Bool {
+        monitor.withLock { state in
+            state.group?.isFrozen ?? false && state.confirmation.map { $0 >= born } ?? false
+        }
+    }
 }
 
 extension Replica.State {

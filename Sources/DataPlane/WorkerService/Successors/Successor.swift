@@ -40,6 +40,9 @@ final class Successor: Sendable {
     struct StandIn {
         let replica: Replica
         let partition: Partition
+        /// The metadata store has had the old shards frozen since this process began to hold them: none that is told
+        /// it may answer can mean a time before, whatever state the disk was put back to.
+        var isConfirmed = false
     }
 
     private static let retryPause = Duration.seconds(1)
@@ -118,8 +121,10 @@ final class Successor: Sendable {
         endStandIn()?.close()
     }
 
-    /// Answers reads of the shard; nil unless it is sealed.
-    var standIn: Replica? { monitor.withLock(\.standIn?.replica) }
+    /// Answers reads of the shard; nil unless it is sealed, and surely was not in force before this life of the process.
+    var standIn: Replica? {
+        monitor.withLock { state in state.standIn.flatMap { $0.isConfirmed ? $0.replica : nil } }
+    }
 
     /// It cannot have been put in force before.
     var sealedAt: Duration { monitor.withLock(\.sealedAt) }
@@ -240,7 +245,7 @@ final class Successor: Sendable {
         }
         defer {
             // What is sealed goes on answering: its partition is closed by whoever takes it.
-            if standIn == nil { builder.close() } else { builder.release() }
+            if monitor.withLock({ $0.standIn == nil }) { builder.close() } else { builder.release() }
         }
         try build(with: builder, partitions)
     }
@@ -275,7 +280,7 @@ final class Successor: Sendable {
         while !isStopping {
             let isFrozen = record.sources.allSatisfy { table.find(sourceShard($0))?.isFrozen ?? false }
             if isSealed {
-                if hasChanged() { try thaw() }
+                if hasChanged() { try thaw() } else { confirmStandIn() }
             } else if isFrozen {
                 try seal(builder, partitions)
             } else {
@@ -321,6 +326,14 @@ final class Successor: Sendable {
             state.sealedAt = now
         }
         options.reportChanged()
+    }
+
+    /// Notes whether the stand-in may answer.
+    func confirmStandIn() {
+        guard standIn == nil,
+            record.sources.allSatisfy({ table.find(sourceShard($0))?.isFrozenInThisLife ?? false })
+        else { return }
+        monitor.withLock { $0.standIn?.isConfirmed = true }
     }
 
     /// Is not whole any more.
