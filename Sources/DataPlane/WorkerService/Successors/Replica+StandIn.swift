@@ -2,6 +2,7 @@ import ClusterModel
 import Logging
 import PartitionEngine
 import ShardReplication
+import Synchronization
 import Threads
 import WireProtocol
 
