@@ -289,11 +289,11 @@ enum MessageSamples {
         FaceList(faces: faces),
         ListFaces(
             collection: "gallery",
-            after: ListPosition(shardIndex: 1, face: firstFace),
+            after: ListPosition(first: 7, stretches: [.init(last: 0xffff, face: firstFace)]),
             limit: 500,
             includesEmbeddings: false
         ),
-        FacePage(faces: faces, next: ListPosition(shardIndex: 2, face: nil)),
+        FacePage(faces: faces, next: ListPosition(first: 1 << 62)),
         SearchFaces(
             collection: "gallery",
             embeddingModel: "model-a/1",
@@ -473,7 +473,7 @@ enum MessageSamples {
         ShardDelete(route: route, key: key, ids: [firstFace]),
         ShardDeleted(outcomes: [.deleted], sequence: 43),
         ShardGet(route: route, ids: [firstFace, secondFace], includesEmbeddings: false, minimumSequence: 41),
-        ShardList(route: route, after: nil, limit: 1000, includesEmbeddings: true),
+        ShardList(route: route, after: nil, range: HashRange(first: 1, last: 9), limit: 1000, includesEmbeddings: true),
         ShardSearch(
             route: route,
             parameters: SearchParameters(
