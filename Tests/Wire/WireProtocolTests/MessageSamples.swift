@@ -204,6 +204,7 @@ enum MessageSamples {
                 state: .sealed,
                 rowCount: 33_000,
                 totalRowCount: 33_000,
+                diskByteCount: 71_000_000,
                 sources: [.init(shardIndex: 3, sequence: 41)]
             ),
             .init(shard: shardID, state: .failed, failure: "a sentence"),

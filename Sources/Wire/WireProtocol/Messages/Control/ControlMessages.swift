@@ -88,6 +88,8 @@ package struct WorkerReport: Hashable, Sendable {
         package var rowCount: UInt64
         /// Rows of the replicas that it is made from.
         package var totalRowCount: UInt64
+        /// Of the disk that it takes, beside the replicas that it is made from.
+        package var diskByteCount: UInt64
         /// Empty unless it is sealed.
         package var sources: [Source]
         /// Why it failed, as a sentence; empty unless it has.
@@ -98,6 +100,7 @@ package struct WorkerReport: Hashable, Sendable {
             state: State,
             rowCount: UInt64 = 0,
             totalRowCount: UInt64 = 0,
+            diskByteCount: UInt64 = 0,
             sources: [Source] = [],
             failure: String = ""
         ) {
@@ -105,6 +108,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.state = state
             self.rowCount = rowCount
             self.totalRowCount = totalRowCount
+            self.diskByteCount = diskByteCount
             self.sources = sources
             self.failure = failure
         }
