@@ -420,7 +420,8 @@ enum MessageSamples {
             coordinators: [.init(id: nodeID, address: address)],
             groups: [ShardGroup(shard: shardID, group: group)],
             workers: [.init(id: nodeID, address: address)],
-            recordAge: 1500
+            recordAge: 1500,
+            heldCollections: [collectionID]
         ),
         HostReplica(
             shard: shardID,

@@ -312,6 +312,8 @@ package struct HeartbeatReply: Hashable, Sendable {
     /// How old the records may be that this reply is made from, in microseconds: nothing in them was different that
     /// much before the heartbeat came.
     package var recordAge: UInt64
+    /// Collections whose codebook is not to be worked at for now: neither trained, nor rows coded again by it.
+    package var heldCollections: [CollectionID]
 
     package init(
         clusterID: NodeID,
@@ -321,7 +323,8 @@ package struct HeartbeatReply: Hashable, Sendable {
         coordinators: [Node] = [],
         groups: [ShardGroup] = [],
         workers: [Node] = [],
-        recordAge: UInt64 = .max
+        recordAge: UInt64 = .max,
+        heldCollections: [CollectionID] = []
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -331,6 +334,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.groups = groups
         self.workers = workers
         self.recordAge = recordAge
+        self.heldCollections = heldCollections
     }
 }
 
