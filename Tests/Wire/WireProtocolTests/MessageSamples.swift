@@ -365,7 +365,36 @@ enum MessageSamples {
                     state: .done,
                     created: Timestamp(milliseconds: 1_700_000_000_000),
                     ended: Timestamp(milliseconds: 1_700_000_100_000)
-                )
+                ),
+                OperationDescription(
+                    id: operationID,
+                    kind: .rollout,
+                    collection: "gallery",
+                    state: .running,
+                    created: Timestamp(milliseconds: 1_700_000_000_000),
+                    rollout: .init(
+                        generation: 2,
+                        cause: .growth,
+                        stage: .recoding,
+                        training: .init(
+                            generation: 2,
+                            worker: nodeID,
+                            progress: .init(stage: .centroids, share: 0.5, elapsedMilliseconds: 1500)
+                        ),
+                        shards: [
+                            .init(
+                                index: 2,
+                                replicaCount: 3,
+                                installedCount: 3,
+                                rowCount: 33_000,
+                                codedRowCount: 16_384
+                            )
+                        ],
+                        rowsPerSecond: 3000,
+                        waitsFor: "The worker codes 16616 rows of shard 2 again.",
+                        silentMilliseconds: 120
+                    )
+                ),
             ]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
@@ -450,6 +479,7 @@ enum MessageSamples {
             sources: [3, 4]
         ),
         AbandonSuccessor(shard: shardID),
+        AbandonTraining(collection: collectionID, generation: 2),
         TrainCodebook(
             collection: collection,
             generation: 2,

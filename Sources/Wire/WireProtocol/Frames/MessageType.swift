@@ -75,6 +75,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case abandonSuccessor = 0x0210
 
     case shardEnrol = 0x0301
+    case abandonTraining = 0x0211
     case shardEnrolled = 0x0302
     case shardDelete = 0x0303
     case shardDeleted = 0x0304
@@ -104,7 +105,7 @@ extension MessageType {
             .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .heartbeat, .hostReplica,
             .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
-            .verifyReplica, .prepareSuccessor, .abandonSuccessor,
+            .verifyReplica, .prepareSuccessor, .abandonSuccessor, .abandonTraining,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,

@@ -172,6 +172,20 @@ extension AbandonSuccessor: WireRequest {
     }
 }
 
+extension AbandonTraining: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .abandonTraining }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(generation)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(collection: try CollectionID(decoding: &reader), generation: try reader.integer("generation"))
+    }
+}
+
 extension VerifyReplica: WireRequest {
     package typealias Reply = ReplicaVerified
     package static var type: MessageType { .verifyReplica }

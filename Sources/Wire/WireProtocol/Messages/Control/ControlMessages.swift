@@ -428,6 +428,18 @@ package struct PrepareSuccessor: Hashable, Sendable {
     }
 }
 
+/// Coordinator → worker: give up the training of a codebook, or forget what came of it. Idempotent; replicas that use
+/// the codebook keep it.
+package struct AbandonTraining: Hashable, Sendable {
+    package var collection: CollectionID
+    package var generation: UInt32
+
+    package init(collection: CollectionID, generation: UInt32) {
+        self.collection = collection
+        self.generation = generation
+    }
+}
+
 /// Coordinator → worker: remove what was made of a shard that does not take the place of others. Idempotent; a replica
 /// that serves is refused.
 package struct AbandonSuccessor: Hashable, Sendable {
