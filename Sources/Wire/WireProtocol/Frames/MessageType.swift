@@ -56,6 +56,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case finishRestore = 0x015a
     case readErasures = 0x015c
     case erasureList = 0x015d
+    case readCodebook = 0x015e
+    case restoreCodebook = 0x015f
 
     case heartbeat = 0x0201
     case heartbeatReply = 0x0202
@@ -73,9 +75,9 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case replicaVerified = 0x020e
     case prepareSuccessor = 0x020f
     case abandonSuccessor = 0x0210
+    case abandonTraining = 0x0211
 
     case shardEnrol = 0x0301
-    case abandonTraining = 0x0211
     case shardEnrolled = 0x0302
     case shardDelete = 0x0303
     case shardDeleted = 0x0304
@@ -109,7 +111,7 @@ extension MessageType {
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
-            .readLog:
+            .readLog, .readCodebook, .restoreCodebook:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
