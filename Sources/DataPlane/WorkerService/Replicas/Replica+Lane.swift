@@ -168,7 +168,7 @@ extension Replica {
                     }
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
                     var rest = Duration.zero
-                    if !hasMore {
+                    if !hasMore, !options.codebookHolds.contains(shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now

@@ -585,6 +585,8 @@ struct ReplicaOptions: Sendable {
     var partition: PartitionOptions
     /// Coding again in all shards together keeps to ``WorkerOptions/backgroundProcessorShare``.
     var recodingPace: SharedBackgroundPace
+    /// Collections whose rows are not coded again for now.
+    var codebookHolds: CodebookHolds
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.
     var checkpointInterval: Duration

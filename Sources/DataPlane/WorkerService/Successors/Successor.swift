@@ -145,12 +145,14 @@ final class Successor: Sendable {
     }
 
     var report: WorkerReport.Successor {
-        monitor.withLock { state in
+        let diskByteCount = DurableFile.partitionByteCount(at: partitionPath)
+        return monitor.withLock { state in
             var report = WorkerReport.Successor(
                 shard: shard,
                 state: .copying,
                 rowCount: state.progress.rowCount,
-                totalRowCount: state.progress.totalRowCount
+                totalRowCount: state.progress.totalRowCount,
+                diskByteCount: diskByteCount
             )
             switch state.phase {
             case .copying: break
