@@ -239,6 +239,28 @@ struct ReplicaStateMachineTests {
         #expect(mayRead(two, group, &replicas))
     }
 
+    @Test func aRequestThatOvertookAnotherTellsOfNoLoss() throws {
+        var replicas = try written(2, minimum: 1)
+        replicas.pass(.milliseconds(10))
+        try replicas.submit("3", ticket: 3)
+        let first = replicas.sent
+        replicas.now += .milliseconds(1)
+        replicas.sent = []
+        try replicas.submit("4", ticket: 4)
+        // The later request finds the log without the entry before it; its answer comes after that to the earlier one.
+        replicas.deliver()
+        let mismatch = replicas.sent
+        replicas.sent = first
+        replicas.deliver()
+        replicas.store(two)
+        replicas.now += .milliseconds(1)
+        replicas.sent += mismatch
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        #expect(replicas.losses == [] && replicas.acknowledged == [1, 2, 3, 4])
+        #expect(replicas.proposals.isEmpty)
+    }
+
     @Test func aPrimaryThatBeganAnewReadsWhenWhoMightKnowBetterIsSilent() throws {
         var replicas = try written(2)
         putBack(one, to: 2, &replicas)

@@ -5,6 +5,8 @@ struct FollowerProgress: Hashable, Sendable {
     var began: Duration
     /// The replica's log agrees with the primary's up to here, durably.
     var matched: UInt64 = 0
+    /// The primary's clock when it heard so; nil before the first time.
+    var matchedSince: Duration?
     /// And is applied up to here.
     var applied: UInt64 = 0
     /// Where its log may agree, by its last mismatch.

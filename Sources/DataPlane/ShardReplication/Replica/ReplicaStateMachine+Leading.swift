@@ -229,7 +229,10 @@ extension ReplicaStateMachine {
         if isNewest { follower.hasRoom = reply.hasRoom }
         switch reply.outcome {
         case .accepted(let matched, let applied):
-            follower.matched = max(follower.matched, min(matched, log.last.sequence))
+            if min(matched, log.last.sequence) > follower.matched {
+                follower.matched = min(matched, log.last.sequence)
+                follower.matchedSince = now
+            }
             follower.applied = max(follower.applied, applied)
             follower.next = max(follower.next, follower.matched + 1)
             follower.needsCopy = false
@@ -239,12 +242,14 @@ extension ReplicaStateMachine {
             // A late one tells of a log that has changed since.
             guard isNewest else { break }
             follower.needsCopy = false
-            let had = max(follower.matched, follower.isFounder ? foundation : 0)
+            // What was asked before the replica had said what it has may have overtaken the entries that it had not.
+            let isSince = follower.matchedSince.map { reply.sent >= $0 } ?? true
+            let had = max(isSince ? follower.matched : 0, follower.isFounder ? foundation : 0)
             if last < had, group.isInSync(sender), !follower.hasLost, !trustsDisk {
                 follower.hasLost = true
                 actions.append(.tell(.other(sender, acknowledged: had, last: last)))
             }
-            if last < follower.matched {
+            if last < follower.matched, isSince {
                 // What it said to have is gone: whatever else it said counts no more.
                 follower.matched = 0
                 follower.applied = 0
