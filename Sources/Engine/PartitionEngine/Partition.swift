@@ -26,6 +26,8 @@ package final class Partition: Sendable {
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
+    /// Merges under way; the write lane's alone.
+    let merges = Mutex<[RunMerge.Kind: RunMerge]>([:])
     package let coldRows = ColdRows()
     let faceChanges = FaceChanges()
     let recallCorrection = RecallCorrection()

@@ -9,6 +9,7 @@ package enum MetaKey {
     package static let codebook: StaticString = "codebook"
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"
+    package static let looseRuns: StaticString = "looseRuns"
     package static let intake: StaticString = "intake"
     /// There while faces of a backup are being put back.
     package static let restoration: StaticString = "restoration"
