@@ -95,6 +95,13 @@ package struct ExpiryKey: Key, Hashable, Sendable {
     }
 }
 
+/// In the order of their bytes.
+extension ExpiryKey: Comparable {
+    package static func < (left: ExpiryKey, right: ExpiryKey) -> Bool {
+        (left.expires, left.row) < (right.expires, right.row)
+    }
+}
+
 /// Sequence (8 bytes) and number (4 bytes), big-endian.
 extension ErasurePosition: Key {
     package func withKeyBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
