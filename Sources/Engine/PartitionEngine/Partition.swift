@@ -26,6 +26,9 @@ package final class Partition: Sendable {
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
+    let expiredRowCache = ExpiredRowCache()
+    /// Merges under way; the write lane's alone.
+    let merges = Mutex<[RunMerge.Kind: RunMerge]>([:])
     package let coldRows = ColdRows()
     let faceChanges = FaceChanges()
     let recallCorrection = RecallCorrection()
@@ -165,7 +168,7 @@ package final class Partition: Sendable {
                     codebookByteCount: codebooks.withLock {
                         [$0.newest, $0.older].reduce(0) { $0 + ($1?.memoryByteCount ?? 0) }
                     },
-                    filterByteCount: filterCache.byteCount,
+                    filterByteCount: filterCache.byteCount + expiredRowCache.byteCount,
                     codeByteCount: UInt64(codes.overflowPageCount * codes.pageByteCount),
                     rowByteCount: UInt64(
                         (rows.overflowPageCount + roundedRows.overflowPageCount) * rows.pageByteCount

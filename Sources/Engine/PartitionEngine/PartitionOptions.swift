@@ -14,6 +14,10 @@ package struct PartitionOptions: Sendable {
     package var foldRunLimit = 64
     /// Most rows of one step of coding rows of an older codebook again.
     package var recodeRowLimit = 16_384
+    /// Most rows of one step of a merge, and slots of codes that it writes: some 3 MiB.
+    package var mergeRowLimit = 32_768
+    /// Most chunks of codes that are removed in one step.
+    package var chunkRemovalLimit = 1024
     /// A run is merged with the younger ones when it has at most this many times their rows together; 0 merges nothing.
     package var mergeRatio = 8.0
     /// Share of dead rows from which a run is rewritten without them.

@@ -158,7 +158,7 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var runCount: Int
     /// Blocks that the runs' codes lie in.
     package var codeChunkCount: Int
-    /// Bytes of memory that codebooks and what is known of filters take.
+    /// Bytes of memory that codebooks, and what is known of filters and of expired faces, take.
     package var codebookByteCount: Int
     package var filterByteCount: Int
     /// Bytes of the codes that a full scan reads.

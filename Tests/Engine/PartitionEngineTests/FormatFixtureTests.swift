@@ -37,8 +37,8 @@ import Testing
         )
     }
 
-    /// With a whole chunk of rows where they came to be rounded, and today.
-    private static func faceCount(_ format: Int) -> Int { format == 3 || format >= 6 ? 140 : 30 }
+    /// With a whole chunk of rows where they came to be rounded, and later; two since runs are merged by slices.
+    private static func faceCount(_ format: Int) -> Int { format >= 8 ? 300 : format == 3 || format >= 6 ? 140 : 30 }
     private static func face(_ number: Int) -> FaceID { FaceID(high: 1, low: UInt64(number)) }
     private static let erased = [face(9), face(10)]
 
@@ -100,6 +100,7 @@ import Testing
             let erasures = try partition.erasures(after: nil, limit: 10).erasures
             #expect(erasures.map(\.pseudonym) == Self.erased.map { key.pseudonym(of: $0) })
         }
+        #expect(dump.entries.contains { $0.table == "meta" && $0.key == Array("looseRuns".utf8) } == (format >= 8))
         // And it goes on as one of today.
         try fixture.settle()
         #expect(try partition.verifyAll() != nil)
@@ -116,6 +117,7 @@ import Testing
         for format in 1...Int(PartitionState.newestFormat)
         where !FileManager.default.fileExists(atPath: Self.file(format).path) {
             let fixture = try Self.filled(Self.faceCount(format), isLogged: format >= 4, hasCodes: format >= 6)
+            if format >= 8 { try Self.merge(fixture) }
             let answers = try Self.answers(fixture, .exact)
             fixture.partition.close()
             var directory = fixture.directory
@@ -137,6 +139,8 @@ import Testing
     ) throws -> PartitionFixture {
         let fixture = try PartitionFixture()
         fixture.options.wallClock = { Timestamp(milliseconds: 1_790_000_000_000) }
+        fixture.options.foldRowLimit = 128
+        fixture.options.mergeRatio = 0
         try fixture.reopen()
         let partition = fixture.partition
         if hasCodes { try partition.install(codebook: FaceSource.codebook(dimension: 64)) }
@@ -160,6 +164,17 @@ import Testing
         }
         try fixture.settle()
         return fixture
+    }
+
+    /// Merges two runs and leaves their codes to be removed.
+    private static func merge(_ fixture: PartitionFixture) throws {
+        fixture.options.mergeRatio = 1
+        fixture.options.chunkRemovalLimit = 0
+        try fixture.reopen()
+        #expect(try fixture.partition.statistics().runCount == 2)
+        #expect(try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) == .merge)
+        #expect(try fixture.partition.statistics().runCount == 1)
+        #expect(try fixture.partition.statistics().codeChunkCount == 3)
     }
 }
 

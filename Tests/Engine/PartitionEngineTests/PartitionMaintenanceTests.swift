@@ -273,9 +273,17 @@ extension PartitionFixture {
             let deadInRuns = held.filter { !living.contains($0) }.count
             let deadFresh = Int(state.nextRow - state.foldedRow) - living.filter { $0 >= state.foldedRow }.count
             #expect(Int(tombstoneCount) == deadInRuns + deadFresh, "\(comment)")
-            // No chunk is left of runs that are gone.
+            // No chunk is left of runs that are gone, but of those that are to be removed.
+            var looseCount = 0
+            for run in try looseRuns(tables, transaction.reading) {
+                #expect(!runs.contains { $0.run == run }, "\(comment)")
+                try transaction.reading.forEach(in: tables.codes, .prefix(run)) { _ in
+                    looseCount += 1
+                    return .next
+                }
+            }
             #expect(
-                try transaction.reading.count(of: tables.codes) == runs.reduce(0) { $0 + Int($1.chunkCount) },
+                try transaction.reading.count(of: tables.codes) == runs.reduce(looseCount) { $0 + Int($1.chunkCount) },
                 "\(comment)"
             )
         }
@@ -287,6 +295,14 @@ extension PartitionFixture {
     ) throws -> [UInt32] {
         guard let bytes = try transaction.value(of: tables.meta, key: MetaKey.recoding) else { return [] }
         return try RecodingRecord(bytes: bytes).pendingRuns
+    }
+
+    private func looseRuns(
+        _ tables: PartitionTables,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> [UInt32] {
+        guard let bytes = try transaction.value(of: tables.meta, key: MetaKey.looseRuns) else { return [] }
+        return try LooseRunsRecord(bytes: bytes).runs
     }
 
     /// The runs of the partition, by first row; closes and opens it.

@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [7, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [8, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -166,6 +166,27 @@ struct RecordTests {
     @Test func theRecodingHasItsBytes() {
         let bytes = RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded()
         #expect(bytes.dropLast(4) == [3, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0])
+    }
+
+    @Test func looseRunsHaveTheirBytes() throws {
+        var record = LooseRunsRecord([6, 4, 6])
+        record.insert(9)
+        record.insert(5)
+        record.remove(4)
+        record.remove(8)
+        let bytes = record.encoded()
+        #expect(bytes.dropLast(4) == [3, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 9, 0, 0, 0])
+        #expect(try bytes.withUnsafeBytes { try LooseRunsRecord(bytes: $0) } == record)
+        // Out of order, twice the same, and a run that cannot be.
+        for runs in [[6, 5], [6, 6], [5, .max]] as [[UInt32]] {
+            var writer = ByteWriter()
+            writer.write(UInt32(runs.count))
+            for run in runs { writer.write(run) }
+            let damaged = RecordSeal.seal(writer)
+            #expect(throws: PartitionStoreError.self, "\(runs)") {
+                try damaged.withUnsafeBytes { try LooseRunsRecord(bytes: $0) }
+            }
+        }
     }
 
     @Test func theIntakeHasItsBytesAndForgetsHalf() throws {
@@ -313,6 +334,10 @@ struct RecordTests {
             { try $0.withUnsafeBytes { _ = try RecodingRecord(bytes: $0) } }
         ),
         (
+            "loose runs", LooseRunsRecord([4, 6]).encoded(),
+            { try $0.withUnsafeBytes { _ = try LooseRunsRecord(bytes: $0) } }
+        ),
+        (
             "intake", IntakeRecord(generation: 3).encoded(),
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
@@ -362,12 +387,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[8, 0], [0xff, 0xff, 1, 2, 3], [8, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[9, 0], [0xff, 0xff, 1, 2, 3], [9, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 7) = error else { return false }
-                return version > 7 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 8) = error else { return false }
+                return version > 8 && "\(error)".contains("use a newer mien")
             }
         }
     }

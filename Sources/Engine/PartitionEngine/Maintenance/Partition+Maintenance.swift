@@ -12,7 +12,8 @@ package enum MaintenanceStep: String, CaseIterable, Sendable {
     case erasure
     /// Fresh rows were coded into a run.
     case fold
-    /// Runs became one, or one was written again without its dead rows.
+    /// Some rows of runs that are to become one, or of one that is written again without its dead rows, were copied;
+    /// or some codes were removed that are in no run any more.
     case merge
     /// Rows of a chunk that is mostly dead were moved.
     case evacuation
@@ -28,7 +29,8 @@ extension Partition {
     /// rounds and counts the rows of a partition of an earlier format, forgets old erasures. Of a
     /// logged partition faces expire by entries of its log alone; see ``expiry(now:)``.
     ///
-    /// Each step is one commit, so a crash loses nothing and repeats at most one step. Call from the write lane only.
+    /// Each step is one commit, so a crash loses nothing and repeats at most one step; but a merge of many rows takes
+    /// several, and begins anew after a crash. Call from the write lane only.
     /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
     /// - Returns: what was done, and then another step may be worth while; nil when there is nothing to do.
     @discardableResult
@@ -36,6 +38,7 @@ extension Partition {
         do {
             if try removeExpired(now: now) { return .expiry }
             if try forgetErasures(now: now) { return .erasure }
+            if try removeLooseRuns() { return .merge }
             let codebook = codebooks.withLock { $0.newest }
             if let codebook {
                 if try hasManyRuns(), try mergeRuns(codebook) { return .merge }

@@ -2,112 +2,123 @@ internal import FaceModel
 internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
+internal import Synchronization
 internal import VectorMath
 
 extension Partition {
-    /// Rewrites neighbouring runs into one, or one run without its dead rows; whether there was anything to do.
+    /// Does a slice of rewriting neighbouring runs into one, or one run without its dead rows; whether there was
+    /// anything to do.
     ///
     /// Runs of an older codebook are left to ``recode()``: those of the newest hold the youngest rows, without a gap.
-    /// The old runs are read on the commit before, so their chunks stay where they are while the new one is written.
+    /// A merge goes on with the runs that it began with, whatever is folded meanwhile.
     func mergeRuns(_ codebook: Codebook) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
             let runs = try snapshot(reading).runs(ofGeneration: codebook.generation)
-            let tombstones = try tombstones(reading, rowCount: before.nextRow)
-            let liveness = RowLiveness(tombstones, hidden: [])
-            let planner = MergePlanner(
-                ratio: options.mergeRatio,
-                deadShare: options.compactionDeadShare
-            )
-            let plan = planner.plan(
-                runs.map { run in
-                    let manifest = run.manifest
-                    let live =
-                        before.tombstoneCount == 0
-                        ? Int(manifest.rowCount) : tombstones.liveCount(in: manifest.firstRow..<manifest.endRow)
-                    return MergePlanner.Run(
-                        run: manifest.run,
-                        firstRow: manifest.firstRow,
-                        rowCount: Int(manifest.rowCount),
-                        deadCount: Int(manifest.rowCount) - live
-                    )
-                }
-            )
-            if plan.isEmpty { return false }
-            let numbers = plan.map(\.run)
-            let inputs = runs.filter { numbers.contains($0.manifest.run) }
-                .sorted { $0.manifest.firstRow < $1.manifest.firstRow }
+            let merge: RunMerge
+            if let underWay = merges.withLock({ $0[.compaction] }) {
+                merge = underWay
+            } else {
+                let plan = try plan(runs, before, reading)
+                if plan.isEmpty { return false }
+                merge = RunMerge(of: plan.map(\.run), into: before.nextRun, codebook: codebook, tables: tables)
+            }
+            let inputs = merge.inputs.compactMap { number in runs.first { $0.manifest.run == number } }
+            guard inputs.count == merge.inputs.count else {
+                // Another codebook has come: what was written is removed next.
+                merges.withLock { $0[.compaction] = nil }
+                return true
+            }
             try checkFreeDisk()
-            try environment.write { transaction in
-                var state = before
-                let written = try rewrite(
-                    inputs,
-                    as: state.nextRun,
-                    codebook: codebook,
-                    liveness: liveness,
-                    transaction
-                )
+            try advance(merge, .compaction, of: inputs, codebook, before, reading) { written, state, transaction in
                 let read = inputs.reduce(UInt64(0)) { $0 + UInt64($1.manifest.rowCount) }
+                // Dead rows that were left out. What died since it was copied is in the new run.
                 try state.removeTombstones(read - UInt64(written))
-                state.nextRun += 1
-                for input in inputs { try remove(run: input.manifest.run, transaction) }
-                try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+                try remove(inputs.map(\.manifest), transaction)
             }
             return true
         }
     }
 
-    func remove(run: UInt32, _ transaction: borrowing WriteTransaction) throws {
-        try transaction.delete(tables.runs, key: run)
-        try transaction.removeAll(tables.codes, in: .prefix(run))
+    /// The runs to merge next, in order of their rows; none when nothing is worth it.
+    private func plan(
+        _ runs: [CodeSnapshot.Run],
+        _ state: PartitionState,
+        _ reading: borrowing ReadTransaction
+    ) throws -> [MergePlanner.Run] {
+        let tombstones = try tombstones(reading, rowCount: state.nextRow)
+        let planner = MergePlanner(
+            ratio: options.mergeRatio,
+            deadShare: options.compactionDeadShare
+        )
+        return planner.plan(
+            runs.map { run in
+                let manifest = run.manifest
+                let live =
+                    state.tombstoneCount == 0
+                    ? Int(manifest.rowCount) : tombstones.liveCount(in: manifest.firstRow..<manifest.endRow)
+                return MergePlanner.Run(
+                    run: manifest.run,
+                    firstRow: manifest.firstRow,
+                    rowCount: Int(manifest.rowCount),
+                    deadCount: Int(manifest.rowCount) - live
+                )
+            }
+        )
     }
 
-    /// Copies live rows of `inputs` list by list into a new run; the rows written.
-    func rewrite(
-        _ inputs: [CodeSnapshot.Run],
-        as run: UInt32,
-        codebook: Codebook,
-        liveness: RowLiveness,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> UInt32 {
-        let planeCount = codebook.plan.planeCount
-        var writer = RunWriter(
-            run: run,
-            generation: codebook.generation,
-            planeCount: planeCount,
-            listCount: codebook.listCount,
-            tables: tables
-        )
-        var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
-        for list in 0..<codebook.listCount {
-            for input in inputs {
-                try Self.forEachCode(of: input, list: list, planeCount: planeCount, into: &code) { stored, code in
-                    guard liveness.isLive(stored.rowID) else { return }
-                    try writer.add(
-                        list: UInt32(list),
-                        row: stored.rowID,
-                        code: code[...],
-                        factor: stored.factor,
-                        transaction
-                    )
-                }
+    /// Does the next slice of a merge in one commit, which the last one ends by `replace`.
+    ///
+    /// The runs are read on the commit before, so their chunks stay where they are while the new one is written.
+    ///
+    /// - Parameters:
+    ///   - inputs: runs of the merge, in its order.
+    ///   - before: the state of the commit that is read.
+    ///   - replace: takes out of the index what the merged run, of which it gets the row count, stands in for.
+    func advance(
+        _ merge: RunMerge,
+        _ kind: RunMerge.Kind,
+        of inputs: [CodeSnapshot.Run],
+        _ codebook: Codebook,
+        _ before: PartitionState,
+        _ reading: borrowing ReadTransaction,
+        replace: (_ written: UInt32, inout PartitionState, borrowing WriteTransaction) throws -> Void
+    ) throws {
+        let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
+        var merge = merge
+        let isDone = try environment.write { transaction in
+            var state = before
+            state.nextRun = max(state.nextRun, merge.run + 1)
+            let isDone = try merge.copySlice(
+                of: inputs,
+                codebook: codebook,
+                liveness: liveness,
+                rowLimit: max(1, options.mergeRowLimit),
+                transaction
+            )
+            if isDone {
+                let written = try merge.finish(of: inputs, transaction)
+                try changeLooseRuns(transaction) { $0.remove(merge.run) }
+                try replace(written, &state, transaction)
+            } else {
+                try changeLooseRuns(transaction) { $0.insert(merge.run) }
             }
+            try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            return isDone
         }
-        return try writer.finish(
-            firstRow: inputs[0].manifest.firstRow,
-            endRow: inputs[inputs.count - 1].manifest.endRow,
-            transaction
-        )
+        merges.withLock { $0[kind] = isDone ? nil : merge }
     }
 
     /// Goes through one list of a run; chunks are verified on their first touch.
     ///
     /// - Parameters:
+    ///   - rows: which of the list's rows in the run, counted from 0; nil for all.
     ///   - code: where each code is unpacked to, of the codebook's byte count.
     ///   - body: gets the row's id and factor, and its code.
     static func forEachCode(
         of run: CodeSnapshot.Run,
         list: Int,
+        rows: Range<Int>? = nil,
         planeCount: Int,
         into code: inout [UInt8],
         _ body: (_ stored: (rowID: UInt32, factor: UInt16), _ code: [UInt8]) throws -> Void
@@ -115,7 +126,8 @@ extension Partition {
         let manifest = run.manifest
         let slotsPerChunk = run.slotCount(planeCount: planeCount)
         let first = Int(manifest.firstSlots[list])
-        for slot in first..<first + Int(manifest.listRowCounts[list]) {
+        for row in rows ?? 0..<Int(manifest.listRowCounts[list]) {
+            let slot = first + row
             let number = slot / slotsPerChunk
             let key = CodeChunkKey(run: manifest.run, chunk: UInt32(number))
             let view = try unsafe CodeChunk(

@@ -6,8 +6,9 @@ internal import Synchronization
 /// The way from one codebook to the next: codes of the older one are made again from the stored embeddings.
 ///
 /// The youngest run of the older codebook goes first, so that the newest codebook's runs are always those of the
-/// youngest rows. It is coded slice by slice into pending runs, which no search sees; then one commit puts what they
-/// hold in its place. Each step is one commit: a crash repeats at most one.
+/// youngest rows. It is coded slice by slice into pending runs, which no search sees; then these are merged, and one
+/// commit puts what they hold in its place. Each step is one commit: a crash repeats at most one, and begins that merge
+/// anew.
 extension Partition {
     /// Does one step; whether there was anything to do.
     ///
@@ -69,7 +70,8 @@ extension Partition {
         }
     }
 
-    /// Puts what the pending runs hold in the place of the run that they were coded from.
+    /// Puts what the pending runs hold in the place of the run that they were coded from; when there are several, by a
+    /// merge that takes a commit for each of its slices.
     private func replace(
         _ run: RunManifest,
         by pendingRuns: [UInt32],
@@ -77,31 +79,32 @@ extension Partition {
         _ reading: borrowing ReadTransaction
     ) throws {
         let before = try state(reading)
-        let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
         let pending = try pendingRuns.map { number in
             guard let bytes = try unsafe reading.value(of: tables.runs, key: number) else {
                 throw PartitionStoreError.missing(table: "runs", key: UInt64(number))
             }
             return try unsafe CodeSnapshot.Run(RunManifest(bytes: bytes, run: number), of: self, reading)
         }
-        try environment.write { transaction in
-            var state = before
-            var written = pending.first?.manifest.rowCount ?? 0
-            if pending.count > 1 {
-                written = try rewrite(
-                    pending,
-                    as: state.nextRun,
-                    codebook: codebook,
-                    liveness: liveness,
-                    transaction
-                )
-                state.nextRun += 1
-            }
+        func end(
+            _ written: UInt32,
+            _ state: inout PartitionState,
+            _ transaction: borrowing WriteTransaction
+        ) throws {
             // Rows that died before they were coded again are in no run any more.
             try state.removeTombstones(UInt64(run.rowCount - written))
-            for number in [run.run] + (pending.count > 1 ? pendingRuns : []) { try remove(run: number, transaction) }
+            try remove([run] + (pending.count > 1 ? pending.map(\.manifest) : []), transaction)
             try transaction.delete(tables.meta, key: MetaKey.recoding)
-            try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
         }
+        guard pending.count > 1 else {
+            return try environment.write { transaction in
+                var state = before
+                try end(pending.first?.manifest.rowCount ?? 0, &state, transaction)
+                try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+            }
+        }
+        let underWay = merges.withLock { $0[.recoding] }.flatMap { $0.inputs == pendingRuns ? $0 : nil }
+        let merge =
+            underWay ?? RunMerge(of: pendingRuns, into: before.nextRun, codebook: codebook, tables: tables)
+        try advance(merge, .recoding, of: pending, codebook, before, reading, replace: end)
     }
 }

@@ -10,7 +10,7 @@ extension Partition {
     /// have no log and no digest: a log begins empty behind the last write, and maintenance counts the faces row by
     /// row. Format 4 has chunks of codes of another size, which are read as they are and go with their runs.
     /// Formats up to 5 have no ledger of erasures: it begins empty. Receipts of formats up to 6 do not tell one write
-    /// from another of as many rows, and stay as they are.
+    /// from another of as many rows, and stay as they are. Formats up to 7 have no loose runs.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {

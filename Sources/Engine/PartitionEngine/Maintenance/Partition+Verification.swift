@@ -109,6 +109,7 @@ extension Partition {
             }
             return .next
         }
+        chunkCount += try verifyLooseRuns(state, transaction, shouldStop)
         guard try transaction.count(of: tables.codes) == chunkCount else {
             throw PartitionStoreError.contradiction(table: "codes", key: 0, reason: "chunks of no run")
         }
@@ -121,6 +122,35 @@ extension Partition {
                 reason: "\(liveCount) live and \(deadCount) dead rows are in runs, not as the state says"
             )
         }
+    }
+
+    /// Chunks that no search sees; how many they are.
+    private func verifyLooseRuns(
+        _ state: PartitionState,
+        _ transaction: borrowing ReadTransaction,
+        _ shouldStop: () -> Bool
+    ) throws -> Int {
+        var count = 0
+        for run in try looseRuns(transaction).runs {
+            guard run < state.nextRun, try !transaction.contains(tables.runs, key: run) else {
+                throw PartitionStoreError.contradiction(
+                    table: "meta",
+                    key: UInt64(run),
+                    reason: "a run that searches scan, or that there was not yet, is to be removed"
+                )
+            }
+            try unsafe transaction.forEach(in: tables.codes, .prefix(run)) { entry in
+                if shouldStop() { throw Stopped() }
+                guard let number = unsafe entry.uint64Key else {
+                    throw PartitionStoreError.malformed(table: "codes", reason: "a key that is no chunk")
+                }
+                let key = CodeChunkKey(run: run, chunk: UInt32(truncatingIfNeeded: number))
+                try unsafe CodeChunk.verify(entry.value, key)
+                count += 1
+                return .next
+            }
+        }
+        return count
     }
 
     /// The rows that a run's chunks hold, each chunk verified.

@@ -9,6 +9,8 @@ struct RunWriter {
     private let planeCount: Int
     private let listCount: Int
     private let tables: PartitionTables
+    /// No run is younger.
+    private let appends: Bool
     private var firstSlots: [UInt32] = []
     private var listRowCounts: [UInt32] = []
     private var chunk: UInt32 = 0
@@ -18,17 +20,26 @@ struct RunWriter {
     private var rowIDs: [UInt32] = []
     private var rowCount: UInt32 = 0
 
-    init(run: UInt32, generation: UInt32, planeCount: Int, listCount: Int, tables: PartitionTables) {
+    init(
+        run: UInt32,
+        generation: UInt32,
+        planeCount: Int,
+        listCount: Int,
+        tables: PartitionTables,
+        appends: Bool = true
+    ) {
         self.run = run
         self.generation = generation
         self.planeCount = planeCount
         self.listCount = listCount
         self.tables = tables
+        self.appends = appends
         codes = []
         codes.reserveCapacity(CodeChunk.slotCount * planeCount * 16)
     }
 
-    private var slot: UInt32 { chunk * UInt32(CodeChunk.slotCount) + UInt32(rowIDs.count) }
+    /// The slot of the next row, unless that begins a list.
+    var slot: UInt32 { chunk * UInt32(CodeChunk.slotCount) + UInt32(rowIDs.count) }
 
     /// Adds one row. Lists come in rising order.
     mutating func add(
@@ -97,7 +108,7 @@ struct RunWriter {
             tables.codes,
             key: key,
             byteCount: CodeChunk.byteCount(planeCount: planeCount),
-            options: .append
+            options: appends ? .append : []
         )
         let slotsInUse = rowIDs.count
         addEmptySlots(through: CodeChunk.slotCount)

@@ -68,11 +68,11 @@ extension Partition {
 struct RowLiveness {
     private let tombstones: Tombstones
     /// Rows of faces that have expired or are excluded.
-    private let hidden: Set<UInt32>
+    private let hidden: RowSet
     /// Rows of faces that the search's filter lets through; nil for all.
     private let passing: RowBitmap?
 
-    init(_ tombstones: Tombstones, hidden: Set<UInt32>, passing: RowBitmap? = nil) {
+    init(_ tombstones: Tombstones, hidden: RowSet, passing: RowBitmap? = nil) {
         self.tombstones = tombstones
         self.hidden = hidden
         self.passing = passing

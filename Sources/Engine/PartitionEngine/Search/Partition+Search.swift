@@ -31,9 +31,18 @@ extension Partition {
                             state,
                             transaction,
                             shouldStop: shouldStop
-                        )
+                        ),
+                        let expired = try expiredRows(at: search.now, state, transaction, shouldStop: shouldStop)
                     else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
-                    let plan = try SearchPlan(self, search: search, state, passing, room: room, transaction)
+                    let plan = try SearchPlan(
+                        self,
+                        search: search,
+                        state,
+                        passing,
+                        expired: expired,
+                        room: room,
+                        transaction
+                    )
                     let planned = StageClock.now
                     var answer = try plan.run(team, transaction, shouldStop: shouldStop)
                     answer?.stages.plan = planned - begin

@@ -35,6 +35,7 @@ struct SearchPlan: Sendable {
         search: PartitionSearch,
         _ state: PartitionState,
         _ passing: PassingRows,
+        expired: RowSet,
         room: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
@@ -62,7 +63,7 @@ struct SearchPlan: Sendable {
         rows = RowReader(partition: partition, state: state, transaction: transaction.number)
         liveness = RowLiveness(
             try partition.tombstones(transaction, rowCount: state.nextRow),
-            hidden: try Self.hiddenRows(partition, search, transaction),
+            hidden: try Self.hiddenRows(expired, partition, search, transaction),
             passing: bitmap
         )
     }
@@ -134,19 +135,12 @@ struct SearchPlan: Sendable {
 
     /// Rows that live in the tables but must not be found.
     private static func hiddenRows(
+        _ expired: RowSet,
         _ partition: Partition,
         _ search: PartitionSearch,
         _ transaction: borrowing ReadTransaction
-    ) throws -> Set<UInt32> {
-        var hidden: Set<UInt32> = []
-        try unsafe transaction.forEach(in: partition.tables.byExpiry) { entry in
-            guard let key = unsafe ExpiryKey(keyBytes: entry.key) else {
-                throw PartitionStoreError.malformed(table: "byExpiry", reason: "a key of another size")
-            }
-            guard key.expires <= search.now else { return .stop }
-            hidden.insert(key.row)
-            return .next
-        }
+    ) throws -> RowSet {
+        var hidden = expired
         if let excluded = search.excludedFace,
             let bytes = try unsafe transaction.value(of: partition.tables.faces, key: excluded)
         {

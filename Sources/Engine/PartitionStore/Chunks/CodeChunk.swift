@@ -81,6 +81,14 @@ package struct CodeChunk {
         try unsafe ChunkHeader.verify(bytes, header, table: "codes", key: key.number)
     }
 
+    /// The same of a chunk of any shape.
+    package static func verify(_ bytes: UnsafeRawBufferPointer, _ key: CodeChunkKey) throws(PartitionStoreError) {
+        guard bytes.count >= headerByteCount else {
+            throw .malformed(table: "codes", reason: "a chunk of \(bytes.count) bytes")
+        }
+        try unsafe ChunkHeader.verify(bytes, [magic, nil, nil, key.run, key.chunk], table: "codes", key: key.number)
+    }
+
     private static func shape(_ planeCount: Int, _ slotCount: Int) -> UInt32 {
         (slotCount == earlierSlotCount ? 2 : 3) | UInt32(planeCount) << 16
     }

@@ -9,6 +9,7 @@ package enum MetaKey {
     package static let codebook: StaticString = "codebook"
     package static let olderCodebook: StaticString = "olderCodebook"
     package static let recoding: StaticString = "recoding"
+    package static let looseRuns: StaticString = "looseRuns"
     package static let intake: StaticString = "intake"
     /// There while faces of a backup are being put back.
     package static let restoration: StaticString = "restoration"
@@ -91,6 +92,13 @@ package struct ExpiryKey: Key, Hashable, Sendable {
         unsafe withUnsafeBytes(of: moment.bigEndian) { unsafe bytes.append(contentsOf: $0) }
         unsafe withUnsafeBytes(of: row.bigEndian) { unsafe bytes.append(contentsOf: $0) }
         return try unsafe bytes.withKeyBytes(body)
+    }
+}
+
+/// In the order of their bytes.
+extension ExpiryKey: Comparable {
+    package static func < (left: ExpiryKey, right: ExpiryKey) -> Bool {
+        (left.expires, left.row) < (right.expires, right.row)
     }
 }
 

@@ -83,6 +83,9 @@ enum PartitionRecordTarget {
         Kind(seeds: [unsealed(RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe RecodingRecord(bytes: $0).encoded() }
         },
+        Kind(seeds: [unsealed(LooseRunsRecord([4, 6, 7]).encoded())]) {
+            try unsafe $0.withUnsafeBytes { try unsafe LooseRunsRecord(bytes: $0).encoded() }
+        },
         Kind(seeds: [unsealed(intake.encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe IntakeRecord(bytes: $0).encoded() }
         },
