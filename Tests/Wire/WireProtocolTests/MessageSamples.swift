@@ -378,6 +378,13 @@ enum MessageSamples {
             shardIndex: 2,
             pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
         ),
+        AcceptRecord(collection: "gallery", shardIndex: 2, isPlan: true),
+        RecordAccepted(
+            storedVersion: 7,
+            knownVersion: 9,
+            primary: nodeID,
+            replicas: [.init(worker: nodeID, sequence: 41), .init(worker: secondNodeID, sequence: nil)]
+        ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [

@@ -32,7 +32,7 @@ package enum WireTarget {
         FinishRestore.self, HoldWrites.self, CutShard.self, ShardCut.self, ShardRestore.self,
         ReadErasures.self, ShardErasures.self, ErasureList.self, PrepareSuccessor.self, AbandonSuccessor.self,
         ReadLog.self, LogRead.self,
-        PinShard.self,
+        PinShard.self, AcceptRecord.self, RecordAccepted.self,
     ]
 
     private static let messagesByNumber = Dictionary(
