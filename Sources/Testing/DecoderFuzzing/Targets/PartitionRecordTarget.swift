@@ -83,6 +83,13 @@ enum PartitionRecordTarget {
         Kind(seeds: [unsealed(RecodingRecord(run: 3, nextRow: 256, pendingRuns: [4, 6]).encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe RecodingRecord(bytes: $0).encoded() }
         },
+        Kind(
+            seeds: [
+                unsealed(
+                    ReceiptTimesRecord(samples: [.init(number: 0, time: 0), .init(number: 1024, time: 7)]).encoded()
+                )
+            ]
+        ) { try unsafe $0.withUnsafeBytes { try unsafe ReceiptTimesRecord(bytes: $0).encoded() } },
         Kind(seeds: [unsealed(intake.encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe IntakeRecord(bytes: $0).encoded() }
         },
