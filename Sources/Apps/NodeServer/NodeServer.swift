@@ -33,6 +33,7 @@ package enum NodeServer {
         _ configuration: CoordinatorConfiguration,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CutFileWatch.begin()
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
@@ -57,6 +58,7 @@ package enum NodeServer {
         _ configuration: WorkerConfiguration,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CutFileWatch.begin()
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
@@ -104,6 +106,7 @@ package enum NodeServer {
         on group: any EventLoopGroup,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CutFileWatch.begin()
         let logger = NodeLog.start(configuration.log)
         let metrics = processMetrics()
         let coordinator = try await Coordinator.start(

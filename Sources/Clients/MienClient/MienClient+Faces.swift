@@ -30,7 +30,8 @@ extension MienClient {
                 key: .random(),
                 rows: faces.map(\.row),
                 embeddings: embeddings.matrix
-            )
+            ),
+            aging: { $0.age = $1 }
         )
         guard reply.outcomes.count == faces.count else {
             throw MienClientError(
@@ -47,7 +48,8 @@ extension MienClient {
         from collection: String
     ) async throws(MienClientError) -> DeletionReceipt {
         let reply = try await caller.call(
-            DeleteFaces(collection: collection, key: .random(), ids: ids.map(\.value))
+            DeleteFaces(collection: collection, key: .random(), ids: ids.map(\.value)),
+            aging: { $0.age = $1 }
         )
         guard reply.outcomes.count == ids.count else {
             throw MienClientError(

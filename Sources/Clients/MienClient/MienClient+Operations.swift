@@ -80,6 +80,20 @@ extension MienClient {
         return Self.reasons(try await caller.call(request))
     }
 
+    /// Gives up what was agreed on of a shard after the record that the metadata store holds, which was put back to an
+    /// earlier state: the replica that has most leads, and the others catch up with it.
+    ///
+    /// - Parameter isPlan: only tell what would come of it.
+    /// - Throws: `unavailable` when no replica is there; `notFound`, `invalidRequest` for a shard that is not there.
+    public func acceptRecord(
+        of collection: String,
+        shard: Int,
+        isPlan: Bool
+    ) async throws(MienClientError) -> RecordAcceptance {
+        let request = AcceptRecord(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        return RecordAcceptance(try await caller.call(request), shardIndex: shard)
+    }
+
     private static func worker(_ id: String) throws(MienClientError) -> NodeID {
         guard let worker = NodeID(id) else {
             throw MienClientError(code: .notFound, message: "'\(id.prefix(64))' is no worker's identity.")

@@ -50,6 +50,8 @@ public struct MienClientError: Error, Hashable, Sendable {
         public static let storageFull = Code("storageFull")
         /// The idempotency key was used before, for another write.
         public static let keyReused = Code("keyReused")
+        /// The write may have been done by an earlier attempt, so long ago that nobody remembers.
+        public static let keyTooOld = Code("keyTooOld")
         /// A worker holds as much memory as it may; writes that bring no faces go on.
         public static let memoryFull = Code("memoryFull")
         /// A defect in the cluster or the client.
@@ -74,6 +76,7 @@ public struct MienClientError: Error, Hashable, Sendable {
             case .corruptPartition: self = .corruptData
             case .storageFull: self = .storageFull
             case .keyReused: self = .keyReused
+            case .keyTooOld: self = .keyTooOld
             case .memoryFull: self = .memoryFull
             case .malformedFrame, .internalError: self = .internalError
             }

@@ -38,6 +38,8 @@ package final class Partition: Sendable {
     /// The first chunk that ``roundRows()`` has not looked at.
     let firstUnroundedChunk = Atomic<UInt32>(0)
     private let sequence: Atomic<UInt64>
+    /// When it was opened, and what its own clock showed then; see ``ReceiptTimesRecord``.
+    private let opened: (at: ContinuousClock.Instant, time: UInt64)
     /// Writes have been refused for want of disk, and there is not enough room yet to take them again.
     let isDiskShort = Atomic(false)
 
@@ -58,6 +60,11 @@ package final class Partition: Sendable {
                 try transaction.put(tables.meta, key: MetaKey.state, value: PartitionState().encoded())
                 let digest = DigestRecord(uncountedRow: .max)
                 try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
+                try transaction.put(
+                    tables.meta,
+                    key: MetaKey.receiptTimes,
+                    value: ReceiptTimesRecord.ofNothing.encoded()
+                )
             }
             return try Partition(environment: environment, tables: tables, options: options)
         } catch {
@@ -106,9 +113,11 @@ package final class Partition: Sendable {
             return try unsafe (
                 // The state first: it holds the format version.
                 state: PartitionState(bytes: state), identity: IdentityRecord.decode(identity),
-                codebooks: InstalledCodebooks(tables, transaction)
+                codebooks: InstalledCodebooks(tables, transaction),
+                receiptTimes: Self.receiptTimes(tables, transaction)
             )
         }
+        opened = (options.steadyClock(), loaded.receiptTimes?.samples.last?.time ?? 0)
         identity = loaded.identity
         let configuration = loaded.identity.collection.configuration
         shape = RowChunk.Shape(dimension: configuration.dimension, precision: configuration.storedPrecision)
@@ -128,6 +137,12 @@ package final class Partition: Sendable {
         environmentOptions.mapByteCount = options.mapByteCount
         environmentOptions.createDirectory = create
         return try Environment(path: directory, options: environmentOptions)
+    }
+
+    /// Milliseconds of its own clock.
+    var time: UInt64 {
+        let (seconds, attoseconds) = opened.at.duration(to: options.steadyClock()).components
+        return opened.time + UInt64(max(0, seconds)) * 1000 + UInt64(max(0, attoseconds)) / 1_000_000_000_000_000
     }
 
     /// Sequence of the last durable write.

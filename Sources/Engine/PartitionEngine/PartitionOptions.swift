@@ -49,6 +49,8 @@ package struct PartitionOptions: Sendable {
     package var erasureRetention = Duration.seconds(400 * 86_400)
     /// When deletions happen.
     package var wallClock: @Sendable () -> Timestamp = { .wallClock }
+    /// What spans of time are measured with.
+    package var steadyClock: @Sendable () -> ContinuousClock.Instant = { .now }
     /// Address space of the environment when it is opened: the partition's largest size, unless
     /// ``Partition/growMap(to:waitingAtMost:)`` gives it more.
     package var mapByteCount = 1 << 40

@@ -94,8 +94,8 @@ struct Planted: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plant each known bug in turn and tell the seeds that it took to find it.",
         discussion: """
-            A bug that is not found by faults at random is looked for with faults that are aimed at something, and then \
-            with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
+            A bug that is not found by faults at random is looked for with faults that are aimed at something, and \
+            then with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
             """
     )
 
@@ -103,6 +103,9 @@ struct Planted: ParsableCommand {
 
     @Option(help: "Only the bug of this name.")
     var bug: String?
+
+    @Option(help: "Only faults that are aimed at this.")
+    var aim: SimulationCourse.Aim?
 
     func run() throws {
         var missed: [String] = []
@@ -112,7 +115,7 @@ struct Planted: ParsableCommand {
         for plant in planted where bug.map({ $0 == plant.name }) ?? true {
             let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
             var isFound = false
-            for course in SimulationCourse.all where !isFound {
+            for course in SimulationCourse.all where !isFound && aim ?? course.aim == course.aim {
                 let sweep = Sweep.run(options, stopsAtFirst: true) {
                     Simulation(seed: $0, course: course, bug: plant.bug, fault: plant.fault)
                 }

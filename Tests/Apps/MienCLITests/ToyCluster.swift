@@ -47,6 +47,8 @@ final class ToyCluster: RequestHandler {
             )
         ]
         var storeProblem: String?
+        /// Shards whose records workers know better, each with what would come of it.
+        var olderRecords: [UInt32: RecordAccepted] = [:]
         /// What checks of real searches found, at every worker.
         var recall = RecallTally()
     }
@@ -117,6 +119,11 @@ final class ToyCluster: RequestHandler {
             state.collections[message.name] = nil
             state.faces[message.name] = nil
             return CollectionDeleted(faceCount: count)
+        case .acceptRecord(let message):
+            _ = try description(message.collection, state)
+            let unknown = RecordAccepted(storedVersion: 3, knownVersion: 3, primary: nil, replicas: [])
+            defer { if !message.isPlan { state.olderRecords[message.shardIndex] = nil } }
+            return state.olderRecords[message.shardIndex] ?? unknown
         case .enrolFaces(let message): return try enrol(message, &state)
         case .deleteFaces(let message):
             let collection = try description(message.collection, state).collection

@@ -27,6 +27,10 @@ import WireProtocol
             let keys = enrolKeys(cluster)
             #expect(keys.count == 4)
             #expect(Set(keys).count == 1)
+            let ages = cluster.requests.compactMap {
+                if case .enrolFaces(let message) = $0 { message.age } else { nil }
+            }
+            #expect(ages.first == .zero && ages.dropFirst().allSatisfy { $0 > .zero } && ages.sorted() == ages)
         }
     }
 

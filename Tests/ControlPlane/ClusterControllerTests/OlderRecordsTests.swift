@@ -6,6 +6,14 @@ import Observability
 import Synchronization
 import Testing
 import WireProtocol
+import WireTransport
+
+extension ControlCluster {
+    fileprivate func accept(_ shard: ShardID, isPlan: Bool) async throws(WireStatus) -> RecordAccepted {
+        let request = AcceptRecord(collection: "people", shardIndex: shard.index, isPlan: isPlan)
+        return try await client.call(request, deadline: .after(.seconds(5)))
+    }
+}
 
 /// A coordinator whose folder was put back to an earlier copy.
 struct OlderRecordsTests {
@@ -48,6 +56,21 @@ struct OlderRecordsTests {
                     other.state.withLock { $0.reply?.groups.isEmpty ?? false }
                 }
                 #expect(goBy([other], shard).first ?? 0 >= newer.version)
+
+                // An operator gives up what the copy does not know.
+                let plan = try await later.accept(shard, isPlan: true)
+                #expect(plan.storedVersion == old.version && plan.knownVersion >= newer.version)
+                #expect(plan.primary == other.id && plan.replicas.count == 2)
+                #expect(plan.replicas.first { $0.worker == leader.id }?.sequence == nil, "it is away")
+                #expect(later.controller.shardMap.placements.values.first!.first!.group == old)
+                _ = try await later.accept(shard, isPlan: false)
+                try await eventually("it is steered again") {
+                    let group = later.controller.shardMap.placements.values.first!.first!.group
+                    return group.primary == other.id && group.epoch > newer.epoch
+                        && goBy([other], shard) == [group.version]
+                }
+                try await eventually("nothing is left") { registry.rendered().contains("\(told.dropLast())0") }
+                #expect(try await later.accept(shard, isPlan: true).primary == nil)
             }
             await later.stop()
             try outcome.get()

@@ -24,6 +24,8 @@ final class FakeWorker: Sendable {
         var secondaryOf: Set<ShardID> = []
         /// Keys of the writes that came, whatever became of them.
         var keys: [IdempotencyKey] = []
+        /// And how old they were said to be.
+        var ages: [Duration] = []
     }
 
     let id: NodeID
@@ -55,8 +57,12 @@ extension FakeWorker: RequestHandler {
         state.withLock { state in
             state.requestCount += 1
             switch request {
-            case .shardEnrol(let request): state.keys.append(request.key)
-            case .shardDelete(let request): state.keys.append(request.key)
+            case .shardEnrol(let request):
+                state.keys.append(request.key)
+                state.ages.append(request.age)
+            case .shardDelete(let request):
+                state.keys.append(request.key)
+                state.ages.append(request.age)
             default: break
             }
         }
@@ -414,6 +420,7 @@ final class FakeCluster: Sendable {
     func enrol(
         _ faces: [(id: FaceID, embedding: [Float])],
         key: IdempotencyKey = .random(),
+        age: Duration = .zero,
         deadline: Duration = .seconds(5)
     ) async throws(WireStatus) -> FacesEnrolled {
         try await router.enrol(
@@ -421,6 +428,7 @@ final class FakeCluster: Sendable {
                 collection: "people",
                 embeddingModel: Self.model,
                 key: key,
+                age: age,
                 rows: faces.map { EnrolRow(id: $0.id, metadata: FaceMetadata()) },
                 embeddings: EmbeddingMatrix(dimension: Self.dimension, values: faces.flatMap(\.embedding))
             ),

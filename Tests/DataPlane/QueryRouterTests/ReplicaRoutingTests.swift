@@ -211,6 +211,24 @@ import WireTransport
         }
     }
 
+    @Test func aRequestThatWorkersDieOfIsNotTakenToTheThird() async throws {
+        try await FakeCluster.run(shardCount: 1, copies: 3, options: Self.unhedged) { cluster in
+            try await cluster.enrolNumbered(5)
+            let kept = Calls()
+            for number in 0..<3 {
+                cluster.workers[number].setScript { _, call in
+                    kept.calls.withLock { $0.append(call) }
+                    Task { await cluster.stop(number) }
+                    return true
+                }
+            }
+            let status = await #expect(throws: WireStatus.self) { try await get(cluster, 0..<1) }
+            let message = status?.message ?? ""
+            #expect(message.contains("it may be what they died of"), "\(message)")
+            #expect(kept.calls.withLock(\.count) == 2)
+        }
+    }
+
     @Test func replicasKnownToBeAwayAreNotWaitedFor() async throws {
         let options = RouterOptions(absenceGrace: .seconds(4))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in

@@ -158,6 +158,30 @@ struct WriteRoutingTests {
         }
     }
 
+    @Test func shardsAreToldHowOldAWriteIs() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            cluster.workers[0].setScript(RetryTests.failing(2, WireStatus(.unavailable, "Not now.")))
+            try await cluster.enrolNumbered(12)
+            let ages = cluster.workers.map { $0.state.withLock(\.ages) }
+            // Nobody has tried before, until somebody has.
+            #expect(ages[0].count == 3 && ages[0][0] == .zero && ages[0][1] > .zero && ages[0][2] > ages[0][1])
+            #expect(ages[1] == [.zero])
+            _ = try await cluster.enrol([(FakeCluster.face(1), FakeCluster.embedding(1))], age: .seconds(7))
+            #expect(cluster.workers.contains { $0.state.withLock { $0.ages.last.map { $0 >= .seconds(7) } ?? false } })
+        }
+    }
+
+    @Test func aWriteThatNobodyRemembersMayHaveBeenDone() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            cluster.workers[0].setScript(RetryTests.failing(.max, WireStatus(.keyTooOld, "Nobody remembers.")))
+            let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(12) }
+            #expect(status?.code == .keyTooOld)
+            #expect(cluster.workers[0].requestCount == 1)
+            let message = status?.message ?? ""
+            #expect(message.contains("It is not known whether an earlier attempt did anything for"), "\(message)")
+        }
+    }
+
     @Test func aRefusalBesideAnUnknownOutcomeDoesNotSayThatTheRestIsDone() async throws {
         try await FakeCluster.run(shardCount: 2, options: RouterOptions(absenceGrace: .milliseconds(100))) { cluster in
             cluster.workers[0].setScript(RetryTests.failing(.max, WireStatus(.storageFull, "The disk is full.")))

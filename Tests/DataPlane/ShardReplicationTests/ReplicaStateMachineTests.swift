@@ -331,6 +331,8 @@ struct ReplicaStateMachineTests {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group(minimum: 2))
         replicas.settle()
+        // One that has just begun holds deletions back.
+        replicas.pass(.seconds(3))
         #expect(replicas.machines[one]!.fullReplica == nil)
         replicas.with(two) { $0.hasRoom = false }
         replicas.pass(.milliseconds(500))
@@ -347,6 +349,25 @@ struct ReplicaStateMachineTests {
         replicas.with(two) { $0.hasRoom = true }
         replicas.pass(.milliseconds(500))
         #expect(replicas.machines[one]!.fullReplica == nil)
+    }
+
+    @Test func aLearnerWithoutRoomJoinsOnlyWhereNothingIsWrittenWithoutIt() {
+        var replicas = ReplicaFixture([one, two, three])
+        replicas.with(three) { $0.hasRoom = false }
+        replicas.configure(ReplicaFixture.group(learners: [three], minimum: 2))
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.isEmpty)
+        replicas.with(three) { $0.hasRoom = true }
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.first?.change == .add(three))
+
+        var few = ReplicaFixture([one, two])
+        few.with(two) { $0.hasRoom = false }
+        few.configure(ReplicaFixture.group(inSync: [one], learners: [two], minimum: 2))
+        few.settle()
+        few.pass(.seconds(1))
+        #expect(few.proposals.first?.change == .add(two))
     }
 
     @Test func aDeletionWaitsUntilARemovedReplicaHasCeasedToAnswer() throws {

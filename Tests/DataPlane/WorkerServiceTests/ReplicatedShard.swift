@@ -89,6 +89,7 @@ actor ReplicatedShard {
     private var members: [Member] = []
     private(set) var nodes: [NodeID] = []
     private let limits: WorkerLimits
+    private let receiptLimit: Int
     nonisolated let log = LineRecorder()
 
     static let timings = ReplicationTimings(
@@ -99,10 +100,11 @@ actor ReplicatedShard {
         staleness: .milliseconds(800)
     )
 
-    private init(keeper: GroupKeeper, server: WireServer, limits: WorkerLimits) {
+    private init(keeper: GroupKeeper, server: WireServer, limits: WorkerLimits, receiptLimit: Int) {
         self.keeper = keeper
         self.server = server
         self.limits = limits
+        self.receiptLimit = receiptLimit
     }
 
     /// Starts workers for `body`; the first ones hold the shard, the first of all leads.
@@ -111,6 +113,7 @@ actor ReplicatedShard {
         replicas replicaCount: Int,
         minimumInSync: Int,
         limits: WorkerLimits = WorkerLimits(),
+        receiptLimit: Int = PartitionOptions().receiptLimit,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
         let keeper = GroupKeeper(of: TestCollection().shard())
@@ -125,7 +128,7 @@ actor ReplicatedShard {
             handler: keeper,
             group: WorkerHarness.group
         )
-        let shard = ReplicatedShard(keeper: keeper, server: server, limits: limits)
+        let shard = ReplicatedShard(keeper: keeper, server: server, limits: limits, receiptLimit: receiptLimit)
         var outcome = Result<Void, any Error>.success(())
         do {
             try await shard.startAll(count)
@@ -179,6 +182,7 @@ actor ReplicatedShard {
             options.partition.minimumFreeByteCount = UInt64(status.f_bavail) * UInt64(status.f_frsize) / 2 * 3
         case .none: options.partition.minimumFreeByteCount = .max
         }
+        options.partition.receiptLimit = receiptLimit
         options.replication = Self.timings
         options.limits = limits
         options.checkpointInterval = .milliseconds(100)

@@ -121,6 +121,27 @@ import WorkerService
         }
     }
 
+    @Test func aWriteThatNoReplicaRemembersIsRefused() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2, receiptLimit: 3) { shard in
+            let (ids, key) = (test.ids(2), IdempotencyKey.random())
+            _ = try await shard.enrol(ids, key: key)
+            for _ in 0..<5 { _ = try await shard.delete(ids) }
+            var again = test.enrol(ids, epoch: shard.keeper.group!.epoch.number, key: key)
+            again.age = .seconds(600)
+            let refusal = try await shard.eventually("it is refused") { () async throws(WireStatus) in
+                do throws(WireStatus) {
+                    _ = try await shard.call(again, on: shard.index(of: shard.keeper.group!.primary))
+                    return WireStatus?.none
+                } catch {
+                    guard error.code == .keyTooOld else { throw error }
+                    return error
+                }
+            }
+            #expect(refusal?.code == .keyTooOld)
+            #expect(try await shard.delete(ids).outcomes == [.absent, .absent])
+        }
+    }
+
     @Test(arguments: [true, false])
     func aNewReplicaCatchesUp(byCopy isCopied: Bool) async throws {
         var limits = WorkerLimits()

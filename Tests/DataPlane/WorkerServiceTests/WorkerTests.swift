@@ -98,6 +98,35 @@ import WorkerService
         }
     }
 
+    @Test func aWriteThatNobodyRemembersIsRefusedWhenItIsSentAgain() async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        options.partition.receiptLimit = 3
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            var old = test.enrol(test.ids(1))
+            _ = try await harness.call(old)
+            _ = try await harness.call(test.delete(test.ids(1)))
+            for _ in 0..<5 { _ = try await harness.call(test.delete(test.ids(2))) }
+            old.age = .seconds(60)
+            var deletion = test.delete(test.ids(2))
+            deletion.age = .seconds(60)
+            for refusal in [try await harness.refusal(old), try await harness.refusal(deletion)] {
+                #expect(refusal.code == .keyTooOld && refusal.code.retry == .doNotRetry)
+                #expect(refusal.message.contains("nobody remembers"))
+            }
+            #expect(try await harness.call(test.get(test.ids(1))).faces.isEmpty, "it was deleted since")
+            // What is known is answered, however old it is.
+            let last = test.delete(test.ids(3))
+            let answer = try await harness.call(last)
+            var again = last
+            again.age = .seconds(60)
+            #expect(try await harness.call(again) == answer)
+            // A first attempt is done.
+            #expect(try await harness.call(test.enrol(test.ids(1))).outcomes == [.accepted])
+        }
+    }
+
     @Test func concurrentWritesShareCommitsAndAreAllKept() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in

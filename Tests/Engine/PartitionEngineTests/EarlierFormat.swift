@@ -43,6 +43,8 @@ extension PartitionFixture {
                         return .next
                     }
                     guard name == "meta" else { return }
+                    // What earlier software did not know of.
+                    try writing.delete(to, key: MetaKey.receiptTimes)
                     // No erasure key before format 6.
                     let identity = Array(try #require(try reading.value(of: from, key: MetaKey.identity)))
                     var identityWriter = ByteWriter()

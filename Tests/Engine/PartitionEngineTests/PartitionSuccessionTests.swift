@@ -244,6 +244,30 @@ struct PartitionSuccessionTests {
         }
     }
 
+    /// What its sources forgot before it was whole nobody tells it.
+    @Test func aSuccessorDoesNotKnowWhatItsSourcesForgot() throws {
+        let writer = try writer(seed: 6, faces: 100, hasCodebook: false)
+        let clock = SteppedClock()
+        var options = writer.fixture.options
+        options.steadyClock = { clock.now }
+        let builder = try SuccessorBuilder(
+            at: "\(writer.fixture.folder.path)/half",
+            identity: identity(1, 0...Self.half),
+            sources: [writer.fixture.partition],
+            options: options
+        )
+        defer { builder.close() }
+        let known = writer.fixture.nextKey()
+        let deletion = WriteBatch(key: known, operation: .delete([FaceID(1)]))
+        _ = try writer.fixture.partition.write([deletion], epoch: 1)
+        _ = try build(builder)
+        let unknown = IdempotencyKey(high: 9, low: 9)
+        clock.pass(.seconds(10))
+        #expect(try builder.partition.mayHaveForgotten(unknown, age: .seconds(11)))
+        #expect(try !builder.partition.mayHaveForgotten(unknown, age: .seconds(9)))
+        #expect(try !builder.partition.mayHaveForgotten(known, age: .seconds(11)))
+    }
+
     @Test func nothingIsGatheredOnceNobodyFollows() throws {
         let writer = try writer(seed: 5, faces: 100, hasCodebook: false)
         let builder = try SuccessorBuilder(

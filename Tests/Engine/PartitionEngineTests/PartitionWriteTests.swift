@@ -126,6 +126,66 @@ struct PartitionWriteTests {
         #expect(try fixture.partition.statistics().faceCount == 5)
     }
 
+    /// One deletion a second; the receipts of the last 128 are kept.
+    @Test func aWriteThatMayHaveBeenForgottenIsToldFromOneThatWasNotDone() throws {
+        let clock = SteppedClock()
+        var options = PartitionOptions.small
+        options.receiptLimit = 128
+        options.steadyClock = { clock.now }
+        let fixture = try PartitionFixture(options: options)
+        func delete(_ count: Int) throws -> [IdempotencyKey] {
+            try (0..<count).map { _ in
+                let key = fixture.nextKey()
+                _ = try fixture.partition.write([WriteBatch(key: key, operation: .delete([FaceID(1)]))], epoch: 1)
+                clock.pass(.seconds(1))
+                return key
+            }
+        }
+        func mayHaveForgotten(_ key: IdempotencyKey, _ seconds: Int) throws -> Bool {
+            try fixture.partition.mayHaveForgotten(key, age: .seconds(seconds))
+        }
+        let unknown = IdempotencyKey(high: 9, low: 9)
+        let first = try delete(100)
+        // None has been forgotten.
+        #expect(try !mayHaveForgotten(unknown, 100_000))
+        try fixture.reopen()
+        #expect(try !mayHaveForgotten(unknown, 100_000))
+        let later = try delete(200)
+        for _ in 0..<2 {
+            #expect(try mayHaveForgotten(first[0], 299))
+            #expect(try !mayHaveForgotten(later[199], 299), "it is known")
+            #expect(try !mayHaveForgotten(unknown, 120) && mayHaveForgotten(unknown, 130))
+            // While nobody has it open its own clock stands still.
+            fixture.partition.close()
+            clock.pass(.seconds(1000))
+            try fixture.reopen()
+        }
+        clock.pass(.seconds(1000))
+        #expect(try !mayHaveForgotten(unknown, 1000) && mayHaveForgotten(unknown, 1200))
+    }
+
+    /// Of an earlier format nothing is known of how old receipts are.
+    @Test func withoutTimesAnyReceiptMayHaveBeenForgotten() throws {
+        let fixture = try PartitionFixture()
+        let known = fixture.nextKey()
+        _ = try fixture.partition.write([WriteBatch(key: known, operation: .delete([FaceID(1)]))], epoch: 1)
+        let folder = TemporaryFolder()
+        fixture.partition.close()
+        try fixture.copy(to: folder.path, asFormat: 3)
+        let clock = SteppedClock()
+        var options = PartitionOptions.small
+        options.steadyClock = { clock.now }
+        let partition = try Partition.open(at: folder.path, options: options)
+        defer { partition.close() }
+        let unknown = IdempotencyKey(high: 9, low: 9)
+        #expect(try partition.mayHaveForgotten(unknown, age: .milliseconds(1)))
+        #expect(try !partition.mayHaveForgotten(known, age: .seconds(1)))
+        _ = try partition.write([WriteBatch(key: fixture.nextKey(), operation: .delete([FaceID(1)]))], epoch: 1)
+        clock.pass(.seconds(10))
+        #expect(try !partition.mayHaveForgotten(unknown, age: .seconds(9)))
+        #expect(try partition.mayHaveForgotten(unknown, age: .seconds(11)))
+    }
+
     @Test func oneGroupSeesItsOwnChanges() throws {
         let fixture = try PartitionFixture()
         var source = FaceSource(dimension: 64)

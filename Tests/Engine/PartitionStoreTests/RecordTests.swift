@@ -201,6 +201,41 @@ struct RecordTests {
         #expect(record.rowCount == 100_002 && record.energy == 50_000 && record.codedEnergy == 25_000)
     }
 
+    @Test func theTimesOfReceiptsHaveTheirBytes() throws {
+        let record = ReceiptTimesRecord(samples: [.init(number: 0, time: 0), .init(number: 258, time: 5)])
+        let bytes = record.encoded()
+        let (first, second): ([UInt8], [UInt8]) = (Array(bytes[..<20]), Array(bytes[20..<36]))
+        #expect(first == [2] + [UInt8](repeating: 0, count: 19))
+        #expect(second == [2, 1, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
+        #expect(try bytes.withUnsafeBytes { try ReceiptTimesRecord(bytes: $0) } == record)
+        for samples in [[(2, 1), (2, 1)], [(1, 2), (2, 1)], [(1 << 63, 1)], [(1, 1 << 63)]] as [[(UInt64, UInt64)]] {
+            let wrong = ReceiptTimesRecord(samples: samples.map { .init(number: $0.0, time: $0.1) }).encoded()
+            #expect(throws: PartitionStoreError.self) {
+                try wrong.withUnsafeBytes { _ = try ReceiptTimesRecord(bytes: $0) }
+            }
+        }
+    }
+
+    @Test func timesAreNotedNowAndThenAndForgottenWithTheirReceipts() {
+        var record = ReceiptTimesRecord.ofNothing
+        #expect(record.forgotten(oldest: 0) == .nothing && record.forgotten(oldest: 1) == .unknown)
+        for number in 1...1000 as ClosedRange<UInt64> {
+            let oldest = number > 640 ? number - 640 : 0
+            _ = record.note(number: number, oldest: oldest, limit: 640, time: 7 * number)
+        }
+        // A sample for every ten receipts that are kept.
+        #expect(record.samples.map(\.number) == (36...100).map { UInt64($0) * 10 })
+        #expect(record.forgotten(oldest: 360) == .by(2520) && record.forgotten(oldest: 361) == .by(2590))
+        // A clock that began anew goes on from the last time.
+        let isNoted = record.note(number: 1010, oldest: 370, limit: 640, time: 3)
+        #expect(isNoted)
+        #expect(record.samples.last == .init(number: 1010, time: 7000))
+        var none = ReceiptTimesRecord(samples: [])
+        #expect(none.forgotten(oldest: 0) == .unknown)
+        _ = none.note(number: 5, oldest: 0, limit: 640, time: 9)
+        #expect(none.forgotten(oldest: 0) == .by(9))
+    }
+
     // MARK: Round trips
 
     @Test func whatIsCodedAgainIsReadBack() throws {
@@ -336,6 +371,10 @@ struct RecordTests {
         (
             "loose runs", LooseRunsRecord([4, 6]).encoded(),
             { try $0.withUnsafeBytes { _ = try LooseRunsRecord(bytes: $0) } }
+        ),
+        (
+            "receipt times", ReceiptTimesRecord(samples: [.init(number: 1, time: 2)]).encoded(),
+            { try $0.withUnsafeBytes { _ = try ReceiptTimesRecord(bytes: $0) } }
         ),
         (
             "intake", IntakeRecord(generation: 3).encoded(),

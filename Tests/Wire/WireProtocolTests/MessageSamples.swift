@@ -282,9 +282,16 @@ enum MessageSamples {
         CreateCollection(configuration: configuration), DescribeCollection(name: "gallery"), description,
         ListCollections(), CollectionList(collections: [description]), DeleteCollection(name: "gallery"),
         CollectionDeleted(faceCount: 33_000),
-        EnrolFaces(collection: "gallery", embeddingModel: "model-a/1", key: key, rows: rows, embeddings: embeddings),
+        EnrolFaces(
+            collection: "gallery",
+            embeddingModel: "model-a/1",
+            key: key,
+            age: .milliseconds(1500),
+            rows: rows,
+            embeddings: embeddings
+        ),
         FacesEnrolled(outcomes: outcomes, token: token),
-        DeleteFaces(collection: "gallery", key: key, ids: [firstFace, secondFace]),
+        DeleteFaces(collection: "gallery", key: key, age: .milliseconds(1500), ids: [firstFace, secondFace]),
         FacesDeleted(outcomes: [.deleted, .absent], token: token),
         GetFaces(collection: "gallery", ids: [firstFace], includesEmbeddings: true, token: token),
         FaceList(faces: faces),
@@ -408,6 +415,13 @@ enum MessageSamples {
             shardIndex: 2,
             pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
         ),
+        AcceptRecord(collection: "gallery", shardIndex: 2, isPlan: true),
+        RecordAccepted(
+            storedVersion: 7,
+            knownVersion: 9,
+            primary: nodeID,
+            replicas: [.init(worker: nodeID, sequence: 41), .init(worker: secondNodeID, sequence: nil)]
+        ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(
             replicas: [
@@ -500,9 +514,9 @@ enum MessageSamples {
     ]
 
     static let shard: [any WireMessage] = [
-        ShardEnrol(route: route, key: key, rows: rows, embeddings: embeddings),
+        ShardEnrol(route: route, key: key, age: .milliseconds(1500), rows: rows, embeddings: embeddings),
         ShardEnrolled(outcomes: outcomes, sequence: 42),
-        ShardDelete(route: route, key: key, ids: [firstFace]),
+        ShardDelete(route: route, key: key, age: .milliseconds(1500), ids: [firstFace]),
         ShardDeleted(outcomes: [.deleted], sequence: 43),
         ShardGet(route: route, ids: [firstFace, secondFace], includesEmbeddings: false, minimumSequence: 41),
         ShardList(route: route, after: nil, range: HashRange(first: 1, last: 9), limit: 1000, includesEmbeddings: true),

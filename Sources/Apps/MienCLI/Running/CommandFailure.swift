@@ -35,6 +35,7 @@ struct CommandFailure: Error, Equatable {
             case .notFound, .alreadyExists: .no
             case .unauthenticated: .unauthenticated
             case .invalidRequest, .limitExceeded, .modelMismatch, .dimensionMismatch, .keyReused: .badData
+            case .keyTooOld: .unavailable
             case .storageFull, .corruptData: .fileSystem
             default: .internalError
             }

@@ -37,6 +37,14 @@ struct CoordinatorCaller: Sendable {
         try await callCounting(request).get()
     }
 
+    /// The reply to a write, which is told how old it is when it is sent again.
+    func call<R: WireRequest>(
+        _ request: R,
+        aging: (inout R, Duration) -> Void
+    ) async throws(MienClientError) -> R.Reply {
+        try await callCounting(request, aging: aging).get()
+    }
+
     /// What came of a call, and how often it was sent: after the first time an earlier sending may have had its effect.
     struct Outcome<Reply: Sendable>: Sendable {
         var result: Result<Reply, WireStatus>
@@ -50,7 +58,13 @@ struct CoordinatorCaller: Sendable {
         }
     }
 
-    func callCounting<R: WireRequest>(_ request: R) async -> Outcome<R.Reply> {
+    /// - Parameter aging: is told the time since the first attempt, before each later one.
+    func callCounting<R: WireRequest>(
+        _ request: R,
+        aging: (inout R, Duration) -> Void = { _, _ in }
+    ) async -> Outcome<R.Reply> {
+        var request = request
+        let began = ContinuousClock.now
         let deadline = WireDeadline.after(options.timeout)
         var retryEnd: WireDeadline?
         var wait = RetryWait(peerCount: peers.count)
@@ -75,6 +89,7 @@ struct CoordinatorCaller: Sendable {
                 return Outcome(result: .failure(status), sendCount: wait.failureCount)
             }
             preference.peer.store((number + 1) % peers.count, ordering: .relaxed)
+            aging(&request, .now - began)
         }
     }
 }

@@ -42,6 +42,7 @@ package struct ControlHandler: Sendable {
         case .explainShard(let request):
             answer(call) { () throws(WireStatus) in try controller.explain(request) }
         case .pinShard(let request): call.run { try await controller.pin(request) }
+        case .acceptRecord(let request): call.run { try await controller.accept(request) }
         case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {

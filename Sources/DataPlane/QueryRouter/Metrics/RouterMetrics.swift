@@ -82,6 +82,14 @@ package final class RouterMetrics: Sendable {
         counter.increment()
     }
 
+    /// A request was under way at too many workers that were lost, and is sent to nobody any more.
+    func gaveUp(_ collection: String) {
+        logger.critical(
+            "the connections to two workers were lost while one request was under way there; it is not sent on",
+            metadata: ["collection": "\(collection)"]
+        )
+    }
+
     /// A second replica was asked because the first took long.
     ///
     /// - Parameter won: whether its answer counted.

@@ -134,6 +134,7 @@ extension QueryRouter {
         guard let address = target.address else {
             return .failure(target.failure(WireStatus(.unavailable, "No worker is known that holds the shard.")))
         }
+        if let refusal = context.lost.refusal { return .failure(target.failure(refusal)) }
         let isKnownAbsent = target.presence.isKnownAbsent
         let client = clients.client(for: target.worker, at: address, on: context.eventLoop)
         var status: WireStatus
@@ -148,6 +149,7 @@ extension QueryRouter {
         } catch {
             status = error
         }
+        if status.isLoss, context.lost.note(target.worker) { metrics.gaveUp(context.name) }
         switch status.code {
         case .unavailable: unreachable.noteFailure(of: target.worker, at: .now())
         case .deadlineExceeded, .cancelled: break

@@ -43,6 +43,7 @@ package final class QueryRouter: Sendable {
         var began: NIODeadline
         /// Set when a shard that was asked is in no newer map: others have taken its place.
         let replacement = OneWayFlag()
+        var lost = LostWorkers()
 
         var name: String { collection.name }
     }
@@ -97,11 +98,11 @@ package final class QueryRouter: Sendable {
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
-        var first: NIODeadline?
+        var first: Context?
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
-            context.began = first ?? context.began
-            first = context.began
+            if let first { (context.began, context.lost) = (first.began, first.lost) }
+            first = context
             do throws(WireStatus) {
                 let answer = try await body(context)
                 // One that does without the shard need not.

@@ -26,7 +26,7 @@ struct ShardFailure: Error, Sendable {
         case .corruptPartition: .corrupt
         case .overloaded: .overloaded
         case .notYet, .cancelled, .invalidRequest, .notFound, .alreadyExists, .limitExceeded, .modelMismatch,
-            .dimensionMismatch, .incompleteCoverage, .keyReused:
+            .dimensionMismatch, .incompleteCoverage, .keyReused, .keyTooOld:
             nil
         }
     }

@@ -14,8 +14,10 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesEnrolled {
-        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        let attempts = WriteAttempts(age: request.age)
+        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> FacesEnrolled in
+            attempts.beginRound()
             guard !request.rows.isEmpty else {
                 throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.")
             }
@@ -51,6 +53,7 @@ extension QueryRouter {
                     return ShardEnrol(
                         route: route,
                         key: request.key,
+                        age: attempts.age(of: route.shard),
                         rows: isWhole ? rows : part.positions.map { rows[$0] },
                         embeddings: isWhole ? matrix : matrix.rows(part.positions)
                     )
@@ -68,8 +71,10 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesDeleted {
-        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        let attempts = WriteAttempts(age: request.age)
+        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> FacesDeleted in
+            attempts.beginRound()
             let ids = request.ids
             guard !ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
             let (replies, token) = try await write(
@@ -77,7 +82,12 @@ extension QueryRouter {
                 context,
                 rowCount: ids.count,
                 request: { part, route in
-                    ShardDelete(route: route, key: request.key, ids: part.positions.map { ids[$0] })
+                    ShardDelete(
+                        route: route,
+                        key: request.key,
+                        age: attempts.age(of: route.shard),
+                        ids: part.positions.map { ids[$0] }
+                    )
                 },
                 outcome: { ($0.outcomes, $0.sequence) }
             )
@@ -141,7 +151,7 @@ extension QueryRouter {
             let status = first.failure.status
             let rowText = "\(refused.reduce(0) { $0 + $1.part.positions.count }) of \(rowCount) rows"
             let outcome =
-                refused.contains(where: \.failure.mayHaveBeenDone)
+                refused.contains(where: { $0.failure.mayHaveBeenDone || $0.failure.status.code == .keyTooOld })
                 ? "It is not known whether an earlier attempt did anything for" : "Nothing was done for"
             let rest =
                 if refused.count < failures.count {

@@ -45,7 +45,7 @@ extension ReplicaStateMachine {
     /// into the log: it would wait for that replica, and every later one behind it, deletions among them.
     package var fullReplica: NodeID? {
         guard role == .primary, let group, group.inSync.count <= group.minimumInSync else { return nil }
-        return required.first { $0 != node && !(progress[$0]?.hasRoom ?? true) }
+        return group.inSync.first { $0 != node && !(progress[$0]?.hasRoom ?? true) }
     }
 
     // MARK: Being primary
@@ -289,7 +289,11 @@ extension ReplicaStateMachine {
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
         guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed || trustsDisk
         else { return }
-        if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
+        // Without room it would hold up faces, unless there are none as long as it is not in sync.
+        let isWelcome = follower.hasRoom || group.inSync.count < group.minimumInSync
+        if growth == nil, isWelcome, follower.matched + Self.growthLag >= log.last.sequence,
+            !isSilent(learner, now: now)
+        {
             // What is committed already did not wait for it, and may be applied elsewhere before it is here.
             let reached = bug == .growBeforeCommitted ? applied : committed
             growth = Growth(learner: learner, watermark: max(acknowledged, reached))

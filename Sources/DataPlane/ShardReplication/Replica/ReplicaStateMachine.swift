@@ -151,8 +151,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     ///   - now: of the clock that every later event is told.
     ///   - isNew: the disk was made in this life of the process, so that no earlier one can have used it.
     ///   - bug: for tests of the simulator only.
-    ///   - trustsDisk: for tests of the simulator only: leaves out every check for disks that went back, which finds what
-    ///     other bugs leave behind as well.
+    ///   - trustsDisk: for tests of the simulator only: leaves out every check for disks that went back, which finds
+    ///     what other bugs leave behind as well.
     package init(
         node: NodeID,
         log: DurableLog,

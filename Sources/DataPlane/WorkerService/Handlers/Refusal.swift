@@ -263,6 +263,18 @@ enum Refusal {
         )
     }
 
+    /// A key of which it is not remembered whether it was used.
+    static func keyTooOld(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .keyTooOld,
+            message: """
+                so many writes have come to \(name(shard)) since the first attempt at this one that nobody remembers \
+                whether it was done; this attempt did nothing: look at the faces, and write them under a new key if \
+                they are not as they should be
+                """
+        )
+    }
+
     /// A commit whose outcome nobody knows yet: the same write under the same key settles it.
     static func unknownOutcome(_ shard: ShardID, _ error: PartitionError) -> WireStatus {
         WireStatus(

@@ -23,6 +23,7 @@ extension WorkerHandler {
             )
             try enqueue(
                 batch,
+                age: request.age,
                 on: replica,
                 epoch: request.route.epoch,
                 rowCount: request.rows.count,
@@ -42,6 +43,7 @@ extension WorkerHandler {
             try check(request.ids, belongTo: request.route.shard, terms.range)
             try enqueue(
                 WriteBatch(key: request.key, operation: .delete(request.ids)),
+                age: request.age,
                 on: replica,
                 epoch: request.route.epoch,
                 rowCount: request.ids.count,
@@ -54,9 +56,12 @@ extension WorkerHandler {
         }
     }
 
-    /// - Parameter reply: the answer to a receipt; nil when it is of another kind than the write.
+    /// - Parameters:
+    ///   - age: time since the first attempt under the batch's key; zero for that one.
+    ///   - reply: the answer to a receipt; nil when it is of another kind than the write.
     func enqueue<Reply: WireMessage>(
         _ batch: WriteBatch,
+        age: Duration = .zero,
         on replica: Replica,
         epoch: Epoch,
         rowCount: Int,
@@ -67,6 +72,7 @@ extension WorkerHandler {
         try replica.enqueue(
             PendingWrite(
                 batch: batch,
+                firstAttempt: age > .zero ? .now - age : nil,
                 epoch: epoch,
                 rowCount: rowCount,
                 byteCount: byteCount,

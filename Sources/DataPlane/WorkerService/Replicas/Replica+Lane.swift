@@ -260,7 +260,7 @@ extension Replica {
     func commit(_ writes: [PendingWrite], to partition: Partition) -> PartitionError? {
         let epoch = record.epoch
         let group = writes.filter { write in
-            guard let refusal = refusal(of: write, under: epoch) else { return true }
+            guard let refusal = refusal(of: write, under: epoch, in: partition) else { return true }
             write.finish(.failure(refusal))
             return false
         }
@@ -277,13 +277,19 @@ extension Replica {
         }
     }
 
-    func refusal(of write: PendingWrite, under epoch: Epoch) -> WireStatus? {
+    func refusal(of write: PendingWrite, under epoch: Epoch, in partition: Partition) -> WireStatus? {
         if write.epoch != epoch { return Refusal.staleEpoch(shard, sent: write.epoch, held: epoch) }
         if write.isAbandoned() { return Refusal.deadlineExceeded }
         if case .enrol(_, let embeddings) = write.batch.operation, !embeddings.values.allSatisfy(\.isFinite) {
             return Refusal.notFinite(shard)
         }
-        return nil
+        guard let firstAttempt = write.firstAttempt else { return nil }
+        do throws(PartitionError) {
+            let isTooOld = try partition.mayHaveForgotten(write.batch.key, age: .now - firstAttempt)
+            return isTooOld ? Refusal.keyTooOld(shard) : nil
+        } catch {
+            return Refusal.failed(shard, error)
+        }
     }
 
     private func settle(

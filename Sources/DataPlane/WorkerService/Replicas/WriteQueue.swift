@@ -6,6 +6,8 @@ import WireProtocol
 /// One write that waits for its commit.
 struct PendingWrite: Sendable {
     let batch: WriteBatch
+    /// When it was first tried under its key; nil when this is the first attempt.
+    var firstAttempt: ContinuousClock.Instant?
     /// Epoch it was routed by; checked again when its turn comes.
     let epoch: Epoch
     let rowCount: Int

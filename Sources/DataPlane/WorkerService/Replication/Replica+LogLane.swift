@@ -127,7 +127,7 @@ extension Replica {
         let first = place
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
         for write in writes {
-            if let refusal = refusal(of: write, under: place.epoch) {
+            if let refusal = refusal(of: write, under: place.epoch, in: partition) {
                 write.finish(.failure(refusal))
                 continue
             }

@@ -72,6 +72,7 @@ extension Partition {
             throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's")
         }
         _ = try recoding(transaction)
+        _ = try Self.receiptTimes(tables, transaction)
         try unsafe transaction.value(of: tables.meta, key: MetaKey.intake).map {
             _ = try unsafe IntakeRecord(bytes: $0)
         }

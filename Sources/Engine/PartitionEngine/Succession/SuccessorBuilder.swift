@@ -452,6 +452,9 @@ package final class SuccessorBuilder {
                 var state = try partition.state(transaction.reading)
                 state.succeed(places)
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
+                // The sources may have forgotten receipts until now.
+                let times = ReceiptTimesRecord(samples: [.init(number: state.nextReceipt, time: partition.time)])
+                try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
                 return state
             }
             partition.noteCommit(state, changing: [])

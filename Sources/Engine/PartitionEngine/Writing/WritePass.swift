@@ -14,6 +14,9 @@ struct WritePass {
     private var dead: [UInt32: [Int]] = [:]
     private let storedDigest: DigestRecord
     private var digest: DigestRecord
+    /// Read when the first receipt is kept.
+    private var receiptTimes: ReceiptTimesRecord?
+    private var hasReceiptTimesChanged = false
     /// Faces that came, went or got another row; see ``FaceChanges``.
     private(set) var changedFaces: [FaceID] = []
 
@@ -60,6 +63,9 @@ struct WritePass {
         }
         if digest != storedDigest {
             try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
+        }
+        if hasReceiptTimesChanged, let receiptTimes {
+            try transaction.put(tables.meta, key: MetaKey.receiptTimes, value: receiptTimes.encoded())
         }
         try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
         return state
@@ -435,5 +441,15 @@ struct WritePass {
             try transaction.delete(tables.receiptOrder, key: state.oldestReceipt)
             state.oldestReceipt += 1
         }
+        var times =
+            try receiptTimes ?? Partition.receiptTimes(tables, transaction.reading) ?? ReceiptTimesRecord(samples: [])
+        let isNoted = times.note(
+            number: state.nextReceipt,
+            oldest: state.oldestReceipt,
+            limit: UInt64(partition.options.receiptLimit),
+            time: partition.time
+        )
+        hasReceiptTimesChanged = hasReceiptTimesChanged || isNoted
+        receiptTimes = times
     }
 }

@@ -15,6 +15,8 @@ package enum MetaKey {
     package static let restoration: StaticString = "restoration"
     /// Time of the newest erasure that was forgotten.
     package static let forgottenErasures: StaticString = "forgottenErasures"
+    /// When receipts were kept.
+    package static let receiptTimes: StaticString = "receiptTimes"
 }
 
 /// The 16 bytes of an id, most significant first.

@@ -3,7 +3,7 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
     package enum Aim: String, CaseIterable, Sendable {
         /// At nothing: which faults there are is drawn.
         case anything
-        /// The primary and another replica are cut off from the rest for longer than a lease lasts.
+        /// The primary is cut off for longer than a lease lasts: with another replica, or alone when it has begun anew.
         case divisions
         /// A replica joins, and in this moment the primary changes and others die.
         case upheavals

@@ -71,7 +71,7 @@ package struct SimulationSettings: Sendable {
         switch course.aim {
         case .anything: break
         case .divisions:
-            (workerCount, replicationFactor, minimumInSync) = (4, 3, 1)
+            (workerCount, replicationFactor, minimumInSync) = (4, 3, 1 + random.below(2))
             (crashInterval, pauseInterval, wipeInterval, handoverInterval) = (nil, nil, nil, nil)
             (cutInterval, rollbackInterval) = (.seconds(5), nil)
         case .upheavals:

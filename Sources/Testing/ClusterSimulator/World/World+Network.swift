@@ -23,11 +23,14 @@ extension World {
 
     // MARK: Faults
 
-    mutating func cut() {
+    mutating func cut() throws(Violation) {
         guard isFaulty else { return }
         planFault(.cut, settings.cutInterval)
         counts.cuts += 1
-        if settings.course.aim == .divisions { return divide() }
+        if settings.course.aim == .divisions {
+            let isAnew = settings.minimumInSync > 1 && random.chance(0.7)
+            return isAnew ? try divideAnew() : divide()
+        }
         let length = random.duration(.milliseconds(50), .milliseconds(random.chance(0.3) ? 6000 : 1500))
         let ends = workers.map(\.name) + controllers.indices.map(Self.name(ofController:))
         guard let one = random.pick(ends) else { return }
@@ -64,6 +67,31 @@ extension World {
                 cutOff(Link(from: other, to: one), for: length)
             }
         }
+    }
+
+    /// The primary begins anew, without the other replicas, and is without who could tell it of another a little later:
+    /// it has become the primary of a new epoch by then, and asks in vain.
+    private mutating func divideAnew() throws(Violation) {
+        let primary = group.primary
+        guard let index = index(of: primary), workers[index].isUp else { return }
+        let length = random.duration(.seconds(6), .seconds(9))
+        note("\(primary.low) begins anew, and is cut off for \(length)")
+        counts.crashes += 1
+        try kill(index)
+        plan(.restart(primary), after: .milliseconds(20))
+        for other in workers.map(\.name) where other != primary {
+            cutOff(Link(from: primary, to: other), for: length)
+            cutOff(Link(from: other, to: primary), for: length)
+        }
+        let later = random.duration(.milliseconds(300), .milliseconds(1200))
+        for controller in controllers.indices.map(Self.name(ofController:)) {
+            plan(.cutAway(Link(from: primary, to: controller), for: length), after: later)
+            plan(.cutAway(Link(from: controller, to: primary), for: length), after: later)
+        }
+    }
+
+    mutating func cutAway(_ link: Link, for length: Duration) {
+        if isFaulty { cutOff(link, for: length) }
     }
 
     private mutating func cutOff(_ link: Link, for length: Duration) {

@@ -27,6 +27,7 @@ struct World {
         case clientRead(NodeID, token: UInt64)
         case restart(NodeID)
         case crash, cut
+        case cutAway(Link, for: Duration)
         case uncut(Link)
         case pause, wipe, handover, snapshot, rollback, upheaval, fill
         case audit
@@ -185,7 +186,8 @@ struct World {
         case .clientRead(let worker, let token): try clientRead(worker, token)
         case .restart(let worker): try restart(worker)
         case .crash: try crash()
-        case .cut: cut()
+        case .cut: try cut()
+        case .cutAway(let link, let length): cutAway(link, for: length)
         case .uncut(let link): cutLinks.remove(link)
         case .pause: pause()
         case .wipe: try wipe()

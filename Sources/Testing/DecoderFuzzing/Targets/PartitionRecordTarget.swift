@@ -86,6 +86,13 @@ enum PartitionRecordTarget {
         Kind(seeds: [unsealed(LooseRunsRecord([4, 6, 7]).encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe LooseRunsRecord(bytes: $0).encoded() }
         },
+        Kind(
+            seeds: [
+                unsealed(
+                    ReceiptTimesRecord(samples: [.init(number: 0, time: 0), .init(number: 1024, time: 7)]).encoded()
+                )
+            ]
+        ) { try unsafe $0.withUnsafeBytes { try unsafe ReceiptTimesRecord(bytes: $0).encoded() } },
         Kind(seeds: [unsealed(intake.encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe IntakeRecord(bytes: $0).encoded() }
         },

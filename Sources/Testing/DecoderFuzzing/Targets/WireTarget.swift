@@ -33,7 +33,7 @@ package enum WireTarget {
         ReadErasures.self, ShardErasures.self, ErasureList.self, PrepareSuccessor.self, AbandonSuccessor.self,
         AbandonTraining.self, ReadCodebook.self, RestoreCodebook.self,
         ReadLog.self, LogRead.self,
-        PinShard.self,
+        PinShard.self, AcceptRecord.self, RecordAccepted.self,
     ]
 
     private static let messagesByNumber = Dictionary(

@@ -44,6 +44,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case explainShard = 0x0147
     case shardExplanation = 0x0148
     case pinShard = 0x014c
+    case acceptRecord = 0x014d
+    case recordAccepted = 0x014e
     case beginBackup = 0x0150
     case backupBegun = 0x0151
     case describeSnapshot = 0x0152
@@ -104,8 +106,8 @@ extension MessageType {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
             .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
-            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .heartbeat, .hostReplica,
-            .dropReplica,
+            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .acceptRecord, .heartbeat,
+            .hostReplica, .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica, .prepareSuccessor, .abandonSuccessor, .abandonTraining,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
@@ -120,7 +122,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList, .logRead:
+            .shardCut, .erasureList, .logRead, .recordAccepted:
             false
         }
     }

@@ -45,6 +45,8 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
     case keyReused = 45
     /// The worker holds as much memory as it may; nothing was done.
     case memoryFull = 46
+    /// The write may have been done under this key before, so long ago that nobody remembers.
+    case keyTooOld = 47
 
     package var retry: RetryAdvice {
         switch self {
@@ -52,7 +54,7 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
         case .staleEpoch, .unknownReplica: .refreshAndRetry
         case .cancelled, .invalidRequest, .notFound, .alreadyExists, .unauthenticated, .incompatibleVersion,
             .limitExceeded, .modelMismatch, .dimensionMismatch, .incompleteCoverage, .corruptPartition, .storageFull,
-            .malformedFrame, .internalError, .keyReused:
+            .malformedFrame, .internalError, .keyReused, .keyTooOld:
             .doNotRetry
         }
     }

@@ -5,6 +5,9 @@ package struct WireStatus: Error, Hashable, Sendable {
     package var message: String
     /// Least time to wait before a retry; 0 when the caller may choose.
     package var retryAfterMilliseconds: UInt32
+    /// The peer was lost while the call was under way there, and may have died of it. Known on this side only: it goes
+    /// over no wire.
+    package var isLoss = false
 
     package init(code: StatusCode, message: String, retryAfterMilliseconds: UInt32 = 0) {
         self.code = code

@@ -364,10 +364,12 @@ extension WireStatus {
     static let cancelledByCaller = WireStatus(.cancelled, "the caller cancelled the call")
 
     static func connectionLost(_ peer: String) -> WireStatus {
-        WireStatus(
+        var status = WireStatus(
             .unavailable,
             "the connection to \(peer) was lost before the answer came; a write may have been done, and may be "
                 + "sent again under the same key"
         )
+        status.isLoss = true
+        return status
     }
 }

@@ -59,6 +59,94 @@ extension Integration {
             }
         }
 
+        /// Two copies, the other one on a small disk: faces are refused where it is needed, else it is done without.
+        /// Deletions go on either way, and both are equal again once there is room.
+        @Test(
+            .enabled(if: Stage.mayMount, "no file system may be mounted"),
+            .timeLimit(.minutes(2)),
+            arguments: [1, 2]
+        )
+        func aFullDiskOfOneOfTwoCopies(minimumInSync: Int) async throws {
+            try await Stage.play { stage in
+                let disk = try stage.mountMemory("worker-1", mebibytes: 76)
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(20))
+                let small = try #require(
+                    try await client.status().workers.first { $0.address == cluster.workerAddresses[0] }
+                ).id
+                var name = ""
+                for number in 0..<6 where name.isEmpty {
+                    let options = CollectionOptions(
+                        name: "people-\(number)",
+                        dimension: Self.dimension,
+                        embeddingModel: "m",
+                        shardCount: 1,
+                        replicationFactor: 2,
+                        minimumInSync: minimumInSync
+                    )
+                    _ = try await client.createCollection(options)
+                    let replicas = try await client.describe(options.name).shards[0].replicas
+                    if replicas.contains(where: { $0.workerID == small && !$0.isPrimary }) { name = options.name }
+                }
+                try #require(!name.isEmpty, "the worker with the small disk leads everything")
+                func isInSync() async throws -> Bool {
+                    let replicas = try await client.describe(name).shards[0].replicas
+                    return replicas.contains { $0.workerID == small && $0.isInSync }
+                }
+                var random = SeededRandom(seed: 13)
+                var stored: [Face.ID] = []
+                var refusal: MienClientError?
+                var isWithout = false
+                while refusal == nil, !isWithout, stored.count < 20_000 {
+                    let ids = (0..<Self.batchRowCount).map { _ in Face.ID(high: random.next(), low: random.next()) }
+                    do throws(MienClientError) {
+                        try await enrol(
+                            ids.map { ($0, random.direction(dimension: Self.dimension)) },
+                            client,
+                            into: name
+                        )
+                        stored += ids
+                    } catch {
+                        refusal = error
+                    }
+                    isWithout = try await !isInSync()
+                }
+                print("full disk, \(minimumInSync) of 2 copies needed: \(stored.count) faces before it was full")
+                if minimumInSync == 2 {
+                    #expect(refusal?.code == .storageFull, "\(String(describing: refusal))")
+                    let said = refusal?.message ?? ""
+                    #expect(said.contains("worker \(small), which has to have every write"), "\(said)")
+                    #expect(try await isInSync(), "it is needed")
+                } else {
+                    #expect(isWithout && refusal == nil, "\(String(describing: refusal))")
+                }
+                let gone = stored.prefix(250)
+                let deleted = try await client.deleteFaces(Array(gone), from: name)
+                #expect(deleted.wasPresent.allSatisfy { $0 })
+                stored.removeFirst(250)
+                #expect(try await listed(name, client) == Set(stored))
+
+                #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT), "size=300m") == 0)
+                try await eventually("both are in sync", within: .seconds(40)) { try await isInSync() ? () : nil }
+                let late = Face.ID(high: 1, low: 1)
+                try await eventually("faces are taken", within: .seconds(20)) {
+                    let faces = [(late, random.direction(dimension: Self.dimension))]
+                    return (try? await enrol(faces, client, into: name)).map { () }
+                }
+                #expect(try await listed(name, client) == Set(stored + [late]))
+                let verified = try await cluster.mien("verify", name)
+                #expect(verified.status == 0, "\(verified)")
+                await client.close()
+            }
+        }
+
+        private func listed(_ collection: String, _ client: MienClient) async throws -> Set<Face.ID> {
+            var listed: Set<Face.ID> = []
+            for try await page in client.allFaces(in: collection) { listed.formUnion(page.map(\.id)) }
+            return listed
+        }
+
         @Test(.enabled(if: Stage.mayMount, "no file system may be mounted"), .timeLimit(.minutes(1)))
         func aFullDiskTakesNoNewCollectionAndItsNodeGoesOn() async throws {
             try await Stage.play { stage in
@@ -108,11 +196,15 @@ extension Integration {
             }
         }
 
-        private func enrol(_ faces: [(Face.ID, [Float])], _ client: MienClient) async throws(MienClientError) {
+        private func enrol(
+            _ faces: [(Face.ID, [Float])],
+            _ client: MienClient,
+            into collection: String = "people"
+        ) async throws(MienClientError) {
             _ = try await client.enrol(
                 faces.map { NewFace(id: $0.0) },
                 embeddings: Embeddings(dimension: faces[0].1.count, values: faces.flatMap(\.1)),
-                into: "people",
+                into: collection,
                 model: "m"
             )
         }

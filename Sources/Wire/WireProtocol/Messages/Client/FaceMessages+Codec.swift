@@ -62,6 +62,20 @@ enum EnrolBatch {
     }
 }
 
+extension PayloadWriter {
+    /// Time since the first attempt at a write: milliseconds, rounded up; 49 days is the most that can be said.
+    mutating func age(_ age: Duration) {
+        let (seconds, attoseconds) = min(max(age, .zero), .milliseconds(UInt32.max)).components
+        integer(UInt32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))
+    }
+}
+
+extension PayloadReader {
+    mutating func age() throws(WireDecodingError) -> Duration {
+        .milliseconds(try integer("age") as UInt32)
+    }
+}
+
 extension [StoredFace] {
     var expectedByteCount: Int { 64 + count * (96 + 4 * (first?.embedding?.count ?? 0)) }
 }
@@ -75,6 +89,7 @@ extension EnrolFaces: WireRequest {
         writer.string(collection, "collection name")
         writer.string(embeddingModel, "embedding model")
         key.encode(into: &writer)
+        writer.age(age)
         EnrolBatch.encode(rows, embeddings, into: &writer)
     }
 
@@ -82,11 +97,13 @@ extension EnrolFaces: WireRequest {
         let collection = try reader.string("collection name", limit: NameLimit.collection)
         let embeddingModel = try reader.string("embedding model", limit: NameLimit.embeddingModel)
         let key = try IdempotencyKey(decoding: &reader)
+        let age = try reader.age()
         let batch = try EnrolBatch.decode(&reader)
         self.init(
             collection: collection,
             embeddingModel: embeddingModel,
             key: key,
+            age: age,
             rows: batch.rows,
             embeddings: batch.embeddings
         )
@@ -115,6 +132,7 @@ extension DeleteFaces: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")
         key.encode(into: &writer)
+        writer.age(age)
         writer.array(ids)
     }
 
@@ -122,6 +140,7 @@ extension DeleteFaces: WireRequest {
         self.init(
             collection: try reader.string("collection name", limit: NameLimit.collection),
             key: try IdempotencyKey(decoding: &reader),
+            age: try reader.age(),
             ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false)
         )
     }

@@ -18,6 +18,8 @@ package struct EnrolFaces: Sendable {
     package var collection: String
     package var embeddingModel: String
     package var key: IdempotencyKey
+    /// Time since the first attempt under the key; zero for that one.
+    package var age: Duration
     package var rows: [EnrolRow]
     /// `rows.count` embeddings of any non-zero length; normalised by the coordinator.
     package var embeddings: EmbeddingMatrix
@@ -26,9 +28,11 @@ package struct EnrolFaces: Sendable {
         collection: String,
         embeddingModel: String,
         key: IdempotencyKey,
+        age: Duration = .zero,
         rows: [EnrolRow],
         embeddings: EmbeddingMatrix
     ) {
+        self.age = age
         self.collection = collection
         self.embeddingModel = embeddingModel
         self.key = key
@@ -51,9 +55,12 @@ package struct FacesEnrolled: Hashable, Sendable {
 package struct DeleteFaces: Hashable, Sendable {
     package var collection: String
     package var key: IdempotencyKey
+    /// Time since the first attempt under the key; zero for that one.
+    package var age: Duration
     package var ids: [FaceID]
 
-    package init(collection: String, key: IdempotencyKey, ids: [FaceID]) {
+    package init(collection: String, key: IdempotencyKey, age: Duration = .zero, ids: [FaceID]) {
+        self.age = age
         self.collection = collection
         self.key = key
         self.ids = ids

@@ -20,14 +20,16 @@ extension ShardEnrol: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         route.encode(into: &writer)
         key.encode(into: &writer)
+        writer.age(age)
         EnrolBatch.encode(rows, embeddings, into: &writer)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let route = try ShardRoute(decoding: &reader)
         let key = try IdempotencyKey(decoding: &reader)
+        let age = try reader.age()
         let batch = try EnrolBatch.decode(&reader)
-        self.init(route: route, key: key, rows: batch.rows, embeddings: batch.embeddings)
+        self.init(route: route, key: key, age: age, rows: batch.rows, embeddings: batch.embeddings)
     }
 }
 
@@ -53,6 +55,7 @@ extension ShardDelete: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         route.encode(into: &writer)
         key.encode(into: &writer)
+        writer.age(age)
         writer.array(ids)
     }
 
@@ -60,6 +63,7 @@ extension ShardDelete: WireRequest {
         self.init(
             route: try ShardRoute(decoding: &reader),
             key: try IdempotencyKey(decoding: &reader),
+            age: try reader.age(),
             ids: try reader.array("ids", limit: Int(reader.limits.batchRowCount), isEmptyAllowed: false)
         )
     }

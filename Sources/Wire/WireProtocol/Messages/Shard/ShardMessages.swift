@@ -15,12 +15,21 @@ package struct ShardRoute: Hashable, Sendable {
 package struct ShardEnrol: Sendable {
     package var route: ShardRoute
     package var key: IdempotencyKey
+    /// Time since the first attempt under the key; zero for that one.
+    package var age: Duration
     package var rows: [EnrolRow]
     /// `rows.count` unit vectors.
     package var embeddings: EmbeddingMatrix
 
-    package init(route: ShardRoute, key: IdempotencyKey, rows: [EnrolRow], embeddings: EmbeddingMatrix) {
+    package init(
+        route: ShardRoute,
+        key: IdempotencyKey,
+        age: Duration = .zero,
+        rows: [EnrolRow],
+        embeddings: EmbeddingMatrix
+    ) {
         self.route = route
+        self.age = age
         self.key = key
         self.rows = rows
         self.embeddings = embeddings
@@ -41,9 +50,12 @@ package struct ShardEnrolled: Hashable, Sendable {
 package struct ShardDelete: Hashable, Sendable {
     package var route: ShardRoute
     package var key: IdempotencyKey
+    /// Time since the first attempt under the key; zero for that one.
+    package var age: Duration
     package var ids: [FaceID]
 
-    package init(route: ShardRoute, key: IdempotencyKey, ids: [FaceID]) {
+    package init(route: ShardRoute, key: IdempotencyKey, age: Duration = .zero, ids: [FaceID]) {
+        self.age = age
         self.route = route
         self.key = key
         self.ids = ids

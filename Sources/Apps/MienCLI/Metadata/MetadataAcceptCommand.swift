@@ -1,0 +1,120 @@
+import ArgumentParser
+import MienClient
+
+struct MetadataAcceptCommand: ConsoleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "accept",
+        abstract: "Go on from a metadata store that was put back to an earlier state.",
+        discussion: """
+            EXAMPLE
+              mien metadata accept people
+              mien metadata accept people --shard 0 --yes
+
+            For shards that are left alone because workers go by newer records than the store holds, when those \
+            records are lost. In each the replica that has most of the log leads from then on, and the others catch \
+            up with it. Nothing that was acknowledged is lost if one of the replicas that are there was in sync; start \
+            every worker first that can be started, since what only others have is given up.
+
+            Tells what would come of it, and without --yes asks for the collection's name before it does anything. \
+            Ends with 1 when no shard is left alone.
+            """
+    )
+
+    @Argument(help: "Name of the collection.")
+    var name: String
+    @Option(help: "Number of the shard; all that are left alone when there is none.")
+    var shard: Int?
+    @Flag(help: "Do not ask.")
+    var yes = false
+    @OptionGroup var connection: ConnectionOptions
+
+    func run(on console: Console) async throws(CommandFailure) {
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
+            try await accept(client, console)
+        }
+    }
+
+    private func accept(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
+        let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+        var planned: [RecordAcceptance] = []
+        for index in shard.map({ [$0] }) ?? collection.shards.map(\.index) {
+            let plan = try await calling { () async throws(MienClientError) in
+                try await client.acceptRecord(of: name, shard: index, isPlan: true)
+            }
+            if plan.isOlder { planned.append(plan) }
+        }
+        guard !planned.isEmpty else {
+            throw CommandFailure(
+                .no,
+                "no record of '\(name)' is older than what the workers that are there go by; nothing was changed"
+            )
+        }
+        let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+        if !connection.json { console.writeOutput(Self.text(planned, in: cluster)) }
+        if !yes {
+            console.writeError("What only other replicas have is given up. Type the collection's name to go on: ")
+            guard console.readLine() == name else {
+                throw CommandFailure(.no, "nothing was changed, because another name was typed")
+            }
+        }
+        for plan in planned {
+            _ = try await calling { () async throws(MienClientError) in
+                try await client.acceptRecord(of: name, shard: plan.shardIndex, isPlan: false)
+            }
+        }
+        if connection.json {
+            console.writeOutput(json(planned).document)
+        } else {
+            console.line("Accepted the records of \(NumberText.counted(planned.count, "shard")) of \(name).")
+        }
+    }
+
+    private func json(_ acceptances: [RecordAcceptance]) -> JSONValue {
+        .object([
+            ("collection", .string(name)),
+            (
+                "shards",
+                .array(
+                    acceptances.map { acceptance in
+                        .object([
+                            ("index", .count(acceptance.shardIndex)),
+                            ("stored_version", .count(acceptance.storedVersion)),
+                            ("known_version", .count(acceptance.knownVersion)),
+                            (
+                                "replicas",
+                                .array(
+                                    acceptance.replicas.map { replica in
+                                        .object([
+                                            ("worker", .string(replica.workerID)),
+                                            ("primary", .flag(replica.isPrimary)),
+                                            ("sequence", replica.sequence.map { .count($0) } ?? .null),
+                                        ])
+                                    }
+                                )
+                            ),
+                        ])
+                    }
+                )
+            ),
+        ])
+    }
+
+    private static func text(_ acceptances: [RecordAcceptance], in cluster: ClusterInfo) -> String {
+        let addresses = WorkerName.addresses(of: cluster)
+        var table = TextTable([
+            .init("shard", .right), .init("stored", .right), .init("known", .right), .init("worker"), .init("role"),
+            .init("sequence", .right),
+        ])
+        for acceptance in acceptances {
+            for replica in acceptance.replicas {
+                let role = replica.isPrimary ? "leads" : replica.sequence == nil ? "is away" : "catches up"
+                table.append([
+                    "\(acceptance.shardIndex)", "\(acceptance.storedVersion)", "\(acceptance.knownVersion)",
+                    addresses[replica.workerID] ?? replica.workerID, role,
+                    replica.sequence.map { "\($0)" } ?? "-",
+                ])
+            }
+        }
+        return table.rendered()
+    }
+}
