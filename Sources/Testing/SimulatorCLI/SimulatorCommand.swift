@@ -15,7 +15,7 @@ struct SimulatorCommand: ParsableCommand {
             same seed gives the same run. The command ends with status 1 when a promise was broken, and prints the \
             shrunk run.
             """,
-        subcommands: [Run.self, Planted.self, Replay.self],
+        subcommands: [Run.self, Matrix.self, Planted.self, Replay.self],
         defaultSubcommand: Run.self
     )
 }
@@ -60,9 +60,15 @@ struct Run: ParsableCommand {
         print("cut links             \(counts.cuts)")
         print("pauses                \(counts.pauses)")
         print("disks lost            \(counts.wipes)")
+        print("disks full            \(counts.fullDisks)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
+        print(
+            "operations            \(counts.operations), \(counts.operationsDone) done, "
+                + "\(counts.operationsTakenBack) taken back"
+        )
+        print("shards replaced       \(counts.successions) times")
         print("promises broken       \(sweep.failures.count)")
         guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { return }
         for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {
@@ -89,8 +95,8 @@ struct Planted: ParsableCommand {
             PlantedBug.allCases.map { (name: $0.rawValue, bug: $0 as PlantedBug?, fault: nil as WorldFault?) }
             + WorldFault.allCases.map { ($0.rawValue, nil, $0) }
         for plant in planted where bug.map({ $0 == plant.name }) ?? true {
-            let sweep = Sweep.run(options, stopsAtFirst: true) {
-                Simulation(seed: $0, bug: plant.bug, fault: plant.fault)
+            let sweep = Sweep.run(options, stopsAtFirst: true) { seed in
+                plant.fault.map { Simulation.run(seed: seed, fault: $0) } ?? Simulation(seed: seed, bug: plant.bug)
             }
             let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
             if let first = sweep.failures.min(by: { $0.seed < $1.seed }) {
@@ -124,11 +130,9 @@ struct Replay: ParsableCommand {
         if let bug, PlantedBug(rawValue: bug) == nil, WorldFault(rawValue: bug) == nil {
             throw ValidationError("there is no planted bug '\(bug)'")
         }
-        let simulation = Simulation(
-            seed: seed,
-            bug: bug.flatMap(PlantedBug.init),
-            fault: bug.flatMap(WorldFault.init)
-        )
+        let simulation =
+            bug.flatMap(WorldFault.init).map { Simulation.run(seed: seed, fault: $0) }
+            ?? Simulation(seed: seed, bug: bug.flatMap(PlantedBug.init))
         Self.show(shrink ? simulation.shrunk() : simulation, lines: lines)
     }
 

@@ -4,13 +4,17 @@ import VectorMath
 /// What one run is like; drawn from its seed.
 package struct SimulationSettings: Sendable {
     package var workerCount = 4
+    package var shardCount = 1
+    /// On the same workers at first.
+    package var areShardsTogether = false
+    package var controllerCount = 2
     package var replicationFactor = 2
     package var minimumInSync = 2
     package var clientCount = 3
     /// Time with faults; after it everything is healed.
     package var faultTime = Duration.seconds(20)
     /// Time after which a healed cluster must write again, with all replicas equal.
-    package var healTime = Duration.seconds(30)
+    package var healTime = Duration.seconds(60)
     package var timings = ReplicationTimings()
     /// Shares of messages.
     package var lossRate = 0.0
@@ -21,8 +25,9 @@ package struct SimulationSettings: Sendable {
     package var cutInterval: Duration?
     package var pauseInterval: Duration?
     package var wipeInterval: Duration?
-    package var handoverInterval: Duration?
+    package var operationInterval: Duration?
     package var rollbackInterval: Duration?
+    package var fullDiskInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
@@ -30,6 +35,8 @@ package struct SimulationSettings: Sendable {
     package var logLength = 64
     package var bug: PlantedBug?
     package var fault: WorldFault?
+    /// What a run of the crash matrix is about; nil for any other run.
+    package var cell: MatrixCell?
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
     init(seed: UInt64) {
@@ -50,7 +57,7 @@ package struct SimulationSettings: Sendable {
         cutInterval = interval(0.6, &random)
         pauseInterval = interval(0.4, &random)
         wipeInterval = interval(0.3, &random).map { $0 * 2 }
-        handoverInterval = interval(0.3, &random)
+        operationInterval = interval(0.5, &random)
         clockError = sometimes(0.5, &random, 0.009)
         slowDiskRate = sometimes(0.4, &random, 0.2)
         logLength = random.chance(0.5) ? 64 : 4
@@ -61,5 +68,23 @@ package struct SimulationSettings: Sendable {
         rollbackInterval = interval(0.3, &random)
         // Nobody who comes back is silent for longer.
         timings.patience = faultTime
+        shardCount = 1 + random.below(2)
+        controllerCount = 1 + random.below(2)
+        fullDiskInterval = interval(0.2, &random)
+    }
+
+    /// Nothing happens but one operation and one fault.
+    init(seed: UInt64, cell: MatrixCell) {
+        var random = SplitMix64(seed: seed ^ 0x3a7c_51d9)
+        self.cell = cell
+        workerCount = 5
+        shardCount = 2
+        areShardsTogether = cell.operation == .merge
+        controllerCount = 1 + random.below(2)
+        replicationFactor = cell.operation == .fewerCopies ? 3 : 2 + random.below(2)
+        minimumInSync = 1 + random.below(2)
+        logLength = random.chance(0.5) ? 64 : 4
+        faultTime = .seconds(90)
+        timings.patience = .seconds(30)
     }
 }
