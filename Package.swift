@@ -306,8 +306,9 @@ let package = Package(
         .executableTarget(
             name: "mien",
             dependencies: [
-                "Backups", "BiometricEvaluation", "Checksum", "ClusterModel", "EmbeddingFiles", "FaceModel",
-                "FaceRecords", "InvertedFileIndex", "LMDB", "LoadGenerator", "MienClient", "NodeConfiguration",
+                "Backups", "BiometricEvaluation", "Checksum", "ClusterModel", "ClusterState", "EmbeddingFiles",
+                "FaceModel", "FaceRecords", "InvertedFileIndex", "LMDB", "LoadGenerator", "MienClient",
+                "NodeConfiguration",
                 "NodeServer", "ObjectStore", "PartitionEngine", "ReportPage", "SyntheticGallery", "Threads",
                 "VectorMath", "WireProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -49,6 +49,74 @@ extension MienClient {
         )
     }
 
+    /// A collection's newest codebook, with where it comes from.
+    package struct CodebookCopy: Sendable {
+        package var origin: CodebookOrigin
+        package var summary: CollectionDescription.Codebook
+        package var bytes: [UInt8]
+
+        package init(origin: CodebookOrigin, summary: CollectionDescription.Codebook, bytes: [UInt8]) {
+            self.origin = origin
+            self.summary = summary
+            self.bytes = bytes
+        }
+    }
+
+    private static let codebookAttempts = 3
+    private static let codebookSliceByteCount = 4 << 20
+
+    /// A collection's newest codebook; nil when it has none.
+    ///
+    /// - Parameter limit: most bytes that it may have.
+    /// - Throws: `unavailable` when another took its place again and again while it was read.
+    package func codebook(of collection: String, limit: Int) async throws(MienClientError) -> CodebookCopy? {
+        for _ in 0..<Self.codebookAttempts {
+            let description = try await caller.call(DescribeCollection(name: collection))
+            guard let summary = description.codebook, let origin = description.standing?.origin else { return nil }
+            var copy = CodebookCopy(origin: origin, summary: summary, bytes: [])
+            while true {
+                let request = ReadCodebook(collection: collection, offset: UInt64(copy.bytes.count))
+                let fetched = try await caller.call(request)
+                let slice = fetched.slice
+                guard fetched.summary == summary, slice.offset == UInt64(copy.bytes.count), !slice.bytes.isEmpty,
+                    slice.totalByteCount <= UInt64(limit)
+                else { break }
+                copy.bytes += slice.bytes
+                if UInt64(copy.bytes.count) == slice.totalByteCount { return copy }
+            }
+        }
+        throw MienClientError(code: .unavailable, message: "The collection's codebook changed while it was read.")
+    }
+
+    /// Makes a backup's codebook that of the collection that is being restored, which has none.
+    ///
+    /// - Parameter digest: SHA-256 of its bytes.
+    package func restore(
+        _ codebook: CodebookCopy,
+        digest: [UInt8],
+        into collection: String,
+        backup: String
+    ) async throws(MienClientError) {
+        let bytes = codebook.bytes
+        for start in stride(from: 0, to: bytes.count, by: Self.codebookSliceByteCount) {
+            let part = bytes[start..<min(start + Self.codebookSliceByteCount, bytes.count)]
+            _ = try await caller.call(
+                RestoreCodebook(
+                    collection: collection,
+                    backup: backup,
+                    origin: codebook.origin,
+                    digest: digest,
+                    summary: codebook.summary,
+                    slice: CodebookSlice(
+                        totalByteCount: UInt64(bytes.count),
+                        offset: UInt64(start),
+                        bytes: Array(part)
+                    )
+                )
+            )
+        }
+    }
+
     package func restore(
         _ faces: ArchivedFaces,
         into collection: String

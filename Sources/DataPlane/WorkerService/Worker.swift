@@ -76,6 +76,7 @@ package final class Worker: Service {
         let folder: DataFolder
         let replicas: ReplicaTable
         let shelf: CodebookShelf
+        let codebookHolds: CodebookHolds
         let searches: BoundedExecutor
         let loopTurns = LoopTurns()
         let control: BoundedExecutor
@@ -125,6 +126,7 @@ package final class Worker: Service {
         }
         let training = TrainingService(
             shelf: parts.shelf,
+            holds: parts.codebookHolds,
             limits: options.limits,
             backgroundProcessorShare: options.backgroundProcessorShare,
             makePeer: makePeer,
@@ -221,7 +223,10 @@ package final class Worker: Service {
                 address: options.advertise ?? server.address,
                 peer: makePeer(coordinator),
                 report: report,
-                heard: { parts.links.heard($0, asked: $1, of: parts.replicas) },
+                heard: { reply, asked in
+                    parts.codebookHolds.set(reply.heldCollections)
+                    parts.links.heard(reply, asked: asked, of: parts.replicas)
+                },
                 ended: ended,
                 metrics: parts.metrics,
                 logger: logger
@@ -268,12 +273,14 @@ package final class Worker: Service {
             group: group
         )
         let pace = SharedBackgroundPace(processorShare: options.backgroundProcessorShare)
+        let codebookHolds = CodebookHolds()
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
                 recodingPace: pace,
+                codebookHolds: codebookHolds,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,
@@ -316,6 +323,7 @@ package final class Worker: Service {
             folder: folder,
             replicas: replicas,
             shelf: shelf,
+            codebookHolds: codebookHolds,
             searches: searches,
             control: BoundedExecutor(
                 name: "control",

@@ -8,7 +8,7 @@ internal import FaceRecords
 /// | field | form |
 /// |---|---|
 /// | magic | `MBKP`, 4 bytes |
-/// | layout | u16 = 1 |
+/// | layout | u16 = 2; 1 without a codebook |
 /// | bits of the ring by which blocks are cut | u16, 8…40 |
 /// | time | i64, milliseconds since 1970, by the clock of the program that wrote it |
 /// | version of that program | text |
@@ -20,6 +20,9 @@ internal import FaceRecords
 /// | faces | u64 |
 /// | slices | 256 sums: low, high (u64 each) |
 /// | blocks | u32 count, then each, by slice: slice u8, faces u32, bytes u32, SHA-256 32 bytes |
+/// | codebook, of layout 2 | generation u32, why it was trained u8, faces there were u64, bytes u32, SHA-256 32 bytes |
+/// | | coded dimension, bytes per code, lists, sample rows, calibration probes: u32 each, energy share f32 |
+/// | | calibration: u32 count, then each: least similarity f32, recall f64, visited share f64 |
 /// | SHA-256 of everything before | 32 bytes |
 ///
 /// Numbers are little-endian, identities two numbers of 8, the high one first; a text is a u16 byte count and UTF-8.
@@ -65,6 +68,63 @@ package struct BackupManifest: Hashable, Sendable {
         }
     }
 
+    /// The collection's newest codebook, whose bytes lie under the name of a block: what is restored is coded by it.
+    package struct Codebook: Hashable, Sendable {
+        package struct CalibrationPoint: Hashable, Sendable {
+            package var leastSimilarity: Float
+            package var recall: Double
+            package var visitedShare: Double
+
+            package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
+                self.leastSimilarity = leastSimilarity
+                self.recall = recall
+                self.visitedShare = visitedShare
+            }
+        }
+
+        /// Longest codebook that is read.
+        package static let longestByteCount = 256 << 20
+
+        package var generation: UInt32
+        package var origin: CodebookOrigin
+        package var byteCount: UInt32
+        package var digest: BackupDigest
+        package var codedDimension: UInt32
+        package var codeByteCount: UInt32
+        package var listCount: UInt32
+        package var sampleCount: UInt32
+        package var calibrationProbeCount: UInt32
+        /// Share of the sample's energy that the coded components hold, 0…1.
+        package var energyShare: Float
+        package var calibration: [CalibrationPoint]
+
+        package init(
+            generation: UInt32,
+            origin: CodebookOrigin,
+            byteCount: UInt32,
+            digest: BackupDigest,
+            codedDimension: UInt32,
+            codeByteCount: UInt32,
+            listCount: UInt32,
+            sampleCount: UInt32,
+            calibrationProbeCount: UInt32,
+            energyShare: Float,
+            calibration: [CalibrationPoint]
+        ) {
+            self.generation = generation
+            self.origin = origin
+            self.byteCount = byteCount
+            self.digest = digest
+            self.codedDimension = codedDimension
+            self.codeByteCount = codeByteCount
+            self.listCount = listCount
+            self.sampleCount = sampleCount
+            self.calibrationProbeCount = calibrationProbeCount
+            self.energyShare = energyShare
+            self.calibration = calibration
+        }
+    }
+
     package var prefixBits: Int
     package var created: Timestamp
     package var softwareVersion: String
@@ -78,6 +138,8 @@ package struct BackupManifest: Hashable, Sendable {
     package var slices: [UInt128]
     /// In order of slice.
     package var blocks: [Block]
+    /// Nil when the collection had none, or the backup is of before they were kept.
+    package var codebook: Codebook?
 
     package init(
         prefixBits: Int,
@@ -89,7 +151,8 @@ package struct BackupManifest: Hashable, Sendable {
         shards: [Shard],
         faceCount: UInt64,
         slices: [UInt128],
-        blocks: [Block]
+        blocks: [Block],
+        codebook: Codebook? = nil
     ) {
         self.prefixBits = prefixBits
         self.created = created
@@ -101,15 +164,22 @@ package struct BackupManifest: Hashable, Sendable {
         self.faceCount = faceCount
         self.slices = slices
         self.blocks = blocks
+        self.codebook = codebook
     }
 
     /// Longest manifest that is read: a billion faces.
     package static let longestByteCount = 64 << 20
     private static let magic: UInt32 = 0x504b_424d
-    package static let layout: UInt16 = 1
+    package static let layout: UInt16 = 2
+    private static let layoutWithoutCodebook: UInt16 = 1
 
     /// Bytes of all blocks.
     package var byteCount: UInt64 { blocks.reduce(0) { $0 + UInt64($1.byteCount) } }
+
+    /// Names and byte counts of everything else that it consists of.
+    package var objects: [(digest: BackupDigest, byteCount: UInt32)] {
+        blocks.map { ($0.digest, $0.byteCount) } + (codebook.map { [($0.digest, $0.byteCount)] } ?? [])
+    }
 
     /// The highest epoch that a face can be of.
     package var epoch: UInt64 { shards.map(\.epoch).max() ?? 0 }
@@ -125,7 +195,7 @@ package struct BackupManifest: Hashable, Sendable {
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 8192 + blocks.count * 41)
         writer.write(Self.magic)
-        writer.write(Self.layout)
+        writer.write(codebook == nil ? Self.layoutWithoutCodebook : Self.layout)
         writer.write(UInt16(prefixBits))
         writer.write(created.milliseconds)
         writer.write(string: softwareVersion)
@@ -163,6 +233,7 @@ package struct BackupManifest: Hashable, Sendable {
             writer.write(block.byteCount)
             writer.write(bytes: block.digest.bytes)
         }
+        codebook?.write(to: &writer)
         writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
         return writer.bytes
     }
@@ -182,6 +253,9 @@ package struct BackupManifest: Hashable, Sendable {
         guard layout <= Self.layout else {
             throw .newerFormat(object: object, version: layout, newest: Self.layout)
         }
+        guard layout >= Self.layoutWithoutCodebook else {
+            throw .damaged(object: object, reason: "its layout is \(layout)")
+        }
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
@@ -190,7 +264,8 @@ package struct BackupManifest: Hashable, Sendable {
             self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
                 var reader = unsafe ByteReader(content)
                 try reader.skip(byteCount: 6)
-                let manifest = try BackupManifest(&reader)
+                var manifest = try BackupManifest(&reader)
+                if layout != Self.layoutWithoutCodebook { manifest.codebook = try Codebook(&reader) }
                 try reader.finish()
                 return manifest
             }
@@ -265,7 +340,7 @@ package struct BackupManifest: Hashable, Sendable {
     }
 
     /// A count that the rest can hold.
-    private static func count(
+    fileprivate static func count(
         _ reader: inout ByteReader,
         leastByteCount: Int
     ) throws(BinaryCodingError) -> Int {
@@ -298,6 +373,56 @@ package struct BackupManifest: Hashable, Sendable {
         guard blocks.allSatisfy({ $0.faceCount > 0 && Int($0.byteCount) <= BackupBlock.longestByteCount }) else {
             return "a block is empty or too long"
         }
+        guard codebook.map({ $0.byteCount > 0 && $0.generation > 0 && $0.generation < .max }) ?? true else {
+            return "its codebook is none"
+        }
         return nil
+    }
+}
+
+extension BackupManifest.Codebook {
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.write(generation)
+        writer.write(origin.cause.rawValue)
+        writer.write(origin.faceCount)
+        writer.write(byteCount)
+        writer.write(bytes: digest.bytes)
+        for count in [codedDimension, codeByteCount, listCount, sampleCount, calibrationProbeCount] {
+            writer.write(count)
+        }
+        writer.write(energyShare)
+        writer.write(UInt32(calibration.count))
+        for point in calibration {
+            writer.write(point.leastSimilarity)
+            writer.write(point.recall)
+            writer.write(point.visitedShare)
+        }
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(BinaryCodingError) {
+        generation = try reader.read()
+        let offset = reader.offset
+        guard let cause = TrainingCause(rawValue: try reader.read()) else {
+            throw .invalidValue(field: "cause of a training", offset: offset)
+        }
+        origin = CodebookOrigin(cause: cause, faceCount: try reader.read())
+        byteCount = try reader.read()
+        digest = BackupDigest(bytes: try reader.readBytes(count: BackupDigest.byteCount))
+        codedDimension = try reader.read()
+        codeByteCount = try reader.read()
+        listCount = try reader.read()
+        sampleCount = try reader.read()
+        calibrationProbeCount = try reader.read()
+        energyShare = try reader.readFloat()
+        calibration = []
+        for _ in 0..<(try BackupManifest.count(&reader, leastByteCount: 20)) {
+            calibration.append(
+                CalibrationPoint(
+                    leastSimilarity: try reader.readFloat(),
+                    recall: try reader.readDouble(),
+                    visitedShare: try reader.readDouble()
+                )
+            )
+        }
     }
 }

@@ -62,6 +62,16 @@ extension BackupStore {
         return try BackupManifest(bytes: bytes, object: path(of: name))
     }
 
+    /// The bytes of a backup's codebook, which are what the manifest says that they are.
+    package func bytes(of codebook: BackupManifest.Codebook) async throws(BackupError) -> [UInt8] {
+        let name = BackupName.block(codebook.digest)
+        let bytes = try await get(name, limit: BackupManifest.Codebook.longestByteCount)
+        guard bytes.count == Int(codebook.byteCount), BackupDigest(of: bytes) == codebook.digest else {
+            throw .damaged(object: path(of: name), reason: "it is not the codebook that the manifest names")
+        }
+        return bytes
+    }
+
     /// The faces of a block, which is what the manifest says that it is.
     package func faces(
         of block: BackupManifest.Block,

@@ -52,6 +52,8 @@ package enum TrainingCause: UInt8, CaseIterable, Sendable {
     case imbalance = 4
     /// Searches missed more mates than its calibration promised.
     case recall = 5
+    /// Somebody asked for it.
+    case request = 6
 }
 
 /// Where a codebook comes from.

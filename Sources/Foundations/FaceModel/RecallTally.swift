@@ -2,7 +2,8 @@
 package struct RecallTally: Hashable, Sendable {
     package var matchCount: UInt64
     package var foundMatchCount: UInt64
-    /// Matches at or above the similarity from which on a recall is promised.
+    /// Matches that are taken for mates: at or above the similarity from which on a recall is promised, and above that
+    /// of strangers.
     package var mateCount: UInt64
     package var foundMateCount: UInt64
 
@@ -25,7 +26,7 @@ package struct RecallTally: Hashable, Sendable {
     ///   - found: those of the search in question.
     ///   - limit: how many of the exact ones are asked for.
     ///   - leastSimilarity: from which on a match counts as a mate.
-    package init(exact: [Match], found: [Match], limit: Int, leastSimilarity: Float) {
+    package init(exact: some Sequence<Match>, found: [Match], limit: Int, leastSimilarity: Float) {
         self.init()
         let ids = Set(found.map(\.faceID))
         for match in exact.prefix(limit) {

@@ -13,11 +13,15 @@ package struct SimulationCounts: Hashable, Sendable {
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
-    package var fullDisks = 0
+    package var fills = 0
+    /// Steps of logs for which there was no room.
+    package var fullSteps = 0
     /// Disks that were put back to an earlier state.
     package var rollbacks = 0
     /// Times that a replica told of one.
     package var lossesTold = 0
+    /// Reads that a primary answered which had begun anew, while those who might know more were silent.
+    package var unheardReads = 0
     /// Reads that a primary answered whose disk had gone back, and that could not know it.
     package var unnoticedReads = 0
     package var copies = 0
@@ -43,7 +47,9 @@ package struct SimulationCounts: Hashable, Sendable {
         left.cuts += right.cuts
         left.pauses += right.pauses
         left.wipes += right.wipes
-        left.fullDisks += right.fullDisks
+        left.fills += right.fills
+        left.fullSteps += right.fullSteps
+        left.unheardReads += right.unheardReads
         left.rollbacks += right.rollbacks
         left.lossesTold += right.lossesTold
         left.unnoticedReads += right.unnoticedReads
@@ -62,17 +68,26 @@ package struct Simulation: Sendable {
     package let seed: UInt64
     package var settings: SimulationSettings
 
-    package init(seed: UInt64, bug: PlantedBug? = nil, fault: WorldFault? = nil) {
+    package init(
+        seed: UInt64,
+        course: SimulationCourse = SimulationCourse(),
+        bug: PlantedBug? = nil,
+        fault: WorldFault? = nil
+    ) {
         self.seed = seed
-        settings = SimulationSettings(seed: seed)
+        settings = SimulationSettings(seed: seed, course: course)
         settings.bug = bug
         settings.fault = fault
     }
 
     /// A run that may find a planted bug: of one in operations a run of the crash matrix, with each seed another cell.
-    package static func run(seed: UInt64, fault: WorldFault) -> Simulation {
+    package static func run(
+        seed: UInt64,
+        course: SimulationCourse = SimulationCourse(),
+        fault: WorldFault
+    ) -> Simulation {
         let cells = fault.cells
-        guard !cells.isEmpty else { return Simulation(seed: seed, fault: fault) }
+        guard !cells.isEmpty else { return Simulation(seed: seed, course: course, fault: fault) }
         // A prime goes through all of them.
         return Simulation(seed: seed, cell: cells[Int(seed &* 9973) % cells.count], fault: fault)
     }
@@ -123,7 +138,8 @@ package struct Simulation: Sendable {
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
-            { $0.fullDiskInterval = nil }, { $0.pauseInterval = nil }, { $0.cutInterval = nil },
+            { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
+            { $0.cutInterval = nil },
             { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },
             { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.shardCount = 1 }, { $0.controllerCount = 1 },
             { $0.clientCount = 1 }, { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },

@@ -38,14 +38,29 @@ struct SeedOptions: ParsableArguments {
     }
 }
 
+/// What runs are like, given on the command line.
+struct CourseOptions: ParsableArguments {
+    @Option(help: "What faults are aimed at: \(SimulationCourse.Aim.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var aim = SimulationCourse.Aim.anything
+
+    @Flag(help: "No disk goes back to an earlier state, and no replica looks whether one did.")
+    var trustDisks = false
+
+    var course: SimulationCourse { SimulationCourse(aim: aim, trustsDisks: trustDisks) }
+}
+
+extension SimulationCourse.Aim: ExpressibleByArgument {}
+
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Run seeds and report what they saw.")
 
     @OptionGroup var options: SeedOptions
+    @OptionGroup var course: CourseOptions
 
     func run() throws {
         let start = ContinuousClock.now
-        let sweep = Sweep.run(options, stopsAtFirst: false) { Simulation(seed: $0) }
+        let course = course.course
+        let sweep = Sweep.run(options, stopsAtFirst: false) { Simulation(seed: $0, course: course) }
         let elapsed = ContinuousClock.now - start
         let counts = sweep.counts
         print("seeds                 \(options.seed)–\(options.seed + options.seeds - 1), \(sweep.runCount) run")
@@ -60,8 +75,9 @@ struct Run: ParsableCommand {
         print("cut links             \(counts.cuts)")
         print("pauses                \(counts.pauses)")
         print("disks lost            \(counts.wipes)")
-        print("disks full            \(counts.fullDisks)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
+        print("disks full            \(counts.fills), no room for a step \(counts.fullSteps)")
+        print("reads, others unheard \(counts.unheardReads)")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
         print(
@@ -74,14 +90,18 @@ struct Run: ParsableCommand {
         for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {
             print("seed \(failure.seed): \(failure.violation)")
         }
-        Replay.show(Simulation(seed: first.seed).shrunk(), lines: 60)
+        Replay.show(Simulation(seed: first.seed, course: course).shrunk(), lines: 60)
         throw ExitCode.failure
     }
 }
 
 struct Planted: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Plant each known bug in turn and tell the seeds that it took to find it."
+        abstract: "Plant each known bug in turn and tell the seeds that it took to find it.",
+        discussion: """
+            A bug that is not found by faults at random is looked for with faults that are aimed at something, and then \
+            with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
+            """
     )
 
     @OptionGroup var options: SeedOptions
@@ -95,15 +115,20 @@ struct Planted: ParsableCommand {
             PlantedBug.allCases.map { (name: $0.rawValue, bug: $0 as PlantedBug?, fault: nil as WorldFault?) }
             + WorldFault.allCases.map { ($0.rawValue, nil, $0) }
         for plant in planted where bug.map({ $0 == plant.name }) ?? true {
-            let sweep = Sweep.run(options, stopsAtFirst: true) { seed in
-                plant.fault.map { Simulation.run(seed: seed, fault: $0) } ?? Simulation(seed: seed, bug: plant.bug)
-            }
             let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
-            if let first = sweep.failures.min(by: { $0.seed < $1.seed }) {
+            var isFound = false
+            for course in SimulationCourse.all where !isFound {
+                let sweep = Sweep.run(options, stopsAtFirst: true) { seed in
+                    plant.fault.map { Simulation.run(seed: seed, course: course, fault: $0) }
+                        ?? Simulation(seed: seed, course: course, bug: plant.bug)
+                }
+                guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { continue }
                 let promise = first.violation.promise.rawValue
-                print("\(name) found after \(sweep.runCount) seeds: seed \(first.seed), \(promise)")
-            } else {
-                print("\(name) NOT FOUND in \(sweep.runCount) seeds")
+                print("\(name) found after \(sweep.runCount) seeds of \(course): seed \(first.seed), \(promise)")
+                isFound = true
+            }
+            if !isFound {
+                print("\(name) NOT FOUND in \(options.seeds) seeds of each course")
                 missed.append(plant.name)
             }
         }
@@ -116,6 +141,8 @@ struct Replay: ParsableCommand {
 
     @Argument(help: "The seed.")
     var seed: UInt64
+
+    @OptionGroup var course: CourseOptions
 
     @Option(help: "A planted bug.")
     var bug: String?
@@ -131,8 +158,8 @@ struct Replay: ParsableCommand {
             throw ValidationError("there is no planted bug '\(bug)'")
         }
         let simulation =
-            bug.flatMap(WorldFault.init).map { Simulation.run(seed: seed, fault: $0) }
-            ?? Simulation(seed: seed, bug: bug.flatMap(PlantedBug.init))
+            bug.flatMap(WorldFault.init).map { Simulation.run(seed: seed, course: course.course, fault: $0) }
+            ?? Simulation(seed: seed, course: course.course, bug: bug.flatMap(PlantedBug.init))
         Self.show(shrink ? simulation.shrunk() : simulation, lines: lines)
     }
 

@@ -246,11 +246,12 @@ final class ToyCluster: RequestHandler {
     private static func page(_ message: ListFaces, _ state: State) throws(WireStatus) -> FacePage {
         _ = try description(message.collection, state)
         let faces = (state.faces[message.collection] ?? [:]).sorted { $0.key < $1.key }
-        let rest = faces.filter { entry in message.after?.face.map { $0 < entry.key } ?? true }
+        let rest = faces.filter { entry in message.after?.stretches.first.map { $0.face < entry.key } ?? true }
         let page = rest.prefix(message.limit)
         return FacePage(
             faces: page.map { stored($0.key, $0.value, includesEmbedding: message.includesEmbeddings) },
-            next: page.count < rest.count ? ListPosition(shardIndex: 0, face: page.last?.key) : nil
+            next: page.count < rest.count
+                ? page.last.map { ListPosition(stretches: [.init(last: .max, face: $0.key)]) } : nil
         )
     }
 

@@ -6,14 +6,14 @@ import WireProtocol
 
 @Suite struct MienClientTests {
     @Test func pagesGoOnWhereTheLastOneEnded() async throws {
-        let next = ListPosition(shardIndex: 1, face: nil)
+        let next = ListPosition(first: 1 << 63)
         try await ScriptedCluster.run { request, _ in
             guard case .listFaces(let message) = request else { return nil }
             switch message.after {
             case nil:
                 return FacePage(
                     faces: [Sample.stored(1), Sample.stored(2)],
-                    next: .init(shardIndex: 0, face: FaceID(high: 0, low: 2))
+                    next: .init(stretches: [.init(last: .max, face: FaceID(high: 0, low: 2))])
                 )
             case next: return FacePage(faces: [Sample.stored(3)], next: nil)
             default: return FacePage(faces: [], next: next)
@@ -34,7 +34,10 @@ import WireProtocol
             if number == 1 { throw WireStatus(.unavailable, "away") }
             guard case .listFaces(let message) = request else { return nil }
             return message.after == nil
-                ? FacePage(faces: [Sample.stored(1)], next: .init(shardIndex: 0, face: FaceID(high: 0, low: 1)))
+                ? FacePage(
+                    faces: [Sample.stored(1)],
+                    next: .init(stretches: [.init(last: .max, face: FaceID(high: 0, low: 1))])
+                )
                 : FacePage(faces: [Sample.stored(2)], next: nil)
         } _: { client, _ in
             var pages = client.allFaces(in: "people").makeAsyncIterator()

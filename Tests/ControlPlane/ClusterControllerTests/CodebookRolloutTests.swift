@@ -226,4 +226,176 @@ struct CodebookRolloutTests {
             try await eventually("the returned worker has it") { hasInstalled([other]) }
         }
     }
+
+    // MARK: As an operation
+
+    private func rollout(_ cluster: ControlCluster) async throws -> OperationDescription? {
+        let list = try await cluster.client.call(ListOperations(), deadline: .after(.seconds(2)))
+        return list.operations.last { $0.kind == .rollout }
+    }
+
+    @Test func aRolloutIsAnOperationFromItsBeginningToItsEnd() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            try await eventually("a training is ordered") {
+                workers.contains { $0.state.withLock { !$0.trainings.isEmpty } }
+            }
+            let begun = try #require(try await rollout(cluster))
+            #expect(begun.state == .running && begun.collection == "people")
+            #expect(begun.rollout?.generation == 1 && begun.rollout?.cause == .first)
+            #expect(begun.rollout?.stage == .training && begun.rollout?.waitsFor != nil)
+            _ = try await finishTraining(workers)
+            try await eventually("it has ended") { try await rollout(cluster)?.state == .done }
+            let ended = try #require(try await rollout(cluster))
+            #expect(ended.id == begun.id && ended.rollout?.stage == .done && ended.ended != nil)
+
+            // Asked for, another one begins that nothing else would have begun; a second is refused.
+            let order = BeginOperation(id: .random(), order: .train(collection: "people"))
+            let asked = try await cluster.client.call(order, deadline: .after(.seconds(2)))
+            #expect(asked.rollout?.generation == 2 && asked.rollout?.cause == .request)
+            let second = BeginOperation(id: .random(), order: .train(collection: "people"))
+            await #expect(throws: WireStatus.self) {
+                try await cluster.client.call(second, deadline: .after(.seconds(2)))
+            }
+            _ = try await finishTraining(workers)
+            try await eventually("the second has ended") {
+                let current = try await rollout(cluster)
+                return current?.id == asked.id && current?.state == .done
+            }
+            #expect(try await cluster.describe("people").standing?.origin.cause == .request)
+            let late = ChangeOperation(id: asked.id, verb: .cancel)
+            await #expect(throws: WireStatus.self) {
+                try await cluster.client.call(late, deadline: .after(.seconds(2)))
+            }
+        }
+    }
+
+    @Test func aPausedRolloutHoldsWorkersUpAndGoesOn() async throws {
+        try await withCluster(workers: 1) { _, cluster, workers in
+            try await cluster.create("people", shards: 1)
+            workers[0].setFaceCount(2000)
+            try await eventually("a training is ordered") { workers[0].state.withLock { !$0.trainings.isEmpty } }
+            let id = try #require(try await rollout(cluster)).id
+            let pause = ChangeOperation(id: id, verb: .pause)
+            let paused = try await cluster.client.call(pause, deadline: .after(.seconds(2)))
+            #expect(paused.state == .paused && paused.rollout?.waitsFor == "The operation is paused.")
+            let collection = try #require(try await cluster.describe("people").shards.first).index
+            #expect(collection == 0)
+            try await eventually("the worker is told") {
+                workers[0].state.withLock { $0.reply?.heldCollections.count == 1 }
+            }
+            _ = try await finishTraining(workers)
+            try await eventually("the end of the training is heard of") {
+                let status = try await cluster.status()
+                return status.workers[0].report.trainings.contains { $0.isFinished }
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(try await cluster.describe("people").codebook == nil)
+
+            let resume = ChangeOperation(id: id, verb: .resume)
+            _ = try await cluster.client.call(resume, deadline: .after(.seconds(2)))
+            try await eventually("it has ended") { try await rollout(cluster)?.state == .done }
+            #expect(try await cluster.describe("people").codebook?.generation == 1)
+            try await eventually("the worker is told of the end") {
+                workers[0].state.withLock { $0.reply?.heldCollections.isEmpty == true }
+            }
+        }
+    }
+
+    @Test func aCancelledRolloutIsTakenBackAndNotBegunAgainUnlessAskedFor() async throws {
+        try await withCluster(workers: 1) { _, cluster, workers in
+            try await cluster.create("people", shards: 1)
+            workers[0].setFaceCount(2000)
+            try await eventually("a training is ordered") { workers[0].state.withLock { !$0.trainings.isEmpty } }
+            let id = try #require(try await rollout(cluster)).id
+            let cancel = ChangeOperation(id: id, verb: .cancel)
+            _ = try await cluster.client.call(cancel, deadline: .after(.seconds(2)))
+            try await eventually("the worker has given the training up") {
+                workers[0].state.withLock { $0.trainings.isEmpty }
+            }
+            try await eventually("it has ended") { try await rollout(cluster)?.state == .cancelled }
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(workers[0].state.withLock { $0.orders.count } == 1)
+            #expect(try await cluster.describe("people").training == .notNeeded)
+
+            let order = BeginOperation(id: .random(), order: .train(collection: "people"))
+            _ = try await cluster.client.call(order, deadline: .after(.seconds(2)))
+            _ = try await finishTraining(workers)
+            try await eventually("the codebook is installed") { hasInstalled(workers) }
+        }
+    }
+
+    // MARK: In a backup
+
+    private func copy(of name: String, _ cluster: ControlCluster) async throws -> (CodebookFetched, [UInt8]) {
+        var bytes: [UInt8] = []
+        while true {
+            let request = ReadCodebook(collection: name, offset: UInt64(bytes.count))
+            let fetched = try await cluster.client.call(request, deadline: .after(.seconds(2)))
+            bytes += fetched.slice.bytes
+            if UInt64(bytes.count) == fetched.slice.totalByteCount { return (fetched, bytes) }
+        }
+    }
+
+    @Test func aRestoredCollectionGetsTheCodebookOfItsBackupAndTrainsNone() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            _ = try await finishTraining(workers)
+            try await eventually("the codebook is installed") { hasInstalled(workers) }
+            let (fetched, bytes) = try await copy(of: "people", cluster)
+            #expect(bytes == codebook && fetched.summary.generation == 1)
+            let beyond = ReadCodebook(collection: "people", offset: UInt64(bytes.count))
+            await #expect(throws: WireStatus.self) {
+                try await cluster.client.call(beyond, deadline: .after(.seconds(2)))
+            }
+            for worker in workers { worker.setFaceCount(0) }
+
+            let begin = BeginRestore(
+                configuration: ControlCluster.configuration("again", shards: 3),
+                backup: "people-1",
+                epoch: Epoch(1),
+                erasureKey: ErasureKey(high: 1, low: 2)
+            )
+            _ = try await cluster.client.call(begin, deadline: .after(.seconds(5)))
+            func send(_ range: Range<Int>, digest: [UInt8], backup: String = "people-1") async throws {
+                let request = RestoreCodebook(
+                    collection: "again",
+                    backup: backup,
+                    origin: CodebookOrigin(cause: .growth, faceCount: 1200),
+                    digest: digest,
+                    summary: fetched.summary,
+                    slice: CodebookSlice(
+                        totalByteCount: UInt64(bytes.count),
+                        offset: UInt64(range.lowerBound),
+                        bytes: Array(bytes[range])
+                    )
+                )
+                _ = try await cluster.client.call(request, deadline: .after(.seconds(5)))
+            }
+            let digest = CodebookFiles.digest(of: bytes)
+            // Neither of another backup, nor out of order, nor another's.
+            await #expect(throws: WireStatus.self) { try await send(0..<100, digest: digest, backup: "people-2") }
+            try await send(0..<3000, digest: digest)
+            await #expect(throws: WireStatus.self) { try await send(4000..<5000, digest: digest) }
+            let wrong = [UInt8](repeating: 0, count: 32)
+            try await send(0..<3000, digest: wrong)
+            await #expect(throws: WireStatus.self) { try await send(3000..<bytes.count, digest: wrong) }
+            #expect(try await cluster.describe("again").codebook == nil)
+
+            for _ in 0..<2 {
+                try await send(0..<3000, digest: digest)
+                try await send(3000..<bytes.count, digest: digest)
+            }
+            let restored = try await cluster.describe("again")
+            #expect(restored.codebook == fetched.summary && restored.standing?.origin.cause == .growth)
+            // Every replica has it by then, before any face comes.
+            let installed = workers.reduce(0) { sum, worker in
+                sum + worker.state.withLock { state in state.installed.count { $0.value == bytes } }
+            }
+            #expect(installed == 2 + 3)
+            #expect(workers.reduce(0) { sum, worker in sum + worker.state.withLock { $0.orders.count } } == 1)
+        }
+    }
 }

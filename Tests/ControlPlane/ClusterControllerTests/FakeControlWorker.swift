@@ -180,6 +180,13 @@ extension FakeControlWorker: RequestHandler {
                 ]
             }
             call.reply(Acknowledgement())
+        case .abandonTraining(let request):
+            state.withLock { state in
+                state.trainings.removeAll {
+                    $0.collection == request.collection && $0.generation == request.generation
+                }
+            }
+            call.reply(Acknowledgement())
         case .fetchCodebook(let request):
             // As a worker does, from a training or else from a replica.
             let isHere = state.withLock { state in

@@ -137,7 +137,7 @@ struct OperationWorld {
                 let retirement = metadata.collections[shard.collection]?.retirement(of: shard)
                 if let retirement { try checkReplaced(retirement.range, of: shard.collection) }
                 if live.contains(worker) { replicas[worker]?[shard] = nil }
-            case .establish, .advance, .balance, .divide, .train, .fetch, .install: break
+            case .establish, .advance, .balance, .divide, .rollOut, .train, .abandonTraining, .fetch, .install: break
             }
         }
         for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))
@@ -285,7 +285,7 @@ struct OperationWorld {
                     metadata.operations[drain.id] = drain
                 }
             case .copies(let collection, let count): recount(collection, count)
-            case .move, .lead, .rebalance, .split, .merge: break
+            case .move, .lead, .rebalance, .split, .merge, .train: break
             }
             return true
         } catch {

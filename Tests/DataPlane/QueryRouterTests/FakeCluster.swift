@@ -98,6 +98,7 @@ extension FakeWorker: RequestHandler {
             answer(request.route, call) { state in
                 let faces = state.faces[request.route.shard]!.values.sorted { $0.id < $1.id }
                     .filter { face in request.after.map { $0 < face.id } ?? true }
+                    .filter { request.range.contains(FaceIDHash.hash($0.id, in: request.route.shard.collection)) }
                 return FaceList(faces: faces.prefix(Int(request.limit)).map(\.withoutEmbedding))
             }
         case .shardSearch(let request):
@@ -351,6 +352,46 @@ final class FakeCluster: Sendable {
             for worker in workers { worker.host(shard, epoch: epoch, isPrimary: worker === workers[number]) }
             state.map = ShardMap(
                 epoch: state.map.epoch,
+                collections: [collection],
+                placements: [collection.id: placements],
+                addresses: state.map.addresses
+            )
+        }
+    }
+
+    /// Puts other shards, which end at these places, in the place of all that there are, on the first worker.
+    func divide(_ lasts: [UInt64]) {
+        source.state.withLock { state in
+            let old = state.map.placements[collection.id]!
+            var next = old.map(\.shard.index).max()! + 1
+            var placements: [ShardPlacement] = []
+            var first: UInt64 = 0
+            for last in lasts {
+                placements.append(
+                    ShardPlacement(
+                        shard: ShardID(collection: collection.id, index: next),
+                        range: HashRange(first: first, last: last),
+                        primary: workers[0].id,
+                        epoch: Epoch(1)
+                    )
+                )
+                next += 1
+                first = last &+ 1
+            }
+            workers[0].state.withLock { worker in
+                let faces = old.flatMap { worker.faces[$0.shard]!.values }
+                for placement in old {
+                    worker.faces[placement.shard] = nil
+                    worker.epochs[placement.shard] = nil
+                }
+                for placement in placements {
+                    worker.epochs[placement.shard] = 1
+                    let own = faces.filter { placement.range.contains(FaceIDHash.hash($0.id, in: collection.id)) }
+                    worker.faces[placement.shard] = Dictionary(uniqueKeysWithValues: own.map { ($0.id, $0) })
+                }
+            }
+            state.map = ShardMap(
+                epoch: Epoch(state.map.epoch.number + 1),
                 collections: [collection],
                 placements: [collection.id: placements],
                 addresses: state.map.addresses

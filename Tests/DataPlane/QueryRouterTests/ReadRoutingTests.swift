@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import QueryRouter
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -60,14 +61,14 @@ struct ReadRoutingTests {
         }
     }
 
-    @Test func positionsAndLimitsAreChecked() async throws {
+    @Test func limitsAreChecked() async throws {
         try await FakeCluster.run(shardCount: 1) { cluster in
-            func refusal(limit: Int, shard: UInt32) async -> StatusCode? {
+            func refusal(limit: Int) async -> StatusCode? {
                 do throws(WireStatus) {
                     _ = try await cluster.router.list(
                         ListFaces(
                             collection: "people",
-                            after: ListPosition(shardIndex: shard, face: nil),
+                            after: nil,
                             limit: limit,
                             includesEmbeddings: false
                         ),
@@ -79,10 +80,59 @@ struct ReadRoutingTests {
                     return error.code
                 }
             }
-            #expect(await refusal(limit: 0, shard: 0) == .invalidRequest)
-            #expect(await refusal(limit: 10_001, shard: 0) == .invalidRequest)
-            #expect(await refusal(limit: 10, shard: 4) == .invalidRequest)
-            #expect(await refusal(limit: 10, shard: 0) == nil)
+            #expect(await refusal(limit: 0) == .invalidRequest)
+            #expect(await refusal(limit: 10_001) == .invalidRequest)
+            #expect(await refusal(limit: 10) == nil)
+        }
+    }
+
+    /// Shards are split and merged between the pages of one listing, in every order: every face comes once.
+    @Test(arguments: [1, 3, 10]) func aListingGoesOnWhenShardsAreSplitAndMerged(limit: Int) async throws {
+        let quarter = UInt64(1) << 62
+        let divisions: [[UInt64]] = [
+            [2 * quarter - 1, .max], [quarter - 1, 2 * quarter - 1, .max],
+            [quarter / 2, quarter - 1, 3 * quarter, .max],
+            [.max], [quarter * 3 - 1, .max], [quarter - 1, quarter, 2 * quarter - 1, 3 * quarter - 1, .max],
+        ]
+        for start in divisions.indices {
+            try await FakeCluster.run(shardCount: 1) { cluster in
+                cluster.divide(divisions[start])
+                try await cluster.enrolNumbered(60)
+                var listed: [FaceID] = []
+                var position: ListPosition?
+                var number = start
+                repeat {
+                    let page = try await cluster.router.list(
+                        ListFaces(collection: "people", after: position, limit: limit, includesEmbeddings: false),
+                        deadline: .none,
+                        on: cluster.eventLoop
+                    )
+                    listed += page.faces.map(\.id)
+                    position = page.next
+                    number += 1
+                    cluster.divide(divisions[number % divisions.count])
+                } while position != nil && listed.count < 200
+                #expect(listed.count == 60 && Set(listed) == Set((0..<60).map { FakeCluster.face($0) }))
+            }
+        }
+    }
+
+    /// The shard that is asked has just been split: the page comes from those that took its place.
+    @Test func aPageIsReadFromTheShardsThatTookAnothersPlace() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            try await cluster.enrolNumbered(20)
+            let before = cluster.source.current
+            cluster.divide([1 << 63, .max])
+            cluster.source.state.withLock { state in
+                (state.map, state.afterRefresh) = (before, state.map)
+            }
+            let page = try await cluster.router.list(
+                ListFaces(collection: "people", after: nil, limit: 100, includesEmbeddings: false),
+                deadline: .none,
+                on: cluster.eventLoop
+            )
+            #expect(Set(page.faces.map(\.id)) == Set((0..<20).map { FakeCluster.face($0) }))
+            #expect(page.faces.count == 20 && page.next == nil)
         }
     }
 }

@@ -327,6 +327,28 @@ struct ReplicaStateMachineTests {
         #expect(replicas.acknowledged == [2])
     }
 
+    @Test func aReplicaWithoutRoomIsToldOfWhileItCannotBeDoneWithout() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(minimum: 2))
+        replicas.settle()
+        #expect(replicas.machines[one]!.fullReplica == nil)
+        replicas.with(two) { $0.hasRoom = false }
+        replicas.pass(.milliseconds(500))
+        #expect(replicas.machines[one]!.fullReplica == two)
+        #expect(replicas.machines[two]!.fullReplica == nil, "it orders nothing")
+        // What it can take it takes.
+        try replicas.submit("delete", ticket: 1, isDeletion: true)
+        replicas.settle()
+        #expect(replicas.acknowledged == [1])
+        // Where it can be done without, that is what happens when it does not take something.
+        replicas.configure(ReplicaFixture.group(version: 2, minimum: 1))
+        #expect(replicas.machines[one]!.fullReplica == nil)
+        replicas.configure(ReplicaFixture.group(version: 3, minimum: 2))
+        replicas.with(two) { $0.hasRoom = true }
+        replicas.pass(.milliseconds(500))
+        #expect(replicas.machines[one]!.fullReplica == nil)
+    }
+
     @Test func aDeletionWaitsUntilARemovedReplicaHasCeasedToAnswer() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group())

@@ -1,9 +1,11 @@
 import ClusterModel
 import FaceModel
+import Glibc
 import Logging
 import PartitionEngine
 import ShardReplication
 import Synchronization
+import Testing
 import WireProtocol
 import WireTransport
 import WorkerService
@@ -15,6 +17,7 @@ final class GroupKeeper: RequestHandler {
         var addresses: [NodeID: NodeAddress] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
         var confirms = true
+        var removes = true
     }
 
     private let cluster = NodeID.random()
@@ -35,6 +38,9 @@ final class GroupKeeper: RequestHandler {
     func change(_ change: (ReplicaGroup?) -> ReplicaGroup?) {
         state.withLock { $0.group = change($0.group) ?? $0.group }
     }
+
+    /// Whether replicas are removed from the in-sync set when the primary asks for it.
+    func remove(_ removes: Bool) { state.withLock { $0.removes = removes } }
 
     /// Whether replies say how old what they tell is.
     func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
@@ -58,6 +64,7 @@ final class GroupKeeper: RequestHandler {
             )
         case .proposeGroup(let request):
             let group = state.withLock { state in
+                if case .remove = request.proposal.change, !state.removes { return state.group }
                 state.group = state.group?.applying(request.proposal) ?? state.group
                 return state.group
             }
@@ -154,10 +161,24 @@ actor ReplicatedShard {
         for index in members.indices { await stop(index) }
     }
 
-    /// - Parameter isDiskFull: the worker finds less room on its disk than it keeps back.
-    func start(_ index: Int, isDiskFull: Bool = false) async throws {
+    /// How much of what a worker keeps back on its disk it finds.
+    enum Room {
+        case enough
+        /// Between half of it and all of it.
+        case most
+        case none
+    }
+
+    func start(_ index: Int, room: Room = .enough) async throws {
         var options = WorkerHarness.options(members[index].folder, coordinators: [server.address])
-        if isDiskFull { options.partition.minimumFreeByteCount = .max }
+        switch room {
+        case .enough: break
+        case .most:
+            var status = statvfs()
+            #expect(unsafe statvfs(members[index].folder.path, &status) == 0)
+            options.partition.minimumFreeByteCount = UInt64(status.f_bavail) * UInt64(status.f_frsize) / 2 * 3
+        case .none: options.partition.minimumFreeByteCount = .max
+        }
         options.replication = Self.timings
         options.limits = limits
         options.checkpointInterval = .milliseconds(100)

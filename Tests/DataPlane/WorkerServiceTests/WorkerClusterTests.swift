@@ -246,6 +246,65 @@ import WorkerService
         }
     }
 
+    private func order(_ harness: WorkerHarness, generation: UInt32 = 1) -> TrainCodebook {
+        TrainCodebook(
+            collection: test.collection,
+            generation: generation,
+            listCount: 16,
+            sources: [
+                .init(shard: test.shard(), epoch: Epoch(1), address: harness.worker.address, sampleCount: 3000)
+            ]
+        )
+    }
+
+    @Test func aTrainingThatIsHeldGoesOnWhenItIsLetGo() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(test.ids(3000)))
+            coordinator.held.withLock { $0 = [test.collection.id] }
+            // The reply to the heartbeat before the next has said so.
+            for _ in 0..<2 { _ = try await coordinator.report { _ in true } }
+            _ = try await harness.call(order(harness))
+            for _ in 0..<10 {
+                let report = try await coordinator.report { !$0.trainings.isEmpty }
+                #expect(!report.trainings[0].isFinished && report.trainings[0].failure == nil)
+                #expect(report.trainings[0].progress.map { $0.stage == .sampling && $0.share == 0 } ?? true)
+            }
+            coordinator.held.withLock { $0 = [] }
+            _ = try await coordinator.report { $0.trainings.first?.isFinished ?? false }
+        }
+    }
+
+    @Test func aTrainingThatIsAbandonedLeavesNothing() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(test.ids(3000)))
+            let abandon = AbandonTraining(collection: test.collection.id, generation: 1)
+            // One that is finished,
+            _ = try await harness.call(order(harness))
+            _ = try await coordinator.report { $0.trainings.first?.isFinished ?? false }
+            _ = try await harness.call(abandon)
+            _ = try await coordinator.report { $0.trainings.isEmpty }
+            let fetch = FetchCodebook(collection: test.collection.id, generation: 1, offset: 0)
+            #expect(try await harness.refusal(fetch).code == .notFound)
+            // one that is under way,
+            coordinator.held.withLock { $0 = [test.collection.id] }
+            for _ in 0..<2 { _ = try await coordinator.report { _ in true } }
+            _ = try await harness.call(order(harness))
+            _ = try await coordinator.report { $0.trainings.first?.progress != nil }
+            _ = try await harness.call(abandon)
+            _ = try await coordinator.report { $0.trainings.isEmpty }
+            // and one that there never was.
+            _ = try await harness.call(AbandonTraining(collection: test.collection.id, generation: 9))
+            coordinator.held.withLock { $0 = [] }
+            // The next begins as if nothing had been.
+            _ = try await harness.call(order(harness))
+            _ = try await coordinator.report { $0.trainings.first?.isFinished ?? false }
+        }
+    }
+
     @Test func aTrainingThatCannotSampleSaysWhy() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.withCluster(folder, cluster: .random()) { harness, coordinator in

@@ -46,6 +46,8 @@ final class FakeCoordinator: RequestHandler {
     let id = NodeID.random()
     /// What its replies say of the coordinators that there are.
     let others = Mutex((revision: 1 as UInt64, coordinators: [] as [HeartbeatReply.Node]))
+    /// Collections whose rollout is paused.
+    let held = Mutex<[CollectionID]>([])
     private let heartbeats = Mutex<[Heartbeat]>([])
     private let total = Atomic<Int>(0)
 
@@ -59,6 +61,7 @@ final class FakeCoordinator: RequestHandler {
         }
         heartbeats.withLock { $0.append(heartbeat) }
         total.add(1, ordering: .relaxed)
+        let held = held.withLock(\.self)
         call.reply(
             others.withLock { others in
                 HeartbeatReply(
@@ -66,7 +69,8 @@ final class FakeCoordinator: RequestHandler {
                     epoch: Epoch(1),
                     coordinator: id,
                     revision: others.revision,
-                    coordinators: others.coordinators
+                    coordinators: others.coordinators,
+                    heldCollections: held
                 )
             }
         )

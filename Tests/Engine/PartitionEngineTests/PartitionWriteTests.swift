@@ -254,6 +254,20 @@ struct PartitionWriteTests {
             try fixture.partition.page(after: FaceID(1_000_000), limit: 5, byteLimit: 700, includesEmbeddings: false)
                 .isEmpty
         )
+        // Of a part of the ring, all of its faces and no others.
+        let half = UInt64.max / 2
+        func page(_ places: ClosedRange<UInt64>, after: FaceID? = nil, limit: Int = 100) throws -> [FaceID] {
+            try fixture.partition.page(
+                after: after,
+                places: places,
+                limit: limit,
+                byteLimit: 1 << 20,
+                includesEmbeddings: false
+            ).map(\.id)
+        }
+        let (lower, upper) = (try page(0...half), try page(half + 1 ... .max))
+        #expect(lower.count > 3 && upper.count > 3 && (lower + upper).sorted() == ids)
+        #expect(try page(0...half, after: lower[0], limit: 2) == Array(lower[1...2]))
         // Between two faces, and before all.
         let page = try fixture.partition.page(
             after: FaceID(high: 0, low: 0),

@@ -81,6 +81,8 @@ struct RecallCorrectionTests {
     private static let dimension = 128
     private static let faceCount = 12_000
     private static let personCount = 3000
+    /// Images of one person are alike enough that they can hardly be strangers among so many faces.
+    private static let noise: Float = 0.7
 
     /// 3000 people with four images each, and a codebook of which `change` makes what is installed.
     private func partition(
@@ -95,7 +97,7 @@ struct RecallCorrectionTests {
         for first in stride(from: 0, to: Self.faceCount, by: 2000) {
             let rows = first..<first + 2000
             let images = rows.map { row in
-                source.image(of: people[row % Self.personCount], noise: 0.9)
+                source.image(of: people[row % Self.personCount], noise: Self.noise)
             }
             try fixture.enrol(rows.map { FaceID($0) }, images)
         }
@@ -121,7 +123,7 @@ struct RecallCorrectionTests {
     ) throws -> RecallTally {
         var tally = RecallTally()
         for number in 0..<count {
-            let probe = source.image(of: people[(number * 7) % people.count], noise: 0.9)
+            let probe = source.image(of: people[(number * 7) % people.count], noise: Self.noise)
             let search = PartitionSearch(
                 parameters: SearchParameters(matchLimit: 1, effort: effort),
                 excludedFace: nil,
@@ -193,6 +195,33 @@ struct RecallCorrectionTests {
         let evidence = try #require(try fixture.partition.statistics().fit).recall
         #expect(evidence.probeCount == tally.mateCount && evidence.excess == 1, "\(evidence), seed \(testSeed)")
         #expect(try fixture.search([people[0]], effort: .recall(0.95)).recallTarget == 0.95)
+    }
+
+    /// Without a threshold most of ten matches are strangers, of which nobody promised any: those missed say nothing of
+    /// the curve.
+    @Test func strangersAreNoMates() throws {
+        var (fixture, people, source) = try partition { $0 }
+        var tally = RecallTally()
+        for _ in 0..<600 {
+            let search = PartitionSearch(
+                parameters: SearchParameters(matchLimit: 10, effort: .recall(0.95)),
+                excludedFace: nil,
+                probes: EmbeddingMatrix(dimension: Self.dimension, values: source.embedding()),
+                now: Timestamp(milliseconds: 0)
+            )
+            guard case .done(let one) = try fixture.partition.checkRecall(of: search, shouldStop: { false }) else {
+                Issue.record("nothing stopped or changed the check")
+                continue
+            }
+            tally = tally + one
+        }
+        #expect(tally.matchCount == 6000)
+        // One in twenty probes has a stranger that looks like a mate.
+        #expect(tally.mateCount < 90, "\(tally), seed \(testSeed)")
+        #expect(try fixture.partition.statistics().fit?.recall.excess ?? 1 == 1)
+        // People that are in it still count.
+        let mated = try check(fixture, people, &source, count: 200, effort: .recall(0.95))
+        #expect(mated.mateCount > 150, "\(mated), seed \(testSeed)")
     }
 }
 

@@ -22,11 +22,33 @@ import Testing
 
     private static let faces = BackupSamples.faces(5)
 
+    /// As one of layout 2 has it.
+    private static let codebook = BackupManifest.Codebook(
+        generation: 3,
+        origin: CodebookOrigin(cause: .growth, faceCount: 120_000),
+        byteCount: 1_000_000,
+        digest: BackupDigest(of: [1, 2, 3]),
+        codedDimension: 128,
+        codeByteCount: 64,
+        listCount: 1024,
+        sampleCount: 65_536,
+        calibrationProbeCount: 2000,
+        energyShare: 0.875,
+        calibration: [.init(leastSimilarity: 0.3, recall: 0.99, visitedShare: 0.125)]
+    )
+
+    private static var manifestWithCodebook: BackupManifest {
+        var (manifest, _) = BackupSamples.manifest(of: faces)
+        manifest.codebook = codebook
+        return manifest
+    }
+
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
     func filesAreWrittenWhenAskedFor() throws {
         let (manifest, _) = BackupSamples.manifest(of: Self.faces)
         for (name, bytes) in [
             ("block-1.hex", BackupBlock.encode(Self.faces)), ("manifest-1.hex", manifest.encoded()),
+            ("manifest-2.hex", Self.manifestWithCodebook.encoded()),
             ("ledger-1.hex", Self.ledger.encoded()), ("segment-1.hex", ArchiveSamples.segment.encoded()),
             ("volume-1.hex", ArchiveSamples.volume.encoded()),
         ] where !FileManager.default.fileExists(atPath: Self.folder.appendingPathComponent(name).path) {
@@ -46,6 +68,13 @@ import Testing
         let bytes = try Self.golden("manifest-1.hex")
         #expect(manifest.encoded() == bytes)
         #expect(try BackupManifest(bytes: bytes, object: "manifest") == manifest)
+        #expect(manifest.codebook == nil)
+        let later = try Self.golden("manifest-2.hex")
+        #expect(Self.manifestWithCodebook.encoded() == later)
+        #expect(try BackupManifest(bytes: later, object: "manifest") == Self.manifestWithCodebook)
+        // A codebook is an object of the backup like its blocks, and none of what they add up to.
+        #expect(Self.manifestWithCodebook.objects.count == manifest.objects.count + 1)
+        #expect(Self.manifestWithCodebook.byteCount == manifest.byteCount)
     }
 
     private static let ledger = ErasureLedger(
@@ -85,6 +114,10 @@ import Testing
             (block, { (bytes: [UInt8]) in _ = try BackupBlock.decode(bytes, object: "the file") }),
             (manifest, { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }),
             (
+                Self.manifestWithCodebook.encoded(),
+                { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }
+            ),
+            (
                 ArchiveSamples.segment.encoded(),
                 { (bytes: [UInt8]) in _ = try LogSegment(bytes: bytes, object: "the file") }
             ),
@@ -108,9 +141,9 @@ import Testing
 
     @Test func aLaterLayoutIsToldFromDamage() throws {
         var bytes = BackupSamples.manifest(of: Self.faces).manifest.encoded()
-        bytes[4] = 2
+        bytes[4] = 3
         let error = #expect(throws: BackupError.self) { try BackupManifest(bytes: bytes, object: "x") }
-        #expect(error == .newerFormat(object: "x", version: 2, newest: 1))
+        #expect(error == .newerFormat(object: "x", version: 3, newest: 2))
     }
 
     /// One that was sealed by somebody who knows the format, and says what cannot be.

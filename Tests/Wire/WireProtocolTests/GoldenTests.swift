@@ -12,7 +12,19 @@ struct GoldenTests {
         .appendingPathComponent("Golden")
 
     private static func golden(_ type: MessageType) throws -> [UInt8] {
-        let text = try String(contentsOf: folder.appendingPathComponent("\(type).hex"), encoding: .utf8)
+        try bytes(folder.appendingPathComponent("\(type).hex"))
+    }
+
+    /// The payload as the first revision of the protocol had it: a file of its own for a message that has got fields at
+    /// its end since.
+    private static func firstPayload(_ type: MessageType) throws -> [UInt8] {
+        let own = folder.appendingPathComponent("\(type)-first.hex")
+        let frame = try FileManager.default.fileExists(atPath: own.path) ? bytes(own) : golden(type)
+        return Array(frame[FrameHeader.byteCount...])
+    }
+
+    private static func bytes(_ file: URL) throws -> [UInt8] {
+        let text = try String(contentsOf: file, encoding: .utf8)
         let digits = text.utf8.filter { $0 != UInt8(ascii: "\n") }
         try #require(digits.count % 2 == 0)
         return try stride(from: 0, to: digits.count, by: 2).map {
@@ -35,6 +47,13 @@ struct GoldenTests {
         for message in MessageSamples.all {
             let file = Self.folder.appendingPathComponent("\(type(of: message).type).hex")
             try Self.hex(Wire.frameBytes(message)).write(to: file, atomically: true, encoding: .utf8)
+            guard Wire.payloadBytes(message, laterFields: false) != Wire.payloadBytes(message) else { continue }
+            let first = Self.folder.appendingPathComponent("\(type(of: message).type)-first.hex")
+            try Self.hex(Wire.frameBytes(message, laterFields: false)).write(
+                to: first,
+                atomically: true,
+                encoding: .utf8
+            )
         }
     }
 
@@ -102,7 +121,9 @@ struct GoldenTests {
     @Test func truncatedPayloadsAreRefused() throws {
         try Self.check { message, golden in
             let payload = Array(golden[FrameHeader.byteCount...])
-            for byteCount in payload.indices {
+            // It may end where it ended before it got the fields that it has now.
+            let firstByteCount = try Self.firstPayload(type(of: message).type).count
+            for byteCount in payload.indices where byteCount != firstByteCount {
                 #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
                     try Wire.decode(Array(payload[..<byteCount]), like: message)
                 }
@@ -117,6 +138,39 @@ struct GoldenTests {
                 try Wire.decode(payload, like: message)
             }
         }
+    }
+
+    // MARK: Peers of other builds
+
+    /// What the first build sent is read by this one, and this one sends it nothing else.
+    @Test func messagesAreThoseOfTheFirstRevisionForWhoKnowsNoOther() throws {
+        try Self.check { message, _ in
+            let first = try Self.firstPayload(type(of: message).type)
+            #expect(Wire.payloadBytes(message, laterFields: false) == first, "\(type(of: message).type)")
+            for hasLaterFields in [false, true] {
+                let read = try Wire.decode(first, like: message, hasLaterFields: hasLaterFields)
+                #expect(Wire.payloadBytes(read, laterFields: false) == first, "\(type(of: message).type)")
+            }
+        }
+    }
+
+    @Test func whatALaterBuildAddsIsPassedOverWhereTheHelloSaidSo() throws {
+        try Self.check { message, golden in
+            let payload = Array(golden[FrameHeader.byteCount...])
+            let later = payload + [7, 0, 255]
+            let read = try Wire.decode(later, like: message, hasLaterFields: true)
+            #expect(Wire.payloadBytes(read) == payload, "\(type(of: message).type)")
+            #expect(throws: WireDecodingError.trailingBytes(count: 3), "\(type(of: message).type)") {
+                try Wire.decode(later, like: message)
+            }
+        }
+    }
+
+    @Test func laterFieldsAreWhatAMessageMeansWithoutThem() throws {
+        let message = try #require(MessageSamples.all.lazy.compactMap { $0 as? HeartbeatReply }.first)
+        #expect(!message.heldCollections.isEmpty)
+        let read = try Wire.decode(Wire.payloadBytes(message, laterFields: false), like: message)
+        #expect(read.heldCollections.isEmpty && read.recordAge == message.recordAge)
     }
 
     @Test func everyCorruptedByteOfAFrameIsNoticed() throws {

@@ -52,6 +52,15 @@ extension MessageSamples {
             faceCount: 33_000,
             slices: slices
         ),
+        ReadCodebook(collection: "gallery", offset: 4 << 20),
+        RestoreCodebook(
+            collection: "gallery",
+            backup: "gallery-20261126T231500Z-3f2a9c1b",
+            origin: CodebookOrigin(cause: .growth, faceCount: 33_000),
+            digest: (0..<32).map { UInt8($0) },
+            summary: codebook,
+            slice: slice
+        ),
         HoldWrites(route: route, snapshot: snapshotID, limit: 1000),
         CutShard(route: route, snapshot: snapshotID),
         cut,

@@ -204,6 +204,7 @@ enum MessageSamples {
                 state: .sealed,
                 rowCount: 33_000,
                 totalRowCount: 33_000,
+                diskByteCount: 71_000_000,
                 sources: [.init(shardIndex: 3, sequence: 41)]
             ),
             .init(shard: shardID, state: .failed, failure: "a sentence"),
@@ -289,11 +290,11 @@ enum MessageSamples {
         FaceList(faces: faces),
         ListFaces(
             collection: "gallery",
-            after: ListPosition(shardIndex: 1, face: firstFace),
+            after: ListPosition(first: 7, stretches: [.init(last: 0xffff, face: firstFace)]),
             limit: 500,
             includesEmbeddings: false
         ),
-        FacePage(faces: faces, next: ListPosition(shardIndex: 2, face: nil)),
+        FacePage(faces: faces, next: ListPosition(first: 1 << 62)),
         SearchFaces(
             collection: "gallery",
             embeddingModel: "model-a/1",
@@ -364,7 +365,36 @@ enum MessageSamples {
                     state: .done,
                     created: Timestamp(milliseconds: 1_700_000_000_000),
                     ended: Timestamp(milliseconds: 1_700_000_100_000)
-                )
+                ),
+                OperationDescription(
+                    id: operationID,
+                    kind: .rollout,
+                    collection: "gallery",
+                    state: .running,
+                    created: Timestamp(milliseconds: 1_700_000_000_000),
+                    rollout: .init(
+                        generation: 2,
+                        cause: .growth,
+                        stage: .recoding,
+                        training: .init(
+                            generation: 2,
+                            worker: nodeID,
+                            progress: .init(stage: .centroids, share: 0.5, elapsedMilliseconds: 1500)
+                        ),
+                        shards: [
+                            .init(
+                                index: 2,
+                                replicaCount: 3,
+                                installedCount: 3,
+                                rowCount: 33_000,
+                                codedRowCount: 16_384
+                            )
+                        ],
+                        rowsPerSecond: 3000,
+                        waitsFor: "The worker codes 16616 rows of shard 2 again.",
+                        silentMilliseconds: 120
+                    )
+                ),
             ]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
@@ -419,7 +449,8 @@ enum MessageSamples {
             coordinators: [.init(id: nodeID, address: address)],
             groups: [ShardGroup(shard: shardID, group: group)],
             workers: [.init(id: nodeID, address: address)],
-            recordAge: 1500
+            recordAge: 1500,
+            heldCollections: [collectionID]
         ),
         HostReplica(
             shard: shardID,
@@ -448,6 +479,7 @@ enum MessageSamples {
             sources: [3, 4]
         ),
         AbandonSuccessor(shard: shardID),
+        AbandonTraining(collection: collectionID, generation: 2),
         TrainCodebook(
             collection: collection,
             generation: 2,
@@ -473,7 +505,7 @@ enum MessageSamples {
         ShardDelete(route: route, key: key, ids: [firstFace]),
         ShardDeleted(outcomes: [.deleted], sequence: 43),
         ShardGet(route: route, ids: [firstFace, secondFace], includesEmbeddings: false, minimumSequence: 41),
-        ShardList(route: route, after: nil, limit: 1000, includesEmbeddings: true),
+        ShardList(route: route, after: nil, range: HashRange(first: 1, last: 9), limit: 1000, includesEmbeddings: true),
         ShardSearch(
             route: route,
             parameters: SearchParameters(
@@ -513,7 +545,8 @@ enum MessageSamples {
             outcome: .accepted(matched: 42, applied: 41),
             sent: 1_000_000,
             replied: 2_000_000,
-            version: 9
+            version: 9,
+            hasRoom: true
         ),
         PartitionSlice(
             shard: shardID,

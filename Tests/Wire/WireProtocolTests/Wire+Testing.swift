@@ -23,18 +23,21 @@ struct SeededNumbers: RandomNumberGenerator {
 enum Wire {
     static let limits = WireLimits()
 
-    static func frameBytes(_ message: some WireMessage) throws -> [UInt8] {
+    /// - Parameter laterFields: false for what the first revision of the protocol had.
+    static func frameBytes(_ message: some WireMessage, laterFields: Bool = true) throws -> [UInt8] {
         let buffer = try Frame.encode(
             message,
             stream: 0x0102_0304_0506_0708,
             deadlineMicroseconds: 250_000,
-            payloadLimit: limits.payloadByteCount
+            payloadLimit: limits.payloadByteCount,
+            laterFields: laterFields
         )
         return Array(buffer.readableBytesView)
     }
 
-    static func payloadBytes(_ message: some WireMessage) -> [UInt8] {
-        var writer = PayloadWriter(ByteBuffer())
+    /// - Parameter laterFields: false for what the first revision of the protocol had.
+    static func payloadBytes(_ message: some WireMessage, laterFields: Bool = true) -> [UInt8] {
+        var writer = PayloadWriter(ByteBuffer(), laterFields: laterFields)
         message.encode(into: &writer)
         return Array(writer.buffer.readableBytesView)
     }
@@ -54,7 +57,8 @@ enum Wire {
     static func decode<M: WireMessage>(
         _ payload: [UInt8],
         like message: M,
-        limits: WireLimits = limits
+        limits: WireLimits = limits,
+        hasLaterFields: Bool = false
     ) throws(WireDecodingError) -> M {
         let header = FrameHeader(
             payloadByteCount: UInt32(payload.count),
@@ -62,7 +66,8 @@ enum Wire {
             stream: 1,
             payloadChecksum: 0
         )
-        return try Frame(header: header, payload: ByteBuffer(bytes: payload)).decode(M.self, limits: limits)
+        return try Frame(header: header, payload: ByteBuffer(bytes: payload), hasLaterFields: hasLaterFields)
+            .decode(M.self, limits: limits)
     }
 
     /// The one frame in the bytes.

@@ -491,4 +491,52 @@ struct WireConnectionTests {
         #expect(status?.code == .unavailable)
         #expect(status?.message == "cannot reach \(server.address): Connection refused")
     }
+
+    // MARK: Peers of other builds
+
+    /// Fields that messages got after the first revision are sent to whoever offered to take them, and to nobody else.
+    @Test(arguments: [true, false], [true, false])
+    func anEarlierBuildIsSentWhatItKnows(callerIsEarlier: Bool, nodeIsEarlier: Bool) async throws {
+        let node = ClosureHandler { request, call in
+            guard case .heartbeat = request else { return call.fail(Fixture.unexpected) }
+            call.reply(
+                HeartbeatReply(
+                    clusterID: Fixture.node,
+                    epoch: Epoch(1),
+                    coordinator: Fixture.node,
+                    recordAge: 5,
+                    heldCollections: [CollectionID(high: 1, low: 2)]
+                )
+            )
+        }
+        let configuration = Fixture.configuration { $0.features = nodeIsEarlier ? .traceContext : .known }
+        try await Fixture.withServer(node, configuration) { server in
+            let connection = try await WireConnection.connect(
+                to: server.address,
+                as: .worker,
+                token: Fixture.token,
+                tls: nil,
+                on: Fixture.group.next(),
+                agent: "test/1",
+                timeout: .seconds(10),
+                features: callerIsEarlier ? [] : .known
+            )
+            let heartbeat = Heartbeat(
+                worker: Fixture.node,
+                address: server.address,
+                clusterID: nil,
+                report: WorkerReport(
+                    replicas: [],
+                    trainings: [],
+                    residentByteCount: 1,
+                    freeDiskByteCount: 2,
+                    kernelLevel: "scalar"
+                )
+            )
+            let reply = try await connection.call(heartbeat, deadline: Fixture.soon)
+            #expect(reply.recordAge == 5)
+            #expect(reply.heldCollections.isEmpty == (callerIsEarlier || nodeIsEarlier))
+            await connection.close()
+        }
+    }
 }

@@ -13,7 +13,7 @@ struct WireServerHelloTests {
                 connection.peer
                     == HelloReply(
                         version: 1,
-                        features: WireFeatures.traceContext.rawValue,
+                        features: WireFeatures.known.rawValue,
                         role: .worker,
                         node: Fixture.node,
                         limits: WireLimits(),

@@ -54,7 +54,7 @@ struct BackupPruneCommand: ConsoleCommand {
             let leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
             let names = Set(leaving.map(\.name))
             let needed = Set(
-                catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.blocks.map(\.digest) }
+                catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.objects.map(\.digest) }
             )
             let blocks = try await keeping { () async throws(BackupError) in
                 // The manifest goes first: a backup without its blocks must not look like one.

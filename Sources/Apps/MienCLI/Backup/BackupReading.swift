@@ -12,6 +12,7 @@ struct BackupReading {
     }
 
     private var known: [BackupDigest: Content] = [:]
+    private var knownCodebooks: Set<BackupDigest> = []
 
     /// Reads what has not been read yet of a backup, and holds all of it against the manifest.
     ///
@@ -43,6 +44,9 @@ struct BackupReading {
         guard slices == manifest.slices, faceCount == manifest.faceCount else {
             throw .damaged(object: object, reason: "its blocks do not add up to what it says")
         }
+        guard let codebook = manifest.codebook, !knownCodebooks.contains(codebook.digest) else { return }
+        _ = try await CodebookBackup.read(codebook, of: manifest, in: store)
+        knownCodebooks.insert(codebook.digest)
     }
 
     private func content(

@@ -55,6 +55,7 @@ enum BackupReport {
             ("model", .string(configuration.embeddingModel)),
             ("precision", .string(configuration.storedPrecision.name)), ("blocks", .count(manifest.blocks.count)),
             ("bytes", .count(manifest.byteCount)), ("shards", .array(manifest.shards.map(json))),
+            ("codebook", manifest.codebook.map { .count(UInt64($0.generation)) } ?? .null),
         ]
     }
 

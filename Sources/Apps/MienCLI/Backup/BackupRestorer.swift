@@ -78,6 +78,7 @@ struct BackupRestorer {
         guard let id = CollectionID(info.id) else {
             throw CommandFailure(.internalError, "the collection's id is no id")
         }
+        try await sendCodebook(of: entry, to: configuration.name)
         let sums = try await send(manifest, to: id, named: configuration.name)
         var (old, new) = (
             [UInt128](repeating: 0, count: FaceContribution.sliceCount),
@@ -117,16 +118,33 @@ struct BackupRestorer {
                 try await store.list(BackupName.blockPrefix).map { ($0.name, $0.byteCount) },
                 uniquingKeysWith: { first, _ in first }
             )
-            for block in entry.manifest.blocks {
-                let name = BackupName.block(block.digest)
+            for object in entry.manifest.objects {
+                let name = BackupName.block(object.digest)
                 guard let byteCount = objects[name] else { throw BackupError.missing(object: store.path(of: name)) }
-                guard byteCount == UInt64(block.byteCount) else {
+                guard byteCount == UInt64(object.byteCount) else {
                     throw BackupError.damaged(
                         object: store.path(of: name),
-                        reason: "it has \(byteCount) of \(block.byteCount) bytes"
+                        reason: "it has \(byteCount) of \(object.byteCount) bytes"
                     )
                 }
             }
+        }
+    }
+
+    /// Gives the new collection the codebook of the backup before any face comes, so that none is trained.
+    private func sendCodebook(of entry: BackupCatalogue.Entry, to collection: String) async throws(CommandFailure) {
+        guard let codebook = entry.manifest.codebook else { return }
+        let bytes = try await keeping { () async throws(BackupError) in
+            try await CodebookBackup.read(codebook, of: entry.manifest, in: store)
+        }
+        let restoration = name(of: entry)
+        try await calling { () async throws(MienClientError) in
+            try await client.restore(
+                CodebookBackup.copy(of: codebook, bytes),
+                digest: codebook.digest.bytes,
+                into: collection,
+                backup: restoration
+            )
         }
     }
 

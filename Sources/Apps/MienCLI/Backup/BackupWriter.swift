@@ -124,6 +124,7 @@ struct BackupWriter {
             prefixBits: prefixBits,
             tally
         )
+        let codebook = try await writeCodebook(of: collection.name, tally)
         let manifest = BackupManifest(
             prefixBits: prefixBits,
             created: created,
@@ -143,7 +144,8 @@ struct BackupWriter {
             },
             faceCount: faceCount,
             slices: slices,
-            blocks: slices.indices.flatMap { kept[$0] ?? blocks[$0] ?? [] }
+            blocks: slices.indices.flatMap { kept[$0] ?? blocks[$0] ?? [] },
+            codebook: codebook
         )
         let name = BackupName.make(
             collection: collection.name,
@@ -349,6 +351,31 @@ struct BackupWriter {
             byteCount: UInt32(bytes.count),
             digest: digest
         )
+    }
+
+    /// Writes the collection's codebook, unless it is there; nil when it has none. A backup without it is a backup.
+    private func writeCodebook(
+        of collection: String,
+        _ tally: Tally
+    ) async throws(CommandFailure) -> BackupManifest.Codebook? {
+        let copy: MienClient.CodebookCopy?
+        do throws(MienClientError) {
+            copy = try await client.codebook(of: collection, limit: BackupManifest.Codebook.longestByteCount)
+        } catch {
+            console.writeError(
+                "mien: the codebook is not in the backup, and a restored collection trains its own: \(error.message)\n"
+            )
+            return nil
+        }
+        guard let copy else { return nil }
+        let digest = BackupDigest(of: copy.bytes)
+        if tally.known.withLock({ $0.insert(digest).inserted }) {
+            try await keeping { () async throws(BackupError) in
+                try await store.put(BackupName.block(digest), copy.bytes)
+            }
+            tally.newByteCount.withLock { $0 += UInt64(copy.bytes.count) }
+        }
+        return CodebookBackup.entry(of: copy, digest)
     }
 
     /// Workers that are not reached forget the snapshots by themselves.

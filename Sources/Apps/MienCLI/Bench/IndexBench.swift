@@ -1,3 +1,4 @@
+import ClusterState
 import EmbeddingFiles
 import FaceModel
 import Foundation
@@ -26,7 +27,6 @@ final class IndexBench {
 
     static let dimension = 512
     private static let batchRows = 2000
-    private static let sampleRows = 65_536
 
     let partition: Partition
     /// Least similarity of a match in all searches.
@@ -176,7 +176,7 @@ final class IndexBench {
 
     /// Trains a codebook on the partition's faces and installs it.
     ///
-    /// - Parameter listCount: inverted lists; 0 chooses.
+    /// - Parameter listCount: inverted lists; 0 for as many as a collection of this size gets.
     /// - Returns: how many it has.
     static func installCodebook(
         in partition: Partition,
@@ -184,11 +184,15 @@ final class IndexBench {
         progress: (String) -> Void
     ) throws -> Int {
         var clock = CPUClock()
-        let faceCount = Int(try partition.statistics().faceCount)
+        let size = TrainingSize(
+            faceCount: try partition.statistics().faceCount,
+            dimension: dimension,
+            policy: TrainingPolicy(listCount: UInt32(listCount))
+        )
         let codebook = try CodebookTrainer.train(
-            sample: partition.sample(count: min(faceCount, sampleRows), seed: 1),
+            sample: partition.sample(count: Int(size.sampleCount), seed: 1),
             generation: 1,
-            listCount: listCount,
+            listCount: Int(size.listCount),
             seed: 1,
             shouldStop: { false }
         )

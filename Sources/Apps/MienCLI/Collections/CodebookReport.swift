@@ -43,6 +43,7 @@ enum CodebookReport {
             case .energy: "the faces that came had less of their energy in the coded components, at \(size)"
             case .imbalance: "lists had become uneven, at \(size)"
             case .recall: "searches missed more mates than the calibration promised, at \(size)"
+            case .request: "somebody asked for it, at \(size)"
             }
         var fit = "\(NumberText.counted(standing.recentFaceCount, "face")) since"
         if standing.recentFaceCount > 0 {

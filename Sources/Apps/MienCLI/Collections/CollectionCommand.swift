@@ -3,7 +3,7 @@ import ArgumentParser
 struct CollectionCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collection",
-        abstract: "Create, describe, list and delete collections.",
+        abstract: "Create, describe, list, train and delete collections.",
         discussion: """
             EXAMPLE
               mien collection create people --dimension 512 --model my-model-512
@@ -11,7 +11,7 @@ struct CollectionCommand: AsyncParsableCommand {
             """,
         subcommands: [
             CollectionCreateCommand.self, CollectionDescribeCommand.self, CollectionListCommand.self,
-            CollectionCopiesCommand.self, CollectionDeleteCommand.self,
+            CollectionCopiesCommand.self, CollectionTrainCommand.self, CollectionDeleteCommand.self,
         ]
     )
 }

@@ -15,12 +15,17 @@ enum OperationReport {
         if let note = operation.note { text += "  \(note)\n" }
         let open = operation.steps.filter { !$0.state.hasEnded }
         if !open.isEmpty { text += table(open, names) }
+        if let rollout = operation.rollout {
+            text += "  \(RolloutReport.cause(rollout.cause))\n"
+            if !operation.state.hasEnded { text += RolloutReport.table(rollout, names) }
+        }
         return text
     }
 
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
         let remarks = plan.remarks.map { $0 + "\n" }.joined()
+        if plan.steps.isEmpty, !remarks.isEmpty { return remarks + "Nothing was changed.\n" }
         guard !plan.steps.isEmpty else { return "Nothing has to move.\n" + remarks }
         var steps = TextTable([
             .init("shard", widthLimit: 48), .init("change", widthLimit: 64), .init("bytes", .right),
@@ -64,6 +69,7 @@ enum OperationReport {
         case .recommission: "recommission of \(worker)"
         case .copies: "other number of copies of '\(operation.collection ?? "?")'"
         case .rebalance: "rebalance"
+        case .rollout: operation.rollout.map { RolloutReport.title($0, of: operation.collection) } ?? "rollout"
         }
     }
 
@@ -109,6 +115,7 @@ enum OperationReport {
             ("state", .string(operation.state.rawValue)), ("created", .string(TimeText.text(operation.created))),
             ("ended", .text(operation.ended.map { TimeText.text($0) })), ("note", .text(operation.note)),
             ("steps", .array(operation.steps.map(json))),
+            ("rollout", operation.rollout.map(RolloutReport.json) ?? .null),
         ])
     }
 

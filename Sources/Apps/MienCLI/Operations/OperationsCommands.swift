@@ -13,10 +13,10 @@ struct PlanCommand: ConsoleCommand {
               mien plan collection copies people --copies 3
               mien plan rebalance
 
-            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, shard lead \
-            or collection copies. Shows the steps, the bytes that move, the disk and memory that they take on each \
-            worker, about how long it takes, and what would hold a step up now. What breaks a rule is refused with the \
-            rule.
+            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, lead, \
+            split or merge, collection copies or train. Shows the steps, the bytes that move, the disk and memory that \
+            they take on each worker, about how long it takes, and what would hold a step up now. What breaks a rule \
+            is refused with the rule.
             """
     )
 

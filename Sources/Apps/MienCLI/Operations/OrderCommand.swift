@@ -48,7 +48,10 @@ enum OperationWait {
         _ console: Console
     ) async throws(CommandFailure) -> OperationInfo {
         var operation = operation
-        var progress = ProgressLine(console: console, noun: "steps", total: operation.steps.count)
+        var progress =
+            operation.rollout == nil
+            ? ProgressLine(console: console, noun: "steps", total: operation.steps.count)
+            : ProgressLine(console: console, noun: "rows", total: nil)
         while !operation.state.hasEnded {
             try? await Task.sleep(for: .milliseconds(250))
             let id = operation.id
@@ -57,7 +60,8 @@ enum OperationWait {
                 throw CommandFailure(.no, "the operation \(id) is not listed any more")
             }
             operation = current
-            progress.update(done: operation.steps.count(where: \.state.hasEnded))
+            let codedRowCount = operation.rollout.map { Int(clamping: $0.codedRowCount) }
+            progress.update(done: codedRowCount ?? operation.steps.count(where: \.state.hasEnded))
         }
         progress.clear()
         return operation

@@ -16,7 +16,7 @@ struct StatusCommand: ConsoleCommand {
 
     @Option(parsing: .unconditional, help: "Also end with status 69 while fewer workers than these are live.")
     var workers: Int?
-    @Flag(help: "Also show what the workers hold memory for, and how much they may.")
+    @Flag(help: "Also show what the workers hold memory for, how much they may, and shards that are being made.")
     var memory = false
     @OptionGroup var connection: ConnectionOptions
 

@@ -101,7 +101,7 @@ enum StatusReport {
             ("embedding_bytes", .count(worker.rowByteCount)),
             ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("memory", json(worker.memory)),
             ("kernels", .string(worker.kernelLevel)),
-            ("activity", json(worker.activity)),
+            ("activity", json(worker.activity)), ("successors", .array(worker.successors.map(SuccessorReport.json))),
         ])
     }
 
@@ -154,7 +154,7 @@ enum StatusReport {
             text += "no worker has registered yet\n"
         } else {
             text += workers(cluster.workers)
-            if showsMemory { text += "\n" + memory(cluster.workers) }
+            if showsMemory { text += "\n" + memory(cluster.workers) + SuccessorReport.table(cluster) }
             text += recalls(cluster.workers)
         }
         text += "\n"

@@ -32,6 +32,7 @@ struct TopView: Sendable {
         var text = "cluster \(cluster.id)  coordinator \(cluster.version), up \(uptime), epoch \(cluster.epoch)\n\n"
         text += totals(cluster.activity)
         text += cluster.workers.isEmpty ? "no worker has registered yet\n" : table(cluster.workers)
+        text += SuccessorReport.table(cluster)
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
         let problems = StatusReport.problems(cluster, leastWorkerCount: 1) + (failure.map { [$0] } ?? [])

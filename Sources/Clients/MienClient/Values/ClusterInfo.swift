@@ -39,6 +39,34 @@ public struct ClusterInfo: Hashable, Sendable {
         public var kernelLevel: String
         /// As last reported; what a worker does is shards' parts of searches and writes.
         public var activity: NodeActivityInfo
+        /// Shards that are made here to take the place of others.
+        public var successors: [Successor]
+    }
+
+    /// A shard that a worker makes from its replicas of others, which are split or merged.
+    public struct Successor: Hashable, Sendable {
+        public enum State: String, Hashable, Sendable {
+            /// Rows come over.
+            case copying
+            /// All rows are there, and changes come over.
+            case following
+            /// Everything is there: it may take the others' place.
+            case sealed
+            /// It is tried again.
+            case failed
+        }
+
+        /// Identity of the collection.
+        public var collectionID: String
+        public var shardIndex: Int
+        public var state: State
+        public var rowCount: UInt64
+        /// Rows of the replicas that it is made from.
+        public var totalRowCount: UInt64
+        /// Of the disk that it takes, beside them.
+        public var diskByteCount: UInt64
+        /// Why it failed, as a sentence; nil unless it has.
+        public var failure: String?
     }
 
     /// A coordinator that is there.
@@ -103,10 +131,32 @@ public struct ClusterInfo: Hashable, Sendable {
                 residentRowByteCount: report.mapped.residentRowByteCount,
                 memory: MemoryInfo(report.memory),
                 kernelLevel: report.kernelLevel,
-                activity: NodeActivityInfo(report.activity)
+                activity: NodeActivityInfo(report.activity),
+                successors: report.successors.map(Successor.init)
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
+    }
+}
+
+extension ClusterInfo.Successor {
+    fileprivate init(_ successor: WorkerReport.Successor) {
+        let state: State =
+            switch successor.state {
+            case .copying: .copying
+            case .following: .following
+            case .sealed: .sealed
+            case .failed: .failed
+            }
+        self.init(
+            collectionID: successor.shard.collection.description,
+            shardIndex: Int(successor.shard.index),
+            state: state,
+            rowCount: successor.rowCount,
+            totalRowCount: successor.totalRowCount,
+            diskByteCount: successor.diskByteCount,
+            failure: successor.failure.isEmpty ? nil : successor.failure
+        )
     }
 }
 

@@ -78,6 +78,8 @@ public struct CollectionInfo: Hashable, Sendable {
             case imbalance
             /// Searches missed more mates than its calibration promised.
             case recall
+            /// Somebody asked for it.
+            case request
         }
 
         public var cause: Cause
@@ -225,15 +227,19 @@ public struct CollectionInfo: Hashable, Sendable {
             )
         }
         restoredFrom = description.restoredFrom
-        trainingUnderWay = description.trainingUnderWay.map {
-            TrainingUnderWay(
-                generation: Int($0.generation),
-                workerID: $0.worker.description,
-                stage: .init($0.progress.stage),
-                share: Double(min(max($0.progress.share, 0), 1)),
-                elapsed: .milliseconds(Int64(clamping: $0.progress.elapsedMilliseconds))
-            )
-        }
+        trainingUnderWay = description.trainingUnderWay.map(TrainingUnderWay.init)
+    }
+}
+
+extension CollectionInfo.TrainingUnderWay {
+    init(_ training: CollectionDescription.Training) {
+        self.init(
+            generation: Int(training.generation),
+            workerID: training.worker.description,
+            stage: .init(training.progress.stage),
+            share: Double(min(max(training.progress.share, 0), 1)),
+            elapsed: .milliseconds(Int64(clamping: training.progress.elapsedMilliseconds))
+        )
     }
 }
 
@@ -246,6 +252,7 @@ extension CollectionInfo.CodebookStanding.Cause {
             case .energy: .energy
             case .imbalance: .imbalance
             case .recall: .recall
+            case .request: .request
             }
     }
 }

@@ -2,7 +2,8 @@ import ClusterModel
 import FaceModel
 import WireProtocol
 
-/// What can be asked of a cluster about where replicas are. Workers are named by their identity.
+/// What can be asked of a cluster about where replicas are, or about a collection's codebook. Workers are named by
+/// their identity.
 public enum OperationRequest: Hashable, Sendable {
     /// A replica makes way for one on another worker; with `to` nil on the one that suits best.
     case move(collection: String, shard: Int, from: String, to: String?)
@@ -22,6 +23,8 @@ public enum OperationRequest: Hashable, Sendable {
     case split(collection: String, shards: [Int])
     /// Each two of these shards, neighbours on the ring, become one; all of the collection's when none is named.
     case merge(collection: String, shards: [Int])
+    /// The collection gets its next codebook: one is trained on what it holds now, and all rows are coded by it.
+    case train(collection: String)
 
     /// - Throws: `invalidRequest` for what is no worker's identity.
     var order: OperationOrder {
@@ -49,6 +52,7 @@ public enum OperationRequest: Hashable, Sendable {
                 .split(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
             case .merge(let collection, let shards):
                 .merge(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
+            case .train(let collection): .train(collection: collection)
             }
         }
     }
@@ -61,7 +65,7 @@ public enum OperationRequest: Hashable, Sendable {
     }
 }
 
-/// One operation: a change of where replicas are, and how far it is.
+/// One operation: a change of where replicas are, or the rollout of a codebook, and how far it is.
 public struct OperationInfo: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable {
         /// A replica moves, or another becomes the primary.
@@ -71,6 +75,8 @@ public struct OperationInfo: Hashable, Sendable {
         case recommission
         case copies
         case rebalance
+        /// A codebook is trained and comes into every replica.
+        case rollout
     }
 
     public enum State: String, Hashable, Sendable {
@@ -125,11 +131,51 @@ public struct OperationInfo: Hashable, Sendable {
         public var restartCount: Int
     }
 
+    /// How far a codebook is on its way into a collection's replicas.
+    public struct Rollout: Hashable, Sendable {
+        public enum Stage: String, Hashable, Sendable {
+            case training
+            case installing
+            /// Rows of the codebook before are coded again.
+            case recoding
+            case done
+        }
+
+        /// One shard, by the slowest of its replicas that are served.
+        public struct Shard: Hashable, Sendable {
+            public var index: Int
+            /// That are served.
+            public var replicaCount: Int
+            public var installedCount: Int
+            public var rowCount: UInt64
+            /// Rows that no older codebook codes; 0 until every replica has the new one.
+            public var codedRowCount: UInt64
+        }
+
+        public var generation: Int
+        /// Why it began.
+        public var cause: CollectionInfo.CodebookStanding.Cause
+        public var stage: Stage
+        /// Nil while no worker says that it trains.
+        public var training: CollectionInfo.TrainingUnderWay?
+        /// In order of shard; none while it is trained, and when it has ended.
+        public var shards: [Shard]
+        /// Coded again, over the last seconds.
+        public var rowsPerSecond: Double
+        /// What it waits for, as sentences, be it something that gets on or not; nil when it has ended.
+        public var waitsFor: String?
+        /// Time since something about it last changed.
+        public var silence: Duration
+
+        public var rowCount: UInt64 { shards.reduce(0) { $0 &+ $1.rowCount } }
+        public var codedRowCount: UInt64 { shards.reduce(0) { $0 &+ $1.codedRowCount } }
+    }
+
     public var id: String
     public var kind: Kind
     /// Of a drain, decommission or recommission.
     public var workerID: String?
-    /// Of a change of copies.
+    /// Of a change of copies, or a rollout.
     public var collection: String?
     public var state: State
     public var created: Face.Timestamp
@@ -137,6 +183,8 @@ public struct OperationInfo: Hashable, Sendable {
     /// Why it ended as it did, where that was not asked for.
     public var note: String?
     public var steps: [Step]
+    /// Of a rollout, which has no steps.
+    public var rollout: Rollout?
 
     init(_ description: OperationDescription) {
         id = description.id.description
@@ -148,6 +196,7 @@ public struct OperationInfo: Hashable, Sendable {
         ended = description.ended.map { .init(millisecondsSince1970: $0.milliseconds) }
         note = description.note
         steps = description.steps.map(Step.init)
+        rollout = description.rollout.map(Rollout.init)
     }
 }
 
@@ -219,6 +268,41 @@ extension OperationInfo.Step {
     }
 }
 
+extension OperationInfo.Rollout {
+    fileprivate init(_ rollout: OperationDescription.Rollout) {
+        self.init(
+            generation: Int(rollout.generation),
+            cause: .init(rollout.cause),
+            stage: .init(rollout.stage),
+            training: rollout.training.map(CollectionInfo.TrainingUnderWay.init),
+            shards: rollout.shards.map { shard in
+                Shard(
+                    index: Int(shard.index),
+                    replicaCount: Int(shard.replicaCount),
+                    installedCount: Int(shard.installedCount),
+                    rowCount: shard.rowCount,
+                    codedRowCount: shard.codedRowCount
+                )
+            },
+            rowsPerSecond: rollout.rowsPerSecond,
+            waitsFor: rollout.waitsFor,
+            silence: .milliseconds(Int64(clamping: rollout.silentMilliseconds))
+        )
+    }
+}
+
+extension OperationInfo.Rollout.Stage {
+    fileprivate init(_ stage: OperationDescription.Rollout.Stage) {
+        self =
+            switch stage {
+            case .training: .training
+            case .installing: .installing
+            case .recoding: .recoding
+            case .done: .done
+            }
+    }
+}
+
 extension OperationInfo.Change {
     fileprivate init(_ change: ReplicaChange) {
         self =
@@ -243,6 +327,7 @@ extension OperationInfo.Kind {
             case .recommission: .recommission
             case .copies: .copies
             case .rebalance: .rebalance
+            case .rollout: .rollout
             }
     }
 }

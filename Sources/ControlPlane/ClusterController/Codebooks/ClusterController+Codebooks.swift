@@ -20,27 +20,30 @@ extension ClusterController {
         let (bytes, summary) = try await downloadCodebook(of: collection, generation: generation, from: worker)
         let digest = try await storeCodebook(bytes)
         let codebook = CodebookRecord(
-            generation: generation,
-            origin: origin,
+            generation,
+            origin,
             digest: digest,
             byteCount: UInt64(bytes.count),
-            codedDimension: summary.codedDimension,
-            codeByteCount: summary.codeByteCount,
-            listCount: summary.listCount,
-            energyShare: summary.energyShare,
-            sampleCount: summary.sampleCount,
-            calibrationProbeCount: summary.calibrationProbeCount,
-            calibration: summary.calibration.map {
-                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-            }
+            summary
         )
         var replaced: [UInt8]?
         try await commit(asController: true) { records throws(WireStatus) in
-            guard var record = records.metadata.collections[collection], record.nextGeneration == generation
+            // From here on the rollout cannot be taken back, and it may just have been.
+            guard var record = records.metadata.collections[collection], record.nextGeneration == generation,
+                let (operation, rollout) = records.metadata.openRollout(of: collection),
+                rollout.generation == generation, operation.state == .running
             else { return nil }
             replaced = record.codebook?.digest
             record.codebook = codebook
-            return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
+            return (
+                [
+                    records.unchanged(ClusterRecords.collectionKey(collection)),
+                    records.unchanged(ClusterRecords.operationKey(operation.id)),
+                ], [ClusterRecords.put(record)]
+            )
+        }
+        guard state.withLock({ $0.records.metadata.collections[collection]?.codebook == codebook }) else {
+            return await removeCodebook(digest)
         }
         // Every partition that uses the one before has it.
         if let replaced { await removeCodebook(replaced) }
@@ -95,7 +98,7 @@ extension ClusterController {
     }
 
     /// Checks the file before it is sent; a missing or damaged one is fetched from a worker that still has it.
-    private func ensureCodebookFile(_ codebook: CodebookRecord, of collection: CollectionID) async throws(WireStatus) {
+    func ensureCodebookFile(_ codebook: CodebookRecord, of collection: CollectionID) async throws(WireStatus) {
         let damage: CodebookFileError
         do throws(CodebookFileError) {
             return try await disk.run { () throws(CodebookFileError) in
@@ -162,7 +165,7 @@ extension ClusterController {
         }
     }
 
-    private func storeCodebook(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
+    func storeCodebook(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
         try await onDisk { files throws(CodebookFileError) in try files.store(bytes) }
     }
 
@@ -179,7 +182,7 @@ extension ClusterController {
         }
     }
 
-    private func onDisk<T: Sendable>(
+    func onDisk<T: Sendable>(
         _ body: @escaping @Sendable (CodebookFiles) throws(CodebookFileError) -> T
     ) async throws(WireStatus) -> T {
         do throws(CodebookFileError) {
@@ -187,6 +190,48 @@ extension ClusterController {
         } catch {
             throw error.wireStatus
         }
+    }
+}
+
+extension CodebookRecord {
+    init(
+        _ generation: UInt32,
+        _ origin: CodebookOrigin,
+        digest: [UInt8],
+        byteCount: UInt64,
+        _ summary: CollectionDescription.Codebook
+    ) {
+        self.init(
+            generation: generation,
+            origin: origin,
+            digest: digest,
+            byteCount: byteCount,
+            codedDimension: summary.codedDimension,
+            codeByteCount: summary.codeByteCount,
+            listCount: summary.listCount,
+            energyShare: summary.energyShare,
+            sampleCount: summary.sampleCount,
+            calibrationProbeCount: summary.calibrationProbeCount,
+            calibration: summary.calibration.map {
+                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
+            }
+        )
+    }
+
+    /// What people may know of it.
+    var summary: CollectionDescription.Codebook {
+        CollectionDescription.Codebook(
+            generation: generation,
+            codedDimension: codedDimension,
+            codeByteCount: codeByteCount,
+            listCount: listCount,
+            energyShare: energyShare,
+            sampleCount: sampleCount,
+            calibrationProbeCount: calibrationProbeCount,
+            calibration: calibration.map {
+                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
+            }
+        )
     }
 }
 

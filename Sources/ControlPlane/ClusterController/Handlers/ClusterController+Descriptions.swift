@@ -65,20 +65,7 @@ extension ClusterController {
                 replicas: placement.group.members.map { Self.replica(of: placement, on: $0, in: view) }
             )
         }
-        let codebook = record.codebook.map { codebook in
-            CollectionDescription.Codebook(
-                generation: codebook.generation,
-                codedDimension: codebook.codedDimension,
-                codeByteCount: codebook.codeByteCount,
-                listCount: codebook.listCount,
-                energyShare: codebook.energyShare,
-                sampleCount: codebook.sampleCount,
-                calibrationProbeCount: codebook.calibrationProbeCount,
-                calibration: codebook.calibration.map {
-                    .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-                }
-            )
-        }
+        let codebook = record.codebook?.summary
         let faceCount = shards.reduce(0) { $0 + $1.faceCount }
         let underWay = training(of: record, in: view)
         let training: CollectionDescription.TrainingState =
@@ -86,7 +73,9 @@ extension ClusterController {
                 .running
             } else if codebook != nil {
                 .trained
-            } else if faceCount >= max(options.training.minimumFaceCount, 1) {
+            } else if faceCount >= max(options.training.minimumFaceCount, 1),
+                view.metadata.rolloutState(of: record.collection.id, generation: record.nextGeneration) != .cancelled
+            {
                 .running
             } else {
                 .notNeeded

@@ -37,7 +37,8 @@ extension ClusterController {
                     },
                     groups: (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) },
                     workers: membership?.workers ?? [],
-                    recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now))
+                    recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now)),
+                    heldCollections: state.records.heldCollections
                 )
             )
         }

@@ -32,7 +32,7 @@ extension ClusterController {
             },
             estimatedSeconds: estimate.seconds,
             assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond,
-            remarks: operation.kind == .rebalance ? Self.pinRemarks(in: view) : []
+            remarks: remarks(on: operation, in: view)
         )
     }
 
@@ -66,6 +66,13 @@ extension ClusterController {
             case (.resume, .paused): operation.state = .running
             case (.pause, .paused), (.resume, .running), (.cancel, .cancelling), (.cancel, .cancelled): return nil
             case (.cancel, .running), (.cancel, .paused):
+                if let rollout = operation.rollout, rollout.isPastCommitPoint(in: records.metadata) {
+                    throw WireStatus(
+                        .invalidRequest,
+                        "Operation \(request.id) is past its commit point: codebook \(rollout.generation) is the "
+                            + "collection's, and it ends by itself when every row is coded by it."
+                    )
+                }
                 guard operation.cancel(records.metadata.placement) else {
                     throw WireStatus(
                         .invalidRequest,
@@ -153,7 +160,7 @@ extension ClusterController {
     private func beginByItself(_ operation: Operation) async throws(WireStatus) {
         try await commit(asController: true) { records throws(WireStatus) in
             // Somebody may have begun one meanwhile.
-            guard records.metadata.openOperations.isEmpty else { return nil }
+            guard !records.metadata.hasOpenMoves else { return nil }
             return ([records.unchanged(ClusterRecords.operationKey(operation.id))], [ClusterRecords.put(operation)])
         }
         logger.notice(
@@ -217,6 +224,7 @@ extension ClusterController {
         if case .copies(_, let count) = order, case .copies(let id, _) = operation.kind {
             Self.recount(id, count, in: records, &conditions, &changes)
         }
+        if let rollout = operation.rollout { Self.touch(rollout.collection, in: records, &conditions, &changes) }
         return (conditions, changes)
     }
 
@@ -232,6 +240,23 @@ extension ClusterController {
             changes.append(ClusterRecords.put(worker, address, .active))
         }
         if case .copies(let id, let former) = operation.kind { recount(id, former, in: records, &conditions, &changes) }
+        // Its codebook must not come into the record at the same moment.
+        if let rollout = operation.rollout {
+            conditions.append(records.unchanged(ClusterRecords.collectionKey(rollout.collection)))
+        }
+    }
+
+    /// Two of a collection's rollouts are never begun at the same moment: each is conditional on the collection's
+    /// record, and puts it anew.
+    static func touch(
+        _ collection: CollectionID,
+        in records: ClusterRecords,
+        _ conditions: inout [MetadataCondition],
+        _ changes: inout [MetadataChange]
+    ) {
+        guard let record = records.metadata.collections[collection] else { return }
+        conditions.append(records.unchanged(ClusterRecords.collectionKey(collection)))
+        changes.append(ClusterRecords.put(record))
     }
 
     private static func recount(
@@ -255,7 +280,7 @@ extension ClusterController {
         for order: OperationOrder,
         in view: ClusterView
     ) throws(WireStatus) -> Operation {
-        let request = try Self.request(order, in: view)
+        let request = try request(order, in: view)
         do throws(OperationRefusal) {
             return try request.operation(id, in: view, now: Self.wallClock())
         } catch {
@@ -263,21 +288,26 @@ extension ClusterController {
         }
     }
 
-    private static func request(_ order: OperationOrder, in view: ClusterView) throws(WireStatus) -> OperationRequest {
+    private func request(_ order: OperationOrder, in view: ClusterView) throws(WireStatus) -> OperationRequest {
         switch order {
         case .move(let collection, let index, let from, let to):
-            .move(try shard(collection, index, in: view), from: from, to: to)
-        case .lead(let collection, let index, let worker): .lead(try shard(collection, index, in: view), worker)
+            .move(try Self.shard(collection, index, in: view), from: from, to: to)
+        case .lead(let collection, let index, let worker): .lead(try Self.shard(collection, index, in: view), worker)
         case .drain(let worker): .drain(worker)
         case .decommission(let worker): .decommission(worker)
         case .recommission(let worker): .recommission(worker)
         case .copies(let collection, let count):
-            .copies(try collectionID(collection, in: view), count)
+            .copies(try Self.collectionID(collection, in: view), count)
         case .rebalance: .rebalance
         case .split(let collection, let indices):
-            .split(try collectionID(collection, in: view), try shards(of: collection, indices, in: view))
+            .split(try Self.collectionID(collection, in: view), try Self.shards(of: collection, indices, in: view))
         case .merge(let collection, let indices):
-            .merge(try collectionID(collection, in: view), try pairs(of: collection, indices, in: view))
+            .merge(try Self.collectionID(collection, in: view), try Self.pairs(of: collection, indices, in: view))
+        case .train(let collection):
+            .train(
+                try Self.collectionID(collection, in: view),
+                leastFaceCount: options.training.minimumFaceCount
+            )
         }
     }
 
@@ -382,6 +412,9 @@ extension ClusterController {
         case .drain(let worker), .decommission(let worker), .recommission(let worker): description.worker = worker
         case .copies(let collection, _):
             description.collection = view.metadata.collections[collection]?.collection.name
+        case .rollout(let rollout):
+            description.collection = view.metadata.collections[rollout.collection]?.collection.name
+            description.rollout = self.description(of: rollout, operation, in: view, ledger, now: now)
         case .change, .rebalance: break
         }
         return description
@@ -406,7 +439,7 @@ extension OperationOrder {
         switch self {
         case .drain(let worker), .decommission(let worker): (worker, .draining)
         case .recommission(let worker): (worker, .active)
-        case .move, .lead, .copies, .rebalance, .split, .merge: nil
+        case .move, .lead, .copies, .rebalance, .split, .merge, .train: nil
         }
     }
 }
@@ -421,6 +454,7 @@ extension OperationDescription.Kind {
             case .recommission: .recommission
             case .copies: .copies
             case .rebalance: .rebalance
+            case .rollout: .rollout
             }
     }
 }

@@ -30,6 +30,8 @@ package struct ControlHandler: Sendable {
             call.run { try await controller.beginRestore(request, deadline: call.deadline) }
         case .finishRestore(let request):
             call.run { try await controller.finishRestore(request, deadline: call.deadline) }
+        case .readCodebook(let request): call.run { try await controller.readCodebook(request) }
+        case .restoreCodebook(let request): call.run { try await controller.restoreCodebook(request) }
         case .verifyShard(let request):
             call.run { try await controller.verify(request, deadline: call.deadline) }
         case .planOperation(let request):

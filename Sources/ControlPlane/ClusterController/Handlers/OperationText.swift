@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 
 /// What operations wait for, and why replicas are where they are, as sentences for people.
 enum OperationText {
@@ -41,6 +42,56 @@ enum OperationText {
         case .resting: "Writes had waited too long for the shards that take this one's place; it is tried again soon."
         case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
         }
+    }
+
+    /// - Parameter failure: why the last attempt at a training, or at something about it, failed; nil without one.
+    static func sentence(_ reason: RolloutPlanner.Reason, failure: String?, in view: ClusterView) -> String {
+        switch reason {
+        case .olderCodes:
+            return "Replicas still have codes of the codebook before, which are made again first."
+        case .shardNotServing(let shard): return "Shard \(shard.index) is not served."
+        case .resting:
+            return "The last training failed, and another is ordered after a pause"
+                + (failure.map { ": \($0)" } ?? ".")
+        case .ordering:
+            return "A worker is asked to train" + (failure.map { "; the last attempt failed: \($0)" } ?? ".")
+        case .queued(let worker): return "The \(name(worker, view)) trains another collection's codebook first."
+        case .training(let worker, let progress):
+            return "The \(name(worker, view)) trains: \(progress.stage.name)."
+        case .fetching(let worker):
+            return "The \(name(worker, view)) has trained it; it is brought into the collection's record"
+                + (failure.map { ", and the last attempt failed: \($0)" } ?? ".")
+        case .installing(let shard, let worker):
+            return "The \(name(worker, view)) is given the codebook for shard \(shard.index)."
+        case .recoding(let shard, let worker, let rowCount):
+            return "The \(name(worker, view)) codes \(rowCount) rows of shard \(shard.index) again, when it has "
+                + "nothing else to do, with worker.background_percent of a processor."
+        }
+    }
+
+    /// What rolling a codebook out would take.
+    static func remarks(on order: TrainingOrder, of record: CollectionRecord, in view: ClusterView) -> [String] {
+        let rowCount = order.sources.reduce(UInt64(0)) { $0 + UInt64($1.sampleCount) }
+        let sampleByteCount = rowCount * UInt64(record.collection.configuration.dimension) * 4
+        var remarks = [
+            "The \(name(order.worker, view)) trains codebook \(order.generation), of \(order.listCount) lists, from "
+                + "\(rowCount) rows: \(sampleByteCount >> 20) MiB of memory for the sample."
+        ]
+        let replicas = record.placements.flatMap { placement in
+            placement.group.members.compactMap { view.replica(of: placement.shard, on: $0) }
+        }
+        let faceCount = replicas.reduce(UInt64(0)) { $0 + $1.faceCount }
+        remarks.append(
+            "Then \(replicas.count) \(replicas.count == 1 ? "replica installs" : "replicas install") it"
+                + (record.codebook == nil
+                    ? "." : ", and code \(faceCount) rows again with worker.background_percent of a processor each.")
+        )
+        if let codebook = record.codebook, replicas.contains(where: { $0.olderGeneration != 0 }) {
+            remarks.append(
+                "It waits until no replica has codes from before codebook \(codebook.generation) any more."
+            )
+        }
+        return remarks
     }
 
     static func sentence(_ explanation: PlacementExplanation) -> String {

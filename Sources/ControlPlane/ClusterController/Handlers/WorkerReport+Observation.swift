@@ -100,7 +100,12 @@ extension SuccessorObservation {
                 )
             case .failed: .failed(successor.failure)
             }
-        self.init(state: state, rowCount: successor.rowCount, totalRowCount: successor.totalRowCount)
+        self.init(
+            state: state,
+            rowCount: successor.rowCount,
+            totalRowCount: successor.totalRowCount,
+            diskByteCount: successor.diskByteCount
+        )
     }
 }
 
@@ -110,7 +115,8 @@ extension WorkerReport.Successor {
             shard: shard,
             state: .copying,
             rowCount: successor.rowCount,
-            totalRowCount: successor.totalRowCount
+            totalRowCount: successor.totalRowCount,
+            diskByteCount: successor.diskByteCount
         )
         switch successor.state {
         case .copying: break

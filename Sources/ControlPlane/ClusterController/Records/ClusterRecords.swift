@@ -27,6 +27,8 @@ package struct ClusterRecords: Sendable {
     package let revision: MetadataRevision
     /// What each worker is told of the shards that it has a part in.
     let memberships: [NodeID: Membership]
+    /// Collections whose rollout is paused.
+    let heldCollections: [CollectionID]
     private let versions: [String: MetadataRevision]
 
     /// The groups that a worker is a member of, and where their members are.
@@ -262,6 +264,7 @@ package struct ClusterRecords: Sendable {
         self.coordinators = coordinators
         self.controller = controller
         memberships = Membership.all(in: metadata)
+        heldCollections = metadata.openOperations.filter { $0.state == .paused }.compactMap(\.rollout?.collection)
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }

@@ -9,9 +9,10 @@ import FaceModel
 /// |---|---|
 /// | layout | u8 = 1 |
 /// | id | 16 bytes |
-/// | kind | u8: 1 change, 2 drain, 3 decommission, 4 copies, 5 rebalance, 6 recommission |
+/// | kind | u8: 1 change, 2 drain, 3 decommission, 4 copies, 5 rebalance, 6 recommission, 7 rollout |
 /// | of a drain, decommission or recommission: worker | 16 bytes |
 /// | of copies: collection; copies before, least in sync before | 16 bytes; u8 each |
+/// | of a rollout: collection; generation, why | 16 bytes; u32, u8 (`TrainingCause`) |
 /// | state | u8 (`OperationState`) |
 /// | created, ended | i64 each, milliseconds since 1970; ended 0 before the end |
 /// | note | text, empty for none |
@@ -43,6 +44,11 @@ extension Operation {
             case .recommission(let worker):
                 writer.write(6 as UInt8)
                 writer.write(worker)
+            case .rollout(let rollout):
+                writer.write(7 as UInt8)
+                writer.write(high: rollout.collection.high, low: rollout.collection.low)
+                writer.write(rollout.generation)
+                writer.write(rollout.cause.rawValue)
             }
             writer.write(state.rawValue)
             writer.write(created.milliseconds)
@@ -126,6 +132,15 @@ extension Operation.Kind {
             )
         case 5: self = .rebalance
         case 6: self = .recommission(try NodeID(from: &reader))
+        case 7:
+            let (high, low) = try reader.readID()
+            self = .rollout(
+                CodebookRollout(
+                    collection: CollectionID(high: high, low: low),
+                    generation: try reader.read(),
+                    cause: try reader.readEnumeration("cause of a rollout")
+                )
+            )
         default: throw .invalidValue(field: "kind of an operation", offset: start)
         }
     }

@@ -23,21 +23,24 @@ extension ClusterController {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
             plan.actions += updates.map { .advance($0) }
             for key in stalled { restart(key, in: view, &plan, now: now) }
+            plan.problems += stalledRollouts(in: view, now: now)
             if !balance.isEmpty { plan.actions.append(.balance(balance)) }
             if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
                 plan.actions.append(.divide(split))
             }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
-            switch TrainingPlanner.decide(record, in: view, policy: options.training, ledger: trainings, now: now) {
-            case .none, .wait: break
-            case .train(let order): plan.actions.append(.train(order))
-            case .fetch(let generation, let origin, let worker):
-                plan.actions.append(
-                    .fetch(record.collection.id, generation: generation, origin: origin, worker: worker)
-                )
-            }
+            let decision = TrainingPlanner.decide(
+                record,
+                in: view,
+                policy: options.training,
+                ledger: trainings,
+                now: now
+            )
+            let action = RolloutPlanner.action(for: decision, of: record.collection.id, in: view)
+            if let action { plan.actions.append(action) }
         }
+        plan.actions += RolloutPlanner.abandonments(in: view)
         let problems = Set(plan.problems)
         let (actions, news) = state.withLock { state in
             let news = plan.problems.filter { !state.problems.contains($0) }
@@ -85,7 +88,10 @@ extension ClusterController {
             case .advance(let update): try await advance(update)
             case .balance(let steps): try await beginBalancing(steps)
             case .divide(let request): try await beginDividing(request)
+            case .rollOut(let rollout): try await beginRollout(rollout)
             case .train(let order): try await train(order)
+            case .abandonTraining(let collection, let generation, let worker):
+                try await abandonTraining(of: collection, generation: generation, on: worker)
             case .fetch(let collection, let generation, let origin, let worker):
                 try await fetchCodebook(of: collection, generation: generation, origin: origin, from: worker)
             case .install(let placement, let generation, let worker):
@@ -116,7 +122,7 @@ extension ClusterController {
                     now: now
                 )
             case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .advance, .balance, .divide,
-                .install:
+                .rollOut, .abandonTraining, .install:
                 break
             }
         }
@@ -237,6 +243,9 @@ extension ReconcileAction {
         case .advance(let update): "advance operation \(update.old.id)"
         case .divide(let request): "begin \(request)"
         case .balance(let steps): "balance by \(steps.count) steps"
+        case .rollOut(let rollout): "roll out codebook \(rollout.generation) of \(rollout.collection)"
+        case .abandonTraining(let collection, let generation, let worker):
+            "abandon training of codebook \(generation) of \(collection) on \(worker)"
         case .train(let order): "train codebook \(order.generation) of \(order.collection) on \(order.worker)"
         case .fetch(let collection, let generation, _, let worker):
             "fetch codebook \(generation) of \(collection) from \(worker)"

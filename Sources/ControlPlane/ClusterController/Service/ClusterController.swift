@@ -68,6 +68,8 @@ package final class ClusterController: Sendable {
     let state: Mutex<State>
     let changes = ChangeSignal()
     let proposals = ProposalQueue()
+    /// Codebooks of backups that are on their way here, one for a collection.
+    let restoredCodebooks = Mutex<[CollectionID: [UInt8]]>([:])
     /// Apart from the state, so that routers never wait for planning.
     private let currentShardMap: Mutex<ShardMap>
     private let start = ContinuousClock.now

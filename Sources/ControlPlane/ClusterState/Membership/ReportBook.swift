@@ -1,5 +1,5 @@
 package import ClusterModel
-import FaceModel
+package import FaceModel
 
 /// What every worker last reported, corrected by what this coordinator has done since.
 ///
@@ -67,6 +67,11 @@ package struct ReportBook: Sendable {
     /// The worker has acknowledged that what it made of the shard is gone.
     package mutating func abandoned(_ shard: ShardID, on worker: NodeID) {
         observations[worker]?.successors[shard] = nil
+    }
+
+    /// The worker has acknowledged that it trains a codebook no more, and forgot what came of it.
+    package mutating func abandoned(_ generation: UInt32, of collection: CollectionID, on worker: NodeID) {
+        observations[worker]?.trainings.removeAll { $0.collection == collection && $0.generation == generation }
     }
 
     private mutating func note(_ shard: ShardID, on worker: NodeID, now: Duration, _ change: (inout Note) -> Void) {

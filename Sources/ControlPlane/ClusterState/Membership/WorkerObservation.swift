@@ -142,11 +142,13 @@ package struct SuccessorObservation: Hashable, Sendable {
     package var rowCount: UInt64
     /// Rows that it is made from.
     package var totalRowCount: UInt64
+    package var diskByteCount: UInt64
 
-    package init(state: State, rowCount: UInt64 = 0, totalRowCount: UInt64 = 0) {
+    package init(state: State, rowCount: UInt64 = 0, totalRowCount: UInt64 = 0, diskByteCount: UInt64 = 0) {
         self.state = state
         self.rowCount = rowCount
         self.totalRowCount = totalRowCount
+        self.diskByteCount = diskByteCount
     }
 }
 

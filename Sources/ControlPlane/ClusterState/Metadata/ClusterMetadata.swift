@@ -49,6 +49,27 @@ package struct ClusterMetadata: Hashable, Sendable {
         operations.values.filter { !$0.state.hasEnded }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
     }
 
+    /// Whether replicas are on their way, or about to be: a codebook that comes into them is no hindrance.
+    package var hasOpenMoves: Bool { openOperations.contains { $0.rollout == nil } }
+
+    /// The open rollout of a collection's codebook.
+    package func openRollout(of collection: CollectionID) -> (operation: Operation, rollout: CodebookRollout)? {
+        for operation in openOperations {
+            if let rollout = operation.rollout, rollout.collection == collection { return (operation, rollout) }
+        }
+        return nil
+    }
+
+    /// How the rollout of one generation stands: the open one, or else the last that ended, while it is remembered.
+    package func rolloutState(of collection: CollectionID, generation: UInt32) -> OperationState? {
+        let rollouts = operations.values.filter {
+            $0.rollout?.collection == collection && $0.rollout?.generation == generation
+        }
+        return
+            (rollouts.first { !$0.state.hasEnded }
+            ?? rollouts.max { ($0.created, $0.id) < ($1.created, $1.id) })?.state
+    }
+
     package func collection(named name: String) -> CollectionRecord? {
         collections.values.first { $0.collection.name == name }
     }

@@ -37,7 +37,7 @@ package struct BalanceLedger: Sendable {
 
     private static func isCalm(_ view: ClusterView) -> Bool {
         let active = view.metadata.workers.keys.filter { view.metadata.standing(of: $0) == .active }
-        return view.isSettled && view.metadata.openOperations.isEmpty
+        return view.isSettled && !view.metadata.hasOpenMoves
             && active.allSatisfy { view.liveWorkers.contains($0) && !view.isStopping($0) }
             && view.metadata.placements.allSatisfy { placement in
                 let copies = view.metadata.collections[placement.shard.collection]?.collection.configuration

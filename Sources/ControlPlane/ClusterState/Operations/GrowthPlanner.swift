@@ -10,7 +10,7 @@ package enum GrowthPlanner {
     ///
     /// - Parameter faceLimit: most faces of a shard; 0 for any number.
     package static func split(above faceLimit: UInt64, in view: ClusterView) -> OperationRequest? {
-        guard faceLimit > 0, view.isSettled, view.metadata.openOperations.isEmpty,
+        guard faceLimit > 0, view.isSettled, !view.metadata.hasOpenMoves,
             view.metadata.placements.allSatisfy({ view.isWhole($0) && $0.group.learners.isEmpty })
         else { return nil }
         let cancelled = view.metadata.operations.values.filter { $0.state == .cancelled }.flatMap(\.steps)

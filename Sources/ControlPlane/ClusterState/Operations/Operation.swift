@@ -1,7 +1,7 @@
 package import ClusterModel
 package import FaceModel
 
-/// A change of where replicas are that takes many steps, as the metadata store has it.
+/// A change of where replicas are that takes many steps, or the rollout of a codebook, as the metadata store has it.
 ///
 /// How far a step is follows from its shard's group: one that was made twice, or whose end nobody heard of, changes
 /// nothing, and any coordinator can go on with what another began.
@@ -19,6 +19,8 @@ package struct Operation: Hashable, Sendable {
         case copies(CollectionID, former: CopyCount)
         /// Replicas and primaries are divided evenly among the workers.
         case rebalance
+        /// A collection's next codebook is trained and comes into every replica.
+        case rollout(CodebookRollout)
     }
 
     package struct Step: Hashable, Sendable {
@@ -76,9 +78,12 @@ package struct Operation: Hashable, Sendable {
     package var drainedWorker: NodeID? {
         switch kind {
         case .drain(let worker), .decommission(let worker): worker
-        case .change, .recommission, .copies, .rebalance: nil
+        case .change, .recommission, .copies, .rebalance, .rollout: nil
         }
     }
+
+    /// The codebook that it brings into a collection's replicas.
+    package var rollout: CodebookRollout? { if case .rollout(let rollout) = kind { rollout } else { nil } }
 
     /// Takes it back as far as possible.
     ///

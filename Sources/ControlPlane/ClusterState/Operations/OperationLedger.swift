@@ -25,6 +25,20 @@ package struct OperationLedger: Sendable {
         package var restartCount = 0
     }
 
+    /// What is known of a rollout that is running.
+    package struct RolloutPace: Hashable, Sendable {
+        /// Rows coded again, over the last seconds.
+        package var rowsPerSecond: Double = 0
+        /// When something about it last changed.
+        package var changed: Duration
+    }
+
+    private struct RolloutEntry {
+        var pace: RolloutPace
+        var progress: RolloutProgress
+        var rateStart: (time: Duration, rowCount: UInt64)
+    }
+
     private struct Signature: Hashable {
         var groupVersion: UInt64
         var sentByteCount: UInt64
@@ -48,6 +62,7 @@ package struct OperationLedger: Sendable {
     /// A step of which nothing changed for so long begins anew.
     package let patience: Duration
     private var entries: [Key: Entry] = [:]
+    private var rollouts: [OperationID: RolloutEntry] = [:]
     private var freezes: [ShardID: Duration] = [:]
     private var rests: [ShardID: Duration] = [:]
 
@@ -69,6 +84,41 @@ package struct OperationLedger: Sendable {
             }
         }
         entries = current
+        observeRollouts(view, now: now)
+    }
+
+    /// Nil of one that is not running.
+    package func pace(of rollout: OperationID) -> RolloutPace? { rollouts[rollout]?.pace }
+
+    /// Rollouts of which nothing has changed for too long.
+    package func stalledRollouts(now: Duration) -> [OperationID] {
+        rollouts.filter { now - $0.value.pace.changed >= patience }.keys.sorted()
+    }
+
+    private mutating func observeRollouts(_ view: ClusterView, now: Duration) {
+        var current: [OperationID: RolloutEntry] = [:]
+        for operation in view.metadata.openOperations where operation.state == .running {
+            guard let rollout = operation.rollout, let progress = RolloutProgress(of: rollout, in: view) else {
+                continue
+            }
+            var entry =
+                rollouts[operation.id]
+                ?? RolloutEntry(
+                    pace: RolloutPace(changed: now),
+                    progress: progress,
+                    rateStart: (now, progress.codedRowCount)
+                )
+            if !entry.progress.isAsFar(as: progress) { entry.pace.changed = now }
+            entry.progress = progress
+            let elapsed = now - entry.rateStart.time
+            if elapsed >= Self.rateInterval {
+                let (before, count) = (entry.rateStart.rowCount, progress.codedRowCount)
+                entry.pace.rowsPerSecond = Double(count > before ? count - before : 0) / (elapsed / .seconds(1))
+                entry.rateStart = (now, count)
+            }
+            current[operation.id] = entry
+        }
+        rollouts = current
     }
 
     /// Shards that are not to be frozen now.
@@ -89,9 +139,9 @@ package struct OperationLedger: Sendable {
             .sorted { ($0.operation, $0.shard) < ($1.operation, $1.shard) }
     }
 
-    /// Time since something last changed about the step that has waited longest; zero without one.
+    /// Time since something last changed about the step, or the rollout, that has waited longest; zero without one.
     package func longestSilence(now: Duration) -> Duration {
-        entries.values.map { now - $0.progress.changed }.max() ?? .zero
+        (entries.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)).map { now - $0 }.max() ?? .zero
     }
 
     /// A step begins anew: it has as much time again.

@@ -48,6 +48,10 @@ package enum OperationPlanner {
         var busy = Occupancy(view, limits: limits)
         return view.metadata.openOperations.compactMap { operation in
             var next = operation
+            if let rollout = operation.rollout {
+                RolloutPlanner.end(&next, rollout, in: view, now: now)
+                return next == operation ? nil : Update(old: operation, new: next)
+            }
             end(&next, in: view)
             if next.state == .running {
                 extend(&next, in: view)

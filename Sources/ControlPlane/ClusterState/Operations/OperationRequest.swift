@@ -16,6 +16,8 @@ package enum OperationRequest: Hashable, Sendable {
     case split(CollectionID, [UInt32])
     /// Each pair of neighbours becomes one shard.
     case merge(CollectionID, [ShardPair])
+    /// The collection gets its next codebook, unless it has fewer faces than this.
+    case train(CollectionID, leastFaceCount: UInt64)
 
     /// Two shards of a collection, in any order.
     package struct ShardPair: Hashable, Sendable {
@@ -69,6 +71,8 @@ extension OperationRequest {
         case .merge(let collection, let pairs):
             operation.steps = try Self.merge(pairs, of: collection, in: view)
         case .copies(let collection, let count): try Self.recount(collection, count, in: view, into: &operation)
+        case .train(let collection, let count):
+            operation.kind = .rollout(try Self.rollout(of: collection, leastFaceCount: count, in: view))
         case .rebalance:
             operation.kind = .rebalance
             operation.steps = RebalancePlanner.steps(in: view)
@@ -330,6 +334,33 @@ extension OperationRequest {
             next += 1
         }
         return steps
+    }
+
+    private static func rollout(
+        of collection: CollectionID,
+        leastFaceCount: UInt64,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> CodebookRollout {
+        guard let record = view.metadata.collections[collection] else {
+            throw OperationRefusal("The collection was deleted meanwhile.")
+        }
+        let name = record.collection.name
+        if let (operation, rollout) = view.metadata.openRollout(of: collection) {
+            throw OperationRefusal(
+                "Operation \(operation.id) is bringing codebook \(rollout.generation) into collection '\(name)'."
+            )
+        }
+        guard record.restoration == nil else {
+            throw OperationRefusal("Collection '\(name)' is being restored; ask again when it serves.")
+        }
+        let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+        guard faceCount >= max(leastFaceCount, 1) else {
+            throw OperationRefusal(
+                "Collection '\(name)' has \(faceCount) faces as its workers last reported, and below "
+                    + "\(max(leastFaceCount, 1)) (coordinator.training.min_faces) every embedding is compared anyway."
+            )
+        }
+        return CodebookRollout(collection: collection, generation: record.nextGeneration, cause: .request)
     }
 
     private static func unknown(_ worker: NodeID) -> OperationRefusal {

@@ -23,7 +23,11 @@ package enum ReconcileAction: Hashable, Sendable {
     case balance([Operation.Step])
     /// Begin to split shards that have outgrown what one should hold.
     case divide(OperationRequest)
+    /// Begin the rollout of a codebook that the collection needs.
+    case rollOut(CodebookRollout)
     case train(TrainingOrder)
+    /// Have a worker give up a training whose rollout was cancelled, or forget what came of it.
+    case abandonTraining(CollectionID, generation: UInt32, worker: NodeID)
     /// Bring a trained codebook to the coordinator and record it, with where it comes from.
     case fetch(CollectionID, generation: UInt32, origin: CodebookOrigin, worker: NodeID)
     /// Install the collection's recorded codebook in a replica.
@@ -66,7 +70,8 @@ package enum ReconcileAction: Hashable, Sendable {
         case .advance(let update): .operation(update.old.id)
         case .balance, .divide: .balance
         case .train(let order): .training(order.collection)
-        case .fetch(let collection, _, _, _): .training(collection)
+        case .fetch(let collection, _, _, _), .abandonTraining(let collection, _, _): .training(collection)
+        case .rollOut(let rollout): .training(rollout.collection)
         }
     }
 
@@ -74,10 +79,10 @@ package enum ReconcileAction: Hashable, Sendable {
     package var worker: NodeID? {
         switch self {
         case .host(_, let worker), .drop(_, _, let worker), .fetch(_, _, _, let worker), .install(_, _, let worker),
-            .prepare(_, let worker), .abandon(_, let worker):
+            .prepare(_, let worker), .abandon(_, let worker), .abandonTraining(_, _, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .succeed, .establish, .advance, .balance, .divide: nil
+        case .regroup, .succeed, .establish, .advance, .balance, .divide, .rollOut: nil
         }
     }
 }
@@ -96,6 +101,8 @@ package enum ReconcileProblem: Hashable, Sendable {
     case olderRecord(ShardID)
     /// Nothing about a step of an operation has changed for too long; it began anew.
     case stalledOperation(OperationID, ShardID)
+    /// Nothing about the rollout of a codebook has changed for too long; with what it waits for, as sentences.
+    case stalledRollout(OperationID, reason: String)
 }
 
 extension ReconcileProblem: CustomStringConvertible {
@@ -119,6 +126,8 @@ extension ReconcileProblem: CustomStringConvertible {
         case .stalledOperation(let operation, let shard):
             "Operation \(operation) has not got on with shard \(shard) for a minute and begins its step anew; "
                 + "'mien operations' tells what it waits for."
+        case .stalledRollout(let operation, let reason):
+            "Operation \(operation), the rollout of a codebook, has not got on for a minute. \(reason)"
         }
     }
 }

@@ -220,7 +220,8 @@ package enum ReconcilePlanner {
                 plan.actions.append(.host(placement, worker: member))
             } else if let codebook = record.codebook, replica.generation < codebook.generation,
                 // A replica holds codes of two generations at most.
-                replica.generation == 0 || replica.olderGeneration == 0
+                replica.generation == 0 || replica.olderGeneration == 0,
+                view.metadata.rolloutState(of: record.collection.id, generation: codebook.generation) != .paused
             {
                 plan.actions.append(.install(placement, generation: codebook.generation, worker: member))
             }

@@ -141,18 +141,44 @@ package enum TrainingPlanner {
         if let attempt, view.liveWorkers.contains(attempt.worker), now - attempt.began <= policy.reportGrace {
             return .wait
         }
-        guard now >= memory.pauseEnd, record.placements.allSatisfy({ view.reader(of: $0) != nil }),
+        guard now >= memory.pauseEnd, let order = order(record, cause, size, in: view, memory: memory) else {
+            return .wait
+        }
+        return .train(order)
+    }
+
+    /// What would be ordered if the next codebook were asked for now; nil while a shard is not served.
+    package static func order(
+        _ record: CollectionRecord,
+        in view: ClusterView,
+        policy: TrainingPolicy,
+        ledger: TrainingLedger
+    ) -> TrainingOrder? {
+        let size = TrainingSize(
+            faceCount: record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) },
+            dimension: record.collection.configuration.dimension,
+            policy: policy
+        )
+        return order(record, .request, size, in: view, memory: ledger.memory(of: record.collection.id))
+    }
+
+    private static func order(
+        _ record: CollectionRecord,
+        _ cause: TrainingCause,
+        _ size: TrainingSize,
+        in view: ClusterView,
+        memory: TrainingLedger.Memory
+    ) -> TrainingOrder? {
+        guard record.placements.allSatisfy({ view.reader(of: $0) != nil }),
             let worker = trainer(for: record, in: view, memory: memory)
-        else { return .wait }
-        return .train(
-            TrainingOrder(
-                collection: collection,
-                generation: generation,
-                worker: worker,
-                origin: CodebookOrigin(cause: cause, faceCount: faceCount),
-                listCount: size.listCount,
-                sources: sources(record, in: view, sampleCount: size.sampleCount, faceCount: faceCount)
-            )
+        else { return nil }
+        return TrainingOrder(
+            collection: record.collection.id,
+            generation: record.nextGeneration,
+            worker: worker,
+            origin: CodebookOrigin(cause: cause, faceCount: size.faceCount),
+            listCount: size.listCount,
+            sources: sources(record, in: view, sampleCount: size.sampleCount, faceCount: size.faceCount)
         )
     }
 
@@ -166,17 +192,15 @@ package enum TrainingPlanner {
         in view: ClusterView,
         policy: TrainingPolicy
     ) -> TrainingCause? {
+        let open = view.metadata.openRollout(of: record.collection.id)?.rollout
+        // That of the codebook before ends only at the next look.
+        let rollout = open.flatMap { $0.generation == record.nextGeneration ? $0 : nil }
         guard let codebook = record.codebook else {
-            return size.faceCount >= max(policy.minimumFaceCount, 1) ? .first : nil
+            return size.faceCount >= max(policy.minimumFaceCount, 1) ? .first : rollout?.cause
         }
+        guard hasSettled(codebook, of: record, in: view) else { return nil }
+        if let rollout { return rollout.cause }
         let replicas = record.placements.compactMap { view.replica(of: $0) }
-        let served = record.placements.flatMap { placement in
-            placement.group.members.filter { view.isServing(placement.shard, on: $0) }
-                .compactMap { view.replica(of: placement.shard, on: $0) }
-        }
-        guard replicas.count == record.placements.count,
-            (replicas + served).allSatisfy({ $0.generation == codebook.generation && $0.olderGeneration == 0 })
-        else { return nil }
         let isGrown = Double(size.faceCount) >= policy.growthFactor * Double(codebook.origin.faceCount)
         if isGrown, Int(size.listCount) > codebook.listCount || size.sampleCount / 2 >= codebook.sampleCount {
             return .growth
@@ -189,6 +213,17 @@ package enum TrainingPlanner {
         // Without new rows another training would measure the same curve again; searches aim higher meanwhile.
         if fit.recall.excess > policy.greatestMissRatio { return .recall }
         return nil
+    }
+
+    /// Whether every replica that is there has done with a codebook, so that the next may come.
+    static func hasSettled(_ codebook: CodebookRecord, of record: CollectionRecord, in view: ClusterView) -> Bool {
+        let replicas = record.placements.compactMap { view.replica(of: $0) }
+        let served = record.placements.flatMap { placement in
+            placement.group.members.filter { view.isServing(placement.shard, on: $0) }
+                .compactMap { view.replica(of: placement.shard, on: $0) }
+        }
+        return replicas.count == record.placements.count
+            && (replicas + served).allSatisfy { $0.generation == codebook.generation && $0.olderGeneration == 0 }
     }
 
     /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces,
@@ -239,20 +274,20 @@ package enum TrainingPlanner {
 }
 
 /// How large a codebook and its sample should be for a collection.
-struct TrainingSize: Hashable {
+package struct TrainingSize: Hashable {
     /// Rows sampled for each list: 39 that make its centroid, and those that calibrate.
     private static let rowsPerList: UInt64 = 45
     /// Rows that are worth sampling for however few lists.
     private static let leastSampleCount: UInt64 = 65_536
     private static let listRange = 16.0...16_384
 
-    let faceCount: UInt64
-    let listCount: UInt32
-    let sampleCount: UInt32
+    package let faceCount: UInt64
+    package let listCount: UInt32
+    package let sampleCount: UInt32
 
     /// As many lists as two and a half times the root of the faces, a power of two below: both ranking lists and
     /// scanning the nearest of them then grow slower than the collection.
-    init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
+    package init(faceCount: UInt64, dimension: Int, policy: TrainingPolicy) {
         let byteLimit = policy.sampleByteCount / UInt64(4 * dimension)
         let sampleLimit = min(faceCount, UInt64(policy.sampleCount), byteLimit)
         self.faceCount = faceCount

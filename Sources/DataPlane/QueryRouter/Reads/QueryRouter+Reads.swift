@@ -70,39 +70,41 @@ extension QueryRouter {
         return ids.compactMap { found[$0] }
     }
 
-    /// One page of the collection, shard after shard in order of range, each in order of face id.
+    /// One page of the collection, along the ring; of one shard's faces those with smaller ids come first.
+    ///
+    /// Shards may be split and merged while a collection is listed: positions are of the ring, not of shards.
     package func list(
         _ request: ListFaces,
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacePage {
-        let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
         guard Self.listLimitRange.contains(request.limit) else {
             throw WireStatus(.invalidRequest, "A page holds from 1 to 10000 faces, not \(request.limit).")
         }
-        var number = 0
-        if let after = request.after {
-            guard let found = context.placements.firstIndex(where: { $0.shard.index == after.shardIndex }) else {
-                throw WireStatus(
-                    .invalidRequest,
-                    "Collection '\(context.name)' has no shard \(after.shardIndex); begin the listing anew."
-                )
-            }
-            number = found
+        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) in try await page(request, context)
         }
-        var after = request.after?.face
+    }
+
+    private func page(_ request: ListFaces, _ context: Context) async throws(WireStatus) -> FacePage {
+        var position = request.after ?? ListPosition()
         var page: [StoredFace] = []
         var byteCount = 0
-        while number < context.placements.count {
-            guard page.count < request.limit, byteCount < Self.pageByteLimit else { break }
-            let start = after
+        while page.count < request.limit, byteCount < Self.pageByteLimit {
+            let first = position.first
+            guard let placement = context.placements.last(where: { $0.range.first <= first }) else {
+                throw WireStatus(.internalError, "No shard of '\(context.name)' has the beginning of the ring.")
+            }
+            let piece = position.piece(in: placement.range)
+            let after = position.face
             let wanted = UInt32(request.limit - page.count)
             let list: FaceList
             do throws(ShardFailure) {
-                list = try await read(context.placements[number], context) { route in
+                list = try await read(placement, context) { route in
                     ShardList(
                         route: route,
-                        after: start,
+                        after: after,
+                        range: piece,
                         limit: wanted,
                         includesEmbeddings: request.includesEmbeddings
                     )
@@ -113,16 +115,12 @@ extension QueryRouter {
             page += list.faces
             byteCount += list.faces.reduce(0) { $0 + $1.approximateByteCount }
             if let last = list.faces.last {
-                after = last.id
-            } else {
-                number += 1
-                after = nil
+                position.listed(last.id, of: piece)
+            } else if !position.pass(piece) {
+                return FacePage(faces: page, next: nil)
             }
         }
-        let next =
-            number < context.placements.count
-            ? ListPosition(shardIndex: context.placements[number].shard.index, face: after) : nil
-        return FacePage(faces: page, next: next)
+        return FacePage(faces: page, next: position)
     }
 
     /// A read that cannot be whole is no read: the first fault of the request itself, else what is missing.

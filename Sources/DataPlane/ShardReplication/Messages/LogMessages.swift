@@ -105,8 +105,18 @@ package struct AppendReply: Hashable, Sendable {
     package var replied: Duration
     /// Version of the group that the replica goes by; 0 when it has heard of none.
     package var version: UInt64
+    /// The replica's disk takes more than what is in the log already.
+    package var hasRoom: Bool
 
-    package init(epoch: Epoch, outcome: Outcome, sent: Duration, replied: Duration, version: UInt64) {
+    package init(
+        epoch: Epoch,
+        outcome: Outcome,
+        sent: Duration,
+        replied: Duration,
+        version: UInt64,
+        hasRoom: Bool = true
+    ) {
+        self.hasRoom = hasRoom
         self.epoch = epoch
         self.outcome = outcome
         self.sent = sent

@@ -32,6 +32,8 @@ struct FollowerProgress: Hashable, Sendable {
     var hasAgreed = false
     /// In sync since the epoch began: it had everything that the primary had applied by then.
     var isFounder = false
+    /// Its disk takes more than what is in the log already.
+    var hasRoom = true
     /// Its disk went back: it is to leave the in-sync set, unless it has everything again before.
     var hasLost = false
 }

@@ -44,4 +44,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case leadWithoutItsEntries
     /// A replica whose disk went back answers reads before it has what it lacks.
     case readWithoutItsEntries
+    /// A primary that begins anew answers reads once the others are silent, whatever the metadata store says.
+    case readUnconfirmed
 }

@@ -21,7 +21,7 @@ extension ReplicaStateMachine {
         }
         if request.asks { return answer(.standing, to: request, of: sender, now: now) }
         let previous = request.previous
-        if contradicts(request), bug != .leadWithoutItsEntries {
+        if noticesLosses, contradicts(request) {
             return answer(.ahead, to: request, of: sender, now: now)
         }
         guard previous.sequence <= log.last.sequence, agrees(previous) else {
@@ -117,7 +117,8 @@ extension ReplicaStateMachine {
             outcome: .fenced(promised: promisedSoon),
             sent: request.sent,
             replied: now,
-            version: group?.version ?? 0
+            version: group?.version ?? 0,
+            hasRoom: hasRoom
         )
         actions.append(.send(.reply(reply), to: sender))
     }
@@ -158,7 +159,8 @@ extension ReplicaStateMachine {
             outcome: outcome,
             sent: waiting.sent,
             replied: now,
-            version: group?.version ?? 0
+            version: group?.version ?? 0,
+            hasRoom: hasRoom
         )
         actions.append(.send(.reply(reply), to: waiting.to))
     }

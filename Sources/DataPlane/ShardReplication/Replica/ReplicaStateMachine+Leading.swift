@@ -41,6 +41,13 @@ extension ReplicaStateMachine {
         return .tooFewInSync(inSync: group.inSync.count - silent.count, minimum: group.minimumInSync)
     }
 
+    /// As primary: a replica whose disk is full and that cannot be done without. A write that needs room must not come
+    /// into the log: it would wait for that replica, and every later one behind it, deletions among them.
+    package var fullReplica: NodeID? {
+        guard role == .primary, let group, group.inSync.count <= group.minimumInSync else { return nil }
+        return required.first { $0 != node && !(progress[$0]?.hasRoom ?? true) }
+    }
+
     // MARK: Being primary
 
     /// The promise to itself is on disk: begins to lead, or, when it may lack what it had acknowledged in an earlier
@@ -194,7 +201,7 @@ extension ReplicaStateMachine {
         }
         guard reply.epoch == group.epoch && reply.sent >= follower.began || bug == .countOldReplies else { return }
         if let applied = reply.outcome.applied, applied > log.last.sequence || reply.outcome.isAhead,
-            group.isInSync(sender), bug != .leadWithoutItsEntries
+            group.isInSync(sender), noticesLosses
         {
             return resign(to: sender, applied: applied, now: now)
         }
@@ -219,6 +226,7 @@ extension ReplicaStateMachine {
             // Not the highest: its clock may have begun anew.
             follower.replied = reply.replied
         }
+        if isNewest { follower.hasRoom = reply.hasRoom }
         switch reply.outcome {
         case .accepted(let matched, let applied):
             if min(matched, log.last.sequence) > follower.matched {
@@ -237,7 +245,7 @@ extension ReplicaStateMachine {
             // What was asked before the replica had said what it has may have overtaken the entries that it had not.
             let isSince = follower.matchedSince.map { reply.sent >= $0 } ?? true
             let had = max(isSince ? follower.matched : 0, follower.isFounder ? foundation : 0)
-            if last < had, group.isInSync(sender), !follower.hasLost {
+            if last < had, group.isInSync(sender), !follower.hasLost, !trustsDisk {
                 follower.hasLost = true
                 actions.append(.tell(.other(sender, acknowledged: had, last: last)))
             }
@@ -279,7 +287,7 @@ extension ReplicaStateMachine {
 
     /// A learner that has caught up counts from now on, and joins once it has applied what was committed without it.
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
-        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed
+        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed || trustsDisk
         else { return }
         if growth == nil, follower.matched + Self.growthLag >= log.last.sequence, !isSilent(learner, now: now) {
             // What is committed already did not wait for it, and may be applied elsewhere before it is here.

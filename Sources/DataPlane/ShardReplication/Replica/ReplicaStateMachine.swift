@@ -25,6 +25,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     package let node: NodeID
     package let timings: ReplicationTimings
     package let bug: PlantedBug?
+    /// What the disk holds is taken for all that it ever held.
+    let trustsDisk: Bool
     /// As last heard.
     package internal(set) var group: ReplicaGroup?
     package internal(set) var role = Role.follower
@@ -43,6 +45,9 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     /// Replies that wait for the pending step, and for the one in flight.
     var waitingReplies: [WaitingReply] = []
     var inFlightReplies: [WaitingReply] = []
+
+    /// Whether the disk takes more than what is in the log already; its driver says so.
+    package var hasRoom = true
 
     // As primary.
     var progress: [NodeID: FollowerProgress] = [:]
@@ -146,17 +151,21 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     ///   - now: of the clock that every later event is told.
     ///   - isNew: the disk was made in this life of the process, so that no earlier one can have used it.
     ///   - bug: for tests of the simulator only.
+    ///   - trustsDisk: for tests of the simulator only: leaves out every check for disks that went back, which finds what
+    ///     other bugs leave behind as well.
     package init(
         node: NodeID,
         log: DurableLog,
         timings: ReplicationTimings,
         now: Duration,
         isNew: Bool = false,
-        bug: PlantedBug? = nil
+        bug: PlantedBug? = nil,
+        trustsDisk: Bool = false
     ) {
         self.node = node
         self.isNew = isNew
-        isWhole = isNew
+        self.trustsDisk = trustsDisk
+        isWhole = isNew || trustsDisk
         born = now
         self.timings = timings
         self.bug = bug
@@ -247,8 +256,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// The metadata store has confirmed, in answer to a question of `asked`, that the group is of this version.
     package mutating func confirmed(version: UInt64, asked: Duration) {
-        // Before its birth it may have known more than it does now.
-        guard asked >= born else { return }
+        // Before its birth it may have known more than it does now, unless it began with this disk.
+        guard asked >= born || isNew else { return }
         if let confirmation, confirmation.version == version, confirmation.at >= asked { return }
         confirmation = (version, asked)
     }
@@ -274,7 +283,10 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// Whether nobody, and not this replica in an earlier life either, can have led in an epoch: it came about in this
     /// life. The disk alone does not tell: it may have gone back to before a promise.
-    private func isFresh(_ epoch: Epoch) -> Bool { firstEpoch.map { epoch > $0 } ?? true }
+    private func isFresh(_ epoch: Epoch) -> Bool { trustsDisk || firstEpoch.map { epoch > $0 } ?? true }
+
+    /// Whether it is noticed that a disk went back.
+    var noticesLosses: Bool { !trustsDisk && bug != .leadWithoutItsEntries }
 
     mutating func propose(_ change: GroupProposal.Change, now: Duration) {
         guard let group else { return }
@@ -351,6 +363,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         guard let group, group.isInSync(node) else { return false }
         if bug == .readWithoutLease { return true }
         guard isWhole || isUnopposed(now: now) || bug == .readWithoutItsEntries else { return false }
+        if bug == .readUnconfirmed, isAsking { return true }
         if let confirmation, confirmation.version == group.version, now - confirmation.at < timings.staleness {
             return true
         }

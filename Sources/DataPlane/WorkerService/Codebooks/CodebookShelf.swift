@@ -53,10 +53,13 @@ final class CodebookShelf: Sendable {
                 try drop(collection)
                 continue
             }
-            let generations = try DurableFile.names(in: folder.codebooksPath(collection)).compactMap { UInt32($0) }
-            guard let newest = generations.max() else { continue }
+            guard let newest = try newestFile(of: collection) else { continue }
             entries.withLock { $0[collection] = Entry(generation: newest, state: .finished) }
         }
+    }
+
+    private func newestFile(of collection: CollectionID) throws(WorkerError) -> UInt32? {
+        try DurableFile.names(in: folder.codebooksPath(collection)).compactMap { UInt32($0) }.max()
     }
 
     var trainings: [WorkerReport.Training] {
@@ -113,8 +116,9 @@ final class CodebookShelf: Sendable {
         }
     }
 
-    /// Keeps a trained codebook durably and marks its training finished.
+    /// Keeps a trained codebook durably and marks its training finished; nothing when it was abandoned meanwhile.
     func keep(_ bytes: [UInt8], of collection: CollectionID, generation: UInt32) throws(WorkerError) {
+        guard isWanted(collection, generation: generation) else { return }
         let directory = folder.codebooksPath(collection)
         try DurableFile.makeDirectory(directory)
         try DurableFile.write(bytes, to: "\(directory)/\(generation)")
@@ -122,6 +126,32 @@ final class CodebookShelf: Sendable {
             try DurableFile.remove("\(directory)/\(older)")
         }
         update(collection, generation: generation, to: .finished)
+    }
+
+    /// Whether a training is still wanted: it has not been replaced, dropped or abandoned meanwhile.
+    func isWanted(_ collection: CollectionID, generation: UInt32) -> Bool {
+        entries.withLock { $0[collection]?.generation == generation }
+    }
+
+    /// Whether an order has not been begun yet, nor given up.
+    func isWaiting(_ collection: CollectionID, generation: UInt32) -> Bool {
+        entries.withLock { $0[collection]?.generation == generation && $0[collection]?.state == .waiting }
+    }
+
+    /// Forgets a training and removes its file; what was trained before it is there again, if it still is.
+    func abandon(_ collection: CollectionID, generation: UInt32) throws(WorkerError) {
+        let isHere = entries.withLock { entries in
+            guard entries[collection]?.generation == generation else { return false }
+            entries[collection] = nil
+            return true
+        }
+        guard isHere, DurableFile.exists(folder.codebooksPath(collection)) else { return }
+        let path = "\(folder.codebooksPath(collection))/\(generation)"
+        if DurableFile.exists(path) { try DurableFile.remove(path) }
+        guard let newest = try newestFile(of: collection) else { return }
+        entries.withLock { entries in
+            if entries[collection] == nil { entries[collection] = Entry(generation: newest, state: .finished) }
+        }
     }
 
     /// Forgets a collection's codebook and removes its file.

@@ -19,8 +19,11 @@ final class TrainingService: Sendable {
     private static let pageTimeout = Duration.seconds(30)
     private static let attemptsPerPage = 4
     private static let pauseBetweenAttempts = Duration.milliseconds(250)
+    /// Time between two looks at whether a training that is held may go on.
+    private static let holdInterval = Duration.milliseconds(100)
 
     private let shelf: CodebookShelf
+    private let holds: CodebookHolds
     private let limits: WorkerLimits
     private let backgroundProcessorShare: Double
     private let makePeer: @Sendable (NodeAddress) -> PeerClient
@@ -35,6 +38,7 @@ final class TrainingService: Sendable {
 
     init(
         shelf: CodebookShelf,
+        holds: CodebookHolds,
         limits: WorkerLimits,
         backgroundProcessorShare: Double,
         makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
@@ -42,6 +46,7 @@ final class TrainingService: Sendable {
         logger: Logger
     ) {
         self.shelf = shelf
+        self.holds = holds
         self.limits = limits
         self.backgroundProcessorShare = backgroundProcessorShare
         self.makePeer = makePeer
@@ -88,6 +93,8 @@ final class TrainingService: Sendable {
     private func serve(_ order: TrainCodebook, on executor: BoundedExecutor) async {
         let collection = order.collection.id
         let generation = order.generation
+        // One that was abandoned and ordered again while it ran is another's by now.
+        guard shelf.isWaiting(collection, generation: generation) else { return }
         var metadata: Logger.Metadata = ["collection": "\(collection)", "generation": "\(generation)"]
         let begin = TrainingProgress(stage: .sampling, share: 0)
         shelf.update(collection, generation: generation, to: .running(begin, since: .now))
@@ -102,6 +109,8 @@ final class TrainingService: Sendable {
             metadata["rows"] = "\(sample.rowCount)"
             metadata["duration"] = "\(ContinuousClock.now - start)"
             logger.info("training finished", metadata: metadata)
+        } catch  where !shelf.isWanted(collection, generation: generation) {
+            logger.notice("training abandoned", metadata: metadata)
         } catch {
             shelf.update(collection, generation: generation, to: .failed("\(error)"))
             metadata["error"] = "\(error)"
@@ -116,7 +125,7 @@ final class TrainingService: Sendable {
         executor: BoundedExecutor
     ) async throws {
         let isCancelled = CancellationFlag()
-        let (shelf, collection, generation) = (shelf, order.collection.id, order.generation)
+        let (shelf, holds, collection, generation) = (shelf, holds, order.collection.id, order.generation)
         let processorShare = backgroundProcessorShare
         let outcome: Result<Void, any Error>? = await withTaskCancellationHandler {
             await executor.run {
@@ -128,7 +137,13 @@ final class TrainingService: Sendable {
                         listCount: Int(order.listCount),
                         seed: Self.seed(of: order),
                         progress: { shelf.note($0, of: collection, generation: generation) },
-                        shouldStop: { pace.rest(unless: { isCancelled.isRaised }) }
+                        shouldStop: {
+                            let isOver = {
+                                isCancelled.isRaised || !shelf.isWanted(collection, generation: generation)
+                            }
+                            while holds.contains(collection), !isOver() { ThreadTime.sleep(for: Self.holdInterval) }
+                            return pace.rest(unless: isOver)
+                        }
                     )
                     try shelf.keep(codebook.encoded(), of: collection, generation: generation)
                 }
@@ -178,6 +193,11 @@ final class TrainingService: Sendable {
         var remaining = source.sampleCount
         var page: UInt64 = 0
         while remaining > 0 {
+            let (collection, generation) = (order.collection.id, order.generation)
+            while holds.contains(collection), shelf.isWanted(collection, generation: generation) {
+                try await Task.sleep(for: Self.holdInterval)
+            }
+            guard shelf.isWanted(collection, generation: generation) else { throw CancellationError() }
             let request = SampleEmbeddings(
                 route: ShardRoute(shard: source.shard, epoch: source.epoch),
                 count: min(remaining, pageRowCount),

@@ -155,6 +155,13 @@ enum DurableFile {
         return names.sorted()
     }
 
+    /// Bytes of a partition's file; 0 when there is none yet.
+    static func partitionByteCount(at path: String) -> UInt64 {
+        var status = stat()
+        guard unsafe stat("\(path)/data.mdb", &status) == 0 else { return 0 }
+        return UInt64(status.st_size)
+    }
+
     static func exists(_ path: String) -> Bool {
         unsafe access(path, F_OK) == 0
     }

@@ -79,6 +79,16 @@ enum Refusal {
         )
     }
 
+    static func noRoom(_ shard: ShardID, on worker: NodeID) -> WireStatus {
+        WireStatus(
+            code: .storageFull,
+            message: """
+                \(name(shard)) takes no faces, searches and deletions go on: worker \(worker), which has to have every \
+                write, has no room on its disk; free some space there, or have fewer copies in sync
+                """
+        )
+    }
+
     /// A write that is in a log, whose fate the next primary decides.
     static func leftBehind(_ shard: ShardID) -> WireStatus {
         WireStatus(

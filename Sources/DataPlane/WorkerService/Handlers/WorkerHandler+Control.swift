@@ -62,6 +62,17 @@ extension WorkerHandler {
         }
     }
 
+    func abandon(_ request: AbandonTraining, _ call: ServerCall) {
+        onControlThread(call) { () throws(WireStatus) in
+            do throws(WorkerError) {
+                try shelf.abandon(request.collection, generation: request.generation)
+            } catch {
+                throw Refusal.folder(error)
+            }
+            return Acknowledgement()
+        }
+    }
+
     func fetch(_ request: FetchCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
             // What was trained here comes first: its file is at hand.

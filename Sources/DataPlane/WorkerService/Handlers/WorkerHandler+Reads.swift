@@ -153,6 +153,7 @@ extension WorkerHandler {
                 let faces = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
                     try partition.page(
                         after: request.after,
+                        places: request.range.first...request.range.last,
                         limit: Int(request.limit),
                         byteLimit: Self.pageByteLimit,
                         includesEmbeddings: request.includesEmbeddings

@@ -48,6 +48,7 @@ struct WorkerHandler: RequestHandler {
         case .verifyReplica(let request): verify(request, call)
         case .prepareSuccessor(let request): prepare(request, call)
         case .abandonSuccessor(let request): abandon(request, call)
+        case .abandonTraining(let request): abandon(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
         case .holdWrites(let request): hold(request, call)

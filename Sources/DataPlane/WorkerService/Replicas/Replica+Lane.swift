@@ -44,11 +44,16 @@ extension Replica {
     private static let quietTime = Duration.seconds(1)
 
     /// The thread's body: sessions of serving, with attempts to open between them.
-    func runLane() {
+    ///
+    /// - Parameter opened: the partition, when it is open already.
+    func runLane(_ opened: Partition? = nil) {
+        var opened = opened
         var pause = Self.firstPause
         while true {
             do throws(PartitionError) {
-                guard let partition = try openAndCheck() else { return refuseUntilStopped() }
+                let given = opened
+                opened = nil
+                guard let partition = try openAndCheck(given) else { return refuseUntilStopped() }
                 pause = Self.firstPause
                 let warming = WorkerThread(name: "warm-\(shard.index)", priority: .background) { self.prefault() }
                 let end = serve(partition)
@@ -78,8 +83,11 @@ extension Replica {
     }
 
     /// Opens the partition and begins to serve it; nil when it is another shard's, which no second attempt cures.
-    private func openAndCheck() throws(PartitionError) -> Partition? {
-        let partition = try Partition.open(at: partitionPath, options: options.partition)
+    private func openAndCheck(_ opened: Partition?) throws(PartitionError) -> Partition? {
+        let partition =
+            if let opened { opened } else {
+                try Partition.open(at: partitionPath, options: options.partition)
+            }
         let statistics: PartitionStatistics
         do throws(PartitionError) {
             statistics = try partition.statistics()
@@ -154,12 +162,13 @@ extension Replica {
                 let isIdle = start - lastCommit >= Self.quietTime
                 do throws(PartitionError) {
                     if isReplicated {
+                        noteRoom(of: partition)
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
                     var rest = Duration.zero
-                    if !hasMore {
+                    if !hasMore, !options.codebookHolds.contains(shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now

@@ -55,6 +55,8 @@ final class Replica: Sendable {
         var isStopping = false
         /// The partition was made by this process, and goes by no log yet.
         var isNew = false
+        /// Nil unless this is to take other shards' place: until when it answers whoever has heard that it did.
+        var standsInUntil: Duration?
         /// Other shards have taken its shard's place.
         var isSucceeded = false
         var mapGrowth = MapGrowth()
@@ -96,7 +98,7 @@ final class Replica: Sendable {
     let links: ReplicationLinks
     /// When this process began to hold it.
     let born = ReplicationClock.now
-    private let thread = Monitor<WorkerThread?>(nil)
+    let thread = Monitor<WorkerThread?>(nil)
     /// One change at a time.
     private let recordChanges = Mutex(())
 
@@ -104,7 +106,7 @@ final class Replica: Sendable {
     static func recordPath(in directory: String) -> String { "\(directory)/record" }
     private var verificationPath: String { "\(directory)/verified" }
 
-    private init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
+    init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
         self.shard = record.shard
         self.directory = directory
         self.options = options
@@ -269,6 +271,12 @@ final class Replica: Sendable {
     }
 
     private func check(_ access: Access, against state: State) throws(WireStatus) -> Partition {
+        if let end = state.standsInUntil {
+            guard case .serving(let partition) = state.phase, case .reading = access, ReplicationClock.now < end else {
+                throw Refusal.unknownReplica(shard)
+            }
+            return partition
+        }
         if !state.record.isReplicated {
             switch access {
             case .reading(let epoch), .writing(let epoch), .installing(let epoch):
@@ -297,9 +305,11 @@ final class Replica: Sendable {
     private func checkReplication(_ access: Access, against state: State) throws(WireStatus) {
         switch access {
         case .reading:
-            guard state.replication?.machine.mayServeReads(now: ReplicationClock.now) ?? false else {
-                throw Refusal.notConfirmed(shard)
-            }
+            let now = ReplicationClock.now
+            let mayServe =
+                state.replication?.machine.mayServeReads(now: now)
+                ?? state.isConfirmedAsNew(links.node, now: now, within: options.replication.staleness)
+            guard mayServe else { throw Refusal.notConfirmed(shard) }
         case .writing(let epoch):
             guard let group = state.group, let machine = state.replication?.machine else {
                 throw Refusal.notConfirmed(shard)
@@ -575,6 +585,8 @@ struct ReplicaOptions: Sendable {
     var partition: PartitionOptions
     /// Coding again in all shards together keeps to ``WorkerOptions/backgroundProcessorShare``.
     var recodingPace: SharedBackgroundPace
+    /// Collections whose rows are not coded again for now.
+    var codebookHolds: CodebookHolds
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.
     var checkpointInterval: Duration

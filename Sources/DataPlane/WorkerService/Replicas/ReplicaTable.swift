@@ -25,8 +25,10 @@ final class ReplicaTable: Sendable {
 
     /// - Throws: `unknownReplica`.
     func replica(_ shard: ShardID) throws(WireStatus) -> Replica {
-        guard let replica = replicas.withLock({ $0[shard] }) else { throw Refusal.unknownReplica(shard) }
-        return replica
+        if let replica = find(shard) { return replica }
+        // It is asked for, so it has taken others' place, and this worker has yet to be told.
+        if let standIn = prepared.withLock({ $0[shard] })?.standIn { return standIn }
+        throw Refusal.unknownReplica(shard)
     }
 
     func find(_ shard: ShardID) -> Replica? { replicas.withLock { $0[shard] } }
@@ -298,18 +300,17 @@ final class ReplicaTable: Sendable {
         guard successor.record.range == request.range else {
             throw Refusal.invalid("shard \(shard) was made here with another hash range")
         }
-        successor.beginStopping()
-        successor.stop()
+        successor.pause()
         guard successor.isSealed else {
             successor.start()
             throw Refusal.successorNotReady(shard)
         }
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
-        let leaving = replicas.withLock { replicas in predecessors.compactMap { replicas[$0] } }
+        successor.confirmStandIn()
+        let standIn = successor.standIn
+        if standIn == nil { successor.stop() }
         // Otherwise it may have been in force before, with writes that an earlier state of the disk does not have.
-        let isNew = leaving.count == predecessors.count && leaving.allSatisfy(\.isFrozenInThisLife)
-        for replica in leaving { replica.beginStopping(isSucceeded: true) }
-        for replica in leaving { replica.stop() }
+        let isNew = standIn != nil || predecessors.allSatisfy { find($0)?.isFrozenInThisLife ?? false }
         let record = ReplicaRecord(
             shard: shard,
             epoch: request.group.epoch,
@@ -324,23 +325,32 @@ final class ReplicaTable: Sendable {
             try record.write(to: Replica.recordPath(in: successor.directory))
             try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
         } catch {
-            // Whether it took its place shows when the worker starts anew; until then nothing answers for either.
+            // Until it is asked for again both answer reads, and what they have is the same.
             throw Refusal.folder(error)
         }
-        let replica = Replica.start(
-            record: record,
-            directory: successor.directory,
-            isNew: isNew,
-            options: options,
-            logger: logger
-        )
-        replicas.withLock { replicas in
+        standIn?.takePlace(record, of: request.group, since: successor.sealedAt)
+        let replica =
+            standIn
+            ?? Replica.start(
+                record: record,
+                directory: successor.directory,
+                isNew: isNew,
+                options: options,
+                logger: logger
+            )
+        // The others stop before anything can be written to it: none of them answers without what was acknowledged.
+        let leaving = replicas.withLock { replicas in
             replicas[shard] = replica
-            for predecessor in predecessors where replicas[predecessor] != nil {
+            return predecessors.compactMap { predecessor -> Replica? in
+                guard let leaving = replicas[predecessor] else { return nil }
+                leaving.beginStopping(isSucceeded: true)
                 replicas[predecessor] = succeededReplica(predecessor)
+                return leaving
             }
         }
         prepared.withLock { $0[shard] = nil }
+        successor.takeStandIn()?.replica.begin()
+        for replica in leaving { replica.stop() }
         if let status = replica.waitUntilOpened() { throw status }
         replica.take(request.group, asked: nil)
         logger.notice(

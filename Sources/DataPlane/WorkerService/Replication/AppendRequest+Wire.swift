@@ -82,7 +82,8 @@ extension EntriesAppended {
             outcome: outcome,
             sent: reply.sent.wireNanoseconds,
             replied: reply.replied.wireNanoseconds,
-            version: reply.version
+            version: reply.version,
+            hasRoom: reply.hasRoom
         )
     }
 }
@@ -103,7 +104,8 @@ extension AppendReply {
             outcome: outcome,
             sent: Duration(wireNanoseconds: message.sent),
             replied: Duration(wireNanoseconds: message.replied),
-            version: message.version
+            version: message.version,
+            hasRoom: message.hasRoom
         )
     }
 }

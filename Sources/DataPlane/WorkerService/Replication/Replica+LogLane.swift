@@ -29,10 +29,7 @@ extension Replica {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)
             let now = ReplicationClock.now
-            let isNew = monitor.withLock { state in
-                defer { state.isNew = false }
-                return state.isNew
-            }
+            let isNew = monitor.withLock(\.isNew)
             var replication = Replication(
                 machine: ReplicaStateMachine(
                     node: links.node,
@@ -49,6 +46,7 @@ extension Replica {
                 ),
                 now: now
             )
+            replication.machine.hasRoom = Self.hasRoom(partition)
             let actions = monitor.withLock { state in
                 if let group = state.group {
                     replication.machine.configured(group, now: now)
@@ -58,6 +56,7 @@ extension Replica {
                 }
                 let actions = replication.machine.takeActions()
                 state.replication = replication
+                state.isNew = false
                 return actions
             }
             perform(actions)
@@ -120,7 +119,11 @@ extension Replica {
             return
         }
         // What does not fit on the disk is not to come into the log.
-        let full = Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() }
+        let full =
+            monitor.withLock { $0.replication?.machine.fullReplica }.map { Refusal.noRoom(shard, on: $0) }
+            ?? Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() }.map {
+                Refusal.failed(shard, $0)
+            }
         let first = place
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
         for write in writes {
@@ -129,7 +132,7 @@ extension Replica {
                 continue
             }
             if let full, write.batch.operation.bringsFaces {
-                write.finish(.failure(Refusal.failed(shard, full)))
+                write.finish(.failure(full))
                 continue
             }
             do throws(PartitionError) {
@@ -239,8 +242,10 @@ extension Replica {
                 monitor.withLock { $0.replication?.committed(transaction, outcome) }
                 if outcome.applied.last?.receipt.outcome == .epochBegun { try noteCheckpoint(of: partition) }
             }
+            let hasRoom = Self.hasRoom(partition)
             let now = ReplicationClock.now
             let actions = monitor.withLock { state in
+                state.replication?.machine.hasRoom = hasRoom
                 state.replication?.stored(now: now)
                 return state.replication?.machine.takeActions() ?? []
             }
@@ -256,10 +261,20 @@ extension Replica {
             var isFull = error.isStorageFull
             repeat {
                 if mustStop(within: Self.storageFullPause) { return nil }
-                isFull = isFull && Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() } != nil
+                isFull = isFull && !Self.hasRoom(partition)
             } while isFull
             return beginReplication(of: partition)
         }
+    }
+
+    private static func hasRoom(_ partition: Partition) -> Bool {
+        failure { () throws(PartitionError) in try partition.checkFreeDisk() } == nil
+    }
+
+    /// Looks whether the disk has room, so that the primary orders nothing that this replica cannot take.
+    func noteRoom(of partition: Partition) {
+        let hasRoom = Self.hasRoom(partition)
+        monitor.withLock { $0.replication?.machine.hasRoom = hasRoom }
     }
 
     private static func failure(of body: () throws(PartitionError) -> Void) -> PartitionError? {

@@ -218,7 +218,7 @@ final class SnapshotShelf: Sendable {
         if let failure { throw failure }
         let total = snapshot.totalByteCount
         return SnapshotDescription(
-            copiedByteCount: content == nil ? min(Self.byteCount(of: snapshot.path), total) : total,
+            copiedByteCount: content == nil ? min(DurableFile.partitionByteCount(at: snapshot.path), total) : total,
             totalByteCount: total,
             content: content
         )
@@ -299,9 +299,4 @@ final class SnapshotShelf: Sendable {
         }
     }
 
-    private static func byteCount(of path: String) -> UInt64 {
-        var status = stat()
-        guard unsafe stat("\(path)/data.mdb", &status) == 0 else { return 0 }
-        return UInt64(status.st_size)
-    }
 }

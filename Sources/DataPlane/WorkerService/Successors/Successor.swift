@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Logging
 import PartitionEngine
+import ShardReplication
 import Threads
 import WireProtocol
 
@@ -28,7 +29,20 @@ final class Successor: Sendable {
         var phase: Phase
         var record: SuccessorRecord
         var progress = SuccessorBuilder.Progress()
+        /// While it is sealed; nil after a restart of the worker, too.
+        var standIn: StandIn?
+        /// When it was sealed the last time, by ``ReplicationClock``.
+        var sealedAt = Duration.zero
         var isStopping = false
+    }
+
+    /// Answers reads from the moment at which the shard is in force, whenever this worker hears of that.
+    struct StandIn {
+        let replica: Replica
+        let partition: Partition
+        /// The metadata store has had the old shards frozen since this process began to hold them: none that is told
+        /// it may answer can mean a time before, whatever state the disk was put back to.
+        var isConfirmed = false
     }
 
     private static let retryPause = Duration.seconds(1)
@@ -91,8 +105,8 @@ final class Successor: Sendable {
         monitor.withLock(waking: .all) { $0.isStopping = true }
     }
 
-    /// Ends the thread; what is on disk stays. Blocks.
-    func stop() {
+    /// Ends the thread; what is on disk stays, and what is sealed goes on answering. Blocks.
+    func pause() {
         beginStopping()
         let running = thread.withLock { thread in
             defer { thread = nil }
@@ -101,13 +115,44 @@ final class Successor: Sendable {
         running?.join()
     }
 
-    var report: WorkerReport.Successor {
+    /// Ends everything; what is on disk stays. Blocks.
+    func stop() {
+        pause()
+        endStandIn()?.close()
+    }
+
+    /// Answers reads of the shard; nil unless it is sealed, and surely was not in force before this life of the process.
+    var standIn: Replica? {
+        monitor.withLock { state in state.standIn.flatMap { $0.isConfirmed ? $0.replica : nil } }
+    }
+
+    /// It cannot have been put in force before.
+    var sealedAt: Duration { monitor.withLock(\.sealedAt) }
+
+    /// Hands over what answers reads, and its partition, which is open.
+    func takeStandIn() -> StandIn? {
         monitor.withLock { state in
+            defer { state.standIn = nil }
+            return state.standIn
+        }
+    }
+
+    /// Gives back the partition once nobody reads it; nil when nothing stood in.
+    private func endStandIn() -> Partition? {
+        guard let standIn = takeStandIn() else { return nil }
+        standIn.replica.endStandingIn()
+        return standIn.partition
+    }
+
+    var report: WorkerReport.Successor {
+        let diskByteCount = DurableFile.partitionByteCount(at: partitionPath)
+        return monitor.withLock { state in
             var report = WorkerReport.Successor(
                 shard: shard,
                 state: .copying,
                 rowCount: state.progress.rowCount,
-                totalRowCount: state.progress.totalRowCount
+                totalRowCount: state.progress.totalRowCount,
+                diskByteCount: diskByteCount
             )
             switch state.phase {
             case .copying: break
@@ -200,7 +245,10 @@ final class Successor: Sendable {
                 options: partitionOptions
             )
         }
-        defer { builder.close() }
+        defer {
+            // What is sealed goes on answering: its partition is closed by whoever takes it.
+            if monitor.withLock({ $0.standIn == nil }) { builder.close() } else { builder.release() }
+        }
         try build(with: builder, partitions)
     }
 
@@ -214,7 +262,10 @@ final class Successor: Sendable {
             options.reportChanged()
             if pace.rest(unless: { isStopping }) { return }
         }
-        try step { () throws(PartitionError) in try builder.copyCodes() }
+        let isWhole = try step { () throws(PartitionError) in
+            try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
+        }
+        guard isWhole else { return }
         var followed = 0
         while try step({ () throws(PartitionError) in try fold(builder) }) {
             if pace.rest(unless: { isStopping }) { return }
@@ -231,7 +282,7 @@ final class Successor: Sendable {
         while !isStopping {
             let isFrozen = record.sources.allSatisfy { table.find(sourceShard($0))?.isFrozen ?? false }
             if isSealed {
-                if hasChanged() { try thaw() }
+                if hasChanged() { try thaw() } else { confirmStandIn() }
             } else if isFrozen {
                 try seal(builder, partitions)
             } else {
@@ -260,15 +311,36 @@ final class Successor: Sendable {
         } catch {
             throw Refusal.folder(error)
         }
+        let now = ReplicationClock.now
+        let replica = Replica.standingIn(
+            for: shard,
+            record.range,
+            builder.partition,
+            until: now + options.replication.staleness,
+            directory: directory,
+            options: options,
+            logger: logger
+        )
         monitor.withLock { state in
             state.record = record
             state.phase = .sealed
+            state.standIn = StandIn(replica: replica, partition: builder.partition)
+            state.sealedAt = now
         }
         options.reportChanged()
     }
 
+    /// Notes whether the stand-in may answer.
+    func confirmStandIn() {
+        guard standIn == nil,
+            record.sources.allSatisfy({ table.find(sourceShard($0))?.isFrozenInThisLife ?? false })
+        else { return }
+        monitor.withLock { $0.standIn?.isConfirmed = true }
+    }
+
     /// Is not whole any more.
     private func thaw() throws(WireStatus) {
+        _ = endStandIn()
         do throws(WorkerError) {
             try unseal()
         } catch {

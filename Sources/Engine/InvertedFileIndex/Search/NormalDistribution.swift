@@ -1,9 +1,9 @@
 internal import Glibc
 
 /// The standard normal distribution, as far as thresholds need it.
-enum NormalDistribution {
+package enum NormalDistribution {
     /// The `z` with `Φ(−z) = tail`, to about 1e-9, for tails of 1e-12…0.5.
-    static func deviations(forTail tail: Double) -> Double {
+    package static func deviations(forTail tail: Double) -> Double {
         precondition(tail > 0 && tail <= 0.5, "a tail is above 0 and at most a half")
         var (low, high) = (0.0, 8.0)
         // Bisection: Φ is monotonic and a threshold is asked for once a search.

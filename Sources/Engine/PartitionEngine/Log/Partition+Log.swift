@@ -20,7 +20,7 @@ extension Partition {
         do {
             for entry in transaction.append { try check(entry) }
             // All the rest goes on when the disk is nearly full: what is in the log has its place in the reserve.
-            if transaction.append.contains(where: { $0.operation.bringsFaces }) { try checkFreeDisk() }
+            if transaction.append.contains(where: { $0.operation.bringsFaces }) { try checkReserve() }
             let (state, applied, faces) = try environment.write { writing in
                 var pass = try WritePass(self, writing)
                 pass.state.isLogged = true

@@ -1,4 +1,5 @@
 package import FaceModel
+internal import FaceRecords
 internal import LMDB
 internal import PartitionStore
 internal import VectorMath
@@ -25,8 +26,11 @@ extension Partition {
 
     /// The faces that follow `after` in order of id: up to `limit`, and fewer when they would take more than
     /// `byteLimit` bytes (one at least).
+    ///
+    /// - Parameter places: on the ring, of the faces that are wanted; the others are passed over.
     package func page(
         after: FaceID?,
+        places: ClosedRange<UInt64> = 0 ... .max,
         limit: Int,
         byteLimit: Int,
         includesEmbeddings: Bool
@@ -37,11 +41,15 @@ extension Partition {
                 var faces: [StoredFace] = []
                 var byteCount = 0
                 let range = after.map { KeyRange.from($0) } ?? .all
+                let isWhole = places.lowerBound <= identity.firstHash && identity.lastHash <= places.upperBound
                 try unsafe transaction.forEach(in: tables.faces, range) { entry in
                     guard let id = unsafe FaceID(keyBytes: entry.key) else {
                         throw PartitionStoreError.malformed(table: "faces", reason: "a key that is no face id")
                     }
                     if id == after { return .next }
+                    if !isWhole, !places.contains(FaceContribution.place(of: id, in: identity.collection.id)) {
+                        return .next
+                    }
                     byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
                     if !faces.isEmpty, faces.count >= limit || byteCount > byteLimit { return .stop }
                     faces.append(

@@ -15,7 +15,8 @@ extension Partition {
     private static let checkAttemptCount = 2
 
     /// Repeats a search of one probe as asked and exactly, on one commit, and tells what it missed. When the search had
-    /// a recall to keep and no filter, what was missed corrects later ones.
+    /// a recall to keep and no filter, what was missed corrects later ones. Nobody says which matches are mates: those
+    /// count as such that are too similar for a stranger.
     ///
     /// - Precondition: one probe, and an effort other than `exact`.
     package func checkRecall(
@@ -26,18 +27,28 @@ extension Partition {
         precondition(search.parameters.effort != .exact, "exact searches are the measure")
         var exactly = search
         exactly.parameters.effort = .exact
+        exactly.parameters.threshold = nil
         // Of the collection's best matches a shard is expected to have its share, and looks for no more of them.
         let limit = max(1, Int((Double(search.parameters.matchLimit) * search.collectionShare).rounded()))
         for _ in 0..<Self.checkAttemptCount {
             let sequence = committedSequence
             let found = try self.search(search, shouldStop: shouldStop)
+            exactly.parameters.matchLimit = max(limit, StrangerBound.matchCount(faceCount: found.faceCount))
             let exact = try self.search(exactly, shouldStop: shouldStop)
             guard found.facesAnswered == found.faceCount, exact.facesAnswered == exact.faceCount else {
                 return .stopped
             }
             if committedSequence != sequence { continue }
+            let best = exact.matches[0]
+            let bound = StrangerBound.similarity(ofBest: best, faceCount: exact.faceCount) ?? .infinity
+            let asked = best.prefix { $0.similarity >= search.parameters.threshold ?? -.infinity }
             func tally(from least: Float) -> RecallTally {
-                RecallTally(exact: exact.matches[0], found: found.matches[0], limit: limit, leastSimilarity: least)
+                RecallTally(
+                    exact: asked,
+                    found: found.matches[0],
+                    limit: limit,
+                    leastSimilarity: max(least, bound)
+                )
             }
             let least = SearchPlan.leastSimilarity(search.parameters)
             correctRecall(by: tally(from: max(least, SearchPlan.leastCalibratedSimilarity)), of: found)

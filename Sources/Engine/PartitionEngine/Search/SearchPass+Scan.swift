@@ -41,7 +41,11 @@ extension SearchPass {
         outcome.stages.rank += StageClock.now - begin
         let matchLimit = parameters.matchLimit
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
-        if case .recall = parameters.effort {} else { limit *= 8 }
+        if case .recall = parameters.effort {
+            limit = Int((Double(limit) * candidateGrowth).rounded())
+        } else {
+            limit *= 8
+        }
         let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
         let scanned = try scanner.scan(
             probes: prepared,
@@ -64,6 +68,13 @@ extension SearchPass {
         outcome.listsVisited += scanned.listsVisited
         outcome.rowsReranked += scanned.rowsReranked
         return scanned.completedShare
+    }
+
+    /// How many times as many candidates as of a small collection. The more rows there are, the more strangers look as
+    /// promising as a mate of low similarity; about as the root of their number (decision 9).
+    private var candidateGrowth: Double {
+        let rowCount = Double(state.foldedRow) / plan.search.collectionShare
+        return max(1, (rowCount / partition.options.candidateRowCount).squareRoot())
     }
 
     /// The lists of every probe and how many of them the effort visits.

@@ -11,8 +11,8 @@ internal import VectorMath
 ///
 /// 1. ``copyRows()``: rows come over slice by slice, each slice in a read transaction of its own, so that no reader
 ///    holds back pages for long.
-/// 2. ``copyCodes()``: the codes of those rows come over as they are, list by list, in one run. Nothing is trained, and
-///    only what was coded by an older codebook, or not yet, is coded here.
+/// 2. ``copyCodes(resting:)``: the codes of those rows come over as they are, list by list, in one run. Nothing is
+///    trained, and only what was coded by an older codebook, or not yet, is coded here.
 /// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
 ///    now, so it does not matter in which order its changes are heard of.
 /// 4. ``seal()``, once the sources are written no more: receipts and erasures come over, and the partition goes on
@@ -104,8 +104,13 @@ package final class SuccessorBuilder {
 
     /// Ends following and closes the partition; what was made of it stays on disk.
     package func close() {
-        for source in sources { source.partition.faceChanges.end(source.follower) }
+        release()
         partition.close()
+    }
+
+    /// Ends following; the partition stays open, and is the caller's.
+    package func release() {
+        for source in sources { source.partition.faceChanges.end(source.follower) }
     }
 
     package var progress: Progress {
@@ -246,15 +251,24 @@ package final class SuccessorBuilder {
 
     // MARK: Codes
 
+    /// It was told to stop: what was begun is not finished.
+    private struct Stopped: Error {}
+
     /// Takes the codes of the rows over that came first, after all rows are here.
-    package func copyCodes() throws(PartitionError) {
-        guard !hasCodes else { return }
+    ///
+    /// - Parameter rest: called again and again in the middle of it; says whether to stop.
+    /// - Returns: false when it was stopped: then the builder is only good for ``close()``.
+    package func copyCodes(resting rest: () -> Bool = { false }) throws(PartitionError) -> Bool {
+        guard !hasCodes else { return true }
         hasCodes = true
         let codebook = partition.codebooks.withLock { $0.newest }
         let end = codedRowCount / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
-        guard let codebook, end > 0 else { return }
+        guard let codebook, end > 0 else { return true }
         do {
-            try copyCodes(codebook, below: end, sources[...], inputs: [])
+            try copyCodes(codebook, below: end, sources[...], inputs: []) { if rest() { throw Stopped() } }
+            return true
+        } catch is Stopped {
+            return false
         } catch {
             throw PartitionError(error)
         }
@@ -265,23 +279,25 @@ package final class SuccessorBuilder {
         _ codebook: Codebook,
         below end: UInt32,
         _ remaining: ArraySlice<Source>,
-        inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])]
+        inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
+        _ rest: () throws -> Void
     ) throws {
-        guard let source = remaining.first else { return try writeRun(codebook, below: end, inputs) }
+        guard let source = remaining.first else { return try writeRun(codebook, below: end, inputs, rest) }
         try source.partition.environment.read { transaction in
             let runs = try source.partition.snapshot(transaction).runs(ofGeneration: codebook.generation)
-            try copyCodes(codebook, below: end, remaining.dropFirst(), inputs: inputs + [(runs, source.rows)])
+            try copyCodes(codebook, below: end, remaining.dropFirst(), inputs: inputs + [(runs, source.rows)], rest)
         }
     }
 
     private func writeRun(
         _ codebook: Codebook,
         below end: UInt32,
-        _ inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])]
+        _ inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
+        _ rest: () throws -> Void
     ) throws {
         var isCoded = [Bool](repeating: false, count: Int(end))
-        try forEachCode(codebook, in: inputs, below: end) { _, own, _, _ in isCoded[Int(own)] = true }
-        try moveRows(below: end) { !isCoded[Int($0)] }
+        try forEachCode(codebook, in: inputs, below: end, rest) { _, own, _, _ in isCoded[Int(own)] = true }
+        try moveRows(below: end, rest) { !isCoded[Int($0)] }
         try partition.environment.write { transaction in
             var state = try partition.state(transaction.reading)
             var writer = RunWriter(
@@ -291,7 +307,7 @@ package final class SuccessorBuilder {
                 listCount: codebook.listCount,
                 tables: partition.tables
             )
-            try forEachCode(codebook, in: inputs, below: end) { list, own, code, factor in
+            try forEachCode(codebook, in: inputs, below: end, rest) { list, own, code, factor in
                 try writer.add(list: list, row: own, code: code, factor: factor, transaction)
             }
             let written = try writer.finish(firstRow: 0, endRow: end, transaction)
@@ -308,10 +324,12 @@ package final class SuccessorBuilder {
         _ codebook: Codebook,
         in inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
         below end: UInt32,
+        _ rest: () throws -> Void,
         _ body: (_ list: UInt32, _ own: UInt32, _ code: ArraySlice<UInt8>, _ factor: UInt16) throws -> Void
     ) throws {
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
         for list in 0..<codebook.listCount {
+            try rest()
             for (runs, rows) in inputs {
                 for run in runs {
                     try Partition.forEachCode(of: run, list: list, planeCount: codebook.plan.planeCount, into: &code) {
@@ -328,9 +346,10 @@ package final class SuccessorBuilder {
     }
 
     /// Gives live rows new ids behind all others: what has no code here is coded like any fresh row.
-    private func moveRows(below end: UInt32, where isToMove: (UInt32) -> Bool) throws {
+    private func moveRows(below end: UInt32, _ rest: () throws -> Void, where isToMove: (UInt32) -> Bool) throws {
         var next: UInt32 = 0
         while next < end {
+            try rest()
             let first = next
             try partition.environment.read { reading in
                 let state = try partition.state(reading)

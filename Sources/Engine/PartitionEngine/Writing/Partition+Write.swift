@@ -66,14 +66,27 @@ extension Partition {
     ///
     /// - Throws: ``PartitionError/storageFull(path:freeByteCount:minimumByteCount:)``.
     package func checkFreeDisk() throws(PartitionError) {
-        var status = statvfs()
-        guard unsafe statvfs(environment.path, &status) == 0 else { return }
-        let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+        guard let free = freeDiskByteCount else { return }
         var needed = options.minimumFreeByteCount
-        if isDiskShort.load(ordering: .relaxed) { needed += needed / 4 }
+        if isDiskShort.load(ordering: .relaxed) { needed += min(needed / 4, .max - needed) }
         isDiskShort.store(free < needed, ordering: .relaxed)
         guard free >= needed else {
             throw .storageFull(path: environment.path, freeByteCount: free, minimumByteCount: needed)
         }
+    }
+
+    /// Whether half of the reserve is there. Up to that it is for what was ordered before it was known that there is no
+    /// room: a replica that does not take such an entry takes none behind it, deletions among them.
+    func checkReserve() throws(PartitionError) {
+        let needed = options.minimumFreeByteCount / 2
+        guard let free = freeDiskByteCount, free < needed else { return }
+        throw .storageFull(path: environment.path, freeByteCount: free, minimumByteCount: needed)
+    }
+
+    /// nil when the file system does not tell.
+    private var freeDiskByteCount: UInt64? {
+        var status = statvfs()
+        guard unsafe statvfs(environment.path, &status) == 0 else { return nil }
+        return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 }

@@ -14,6 +14,7 @@ extension World {
         cutLinks.removeAll()
         slowNodes.removeAll()
         fullNodes.removeAll()
+        spentNodes.removeAll()
         for index in workers.indices {
             workers[index].pauseEnd = min(workers[index].pauseEnd, now)
             if !workers[index].isUp { plan(.restart(workers[index].name), after: .milliseconds(10)) }

@@ -154,7 +154,7 @@ extension World {
             switch fault {
             case .cutOff: cutOff(node, for: length)
             case .slow: slowNodes[node] = now + length
-            case .fullDisk: fullNodes[node] = now + length
+            case .fullDisk: fill(node, for: length)
             case .kill: try hitProcess(of: node, for: length)
             }
         }

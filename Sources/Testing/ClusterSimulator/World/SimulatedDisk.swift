@@ -8,6 +8,8 @@ package struct SimulatedWrite: Hashable, Sendable {
     var face: Int
     /// What the face is to be; nil deletes it.
     var value: UInt64?
+
+    var isFace: Bool { value != nil }
 }
 
 /// What a replica has on disk: the log, and the faces as of the entry applied last. A step changes all of it at once.

@@ -20,6 +20,8 @@ package struct SimulationSettings: Sendable {
     package var lossRate = 0.0
     package var repeatRate = 0.0
     package var slowRate = 0.0
+    /// Of the slow ones, those that take up to 3 s.
+    package var lateShare = 0.1
     /// Means of the times between faults; nil for never.
     package var crashInterval: Duration?
     package var cutInterval: Duration?
@@ -27,19 +29,22 @@ package struct SimulationSettings: Sendable {
     package var wipeInterval: Duration?
     package var operationInterval: Duration?
     package var rollbackInterval: Duration?
-    package var fullDiskInterval: Duration?
+    package var fillInterval: Duration?
+    package var upheavalInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
     /// Applied entries that a log keeps.
     package var logLength = 64
+    package let course: SimulationCourse
     package var bug: PlantedBug?
     package var fault: WorldFault?
     /// What a run of the crash matrix is about; nil for any other run.
     package var cell: MatrixCell?
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
-    init(seed: UInt64) {
+    init(seed: UInt64, course: SimulationCourse = SimulationCourse()) {
+        self.course = course
         var random = SplitMix64(seed: seed ^ 0x5e77_1265)
         workerCount = 3 + random.below(3)
         replicationFactor = 2 + random.below(2)
@@ -70,12 +75,31 @@ package struct SimulationSettings: Sendable {
         timings.patience = faultTime
         shardCount = 1 + random.below(2)
         controllerCount = 1 + random.below(2)
-        fullDiskInterval = interval(0.2, &random)
+        fillInterval = interval(0.3, &random)
+        switch course.aim {
+        case .anything: break
+        case .divisions:
+            (workerCount, replicationFactor, minimumInSync, shardCount) = (4, 3, 1, 1)
+            (crashInterval, pauseInterval, wipeInterval, operationInterval) = (nil, nil, nil, nil)
+            (cutInterval, rollbackInterval) = (.seconds(5), nil)
+        case .upheavals:
+            (replicationFactor, minimumInSync, shardCount) = (3, 1, 1)
+            (wipeInterval, operationInterval, rollbackInterval) = (nil, nil, nil)
+            upheavalInterval = .milliseconds(500 + random.below(2000))
+            pauseInterval = .milliseconds(1000 + random.below(2000))
+            lossRate = 0.05 + random.unit() * 0.2
+            (slowRate, lateShare) = (0.1 + random.unit() * 0.3, 0.3)
+            slowDiskRate = 0.05 + random.unit() * 0.25
+            timings.heartbeat = .milliseconds(50 + random.below(150))
+        }
+        // What nobody notices must not happen.
+        if course.trustsDisks { rollbackInterval = nil }
     }
 
     /// Nothing happens but one operation and one fault.
     init(seed: UInt64, cell: MatrixCell) {
         var random = SplitMix64(seed: seed ^ 0x3a7c_51d9)
+        course = SimulationCourse()
         self.cell = cell
         workerCount = 5
         shardCount = 2

@@ -125,15 +125,22 @@ extension World {
             counts.refusedReads += 1
             return
         }
+        try checkRead(of: workers[index].replicas[place], by: name)
+    }
+
+    /// A replica answers a read: it must not miss what had to be shown.
+    private mutating func checkRead(of replica: SimulatedReplica, by name: NodeID) throws(Violation) {
+        let isUnheard = replica.machine?.isUnheard ?? false
         // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-        if rolledBack[name] != nil, machine.isUnheard {
+        if rolledBack[name] != nil, isUnheard {
             counts.unnoticedReads += 1
             return
         }
         counts.reads += 1
+        if isUnheard { counts.unheardReads += 1 }
         try history.read(
-            workers[index].replicas[place].disk.image,
-            of: shard,
+            replica.disk.image,
+            of: replica.shard,
             by: name,
             at: now,
             staleness: settings.timings.staleness * (1 + 4 * settings.timings.clockError)
@@ -148,6 +155,11 @@ extension World {
             for replica in worker.replicas where replica.isServing {
                 try history.check(replica.disk.image, in: replica.shard, of: worker.name, at: now)
                 mix(replica.disk.image.applied.sequence)
+                // Somebody may still go by a shard map in which this one was in sync.
+                guard worker.pauseEnd <= now, replica.machine?.mayServeReads(now: worker.clock(now)) ?? false else {
+                    continue
+                }
+                try checkRead(of: replica, by: worker.name)
             }
         }
         for placement in placements { try checkFullReplica(of: placement) }

@@ -279,7 +279,7 @@ extension World {
             let mayBegin = !isEstablished || !placement.group.isInSync(worker)
             send(.host(placement, mayBegin: mayBegin), to: worker, call)
         case .prepare(let preparation, let worker): send(.prepare(preparation), to: worker, call)
-        case .balance, .divide, .train, .fetch, .install: end(call, failure: nil)
+        case .balance, .divide, .train, .fetch, .install, .rollOut, .abandonTraining: end(call, failure: nil)
         }
     }
 

@@ -29,7 +29,7 @@ extension World {
 
     mutating func delay() -> Duration {
         if isFaulty, random.chance(settings.slowRate) {
-            return random.duration(.milliseconds(1), .milliseconds(random.chance(0.1) ? 3000 : 90))
+            return random.duration(.milliseconds(1), .milliseconds(random.chance(settings.lateShare) ? 3000 : 90))
         }
         return random.duration(.microseconds(100), .milliseconds(1))
     }
@@ -44,6 +44,7 @@ extension World {
         guard isFaulty else { return }
         planFault(.cut, settings.cutInterval)
         counts.cuts += 1
+        if settings.course.aim == .divisions { return divide() }
         let length = random.duration(.milliseconds(50), .milliseconds(random.chance(0.3) ? 6000 : 1500))
         let ends = ends
         guard let one = random.pick(ends) else { return }
@@ -62,6 +63,22 @@ extension World {
             for other in others {
                 cutOff(Link(from: one, to: other), for: length)
                 if !isOneWay { cutOff(Link(from: other, to: one), for: length) }
+            }
+        }
+    }
+
+    /// The primary and another replica in sync are on one side; everybody else, and who could tell them, on the other.
+    private mutating func divide() {
+        guard let group = random.pick(placements)?.group else { return }
+        let companion = random.pick(group.inSync.filter { $0 != group.primary })
+        let ones = [group.primary] + [companion].compactMap { $0 }
+        let others = ends.filter { !ones.contains($0) }
+        let length = random.duration(.seconds(4), .seconds(8))
+        note("\(ones.map(\.low)) are cut off from the rest for \(length)")
+        for one in ones {
+            for other in others {
+                cutOff(Link(from: one, to: other), for: length)
+                cutOff(Link(from: other, to: one), for: length)
             }
         }
     }
@@ -101,6 +118,40 @@ extension World {
         plan(.restart(name), after: length)
     }
 
+    mutating func upheave() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.upheaval, settings.upheavalInterval)
+        guard let placement = random.pick(placements) else { return }
+        try upheave(placement, to: random.pick(placement.group.inSync))
+    }
+
+    /// Another replica is made the primary, and some of the others die.
+    mutating func upheave(_ placement: ShardPlacement, to successor: NodeID?) throws(Violation) {
+        guard let successor, let next = placement.group.failingOver(to: successor) else { return }
+        plan(.forced(placement.shard, next), after: random.duration(.zero, .milliseconds(20)))
+        for name in placement.group.inSync where name != successor && random.chance(0.5) {
+            guard let index = index(of: name), workers[index].isUp else { continue }
+            try crash(index, for: random.duration(.milliseconds(10), .milliseconds(4000)))
+        }
+    }
+
+    /// A worker's disk has no room for a while: for nothing new, or not for what was ordered before either.
+    mutating func fill() {
+        guard isFaulty else { return }
+        planFault(.fill, settings.fillInterval)
+        counts.fills += 1
+        let index = random.below(workers.count)
+        let length = random.duration(.milliseconds(300), .milliseconds(6000))
+        let name = workers[index].name
+        fill(name, for: length)
+        note("the disk of \(name.low) is full for \(length)")
+    }
+
+    mutating func fill(_ node: NodeID, for length: Duration) {
+        fullNodes[node] = now + length
+        if random.chance(0.5) { spentNodes[node] = now + length }
+    }
+
     mutating func pause() {
         guard isFaulty else { return }
         planFault(.pause, settings.pauseInterval)
@@ -110,18 +161,6 @@ extension World {
         workers[index].pauseEnd = now + length
         let name = workers[index].name.low
         note("\(name) is paused for \(length)")
-    }
-
-    /// A worker's disk has no room for a while.
-    mutating func fillDisk() {
-        guard isFaulty else { return }
-        planFault(.fill, settings.fullDiskInterval)
-        counts.fullDisks += 1
-        let index = random.below(workers.count)
-        let length = random.duration(.milliseconds(100), .milliseconds(6000))
-        let name = workers[index].name
-        fullNodes[name] = now + length
-        note("the disk of \(name.low) is full for \(length)")
     }
 
     /// A worker's disk is lost; another worker, with an empty one, takes its place. Never more than the promises bear.

@@ -22,11 +22,20 @@ extension World {
             if let successor = random.pick(placement.group.inSync),
                 let next = placement.group.failingOver(to: successor), !placement.group.isFrozen
             {
-                try change(placement.shard, to: next)
+                try force(placement.shard, next)
             }
             return
         }
         if let request = draw(placement) { _ = begin(request) }
+    }
+
+    /// A group that is put in place by force, if it is still made from what there is.
+    mutating func force(_ shard: ShardID, _ group: ReplicaGroup) throws(Violation) {
+        guard let known = metadata.placement(of: shard)?.group, known.version + 1 == group.version,
+            known.isFrozen == group.isFrozen
+        else { return }
+        try change(shard, to: group)
+        changeRecords { _ in }
     }
 
     private mutating func draw(_ placement: ShardPlacement) -> OperationRequest? {
@@ -78,7 +87,7 @@ extension World {
                 case .drain(let worker), .decommission(let worker): metadata.standings[worker] = .draining
                 case .recommission(let worker): metadata.recommission(worker)
                 case .copies(let collection, let count): metadata.recount(collection, count)
-                case .move, .lead, .rebalance, .split, .merge: break
+                case .move, .lead, .rebalance, .split, .merge, .train: break
                 }
             }
             return id

@@ -275,8 +275,9 @@ extension World {
     }
 
     private mutating func order(_ write: SimulatedReplica.Write, _ index: Int, _ replica: Int) {
-        // What does not fit on the disk is not to come into the log.
-        if write.write.value != nil, isFull(workers[index].name) {
+        // What does not fit on every disk that counts is not to come into the log.
+        let isFull = isFull(workers[index].name) || workers[index].replicas[replica].machine?.fullReplica != nil
+        if write.write.isFace, isFull {
             return answer(write.client, write.attempt, workers[index].replicas[replica].shard, .refused)
         }
         workers[index].replicas[replica].nextTicket += 1
@@ -306,8 +307,9 @@ extension World {
 
     mutating func stepDone(_ life: ReplicaLife) throws(Violation) {
         guard let (index, replica) = awake(life, .stepDone(life)) else { return }
-        let hasFaces = workers[index].replicas[replica].step?.append.contains { $0.payload.value != nil } ?? false
-        if hasFaces, isFull(life.worker) {
+        let hasFaces = workers[index].replicas[replica].step?.append.contains { $0.payload.isFace } ?? false
+        if hasFaces, isSpent(life.worker) {
+            counts.fullSteps += 1
             note("\(life.worker.low)/\(life.shard.index) has no room")
             // Until there is, it stays silent; nothing of the step is there.
             workers[index].replicas[replica].machine!.stop()
@@ -338,7 +340,7 @@ extension World {
             let replica = workers[index].replica(of: life.shard), workers[index].replicas[replica].machine == nil,
             workers[index].replicas[replica].isServing
         else { return }
-        guard !isFull(life.worker) else { return plan(.roomSought(life), after: .seconds(1)) }
+        guard !isSpent(life.worker) else { return plan(.roomSought(life), after: .seconds(1)) }
         try begin(index, replica)
     }
 
@@ -433,7 +435,8 @@ extension World {
             timings: settings.timings,
             now: clock,
             isNew: isNew,
-            bug: settings.bug
+            bug: settings.bug,
+            trustsDisk: settings.course.trustsDisks
         )
         workers[index].replicas[replica].session = workers[index].nextSession()
         workers[index].replicas[replica].step = nil
@@ -449,7 +452,7 @@ extension World {
     mutating func stop(_ index: Int, _ replica: Int) throws(Violation) {
         workers[index].replicas[replica].isStopped = true
         guard workers[index].replicas[replica].machine != nil else { return }
-        if !isFull(workers[index].name) { try commit(index, replica) }
+        if !isSpent(workers[index].name) { try commit(index, replica) }
         workers[index].replicas[replica].machine?.stop()
         let waiting = workers[index].replicas[replica].queue
         workers[index].replicas[replica].queue.removeAll()

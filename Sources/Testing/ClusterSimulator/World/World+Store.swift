@@ -116,7 +116,8 @@ extension World {
         case .advance(let update): advance(update)
         case .succeed(let succession): try succeed(succession)
         case .establish: record.isEstablished = true
-        case .host, .drop, .prepare, .abandon, .balance, .divide, .train, .fetch, .install: return
+        case .host, .drop, .prepare, .abandon, .balance, .divide, .train, .fetch, .install, .rollOut, .abandonTraining:
+            return
         }
         revision += 1
     }
@@ -133,6 +134,10 @@ extension World {
         let isSmaller = next.inSync.count < group.inSync.count
         record.placements[index].group = next
         revision += 1
+        let newcomer = next.inSync.first { !group.isInSync($0) }
+        if settings.upheavalInterval != nil, isFaulty, let newcomer, random.chance(0.5) {
+            try upheave(record.placements[index], to: newcomer)
+        }
         if isSmaller, next.inSync.count < next.minimumInSync {
             try fail(.minimum, "\(next.inSync.count) in sync of at least \(next.minimumInSync)")
         }

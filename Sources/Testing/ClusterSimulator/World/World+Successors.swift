@@ -259,7 +259,7 @@ extension World {
 
     // MARK: Taking the others' place
 
-    /// Stops the sources' replicas, then makes it durable that the shard has taken their place.
+    /// Makes it durable that the shard has taken the sources' place, then stops their replicas.
     mutating func activate(
         _ successor: Int,
         of index: Int,
@@ -269,9 +269,6 @@ extension World {
         let name = workers[index].name
         guard workers[index].successors[successor].phase == .sealed else {
             return reply(to: call, from: name, failure: "it is not whole")
-        }
-        for shard in workers[index].successors[successor].sources {
-            if let replica = workers[index].replica(of: shard) { try stop(index, replica) }
         }
         // Its thread has ended.
         workers[index].successors[successor].session = workers[index].nextSession()
@@ -288,6 +285,9 @@ extension World {
         workers[index].activating = nil
         guard !isFull(life.worker) else { return reply(to: call, from: life.worker, failure: "the disk is full") }
         let state = workers[index].successors[successor]
+        for shard in state.sources {
+            if let replica = workers[index].replica(of: shard) { try stop(index, replica) }
+        }
         let sources = state.sources.compactMap(workers[index].replica).map { workers[index].replicas[$0] }
         // Otherwise it may have been in force before, with writes that an earlier state of the disk does not have.
         let isNew = settings.fault == .successorsAlwaysNew || sources.allSatisfy(\.isFrozenInThisLife)

@@ -79,6 +79,8 @@ extension World {
             plan(event, after: workers[index].pauseEnd - now)
             return nil
         }
+        let hasRoom = !isFull(name)
+        for replica in workers[index].replicas.indices { workers[index].replicas[replica].machine?.hasRoom = hasRoom }
         return index
     }
 
@@ -89,7 +91,11 @@ extension World {
             ? random.duration(.milliseconds(20), .milliseconds(1500)) : random.duration(.zero, .milliseconds(8))
     }
 
+    /// Whether its disk has no room for more faces.
     func isFull(_ name: NodeID) -> Bool { fullNodes[name].map { now < $0 } ?? false }
+
+    /// Whether it has none for those either that are on their way.
+    func isSpent(_ name: NodeID) -> Bool { spentNodes[name].map { now < $0 } ?? false }
 
     mutating func tick(_ name: NodeID, _ life: Int) throws(Violation) {
         guard let index = awake(name, life: life, .tick(name, life: life)) else { return }
@@ -219,7 +225,8 @@ extension World {
                 timings: settings.timings,
                 now: workers[index].clock(now),
                 isNew: true,
-                bug: settings.bug
+                bug: settings.bug,
+                trustsDisk: settings.course.trustsDisks
             )
             replica.session = workers[index].nextSession()
             workers[index].replicas.append(replica)
@@ -248,7 +255,7 @@ extension World {
         let name = workers[index].name
         note("\(name.low) dies")
         for replica in workers[index].replicas.indices {
-            if random.chance(0.5), !isFull(name) { try commit(index, replica) }
+            if random.chance(0.5), !isSpent(name) { try commit(index, replica) }
             workers[index].replicas[replica].forgetProcess()
         }
         killSuccessors(of: index)

@@ -46,7 +46,8 @@ struct World {
         // Faults, and people.
         case restart(NodeID)
         case crash, cut
-        case pause, wipe, fill, operate, snapshot, rollback
+        case pause, wipe, fill, operate, snapshot, rollback, upheaval
+        case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
         case resume(OperationID)
         case audit
@@ -92,10 +93,12 @@ struct World {
     var metadata: ClusterMetadata
     var revision: UInt64 = 1
     var lease: ControllerLease?
-    /// Links that are cut, nodes whose disks and links are slow, and nodes whose disks are full: until when.
+    /// Links that are cut, nodes whose disks and links are slow, nodes whose disks have no room for more faces, and of
+    /// these the ones that have none for those either that others have ordered already: until when.
     var cutLinks: [Link: Duration] = [:]
     var slowNodes: [NodeID: Duration] = [:]
     var fullNodes: [NodeID: Duration] = [:]
+    var spentNodes: [NodeID: Duration] = [:]
     var nextWorker: UInt64
     var nextKey: UInt64 = 1
     var nextOperation: UInt64 = 1
@@ -143,7 +146,8 @@ struct World {
         planFault(.operate, settings.operationInterval)
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
         planFault(.rollback, settings.rollbackInterval)
-        planFault(.fill, settings.fullDiskInterval)
+        planFault(.fill, settings.fillInterval)
+        planFault(.upheaval, settings.upheavalInterval)
     }
 
     private static func firstRecords(_ settings: SimulationSettings, _ workers: [NodeID]) -> ClusterMetadata {
@@ -281,7 +285,9 @@ struct World {
         case .cut: cut()
         case .pause: pause()
         case .wipe: try wipe()
-        case .fill: fillDisk()
+        case .fill: fill()
+        case .upheaval: try upheave()
+        case .forced(let shard, let group): try force(shard, group)
         case .operate: try operate()
         case .intervention(let operation): intervene(operation)
         case .resume(let operation): resume(operation)

@@ -96,6 +96,20 @@ enum BackupTarget {
                 .init(slice: 0, faceCount: 3, byteCount: UInt32(block.count), digest: BackupDigest(of: block))
             ]
         )
+        var trained = manifest
+        trained.codebook = BackupManifest.Codebook(
+            generation: 2,
+            origin: CodebookOrigin(cause: .growth, faceCount: 3),
+            byteCount: 7,
+            digest: BackupDigest(of: block),
+            codedDimension: 128,
+            codeByteCount: 32,
+            listCount: 16,
+            sampleCount: 100,
+            calibrationProbeCount: 20,
+            energyShare: 0.5,
+            calibration: [.init(leastSimilarity: 0.3, recall: 0.99, visitedShare: 0.25)]
+        )
         let ledger = ErasureLedger(
             collection: collection.id,
             name: "gallery",
@@ -145,7 +159,8 @@ enum BackupTarget {
         return [
             [3] + volume.encoded().dropLast(BackupDigest.byteCount), [4] + segment.dropLast(4),
             [2] + ledger.encoded().dropLast(BackupDigest.byteCount),
-            [0] + manifest.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
+            [0] + manifest.encoded().dropLast(BackupDigest.byteCount),
+            [0] + trained.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
         ]
     }()
 }

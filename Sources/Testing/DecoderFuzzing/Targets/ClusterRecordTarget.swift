@@ -134,6 +134,7 @@ enum ClusterRecordTarget {
         let kinds: [Operation.Kind] = [
             .change, .drain(from), .decommission(from), .recommission(from),
             .copies(placement.shard.collection, former: former), .rebalance,
+            .rollout(CodebookRollout(collection: placement.shard.collection, generation: 2, cause: .growth)),
         ]
         return kinds.enumerated().map { number, kind in
             Operation(

@@ -31,6 +31,7 @@ package enum WireTarget {
         ReadSnapshot.self, SnapshotPage.self, ReleaseSnapshot.self, BeginRestore.self, RestoreFaces.self,
         FinishRestore.self, HoldWrites.self, CutShard.self, ShardCut.self, ShardRestore.self,
         ReadErasures.self, ShardErasures.self, ErasureList.self, PrepareSuccessor.self, AbandonSuccessor.self,
+        AbandonTraining.self, ReadCodebook.self, RestoreCodebook.self,
         ReadLog.self, LogRead.self,
         PinShard.self,
     ]

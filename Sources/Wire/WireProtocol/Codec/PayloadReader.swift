@@ -21,6 +21,15 @@ package struct PayloadReader {
         if buffer.readableBytes > 0 { throw .trailingBytes(count: buffer.readableBytes) }
     }
 
+    /// Fields that a message got at its end after the first revision of version 1: from a peer that does not know them
+    /// they are what it means without them.
+    package mutating func later<T>(
+        _ absent: T,
+        _ read: (inout PayloadReader) throws(WireDecodingError) -> T
+    ) throws(WireDecodingError) -> T {
+        buffer.readableBytes == 0 ? absent : try read(&self)
+    }
+
     package mutating func integer<T: FixedWidthInteger>(_ field: String) throws(WireDecodingError) -> T {
         guard let value = buffer.readInteger(endianness: .little, as: T.self) else {
             throw .truncated(field: field, needed: T.bitWidth / 8, available: buffer.readableBytes)

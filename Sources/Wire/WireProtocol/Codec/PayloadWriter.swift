@@ -13,15 +13,26 @@ package struct PayloadWriter {
     /// The first field that the wire cannot carry.
     package private(set) var failure: WireStatus?
     private let start: Int
+    private let laterFields: Bool
 
-    /// - Parameter reservedByteCount: zeros that stand before the payload, for its header.
-    package init(_ buffer: ByteBuffer, reservedByteCount: Int = 0) {
+    /// - Parameters:
+    ///   - reservedByteCount: zeros that stand before the payload, for its header.
+    ///   - laterFields: whether the peer takes fields that came after the first revision of version 1.
+    package init(_ buffer: ByteBuffer, reservedByteCount: Int = 0, laterFields: Bool = true) {
         self.buffer = buffer
+        self.laterFields = laterFields
         self.buffer.writeRepeatingByte(0, count: reservedByteCount)
         start = self.buffer.writerIndex
     }
 
     package var payloadByteCount: Int { buffer.writerIndex - start }
+
+    /// Fields that a message got at its end after the first revision of version 1, the last that are written.
+    ///
+    /// - SeeAlso: ``PayloadReader/later(_:_:)``.
+    package mutating func later(_ write: (inout PayloadWriter) -> Void) {
+        if laterFields { write(&self) }
+    }
 
     package mutating func integer(_ value: some FixedWidthInteger) {
         buffer.writeInteger(value, endianness: .little)

@@ -25,6 +25,7 @@ package struct FrameDecoder: Sendable {
     package private(set) var payloadLimit: UInt32
     /// What frames may be besides their type.
     private var flags: FrameFlags = []
+    private var hasLaterFields = false
     private var state = State.header
     private var unread = ByteBuffer()
 
@@ -43,6 +44,7 @@ package struct FrameDecoder: Sendable {
     package mutating func open(payloadLimit: UInt32, features: WireFeatures = []) {
         self.payloadLimit = payloadLimit
         flags = features.frameFlags
+        hasLaterFields = features.contains(.laterFields)
         isOpen = true
     }
 
@@ -87,7 +89,9 @@ package struct FrameDecoder: Sendable {
                 finishFrame()
                 let isTraced = FrameFlags(rawValue: header.flags).contains(.traced)
                 let trace = isTraced ? TraceContext(taking: &payload) : nil
-                return .frame(Frame(header: header, payload: payload, trace: trace))
+                return .frame(
+                    Frame(header: header, payload: payload, trace: trace, hasLaterFields: hasLaterFields)
+                )
             case .skipping(let header, let remaining):
                 let byteCount = min(remaining, unread.readableBytes)
                 unread.moveReaderIndex(forwardBy: byteCount)

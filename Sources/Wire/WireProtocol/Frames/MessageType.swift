@@ -56,6 +56,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case finishRestore = 0x015a
     case readErasures = 0x015c
     case erasureList = 0x015d
+    case readCodebook = 0x015e
+    case restoreCodebook = 0x015f
 
     case heartbeat = 0x0201
     case heartbeatReply = 0x0202
@@ -73,6 +75,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case replicaVerified = 0x020e
     case prepareSuccessor = 0x020f
     case abandonSuccessor = 0x0210
+    case abandonTraining = 0x0211
 
     case shardEnrol = 0x0301
     case shardEnrolled = 0x0302
@@ -104,11 +107,11 @@ extension MessageType {
             .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .heartbeat, .hostReplica,
             .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
-            .verifyReplica, .prepareSuccessor, .abandonSuccessor,
+            .verifyReplica, .prepareSuccessor, .abandonSuccessor, .abandonTraining,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
-            .readLog:
+            .readLog, .readCodebook, .restoreCodebook:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,

@@ -90,8 +90,10 @@ package struct WireFeatures: OptionSet, Hashable, Sendable {
 
     /// Requests may have a ``TraceContext`` before their fields, told by ``FrameFlags/traced``.
     package static let traceContext = WireFeatures(rawValue: 1 << 0)
+    /// Messages may have more fields at their end than the receiver knows, which it passes over, or fewer.
+    package static let laterFields = WireFeatures(rawValue: 1 << 1)
     /// Those that this build knows.
-    package static let known: WireFeatures = [.traceContext]
+    package static let known: WireFeatures = [.traceContext, .laterFields]
 
     /// Flags that frames of a connection with these features may have.
     package var frameFlags: FrameFlags { contains(.traceContext) ? .traced : [] }

@@ -29,6 +29,7 @@ package enum Request: Sendable {
     case verifyReplica(VerifyReplica)
     case prepareSuccessor(PrepareSuccessor)
     case abandonSuccessor(AbandonSuccessor)
+    case abandonTraining(AbandonTraining)
     case shardEnrol(ShardEnrol)
     case shardDelete(ShardDelete)
     case shardGet(ShardGet)
@@ -49,6 +50,8 @@ package enum Request: Sendable {
     case readErasures(ReadErasures)
     case shardErasures(ShardErasures)
     case readLog(ReadLog)
+    case readCodebook(ReadCodebook)
+    case restoreCodebook(RestoreCodebook)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -82,6 +85,7 @@ package enum Request: Sendable {
         case .proposeGroup: self = .proposeGroup(try frame.decode(ProposeGroup.self, limits: limits))
         case .verifyReplica: self = .verifyReplica(try frame.decode(VerifyReplica.self, limits: limits))
         case .prepareSuccessor: self = .prepareSuccessor(try frame.decode(PrepareSuccessor.self, limits: limits))
+        case .abandonTraining: self = .abandonTraining(try frame.decode(AbandonTraining.self, limits: limits))
         case .abandonSuccessor: self = .abandonSuccessor(try frame.decode(AbandonSuccessor.self, limits: limits))
         case .shardEnrol: self = .shardEnrol(try frame.decode(ShardEnrol.self, limits: limits))
         case .shardDelete: self = .shardDelete(try frame.decode(ShardDelete.self, limits: limits))
@@ -102,6 +106,8 @@ package enum Request: Sendable {
         case .shardRestore: self = .shardRestore(try frame.decode(ShardRestore.self, limits: limits))
         case .readErasures: self = .readErasures(try frame.decode(ReadErasures.self, limits: limits))
         case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
+        case .readCodebook: self = .readCodebook(try frame.decode(ReadCodebook.self, limits: limits))
+        case .restoreCodebook: self = .restoreCodebook(try frame.decode(RestoreCodebook.self, limits: limits))
         case .readLog: self = .readLog(try frame.decode(ReadLog.self, limits: limits))
         default: return nil
         }

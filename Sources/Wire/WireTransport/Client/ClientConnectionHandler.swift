@@ -302,7 +302,11 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                         )
                     )
                 }
-                decoder.open(payloadLimit: reply.limits.payloadByteCount)
+                // Replies are never a part of a trace.
+                decoder.open(
+                    payloadLimit: reply.limits.payloadByteCount,
+                    features: WireFeatures(rawValue: reply.features).intersection(.laterFields)
+                )
                 streamLimit = Int(reply.limits.streamCount)
                 helloTimer?.cancel()
                 state = .open

@@ -41,6 +41,7 @@ package final class WireConnection: Sendable {
     /// - Parameters:
     ///   - timeout: for all of it.
     ///   - keepAlive: a peer that is silent this long is pinged; silent as long again, it is given up.
+    ///   - features: optional behaviour that is offered: what this build knows, or less, as an earlier build does.
     /// - Throws: `unavailable` when nobody answers; what the node says when it refuses the hello.
     package static func connect(
         to address: NodeAddress,
@@ -50,13 +51,14 @@ package final class WireConnection: Sendable {
         on eventLoop: any EventLoop,
         agent: String,
         timeout: Duration,
-        keepAlive: Duration = .seconds(15)
+        keepAlive: Duration = .seconds(15),
+        features: WireFeatures = .known
     ) async throws(WireStatus) -> WireConnection {
         let hello = try Frame.encode(
             Hello(
                 lowestVersion: WireVersion.lowest,
                 highestVersion: WireVersion.highest,
-                features: WireFeatures.known.rawValue,
+                features: features.rawValue,
                 role: role,
                 token: token,
                 agent: agent
@@ -146,7 +148,8 @@ package final class WireConnection: Sendable {
             stream: ticket.stream,
             deadlineMicroseconds: deadline.headerMicroseconds,
             payloadLimit: peer.limits.payloadByteCount,
-            trace: trace
+            trace: trace,
+            laterFields: WireFeatures(rawValue: peer.features).contains(.laterFields)
         )
         let answer = try await send(frame, ticket).get()
         switch answer.header.type {

@@ -18,6 +18,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private let tokenDigest: SHA256.Digest?
     private var machine: ServerConnectionStateMachine
     private var decoder: FrameDecoder
+    /// Of the connection; none before the hello.
+    private var features: WireFeatures = []
     private var streams: [UInt64: ServerStream] = [:]
 
     private var context: ChannelHandlerContext?
@@ -232,7 +234,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             executor: executor,
             sender: ConnectionReplySender(
                 connection: NIOLoopBound(self, eventLoop: context.eventLoop),
-                payloadLimit: configuration.limits.payloadByteCount
+                payloadLimit: configuration.limits.payloadByteCount,
+                laterFields: features.contains(.laterFields)
             )
         )
         do throws(WireDecodingError) {
@@ -250,10 +253,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         case .accept(let reply, let stream):
             helloTimer?.cancel()
             helloTimer = nil
-            decoder.open(
-                payloadLimit: configuration.limits.payloadByteCount,
-                features: WireFeatures(rawValue: reply.features)
-            )
+            features = WireFeatures(rawValue: reply.features)
+            decoder.open(payloadLimit: configuration.limits.payloadByteCount, features: features)
             send(reply, stream: stream)
         case .cancel(let stream): streams[stream]?.cancel()
         case .pong(let stream): send(Pong(), stream: stream)
@@ -326,12 +327,13 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
 private struct ConnectionReplySender: ReplySender {
     let connection: NIOLoopBound<ServerConnectionHandler>
     let payloadLimit: UInt32
+    let laterFields: Bool
 
     func send(_ message: some WireMessage, stream: UInt64) {
         let frame: ByteBuffer
         var status = (message as? WireStatus)?.code
         do throws(WireStatus) {
-            frame = try Frame.encode(message, stream: stream, payloadLimit: payloadLimit)
+            frame = try Frame.encode(message, stream: stream, payloadLimit: payloadLimit, laterFields: laterFields)
         } catch {
             guard let refusal = try? Frame.encode(error, stream: stream, payloadLimit: .max) else { return }
             frame = refusal

@@ -129,7 +129,7 @@ package struct ServerConnectionStateMachine {
         return .accept(
             HelloReply(
                 version: version,
-                features: WireFeatures.known.intersection(WireFeatures(rawValue: hello.features)).rawValue,
+                features: configuration.features.intersection(WireFeatures(rawValue: hello.features)).rawValue,
                 role: configuration.role,
                 node: configuration.node,
                 limits: configuration.limits,

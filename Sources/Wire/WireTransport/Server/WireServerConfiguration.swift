@@ -18,6 +18,8 @@ package struct WireServerConfiguration: Sendable {
     /// Where connections and requests are counted.
     package var metrics: ServerMetrics
 
+    /// Optional behaviour that is offered: what this build knows, or less, as an earlier build does.
+    package var features = WireFeatures.known
     /// Longest time from accepting a connection to its hello.
     package var helloTimeout: Duration = .seconds(5)
     /// Largest payload of a hello.

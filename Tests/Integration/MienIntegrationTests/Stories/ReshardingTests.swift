@@ -8,8 +8,39 @@ extension Integration {
         @Test(.timeLimit(.minutes(5)))
         func shardsAreSplitAndMergedUnderLoad() async throws {
             try await ClusterUnderLoad.play("resharding", shards: 2) { cluster, client in
+                let pause = FaceWriter.Pause()
+                let listing = Task { await Self.listing(client, until: pause) }
+                defer { pause.ask() }
                 try await Self.reshard(cluster, client)
+                pause.ask()
+                let (count, faults) = await listing.value
+                #expect(faults.isEmpty && count > 0, "\(faults.count) faults in \(count) listings: \(faults.prefix(3))")
             }
+        }
+
+        /// Lists the collection again and again, a few faces at a time: one that is there all the time comes once in
+        /// each listing, and none comes twice.
+        private static func listing(
+            _ client: MienClient,
+            until pause: FaceWriter.Pause
+        ) async -> (count: Int, faults: [String]) {
+            var (count, faults) = (0, [String]())
+            while !pause.isAsked {
+                var listed: Set<Face.ID> = []
+                do {
+                    for try await page in client.allFaces(in: FaceWriter.collection, pageLimit: 3) {
+                        for face in page where !listed.insert(face.id).inserted {
+                            faults.append("\(face.id) is listed twice")
+                        }
+                    }
+                } catch {
+                    faults.append("\(error)")
+                }
+                let missing = Searcher.faces.filter { !listed.contains($0) }
+                if !missing.isEmpty { faults.append("\(missing.count) faces are left out, first \(missing[0])") }
+                count += 1
+            }
+            return (count, faults)
         }
 
         @Test(.timeLimit(.minutes(2))) func whatOutgrowsItsShardIsSplitByItself() async throws {

@@ -10,7 +10,7 @@ extension Integration {
         private static let dimension = 128
         private static let model = "synthetic-mugshot-128"
 
-        @Test(.timeLimit(.minutes(1))) func aTrainedIndexServesAtOnceAfterItsWorkerIsKilled() async throws {
+        @Test(.timeLimit(.minutes(3))) func aTrainedIndexServesAtOnceAfterItsWorkerIsKilled() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(
                     stage,
@@ -66,8 +66,48 @@ extension Integration {
                     let same = zip(after[effort] ?? [], matches).count { $0 == $1 }
                     #expect(same >= least, "\(effort) gives \(same) of \(matches.count) answers as before the kill")
                 }
+                try await restore(description, stage, cluster, client)
+                try await trainAgain(cluster, client)
                 await client.close()
             }
+        }
+
+        /// The codebook goes along in a backup: the index of what is restored needs no training.
+        private func restore(
+            _ original: CollectionInfo,
+            _ stage: Stage,
+            _ cluster: Cluster,
+            _ client: MienClient
+        ) async throws {
+            let place = stage.path("backups")
+            for words in [
+                ["backup", "create", "people", "--to", place],
+                ["backup", "restore", place, "--collection", "again", "--from", "people", "--shards", "3"],
+                ["backup", "verify", place],
+            ] {
+                let result = try await cluster.mien(words)
+                #expect(result.status == 0 && !result.error.contains("codebook"), "\(words): \(result)")
+            }
+            let restored = try await eventually("what is restored is indexed", within: .seconds(40)) {
+                let description = try await client.describe("again")
+                return description.shards.allSatisfy { $0.freshCount < 128 && $0.generation == 1 } ? description : nil
+            }
+            #expect(restored.codebook == original.codebook && restored.faceCount == Self.faceCount)
+            #expect(restored.standing?.cause == .first)
+            let rollouts = try await client.operations().filter { $0.kind == .rollout }
+            #expect(rollouts.map(\.collection) == ["people"])
+            #expect(rollouts.allSatisfy { $0.state == .done })
+        }
+
+        /// Another codebook, asked for: every row is coded by it when the operation has ended.
+        private func trainAgain(_ cluster: Cluster, _ client: MienClient) async throws {
+            let planned = try await cluster.mien("plan", "collection", "train", "people")
+            #expect(planned.status == 0 && planned.output.contains("trains codebook 2"), "\(planned)")
+            let trained = try await cluster.mien("collection", "train", "people", "--wait")
+            #expect(trained.status == 0 && trained.output.contains("rollout of codebook 2"), "\(trained)")
+            let description = try await client.describe("people")
+            #expect(description.codebook?.generation == 2 && description.standing?.cause == .request)
+            #expect(description.shards.allSatisfy { $0.generation == 2 && $0.olderGeneration == 0 })
         }
 
         private struct FoundFace: Hashable {

@@ -20,6 +20,47 @@ package struct BeginRestore: Hashable, Sendable {
     }
 }
 
+/// Client → coordinator: a slice of the collection's newest codebook. Answered by ``CodebookFetched``; `notFound` when
+/// it has none. Between two slices another may take its place: the summary tells.
+package struct ReadCodebook: Hashable, Sendable {
+    package var collection: String
+    package var offset: UInt64
+
+    package init(collection: String, offset: UInt64) {
+        self.collection = collection
+        self.offset = offset
+    }
+}
+
+/// Client → coordinator: a slice of the codebook that a backup has, in order, from offset 0 again after a failure. When
+/// the last has come and the SHA-256 is right it is the codebook of the collection that is being restored, and
+/// installed. One that has a codebook already keeps it.
+package struct RestoreCodebook: Hashable, Sendable {
+    package var collection: String
+    package var backup: String
+    package var origin: CodebookOrigin
+    /// SHA-256 of all of it.
+    package var digest: [UInt8]
+    package var summary: CollectionDescription.Codebook
+    package var slice: CodebookSlice
+
+    package init(
+        collection: String,
+        backup: String,
+        origin: CodebookOrigin,
+        digest: [UInt8],
+        summary: CollectionDescription.Codebook,
+        slice: CodebookSlice
+    ) {
+        self.collection = collection
+        self.backup = backup
+        self.origin = origin
+        self.digest = digest
+        self.summary = summary
+        self.slice = slice
+    }
+}
+
 /// Client → coordinator: put faces back as they were stored, under the versions that they had. A face that is there in
 /// that version or a later one is `superseded`, so that the same batch may be sent again.
 package struct RestoreFaces: Hashable, Sendable {

@@ -175,15 +175,35 @@ extension FaceList: WireMessage {
 }
 
 extension ListPosition: WireValue {
-    package static var leastByteCount: Int { 5 }
+    package static var leastByteCount: Int { 12 }
 
     package func encode(into writer: inout PayloadWriter) {
-        writer.integer(shardIndex)
-        writer.optional(face)
+        writer.integer(first)
+        writer.array(stretches)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(shardIndex: try reader.integer("shard index"), face: try reader.optional("face"))
+        self.init(
+            first: try reader.integer("first place"),
+            stretches: try reader.array("stretches", limit: Self.stretchLimit)
+        )
+        let isInOrder = zip(stretches, stretches.dropFirst()).allSatisfy { $0.last < $1.last }
+        guard isInOrder, stretches.first.map({ $0.last >= first }) ?? true else {
+            throw .invalid(field: "stretches", rule: "each must end behind the one before")
+        }
+    }
+}
+
+extension ListPosition.Stretch: WireValue {
+    package static var leastByteCount: Int { 24 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(last)
+        face.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(last: try reader.integer("last place"), face: try FaceID(decoding: &reader))
     }
 }
 

@@ -94,7 +94,7 @@ package struct FaceList: Sendable {
     }
 }
 
-/// One page of a collection's faces, in order of (shard, face id).
+/// One page of a collection's faces: along the ring, shard after shard as they are then, each in order of face id.
 package struct ListFaces: Hashable, Sendable {
     package var collection: String
     /// Where the page before ended; nil for the first.
@@ -111,15 +111,32 @@ package struct ListFaces: Hashable, Sendable {
     }
 }
 
-/// A place in the listing of a collection: the last face of a page and the shard it came from.
+/// What of a collection has been listed, by places on the ring: it holds whatever shards are split or merged meanwhile.
 package struct ListPosition: Hashable, Sendable {
-    package var shardIndex: UInt32
-    /// nil: the beginning of the shard.
-    package var face: FaceID?
+    /// A part of the ring of which faces have been listed up to an id.
+    package struct Stretch: Hashable, Sendable {
+        /// Where it ends; it begins behind the one before, or at ``ListPosition/first``.
+        package var last: UInt64
+        /// The last face of it that was listed: those with greater ids are still to come.
+        package var face: FaceID
 
-    package init(shardIndex: UInt32, face: FaceID?) {
-        self.shardIndex = shardIndex
-        self.face = face
+        package init(last: UInt64, face: FaceID) {
+            self.last = last
+            self.face = face
+        }
+    }
+
+    /// Every face before this place has been listed.
+    package var first: UInt64
+    /// In order of the ring. Behind them nothing has been listed.
+    package var stretches: [Stretch]
+
+    /// Most stretches: one, and another each time that a shard was split while it was listed.
+    package static let stretchLimit = 64
+
+    package init(first: UInt64 = 0, stretches: [Stretch] = []) {
+        self.first = first
+        self.stretches = stretches
     }
 }
 

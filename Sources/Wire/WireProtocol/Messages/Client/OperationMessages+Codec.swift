@@ -12,6 +12,7 @@ extension OperationOrder {
         case rebalance = 7
         case split = 8
         case merge = 9
+        case train = 10
     }
 
     func encode(into writer: inout PayloadWriter) {
@@ -50,6 +51,9 @@ extension OperationOrder {
             writer.integer(Tag.merge.rawValue)
             writer.string(collection, "collection name")
             writer.indices(indices)
+        case .train(let collection):
+            writer.integer(Tag.train.rawValue)
+            writer.string(collection, "collection name")
         }
     }
 
@@ -91,6 +95,7 @@ extension OperationOrder {
                 collection: try reader.string("collection name", limit: NameLimit.collection),
                 shardIndices: try reader.indices()
             )
+        case .train: self = .train(collection: try reader.string("collection name", limit: NameLimit.collection))
         }
     }
 }
@@ -244,7 +249,7 @@ extension ChangeOperation: WireRequest {
 
 extension OperationDescription: WireMessage, WireValue {
     package static var type: MessageType { .operationDescription }
-    package static var leastByteCount: Int { 34 }
+    package static var leastByteCount: Int { 35 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.identity(high: id.high, low: id.low)
@@ -256,6 +261,7 @@ extension OperationDescription: WireMessage, WireValue {
         writer.optional(ended)
         writer.optional(note) { $0.string($1, "note") }
         writer.array(steps)
+        writer.optional(rollout)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -270,7 +276,58 @@ extension OperationDescription: WireMessage, WireValue {
             created: try Timestamp(decoding: &reader),
             ended: try reader.optional("end"),
             note: try reader.flag("note") ? try reader.string("note", limit: NameLimit.text) : nil,
-            steps: try reader.array("steps")
+            steps: try reader.array("steps"),
+            rollout: try reader.optional("rollout")
+        )
+    }
+}
+
+extension OperationDescription.Rollout: WireValue {
+    package static var leastByteCount: Int { 28 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(generation)
+        writer.integer(cause.rawValue)
+        writer.integer(stage.rawValue)
+        writer.optional(training)
+        writer.array(shards)
+        writer.double(rowsPerSecond)
+        writer.optional(waitsFor) { $0.string($1, "reason") }
+        writer.integer(silentMilliseconds)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            generation: try reader.integer("generation"),
+            cause: try reader.enumeration("cause"),
+            stage: try reader.enumeration("stage"),
+            training: try reader.optional("training"),
+            shards: try reader.array("shards"),
+            rowsPerSecond: try reader.double("rate", in: 0...1e15),
+            waitsFor: try reader.flag("reason") ? try reader.string("reason", limit: NameLimit.text) : nil,
+            silentMilliseconds: try reader.integer("silent")
+        )
+    }
+}
+
+extension OperationDescription.Rollout.Shard: WireValue {
+    package static var leastByteCount: Int { 28 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(index)
+        writer.integer(replicaCount)
+        writer.integer(installedCount)
+        writer.integer(rowCount)
+        writer.integer(codedRowCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            index: try reader.integer("shard index"),
+            replicaCount: try reader.integer("replicas"),
+            installedCount: try reader.integer("replicas that have it"),
+            rowCount: try reader.integer("rows"),
+            codedRowCount: try reader.integer("coded rows")
         )
     }
 }

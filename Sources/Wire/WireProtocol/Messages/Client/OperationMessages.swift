@@ -1,7 +1,7 @@
 package import ClusterModel
 package import FaceModel
 
-/// What an operator asks the cluster to do about where replicas are.
+/// What an operator asks the cluster to do about where replicas are, or about a collection's codebook.
 package enum OperationOrder: Hashable, Sendable {
     /// - Parameter to: the worker that gets the replica; nil for the one that suits best.
     case move(collection: String, shardIndex: UInt32, from: NodeID, to: NodeID?)
@@ -20,6 +20,8 @@ package enum OperationOrder: Hashable, Sendable {
     case split(collection: String, shardIndices: [UInt32])
     /// Make one of each two of these shards, neighbours on the ring, or of all when none is named.
     case merge(collection: String, shardIndices: [UInt32])
+    /// Give the collection its next codebook.
+    case train(collection: String)
 }
 
 /// Asks what an operation would do; nothing is changed.
@@ -124,6 +126,78 @@ package struct OperationDescription: Hashable, Sendable {
         case copies = 4
         case rebalance = 5
         case recommission = 6
+        /// A codebook is trained and comes into every replica.
+        case rollout = 7
+    }
+
+    /// How far a codebook is on its way into a collection's replicas.
+    package struct Rollout: Hashable, Sendable {
+        package enum Stage: UInt8, CaseIterable, Sendable {
+            case training = 1
+            case installing = 2
+            /// Rows of the codebook before are coded again.
+            case recoding = 3
+            case done = 4
+        }
+
+        /// One shard, by the slowest of its replicas that are served.
+        package struct Shard: Hashable, Sendable {
+            package var index: UInt32
+            /// That are served.
+            package var replicaCount: UInt32
+            package var installedCount: UInt32
+            package var rowCount: UInt64
+            /// Rows that no older codebook codes; 0 until every replica has the new one.
+            package var codedRowCount: UInt64
+
+            package init(
+                index: UInt32,
+                replicaCount: UInt32,
+                installedCount: UInt32,
+                rowCount: UInt64,
+                codedRowCount: UInt64
+            ) {
+                self.index = index
+                self.replicaCount = replicaCount
+                self.installedCount = installedCount
+                self.rowCount = rowCount
+                self.codedRowCount = codedRowCount
+            }
+        }
+
+        package var generation: UInt32
+        package var cause: TrainingCause
+        package var stage: Stage
+        /// Nil while no worker says that it trains.
+        package var training: CollectionDescription.Training?
+        /// In order of shard; none while it is trained, and when it has ended.
+        package var shards: [Shard]
+        /// Coded again, over the last seconds.
+        package var rowsPerSecond: Double
+        /// What it waits for, as sentences, be it something that gets on or not; nil when it has ended.
+        package var waitsFor: String?
+        /// Time since something about it last changed.
+        package var silentMilliseconds: UInt64
+
+        package init(
+            generation: UInt32,
+            cause: TrainingCause,
+            stage: Stage,
+            training: CollectionDescription.Training? = nil,
+            shards: [Shard] = [],
+            rowsPerSecond: Double = 0,
+            waitsFor: String? = nil,
+            silentMilliseconds: UInt64 = 0
+        ) {
+            self.generation = generation
+            self.cause = cause
+            self.stage = stage
+            self.training = training
+            self.shards = shards
+            self.rowsPerSecond = rowsPerSecond
+            self.waitsFor = waitsFor
+            self.silentMilliseconds = silentMilliseconds
+        }
     }
 
     package struct Step: Hashable, Sendable {
@@ -171,7 +245,7 @@ package struct OperationDescription: Hashable, Sendable {
     package var kind: Kind
     /// Of a drain, decommission or recommission.
     package var worker: NodeID?
-    /// Of a change of copies.
+    /// Of a change of copies, or a rollout.
     package var collection: String?
     package var state: OperationState
     package var created: Timestamp
@@ -179,6 +253,8 @@ package struct OperationDescription: Hashable, Sendable {
     /// Why it ended as it did, where that was not asked for.
     package var note: String?
     package var steps: [Step]
+    /// Of a rollout, which has no steps.
+    package var rollout: Rollout?
 
     package init(
         id: OperationID,
@@ -189,7 +265,8 @@ package struct OperationDescription: Hashable, Sendable {
         created: Timestamp,
         ended: Timestamp? = nil,
         note: String? = nil,
-        steps: [Step] = []
+        steps: [Step] = [],
+        rollout: Rollout? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -200,6 +277,7 @@ package struct OperationDescription: Hashable, Sendable {
         self.ended = ended
         self.note = note
         self.steps = steps
+        self.rollout = rollout
     }
 }
 

@@ -4,7 +4,7 @@ package import ClusterModel
 package struct Hello: Hashable, Sendable {
     package var lowestVersion: UInt16
     package var highestVersion: UInt16
-    /// Bits the caller understands; none are defined in version 1.
+    /// Bits that the caller understands: ``WireFeatures``.
     package var features: UInt64
     package var role: PeerRole
     /// The cluster's shared secret; empty when the cluster has none.

@@ -35,6 +35,7 @@ extension HeartbeatReply: WireMessage {
         writer.array(groups)
         writer.array(workers)
         writer.integer(recordAge)
+        writer.later { $0.array(heldCollections) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -46,7 +47,10 @@ extension HeartbeatReply: WireMessage {
             coordinators: try reader.array("coordinators"),
             groups: try reader.array("groups"),
             workers: try reader.array("workers"),
-            recordAge: try reader.integer("record age")
+            recordAge: try reader.integer("record age"),
+            heldCollections: try reader.later([]) { (reader) throws(WireDecodingError) in
+                try reader.array("held collections")
+            }
         )
     }
 }
@@ -165,6 +169,20 @@ extension AbandonSuccessor: WireRequest {
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(shard: try ShardID(decoding: &reader))
+    }
+}
+
+extension AbandonTraining: WireRequest {
+    package typealias Reply = Acknowledgement
+    package static var type: MessageType { .abandonTraining }
+
+    package func encode(into writer: inout PayloadWriter) {
+        collection.encode(into: &writer)
+        writer.integer(generation)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(collection: try CollectionID(decoding: &reader), generation: try reader.integer("generation"))
     }
 }
 

@@ -88,6 +88,8 @@ package struct WorkerReport: Hashable, Sendable {
         package var rowCount: UInt64
         /// Rows of the replicas that it is made from.
         package var totalRowCount: UInt64
+        /// Of the disk that it takes, beside the replicas that it is made from.
+        package var diskByteCount: UInt64
         /// Empty unless it is sealed.
         package var sources: [Source]
         /// Why it failed, as a sentence; empty unless it has.
@@ -98,6 +100,7 @@ package struct WorkerReport: Hashable, Sendable {
             state: State,
             rowCount: UInt64 = 0,
             totalRowCount: UInt64 = 0,
+            diskByteCount: UInt64 = 0,
             sources: [Source] = [],
             failure: String = ""
         ) {
@@ -105,6 +108,7 @@ package struct WorkerReport: Hashable, Sendable {
             self.state = state
             self.rowCount = rowCount
             self.totalRowCount = totalRowCount
+            self.diskByteCount = diskByteCount
             self.sources = sources
             self.failure = failure
         }
@@ -308,6 +312,8 @@ package struct HeartbeatReply: Hashable, Sendable {
     /// How old the records may be that this reply is made from, in microseconds: nothing in them was different that
     /// much before the heartbeat came.
     package var recordAge: UInt64
+    /// Collections whose codebook is not to be worked at for now: neither trained, nor rows coded again by it.
+    package var heldCollections: [CollectionID]
 
     package init(
         clusterID: NodeID,
@@ -317,7 +323,8 @@ package struct HeartbeatReply: Hashable, Sendable {
         coordinators: [Node] = [],
         groups: [ShardGroup] = [],
         workers: [Node] = [],
-        recordAge: UInt64 = .max
+        recordAge: UInt64 = .max,
+        heldCollections: [CollectionID] = []
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -327,6 +334,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.groups = groups
         self.workers = workers
         self.recordAge = recordAge
+        self.heldCollections = heldCollections
     }
 }
 
@@ -417,6 +425,18 @@ package struct PrepareSuccessor: Hashable, Sendable {
         self.collection = collection
         self.erasureKey = erasureKey
         self.sources = sources
+    }
+}
+
+/// Coordinator → worker: give up the training of a codebook, or forget what came of it. Idempotent; replicas that use
+/// the codebook keep it.
+package struct AbandonTraining: Hashable, Sendable {
+    package var collection: CollectionID
+    package var generation: UInt32
+
+    package init(collection: CollectionID, generation: UInt32) {
+        self.collection = collection
+        self.generation = generation
     }
 }
 

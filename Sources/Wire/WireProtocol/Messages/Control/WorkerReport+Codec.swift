@@ -62,13 +62,14 @@ extension WorkerReport.Replica: WireValue {
 }
 
 extension WorkerReport.Successor: WireValue {
-    package static var leastByteCount: Int { ShardID.leastByteCount + 23 }
+    package static var leastByteCount: Int { ShardID.leastByteCount + 31 }
 
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
         writer.integer(state.rawValue)
         writer.integer(rowCount)
         writer.integer(totalRowCount)
+        writer.integer(diskByteCount)
         writer.array(sources)
         writer.string(failure, "failure")
     }
@@ -79,6 +80,7 @@ extension WorkerReport.Successor: WireValue {
             state: try reader.enumeration("successor state"),
             rowCount: try reader.integer("row count"),
             totalRowCount: try reader.integer("total row count"),
+            diskByteCount: try reader.integer("disk bytes"),
             sources: try reader.array("sources", limit: PrepareSuccessor.sourceLimit),
             failure: try reader.string("failure", limit: NameLimit.text)
         )

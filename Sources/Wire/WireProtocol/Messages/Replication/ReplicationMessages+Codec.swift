@@ -78,6 +78,7 @@ extension EntriesAppended: WireMessage {
         writer.integer(sent)
         writer.integer(replied)
         writer.integer(version)
+        writer.flag(hasRoom)
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -100,7 +101,8 @@ extension EntriesAppended: WireMessage {
             outcome: outcome,
             sent: try reader.integer("time of sending"),
             replied: try reader.integer("time of answering"),
-            version: try reader.integer("group version")
+            version: try reader.integer("group version"),
+            hasRoom: try reader.flag("has room")
         )
     }
 }

@@ -90,8 +90,11 @@ package struct EntriesAppended: Hashable, Sendable {
     package var replied: UInt64
     /// Version of the group that it goes by; 0 when it has heard of none.
     package var version: UInt64
+    /// Its disk takes more than what is in the log already.
+    package var hasRoom: Bool
 
-    package init(epoch: Epoch, outcome: Outcome, sent: UInt64, replied: UInt64, version: UInt64) {
+    package init(epoch: Epoch, outcome: Outcome, sent: UInt64, replied: UInt64, version: UInt64, hasRoom: Bool) {
+        self.hasRoom = hasRoom
         self.epoch = epoch
         self.outcome = outcome
         self.sent = sent

@@ -108,6 +108,7 @@ extension ShardList: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         route.encode(into: &writer)
         writer.optional(after)
+        range.encode(into: &writer)
         writer.integer(limit)
         writer.flag(includesEmbeddings)
     }
@@ -116,6 +117,7 @@ extension ShardList: WireRequest {
         self.init(
             route: try ShardRoute(decoding: &reader),
             after: try reader.optional("after"),
+            range: try HashRange(decoding: &reader),
             limit: UInt32(try reader.count("limit", in: ListFaces.limitRange)),
             includesEmbeddings: try reader.flag("includes embeddings")
         )

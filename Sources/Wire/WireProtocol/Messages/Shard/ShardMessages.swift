@@ -80,12 +80,21 @@ package struct ShardGet: Hashable, Sendable {
 package struct ShardList: Hashable, Sendable {
     package var route: ShardRoute
     package var after: FaceID?
+    /// Part of the ring whose faces are wanted.
+    package var range: HashRange
     package var limit: UInt32
     package var includesEmbeddings: Bool
 
-    package init(route: ShardRoute, after: FaceID?, limit: UInt32, includesEmbeddings: Bool) {
+    package init(
+        route: ShardRoute,
+        after: FaceID?,
+        range: HashRange = .all,
+        limit: UInt32,
+        includesEmbeddings: Bool
+    ) {
         self.route = route
         self.after = after
+        self.range = range
         self.limit = limit
         self.includesEmbeddings = includesEmbeddings
     }

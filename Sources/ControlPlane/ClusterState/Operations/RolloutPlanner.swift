@@ -1,0 +1,130 @@
+package import ClusterModel
+package import FaceModel
+
+/// What becomes of rollouts of codebooks: which begin, which trainings they let go on, and when they have ended.
+package enum RolloutPlanner {
+    /// What a rollout waits for.
+    package enum Reason: Hashable, Sendable {
+        /// Replicas still have codes of the codebook before the last.
+        case olderCodes
+        case shardNotServing(ShardID)
+        /// The last training failed, and a while passes before another is ordered.
+        case resting
+        /// A worker is about to be told to train.
+        case ordering
+        /// The worker trains another collection's codebook first.
+        case queued(NodeID)
+        case training(NodeID, TrainingProgress)
+        /// The trained codebook comes from the worker into the collection's record.
+        case fetching(NodeID)
+        case installing(ShardID, NodeID)
+        /// The worker codes so many rows of the shard again.
+        case recoding(ShardID, NodeID, rowCount: UInt64)
+    }
+
+    /// What follows from what a collection needs: a training, and what came of it, belong to a rollout that is running.
+    /// One that was cancelled is not begun again by itself, as long as it is remembered.
+    package static func action(
+        for decision: TrainingPlanner.Decision,
+        of collection: CollectionID,
+        in view: ClusterView
+    ) -> ReconcileAction? {
+        let action: ReconcileAction
+        let generation: UInt32
+        let cause: TrainingCause
+        switch decision {
+        case .none, .wait: return nil
+        case .train(let order):
+            action = .train(order)
+            generation = order.generation
+            cause = order.origin.cause
+        case .fetch(let next, let origin, let worker):
+            action = .fetch(collection, generation: next, origin: origin, worker: worker)
+            generation = next
+            cause = origin.cause
+        }
+        switch view.metadata.rolloutState(of: collection, generation: generation) {
+        case .running: return action
+        case .paused, .cancelling, .cancelled: return nil
+        // One that has ended before its codebook was recorded is of a record that went back since.
+        case .done, nil:
+            return .rollOut(CodebookRollout(collection: collection, generation: generation, cause: cause))
+        }
+    }
+
+    /// Trainings whose rollout was cancelled: their workers give them up.
+    package static func abandonments(in view: ClusterView) -> [ReconcileAction] {
+        view.liveWorkers.sorted().flatMap { worker in
+            (view.observations[worker]?.trainings ?? []).compactMap { training in
+                if case .failed = training.state { return nil }
+                guard let record = view.metadata.collections[training.collection],
+                    record.nextGeneration == training.generation
+                else { return nil }
+                let state = view.metadata.rolloutState(of: training.collection, generation: training.generation)
+                guard state == .cancelling || state == .cancelled else { return nil }
+                return .abandonTraining(training.collection, generation: training.generation, worker: worker)
+            }
+        }
+    }
+
+    /// Notes that a rollout has ended.
+    static func end(_ operation: inout Operation, _ rollout: CodebookRollout, in view: ClusterView, now: Timestamp) {
+        guard let progress = RolloutProgress(of: rollout, in: view) else {
+            operation.state = .cancelled
+            operation.ended = now
+            operation.note = "The collection was deleted."
+            return
+        }
+        switch operation.state {
+        case .running where progress.stage == .done: operation.state = .done
+        case .cancelling: operation.state = .cancelled
+        case .running, .paused, .done, .cancelled: return
+        }
+        operation.ended = now
+    }
+
+    /// What a rollout waits for, be it something that gets on or not; nil when it has ended.
+    package static func reason(
+        _ rollout: CodebookRollout,
+        _ progress: RolloutProgress,
+        in view: ClusterView,
+        ledger: TrainingLedger,
+        now: Duration
+    ) -> Reason? {
+        guard let record = view.metadata.collections[rollout.collection] else { return nil }
+        switch progress.stage {
+        case .training:
+            if let trainer = progress.trainer {
+                if progress.isTrained { return .fetching(trainer) }
+                guard let training = progress.training else { return .queued(trainer) }
+                return .training(trainer, training.progress)
+            }
+            if let placement = record.placements.first(where: { view.reader(of: $0) == nil }) {
+                return .shardNotServing(placement.shard)
+            }
+            if let codebook = record.codebook, !TrainingPlanner.hasSettled(codebook, of: record, in: view) {
+                return .olderCodes
+            }
+            return now < ledger.memory(of: rollout.collection).pauseEnd ? .resting : .ordering
+        case .installing:
+            guard let shard = progress.shards.first(where: { !$0.isInstalled })?.shard,
+                let group = view.metadata.placement(of: shard)?.group
+            else { return nil }
+            let lacking = group.members.first { member in
+                view.isServing(shard, on: member)
+                    && view.replica(of: shard, on: member)?.generation ?? 0 < rollout.generation
+            }
+            guard let lacking else { return .shardNotServing(shard) }
+            return .installing(shard, lacking)
+        case .recoding:
+            let slowest = progress.shards.max { left, right in
+                (left.rowCount - min(left.codedRowCount, left.rowCount))
+                    < (right.rowCount - min(right.codedRowCount, right.rowCount))
+            }
+            guard let slowest, let worker = slowest.slowest else { return nil }
+            let rowCount = view.replica(of: slowest.shard, on: worker)?.olderRowCount ?? 0
+            return .recoding(slowest.shard, worker, rowCount: rowCount)
+        case .done: return nil
+        }
+    }
+}

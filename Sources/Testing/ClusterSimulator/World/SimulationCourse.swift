@@ -1,0 +1,28 @@
+/// What the faults of a run are aimed at, and what its replicas are without. Every promise is kept on every course.
+package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
+    package enum Aim: String, CaseIterable, Sendable {
+        /// At nothing: which faults there are is drawn.
+        case anything
+        /// The primary and another replica are cut off from the rest for longer than a lease lasts.
+        case divisions
+        /// A replica joins, and in this moment the primary changes and others die.
+        case upheavals
+    }
+
+    package var aim = Aim.anything
+    /// No disk goes back to an earlier state, and nobody looks whether one did: those checks find what other bugs leave
+    /// behind, too.
+    package var trustsDisks = false
+
+    package init(aim: Aim = .anything, trustsDisks: Bool = false) {
+        self.aim = aim
+        self.trustsDisks = trustsDisks
+    }
+
+    /// In the order in which a bug is looked for.
+    package static let all = [false, true].flatMap { trustsDisks in
+        Aim.allCases.map { SimulationCourse(aim: $0, trustsDisks: trustsDisks) }
+    }
+
+    package var description: String { trustsDisks ? "\(aim.rawValue), disks trusted" : aim.rawValue }
+}

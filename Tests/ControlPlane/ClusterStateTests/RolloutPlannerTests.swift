@@ -1,0 +1,324 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+struct RolloutPlannerTests {
+    let first = ClusterScript.worker(1)
+    let second = ClusterScript.worker(2)
+    let id = OperationID(high: 1, low: 1)
+    let policy = TrainingPolicy(minimumFaceCount: 1000, sampleCount: 600)
+
+    /// One shard on two workers, with its first codebook.
+    var record: CollectionRecord { ClusterScript.replicated(1, on: [first, second], codebook: 1) }
+
+    func rollout(
+        _ generation: UInt32 = 2,
+        _ cause: TrainingCause = .request,
+        state: OperationState = .running
+    ) -> Operation {
+        Operation(
+            id: id,
+            kind: .rollout(
+                CodebookRollout(collection: record.collection.id, generation: generation, cause: cause)
+            ),
+            state: state,
+            created: Timestamp(milliseconds: 1)
+        )
+    }
+
+    func view(
+        _ record: CollectionRecord,
+        _ reports: [NodeID: WorkerObservation],
+        _ operations: Operation...
+    ) -> ClusterView {
+        var view = ClusterScript.view([record], reports: reports)
+        for operation in operations { view.metadata.operations[operation.id] = operation }
+        return view
+    }
+
+    func progress(_ view: ClusterView) throws -> RolloutProgress {
+        let rollout = try #require(view.metadata.operations[id]?.rollout)
+        return try #require(RolloutProgress(of: rollout, in: view))
+    }
+
+    func reason(_ view: ClusterView, ledger: TrainingLedger = TrainingLedger()) throws -> RolloutPlanner.Reason? {
+        let rollout = try #require(view.metadata.operations[id]?.rollout)
+        return RolloutPlanner.reason(rollout, try progress(view), in: view, ledger: ledger, now: .zero)
+    }
+
+    func action(_ record: CollectionRecord, _ view: ClusterView) -> ReconcileAction? {
+        let decision = TrainingPlanner.decide(
+            record,
+            in: view,
+            policy: policy,
+            ledger: TrainingLedger(),
+            now: .zero
+        )
+        return RolloutPlanner.action(for: decision, of: record.collection.id, in: view)
+    }
+
+    func updated(_ view: ClusterView) -> Operation? {
+        OperationPlanner.updates(view, limits: .init(), now: Timestamp(milliseconds: 9)).first?.new
+    }
+
+    /// Every replica of the record with this codebook, and rows of the one before.
+    func reports(
+        _ record: CollectionRecord,
+        generation: UInt32,
+        older: [NodeID: UInt64] = [:],
+        faceCount: UInt64 = 1000
+    ) -> [NodeID: WorkerObservation] {
+        var reports = ClusterScript.serving(record, faceCount: faceCount, generation: generation)
+        for (worker, count) in older {
+            for shard in reports[worker]!.replicas.keys {
+                reports[worker]!.replicas[shard]!.olderGeneration = generation - 1
+                reports[worker]!.replicas[shard]!.olderRowCount = count
+            }
+        }
+        return reports
+    }
+
+    func training(_ state: TrainingObservation.State, of generation: UInt32 = 2) -> TrainingObservation {
+        TrainingObservation(collection: record.collection.id, generation: generation, state: state)
+    }
+
+    // MARK: Beginning
+
+    @Test func whatACollectionNeedsBeginsAsARollout() {
+        let record = ClusterScript.record(1, shards: 1, on: [first])
+        let reports = ClusterScript.serving(record, faceCount: 2000)
+        let expected = CodebookRollout(collection: record.collection.id, generation: 1, cause: .first)
+        #expect(action(record, view(record, reports)) == .rollOut(expected))
+        guard case .train(let order) = action(record, view(record, reports, rollout(1, .first))) else {
+            Issue.record("a rollout that is running lets its training begin")
+            return
+        }
+        #expect(order.generation == 1 && order.origin.cause == .first)
+        for state in [OperationState.paused, .cancelling, .cancelled] {
+            #expect(action(record, view(record, reports, rollout(1, .first, state: state))) == nil)
+        }
+    }
+
+    @Test func aTrainedCodebookWaitsForItsRolloutToGoOn() {
+        let record = record
+        var reports = reports(record, generation: 1)
+        reports[first]!.trainings = [training(.finished)]
+        guard
+            case .fetch(_, 2, let origin, first) = action(record, view(record, reports, rollout()))
+        else {
+            Issue.record("the codebook is not fetched")
+            return
+        }
+        #expect(origin.cause == .request)
+        #expect(action(record, view(record, reports, rollout(state: .paused))) == nil)
+    }
+
+    @Test func aTrainingThatWasAskedForNeedsNoOtherCause() {
+        let record = record
+        let calm = reports(record, generation: 1)
+        #expect(action(record, view(record, calm)) == nil)
+        guard case .train(let order) = action(record, view(record, calm, rollout())) else {
+            Issue.record("no training was ordered")
+            return
+        }
+        #expect(order.generation == 2 && order.origin == CodebookOrigin(cause: .request, faceCount: 1000))
+    }
+
+    @Test func theNextCodebookWaitsForTheOneBefore() throws {
+        let record = ClusterScript.replicated(1, on: [first, second], codebook: 2)
+        let view = view(record, reports(record, generation: 2, older: [second: 7]), rollout(3))
+        #expect(action(record, view) == nil)
+        #expect(try reason(view) == .olderCodes)
+    }
+
+    /// Between the last replica's word and the end of the operation nothing new begins on account of it.
+    @Test func aRolloutThatIsAboutToEndIsNoCauseForTheNext() {
+        let record = record
+        let view = view(record, reports(record, generation: 1), rollout(1, .first))
+        #expect(action(record, view) == nil)
+        #expect(updated(view)?.state == .done)
+    }
+
+    @Test func whatIsAskedForIsRefusedWithTheRule() throws {
+        let record = record
+        let request = OperationRequest.train(record.collection.id, leastFaceCount: 1000)
+        let calm = view(record, reports(record, generation: 1))
+        let operation = try request.operation(id, in: calm, now: Timestamp(milliseconds: 1))
+        #expect(operation == rollout())
+        func refusal(_ view: ClusterView) -> String? {
+            do throws(OperationRefusal) {
+                _ = try request.operation(OperationID(high: 1, low: 2), in: view, now: Timestamp(milliseconds: 1))
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+        #expect(refusal(view(record, reports(record, generation: 1), operation))?.contains("\(id)") == true)
+        #expect(
+            refusal(view(record, reports(record, generation: 1, faceCount: 999)))?.contains("has 999 faces") == true
+        )
+        var restoring = record
+        restoring.restoration = RestorationRecord(backup: "b")
+        #expect(refusal(view(restoring, reports(record, generation: 1)))?.contains("being restored") == true)
+        // One that has ended is no hindrance.
+        #expect(refusal(view(record, reports(record, generation: 1), rollout(1, .first, state: .done))) == nil)
+    }
+
+    // MARK: Stages
+
+    @Test func aRolloutGoesThroughItsStages() throws {
+        var record = record
+        var reports = reports(record, generation: 1)
+        #expect(try reason(view(record, reports, rollout())) == .ordering)
+
+        reports[second]!.trainings = [training(.running(nil))]
+        #expect(try reason(view(record, reports, rollout())) == .queued(second))
+        let share = TrainingProgress(stage: .centroids, share: 0.5)
+        reports[second]!.trainings = [training(.running(TrainingObservation.Progress(share, elapsed: .seconds(3))))]
+        #expect(try reason(view(record, reports, rollout())) == .training(second, share))
+        reports[second]!.trainings = [training(.finished)]
+        #expect(try progress(view(record, reports, rollout())).stage == .training)
+        #expect(try reason(view(record, reports, rollout())) == .fetching(second))
+
+        record.codebook = ClusterScript.codebook(2)
+        var current = view(record, reports, rollout())
+        #expect(try progress(current).stage == .installing)
+        #expect(try progress(current).shards.map(\.installedCount) == [0])
+        #expect(try reason(current) == .installing(record.placements[0].shard, first))
+
+        current = view(record, self.reports(record, generation: 2, older: [first: 300, second: 400]), rollout())
+        #expect(try progress(current).stage == .recoding)
+        #expect(try progress(current).shards.map(\.codedRowCount) == [600])
+        #expect(try reason(current) == .recoding(record.placements[0].shard, second, rowCount: 400))
+        #expect(updated(current) == nil)
+
+        // The last run has been coded again, and the codebook is still there.
+        current = view(record, self.reports(record, generation: 2, older: [second: 0]), rollout())
+        #expect(try progress(current).stage == .recoding)
+        #expect(updated(current) == nil)
+
+        current = view(record, self.reports(record, generation: 2), rollout())
+        #expect(try progress(current).stage == .done)
+        #expect(try reason(current) == nil)
+        #expect(updated(current)?.state == .done)
+        #expect(updated(current)?.ended == Timestamp(milliseconds: 9))
+    }
+
+    @Test func aReplicaThatIsAwayIsNotWaitedForAndAShardThatIsNotServedIs() throws {
+        var record = record
+        record.codebook = ClusterScript.codebook(2)
+        var reports = reports(record, generation: 2)
+        reports[second]!.replicas[record.placements[0].shard]!.generation = 1
+        var view = view(record, reports, rollout())
+        view.liveWorkers = [first]
+        #expect(updated(view)?.state == .done)
+        view.liveWorkers = []
+        #expect(updated(view) == nil)
+        #expect(try reason(view) == .shardNotServing(record.placements[0].shard))
+    }
+
+    @Test func aRolloutEndsWithItsCollection() {
+        var view = view(record, reports(record, generation: 1), rollout(state: .paused))
+        view.metadata.collections = [:]
+        #expect(updated(view)?.state == .cancelled)
+        #expect(updated(view)?.note?.contains("deleted") == true)
+    }
+
+    // MARK: Taking it back
+
+    @Test func aCancelledRolloutGivesItsTrainingUpAndIsNotBegunAgainByItself() {
+        let record = ClusterScript.record(1, shards: 1, on: [first])
+        var reports = ClusterScript.serving(record, faceCount: 2000)
+        reports[first]!.trainings = [training(.running(nil), of: 1)]
+        var cancelled = rollout(1, .first)
+        let isCancelled = cancelled.cancel { _ in nil }
+        #expect(isCancelled)
+        let abandonment = ReconcileAction.abandonTraining(record.collection.id, generation: 1, worker: first)
+        #expect(RolloutPlanner.abandonments(in: view(record, reports, cancelled)) == [abandonment])
+        cancelled = updated(view(record, reports, cancelled))!
+        #expect(cancelled.state == .cancelled)
+        #expect(RolloutPlanner.abandonments(in: view(record, reports, cancelled)) == [abandonment])
+        reports[first]!.trainings = []
+        #expect(action(record, view(record, reports, cancelled)) == nil)
+
+        // Asked for again, it is another.
+        var again = rollout(1, .request)
+        again.id = OperationID(high: 1, low: 2)
+        reports[first]!.trainings = [training(.running(nil), of: 1)]
+        #expect(RolloutPlanner.abandonments(in: view(record, reports, cancelled, again)).isEmpty)
+        reports[first]!.trainings = []
+        guard case .train = action(record, view(record, reports, cancelled, again)) else {
+            Issue.record("a rollout that was asked for begins")
+            return
+        }
+    }
+
+    @Test func aCodebookThatIsTheCollectionsCannotBeTakenBack() {
+        var record = record
+        let operation = rollout()
+        let before = view(record, reports(record, generation: 1), operation)
+        #expect(operation.rollout?.isPastCommitPoint(in: before.metadata) == false)
+        record.codebook = ClusterScript.codebook(2)
+        let after = view(record, reports(record, generation: 1), operation)
+        #expect(operation.rollout?.isPastCommitPoint(in: after.metadata) == true)
+    }
+
+    @Test func whilePausedNoReplicaGetsTheCodebook() {
+        var record = record
+        record.codebook = ClusterScript.codebook(2)
+        func installations(_ operation: Operation) -> Int {
+            ReconcilePlanner.plan(view(record, reports(record, generation: 1), operation)).actions.count { action in
+                if case .install = action { true } else { false }
+            }
+        }
+        #expect(installations(rollout(state: .paused)) == 0)
+        #expect(installations(rollout()) == 2)
+    }
+
+    // MARK: Beside others
+
+    @Test func aRolloutHindersNoOtherOperation() throws {
+        let record = ClusterScript.record(1, shards: 1, on: [first], codebook: 1)
+        let reports = ClusterScript.serving(record, faceCount: 5000, generation: 1)
+        let view = view(record, reports, rollout())
+        #expect(!view.metadata.hasOpenMoves)
+        #expect(GrowthPlanner.split(above: 1000, in: view) == .split(record.collection.id, [0]))
+        let split = try OperationRequest.split(record.collection.id, [0])
+            .operation(OperationID(high: 1, low: 2), in: view, now: Timestamp(milliseconds: 2))
+        #expect(split.steps.count == 1)
+        #expect(
+            Occupancy(view, limits: .init(spareDiskByteCount: 0)).hindrance(split.steps[0], of: split, in: view) == nil
+        )
+    }
+
+    // MARK: Pace
+
+    @Test func aRolloutThatDoesNotGetOnIsNoticedAndOneThatDoesHasARate() {
+        var record = record
+        var ledger = OperationLedger()
+        let still = view(record, reports(record, generation: 1), rollout())
+        ledger.observe(still, now: .seconds(100))
+        ledger.observe(still, now: .seconds(159))
+        #expect(ledger.stalledRollouts(now: .seconds(159)).isEmpty)
+        #expect(ledger.stalledRollouts(now: .seconds(160)) == [id])
+        #expect(ledger.longestSilence(now: .seconds(160)) == .seconds(60))
+
+        record.codebook = ClusterScript.codebook(2)
+        for (second, left) in [(161, 900), (164, 600), (167, 300)] {
+            let view = view(
+                record,
+                reports(record, generation: 2, older: [self.second: UInt64(left)]),
+                rollout()
+            )
+            ledger.observe(view, now: .seconds(second))
+        }
+        #expect(ledger.stalledRollouts(now: .seconds(167)).isEmpty)
+        #expect(ledger.pace(of: id)?.rowsPerSecond == 100)
+        #expect(ledger.pace(of: id)?.changed == .seconds(167))
+
+        // One that is held up is not expected to get on.
+        ledger.observe(view(record, reports(record, generation: 2), rollout(state: .paused)), now: .seconds(300))
+        #expect(ledger.pace(of: id) == nil)
+    }
+}
