@@ -323,7 +323,7 @@ let package = Package(
         .target(
             name: "ClusterSimulator",
             dependencies: [
-                "ClusterModel", "ClusterState", "ShardReplication", "VectorMath",
+                "ClusterModel", "ClusterState", "FaceModel", "ShardReplication", "VectorMath",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             path: "Sources/Testing/ClusterSimulator",

@@ -13,8 +13,8 @@ package struct SimulationCounts: Hashable, Sendable {
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
-    /// Disks that were full for a while, and replicas that fell silent because of it.
     package var fills = 0
+    /// Steps of logs for which there was no room.
     package var fullSteps = 0
     /// Disks that were put back to an earlier state.
     package var rollbacks = 0
@@ -27,6 +27,11 @@ package struct SimulationCounts: Hashable, Sendable {
     package var copies = 0
     /// Changes of the primary.
     package var epochs = 0
+    package var operations = 0
+    package var operationsDone = 0
+    package var operationsTakenBack = 0
+    /// Times that shards took the place of others.
+    package var successions = 0
     package var entries: UInt64 = 0
 
     package init() {}
@@ -44,12 +49,16 @@ package struct SimulationCounts: Hashable, Sendable {
         left.wipes += right.wipes
         left.fills += right.fills
         left.fullSteps += right.fullSteps
+        left.unheardReads += right.unheardReads
         left.rollbacks += right.rollbacks
         left.lossesTold += right.lossesTold
-        left.unheardReads += right.unheardReads
         left.unnoticedReads += right.unnoticedReads
         left.copies += right.copies
         left.epochs += right.epochs
+        left.operations += right.operations
+        left.operationsDone += right.operationsDone
+        left.operationsTakenBack += right.operationsTakenBack
+        left.successions += right.successions
         left.entries += right.entries
     }
 }
@@ -71,9 +80,30 @@ package struct Simulation: Sendable {
         settings.fault = fault
     }
 
+    /// A run that may find a planted bug: of one in operations a run of the crash matrix, with each seed another cell.
+    package static func run(
+        seed: UInt64,
+        course: SimulationCourse = SimulationCourse(),
+        fault: WorldFault
+    ) -> Simulation {
+        let cells = fault.cells
+        guard !cells.isEmpty else { return Simulation(seed: seed, course: course, fault: fault) }
+        // A prime goes through all of them.
+        return Simulation(seed: seed, cell: cells[Int(seed &* 9973) % cells.count], fault: fault)
+    }
+
+    /// One run of the crash matrix.
+    package init(seed: UInt64, cell: MatrixCell, fault: WorldFault? = nil) {
+        self.seed = seed
+        settings = SimulationSettings(seed: seed, cell: cell)
+        settings.fault = fault
+    }
+
     package struct Outcome: Sendable {
         /// The promise that was broken; nil when all were kept.
         package var violation: Violation?
+        /// What came of the operation, in a run of the crash matrix.
+        package var operation: MatrixOutcome
         package var counts: SimulationCounts
         /// Of all events in order: equal for equal runs.
         package var traceHash: UInt64
@@ -83,20 +113,19 @@ package struct Simulation: Sendable {
 
     package func run(keepsTrace: Bool = false) -> Outcome {
         var world = World(seed: seed, settings: settings, keepsTrace: keepsTrace)
-        world.run(until: settings.faultTime)
+        if let cell = settings.cell { world.runOperation(cell) } else { world.run(until: settings.faultTime) }
         if world.violation == nil { world.heal() }
-        let end = settings.faultTime + settings.healTime
-        var checked = settings.faultTime
+        let end = world.now + settings.healTime
         // A healed cluster becomes whole long before the time is over; then there is nothing left to see.
-        while world.violation == nil, checked < end {
-            checked += .milliseconds(500)
-            world.run(until: checked)
-            if world.isWhole { break }
+        while world.violation == nil, world.now < end {
+            world.run(until: world.now + .milliseconds(500))
+            if world.incompleteness == nil { break }
         }
         if world.violation == nil { world.checkEnd() }
-        world.counts.entries = world.history.count
+        world.counts.entries = world.history.entryCount
         return Outcome(
             violation: world.violation,
+            operation: world.operationOutcome,
             counts: world.counts,
             traceHash: world.traceHash,
             trace: world.trace
@@ -108,11 +137,12 @@ package struct Simulation: Sendable {
         guard let promise = run().violation?.promise else { return self }
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
-            { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.handoverInterval = nil },
+            { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
-            { $0.cutInterval = nil }, { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 },
-            { $0.slowRate = 0 }, { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.clientCount = 1 },
-            { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },
+            { $0.cutInterval = nil },
+            { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },
+            { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.shardCount = 1 }, { $0.controllerCount = 1 },
+            { $0.clientCount = 1 }, { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },
             { $0.faultTime = $0.faultTime * 0.75 },
         ]
         for change in simpler {
@@ -121,55 +151,5 @@ package struct Simulation: Sendable {
             if next.run().violation?.promise == promise { best = next }
         }
         return best
-    }
-}
-
-extension World {
-    /// Every fault ends, and what is down starts.
-    mutating func heal() {
-        note("healed")
-        acknowledgedBeforeHealing = counts.acknowledged
-        cutLinks.removeAll()
-        for index in workers.indices {
-            workers[index].pauseEnd = min(workers[index].pauseEnd, now)
-            workers[index].fullEnd = min(workers[index].fullEnd, now)
-            if !workers[index].isUp { plan(.restart(workers[index].name), after: .milliseconds(10)) }
-        }
-    }
-
-    /// Whether the group is complete, writes, and all of its replicas are equal.
-    var isWhole: Bool { incompleteness == nil }
-
-    private var incompleteness: String? {
-        let wanted = min(settings.replicationFactor, workers.count)
-        guard group.inSync.count == wanted, group.learners.isEmpty else {
-            return "in sync are \(group.inSync.map(\.low)), learners are \(group.learners.map(\.low)), of \(wanted)"
-        }
-        guard counts.acknowledged > acknowledgedBeforeHealing else { return "nothing has been acknowledged" }
-        let members = workers.filter { group.isInSync($0.name) }
-        guard members.count == wanted, members.allSatisfy(\.isUp) else { return "a worker is down" }
-        for member in members where !member.machine.mayServeReads(now: member.clock(now)) {
-            return "\(member.name.low) refuses reads"
-        }
-        return nil
-    }
-
-    mutating func checkEnd() {
-        do throws(Violation) {
-            if let incompleteness { try fail(.liveness, incompleteness) }
-            // Nobody writes any more; what is under way comes to its end.
-            quiesce()
-            let members = workers.filter { group.isInSync($0.name) }
-            for member in members { try history.checkEnd(member.disk.image, of: member.name, at: now) }
-            if Set(members.map(\.disk.image)).count > 1 { try fail(.equality, "replicas differ after all") }
-        } catch {
-            violation = error
-            note("VIOLATION \(error)")
-        }
-    }
-
-    private mutating func quiesce() {
-        isQuiet = true
-        run(until: now + .seconds(5))
     }
 }

@@ -15,7 +15,7 @@ struct SimulatorCommand: ParsableCommand {
             same seed gives the same run. The command ends with status 1 when a promise was broken, and prints the \
             shrunk run.
             """,
-        subcommands: [Run.self, Planted.self, Replay.self],
+        subcommands: [Run.self, Matrix.self, Planted.self, Replay.self],
         defaultSubcommand: Run.self
     )
 }
@@ -80,6 +80,11 @@ struct Run: ParsableCommand {
         print("reads, others unheard \(counts.unheardReads)")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
+        print(
+            "operations            \(counts.operations), \(counts.operationsDone) done, "
+                + "\(counts.operationsTakenBack) taken back"
+        )
+        print("shards replaced       \(counts.successions) times")
         print("promises broken       \(sweep.failures.count)")
         guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { return }
         for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {
@@ -94,8 +99,8 @@ struct Planted: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plant each known bug in turn and tell the seeds that it took to find it.",
         discussion: """
-            A bug that is not found by faults at random is looked for with faults that are aimed at something, and \
-            then with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
+            A bug that is not found by faults at random is looked for with faults that are aimed at something, and then \
+            with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
             """
     )
 
@@ -103,9 +108,6 @@ struct Planted: ParsableCommand {
 
     @Option(help: "Only the bug of this name.")
     var bug: String?
-
-    @Option(help: "Only faults that are aimed at this.")
-    var aim: SimulationCourse.Aim?
 
     func run() throws {
         var missed: [String] = []
@@ -115,9 +117,10 @@ struct Planted: ParsableCommand {
         for plant in planted where bug.map({ $0 == plant.name }) ?? true {
             let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
             var isFound = false
-            for course in SimulationCourse.all where !isFound && aim ?? course.aim == course.aim {
-                let sweep = Sweep.run(options, stopsAtFirst: true) {
-                    Simulation(seed: $0, course: course, bug: plant.bug, fault: plant.fault)
+            for course in SimulationCourse.all where !isFound {
+                let sweep = Sweep.run(options, stopsAtFirst: true) { seed in
+                    plant.fault.map { Simulation.run(seed: seed, course: course, fault: $0) }
+                        ?? Simulation(seed: seed, course: course, bug: plant.bug)
                 }
                 guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { continue }
                 let promise = first.violation.promise.rawValue
@@ -154,12 +157,9 @@ struct Replay: ParsableCommand {
         if let bug, PlantedBug(rawValue: bug) == nil, WorldFault(rawValue: bug) == nil {
             throw ValidationError("there is no planted bug '\(bug)'")
         }
-        let simulation = Simulation(
-            seed: seed,
-            course: course.course,
-            bug: bug.flatMap(PlantedBug.init),
-            fault: bug.flatMap(WorldFault.init)
-        )
+        let simulation =
+            bug.flatMap(WorldFault.init).map { Simulation.run(seed: seed, course: course.course, fault: $0) }
+            ?? Simulation(seed: seed, course: course.course, bug: bug.flatMap(PlantedBug.init))
         Self.show(shrink ? simulation.shrunk() : simulation, lines: lines)
     }
 

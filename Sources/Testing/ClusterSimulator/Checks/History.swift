@@ -2,11 +2,11 @@ import ClusterModel
 import ShardReplication
 import VectorMath
 
-/// What everybody saw, and what has to follow from it.
+/// What everybody saw of one shard, and what has to follow from it.
 ///
 /// The log gives the order: whoever applies an entry first fixes it, and everybody else must apply the same. So each
 /// check takes constant time, and no order has to be searched for.
-struct History: Sendable {
+struct ShardHistory: Sendable {
     private struct Entry: Sendable {
         var epoch: Epoch
         var write: SimulatedWrite
@@ -14,18 +14,33 @@ struct History: Sendable {
         var digest: UInt64
     }
 
+    let range: HashRange
+    /// Sequence of the last entry of the shards whose place it took.
+    let base: UInt64
+    private let baseDigest: UInt64
     private var entries: [Entry] = []
-    private var faces: [Int: UInt64] = [:]
-    private var done: Set<UInt64> = []
+    private(set) var faces: [Int: UInt64]
+    private(set) var done: Set<UInt64>
     private var acknowledgements: [(time: Duration, highest: UInt64)] = []
     private var highestDeletion: UInt64 = 0
-    private(set) var highestAcknowledged: UInt64 = 0
+    private(set) var highestAcknowledged: UInt64
     private var primaries: [Epoch: NodeID] = [:]
-    private var rejected: Set<UInt64> = []
     private(set) var acknowledgedCount = 0
-    private(set) var readCount = 0
+    /// When a write of the face was first acknowledged here, and whether a deletion was.
+    private(set) var acknowledgedFaces: [Int: (time: Duration, isDeleted: Bool)] = [:]
+    /// Shards that took its place.
+    var successors: [ShardID] = []
 
-    var count: UInt64 { UInt64(entries.count) }
+    init(range: HashRange, base: UInt64 = 0, faces: [Int: UInt64] = [:], done: Set<UInt64> = []) {
+        self.range = range
+        self.base = base
+        self.faces = faces
+        self.done = done
+        baseDigest = Self.digest(faces)
+        highestAcknowledged = base
+    }
+
+    var last: UInt64 { base + UInt64(entries.count) }
 
     static func digest(_ faces: [Int: UInt64]) -> UInt64 {
         faces.reduce(0) { sum, face in
@@ -34,9 +49,14 @@ struct History: Sendable {
         }
     }
 
+    private func entry(_ sequence: UInt64) -> Entry? {
+        sequence > base && sequence <= last ? entries[Int(sequence - base) - 1] : nil
+    }
+
     mutating func applied(_ item: LogItem<SimulatedWrite>, by node: NodeID, at time: Duration) throws(Violation) {
-        if item.sequence <= count {
-            let known = entries[Int(item.sequence) - 1]
+        if item.sequence <= last {
+            // What a disk that went back has of the shards before is not looked at.
+            guard let known = entry(item.sequence) else { return }
             guard known.epoch == item.epoch, known.write == item.payload else {
                 throw Violation(
                     promise: .oneLog,
@@ -47,8 +67,8 @@ struct History: Sendable {
             }
             return
         }
-        guard item.sequence == count + 1 else {
-            throw Violation(promise: .oneLog, time: time, details: "\(node) applied \(item.sequence) behind \(count)")
+        guard item.sequence == last + 1, successors.isEmpty else {
+            throw Violation(promise: .oneLog, time: time, details: "\(node) applied \(item.sequence) behind \(last)")
         }
         if done.insert(item.payload.key).inserted { faces[item.payload.face] = item.payload.value }
         entries.append(Entry(epoch: item.epoch, write: item.payload, digest: Self.digest(faces)))
@@ -58,7 +78,7 @@ struct History: Sendable {
         _ write: SimulatedWrite,
         sequence: UInt64,
         by node: NodeID,
-        in epoch: Epoch,
+        under epoch: Epoch,
         at time: Duration
     ) throws(Violation) {
         acknowledgedCount += 1
@@ -70,15 +90,15 @@ struct History: Sendable {
             )
         }
         primaries[epoch] = node
-        guard sequence <= count, entries[Int(sequence) - 1].write == write else {
+        guard let known = entry(sequence), known.write == write else {
             throw Violation(promise: .durability, time: time, details: "\(write) at \(sequence) is not in the log")
         }
         highestAcknowledged = max(highestAcknowledged, sequence)
         acknowledgements.append((time, highestAcknowledged))
         if write.value == nil { highestDeletion = max(highestDeletion, sequence) }
+        let before = acknowledgedFaces[write.face]
+        acknowledgedFaces[write.face] = (before?.time ?? time, write.value == nil || before?.isDeleted ?? false)
     }
-
-    mutating func rejected(_ write: SimulatedWrite) { rejected.insert(write.key) }
 
     /// A replica answered a read from what it has.
     ///
@@ -89,7 +109,6 @@ struct History: Sendable {
         at time: Duration,
         staleness: Duration
     ) throws(Violation) {
-        readCount += 1
         try check(image, of: node, at: time)
         let sequence = image.applied.sequence
         guard sequence >= highestDeletion else {
@@ -99,7 +118,7 @@ struct History: Sendable {
                 details: "\(node) answered as of \(sequence); a deletion at \(highestDeletion) was acknowledged"
             )
         }
-        let floor = acknowledgements.last { $0.time <= time - staleness }?.highest ?? 0
+        let floor = acknowledgements.last { $0.time <= time - staleness }?.highest ?? base
         guard sequence >= floor else {
             throw Violation(
                 promise: .freshness,
@@ -114,16 +133,17 @@ struct History: Sendable {
     /// A replica's faces must be those that the log makes.
     func check(_ image: SimulatedDisk.Image, of node: NodeID, at time: Duration) throws(Violation) {
         let sequence = image.applied.sequence
-        guard sequence <= count else {
+        guard sequence <= last else {
             throw Violation(promise: .equality, time: time, details: "\(node) is ahead of everybody")
         }
-        let expected = sequence == 0 ? 0 : entries[Int(sequence) - 1].digest
+        guard sequence >= base || sequence == 0 else { return }
+        let expected = sequence == 0 && base > 0 ? 0 : entry(sequence)?.digest ?? baseDigest
         guard Self.digest(image.faces) == expected else {
             throw Violation(promise: .equality, time: time, details: "\(node) holds other faces at \(sequence)")
         }
     }
 
-    /// After all: what was acknowledged is there, what was refused is not.
+    /// After all: what was acknowledged is there.
     func checkEnd(_ image: SimulatedDisk.Image, of node: NodeID, at time: Duration) throws(Violation) {
         try check(image, of: node, at: time)
         guard image.applied.sequence >= highestAcknowledged else {
@@ -133,7 +153,116 @@ struct History: Sendable {
                 details: "\(node) ends at \(image.applied.sequence); \(highestAcknowledged) was acknowledged"
             )
         }
-        if let key = rejected.sorted().first(where: done.contains) {
+    }
+}
+
+/// What everybody saw of all shards that there ever were.
+struct History: Sendable {
+    private var shards: [ShardID: ShardHistory] = [:]
+    private var rejected: Set<UInt64> = []
+
+    var entryCount: UInt64 { shards.values.reduce(0) { $0 + $1.last - $1.base } }
+
+    func acknowledgedCount(in shard: ShardID) -> Int { shards[shard]?.acknowledgedCount ?? 0 }
+
+    func highestAcknowledged(in shard: ShardID) -> UInt64 { shards[shard]?.highestAcknowledged ?? 0 }
+
+    mutating func began(_ shard: ShardID, _ range: HashRange) { shards[shard] = ShardHistory(range: range) }
+
+    mutating func rejected(_ write: SimulatedWrite) { rejected.insert(write.key) }
+
+    mutating func applied(
+        _ item: LogItem<SimulatedWrite>,
+        in shard: ShardID,
+        by node: NodeID,
+        at time: Duration
+    ) throws(Violation) {
+        try shards[shard]?.applied(item, by: node, at: time)
+    }
+
+    mutating func acknowledged(
+        _ write: SimulatedWrite,
+        in shard: ShardID,
+        sequence: UInt64,
+        by node: NodeID,
+        under epoch: Epoch,
+        at time: Duration
+    ) throws(Violation) {
+        try shards[shard]?.acknowledged(write, sequence: sequence, by: node, under: epoch, at: time)
+    }
+
+    /// Shards have taken the place of others: everything that was applied of those is theirs.
+    mutating func succeeded(
+        _ sources: [ShardID],
+        by successors: [ShardPlacement],
+        at time: Duration
+    ) throws(Violation) {
+        let before = sources.compactMap { shards[$0] }
+        let base = before.map(\.last).max() ?? 0
+        let faces = before.reduce(into: [Int: UInt64]()) { $0.merge($1.faces) { first, _ in first } }
+        let done = before.reduce(into: Set<UInt64>()) { $0.formUnion($1.done) }
+        for successor in successors {
+            shards[successor.shard] = ShardHistory(
+                range: successor.range,
+                base: base,
+                faces: faces.filter { successor.range.contains(SimulatedClient.position(of: $0.key)) },
+                done: done
+            )
+        }
+        for source in sources { shards[source]?.successors = successors.map(\.shard) }
+    }
+
+    mutating func read(
+        _ image: SimulatedDisk.Image,
+        of shard: ShardID,
+        by node: NodeID,
+        at time: Duration,
+        staleness: Duration
+    ) throws(Violation) {
+        try shards[shard]?.read(image, by: node, at: time, staleness: staleness)
+        guard let own = shards[shard] else { return }
+        // Other shards may have taken its place without its knowing: what was acknowledged by them counts, too.
+        var successors = own.successors
+        while let next = successors.popLast().flatMap({ shards[$0] }) {
+            successors += next.successors
+            for (face, acknowledged) in next.acknowledgedFaces.sorted(by: { $0.key < $1.key })
+            where own.range.contains(SimulatedClient.position(of: face)) {
+                if acknowledged.isDeleted, image.faces[face] != nil {
+                    throw Violation(
+                        promise: .deletion,
+                        time: time,
+                        details: "\(node) shows face \(face) of \(shard.index), deleted where others took its place"
+                    )
+                }
+                guard acknowledged.time > time - staleness else {
+                    throw Violation(
+                        promise: .freshness,
+                        time: time,
+                        details: "\(node) answers for \(shard.index) long after others took its place"
+                    )
+                }
+            }
+        }
+    }
+
+    func check(
+        _ image: SimulatedDisk.Image,
+        in shard: ShardID,
+        of node: NodeID,
+        at time: Duration
+    ) throws(Violation) {
+        try shards[shard]?.check(image, of: node, at: time)
+    }
+
+    /// After all: what was acknowledged is there, what was refused is not.
+    func checkEnd(
+        _ image: SimulatedDisk.Image,
+        in shard: ShardID,
+        of node: NodeID,
+        at time: Duration
+    ) throws(Violation) {
+        try shards[shard]?.checkEnd(image, of: node, at: time)
+        if let done = shards[shard]?.done, let key = rejected.sorted().first(where: done.contains) {
             throw Violation(promise: .rejection, time: time, details: "write \(key) was refused, and is there")
         }
     }

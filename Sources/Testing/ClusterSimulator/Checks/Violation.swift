@@ -21,6 +21,12 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case memory
         /// The in-sync set was smaller than its minimum.
         case minimum
+        /// Places on the ring have no owner, or several.
+        case oneOwner
+        /// A shard has no replica in sync that has every acknowledged write.
+        case fullReplica
+        /// An operation that was taken back did not leave things as they were.
+        case former
         /// The healed cluster did not become whole.
         case liveness
     }

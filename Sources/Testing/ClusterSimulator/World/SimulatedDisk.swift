@@ -23,10 +23,21 @@ struct SimulatedDisk: Sendable {
     }
 
     var promised = Epoch(0)
+    /// Version of the group by which no write is ordered; 0 while writes are.
+    var frozenVersion: UInt64 = 0
     var image = Image()
     /// Position before the first entry kept.
     private(set) var logStart = LogPosition.start
     private(set) var entries: [LogItem<SimulatedWrite>] = []
+
+    init() {}
+
+    /// That of a shard which takes the place of others: its log goes on behind the image.
+    init(succeeding image: Image) {
+        self.image = image
+        logStart = image.applied
+        promised = image.applied.epoch
+    }
 
     var last: LogPosition {
         entries.last.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? logStart

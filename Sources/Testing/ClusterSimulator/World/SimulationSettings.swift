@@ -4,13 +4,17 @@ import VectorMath
 /// What one run is like; drawn from its seed.
 package struct SimulationSettings: Sendable {
     package var workerCount = 4
+    package var shardCount = 1
+    /// On the same workers at first.
+    package var areShardsTogether = false
+    package var controllerCount = 2
     package var replicationFactor = 2
     package var minimumInSync = 2
     package var clientCount = 3
     /// Time with faults; after it everything is healed.
     package var faultTime = Duration.seconds(20)
     /// Time after which a healed cluster must write again, with all replicas equal.
-    package var healTime = Duration.seconds(30)
+    package var healTime = Duration.seconds(60)
     package var timings = ReplicationTimings()
     /// Shares of messages.
     package var lossRate = 0.0
@@ -23,10 +27,10 @@ package struct SimulationSettings: Sendable {
     package var cutInterval: Duration?
     package var pauseInterval: Duration?
     package var wipeInterval: Duration?
-    package var handoverInterval: Duration?
+    package var operationInterval: Duration?
     package var rollbackInterval: Duration?
-    package var upheavalInterval: Duration?
     package var fillInterval: Duration?
+    package var upheavalInterval: Duration?
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
@@ -35,6 +39,8 @@ package struct SimulationSettings: Sendable {
     package let course: SimulationCourse
     package var bug: PlantedBug?
     package var fault: WorldFault?
+    /// What a run of the crash matrix is about; nil for any other run.
+    package var cell: MatrixCell?
 
     /// Which faults a run has, and how strong they are, differs from seed to seed.
     init(seed: UInt64, course: SimulationCourse = SimulationCourse()) {
@@ -56,7 +62,7 @@ package struct SimulationSettings: Sendable {
         cutInterval = interval(0.6, &random)
         pauseInterval = interval(0.4, &random)
         wipeInterval = interval(0.3, &random).map { $0 * 2 }
-        handoverInterval = interval(0.3, &random)
+        operationInterval = interval(0.5, &random)
         clockError = sometimes(0.5, &random, 0.009)
         slowDiskRate = sometimes(0.4, &random, 0.2)
         logLength = random.chance(0.5) ? 64 : 4
@@ -65,18 +71,20 @@ package struct SimulationSettings: Sendable {
             timings.resend = .milliseconds(100 + random.below(600))
         }
         rollbackInterval = interval(0.3, &random)
-        fillInterval = interval(0.3, &random)
         // Nobody who comes back is silent for longer.
         timings.patience = faultTime
+        shardCount = 1 + random.below(2)
+        controllerCount = 1 + random.below(2)
+        fillInterval = interval(0.3, &random)
         switch course.aim {
         case .anything: break
         case .divisions:
-            (workerCount, replicationFactor, minimumInSync) = (4, 3, 1 + random.below(2))
-            (crashInterval, pauseInterval, wipeInterval, handoverInterval) = (nil, nil, nil, nil)
+            (workerCount, replicationFactor, minimumInSync, shardCount) = (4, 3, 1 + random.below(2), 1)
+            (crashInterval, pauseInterval, wipeInterval, operationInterval) = (nil, nil, nil, nil)
             (cutInterval, rollbackInterval) = (.seconds(5), nil)
         case .upheavals:
-            (replicationFactor, minimumInSync) = (3, 1)
-            (wipeInterval, handoverInterval, rollbackInterval) = (nil, nil, nil)
+            (replicationFactor, minimumInSync, shardCount) = (3, 1, 1)
+            (wipeInterval, operationInterval, rollbackInterval) = (nil, nil, nil)
             upheavalInterval = .milliseconds(500 + random.below(2000))
             pauseInterval = .milliseconds(1000 + random.below(2000))
             lossRate = 0.05 + random.unit() * 0.2
@@ -86,5 +94,21 @@ package struct SimulationSettings: Sendable {
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }
+    }
+
+    /// Nothing happens but one operation and one fault.
+    init(seed: UInt64, cell: MatrixCell) {
+        var random = SplitMix64(seed: seed ^ 0x3a7c_51d9)
+        course = SimulationCourse()
+        self.cell = cell
+        workerCount = 5
+        shardCount = 2
+        areShardsTogether = cell.operation == .merge
+        controllerCount = 1 + random.below(2)
+        replicationFactor = cell.operation == .fewerCopies ? 3 : 2 + random.below(2)
+        minimumInSync = 1 + random.below(2)
+        logLength = random.chance(0.5) ? 64 : 4
+        faultTime = .seconds(90)
+        timings.patience = .seconds(30)
     }
 }

@@ -6,47 +6,54 @@ import VectorMath
 struct SimulatedClient: Sendable {
     static let faceCount = 8
 
-    /// As it last asked for it.
-    var group: ReplicaGroup
+    /// The shards, as it last asked for them.
+    var map: [ShardPlacement]
     var write: SimulatedWrite?
     var attempt = 0
     var attemptsLeft = 0
     /// Whether every attempt so far was refused.
     var isRefused = true
-    /// Of its last acknowledged write.
-    var token: UInt64 = 0
+    /// Of its last acknowledged write to each shard.
+    var tokens: [ShardID: UInt64] = [:]
+
+    /// Faces lie evenly on the ring.
+    static func position(of face: Int) -> UInt64 { UInt64(face) << 61 | 1 << 60 }
+
+    func placement(of face: Int) -> ShardPlacement? { map.first { $0.range.contains(Self.position(of: face)) } }
 }
 
 extension World {
     mutating func clientTurn(_ index: Int) {
         guard !isQuiet else { return }
         // It asks for the shard map now and then, and after every failure.
-        if random.chance(0.3) { clients[index].group = group }
+        if random.chance(0.3) { clients[index].map = placements }
         if random.chance(0.4) {
-            let map = clients[index].group
-            if let worker = random.pick(map.inSync) {
-                plan(.clientRead(worker, token: random.chance(0.5) ? clients[index].token : 0), after: delay())
+            if let placement = random.pick(clients[index].map), let worker = random.pick(placement.group.inSync) {
+                let token = random.chance(0.5) ? clients[index].tokens[placement.shard] ?? 0 : 0
+                plan(.clientRead(worker, of: placement.shard, token: token), after: delay())
             }
             return plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(30)))
         }
         let face = random.below(SimulatedClient.faceCount)
-        clients[index].write = SimulatedWrite(key: nextKey, face: face, value: random.chance(0.35) ? nil : nextKey)
+        let write = SimulatedWrite(key: nextKey, face: face, value: random.chance(0.35) ? nil : nextKey)
+        clients[index].write = write
         clients[index].attemptsLeft = 12
         clients[index].isRefused = true
         nextKey += 1
+        faces.began(write, at: now)
         attempt(index)
     }
 
     private mutating func attempt(_ index: Int) {
-        guard let write = clients[index].write else { return }
+        guard let write = clients[index].write, let placement = clients[index].placement(of: write.face) else { return }
         clients[index].attempt += 1
         clients[index].attemptsLeft -= 1
         let attempt = clients[index].attempt
-        let primary = clients[index].group.primary
+        let primary = placement.primary
         if isFaulty, random.chance(settings.lossRate) {
             note("a write to \(primary.low) is lost")
         } else {
-            plan(.clientWrite(index, attempt: attempt, write, to: primary), after: delay())
+            plan(.clientWrite(index, attempt: attempt, write, of: placement.shard, to: primary), after: delay())
         }
         plan(.clientDeadline(index, attempt: attempt), after: .milliseconds(1500))
     }
@@ -55,51 +62,36 @@ extension World {
         _ index: Int,
         _ attempt: Int,
         _ write: SimulatedWrite,
+        of shard: ShardID,
         _ name: NodeID
     ) throws(Violation) {
-        guard let worker = awake(name, life: nil, .clientWrite(index, attempt: attempt, write, to: name)) else {
-            return
-        }
-        // The driver's part: what needs room must find it on every disk that counts.
-        if write.isFace, workers[worker].fullEnd > now || workers[worker].machine.fullReplica != nil {
-            return answer(index, attempt, .refused)
-        }
-        workers[worker].nextTicket += 1
-        let ticket = WriteTicket(workers[worker].nextTicket)
-        do throws(WriteRefusal) {
-            try workers[worker].machine.submit(
-                write,
-                byteCount: 100,
-                as: ticket,
-                isDeletion: !write.isFace,
-                now: workers[worker].clock(now)
-            )
-            workers[worker].writes[ticket] = (index, attempt, write)
-        } catch {
-            answer(index, attempt, .refused)
-        }
-        try settle(worker)
+        let event = Event.clientWrite(index, attempt: attempt, write, of: shard, to: name)
+        guard let worker = awake(name, life: nil, event) else { return }
+        guard let replica = workers[worker].replica(of: shard) else { return answer(index, attempt, shard, .refused) }
+        try submit(SimulatedReplica.Write(client: index, attempt: attempt, write: write), worker, replica)
     }
 
-    mutating func answer(_ client: Int, _ attempt: Int, _ reply: ClientReply) {
+    mutating func answer(_ client: Int, _ attempt: Int, _ shard: ShardID, _ reply: ClientReply) {
         if isFaulty, random.chance(settings.lossRate) { return }
-        plan(.clientReply(client, attempt: attempt, reply), after: delay())
+        plan(.clientReply(client, attempt: attempt, shard, reply), after: delay())
     }
 
-    mutating func clientReply(_ index: Int, _ attempt: Int, _ reply: ClientReply) {
+    /// - Parameter shard: that answers; nil when none has.
+    mutating func clientReply(_ index: Int, _ attempt: Int, _ shard: ShardID?, _ reply: ClientReply) {
         guard clients[index].attempt == attempt, let write = clients[index].write else { return }
         switch reply {
         case .acknowledged(let sequence):
-            clients[index].token = max(clients[index].token, sequence)
+            if let shard { clients[index].tokens[shard] = max(clients[index].tokens[shard] ?? 0, sequence) }
             counts.acknowledged += 1
             return endWrite(index)
         case .refused: break
         case .unknown: clients[index].isRefused = false
         }
-        clients[index].group = group
+        clients[index].map = placements
         guard clients[index].attemptsLeft > 0 else {
             if clients[index].isRefused {
                 history.rejected(write)
+                faces.rejected(write)
                 counts.rejected += 1
             } else {
                 counts.unknown += 1
@@ -123,33 +115,33 @@ extension World {
         plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(20)))
     }
 
-    mutating func clientRead(_ name: NodeID, _ token: UInt64) throws(Violation) {
-        guard let index = awake(name, life: nil, .clientRead(name, token: token)) else { return }
-        let worker = workers[index]
-        guard worker.machine.mayServeReads(now: worker.clock(now)) else {
-            counts.refusedReads += 1
-            return
-        }
+    mutating func clientRead(_ name: NodeID, of shard: ShardID, _ token: UInt64) throws(Violation) {
+        guard let index = awake(name, life: nil, .clientRead(name, of: shard, token: token)) else { return }
+        let clock = workers[index].clock(now)
         // The driver's part: a read with a token is for a replica that has applied it.
-        guard worker.disk.image.applied.sequence >= token else {
+        guard let place = workers[index].replica(of: shard), let machine = workers[index].replicas[place].machine,
+            machine.mayServeReads(now: clock), workers[index].replicas[place].disk.image.applied.sequence >= token
+        else {
             counts.refusedReads += 1
             return
         }
-        try checkRead(of: worker)
+        try checkRead(of: workers[index].replicas[place], by: name)
     }
 
     /// A replica answers a read: it must not miss what had to be shown.
-    private mutating func checkRead(of worker: SimulatedWorker) throws(Violation) {
+    private mutating func checkRead(of replica: SimulatedReplica, by name: NodeID) throws(Violation) {
+        let isUnheard = replica.machine?.isUnheard ?? false
         // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-        if rolledBack[worker.name] != nil, worker.machine.isUnheard {
+        if rolledBack[name] != nil, isUnheard {
             counts.unnoticedReads += 1
             return
         }
         counts.reads += 1
-        if worker.machine.isUnheard { counts.unheardReads += 1 }
+        if isUnheard { counts.unheardReads += 1 }
         try history.read(
-            worker.disk.image,
-            by: worker.name,
+            replica.disk.image,
+            of: replica.shard,
+            by: name,
             at: now,
             staleness: settings.timings.staleness * (1 + 4 * settings.timings.clockError)
         )
@@ -160,11 +152,31 @@ extension World {
     mutating func audit() throws(Violation) {
         plan(.audit, after: .milliseconds(100))
         for worker in workers where worker.isUp {
-            try history.check(worker.disk.image, of: worker.name, at: now)
-            mix(worker.disk.image.applied.sequence)
-            // Somebody may still go by a shard map in which this one was in sync.
-            guard worker.pauseEnd <= now, worker.machine.mayServeReads(now: worker.clock(now)) else { continue }
-            try checkRead(of: worker)
+            for replica in worker.replicas where replica.isServing {
+                try history.check(replica.disk.image, in: replica.shard, of: worker.name, at: now)
+                mix(replica.disk.image.applied.sequence)
+                // Somebody may still go by a shard map in which this one was in sync.
+                guard worker.pauseEnd <= now, replica.machine?.mayServeReads(now: worker.clock(now)) ?? false else {
+                    continue
+                }
+                try checkRead(of: replica, by: worker.name)
+            }
         }
+        for placement in placements { try checkFullReplica(of: placement) }
+    }
+
+    /// A shard never has fewer than one replica in sync that has every acknowledged write, or can at once have it.
+    private func checkFullReplica(of placement: ShardPlacement) throws(Violation) {
+        let needed = history.highestAcknowledged(in: placement.shard)
+        let hasOne = placement.group.inSync.contains { member in
+            guard let index = index(of: member) else { return false }
+            if let strike, strike.cell.role != .workers, !workers[index].isUp { return false }
+            if let replica = workers[index].replica(of: placement.shard) {
+                return workers[index].replicas[replica].disk.image.applied.sequence >= needed
+            }
+            guard let successor = workers[index].successor(of: placement.shard) else { return false }
+            return workers[index].successors[successor].phase == .sealed
+        }
+        guard hasOne else { return try fail(.fullReplica, "no replica of \(placement.shard.index) is whole") }
     }
 }

@@ -1,150 +1,321 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 import VectorMath
 
-/// A coordinator as far as replicas are concerned: hears the workers and changes the group's record.
-struct SimulatedController: Sendable {
-    var lastHeard: [NodeID: Duration] = [:]
-    var applied: [NodeID: UInt64] = [:]
+/// One thing that a controller has begun, of all that one life of it does.
+struct ControlCall: Hashable, Sendable {
+    var controller: Int
+    var life: Int
+    var number: Int
 }
 
-/// A change of where the replicas are.
-struct SimulatedOperation: Sendable {
-    var change: ReplicaChange
-    var formerPrimary: NodeID
-    var isUndoing = false
+/// What a controller asks a worker for.
+enum WorkerOrder: Sendable {
+    case host(ShardPlacement, mayBegin: Bool)
+    case drop(ShardID, Epoch)
+    case prepare(Succession.Preparation)
+    case abandon(ShardID)
+}
+
+extension WorkerOrder: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .host(let placement, _): "hosts \(placement.shard.index) by version \(placement.group.version)"
+        case .drop(let shard, _): "drops \(shard.index)"
+        case .prepare(let preparation): "prepares \(preparation.shard.index)"
+        case .abandon(let shard): "abandons \(shard.index)"
+        }
+    }
+}
+
+/// A coordinator as far as replicas are concerned: hears the workers, and, while it holds the lease, carries out what
+/// the planners say.
+struct SimulatedController: Sendable {
+    static let silenceLimit = Duration.seconds(1)
+    private static let replacementTime = Duration.seconds(6)
+
+    var isUp = false
+    var life = 0
+    /// As the store had it when it was last read; nil before that in this life.
+    var metadata: ClusterMetadata?
+    var revision: UInt64 = 0
+    /// Since when what it knows is surely what the store has.
+    var confirmed = Duration.zero
+    var leaseEnd = Duration.zero
+    /// Since when silence is counted against workers.
+    var watchStart = Duration.zero
+    var isWoken = false
+    var membership = Membership(silenceLimit: Self.silenceLimit)
+    var reports = ReportBook(overlap: Self.silenceLimit)
+    var actions = ActionLedger()
+    var operations = OperationLedger(patience: .seconds(15))
+    var olderRecords = OlderRecords(patience: .seconds(3))
+    var underWay: [Int: ReconcileAction] = [:]
+    var callCount = 0
+
+    func view(now: Duration) -> ClusterView? {
+        guard let metadata else { return nil }
+        var view = ClusterView(
+            metadata: metadata,
+            observations: reports.observations,
+            liveWorkers: Set(membership.liveWorkers(now: now)),
+            goneWorkers: membership.workers(
+                among: metadata.workers.keys,
+                silentFor: Self.replacementTime,
+                since: watchStart,
+                now: now
+            ),
+            isSettled: now - watchStart > Self.silenceLimit,
+            restingShards: operations.restingShards(now: now)
+        )
+        view.olderShards = olderRecords.shards
+        return view
+    }
+
+    func holdsLease(_ now: Duration) -> Bool { now < leaseEnd }
 }
 
 extension World {
-    private static var silenceLimit: Duration { .seconds(1) }
-    private static var replacementTime: Duration { .seconds(6) }
+    private static var limits: OperationPlanner.Limits { .init(copiesPerWorker: 1) }
+    /// Shorter than messages may be late: what was given up may still be done.
+    private static var callTimeout: Duration { .seconds(2) }
 
-    mutating func heartbeat(_ worker: NodeID, _ life: Int, _ controller: Int, asked: Duration, applied: UInt64) {
-        controllers[controller].lastHeard[worker] = now
-        controllers[controller].applied[worker] = applied
+    mutating func heartbeat(
+        _ worker: NodeID,
+        _ life: Int,
+        _ controller: Int,
+        asked: Duration,
+        _ observation: WorkerObservation
+    ) {
+        guard controllers[controller].isUp, let metadata = controllers[controller].metadata else { return }
+        let known = controllers[controller].reports.observations[worker]
+        let isBack = controllers[controller].membership.heard(from: worker, now: now)
+        controllers[controller].reports.report(observation, by: worker, now: now)
+        if isBack || known.map({ !$0.isAsBefore(observation) }) ?? true { wake(controller) }
+        let older = controllers[controller].olderRecords.shards
+        let groups = (metadata.collections[Self.collection]?.placements ?? [])
+            .filter { $0.group.members.contains(worker) && !older.contains($0.shard) }
+        // It was so when the store was last known to have it.
+        let age = now - controllers[controller].confirmed
         transmit(
-            .heartbeatReply(worker, life: life, group, asked: asked),
+            .heartbeatReply(worker, life: life, groups, asked: asked - age),
             from: Self.name(ofController: controller),
             to: worker
         )
     }
 
-    mutating func controllerTick(_ index: Int) {
-        plan(.controllerTick(index), after: random.duration(.milliseconds(200), .milliseconds(300)))
-        let controller = controllers[index]
-        let known = controller.lastHeard.keys.sorted()
-        let live = Set(known.filter { now - controller.lastHeard[$0]! <= Self.silenceLimit })
-        // One that was never heard of is gone after a while too.
-        let gone = Set(group.members.filter { now - (controller.lastHeard[$0] ?? .zero) > Self.replacementTime })
-        var plan = FailoverPlanner.failover(group, live: live, applied: { controller.applied[$0] ?? 0 })
-        if plan == nil { plan = operate(live: live, gone: gone) }
-        if settings.fault == .electOutsideInSync, !live.contains(group.primary),
-            let other = group.learners.first(where: live.contains)
-        {
-            plan = ReplicaGroup(
-                epoch: Epoch(group.epoch.number + 1),
-                version: group.version + 1,
-                primary: other,
-                inSync: group.inSync + [other],
-                learners: group.learners.filter { $0 != other },
-                minimumInSync: group.minimumInSync
-            )
-        }
-        if settings.fault == .shrinkBelowMinimum, let failover = plan, failover.epoch != group.epoch {
-            plan = ReplicaGroup(
-                epoch: failover.epoch,
-                version: failover.version,
-                primary: failover.primary,
-                inSync: failover.inSync.filter { $0 != group.primary },
-                learners: Set(failover.learners + [group.primary]).sorted(),
-                minimumInSync: failover.minimumInSync
-            )
-        }
-        guard let plan else { return }
-        self.plan(.controllerChange(plan), after: random.duration(.zero, .milliseconds(isFaulty ? 50 : 5)))
+    /// A replica's proposal goes to the store, whoever holds the lease.
+    mutating func pass(
+        on proposal: GroupProposal,
+        of shard: ShardID,
+        from worker: NodeID,
+        _ life: Int,
+        _ controller: Int
+    ) {
+        guard controllers[controller].isUp else { return }
+        ask(.propose(shard, proposal, by: worker, life: life), controller)
     }
 
-    /// The next record on account of the operation, or else on account of who is gone.
-    private mutating func operate(live: Set<NodeID>, gone: Set<NodeID>) -> ReplicaGroup? {
-        var gone = gone
-        if var current = operation {
-            // Who is not heard of any more does not come.
-            if let beneficiary = current.change.beneficiary, gone.contains(beneficiary) || !live.contains(beneficiary) {
-                current.isUndoing = current.isUndoing || !group.isInSync(beneficiary) || gone.contains(beneficiary)
+    // MARK: Lives
+
+    mutating func startController(_ index: Int) {
+        guard !controllers[index].isUp else { return }
+        let life = controllers[index].life + 1
+        controllers[index] = SimulatedController()
+        controllers[index].isUp = true
+        controllers[index].life = life
+        controllers[index].confirmed = now
+        note("controller \(index) starts")
+        controllerTick(index, life)
+    }
+
+    mutating func killController(_ index: Int) {
+        note("controller \(index) dies")
+        controllers[index].isUp = false
+    }
+
+    mutating func controllerTick(_ index: Int, _ life: Int) {
+        guard controllers[index].isUp, controllers[index].life == life else { return }
+        plan(.controllerTick(index, life: life), after: random.duration(.milliseconds(200), .milliseconds(300)))
+        ask(.campaign, index)
+        decide(index)
+    }
+
+    mutating func controllerWake(_ index: Int, _ life: Int) {
+        guard controllers[index].isUp, controllers[index].life == life else { return }
+        controllers[index].isWoken = false
+        decide(index)
+    }
+
+    private mutating func wake(_ index: Int) {
+        guard controllers[index].isUp, !controllers[index].isWoken else { return }
+        controllers[index].isWoken = true
+        plan(
+            .controllerWake(index, life: controllers[index].life),
+            after: random.duration(.milliseconds(2), .milliseconds(20))
+        )
+    }
+
+    /// The store has answered, or tells of a change.
+    mutating func hear(_ reply: StoreReply, _ index: Int, _ life: Int, asked: Duration?) {
+        guard controllers[index].isUp, controllers[index].life == life else { return }
+        if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
+            controllers[index].metadata = reply.metadata
+            controllers[index].revision = reply.revision
+            wake(index)
+        }
+        if let asked { controllers[index].confirmed = max(controllers[index].confirmed, asked) }
+        switch reply.outcome {
+        case .none: break
+        case .leased:
+            if !controllers[index].holdsLease(now) { controllers[index].watchStart = now }
+            controllers[index].leaseEnd = max(controllers[index].leaseEnd, (asked ?? now) + Self.leaseTime)
+        case .proposed(let shard, let worker, let workerLife):
+            guard let group = reply.metadata.placement(of: shard)?.group else { break }
+            transmit(
+                .proposalReply(worker, life: workerLife, shard, group),
+                from: Self.name(ofController: index),
+                to: worker
+            )
+        case .committed(let call): end(call, failure: nil)
+        case .refused(let call): end(call, failure: "the store refuses")
+        case .checked(let call, let isRight):
+            guard let action = controllers[index].underWay[call.number], let worker = action.worker else { break }
+            guard isRight, controllers[index].holdsLease(now) else { return end(call, failure: nil, wasDone: false) }
+            switch action {
+            case .drop(let shard, let epoch, _): send(.drop(shard, epoch), to: worker, call)
+            case .abandon(let shard, _): send(.abandon(shard), to: worker, call)
+            default: break
             }
-            let ready = group.inSync.filter(live.contains)
-            let next =
-                current.isUndoing
-                ? current.change.undoing(group, formerPrimary: current.formerPrimary, ready: ready)
-                : current.change.next(group, ready: ready)
-            operation = next == .done ? nil : current
-            switch next {
-            case .regroup(let group): return group
-            case .wait(let reason):
-                if case .tooFewInSync(let leaver) = reason { gone.insert(leaver) }
-                return FailoverPlanner.addition(
-                    to: group,
-                    gone: gone,
-                    candidates: live.sorted(),
-                    replicationFactor: settings.replicationFactor
+        }
+    }
+
+    // MARK: Deciding
+
+    /// Compares the agreed with the reported, and begins what is missing.
+    private mutating func decide(_ index: Int) {
+        guard controllers[index].holdsLease(now), let known = controllers[index].view(now: now) else { return }
+        controllers[index].olderRecords.observe(known, now: now)
+        controllers[index].operations.observe(known, now: now)
+        guard let view = controllers[index].view(now: now) else { return }
+        var actions = ReconcilePlanner.plan(view).actions
+        if view.isSettled {
+            let time = Timestamp(milliseconds: now.components.seconds * 1000)
+            actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
+            for key in controllers[index].operations.stalled(now: now) {
+                controllers[index].operations.restarted(key, now: now)
+                if let action = restart(key, in: view) { actions.append(action) }
+            }
+        }
+        plant(&actions, view)
+        for action in controllers[index].actions.admit(actions, now: now) { begin(action, index) }
+    }
+
+    /// A replica that does not get on catching up leaves its group, and begins anew when it has been removed.
+    private func restart(_ key: OperationLedger.Key, in view: ClusterView) -> ReconcileAction? {
+        guard let operation = view.metadata.operations[key.operation], operation.state == .running,
+            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state == .running }),
+            let group = view.metadata.placement(of: key.shard)?.group, let newcomer = step.change.newcomer,
+            group.learners.contains(newcomer)
+        else { return nil }
+        let next = group.removing(learner: newcomer)
+        return .regroup(key.shard.collection, [.init(shard: key.shard, version: group.version, group: next)])
+    }
+
+    /// Faults of the planners.
+    private func plant(_ actions: inout [ReconcileAction], _ view: ClusterView) {
+        guard settings.fault == .electOutsideInSync || settings.fault == .shrinkBelowMinimum else { return }
+        for placement in view.metadata.placements where !view.liveWorkers.contains(placement.primary) {
+            let group = placement.group
+            var next: ReplicaGroup?
+            if settings.fault == .electOutsideInSync, let other = group.learners.first(where: view.liveWorkers.contains)
+            {
+                next = ReplicaGroup(
+                    epoch: Epoch(group.epoch.number + 1),
+                    version: group.version + 1,
+                    primary: other,
+                    inSync: group.inSync + [other],
+                    learners: group.learners.filter { $0 != other },
+                    minimumInSync: group.minimumInSync
                 )
-            case .done: break
+            }
+            if settings.fault == .shrinkBelowMinimum,
+                let other = group.inSync.first(where: { $0 != group.primary && view.liveWorkers.contains($0) })
+            {
+                next = ReplicaGroup(
+                    epoch: Epoch(group.epoch.number + 1),
+                    version: group.version + 1,
+                    primary: other,
+                    inSync: group.inSync.filter { $0 != group.primary },
+                    learners: (group.learners + [group.primary]).sorted(),
+                    minimumInSync: group.minimumInSync
+                )
+            }
+            guard let next else { continue }
+            let regroup = ReconcileAction.regroup(
+                Self.collection,
+                [.init(shard: placement.shard, version: group.version, group: next)]
+            )
+            actions.removeAll { $0.subject == regroup.subject }
+            actions.append(regroup)
+        }
+    }
+
+    private mutating func begin(_ action: ReconcileAction, _ index: Int) {
+        controllers[index].callCount += 1
+        let call = ControlCall(
+            controller: index,
+            life: controllers[index].life,
+            number: controllers[index].callCount
+        )
+        controllers[index].underWay[call.number] = action
+        plan(.callDeadline(call), after: Self.callTimeout)
+        switch action {
+        case .regroup, .advance, .succeed, .establish: ask(.commit(action, call), index)
+        case .drop, .abandon: ask(.check(action, call), index)
+        case .host(let placement, let worker):
+            let isEstablished = controllers[index].metadata?.collections[Self.collection]?.isEstablished ?? false
+            let mayBegin = !isEstablished || !placement.group.isInSync(worker)
+            send(.host(placement, mayBegin: mayBegin), to: worker, call)
+        case .prepare(let preparation, let worker): send(.prepare(preparation), to: worker, call)
+        case .balance, .divide, .train, .fetch, .install, .rollOut, .abandonTraining: end(call, failure: nil)
+        }
+    }
+
+    private mutating func send(_ order: WorkerOrder, to worker: NodeID, _ call: ControlCall) {
+        transmit(.order(order, to: worker, call), from: Self.name(ofController: call.controller), to: worker)
+    }
+
+    /// An action is over, or nobody knows.
+    mutating func end(_ call: ControlCall, failure: String?, wasDone: Bool = true) {
+        guard controllers[call.controller].isUp, controllers[call.controller].life == call.life,
+            let action = controllers[call.controller].underWay.removeValue(forKey: call.number)
+        else { return }
+        controllers[call.controller].actions.finished(action, failure: failure, now: now)
+        if failure == nil, wasDone {
+            switch action {
+            case .host(let placement, let worker):
+                controllers[call.controller].reports.hosted(placement.shard, placement.group, on: worker, now: now)
+            case .drop(let shard, _, let worker):
+                controllers[call.controller].reports.dropped(shard, on: worker)
+            case .abandon(let shard, let worker):
+                controllers[call.controller].reports.abandoned(shard, on: worker)
+            default: break
             }
         }
-        return FailoverPlanner.restoration(
-            group,
-            gone: gone,
-            candidates: live.sorted(),
-            replicationFactor: settings.replicationFactor
-        )
+        wake(call.controller)
     }
+}
 
-    /// Puts a record in place of the one that it was made from.
-    mutating func change(to next: ReplicaGroup) throws(Violation) {
-        guard next.version == group.version + 1 || settings.fault == .noCompareAndSwap else { return }
-        if next.epoch != group.epoch { counts.epochs += 1 }
-        note(
-            "the group is \(next.primary.low) of \(next.inSync.map(\.low)), learners \(next.learners.map(\.low)), "
-                + "epoch \(next.epoch.number), version \(next.version)"
-        )
-        let isSmaller = next.inSync.count < group.inSync.count
-        let newcomer = next.inSync.first { !group.isInSync($0) }
-        group = next
-        if settings.upheavalInterval != nil, isFaulty, let newcomer, random.chance(0.5) { try upheave(to: newcomer) }
-        if isSmaller, group.inSync.count < group.minimumInSync {
-            try fail(.minimum, "\(group.inSync.count) in sync of at least \(group.minimumInSync)")
-        }
-    }
-
-    mutating func propose(_ worker: NodeID, _ life: Int, _ proposal: GroupProposal) throws(Violation) {
-        if let next = group.applying(proposal) { try change(to: next) }
-        transmit(
-            .proposalReply(worker, life: life, group),
-            from: Self.name(ofController: 0),
-            to: worker
-        )
-    }
-
-    /// An operator moves the primary, with or without its consent, or a replica, or changes their mind.
-    mutating func handover() {
-        guard isFaulty else { return }
-        planFault(.handover, settings.handoverInterval)
-        if operation != nil {
-            if random.chance(0.3) { operation?.isUndoing = true }
-            return
-        }
-        let others = workers.map(\.name).filter { !group.members.contains($0) }
-        if random.chance(0.5), let from = random.pick(group.members), let to = random.pick(others) {
-            operation = SimulatedOperation(change: .move(from: from, to: to), formerPrimary: group.primary)
-            note("an operator moves the replica of \(from.low) to \(to.low)")
-            return
-        }
-        if random.chance(0.3), let to = random.pick(group.inSync) {
-            operation = SimulatedOperation(change: .lead(to), formerPrimary: group.primary)
-            return
-        }
-        if let successor = random.pick(group.inSync), let next = group.failingOver(to: successor) {
-            plan(.controllerChange(next), after: random.duration(.zero, .milliseconds(20)))
-        }
+extension WorkerObservation {
+    /// Whether nothing that planners decide by has changed since, but for writes that went on.
+    fileprivate func isAsBefore(_ other: WorkerObservation) -> Bool {
+        successors == other.successors && replicas.count == other.replicas.count
+            && other.replicas.allSatisfy { shard, replica in
+                guard let known = replicas[shard] else { return false }
+                return known.groupVersion == replica.groupVersion && known.role == replica.role
+                    && known.state == replica.state && known.end == replica.end
+            }
     }
 }

@@ -5,13 +5,26 @@ import VectorMath
 extension World {
     static func name(ofController index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }
 
-    /// Sends something over a link: late, twice, or not at all.
+    /// Sends something over a link: late, twice, or not at all. What controllers ask for goes over connections, which
+    /// lose the last of it at most, and repeat nothing.
     mutating func transmit(_ event: Event, from: NodeID, to: NodeID, after least: Duration = .zero) {
-        guard !cutLinks.contains(Link(from: from, to: to)) else { return }
+        guard !isCut(Link(from: from, to: to)) else { return }
+        let isCall = event.isCall
         let isFaulty = isFaulty
-        if isFaulty, random.chance(settings.lossRate) { return }
-        plan(event, after: least + delay())
-        if isFaulty, random.chance(settings.repeatRate) { plan(event, after: least + delay()) }
+        if isFaulty, from != Self.store, to != Self.store, random.chance(settings.lossRate) { return }
+        plan(event, after: least + delay(from, to))
+        if isFaulty, !isCall, random.chance(settings.repeatRate) { plan(event, after: least + delay(from, to)) }
+    }
+
+    private func isCut(_ link: Link) -> Bool { cutLinks[link].map { now < $0 } ?? false }
+
+    func isSlow(_ node: NodeID) -> Bool { slowNodes[node].map { now < $0 } ?? false }
+
+    private mutating func delay(_ from: NodeID, _ to: NodeID) -> Duration {
+        if isSlow(from) || isSlow(to) {
+            return random.duration(.milliseconds(20), .milliseconds(random.chance(0.3) ? 3000 : 400))
+        }
+        return delay()
     }
 
     mutating func delay() -> Duration {
@@ -23,6 +36,10 @@ extension World {
 
     // MARK: Faults
 
+    private var ends: [NodeID] {
+        workers.map(\.name) + controllers.indices.map(Self.name(ofController:)) + [Self.store]
+    }
+
     mutating func cut() throws(Violation) {
         guard isFaulty else { return }
         planFault(.cut, settings.cutInterval)
@@ -32,7 +49,7 @@ extension World {
             return isAnew ? try divideAnew() : divide()
         }
         let length = random.duration(.milliseconds(50), .milliseconds(random.chance(0.3) ? 6000 : 1500))
-        let ends = workers.map(\.name) + controllers.indices.map(Self.name(ofController:))
+        let ends = ends
         guard let one = random.pick(ends) else { return }
         let isOneWay = random.chance(0.3)
         let (ones, others): ([NodeID], [NodeID])
@@ -55,10 +72,10 @@ extension World {
 
     /// The primary and another replica in sync are on one side; everybody else, and who could tell them, on the other.
     private mutating func divide() {
+        guard let group = random.pick(placements)?.group else { return }
         let companion = random.pick(group.inSync.filter { $0 != group.primary })
         let ones = [group.primary] + [companion].compactMap { $0 }
-        let others =
-            workers.map(\.name).filter { !ones.contains($0) } + controllers.indices.map(Self.name(ofController:))
+        let others = ends.filter { !ones.contains($0) }
         let length = random.duration(.seconds(4), .seconds(8))
         note("\(ones.map(\.low)) are cut off from the rest for \(length)")
         for one in ones {
@@ -72,21 +89,19 @@ extension World {
     /// The primary begins anew, without the other replicas, and is without who could tell it of another a little later:
     /// it has become the primary of a new epoch by then, and asks in vain.
     private mutating func divideAnew() throws(Violation) {
-        let primary = group.primary
-        guard let index = index(of: primary), workers[index].isUp else { return }
+        guard let primary = random.pick(placements)?.group.primary, let index = index(of: primary), workers[index].isUp
+        else { return }
         let length = random.duration(.seconds(6), .seconds(9))
         note("\(primary.low) begins anew, and is cut off for \(length)")
-        counts.crashes += 1
-        try kill(index)
-        plan(.restart(primary), after: .milliseconds(20))
+        try crash(index, for: .milliseconds(20))
         for other in workers.map(\.name) where other != primary {
             cutOff(Link(from: primary, to: other), for: length)
             cutOff(Link(from: other, to: primary), for: length)
         }
         let later = random.duration(.milliseconds(300), .milliseconds(1200))
-        for controller in controllers.indices.map(Self.name(ofController:)) {
-            plan(.cutAway(Link(from: primary, to: controller), for: length), after: later)
-            plan(.cutAway(Link(from: controller, to: primary), for: length), after: later)
+        for steering in controllers.indices.map(Self.name(ofController:)) + [Self.store] {
+            plan(.cutAway(Link(from: primary, to: steering), for: length), after: later)
+            plan(.cutAway(Link(from: steering, to: primary), for: length), after: later)
         }
     }
 
@@ -95,8 +110,15 @@ extension World {
     }
 
     private mutating func cutOff(_ link: Link, for length: Duration) {
-        cutLinks.insert(link)
-        plan(.uncut(link), after: length)
+        cutLinks[link] = max(cutLinks[link] ?? .zero, now + length)
+    }
+
+    /// A node is cut off from all others.
+    mutating func cutOff(_ node: NodeID, for length: Duration) {
+        for other in ends where other != node {
+            cutOff(Link(from: node, to: other), for: length)
+            cutOff(Link(from: other, to: node), for: length)
+        }
     }
 
     mutating func crash() throws(Violation) {
@@ -106,27 +128,36 @@ extension World {
         let isAll = random.chance(0.1)
         for index in workers.indices where workers[index].isUp && (isAll || random.chance(1 / Double(workers.count))) {
             guard !lostWorkers.contains(workers[index].name) else { continue }
-            counts.crashes += 1
-            try kill(index)
-            plan(.restart(workers[index].name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
+            try crash(index, for: random.duration(.milliseconds(10), .milliseconds(4000)))
         }
+        for index in controllers.indices where controllers[index].isUp && random.chance(0.15) {
+            counts.crashes += 1
+            killController(index)
+            plan(.controllerStart(index), after: random.duration(.milliseconds(10), .milliseconds(4000)))
+        }
+    }
+
+    mutating func crash(_ index: Int, for length: Duration) throws(Violation) {
+        counts.crashes += 1
+        let name = workers[index].name
+        try kill(index)
+        plan(.restart(name), after: length)
     }
 
     mutating func upheave() throws(Violation) {
         guard isFaulty else { return }
         planFault(.upheaval, settings.upheavalInterval)
-        try upheave(to: random.pick(group.inSync))
+        guard let placement = random.pick(placements) else { return }
+        try upheave(placement, to: random.pick(placement.group.inSync))
     }
 
     /// Another replica is made the primary, and some of the others die.
-    mutating func upheave(to successor: NodeID?) throws(Violation) {
-        guard let successor, let next = group.failingOver(to: successor) else { return }
-        plan(.controllerChange(next), after: random.duration(.zero, .milliseconds(20)))
-        for name in group.inSync where name != successor && random.chance(0.5) {
+    mutating func upheave(_ placement: ShardPlacement, to successor: NodeID?) throws(Violation) {
+        guard let successor, let next = placement.group.failingOver(to: successor) else { return }
+        plan(.forced(placement.shard, next), after: random.duration(.zero, .milliseconds(20)))
+        for name in placement.group.inSync where name != successor && random.chance(0.5) {
             guard let index = index(of: name), workers[index].isUp else { continue }
-            counts.crashes += 1
-            try kill(index)
-            plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(4000)))
+            try crash(index, for: random.duration(.milliseconds(10), .milliseconds(4000)))
         }
     }
 
@@ -137,10 +168,14 @@ extension World {
         counts.fills += 1
         let index = random.below(workers.count)
         let length = random.duration(.milliseconds(300), .milliseconds(6000))
-        workers[index].fullEnd = now + length
-        workers[index].isReserveGone = random.chance(0.5)
-        let name = workers[index].name.low
-        note("the disk of \(name) is full for \(length)")
+        let name = workers[index].name
+        fill(name, for: length)
+        note("the disk of \(name.low) is full for \(length)")
+    }
+
+    mutating func fill(_ node: NodeID, for length: Duration) {
+        fullNodes[node] = now + length
+        if random.chance(0.5) { spentNodes[node] = now + length }
     }
 
     mutating func pause() {
@@ -165,7 +200,9 @@ extension World {
         note("\(name.low) loses its disk")
         if workers[index].isUp { try kill(index) }
         if settings.fault == .amnesia {
-            workers[index].disk = SimulatedDisk()
+            for replica in workers[index].replicas.indices {
+                workers[index].replicas[replica].disk = SimulatedDisk()
+            }
             plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(500)))
             return
         }
@@ -176,29 +213,45 @@ extension World {
         addWorker(newcomer)
     }
 
-    /// Whether the promises bear that a worker's disk is lost, or goes back.
+    /// Whether the promises bear that a worker's disk is lost, or goes back: in no shard too few are left.
     private mutating func mayLose(_ name: NodeID) -> Bool {
-        lostWorkers.formIntersection(group.members)
+        let groups = placements.map(\.group)
+        lostWorkers = lostWorkers.filter { worker in groups.contains { $0.members.contains(worker) } }
         // What went back has everything again, or begins as a learner when it comes back.
-        for (worker, last) in rolledBack {
-            guard group.members.contains(worker), let index = index(of: worker),
-                workers[index].disk.image.applied.sequence < last
-            else {
-                rolledBack[worker] = nil
-                continue
-            }
-        }
+        for (worker, lasts) in rolledBack where !isHarmed(worker, lasts) { rolledBack[worker] = nil }
         let harmed = lostWorkers.union(rolledBack.keys)
         guard !harmed.contains(name) else { return false }
         // A learner may be in sync by a change that is on its way.
-        return !group.members.contains(name) || harmed.count + 1 < group.minimumInSync
+        return groups.allSatisfy { group in
+            !group.members.contains(name) || group.members.count(where: harmed.contains) + 1 < group.minimumInSync
+        }
+    }
+
+    /// Whether a state of a disk has a replica of every shard that counts on the worker. One that is not there at all
+    /// is for people: no other takes its place.
+    private func hasEveryReplica(_ files: SimulatedWorker.Files, of worker: NodeID) -> Bool {
+        let shards = files.replicas.map(\.shard) + files.successors.map(\.shard)
+        let sealed = index(of: worker).map { workers[$0].successors.filter { $0.places != nil } } ?? []
+        return placements.allSatisfy { !$0.group.members.contains(worker) || shards.contains($0.shard) }
+            && sealed.allSatisfy { shards.contains($0.shard) }
+    }
+
+    /// Whether a worker whose disk went back lacks something of what it counts for.
+    private func isHarmed(_ worker: NodeID, _ lasts: [ShardID: UInt64]) -> Bool {
+        placements.contains { placement in
+            guard placement.group.members.contains(worker) else { return false }
+            guard let index = index(of: worker), let replica = workers[index].replica(of: placement.shard) else {
+                return true
+            }
+            return workers[index].replicas[replica].disk.image.applied.sequence < lasts[placement.shard] ?? 0
+        }
     }
 
     /// A state of a disk is kept, as by a snapshot of a machine.
     mutating func snapshot() {
         guard isFaulty else { return }
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
-        if let worker = random.pick(workers) { snapshots[worker.name] = worker.disk }
+        if let worker = random.pick(workers) { snapshots[worker.name] = worker.files }
     }
 
     /// A worker's disk is put back to an earlier state, and its process begins from that.
@@ -207,13 +260,32 @@ extension World {
         planFault(.rollback, settings.rollbackInterval)
         let index = random.below(workers.count)
         let name = workers[index].name
-        guard let earlier = snapshots[name], mayLose(name) else { return }
+        guard let earlier = snapshots[name], hasEveryReplica(earlier, of: name), mayLose(name) else { return }
         counts.rollbacks += 1
         if workers[index].isUp { try kill(index) }
-        let last = workers[index].disk.last.sequence
-        note("\(name.low) goes back from \(last) to \(earlier.last.sequence)")
-        rolledBack[name] = last
-        workers[index].disk = earlier
+        let lasts = workers[index].replicas.map { ($0.shard, $0.disk.last.sequence) }
+        note("\(name.low) goes back from \(lasts.map { ($0.0.index, $0.1) })")
+        rolledBack[name] = Dictionary(uniqueKeysWithValues: lasts)
+        workers[index].replicas = earlier.replicas.map {
+            SimulatedReplica(shard: $0.shard, range: $0.range, disk: $0.disk, isSucceeded: $0.isSucceeded)
+        }
+        workers[index].successors = earlier.successors.map { successor in
+            var successor = successor
+            successor.isFound = true
+            successor.image = successor.written
+            successor.phase = .sealed
+            return successor
+        }
         plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(1000)))
+    }
+}
+
+extension World.Event {
+    /// Whether it is part of a call of a controller's.
+    fileprivate var isCall: Bool {
+        switch self {
+        case .store, .storeReply, .order, .orderDone: true
+        default: false
+        }
     }
 }

@@ -1,35 +1,56 @@
 import ClusterModel
+import ClusterState
+import FaceModel
 import HeapModule
 import ShardReplication
 import VectorMath
 
-/// One run: workers with disks and clocks, a network, controllers, a metadata store and clients, all in one thread,
-/// from one seed.
+/// One run: workers with disks and clocks, a network, controllers, a metadata store, operators and clients, all in one
+/// thread, from one seed.
 ///
 /// Time jumps from event to event; events of one moment happen in the order in which they were planned.
 struct World {
     enum Event: Sendable {
-        case deliver(ReplicaMessage<SimulatedWrite>, from: NodeID, to: NodeID)
+        // Replicas.
+        case deliver(ReplicaMessage<SimulatedWrite>, of: ShardID, from: NodeID, to: NodeID)
         case tick(NodeID, life: Int)
-        case stepDone(NodeID, life: Int)
-        case copy(SimulatedDisk.Image, epoch: Epoch, from: NodeID, to: NodeID)
-        case heartbeat(NodeID, life: Int, controller: Int, asked: Duration, applied: UInt64)
-        case heartbeatReply(NodeID, life: Int, ReplicaGroup, asked: Duration)
-        case proposal(NodeID, life: Int, GroupProposal)
-        case proposalReply(NodeID, life: Int, ReplicaGroup)
-        case controllerTick(Int)
-        case controllerChange(ReplicaGroup)
+        case stepDone(ReplicaLife)
+        case freezeNoted(ReplicaLife, version: UInt64)
+        case roomSought(ReplicaLife)
+        case copy(SimulatedDisk.Image, of: ShardID, epoch: Epoch, from: NodeID, to: NodeID)
+        case heartbeat(NodeID, life: Int, controller: Int, asked: Duration, WorkerObservation)
+        case heartbeatReply(NodeID, life: Int, [ShardPlacement], asked: Duration)
+        case proposal(NodeID, life: Int, ShardID, controller: Int, GroupProposal)
+        case proposalReply(NodeID, life: Int, ShardID, ReplicaGroup)
+        // Shards that are made to take others' place.
+        case successorTurn(SuccessorLife)
+        case successorWritten(SuccessorLife, SimulatedDisk.Image)
+        case successorSealed(SuccessorLife, [ShardID: LogPosition])
+        case activated(SuccessorLife, ShardPlacement, ControlCall)
+        // Controllers, and the metadata store that they share.
+        case controllerTick(Int, life: Int)
+        case controllerWake(Int, life: Int)
+        case controllerStart(Int)
+        case store(StoreRequest, controller: Int, life: Int, asked: Duration)
+        case storeReply(StoreReply, controller: Int, life: Int, asked: Duration?)
+        case order(WorkerOrder, to: NodeID, ControlCall)
+        case orderDone(ControlCall, failure: String?)
+        case callDeadline(ControlCall)
+        // Clients.
         case clientTurn(Int)
-        case clientWrite(Int, attempt: Int, SimulatedWrite, to: NodeID)
-        case clientReply(Int, attempt: Int, ClientReply)
+        case clientWrite(Int, attempt: Int, SimulatedWrite, of: ShardID, to: NodeID)
+        case clientReply(Int, attempt: Int, ShardID, ClientReply)
         case clientDeadline(Int, attempt: Int)
         case clientRetry(Int, attempt: Int)
-        case clientRead(NodeID, token: UInt64)
+        case clientRead(NodeID, of: ShardID, token: UInt64)
+        // Faults, and people.
         case restart(NodeID)
         case crash, cut
         case cutAway(Link, for: Duration)
-        case uncut(Link)
-        case pause, wipe, handover, snapshot, rollback, upheaval, fill
+        case pause, wipe, fill, operate, snapshot, rollback, upheaval
+        case forced(ShardID, ReplicaGroup)
+        case intervention(OperationID)
+        case resume(OperationID)
         case audit
     }
 
@@ -39,7 +60,7 @@ struct World {
         case unknown
     }
 
-    /// One direction between two workers, or between a worker and a controller (numbered from -1 down).
+    /// One direction between two nodes.
     struct Link: Hashable, Sendable {
         var from: NodeID
         var to: NodeID
@@ -57,6 +78,9 @@ struct World {
         static func == (left: Planned, right: Planned) -> Bool { left.number == right.number }
     }
 
+    static let collection = CollectionID(high: 0, low: 1)
+    static let store = NodeID(high: 2, low: 0)
+
     let settings: SimulationSettings
     var random: SplitMix64
     private(set) var now = Duration.zero
@@ -64,26 +88,35 @@ struct World {
     private var planned: UInt64 = 0
 
     var workers: [SimulatedWorker] = []
-    var clients: [SimulatedClient]
+    var clients: [SimulatedClient] = []
     var controllers: [SimulatedController]
-    /// The metadata store's record.
-    var group: ReplicaGroup
-    /// What an operator has asked for, and the controllers carry out.
-    var operation: SimulatedOperation?
-    var cutLinks: Set<Link> = []
+    /// What the metadata store has, and how often it has changed.
+    var metadata: ClusterMetadata
+    var revision: UInt64 = 1
+    var lease: ControllerLease?
+    /// Links that are cut, nodes whose disks and links are slow, nodes whose disks have no room for more faces, and of
+    /// these the ones that have none for those either that others have ordered already: until when.
+    var cutLinks: [Link: Duration] = [:]
+    var slowNodes: [NodeID: Duration] = [:]
+    var fullNodes: [NodeID: Duration] = [:]
+    var spentNodes: [NodeID: Duration] = [:]
     var nextWorker: UInt64
     var nextKey: UInt64 = 1
-    /// Workers whose disk was lost and that the record still counts.
+    var nextOperation: UInt64 = 1
+    /// The fault that a run of the crash matrix is about.
+    var strike: MatrixStrike?
+    /// Workers whose disk was lost and that a record still counts.
     var lostWorkers: Set<NodeID> = []
     /// Disks as they were, now and then.
-    var snapshots: [NodeID: SimulatedDisk] = [:]
-    /// Workers whose disk was put back, and what it had held.
-    var rolledBack: [NodeID: UInt64] = [:]
+    var snapshots: [NodeID: SimulatedWorker.Files] = [:]
+    /// Workers whose disk was put back, and what it had held of each shard.
+    var rolledBack: [NodeID: [ShardID: UInt64]] = [:]
     var history = History()
+    var faces = FaceOracle()
     var violation: Violation?
     var counts = SimulationCounts()
-    /// Of the time with faults.
-    var acknowledgedBeforeHealing = 0
+    /// Writes acknowledged in each shard when everything was healed; nil before that.
+    var acknowledgedBeforeHealing: [ShardID: Int]?
     /// No client begins anything any more.
     var isQuiet = false
     /// Of everything that happened, in order.
@@ -97,32 +130,79 @@ struct World {
         random = SplitMix64(seed: seed)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
-        let group = ReplicaGroup(
-            epoch: Epoch(1),
-            version: 1,
-            primary: names[0],
-            inSync: Array(names.prefix(settings.replicationFactor)),
-            minimumInSync: min(settings.minimumInSync, settings.replicationFactor)
-        )
-        self.group = group
-        clients = (0..<settings.clientCount).map { _ in SimulatedClient(group: group) }
-        controllers = [SimulatedController(), SimulatedController()]
+        metadata = Self.firstRecords(settings, names)
+        controllers = (0..<settings.controllerCount).map { _ in SimulatedController() }
+        strike = settings.cell.map { MatrixStrike(cell: $0) }
         for name in names { addWorker(name) }
+        for placement in metadata.placements { begin(placement) }
+        let map = placements
+        clients = (0..<settings.clientCount).map { _ in SimulatedClient(map: map) }
         for index in clients.indices { plan(.clientTurn(index), after: .milliseconds(10 * (index + 1))) }
-        for index in controllers.indices { plan(.controllerTick(index), after: .milliseconds(100 + 90 * index)) }
+        for index in controllers.indices { plan(.controllerStart(index), after: .milliseconds(10 + 90 * index)) }
         plan(.audit, after: .milliseconds(100))
         planFault(.crash, settings.crashInterval)
         planFault(.cut, settings.cutInterval)
         planFault(.pause, settings.pauseInterval)
         planFault(.wipe, settings.wipeInterval)
-        planFault(.handover, settings.handoverInterval)
+        planFault(.operate, settings.operationInterval)
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
         planFault(.rollback, settings.rollbackInterval)
-        planFault(.upheaval, settings.upheavalInterval)
         planFault(.fill, settings.fillInterval)
+        planFault(.upheaval, settings.upheavalInterval)
+    }
+
+    private static func firstRecords(_ settings: SimulationSettings, _ workers: [NodeID]) -> ClusterMetadata {
+        let minimum = min(settings.minimumInSync, settings.replicationFactor)
+        let collection = Collection(
+            id: Self.collection,
+            configuration: CollectionConfiguration(
+                name: "simulated",
+                dimension: 64,
+                embeddingModel: "none",
+                shardCount: settings.shardCount,
+                replicationFactor: settings.replicationFactor,
+                minimumInSync: minimum
+            ),
+            created: Timestamp(milliseconds: 0)
+        )
+        let placements = HashRange.divisions(settings.shardCount).enumerated().map { index, range in
+            let members = (0..<settings.replicationFactor).map {
+                workers[($0 + (settings.areShardsTogether ? 0 : index)) % workers.count]
+            }
+            return ShardPlacement(
+                shard: ShardID(collection: Self.collection, index: UInt32(index)),
+                range: range,
+                group: ReplicaGroup(
+                    epoch: Epoch(1),
+                    version: 1,
+                    primary: members[0],
+                    inSync: members,
+                    minimumInSync: minimum
+                )
+            )
+        }
+        return ClusterMetadata(
+            clusterID: store,
+            epoch: Epoch(1),
+            collections: [
+                Self.collection: CollectionRecord(
+                    collection: collection,
+                    placements: placements,
+                    isEstablished: true
+                )
+            ]
+        )
     }
 
     var isFaulty: Bool { now < settings.faultTime }
+
+    /// The collection's shards as the store has them, in order of shard.
+    var placements: [ShardPlacement] { record.placements }
+
+    var record: CollectionRecord {
+        get { metadata.collections[Self.collection]! }
+        set { metadata.collections[Self.collection] = newValue }
+    }
 
     mutating func plan(_ event: Event, after delay: Duration) {
         planned += 1
@@ -142,6 +222,7 @@ struct World {
             counts.events += 1
             do throws(Violation) {
                 try handle(next.event)
+                if strike != nil { try watchForStrike() }
             } catch {
                 violation = error
                 note("VIOLATION \(error)")
@@ -158,44 +239,62 @@ struct World {
 
     mutating func mix(_ number: UInt64) { traceHash = (traceHash ^ number) &* 0x0000_0100_0000_01b3 }
 
-    mutating func fail(_ promise: Violation.Promise, _ details: String) throws(Violation) {
+    func fail(_ promise: Violation.Promise, _ details: String) throws(Violation) {
         throw Violation(promise: promise, time: now, details: details)
     }
 
     private mutating func handle(_ event: Event) throws(Violation) {
         mix(UInt64(now.components.attoseconds) &+ UInt64(now.components.seconds))
         switch event {
-        case .deliver(let message, let from, let to): try deliver(message, from: from, to: to)
+        case .deliver(let message, let shard, let from, let to): try deliver(message, of: shard, from: from, to: to)
         case .tick(let worker, let life): try tick(worker, life)
-        case .stepDone(let worker, let life): try stepDone(worker, life)
-        case .copy(let image, let epoch, let from, let to): try copy(image, epoch, from: from, to: to)
-        case .heartbeat(let worker, let life, let controller, let asked, let applied):
-            heartbeat(worker, life, controller, asked: asked, applied: applied)
-        case .heartbeatReply(let worker, let life, let group, let asked):
-            try configure(worker, life, group, asked: asked)
-        case .proposal(let worker, let life, let proposal): try propose(worker, life, proposal)
-        case .proposalReply(let worker, let life, let group): try configure(worker, life, group, asked: nil)
-        case .controllerTick(let controller): controllerTick(controller)
-        case .controllerChange(let group): try change(to: group)
+        case .stepDone(let replica): try stepDone(replica)
+        case .freezeNoted(let replica, let version): try freezeNoted(replica, version: version)
+        case .roomSought(let replica): try seekRoom(replica)
+        case .copy(let image, let shard, let epoch, let from, let to):
+            try copy(image, of: shard, epoch, from: from, to: to)
+        case .heartbeat(let worker, let life, let controller, let asked, let observation):
+            heartbeat(worker, life, controller, asked: asked, observation)
+        case .heartbeatReply(let worker, let life, let groups, let asked):
+            try configure(worker, life, groups, asked: asked)
+        case .proposal(let worker, let life, let shard, let controller, let proposal):
+            pass(on: proposal, of: shard, from: worker, life, controller)
+        case .proposalReply(let worker, let life, let shard, let group): try configure(worker, life, shard, group)
+        case .successorTurn(let successor): takeTurn(successor)
+        case .successorWritten(let successor, let image): written(successor, image)
+        case .successorSealed(let successor, let places): sealed(successor, places)
+        case .activated(let successor, let placement, let call): try activated(successor, placement, call)
+        case .controllerTick(let controller, let life): controllerTick(controller, life)
+        case .controllerWake(let controller, let life): controllerWake(controller, life)
+        case .controllerStart(let controller): startController(controller)
+        case .store(let request, let controller, let life, let asked):
+            try serve(request, controller, life, asked: asked)
+        case .storeReply(let reply, let controller, let life, let asked):
+            hear(reply, controller, life, asked: asked)
+        case .order(let order, let worker, let call): try carryOut(order, worker, call)
+        case .orderDone(let call, let failure): end(call, failure: failure)
+        case .callDeadline(let call): end(call, failure: "no answer")
         case .clientTurn(let client): clientTurn(client)
-        case .clientWrite(let client, let attempt, let write, let worker):
-            try clientWrite(client, attempt, write, worker)
-        case .clientReply(let client, let attempt, let reply): clientReply(client, attempt, reply)
-        case .clientDeadline(let client, let attempt): clientReply(client, attempt, .unknown)
+        case .clientWrite(let client, let attempt, let write, let shard, let worker):
+            try clientWrite(client, attempt, write, of: shard, worker)
+        case .clientReply(let client, let attempt, let shard, let reply): clientReply(client, attempt, shard, reply)
+        case .clientDeadline(let client, let attempt): clientReply(client, attempt, nil, .unknown)
         case .clientRetry(let client, let attempt): clientRetry(client, attempt)
-        case .clientRead(let worker, let token): try clientRead(worker, token)
+        case .clientRead(let worker, let shard, let token): try clientRead(worker, of: shard, token)
         case .restart(let worker): try restart(worker)
         case .crash: try crash()
         case .cut: try cut()
         case .cutAway(let link, let length): cutAway(link, for: length)
-        case .uncut(let link): cutLinks.remove(link)
         case .pause: pause()
         case .wipe: try wipe()
-        case .handover: handover()
+        case .fill: fill()
+        case .upheaval: try upheave()
+        case .forced(let shard, let group): try force(shard, group)
+        case .operate: try operate()
+        case .intervention(let operation): intervene(operation)
+        case .resume(let operation): resume(operation)
         case .snapshot: snapshot()
         case .rollback: try rollBack()
-        case .upheaval: try upheave()
-        case .fill: fill()
         case .audit: try audit()
         }
     }

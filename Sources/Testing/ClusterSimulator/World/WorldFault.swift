@@ -12,4 +12,34 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case tombstonesForgotten
     /// The record of a group is changed whatever its version is.
     case noCompareAndSwap
+    /// Shards take others' place although the groups of those have changed meanwhile.
+    case succeedWhateverVersions
+    /// A successor is sealed before everything of it is on disk.
+    case sealBeforeDurable
+    /// Of two shards that are frozen to be merged one goes on ordering writes.
+    case freezeForgotten
+    /// A worker that starts anew removes a successor which is sealed.
+    case sealedRemovedAtRestart
+    /// What changes while rows come over to a successor does not come over.
+    case changesBetweenSlicesForgotten
+    /// A successor that takes others' place counts as one that never did before, though its disk may have gone back.
+    case successorsAlwaysNew
+
+    /// Runs of the crash matrix that may show it; none when any run may.
+    var cells: [MatrixCell] {
+        switch self {
+        case .sealBeforeDurable, .freezeForgotten, .sealedRemovedAtRestart, .changesBetweenSlicesForgotten:
+            MatrixCell.all(of: .split) + MatrixCell.all(of: .merge)
+        case .succeedWhateverVersions:
+            // A commit that is late, and writes that go on before it.
+            [MatrixOperation.split, .merge].flatMap { operation in
+                [OperationStage.ended, .sealed].map {
+                    MatrixCell(operation, $0, .store, .slow, intervention: .pause)
+                }
+            }
+        case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
+            .noCompareAndSwap, .successorsAlwaysNew:
+            []
+        }
+    }
 }
