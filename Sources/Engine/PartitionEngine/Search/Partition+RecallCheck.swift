@@ -40,7 +40,8 @@ extension Partition {
             }
             if committedSequence != sequence { continue }
             let best = exact.matches[0]
-            let bound = StrangerBound.similarity(ofBest: best, faceCount: exact.faceCount) ?? .infinity
+            // Of so few that it cannot be told hardly any stranger is as similar as the least mate.
+            let bound = StrangerBound.similarity(ofBest: best, faceCount: exact.faceCount) ?? -.infinity
             let asked = best.prefix { $0.similarity >= search.parameters.threshold ?? -.infinity }
             func tally(from least: Float) -> RecallTally {
                 RecallTally(
