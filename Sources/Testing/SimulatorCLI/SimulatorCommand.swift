@@ -99,8 +99,8 @@ struct Planted: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plant each known bug in turn and tell the seeds that it took to find it.",
         discussion: """
-            A bug that is not found by faults at random is looked for with faults that are aimed at something, and then \
-            with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
+            A bug that is not found by faults at random is looked for with faults that are aimed at something, and \
+            then with replicas that trust their disks: the checks for disks that went back repair what some bugs break.
             """
     )
 

@@ -121,7 +121,8 @@ final class Successor: Sendable {
         endStandIn()?.close()
     }
 
-    /// Answers reads of the shard; nil unless it is sealed, and surely was not in force before this life of the process.
+    /// Answers reads of the shard; nil unless it is sealed, and surely was not in force before this life of the
+    /// process.
     var standIn: Replica? {
         monitor.withLock { state in state.standIn.flatMap { $0.isConfirmed ? $0.replica : nil } }
     }

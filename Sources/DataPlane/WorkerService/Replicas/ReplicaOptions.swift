@@ -1,0 +1,25 @@
+import PartitionEngine
+import ShardReplication
+import Threads
+
+/// What every replica of a worker is opened with.
+struct ReplicaOptions: Sendable {
+    var limits: WorkerLimits
+    var partition: PartitionOptions
+    /// Coding again in all shards together keeps to ``WorkerOptions/backgroundProcessorShare``.
+    var recodingPace: SharedBackgroundPace
+    /// Collections whose rows are not coded again for now.
+    var codebookHolds: CodebookHolds
+    var replication: ReplicationTimings
+    /// See ``WorkerOptions/checkpointInterval``.
+    var checkpointInterval: Duration
+    /// See ``WorkerOptions/copyBytesPerSecond``.
+    var copyBytesPerSecond: Int
+    /// Ways to the other replicas and to the coordinators.
+    var links: ReplicationLinks
+    /// What is read into memory when a partition has been opened.
+    var prefault: PrefaultPolicy
+    var metrics: WorkerMetrics
+    /// Called from a lane when what the next heartbeat should say has changed.
+    var reportChanged: @Sendable () -> Void
+}
