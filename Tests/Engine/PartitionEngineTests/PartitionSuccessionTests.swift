@@ -245,11 +245,14 @@ struct PartitionSuccessionTests {
     }
 
     /// What its sources forgot before it was whole nobody tells it.
-    @Test func aSuccessorDoesNotKnowWhatItsSourcesForgot() throws {
+    /// A write that waited while its shard was replaced is sent again, with the time since it was first sent.
+    @Test(arguments: [65_536, 2])
+    func aSuccessorKnowsSinceWhenReceiptsMayBeForgotten(receiptLimit: Int) throws {
         let writer = try writer(seed: 6, faces: 100, hasCodebook: false)
         let clock = SteppedClock()
         var options = writer.fixture.options
         options.steadyClock = { clock.now }
+        options.receiptLimit = receiptLimit
         let builder = try SuccessorBuilder(
             at: "\(writer.fixture.folder.path)/half",
             identity: identity(1, 0...Self.half),
@@ -257,13 +260,17 @@ struct PartitionSuccessionTests {
             options: options
         )
         defer { builder.close() }
+        for _ in 0..<4 { try writer.fixture.delete([FaceID(2)]) }
         let known = writer.fixture.nextKey()
         let deletion = WriteBatch(key: known, operation: .delete([FaceID(1)]))
         _ = try writer.fixture.partition.write([deletion], epoch: 1)
         _ = try build(builder)
         let unknown = IdempotencyKey(high: 9, low: 9)
         clock.pass(.seconds(10))
-        #expect(try builder.partition.mayHaveForgotten(unknown, age: .seconds(11)))
+        // What its source had kept is all there, or as much of it as there is room for.
+        let hasForgotten = receiptLimit == 2
+        #expect(try builder.partition.mayHaveForgotten(unknown, age: .seconds(11)) == hasForgotten)
+        #expect(try builder.partition.mayHaveForgotten(unknown, age: .seconds(1_000_000)) == hasForgotten)
         #expect(try !builder.partition.mayHaveForgotten(unknown, age: .seconds(9)))
         #expect(try !builder.partition.mayHaveForgotten(known, age: .seconds(11)))
     }

@@ -448,12 +448,23 @@ package final class SuccessorBuilder {
             var places: [PartitionState.LogPlace] = []
             for index in sources.indices { places.append(try takeReceipts(of: index)) }
             guard places.map(\.sequence) == before else { return nil }
+            var sinceForgotten: [UInt64] = []
+            for source in sources {
+                let time = try source.partition.environment.read { try source.partition.timeSinceForgotten($0) }
+                if let time { sinceForgotten.append(time) }
+            }
             let state = try partition.environment.write { transaction in
                 var state = try partition.state(transaction.reading)
                 state.succeed(places)
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
-                // The sources may have forgotten receipts until now.
-                let times = ReceiptTimesRecord(samples: [.init(number: state.nextReceipt, time: partition.time)])
+                // Those of two shards may have been more than are kept, and come in no order of time.
+                if state.oldestReceipt > 0 { sinceForgotten.append(0) }
+                let times =
+                    sinceForgotten.min().map { time in
+                        let now = partition.time
+                        let sample = ReceiptTimesRecord.Sample(number: state.nextReceipt, time: now - min(time, now))
+                        return ReceiptTimesRecord(samples: [sample])
+                    } ?? .ofNothing
                 try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
                 return state
             }

@@ -16,15 +16,24 @@ extension Partition {
         do {
             return try environment.read { transaction in
                 if try tables.receipt(of: key, transaction) != nil { return false }
-                let oldest = try state(transaction).oldestReceipt
-                switch try Self.receiptTimes(tables, transaction)?.forgotten(oldest: oldest) {
-                case .nothing?: return false
-                case .by(let time)?: return .milliseconds(self.time - min(time, self.time)) <= age * Self.clockShare
-                case .unknown?, nil: return true
-                }
+                guard let time = try timeSinceForgotten(transaction) else { return false }
+                return .milliseconds(time) <= age * Self.clockShare
             }
         } catch {
             throw PartitionError(error)
+        }
+    }
+
+    /// Milliseconds, at least, since the youngest receipt was kept that is there no more; nil when none was ever
+    /// forgotten.
+    func timeSinceForgotten(_ transaction: borrowing ReadTransaction) throws -> UInt64? {
+        let oldest = try state(transaction).oldestReceipt
+        switch try Self.receiptTimes(tables, transaction)?.forgotten(oldest: oldest) {
+        case .nothing?: return nil
+        case .by(let forgotten)?:
+            let now = time
+            return now - min(forgotten, now)
+        case .unknown?, nil: return 0
         }
     }
 
