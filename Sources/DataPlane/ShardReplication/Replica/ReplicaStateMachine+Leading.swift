@@ -108,7 +108,9 @@ extension ReplicaStateMachine {
         guard isSure || isUnopposed(now: now) && (isEnough || now - activated >= timings.patience) else { return }
         leadsUnheard = !isSure
         isAsking = false
-        isWhole = true
+        // What its log holds may have been acknowledged, and its disk gone back to before it was applied.
+        agreement = Agreement(epoch: group.epoch, committed: log.last.sequence)
+        noteWhole()
         role = .primary
         // They have not been sent anything yet.
         for member in others { progress[member]?.lastSent = nil }
