@@ -70,18 +70,6 @@ package struct BackupManifest: Hashable, Sendable {
 
     /// The collection's newest codebook, whose bytes lie under the name of a block: what is restored is coded by it.
     package struct Codebook: Hashable, Sendable {
-        package struct CalibrationPoint: Hashable, Sendable {
-            package var leastSimilarity: Float
-            package var recall: Double
-            package var visitedShare: Double
-
-            package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
-                self.leastSimilarity = leastSimilarity
-                self.recall = recall
-                self.visitedShare = visitedShare
-            }
-        }
-
         /// Longest codebook that is read.
         package static let longestByteCount = 256 << 20
 

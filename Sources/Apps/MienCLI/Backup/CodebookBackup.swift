@@ -19,9 +19,7 @@ enum CodebookBackup {
             sampleCount: copy.summary.sampleCount,
             calibrationProbeCount: copy.summary.calibrationProbeCount,
             energyShare: copy.summary.energyShare,
-            calibration: copy.summary.calibration.map {
-                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-            }
+            calibration: copy.summary.calibration
         )
     }
 
@@ -36,9 +34,7 @@ enum CodebookBackup {
                 energyShare: entry.energyShare,
                 sampleCount: entry.sampleCount,
                 calibrationProbeCount: entry.calibrationProbeCount,
-                calibration: entry.calibration.map {
-                    .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-                }
+                calibration: entry.calibration
             ),
             bytes: bytes
         )

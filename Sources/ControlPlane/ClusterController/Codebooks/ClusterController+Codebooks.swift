@@ -212,9 +212,7 @@ extension CodebookRecord {
             energyShare: summary.energyShare,
             sampleCount: summary.sampleCount,
             calibrationProbeCount: summary.calibrationProbeCount,
-            calibration: summary.calibration.map {
-                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-            }
+            calibration: summary.calibration
         )
     }
 
@@ -228,9 +226,7 @@ extension CodebookRecord {
             energyShare: energyShare,
             sampleCount: sampleCount,
             calibrationProbeCount: calibrationProbeCount,
-            calibration: calibration.map {
-                .init(leastSimilarity: $0.leastSimilarity, recall: $0.recall, visitedShare: $0.visitedShare)
-            }
+            calibration: calibration
         )
     }
 }

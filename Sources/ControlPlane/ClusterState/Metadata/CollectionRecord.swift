@@ -94,18 +94,6 @@ package struct RestorationRecord: Hashable, Sendable {
 
 /// A codebook that shards install: which bytes, and what people may know of it.
 package struct CodebookRecord: Hashable, Sendable {
-    package struct CalibrationPoint: Hashable, Sendable {
-        package var leastSimilarity: Float
-        package var recall: Double
-        package var visitedShare: Double
-
-        package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
-            self.leastSimilarity = leastSimilarity
-            self.recall = recall
-            self.visitedShare = visitedShare
-        }
-    }
-
     package static let digestByteCount = 32
 
     package var generation: UInt32

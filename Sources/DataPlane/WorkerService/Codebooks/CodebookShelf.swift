@@ -146,8 +146,7 @@ final class CodebookShelf: Sendable {
             return true
         }
         guard isHere, DurableFile.exists(folder.codebooksPath(collection)) else { return }
-        let path = "\(folder.codebooksPath(collection))/\(generation)"
-        if DurableFile.exists(path) { try DurableFile.remove(path) }
+        try DurableFile.remove("\(folder.codebooksPath(collection))/\(generation)")
         guard let newest = try newestFile(of: collection) else { return }
         entries.withLock { entries in
             if entries[collection] == nil { entries[collection] = Entry(generation: newest, state: .finished) }

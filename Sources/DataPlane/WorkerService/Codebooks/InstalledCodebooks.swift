@@ -89,7 +89,7 @@ extension CollectionDescription.Codebook {
             calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
             calibration: codebook.calibration.curves.flatMap { curve in
                 curve.points.map {
-                    CollectionDescription.CalibrationPoint(
+                    CalibrationPoint(
                         leastSimilarity: curve.leastSimilarity,
                         recall: $0.recall,
                         visitedShare: $0.visitedShare

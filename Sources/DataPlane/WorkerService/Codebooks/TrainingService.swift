@@ -192,8 +192,8 @@ final class TrainingService: Sendable {
         let pageRowCount = UInt32(min(Self.pageRowLimit, Self.pageByteLimit / 4 / dimension))
         var remaining = source.sampleCount
         var page: UInt64 = 0
+        let (collection, generation) = (order.collection.id, order.generation)
         while remaining > 0 {
-            let (collection, generation) = (order.collection.id, order.generation)
             while holds.contains(collection), shelf.isWanted(collection, generation: generation) {
                 try await Task.sleep(for: Self.holdInterval)
             }

@@ -9,7 +9,7 @@ internal import PartitionStore
 /// the slice is durable. It lies in memory alone, so a merge that is cut short begins anew.
 struct RunMerge: Sendable {
     /// Which runs are merged; at most one merge of each kind is under way.
-    enum Kind: CaseIterable, Sendable {
+    enum Kind: Sendable {
         /// Those that searches scan, to make them fewer or to do without their dead rows.
         case compaction
         /// Those that rows of the older codebook were coded into again.

@@ -58,7 +58,7 @@ extension CollectionDescription.Shard: WireValue {
     }
 }
 
-extension CollectionDescription.CalibrationPoint: WireValue {
+extension CalibrationPoint: WireValue {
     package static var leastByteCount: Int { 20 }
 
     package func encode(into writer: inout PayloadWriter) {

@@ -132,19 +132,6 @@ package struct CollectionDescription: Hashable, Sendable {
         }
     }
 
-    /// One point of a recall curve.
-    package struct CalibrationPoint: Hashable, Sendable {
-        package var leastSimilarity: Float
-        package var recall: Double
-        package var visitedShare: Double
-
-        package init(leastSimilarity: Float, recall: Double, visitedShare: Double) {
-            self.leastSimilarity = leastSimilarity
-            self.recall = recall
-            self.visitedShare = visitedShare
-        }
-    }
-
     package enum TrainingState: UInt8, CaseIterable, Sendable {
         /// Too few faces: searches compare every embedding.
         case notNeeded = 0
