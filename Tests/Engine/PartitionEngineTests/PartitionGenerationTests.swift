@@ -282,6 +282,25 @@ struct PartitionGenerationTests {
         #expect(after.imbalanceRatio > 3 * before.imbalanceRatio, "\(before), \(after), seed \(testSeed)")
     }
 
+    /// What is folded first may be the images of one person; only all of a shard's rows compare with the sample.
+    @Test func theFirstFoldedRowsDoNotSpeakOfTheLists() throws {
+        var options = Self.options
+        options.foldRowLimit = 256
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 5)
+        let person = source.embedding()
+        let embeddings =
+            (0..<512).map { _ in source.image(of: person, noise: 0.2) } + (0..<1024).map { _ in source.embedding() }
+        try fixture.enrol((0..<embeddings.count).map { FaceID($0) }, embeddings)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        #expect(try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) != nil)
+        let first = try fixture.partition.statistics()
+        #expect(first.freshCount > 1024 && first.fit?.imbalanceRatio == 1, "\(first)")
+        try fixture.settle()
+        let all = try #require(try fixture.partition.statistics().fit)
+        #expect(all.imbalanceRatio > 2, "\(all), seed \(testSeed)")
+    }
+
     /// What spoke for the second codebook does not speak for a third.
     @Test func aNewCodebookStartsWithACleanSlate() throws {
         let (fixture, _) = try grown()

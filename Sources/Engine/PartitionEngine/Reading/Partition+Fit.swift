@@ -21,7 +21,10 @@ extension Partition {
             for (list, count) in run.manifest.listRowCounts.enumerated() { counts[list] += UInt64(count) }
         }
         let sample = codebook.quantizer.weights.map { UInt64(($0 * Float(codebook.sampleCount)).rounded()) }
-        if let now = ListImbalance.of(counts), let trained = ListImbalance.of(sample) {
+        let state = try state(transaction)
+        // Faces of one person often come together: the first rows that are folded lie less evenly than all.
+        let isMostlyFolded = counts.reduce(0, +) >= 3 * UInt64(state.nextRow - state.foldedRow)
+        if isMostlyFolded, let now = ListImbalance.of(counts), let trained = ListImbalance.of(sample) {
             fit.imbalanceRatio = Float(now / trained)
         }
         return fit
