@@ -275,6 +275,48 @@ struct PartitionSuccessionTests {
         #expect(try !builder.partition.mayHaveForgotten(known, age: .seconds(11)))
     }
 
+    /// Two shards may have kept more receipts than one keeps: their oldest are forgotten, whichever they are of.
+    @Test func theOldestReceiptsOfBothAreForgotten() throws {
+        let clock = SteppedClock()
+        var options = PartitionOptions.small
+        options.steadyClock = { clock.now }
+        options.receiptLimit = 64
+        let fixtures = [try PartitionFixture(options: options), try PartitionFixture(options: options)]
+        func key(_ number: Int) -> IdempotencyKey { IdempotencyKey(high: 3, low: UInt64(number)) }
+        let builder = try SuccessorBuilder(
+            at: "\(fixtures[0].folder.path)/whole",
+            identity: identity(3, 0...UInt64.max),
+            sources: fixtures.map(\.partition),
+            options: options
+        )
+        defer { withExtendedLifetime(fixtures) { builder.close() } }
+        // One a second, in turn.
+        for number in 0..<100 {
+            clock.pass(.seconds(1))
+            let deletion = WriteBatch(key: key(number), operation: .delete([FaceID(1)]))
+            _ = try fixtures[number % 2].partition.write([deletion], epoch: 1)
+        }
+        _ = try build(builder)
+        let merged = builder.partition
+        for number in 0..<100 {
+            #expect(try (merged.receipt(of: key(number)) != nil) == (number >= 36), "\(number)")
+        }
+        // The youngest of what is forgotten is of 64 seconds before the last.
+        let unknown = key(1000)
+        #expect(try !merged.mayHaveForgotten(unknown, age: .seconds(60)))
+        #expect(try merged.mayHaveForgotten(unknown, age: .seconds(65)))
+        // And so on as new ones come.
+        for number in 100..<120 {
+            clock.pass(.seconds(1))
+            _ = try merged.write([WriteBatch(key: key(number), operation: .delete([FaceID(1)]))], epoch: 2)
+        }
+        for number in 36..<120 {
+            #expect(try (merged.receipt(of: key(number)) != nil) == (number >= 56), "\(number)")
+        }
+        #expect(try !merged.mayHaveForgotten(unknown, age: .seconds(60)))
+        #expect(try merged.mayHaveForgotten(unknown, age: .seconds(65)))
+    }
+
     @Test func nothingIsGatheredOnceNobodyFollows() throws {
         let writer = try writer(seed: 5, faces: 100, hasCodebook: false)
         let builder = try SuccessorBuilder(

@@ -64,6 +64,8 @@ package final class SuccessorBuilder {
     /// Rows that the codes are to be of: those that came over first.
     private var codedRowCount: UInt32 = 0
     private var hasCodes = false
+    /// When receipts were kept that came over, by the new partition's clock.
+    private var receiptSamples: [ReceiptTimesRecord.Sample] = []
     private let totalRowCount: UInt64
     private let range: ClosedRange<UInt64>
 
@@ -445,61 +447,94 @@ package final class SuccessorBuilder {
         let before = sources.map { $0.partition.committedSequence }
         guard try follow() == 0, before == sources.map({ $0.partition.committedSequence }) else { return nil }
         do {
-            var places: [PartitionState.LogPlace] = []
-            for index in sources.indices { places.append(try takeReceipts(of: index)) }
-            guard places.map(\.sequence) == before else { return nil }
-            var sinceForgotten: [UInt64] = []
-            for source in sources {
-                let time = try source.partition.environment.read { try source.partition.timeSinceForgotten($0) }
-                if let time { sinceForgotten.append(time) }
+            let states = try sources.map { source in
+                try source.partition.environment.read { try source.partition.state($0) }
             }
+            guard states.map(\.applied.sequence) == before else { return nil }
+            try takeReceipts(states)
             let state = try partition.environment.write { transaction in
                 var state = try partition.state(transaction.reading)
-                state.succeed(places)
+                state.succeed(states.map(\.applied))
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
-                // Those of two shards may have been more than are kept, and come in no order of time.
-                if state.oldestReceipt > 0 { sinceForgotten.append(0) }
-                let times =
-                    sinceForgotten.min().map { time in
-                        let now = partition.time
-                        let sample = ReceiptTimesRecord.Sample(number: state.nextReceipt, time: now - min(time, now))
-                        return ReceiptTimesRecord(samples: [sample])
-                    } ?? .ofNothing
+                let times = try receiptTimes(state)
                 try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
                 return state
             }
             partition.noteCommit(state, changing: [])
             return before
         } catch {
+            // What was to come over may have been forgotten by a write.
+            if before != sources.map({ $0.partition.committedSequence }) { return nil }
             throw PartitionError(error)
         }
     }
 
-    /// Takes receipts and erasures over that are not here yet.
-    ///
-    /// - Returns: where the source ended in the commit that was read.
-    private func takeReceipts(of index: Int) throws -> PartitionState.LogPlace {
-        let source = sources[index].partition
-        let (nextReceipt, lastErasure) = (sources[index].nextReceipt, sources[index].lastErasure)
-        let end = try source.environment.read { reading -> (UInt64, ErasurePosition?, PartitionState.LogPlace) in
-            let state = try source.state(reading)
-            let last = try partition.environment.write { transaction -> ErasurePosition? in
-                var pass = try WritePass(partition, transaction)
-                for number in max(nextReceipt, state.oldestReceipt)..<max(nextReceipt, state.nextReceipt) {
-                    guard let bytes = try unsafe reading.value(of: source.tables.receiptOrder, key: number),
-                        let key = unsafe IdempotencyKey(keyBytes: bytes),
-                        let receipt = try source.tables.receipt(of: key, reading)
-                    else { throw PartitionStoreError.missing(table: "receiptOrder", key: number) }
-                    try pass.inherit(key, receipt, transaction)
-                }
-                let last = try takeErasures(of: source, behind: lastErasure, reading, transaction)
-                _ = try pass.finish(transaction)
-                return last
-            }
-            return (max(nextReceipt, state.nextReceipt), last, state.applied)
+    /// Takes receipts and erasures over that are not here yet; receipts of all sources in the order in which they were
+    /// kept, so that the oldest are the first to be forgotten.
+    private func takeReceipts(_ states: [PartitionState]) throws {
+        let spans = try zip(sources, states).enumerated().map { index, source in
+            let (partition, first) = (source.0.partition, max(source.0.nextReceipt, source.1.oldestReceipt))
+            return ReceiptSpan.all(
+                of: index,
+                numbers: first..<max(first, source.1.nextReceipt),
+                kept: try partition.environment.read { try Partition.receiptTimes(partition.tables, $0) },
+                now: partition.time
+            )
         }
-        (sources[index].nextReceipt, sources[index].lastErasure) = (end.0, end.1)
-        return end.2
+        let now = partition.time
+        var lastErasures: [ErasurePosition?] = []
+        try partition.environment.write { transaction in
+            var pass = try WritePass(partition, transaction)
+            for span in ReceiptSpan.merged(spans) {
+                let source = sources[span.source].partition
+                try source.environment.read { reading in
+                    for number in span.numbers {
+                        guard let bytes = try unsafe reading.value(of: source.tables.receiptOrder, key: number),
+                            let key = unsafe IdempotencyKey(keyBytes: bytes),
+                            let receipt = try source.tables.receipt(of: key, reading)
+                        else { throw PartitionStoreError.missing(table: "receiptOrder", key: number) }
+                        try pass.inherit(key, receipt, transaction)
+                    }
+                }
+                let (number, time) = (pass.state.nextReceipt, now - min(span.age, now))
+                receiptSamples.removeAll { $0.number == number }
+                receiptSamples.append(
+                    ReceiptTimesRecord.Sample(number: number, time: max(time, receiptSamples.last?.time ?? 0))
+                )
+            }
+            for source in sources {
+                lastErasures.append(
+                    try source.partition.environment.read { reading in
+                        try takeErasures(of: source.partition, behind: source.lastErasure, reading, transaction)
+                    }
+                )
+            }
+            _ = try pass.finish(transaction)
+        }
+        for index in sources.indices {
+            sources[index].nextReceipt = max(sources[index].nextReceipt, states[index].nextReceipt)
+            sources[index].lastErasure = lastErasures[index]
+        }
+    }
+
+    /// When the receipts were kept that came over: none before a source forgot its last.
+    private func receiptTimes(_ state: PartitionState) throws -> ReceiptTimesRecord {
+        var latest: UInt64?
+        for source in sources {
+            guard
+                let age = try source.partition.environment.read({ try source.partition.timeSinceForgotten($0) })
+            else { continue }
+            latest = max(latest ?? 0, partition.time - min(age, partition.time))
+        }
+        var samples = receiptSamples.filter { $0.number >= state.oldestReceipt }.map {
+            ReceiptTimesRecord.Sample(number: $0.number, time: max($0.time, latest ?? 0))
+        }
+        if latest == nil, state.oldestReceipt == 0 {
+            samples.insert(ReceiptTimesRecord.Sample(number: 0, time: 0), at: 0)
+        } else if samples.isEmpty {
+            samples = [ReceiptTimesRecord.Sample(number: state.nextReceipt, time: latest ?? partition.time)]
+        }
+        return ReceiptTimesRecord(samples: samples)
     }
 
     /// The ledger of erasures comes over whole: its pseudonyms do not tell which faces they are of, and one that is in
