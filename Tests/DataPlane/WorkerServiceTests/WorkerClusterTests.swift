@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Glibc
 import PartitionEngine
 import Synchronization
 import Testing
@@ -48,6 +49,22 @@ import WorkerService
         }
         try await WorkerHarness.withCluster(folder, cluster: own) { _, coordinator in
             _ = try await coordinator.report { _ in true }
+        }
+    }
+
+    /// As on a disk that is full: it goes on, and joins once its folder can be written.
+    @Test func aWorkerThatCannotWriteDownItsClusterTriesOn() async throws {
+        let folder = TemporaryFolder()
+        let own = NodeID.random()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { _ in }
+        let blocked = "\(folder.path)/worker.new"
+        #expect(mkdir(blocked, 0o700) == 0)
+        try await WorkerHarness.withCluster(folder, cluster: own) { _, coordinator in
+            for _ in 0..<3 { _ = try await coordinator.report { _ in true } }
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(coordinator.last?.clusterID == nil)
+            #expect(rmdir(blocked) == 0)
+            while coordinator.last?.clusterID != own { try await Task.sleep(for: .milliseconds(5)) }
         }
     }
 

@@ -80,7 +80,9 @@ final class HeartbeatService: Sendable {
 
     /// Beats until cancelled.
     ///
-    /// - Throws: `otherCluster`, or what keeps the data folder from remembering the cluster.
+    /// A data folder that cannot remember the cluster, on a full disk for example, is tried again at every beat.
+    ///
+    /// - Throws: `otherCluster`.
     func run() async throws(WorkerError) {
         let outcome = await withTaskGroup(of: Result<Void, WorkerError>.self) { group in
             group.addTask {
@@ -124,7 +126,20 @@ final class HeartbeatService: Sendable {
             let joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
                 Result { () throws(WorkerError) in try folder.join(reply.clusterID, toldBy: coordinator) }
             }
-            if case .failure = joined { return joined }
+            if case .failure(let error) = joined {
+                if case .otherCluster = error { return joined }
+                if isHeard != false {
+                    logger.error(
+                        "the cluster that this worker is to join cannot be written down; trying on",
+                        metadata: ["coordinator": "\(coordinator)", "error": "\(error)"]
+                    )
+                }
+                isHeard = false
+                isTaken.store(false, ordering: .relaxed)
+                metrics.heartbeatEnded(wasTaken: false)
+                ended(nil)
+                continue
+            }
             if isHeard != true {
                 logger.info(
                     "the coordinator takes heartbeats",
