@@ -222,8 +222,8 @@ let package = Package(
         .target(
             name: "QueryRouter",
             dependencies: [
-                "Backups", "ClusterModel", "FaceModel", "Observability", "Threads", "VectorMath", "WireProtocol",
-                "WireTransport",
+                "Backups", "Checksum", "ClusterModel", "FaceModel", "Observability", "Threads", "VectorMath",
+                "WireProtocol", "WireTransport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -591,7 +591,7 @@ let package = Package(
         .testTarget(
             name: "NodeServerTests",
             dependencies: [
-                "MienClient", "NodeConfiguration", "NodeServer", "Observability", "TraceRecording",
+                "MienClient", "NodeConfiguration", "NodeServer", "Observability", "TraceRecording", "WireTransport",
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
@@ -601,7 +601,7 @@ let package = Package(
         .testTarget(
             name: "MienIntegrationTests",
             dependencies: [
-                "FaceModel", "MienClient", "SyntheticGallery", "mien",
+                "FaceModel", "MienClient", "SyntheticGallery", "mien", "mien-simulator",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

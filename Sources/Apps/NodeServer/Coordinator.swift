@@ -24,6 +24,8 @@ final class Coordinator: Service {
     private let server: WireServer
     /// Nil where logs are not archived.
     private let archiver: LogArchiver?
+    /// The files by which it speaks to etcd; nil where it does not, or not by TLS.
+    let etcdTLS: WatchedTLS?
     private let logger: Logger
     private let isShutDown = Mutex(false)
     private let isStopping = Atomic(false)
@@ -36,9 +38,11 @@ final class Coordinator: Service {
         advertised: NodeAddress?,
         server: WireServer,
         archiver: LogArchiver?,
+        etcdTLS: WatchedTLS?,
         logger: Logger
     ) {
         self.archiver = archiver
+        self.etcdTLS = etcdTLS
         self.controller = controller
         self.clients = clients
         self.folder = folder
@@ -54,11 +58,11 @@ final class Coordinator: Service {
     /// - Throws: ``NodeStartError``; then nothing is left open.
     static func start(
         _ configuration: CoordinatorConfiguration,
+        tls: NodeTLS?,
         metrics: MetricRegistry,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Coordinator {
-        let tls = try NodeTLS.load(configuration.tls)
         let folder: CoordinatorFolder
         do throws(MetadataError) {
             folder = try await CoordinatorFolder.open(
@@ -103,6 +107,9 @@ final class Coordinator: Service {
         group: any EventLoopGroup
     ) async throws -> Coordinator {
         let token = configuration.token?.text
+        let etcdTLS = try configuration.etcd.flatMap { etcd throws(NodeStartError) in
+            try (metadata.store as? EtcdMetadataStore)?.watched(etcd)
+        }
         let controller = ClusterController(
             node: folder.store.node,
             store: metadata.store,
@@ -121,10 +128,8 @@ final class Coordinator: Service {
                     listCount: UInt32(configuration.training.lists ?? 0),
                     growthFactor: Double(configuration.training.growth)
                 ),
-                operations: OperationPlanner.Limits(
-                    copiesPerWorker: configuration.copiesPerWorker,
-                    spareDiskByteCount: UInt64(configuration.spareDisk)
-                ),
+                operations: OperationPlanner.Limits(copiesPerWorker: configuration.copiesPerWorker),
+                spareDiskByteCount: UInt64(configuration.spareDisk),
                 version: NodeServer.version
             ),
             logger: logger
@@ -183,6 +188,7 @@ final class Coordinator: Service {
             advertised: configuration.advertise.map { NodeAddress($0) },
             server: server,
             archiver: archiver,
+            etcdTLS: etcdTLS,
             logger: logger
         )
     }

@@ -37,13 +37,20 @@ package enum NodeServer {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
-        let coordinator = try await Coordinator.start(configuration, metrics: metrics, logger: logger, group: group)
+        let tls = try NodeTLS.load(configuration.tls)
+        let coordinator = try await Coordinator.start(
+            configuration,
+            tls: tls,
+            metrics: metrics,
+            logger: logger,
+            group: group
+        )
         let readiness = Readiness(coordinator: "\(coordinator.address)", workers: [], data: configuration.data)
         try await serve(
             coordinator,
             readiness: readiness,
             admin: configuration.admin,
-            protection: (configuration.tls, configuration.token),
+            protection: (tls, configuration.token),
             metrics: metrics,
             logger: logger,
             group: group,
@@ -62,8 +69,10 @@ package enum NodeServer {
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
+        let tls = try NodeTLS.load(configuration.tls)
         let worker = try await start(
             configuration,
+            tls: tls,
             metrics: metrics,
             recall: RecallBook(metrics),
             logger: logger,
@@ -74,7 +83,7 @@ package enum NodeServer {
             worker,
             readiness: readiness,
             admin: configuration.admin,
-            protection: (configuration.tls, configuration.token),
+            protection: (tls, configuration.token),
             metrics: metrics,
             logger: logger,
             group: group,
@@ -109,21 +118,23 @@ package enum NodeServer {
         CutFileWatch.begin()
         let logger = NodeLog.start(configuration.log)
         let metrics = processMetrics()
+        let tls = try NodeTLS.load(configuration.tls)
         let coordinator = try await Coordinator.start(
             configuration.coordinator,
+            tls: tls,
             metrics: metrics,
             logger: logger,
             group: group
         )
         let recall = RecallBook(metrics)
         var workers: [Worker] = []
-        let admin: AdminEndpoint?
         do {
             let address = NetworkAddress(host: coordinator.address.host, port: coordinator.address.port)
             for number in 1...configuration.workers {
                 workers.append(
                     try await start(
                         configuration.worker(number: number, coordinator: address),
+                        tls: tls,
                         metrics: metrics,
                         recall: recall,
                         logger: logger,
@@ -131,20 +142,21 @@ package enum NodeServer {
                     )
                 )
             }
-            admin = try configuration.admin.map { [workers] listener in
-                try AdminEndpoint(
-                    listener,
-                    metrics: metrics,
-                    problems: { ([coordinator.readinessProblem] + workers.map(\.readinessProblem)).compactMap(\.self) },
-                    protection: (configuration.tls, configuration.token),
-                    group: group,
-                    logger: logger
-                )
-            }
         } catch {
             for worker in workers { await worker.shutdown() }
             await coordinator.shutdown()
             throw error
+        }
+        let admin = configuration.admin.map { [workers] listener in
+            AdminEndpoint(
+                listener,
+                metrics: metrics,
+                problems: { ([coordinator.readinessProblem] + workers.map(\.readinessProblem)).compactMap(\.self) },
+                remarks: { [tls?.watched.remark].compactMap(\.self) },
+                protection: (tls, configuration.token),
+                group: group,
+                logger: logger
+            )
         }
         let readiness = Readiness(
             coordinator: "\(coordinator.address)",
@@ -156,7 +168,13 @@ package enum NodeServer {
             workers: workers.map(\.node),
             admin: admin
         ) { whenReady(readiness.with(admin: $0)) }
-        try await serve(workers + [coordinator, announcement], admin: admin, logger: logger)
+        try await serve(
+            workers + [coordinator, announcement],
+            tls: [tls?.watched, coordinator.etcdTLS].compactMap(\.self),
+            admin: admin,
+            metrics: metrics,
+            logger: logger
+        )
     }
 
     /// A registry for all that this process will tell, with what is the same for every role.
@@ -171,12 +189,13 @@ package enum NodeServer {
 
     private static func start(
         _ configuration: WorkerConfiguration,
+        tls: NodeTLS?,
         metrics: MetricRegistry,
         recall: RecallBook,
         logger: Logger,
         group: any EventLoopGroup
     ) async throws -> Worker {
-        var options = WorkerOptions(configuration, tls: try NodeTLS.load(configuration.tls))
+        var options = WorkerOptions(configuration, tls: tls)
         options.metrics = metrics
         options.recall = recall
         do throws(WorkerError) {
@@ -187,42 +206,45 @@ package enum NodeServer {
         }
     }
 
-    /// Serves as the one node of this process, which has started; shuts it down when its admin endpoint cannot be made.
+    /// Serves as the one node of this process, which has started.
     private static func serve(
         _ node: some StartedNode,
         readiness: Readiness,
         admin listener: AdminListener?,
-        protection: (tls: TLSFiles?, token: AccessToken?),
+        protection: (tls: NodeTLS?, token: AccessToken?),
         metrics: MetricRegistry,
         logger: Logger,
         group: any EventLoopGroup,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
-        let admin: AdminEndpoint?
-        do {
-            admin = try listener.map { listener in
-                try AdminEndpoint(
-                    listener,
-                    metrics: metrics,
-                    problems: { [node.readinessProblem].compactMap(\.self) },
-                    remarks: { [node.readinessRemark].compactMap(\.self) },
-                    protection: protection,
-                    group: group,
-                    logger: logger
-                )
-            }
-        } catch {
-            await node.shutdown()
-            throw error
+        let tls = [protection.tls?.watched, node.etcdTLS].compactMap(\.self)
+        let admin = listener.map { listener in
+            AdminEndpoint(
+                listener,
+                metrics: metrics,
+                problems: { [node.readinessProblem].compactMap(\.self) },
+                remarks: { ([node.readinessRemark] + tls.map(\.remark)).compactMap(\.self) },
+                protection: protection,
+                group: group,
+                logger: logger
+            )
         }
         let announcement = ReadyAnnouncement(admin: admin) { whenReady(readiness.with(admin: $0)) }
-        try await serve([node, announcement], admin: admin, logger: logger)
+        try await serve([node, announcement], tls: tls, admin: admin, metrics: metrics, logger: logger)
     }
 
     /// The admin endpoint starts first and stops last, so that it tells of stopping as well.
-    private static func serve(_ services: [any Service], admin: AdminEndpoint?, logger: Logger) async throws {
+    private static func serve(
+        _ services: [any Service],
+        tls: [WatchedTLS],
+        admin: AdminEndpoint?,
+        metrics: MetricRegistry,
+        logger: Logger
+    ) async throws {
+        for files in tls { metrics.collect(files.collect) }
+        let watch: [any Service] = tls.map { CertificateWatch(tls: $0, logger: logger) }
         try await ServiceGroup(
-            services: [admin].compactMap(\.self) + services,
+            services: [admin].compactMap(\.self) + services + watch,
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         ).run()
@@ -235,12 +257,14 @@ private protocol StartedNode: Service {
     var readinessProblem: String? { get }
     /// What people should know although it is, as a sentence; nil for nothing.
     var readinessRemark: String? { get }
-    func shutdown() async
+    /// The files by which it speaks to etcd; nil where it does not, or not by TLS.
+    var etcdTLS: WatchedTLS? { get }
 }
 
 extension Coordinator: StartedNode {}
 extension Worker: StartedNode {
     fileprivate var readinessRemark: String? { nil }
+    fileprivate var etcdTLS: WatchedTLS? { nil }
 }
 
 extension NodeServer.Readiness {

@@ -1,21 +1,52 @@
-import NodeConfiguration
-import WireTransport
+package import NodeConfiguration
+import Observability
+package import WireTransport
 
-/// The two sides of a node's TLS, from the same files.
-struct NodeTLS: Sendable {
-    let server: ServerTLS
-    let client: ClientTLS
+/// The two sides of a node's TLS, from the same files, for everything in the process that connects or listens.
+package struct NodeTLS: Sendable {
+    package let server: ServerTLS
+    package let client: ClientTLS
+    package let watched: WatchedTLS
 
     /// Nil when TLS is off.
-    static func load(_ files: TLSFiles?) throws -> NodeTLS? {
+    ///
+    /// - Throws: `NodeStartError.tls`: which file cannot be used, and why.
+    package static func load(_ files: TLSFiles?) throws(NodeStartError) -> NodeTLS? {
         guard let files else { return nil }
+        let marks = files.all.map(FileMark.init(path:))
+        let (server, client) = try Self.read(files)
+        return NodeTLS(
+            server: server,
+            client: client,
+            watched: WatchedTLS(
+                files: files.all,
+                marks: marks,
+                load: { () throws(NodeStartError) in
+                    let (newServer, newClient) = try Self.read(files)
+                    server.adopt(newServer)
+                    client.adopt(newClient)
+                },
+                expiries: {
+                    [(LabelValue.certificate, server.expiry)]
+                        + (client.trustRootsExpiry.map { [(LabelValue.trustRoots, $0)] } ?? [])
+                }
+            )
+        )
+    }
+
+    private static func read(_ files: TLSFiles) throws(NodeStartError) -> (ServerTLS, ClientTLS) {
         do throws(TLSError) {
-            return NodeTLS(
-                server: try ServerTLS(certificateFile: files.certificate, privateKeyFile: files.privateKey),
-                client: try ClientTLS(trustRootsFile: files.trustRoots)
+            return (
+                try ServerTLS(certificateFile: files.certificate, privateKeyFile: files.privateKey),
+                try ClientTLS(trustRootsFile: files.trustRoots)
             )
         } catch {
-            throw NodeStartError.tls(reason: "\(error)")
+            throw .tls(reason: "\(error)")
         }
     }
+}
+
+extension TLSFiles {
+    /// All that a node reads.
+    fileprivate var all: [String] { [certificate, privateKey] + (trustRoots.map { [$0] } ?? []) }
 }

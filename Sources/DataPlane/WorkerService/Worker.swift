@@ -215,6 +215,7 @@ package final class Worker: Service {
             latestReport: parts.latestReport.get
         )
         options.metrics.collect(collector.collect)
+        let runs = SharedCoordinatorRuns()
         let heartbeats = HeartbeatLinks(to: options.coordinators) { [parts] coordinator, ended in
             HeartbeatService(
                 coordinator: coordinator,
@@ -222,6 +223,7 @@ package final class Worker: Service {
                 folder: parts.folder,
                 address: options.advertise ?? server.address,
                 peer: makePeer(coordinator),
+                runs: runs,
                 report: report,
                 heard: { reply, asked in
                     parts.codebookHolds.set(reply.heldCollections)
@@ -338,7 +340,7 @@ package final class Worker: Service {
                 book: options.recall ?? RecallBook(options.metrics),
                 registry: options.metrics
             ),
-            copies: PartitionReceiver(options: options.partition),
+            copies: PartitionReceiver(options: options.partition, freeByteCount: { folder.freeByteCount() }),
             snapshots: snapshots,
             verification: VerificationService(
                 replicas: replicas,

@@ -18,6 +18,16 @@ package enum WorkerError: Error, Sendable {
     case cannotListen(WireStatus)
 }
 
+extension WorkerError {
+    /// Whether there was no room on the disk.
+    var isStorageFull: Bool {
+        switch self {
+        case .folderUnusable(_, _, let code): code == ENOSPC || code == EDQUOT
+        case .folderInUse, .newerFormat, .corruptFile, .partitionNotRemoved, .otherCluster, .cannotListen: false
+        }
+    }
+}
+
 extension WorkerError: CustomStringConvertible {
     package var description: String {
         switch self {

@@ -73,8 +73,12 @@ package enum ReplicaChange: Hashable, Sendable {
         }
     }
 
-    /// Whether it can only be brought to its end.
-    package func isPastCommitPoint(in group: ReplicaGroup) -> Bool { leaver.map { !group.isInSync($0) } ?? false }
+    /// Whether it can only be brought to its end: the replica that leaves does not count any more, and that which comes
+    /// does. One that fell out of sync by itself, before another was there, is none that has left.
+    package func isPastCommitPoint(in group: ReplicaGroup) -> Bool {
+        guard let leaver, !group.isInSync(leaver) else { return false }
+        return newcomer.map { group.isInSync($0) || !group.members.contains(leaver) } ?? true
+    }
 
     /// - Parameters:
     ///   - ready: members that may become the primary, the best first.
@@ -86,7 +90,8 @@ package enum ReplicaChange: Hashable, Sendable {
         case .move(let from, let to):
             // Past the point where the new one counted, it stays there whatever becomes of it.
             guard group.members.contains(from) else { return .done }
-            if group.isInSync(from), case let next = Self.joining(to, group), next != .done { return next }
+            // One that is dead, or has fallen behind, makes way no sooner: the shard would lack a copy meanwhile.
+            if case let next = Self.joining(to, group), next != .done { return next }
             return Self.leaving(from, group, successors: ready.contains(to) ? [to] : ready, unaware)
         case .lead(let worker):
             if group.primary == worker { return .done }

@@ -27,6 +27,8 @@ package final class EtcdClient: Sendable {
 
     private let options: EtcdOptions
     private let http: HTTPClient
+    /// For connections that begin from now on.
+    private let tls: Mutex<TLSConfiguration>
     private let state = Mutex(State())
 
     private struct State {
@@ -63,13 +65,22 @@ package final class EtcdClient: Sendable {
         configuration.redirectConfiguration = .disallow
         configuration.httpVersion = .http1Only
         configuration.decompression = .disabled
-        configuration.tlsConfiguration = try Self.tls(options.tls)
+        tls = Mutex(try Self.tls(options.tls))
         http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
     }
 
     /// Ends what is under way. To be called once.
     package func close() async {
         try? await http.shutdown()
+    }
+
+    /// Reads the TLS files again. Requests from now on are sent over connections of their own that use them; watches
+    /// go on.
+    ///
+    /// - Throws: `tls`: which file cannot be used; then those before stay in use.
+    package func reloadTLS() throws(EtcdError) {
+        let new = try Self.tls(options.tls)
+        tls.withLock { $0 = new }
     }
 
     private static func tls(_ files: EtcdOptions.TLS) throws(EtcdError) -> TLSConfiguration {
@@ -229,6 +240,7 @@ package final class EtcdClient: Sendable {
         let endpoint = options.endpoints[position]
         var request = HTTPClientRequest(url: "\(endpoint)/v3/\(path)")
         request.method = .POST
+        request.tlsConfiguration = tls.withLock(\.self)
         request.headers.add(name: "Content-Type", value: "application/json")
         // A member that is cut off from the others says so at once instead of waiting for them.
         request.headers.add(name: "Grpc-Metadata-hasleader", value: "true")

@@ -4,11 +4,13 @@ internal import FaceModel
 internal import Glibc
 package import NIOCore
 internal import NIOHTTP1
+internal import Synchronization
 
 /// Backups in a bucket of an object store that speaks the protocol of Amazon S3.
 ///
 /// An object appears whole or not at all, as such stores promise. A request that fails for a passing reason is made
-/// again. There is no lock: what prunes must leave what is new alone.
+/// again. Those that write and prune keep each other away by objects (``StoreLock``); a program that stands still for
+/// longer than such an object counts can still meet another, so what prunes leaves alone what is new.
 package final class ObjectStore: BackupStore {
     private static let attemptCount = 4
     private static let firstPause = Duration.milliseconds(200)
@@ -21,6 +23,7 @@ package final class ObjectStore: BackupStore {
     private let options: ObjectStoreOptions
     private let signature: RequestSignature
     private let http: HTTPClient
+    private let held = Mutex<(lock: StoreLock, renewal: Task<Void, Never>)?>(nil)
 
     /// Nothing is connected yet; ``close()`` is called once, at the end.
     package init(_ options: ObjectStoreOptions, group: any EventLoopGroup) {
@@ -37,8 +40,26 @@ package final class ObjectStore: BackupStore {
 
     package func close() async { try? await http.shutdown() }
 
-    package func lock() async throws(BackupError) {}
-    package func unlock() async {}
+    package func lock() async throws(BackupError) {
+        let lock = try await StoreLock.take(in: self)
+        let renewal = Task {
+            while (try? await Task.sleep(for: StoreLock.renewalInterval)) != nil { try? await lock.renew() }
+        }
+        held.withLock { $0 = (lock, renewal) }
+    }
+
+    package func unlock() async {
+        let last = held.withLock { held in
+            defer { held = nil }
+            return held
+        }
+        guard let last else { return }
+        last.renewal.cancel()
+        // One that is being written would come back.
+        await last.renewal.value
+        await last.lock.release()
+    }
+
     package func removePartial() async throws(BackupError) -> Int { 0 }
 
     package func put(_ name: String, _ bytes: [UInt8]) async throws(BackupError) {

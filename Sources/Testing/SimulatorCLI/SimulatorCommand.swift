@@ -11,8 +11,8 @@ struct SimulatorCommand: ParsableCommand {
         commandName: "mien-simulator",
         abstract: "Run shard replication under simulated faults, seed after seed.",
         discussion: """
-            Each seed is one cluster with one shard: workers, disks, clocks, a network, controllers and clients. The \
-            same seed gives the same run. The command ends with status 1 when a promise was broken, and prints the \
+            Each seed is one cluster of one shard or two: workers, disks, clocks, a network, controllers and clients. \
+            The same seed gives the same run. The command ends with status 1 when a promise was broken, and prints the \
             shrunk run.
             """,
         subcommands: [Run.self, Matrix.self, Planted.self, Replay.self],
@@ -77,7 +77,7 @@ struct Run: ParsableCommand {
         print("disks lost            \(counts.wipes)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
         print("disks full            \(counts.fills), no room for a step \(counts.fullSteps)")
-        print("reads, others unheard \(counts.unheardReads)")
+        print("reads, others unheard \(counts.unheardReads), \(counts.unnoticedReads) of what went back")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")
         print(

@@ -49,6 +49,8 @@ final class ToyCluster: RequestHandler {
         var storeProblem: String?
         /// Shards whose records workers know better, each with what would come of it.
         var olderRecords: [UInt32: RecordAccepted] = [:]
+        /// Any change of one is answered by it as it is.
+        var operations: [OperationDescription] = []
         /// What checks of real searches found, at every worker.
         var recall = RecallTally()
     }
@@ -168,6 +170,12 @@ final class ToyCluster: RequestHandler {
                 excluding: message.faceID,
                 state
             )
+        case .listOperations: return OperationList(operations: state.operations)
+        case .changeOperation(let message):
+            guard let operation = state.operations.first(where: { $0.id == message.id }) else {
+                throw WireStatus(.notFound, "there is no such operation")
+            }
+            return operation
         case .getClusterStatus:
             state.statusCount += 1
             return try status(state)

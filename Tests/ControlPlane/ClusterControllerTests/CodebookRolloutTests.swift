@@ -390,11 +390,13 @@ struct CodebookRolloutTests {
             }
             let restored = try await cluster.describe("again")
             #expect(restored.codebook == fetched.summary && restored.standing?.origin.cause == .growth)
-            // Every replica has it by then, before any face comes.
-            let installed = workers.reduce(0) { sum, worker in
-                sum + worker.state.withLock { state in state.installed.count { $0.value == bytes } }
+            // Every replica gets it before any face comes, from this call or, where both met, from the controller.
+            try await eventually("the codebook is installed everywhere") {
+                let installed = workers.reduce(0) { sum, worker in
+                    sum + worker.state.withLock { state in state.installed.count { $0.value == bytes } }
+                }
+                return installed == 2 + 3
             }
-            #expect(installed == 2 + 3)
             #expect(workers.reduce(0) { sum, worker in sum + worker.state.withLock { $0.orders.count } } == 1)
         }
     }

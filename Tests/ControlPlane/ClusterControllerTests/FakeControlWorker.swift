@@ -13,6 +13,7 @@ final class FakeControlWorker: Sendable {
         var replicas: [ShardID: WorkerReport.Replica] = [:]
         var trainings: [WorkerReport.Training] = []
         var clusterID: NodeID?
+        var standing = CoordinatorStanding.untold
         var codebook: [UInt8] = []
         /// Slices of codebooks under way, and whole ones.
         var staged: [ShardID: [UInt8]] = [:]
@@ -117,9 +118,10 @@ final class FakeControlWorker: Sendable {
                     replicas: Array(state.replicas.values),
                     trainings: state.trainings,
                     residentByteCount: 11,
-                    freeDiskByteCount: 22,
+                    freeDiskByteCount: 22 << 30,
                     kernelLevel: "scalar"
-                )
+                ),
+                standing: state.standing
             )
         }
     }

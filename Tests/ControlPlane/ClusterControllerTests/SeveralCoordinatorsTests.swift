@@ -112,6 +112,36 @@ struct SeveralCoordinatorsTests {
         await second.stop()
     }
 
+    /// All of them hear the workers, so whichever is asked knows how far a copy is.
+    @Test func everyOneTellsHowFarOperationsAre() async throws {
+        let (first, second, workers) = try await startBoth(workers: 2)
+        try await first.create("people", shards: 1)
+        let from = try #require(workers.first { !$0.shards.isEmpty })
+        let to = try #require(workers.first { $0.id != from.id })
+        let shard = from.shards[0]
+        // It hears of it from the store.
+        try await eventually("the other knows the collection") { (try? await second.describe("people")) != nil }
+        let order = OperationOrder.move(collection: "people", shardIndex: 0, from: from.id, to: to.id)
+        _ = try await second.client.call(
+            BeginOperation(id: .random(), order: order),
+            deadline: .after(.seconds(5))
+        )
+        try await eventually("the replica comes") { to.shards == [shard] }
+        from.state.withLock {
+            $0.replicas[shard]?.copies = [.init(worker: to.id, sentByteCount: 30, totalByteCount: 70)]
+        }
+        for cluster in [first, second] {
+            try await eventually("it tells how far the copy is") {
+                let list = try await cluster.client.call(ListOperations(), deadline: .after(.seconds(5)))
+                let step = list.operations.first?.steps.first
+                return step?.sentByteCount == 30 && step?.totalByteCount == 70 && step?.silentMilliseconds ?? 0 > 0
+            }
+        }
+        for worker in workers { await worker.stop() }
+        await first.stop()
+        await second.stop()
+    }
+
     @Test func twoThatCreateOneNameAtOnceMakeOneCollection() async throws {
         let (first, second, workers) = try await startBoth(workers: 1)
         for round in 0..<5 {

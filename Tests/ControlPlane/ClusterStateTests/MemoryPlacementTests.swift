@@ -44,7 +44,7 @@ struct MemoryPlacementTests {
             created: Timestamp(milliseconds: 1),
             steps: [step]
         )
-        let limits = OperationPlanner.Limits(spareDiskByteCount: 0)
+        let limits = OperationPlanner.Limits()
         #expect(Occupancy(view, limits: limits).hindrance(step, of: operation, in: view) == .shortOfMemory(workers[1]))
     }
 
@@ -52,7 +52,7 @@ struct MemoryPlacementTests {
         let view = view()
         let placement = view.metadata.placements[0]
         func reason(_ worker: NodeID) -> PlacementExplanation {
-            .explain(placement, on: worker, in: view, limits: .init(spareDiskByteCount: 0))
+            .explain(placement, on: worker, in: view)
         }
         #expect(reason(workers[1]) == .shortOfMemory(held: 1000 << 20, limit: 1 << 30))
         #expect(reason(workers[2]) == .notNeeded(replicaCount: 1))

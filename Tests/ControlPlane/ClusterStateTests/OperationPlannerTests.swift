@@ -108,7 +108,7 @@ struct OperationPlannerTests {
 
     @Test func tooLittleDiskHoldsAStepUp() throws {
         var world = world()
-        world.limits.spareDiskByteCount = 1 << 41
+        world.spareDiskByteCount = 1 << 41
         try world.mustBegin(.drain(workers[1]))
         try settle(&world, steps: 20)
         let operation = try #require(world.metadata.openOperations.first)
@@ -122,7 +122,7 @@ struct OperationPlannerTests {
             Issue.record("held up by \(String(describing: hindrance))")
             return
         }
-        world.limits.spareDiskByteCount = 0
+        world.spareDiskByteCount = 0
         try settle(&world)
         #expect(world.metadata.openOperations.isEmpty)
     }
@@ -221,6 +221,35 @@ struct OperationPlannerTests {
         try world.mustBegin(.rebalance)
         try settle(&world)
         #expect(world.metadata.placements.count { $0.primary == workers[0] } == 4)
+    }
+
+    /// A rebalance moves a replica and then makes it the primary; the move was taken back.
+    @Test func whoHasNoReplicaIsNotWaitedForToBecomeThePrimary() throws {
+        var world = world()
+        let placement = world.metadata.placements[0]
+        let id = OperationID(high: 1, low: 5)
+        world.metadata.operations[id] = Operation(
+            id: id,
+            kind: .rebalance,
+            created: Timestamp(milliseconds: 1),
+            steps: [
+                .init(
+                    shard: placement.shard,
+                    change: .move(from: placement.primary, to: workers[5]),
+                    state: .undone
+                ),
+                .init(
+                    shard: placement.shard,
+                    change: .lead(workers[5]),
+                    state: .running,
+                    formerPrimary: placement.primary
+                ),
+            ]
+        )
+        try settle(&world, steps: 5)
+        let operation = try #require(world.metadata.operations[id])
+        #expect(operation.state == .cancelled && operation.steps.map(\.state) == [.undone, .undone])
+        #expect(operation.note?.contains("did not come") == true)
     }
 
     @Test func aPausedOperationStaysWhereItIs() throws {
@@ -339,15 +368,37 @@ struct OperationPlannerTests {
         }
     }
 
-    /// Their replicas will not be on the same workers again by themselves: nobody waits for that.
-    @Test func aMergeWhoseShardsHaveComeApartIsTakenBack() throws {
+    /// A collection whose shard was split, and whose halves, 1 and 2, are being merged.
+    private func merging() throws -> (OperationWorld, CollectionID, ClusterState.Operation) {
         var world = world(copies: 2)
         let id = world.metadata.placements[0].shard.collection
         try world.mustBegin(.split(id, [0]))
         try settle(&world)
         try world.mustBegin(.merge(id, [.init(1, 2)]))
         try settle(&world, steps: 1)
-        let operation = try #require(world.metadata.openOperations.first)
+        return (world, id, try #require(world.metadata.openOperations.first))
+    }
+
+    @Test func shardsThatAreMergedRestTogether() throws {
+        var (world, id, operation) = try merging()
+        let step = operation.steps[0]
+        let shards = step.shards
+        for index in world.metadata.collections[id]!.placements.indices {
+            let placement = world.metadata.collections[id]!.placements[index]
+            world.metadata.collections[id]!.placements[index].group =
+                placement.group.freezing(placement.shard == shards[0])
+        }
+        // The one has waited too long: the other, which has not, would be frozen alone.
+        var view = world.view
+        view.restingShards = [shards[1]]
+        let next = shards.map { OperationPlanner.next(step, of: operation, for: $0, in: view) }
+        let group = try #require(view.metadata.placement(of: shards[0])?.group)
+        #expect(next == [.regroup(group.freezing(false)), .wait(.resting)])
+    }
+
+    /// Their replicas will not be on the same workers again by themselves: nobody waits for that.
+    @Test func aMergeWhoseShardsHaveComeApartIsTakenBack() throws {
+        var (world, id, operation) = try merging()
         #expect(operation.steps.map(\.state) == [.running])
         // A worker was gone, and each shard got another in its place.
         for (index, newcomer) in [workers[4], workers[5]].enumerated() {

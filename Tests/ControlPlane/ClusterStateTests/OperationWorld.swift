@@ -42,7 +42,11 @@ struct OperationWorld {
     }
 
     var now: Int64 = 1
-    var limits = OperationPlanner.Limits(copiesPerWorker: 1, spareDiskByteCount: 0)
+    var limits = OperationPlanner.Limits(copiesPerWorker: 1)
+    /// Disk that stays free on every worker.
+    var spareDiskByteCount: UInt64 = 0
+    /// Of workers that have less than others.
+    var freeDisk: [NodeID: UInt64] = [:]
 
     init(seed: UInt64, workers count: Int, records: [CollectionRecord]) {
         random = Random(state: seed)
@@ -65,7 +69,7 @@ struct OperationWorld {
     var view: ClusterView {
         var observations: [NodeID: WorkerObservation] = [:]
         for worker in metadata.workers.keys {
-            var observation = WorkerObservation(freeDiskByteCount: 1 << 40)
+            var observation = WorkerObservation(freeDiskByteCount: freeDisk[worker] ?? 1 << 40)
             for (shard, sequence) in replicas[worker] ?? [:] {
                 guard let group = metadata.placement(of: shard)?.group else {
                     observation.replicas[shard] = ReplicaObservation(epoch: Epoch(0), state: .failed)
@@ -90,13 +94,15 @@ struct OperationWorld {
             }
             observations[worker] = observation
         }
-        return ClusterView(
+        var view = ClusterView(
             metadata: metadata,
             observations: observations,
             liveWorkers: live,
             goneWorkers: gone,
             isSettled: true
         )
+        view.spareDiskByteCount = spareDiskByteCount
+        return view
     }
 
     /// Lets the coordinator decide once; each decision is carried out with the given probability.
@@ -154,7 +160,7 @@ struct OperationWorld {
             for worker in successor.group.inSync {
                 try #require(made[worker]?[successor.shard]?.sequences == ends, "an acknowledged write is lost")
             }
-            head[successor.shard] = ends.values.max()
+            head[successor.shard] = ends.values.reduce(0, +)
         }
         metadata.collections[succession.collection] = record
     }

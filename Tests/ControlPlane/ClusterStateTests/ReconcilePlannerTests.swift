@@ -160,6 +160,31 @@ struct ReconcilePlannerTests {
         )
     }
 
+    @Test func aPrimaryThatHasNotWhatItLeadsGivesWayToOneThatHas() throws {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        reports[first]!.replicas[shard] = nil
+        let lost = ReconcileProblem.lostReplica(shard, worker: first)
+        // Of a shard that took others' place it makes something anew: its disk went back.
+        for state in [nil, .copying, .following, .failed("no source")] as [SuccessorObservation.State?] {
+            reports[first]!.successors[shard] = state.map { SuccessorObservation(state: $0) }
+            let plan = ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+            #expect(plan.problems == [lost])
+            let next = try #require(record.placements[0].group.failingOver(to: second))
+            #expect(
+                plan.actions == [
+                    .regroup(record.collection.id, [.init(shard: shard, version: next.version - 1, group: next)])
+                ]
+            )
+        }
+        reports[first]!.successors[shard] = SuccessorObservation(state: .sealed([shard: 7]))
+        #expect(
+            ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+                == .init(actions: [.host(record.placements[0], worker: first)])
+        )
+    }
+
     @Test func whoIsNoMemberAnyMoreDropsItsReplicaWhenItIsThere() {
         let record = ClusterScript.replicated(1, on: [first, second])
         let shard = record.placements[0].shard

@@ -44,6 +44,34 @@ import Testing
         #expect(verdicts == [nodes[0]: .sound, nodes[1]: .notCompared, nodes[2]: .sound])
     }
 
+    @Test func whatWasReadAtAnotherSequenceIsComparedWhereAllMeet() {
+        let readings = [nodes[0]: whole(9, 5), nodes[1]: whole(10, 6), nodes[2]: whole(12, 7)]
+        #expect(ReplicaComparison.meetingPlace(of: readings.values) == 12)
+        #expect(ReplicaComparison.meetingPlace(of: [whole(9, 5), .damaged, whole(9, 5)]) == nil)
+        func verdicts(_ digests: [UInt64]) -> [NodeID: ReplicaComparison.Verdict] {
+            ReplicaComparison.verdicts(
+                readings,
+                checkpoints: Dictionary(
+                    uniqueKeysWithValues: zip(nodes, digests.map { .init(sequence: 14, digest: $0) })
+                ),
+                primary: nodes[0]
+            )
+        }
+        #expect(Set(verdicts([3, 3, 3]).values) == [.sound])
+        #expect(verdicts([3, 4, 4]) == [nodes[0]: .different(sliceCount: 1), nodes[1]: .sound, nodes[2]: .sound])
+    }
+
+    @Test func whereNobodyCanTellNoneIsGood() {
+        for primary in [ReplicaComparison.Reading.damaged, .unreachable] {
+            let verdicts = ReplicaComparison.verdicts(
+                [nodes[0]: primary, nodes[1]: whole(9, 5), nodes[2]: whole(9, 5, changing: 3)],
+                primary: nodes[0]
+            )
+            #expect(verdicts[nodes[1]] == .different(sliceCount: 3))
+            #expect(verdicts[nodes[2]] == .different(sliceCount: 3))
+        }
+    }
+
     @Test func damageAndAbsenceAreToldApart() {
         let verdicts = ReplicaComparison.verdicts(
             [nodes[0]: .damaged, nodes[1]: whole(10, 6), nodes[2]: .unreachable],

@@ -287,9 +287,7 @@ struct RolloutPlannerTests {
         let split = try OperationRequest.split(record.collection.id, [0])
             .operation(OperationID(high: 1, low: 2), in: view, now: Timestamp(milliseconds: 2))
         #expect(split.steps.count == 1)
-        #expect(
-            Occupancy(view, limits: .init(spareDiskByteCount: 0)).hindrance(split.steps[0], of: split, in: view) == nil
-        )
+        #expect(Occupancy(view, limits: .init()).hindrance(split.steps[0], of: split, in: view) == nil)
     }
 
     // MARK: Pace
@@ -298,8 +296,8 @@ struct RolloutPlannerTests {
         var record = record
         var ledger = OperationLedger()
         let still = view(record, reports(record, generation: 1), rollout())
-        ledger.observe(still, now: .seconds(100))
-        ledger.observe(still, now: .seconds(159))
+        ledger.observe(still, limits: .init(), now: .seconds(100))
+        ledger.observe(still, limits: .init(), now: .seconds(159))
         #expect(ledger.stalledRollouts(now: .seconds(159)).isEmpty)
         #expect(ledger.stalledRollouts(now: .seconds(160)) == [id])
         #expect(ledger.longestSilence(now: .seconds(160)) == .seconds(60))
@@ -311,14 +309,15 @@ struct RolloutPlannerTests {
                 reports(record, generation: 2, older: [self.second: UInt64(left)]),
                 rollout()
             )
-            ledger.observe(view, now: .seconds(second))
+            ledger.observe(view, limits: .init(), now: .seconds(second))
         }
         #expect(ledger.stalledRollouts(now: .seconds(167)).isEmpty)
         #expect(ledger.pace(of: id)?.rowsPerSecond == 100)
         #expect(ledger.pace(of: id)?.changed == .seconds(167))
 
         // One that is held up is not expected to get on.
-        ledger.observe(view(record, reports(record, generation: 2), rollout(state: .paused)), now: .seconds(300))
+        let held = view(record, reports(record, generation: 2), rollout(state: .paused))
+        ledger.observe(held, limits: .init(), now: .seconds(300))
         #expect(ledger.pace(of: id) == nil)
     }
 }

@@ -495,6 +495,40 @@ struct ReplicaStateMachineTests {
         #expect(replicas.machines[two]?.mayServeReads(now: replicas.now) == false)
     }
 
+    @Test func whatALearnerHadBeforeItLeftDoesNotMakeItJoin() throws {
+        var replicas = try written(5)
+        try replicas.submit("6", ticket: 6)
+        let late = replicas.sent.filter { $0.to == two }
+        #expect(!late.isEmpty)
+        replicas.pass(.seconds(1))
+        // It is away, comes back with an empty disk, and answers what was sent when it had nearly everything.
+        putBack(two, to: 0, &replicas)
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]))
+        replicas.sent = late
+        replicas.deliver()
+        replicas.store(two)
+        replicas.deliver { from, _ in from == two }
+        #expect(replicas.proposals.isEmpty)
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.last?.change == .add(two))
+        #expect(replicas.machines[two]?.applied == 6)
+    }
+
+    @Test func whatBeganAsALearnerAnswersNoReadsBeforeItsLogAgrees() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two]))
+        replicas.settle([one])
+        for number in 1...3 { try replicas.submit("\(number)", ticket: UInt64(number)) }
+        replicas.pass(.seconds(1), [one])
+        // Whoever put it among those in sync was wrong about it.
+        let group = ReplicaFixture.group(version: 2)
+        replicas.configure(group)
+        #expect(!mayRead(two, group, &replicas))
+        replicas.pass(.seconds(1))
+        #expect(mayRead(two, group, &replicas))
+        #expect(replicas.machines[two]?.applied == 3)
+    }
+
     @Test func messagesTwiceAndLateChangeNothing() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group())

@@ -1,5 +1,7 @@
 import ClusterModel
 import FaceModel
+import Foundation
+import PartitionEngine
 import Testing
 import WireProtocol
 import WireTransport
@@ -39,9 +41,14 @@ import WorkerService
     }
 
     /// A worker with an empty replica that is to catch up, and another worker's connection to it.
-    private func withLearner(_ body: (WorkerHarness, PeerClient) async throws -> Void) async throws {
-        let folder = TemporaryFolder()
-        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+    private func withLearner(
+        keepingFree minimumFreeByteCount: UInt64 = 0,
+        in folder: TemporaryFolder = TemporaryFolder(),
+        _ body: (WorkerHarness, PeerClient) async throws -> Void
+    ) async throws {
+        var options = WorkerHarness.options(folder)
+        options.partition.minimumFreeByteCount = minimumFreeByteCount
+        try await WorkerHarness.with(options) { harness in
             let host = HostReplica(
                 shard: test.shard(),
                 range: test.ranges[0],
@@ -122,6 +129,42 @@ import WorkerService
             // The replica is as it was: it waits for a sound copy, and is not damaged.
             let read = try await harness.refusal(test.search(test.ids(1)))
             #expect(read.code == .unavailable && read.message.contains("not confirmed"), "\(read)")
+        }
+    }
+
+    private func incoming(in folder: TemporaryFolder) throws -> [String] {
+        let files = try #require(FileManager.default.enumerator(atPath: folder.path))
+        return files.compactMap { $0 as? String }.filter { $0.contains("incoming") }
+    }
+
+    @Test func aCopyForWhichThereIsNoRoomIsRefusedBeforeAnyOfItIsWritten() async throws {
+        let folder = TemporaryFolder()
+        try await withLearner(keepingFree: .max, in: folder) { _, peer in
+            let end = ContinuousClock.now + .seconds(10)
+            var status = try await refusal(of: slice(at: 0), peer)
+            // Before the replica goes by its log it takes no copy.
+            while status.code != .storageFull, ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(20))
+                status = try await refusal(of: slice(at: 0), peer)
+            }
+            #expect(status.code == .storageFull && status.message.contains("MiB free"), "\(status)")
+            #expect(try incoming(in: folder).isEmpty)
+        }
+    }
+
+    @Test func aCopyThatTheDiskHasNoRoomForAfterAllLeavesNothingBehind() async throws {
+        let folder = TemporaryFolder()
+        try await withLearner(in: folder) { _, peer in
+            try await begin(1, peer)
+            let file = try #require(try incoming(in: folder).first { $0.hasSuffix("data.mdb") })
+            try FileManager.default.removeItem(atPath: "\(folder.path)/\(file)")
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(folder.path)/\(file)",
+                withDestinationPath: "/dev/full"
+            )
+            let status = try await refusal(of: slice(at: 1000), peer)
+            #expect(status.code == .storageFull && status.message.contains("free some space"), "\(status)")
+            #expect(try incoming(in: folder).isEmpty)
         }
     }
 

@@ -127,6 +127,55 @@ struct PartitionCopyTests {
         #expect(try partition.verifyAll() == partition.digest())
     }
 
+    @Test func aCopyThatLetsTheFileGrowTooFarIsGivenUp() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<6000).map { FaceID($0) }
+        for start in stride(from: 0, to: ids.count, by: 500) {
+            try fixture.enrol(Array(ids[start..<start + 500]), (0..<500).map { _ in source.embedding() })
+        }
+        let partition = fixture.partition
+        let bound = try CopyBound(of: partition, leastGrowthByteCount: 1 << 20)
+        let before = try partition.mapUse().usedByteCount
+        #expect(bound.limitByteCount >= before && bound.limitByteCount <= before * 5 / 4 + (1 << 20))
+        #expect(bound.excess(of: partition) == nil)
+
+        var excess: CopyBound.Excess?
+        var batchCount = 0
+        let path = "\(fixture.folder.path)/copy"
+        let made = try partition.copy(to: path) {
+            // Pages that are freed now wait for the copy.
+            while excess == nil, batchCount < 2000 {
+                batchCount += 1
+                do {
+                    try fixture.enrol(Array(ids[..<100]), (0..<100).map { _ in source.embedding() })
+                } catch {
+                    Issue.record(error)
+                    return true
+                }
+                excess = bound.excess(of: partition)
+            }
+            return excess != nil
+        }
+        #expect(made == nil && excess == .growth(limitByteCount: bound.limitByteCount))
+        #expect(batchCount > 1)
+        #expect(!FileManager.default.fileExists(atPath: "\(path)/data.mdb"))
+        // No further than the batch that was under way.
+        #expect(try partition.mapUse().usedByteCount < bound.limitByteCount + (2 << 20))
+        let next = try CopyBound(of: partition, leastGrowthByteCount: 1 << 20)
+        #expect(try partition.copy(to: path) { next.excess(of: partition) != nil } != nil)
+    }
+
+    @Test func aCopyKeepsTheDisksReserve() throws {
+        let (fixture, _, _) = try filled()
+        let bound = try CopyBound(of: fixture.partition, minimumFreeByteCount: .max)
+        guard case .disk(_, .max)? = bound.excess(of: fixture.partition) else {
+            Issue.record("no disk has so much room")
+            return
+        }
+        #expect(try CopyBound(of: fixture.partition, minimumFreeByteCount: 0).excess(of: fixture.partition) == nil)
+    }
+
     /// Embeddings of deleted faces whose chunks were overwritten or emptied stay behind in free pages, and do not
     /// travel.
     @Test func whatWasDeletedDoesNotTravel() throws {

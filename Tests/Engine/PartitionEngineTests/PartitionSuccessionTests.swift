@@ -231,7 +231,7 @@ struct PartitionSuccessionTests {
         let digest = try #require(try builder.partition.verifyAll())
         #expect(zip(digests[0].slices, digests[1].slices).map { $0 &+ $1 } == digest.slices)
         #expect(digest.faceCount == UInt64(writers.reduce(0) { $0 + $1.live.count }))
-        #expect(digest.sequence == sequences.max())
+        #expect(digest.sequence == sequences.reduce(0, +))
         let probes = writers.flatMap { writer in writer.live.keys.sorted().prefix(20).map { writer.live[$0]! } }
         for effort in [SearchEffort.exact, .full] {
             let found = try merged(sources.map { try answers($0, probes, effort) })

@@ -124,6 +124,8 @@ struct GoldenTests {
             // It may end where it ended before it got the fields that it has now.
             let firstByteCount = try Self.firstPayload(type(of: message).type).count
             for byteCount in payload.indices where byteCount != firstByteCount {
+                // Of two fields that came one after the other the second may be missing as well.
+                if message is HeartbeatReply, byteCount == payload.count - 17 { continue }
                 #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
                     try Wire.decode(Array(payload[..<byteCount]), like: message)
                 }
@@ -171,6 +173,18 @@ struct GoldenTests {
         #expect(!message.heldCollections.isEmpty)
         let read = try Wire.decode(Wire.payloadBytes(message, laterFields: false), like: message)
         #expect(read.heldCollections.isEmpty && read.recordAge == message.recordAge)
+        #expect(message.run != nil && read.run == nil)
+    }
+
+    @Test func everyStandingOfACoordinatorIsReadAsItWasWritten() throws {
+        var heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
+        let standings: [CoordinatorStanding] = [.untold, .none, .follows(run: heartbeat.worker), heartbeat.standing]
+        for standing in standings {
+            heartbeat.standing = standing
+            #expect(try Wire.decode(Wire.payloadBytes(heartbeat), like: heartbeat) == heartbeat)
+        }
+        let without = try Wire.decode(Wire.payloadBytes(heartbeat, laterFields: false), like: heartbeat)
+        #expect(without.standing == .untold)
     }
 
     @Test func everyCorruptedByteOfAFrameIsNoticed() throws {

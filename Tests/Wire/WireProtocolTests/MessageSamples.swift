@@ -454,7 +454,13 @@ enum MessageSamples {
     ]
 
     static let control: [any WireMessage] = [
-        Heartbeat(worker: nodeID, address: address, clusterID: nodeID, report: report),
+        Heartbeat(
+            worker: nodeID,
+            address: address,
+            clusterID: nodeID,
+            report: report,
+            standing: .refuses(run: secondNodeID, follows: address)
+        ),
         HeartbeatReply(
             clusterID: nodeID,
             epoch: Epoch(7),
@@ -464,7 +470,8 @@ enum MessageSamples {
             groups: [ShardGroup(shard: shardID, group: group)],
             workers: [.init(id: nodeID, address: address)],
             recordAge: 1500,
-            heldCollections: [collectionID]
+            heldCollections: [collectionID],
+            run: secondNodeID
         ),
         HostReplica(
             shard: shardID,

@@ -1,11 +1,20 @@
 import ClusterModel
 import Foundation
 import NIOCore
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
 
 struct TLSTests {
+    /// What came of connections that were begun until it is over; nil of one that was taken.
+    private final class Connecting: Sendable {
+        let isOver = Atomic(false)
+        let ends = Mutex<[WireStatus?]>([])
+
+        var count: Int { ends.withLock(\.count) }
+    }
+
     private static func configuration(clientTrustRootsFile: String? = nil) throws -> WireServerConfiguration {
         let tls = try ServerTLS(
             certificateFile: Fixture.certificate("node.pem"),
@@ -85,6 +94,68 @@ struct TLSTests {
                 }
             }
         }
+    }
+
+    /// Both authorities are trusted first, then the server shows the other certificate, then the first authority goes:
+    /// nobody who connects at any moment is refused, and who is connected stays.
+    @Test func anAuthorityIsExchangedWhileConnectionsBegin() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("mien-tls-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (first, second) = (Fixture.certificate("authority.pem"), Fixture.certificate("own.pem"))
+        let both = folder.appendingPathComponent("both.pem").path
+        try [first, second].map { try String(contentsOfFile: $0, encoding: .utf8) }.joined()
+            .write(toFile: both, atomically: true, encoding: .utf8)
+        let serverTLS = try ServerTLS(
+            certificateFile: Fixture.certificate("node.pem"),
+            privateKeyFile: Fixture.certificate("node.key")
+        )
+        let clientTLS = try ClientTLS(trustRootsFile: first)
+
+        try await Fixture.withServer(Fixture.counting, Fixture.configuration { $0.tls = serverTLS }) { server in
+            let standing = try await Fixture.connect(server, tls: clientTLS, host: "localhost")
+            let connecting = Connecting()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<2 {
+                    group.addTask {
+                        while !connecting.isOver.load(ordering: .relaxed) {
+                            let status = await refusal(server, tls: clientTLS)
+                            connecting.ends.withLock { $0.append(status) }
+                        }
+                    }
+                }
+                defer { connecting.isOver.store(true, ordering: .relaxed) }
+                func someConnect() async throws {
+                    let count = connecting.count
+                    try await Fixture.waitUntil { connecting.count >= count + 20 }
+                }
+                try await someConnect()
+                clientTLS.adopt(try ClientTLS(trustRootsFile: both))
+                try await someConnect()
+                serverTLS.adopt(
+                    try ServerTLS(certificateFile: second, privateKeyFile: Fixture.certificate("node.key"))
+                )
+                try await someConnect()
+                clientTLS.adopt(try ClientTLS(trustRootsFile: second))
+                try await someConnect()
+            }
+            #expect(connecting.ends.withLock { $0.compactMap(\.self) } == [])
+            #expect(await refusal(server, tls: try ClientTLS(trustRootsFile: first))?.code == .unauthenticated)
+            let answer = try await standing.call(DeleteCollection(name: "5"), deadline: Fixture.soon)
+            #expect(answer.faceCount == 5)
+            await standing.close()
+        }
+    }
+
+    @Test func aCertificateTellsItsLastSecond() throws {
+        let key = Fixture.certificate("node.key")
+        let ended = try ServerTLS(certificateFile: Fixture.certificate("own-expired.pem"), privateKeyFile: key)
+        #expect(
+            ended.expiry == CertificateExpiry(file: Fixture.certificate("own-expired.pem"), lastSecond: 1_609_459_200)
+        )
+        let roots = try ClientTLS(trustRootsFile: Fixture.certificate("own.pem"))
+        #expect(roots.trustRootsExpiry?.lastSecond == 4_922_899_200)
+        #expect(try ClientTLS().trustRootsExpiry == nil)
     }
 
     @Test func callersWithoutACertificateAreRefusedWhereOneIsAskedFor() async throws {

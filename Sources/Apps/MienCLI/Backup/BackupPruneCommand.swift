@@ -15,8 +15,8 @@ struct BackupPruneCommand: ConsoleCommand {
             With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
             so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
             backups that were cut off left behind. Of an archived log goes what is older than every backup that \
-            stays, in volumes of some hundred segments. In an object store, which has no lock, blocks of the last day \
-            stay. A place with a manifest that cannot be read is left as it is.
+            stays, in volumes of some hundred segments. In an object store blocks of the last day stay in any case. A \
+            place with a manifest that cannot be read is left as it is.
             """
     )
 

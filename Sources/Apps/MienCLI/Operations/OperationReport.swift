@@ -2,6 +2,9 @@ import MienClient
 
 /// Operations and plans as text and as JSON.
 enum OperationReport {
+    /// Steps that are listed of those that are not taken back.
+    private static let keptLimit = 20
+
     static func text(_ operation: OperationInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
         var text = "operation \(operation.id): \(title(operation, names)), \(operation.state.rawValue)"
@@ -15,6 +18,7 @@ enum OperationReport {
         if let note = operation.note { text += "  \(note)\n" }
         let open = operation.steps.filter { !$0.state.hasEnded }
         if !open.isEmpty { text += table(open, names) }
+        if operation.state == .cancelling || operation.state == .cancelled { text += kept(operation, names) }
         if let rollout = operation.rollout {
             text += "  \(RolloutReport.cause(rollout.cause))\n"
             if !operation.state.hasEnded { text += RolloutReport.table(rollout, names) }
@@ -94,6 +98,23 @@ enum OperationReport {
             ])
         }
         return table.rendered()
+    }
+
+    /// What an operation that is taken back leaves as it is.
+    private static func kept(_ operation: OperationInfo, _ names: [String: String]) -> String {
+        let parts: [(title: String, state: OperationInfo.StepState)] = [
+            ("brought to its end, since it is past its commit point", .running),
+            ("done, and not taken back", .done),
+        ]
+        return parts.map { part in
+            let steps = operation.steps.filter { $0.state == part.state }
+            guard !steps.isEmpty else { return "" }
+            let lines = steps.prefix(keptLimit).map {
+                "    \($0.collection)/\($0.shardIndex)  \(change($0.change, names))\n"
+            }
+            let others = steps.count > keptLimit ? "    and \(steps.count - keptLimit) more\n" : ""
+            return "  \(part.title):\n" + lines.joined() + others
+        }.joined()
     }
 
     private static func change(_ change: OperationInfo.Change, _ names: [String: String]) -> String {

@@ -207,8 +207,10 @@ struct OperationCancelCommand: OperationChangeCommand {
         commandName: "cancel",
         abstract: "Take an operation back.",
         discussion: """
-            Replicas that have not left stay, and those that came for them leave again. A step whose replica has left is
-            brought to its end; an operation that consists of such steps only is refused.
+            Of steps that wait or are under way, replicas that have not left stay, and those that came for them leave \
+            again. A step is past its commit point when the replica that leaves does not count any more: it is brought \
+            to its end. Steps that are done stay done, but for copies that 'mien collection copies' has added: they \
+            leave again. The answer lists what is not taken back; where that is all, the operation is refused.
             """
     )
 

@@ -15,8 +15,12 @@ struct VerifyCommand: ConsoleCommand {
             service. It is different when its checksums are right and it holds something else than most, or than the
             primary.
 
+            Replicas that are written to meanwhile are compared behind a later write, that all of them have.
+
             With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that
-            shard wait if too few copies are left. Ends with 1 when something was found.
+            shard wait if too few copies are left. Where as many replicas hold one thing as another, and the primary
+            is none of them, nobody can tell which is right, and none is replaced. Ends with 1 unless every replica
+            was read and found equal to the others.
             """
     )
 

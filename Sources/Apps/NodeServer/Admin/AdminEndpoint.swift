@@ -35,16 +35,15 @@ final class AdminEndpoint: Service {
     private let state = Mutex(State.starting)
 
     /// - Parameter protection: of the node; used beyond loopback only, where the configuration asks for both.
-    /// - Throws: ``NodeStartError`` when the certificate cannot be used.
     init(
         _ listener: AdminListener,
         metrics: MetricRegistry,
         problems: @escaping @Sendable () -> [String],
         remarks: @escaping @Sendable () -> [String] = { [] },
-        protection: (tls: TLSFiles?, token: AccessToken?),
+        protection: (tls: NodeTLS?, token: AccessToken?),
         group: any EventLoopGroup,
         logger: Logger
-    ) throws {
+    ) {
         let isOpen = listener.address.isLoopback
         self.listener = listener
         pages = AdminPages(
@@ -53,7 +52,7 @@ final class AdminEndpoint: Service {
             remarks: remarks,
             token: isOpen ? nil : protection.token
         )
-        tls = isOpen ? nil : try NodeTLS.load(protection.tls)?.server
+        tls = isOpen ? nil : protection.tls?.server
         self.group = group
         self.logger = logger
     }
@@ -129,7 +128,7 @@ final class AdminEndpoint: Service {
         )
         guard let tls else { return .http1(configuration: configuration) }
         return HTTPServerBuilder {
-            TLSChannel(base: HTTP1Channel(responder: $0, configuration: configuration), context: tls.context)
+            TLSChannel(base: HTTP1Channel(responder: $0, configuration: configuration), tls: tls)
         }
     }
 }
@@ -137,11 +136,11 @@ final class AdminEndpoint: Service {
 /// A child channel that speaks TLS.
 private struct TLSChannel: ServerChildChannel {
     let base: HTTP1Channel
-    let context: NIOSSLContext
+    let tls: ServerTLS
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
         channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context))
         }.flatMap {
             base.setup(channel: channel, logger: logger)
         }

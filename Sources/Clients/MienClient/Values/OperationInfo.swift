@@ -125,7 +125,7 @@ public struct OperationInfo: Hashable, Sendable {
         public var sentByteCount: UInt64
         /// Over the last seconds.
         public var bytesPerSecond: Double
-        /// Time since something about the step last changed.
+        /// Time since the step last got on, further than it ever was.
         public var silence: Duration
         /// How often it began anew, since it did not get on.
         public var restartCount: Int
@@ -180,7 +180,8 @@ public struct OperationInfo: Hashable, Sendable {
     public var state: State
     public var created: Face.Timestamp
     public var ended: Face.Timestamp?
-    /// Why it ended as it did, where that was not asked for.
+    /// Why it ended as it did, where that was not asked for; of an open one all of whose steps have ended, what it
+    /// waits for.
     public var note: String?
     public var steps: [Step]
     /// Of a rollout, which has no steps.
@@ -217,10 +218,12 @@ public struct OperationPlanInfo: Hashable, Sendable {
     /// In a step's `waitsFor` is what would hold it up now.
     public var steps: [OperationInfo.Step]
     public var loads: [Load]
-    /// Time for copying at the assumed rate, one copy at a time for each worker.
+    /// Time for copying at that rate, one copy at a time for each worker.
     public var estimatedTime: Duration
+    /// Of the last copies that the coordinator saw, where it saw any.
     public var assumedBytesPerSecond: Double
-    /// What people should know besides, a sentence each: replicas that stay because they are pinned.
+    /// What people should know besides, a sentence each: where the rate comes from, replicas that stay because they are
+    /// pinned.
     public var remarks: [String]
 
     init(_ plan: OperationPlan) {

@@ -5,7 +5,7 @@ public struct ShardVerification: Hashable, Sendable {
     public enum Finding: String, Hashable, Sendable {
         /// Every checksum is right, and it holds what the others hold.
         case sound
-        /// Every checksum is right; it was written to meanwhile, so that it could not be compared.
+        /// Every checksum is right; it was written to meanwhile, and could not be compared.
         case notCompared = "not compared"
         /// It holds something else than most, or than the primary.
         case different
@@ -31,8 +31,8 @@ public struct ShardVerification: Hashable, Sendable {
     public var shardIndex: Int
     public var replicas: [Replica]
 
-    /// Whether every replica was found sound, or only could not be compared.
-    public var isSound: Bool { replicas.allSatisfy { $0.finding == .sound || $0.finding == .notCompared } }
+    /// Whether every replica was found sound: read, and equal to the others.
+    public var isSound: Bool { replicas.allSatisfy { $0.finding == .sound } }
 
     init(_ verified: ShardVerified, shardIndex: Int) {
         self.shardIndex = shardIndex

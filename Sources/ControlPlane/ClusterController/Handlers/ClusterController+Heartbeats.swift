@@ -15,15 +15,22 @@ extension ClusterController {
         let worker = heartbeat.worker
         let now = now
         var returns = false
+        var (hadRivals, hasRivals) = (false, false)
         var failures: [(collection: CollectionID, reason: String)] = []
         let result = state.withLock { state -> Result<HeartbeatReply?, WireStatus> in
             let metadata = state.records.metadata
             if let status = Self.refusal(of: heartbeat, by: metadata.clusterID) { return .failure(status) }
-            guard metadata.workers[worker] == heartbeat.address else { return .success(nil) }
-            returns = state.membership.heard(from: worker, now: now)
-            failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
-            state.reports.report(observation, by: worker, now: now)
-            let membership = state.records.memberships[worker]
+            hadRivals = state.rivals.areThere
+            let follows = state.rivals.heard(heartbeat.standing, from: worker, run: run)
+            hasRivals = state.rivals.areThere
+            if follows {
+                guard metadata.workers[worker] == heartbeat.address else { return .success(nil) }
+                returns = state.membership.heard(from: worker, now: now)
+                failures = state.trainings.observe(worker, observation, policy: options.training, now: now)
+                state.reports.report(observation, by: worker, now: now)
+            }
+            // What another may be changing is told nobody.
+            let membership = hasRivals ? nil : state.records.memberships[worker]
             // What the records say of these is history: a worker that began anew must not go by it.
             let older = state.olderRecords.shards
             return .success(
@@ -38,9 +45,17 @@ extension ClusterController {
                     groups: (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) },
                     workers: membership?.workers ?? [],
                     recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now)),
-                    heldCollections: state.records.heldCollections
+                    heldCollections: state.records.heldCollections,
+                    run: run
                 )
             )
+        }
+        if hasRivals != hadRivals {
+            if let rivalProblem {
+                logger.critical("\(rivalProblem)", metadata: ["worker": "\(worker)"])
+            } else {
+                logger.notice("every worker goes by this coordinator again")
+            }
         }
         if returns {
             logger.info(

@@ -9,7 +9,10 @@ extension ClusterController {
     /// Tells of the cluster as this coordinator sees it. Reads memory only.
     package func collect(into samples: inout MetricSamples) {
         let now = now
-        let (view, membership, ledger) = state.withLock { ($0.view(now: now), $0.membership, $0.operations) }
+        let (view, membership, ledger, rivals) = state.withLock {
+            ($0.view(now: now), $0.membership, $0.operations, $0.rivals)
+        }
+        samples.add(MetricCatalogue.refusingWorkers, value: Double(rivals.addresses.count))
         samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
         var counts = [LabelValue.live: 0, LabelValue.silent: 0, LabelValue.unheard: 0]
         samples.raise(MetricCatalogue.workerSilence, to: 0)
@@ -41,6 +44,7 @@ extension ClusterController {
 
     private func collectCollections(_ view: ClusterView, _ samples: inout MetricSamples) {
         let labels = CollectionLabels(view.metadata.collections.values.map(\.collection.name))
+        let withoutRoom = ReconcilePlanner.shardsWithoutRoom(in: view)
         var trainingCount = 0
         for record in view.metadata.collections.values {
             let label = labels.label(of: record.collection.name)
@@ -49,6 +53,8 @@ extension ClusterController {
                 samples.add(MetricCatalogue.shards, label, "\(state)", value: Double(count))
             }
             collectReplicas(record, view, label, &samples)
+            let roomlessCount = record.placements.count { withoutRoom.contains($0.shard) }
+            samples.add(MetricCatalogue.shardsWithoutRoom, label, value: Double(roomlessCount))
             let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
             samples.add(MetricCatalogue.collectionFaces, label, value: Double(faceCount))
             if training(of: record, in: view) != nil { trainingCount += 1 }

@@ -10,7 +10,9 @@ extension ClusterController {
     func plan(_ request: PlanOperation) throws(WireStatus) -> OperationPlan {
         let view = currentView
         let operation = try operation(.random(), for: request.order, in: view)
-        let estimate = OperationEstimate(of: operation.steps, in: view)
+        let ledger = state.withLock(\.operations)
+        let rates = OperationEstimate.Rates(ledger)
+        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates)
         let occupancy = Occupancy(view, limits: options.operations)
         return OperationPlan(
             steps: operation.steps.map { step in
@@ -31,8 +33,8 @@ extension ClusterController {
                 )
             },
             estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: OperationEstimate.assumedBytesPerSecond,
-            remarks: remarks(on: operation, in: view)
+            assumedBytesPerSecond: estimate.isMade && !estimate.isSent ? rates.making : rates.sending,
+            remarks: OperationText.remarks(on: estimate, ledger) + remarks(on: operation, in: view)
         )
     }
 
@@ -76,8 +78,7 @@ extension ClusterController {
                 guard operation.cancel(records.metadata.placement) else {
                     throw WireStatus(
                         .invalidRequest,
-                        "Operation \(request.id) is past its commit point: the replicas that it replaces have left, "
-                            + "and it ends by itself."
+                        OperationText.refusalToCancel(operation, in: records.metadata)
                     )
                 }
             case (_, .done), (_, .cancelled):
@@ -113,12 +114,7 @@ extension ClusterController {
         guard let placement = view.metadata.placement(of: shard) else { throw Self.notFound(request.collection) }
         return ShardExplanation(
             verdicts: view.metadata.workers.keys.sorted().map { worker in
-                let explanation = PlacementExplanation.explain(
-                    placement,
-                    on: worker,
-                    in: view,
-                    limits: options.operations
-                )
+                let explanation = PlacementExplanation.explain(placement, on: worker, in: view)
                 let pin = view.metadata.pins[shard].flatMap { $0.workers.contains(worker) ? $0 : nil }
                 return .init(
                     worker: worker,
@@ -388,15 +384,8 @@ extension ClusterController {
             note: operation.note,
             steps: operation.steps.map { step in
                 var description = Self.description(of: step, in: view)
-                if step.state == .waiting {
-                    let hindrance = occupancy.hindrance(step, of: operation, in: view)
-                    description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
-                }
+                description.waitsFor = Self.waitsFor(step, of: operation, in: view, occupancy)
                 guard step.state.isUnderWay else { return description }
-                if case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) {
-                    description.waitsFor = OperationText.sentence(reason, in: view)
-                }
-                if operation.state == .paused { description.waitsFor = OperationText.sentence(.paused, in: view) }
                 let key = OperationLedger.Key(operation: operation.id, shard: step.shard)
                 if let progress = ledger.progress(of: key) {
                     if progress.totalByteCount > 0 { description.totalByteCount = progress.totalByteCount }
@@ -408,6 +397,10 @@ extension ClusterController {
                 return description
             }
         )
+        if operation.steps.allSatisfy(\.state.hasEnded), description.note == nil {
+            let remainder = OperationPlanner.remainder(of: operation, in: view)
+            description.note = remainder.map { OperationText.sentence($0, in: view) }
+        }
         switch operation.kind {
         case .drain(let worker), .decommission(let worker), .recommission(let worker): description.worker = worker
         case .copies(let collection, _):
@@ -418,6 +411,54 @@ extension ClusterController {
         case .change, .rebalance: break
         }
         return description
+    }
+
+    /// What a step that has not ended waits for, as a sentence; nil when it waits for nothing.
+    private static func waitsFor(
+        _ step: Operation.Step,
+        of operation: Operation,
+        in view: ClusterView,
+        _ occupancy: Occupancy
+    ) -> String? {
+        switch step.state {
+        case .done, .undone: return nil
+        case .waiting:
+            return occupancy.hindrance(step, of: operation, in: view).map { OperationText.sentence($0, in: view) }
+        case .running, .undoing:
+            if operation.state == .paused { return OperationText.sentence(.paused, in: view) }
+            guard case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) else { return nil }
+            let sentence = OperationText.sentence(reason, in: view)
+            guard case .catchingUp(let worker) = reason,
+                let shortage = OperationText.shortage(of: step.shard, on: worker, in: view)
+            else { return sentence }
+            return sentence + " " + shortage
+        }
+    }
+
+    /// Operations, and steps of them, that have not got on for too long, with what they wait for.
+    func stalledOperations(
+        in view: ClusterView,
+        _ ledger: OperationLedger,
+        now: Duration
+    ) -> [ReconcileProblem] {
+        let (steps, operations) = (ledger.stalled(now: now), ledger.stalledOperations(now: now))
+        guard !steps.isEmpty || !operations.isEmpty else { return [] }
+        let occupancy = Occupancy(view, limits: options.operations)
+        return steps.compactMap { key -> ReconcileProblem? in
+            guard let operation = view.metadata.operations[key.operation],
+                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+            else { return nil }
+            let reason = Self.waitsFor(step, of: operation, in: view, occupancy)
+            return .stalledStep(key.operation, key.shard, reason: reason ?? "Its next change of the group is not made.")
+        }
+            + operations.compactMap { id -> ReconcileProblem? in
+                guard let operation = view.metadata.operations[id] else { return nil }
+                let reasons = operation.steps.lazy.filter { $0.state == .waiting }
+                    .compactMap { Self.waitsFor($0, of: operation, in: view, occupancy) }
+                let remainder = OperationPlanner.remainder(of: operation, in: view)
+                let reason = reasons.first ?? remainder.map { OperationText.sentence($0, in: view) }
+                return .stalledOperation(id, reason: reason ?? "Its end is not recorded.")
+            }
     }
 
     private static func description(of step: Operation.Step, in view: ClusterView) -> OperationDescription.Step {

@@ -9,6 +9,9 @@ import WireTransport
 extension ClusterController {
     /// Longest time that the reading of one replica may take when the caller names none.
     private static let verificationTimeout = Duration.seconds(3600)
+    /// Longest wait for an entry at which replicas that were read while they were written to can be compared. A primary
+    /// orders one when it has been read.
+    private static let meetingTimeout = Duration.seconds(90)
 
     /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not
     /// good.
@@ -31,8 +34,10 @@ extension ClusterController {
             for await reading in tasks { readings[reading.member] = reading.result }
             return readings
         }
+        let found = readings.mapValues(ReplicaComparison.Reading.init)
         let verdicts = ReplicaComparison.verdicts(
-            readings.mapValues(ReplicaComparison.Reading.init),
+            found,
+            checkpoints: await checkpoints(of: placement.shard, found, atMost: min(timeout, Self.meetingTimeout)),
             primary: group.primary
         )
         var replicas: [ShardVerified.Replica] = []
@@ -71,6 +76,29 @@ extension ClusterController {
         }
     }
 
+    /// What replicas that were read at different sequences hold behind one entry that all of them have passed since;
+    /// none when they need not be asked, or when there is no such entry in time.
+    private func checkpoints(
+        of shard: ShardID,
+        _ readings: [NodeID: ReplicaComparison.Reading],
+        atMost timeout: Duration
+    ) async -> [NodeID: ReplicaObservation.Checkpoint] {
+        guard let place = ReplicaComparison.meetingPlace(of: readings.values) else { return [:] }
+        let nodes = readings.filter { if case .whole = $1 { true } else { false } }.keys
+        let end = ContinuousClock.now + timeout
+        while !Task.isCancelled, ContinuousClock.now < end {
+            let view = currentView
+            let known = nodes.compactMap { node in
+                view.replica(of: shard, on: node)?.checkpoint.map { (node, $0) }
+            }
+            if known.count == nodes.count, Set(known.map(\.1.sequence)).count == 1, known[0].1.sequence >= place {
+                return Dictionary(uniqueKeysWithValues: known)
+            }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+        return [:]
+    }
+
     private static func replica(
         _ member: NodeID,
         of group: ReplicaGroup,
@@ -87,8 +115,14 @@ extension ClusterController {
             replica.sequence = verified.sequence
             replica.faceCount = verified.faceCount
             replica.detail = verified.damage
-            if case .different(let count) = verdict {
-                replica.detail = "It differs in \(count) of \(ReplicaVerified.sliceCount) slices."
+            switch verdict {
+            case .different(let count):
+                // Of those that were compared at a checkpoint nobody knows where they differ.
+                replica.detail =
+                    count > 1 ? "It differs in \(count) of \(ReplicaVerified.sliceCount) slices." : "It differs."
+            case .notCompared:
+                replica.detail = "It was read at another write than the others: verify it again."
+            case .sound, .damaged, .unreachable: break
             }
         case .failure(let status): replica.detail = status.message
         }

@@ -44,6 +44,32 @@ enum OperationText {
         }
     }
 
+    /// What there is to say of the disk of a worker that a copy is on its way to; nil when there is room for it.
+    static func shortage(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+        guard let placement = view.metadata.placement(of: shard), let observation = view.observations[worker] else {
+            return nil
+        }
+        let source = view.replica(of: placement)
+        let copy = source?.copies.first { $0.worker == worker }
+        let present = max(copy?.sentByteCount ?? 0, observation.replicas[shard]?.diskByteCount ?? 0)
+        let total = max(copy?.totalByteCount ?? 0, source?.diskByteCount ?? 0)
+        guard total > present, observation.freeDiskByteCount < total - present else { return nil }
+        return
+            "Its disk has \(observation.freeDiskByteCount >> 20) MiB free, and \((total - present) >> 20) MiB are to "
+            + "come."
+    }
+
+    static func sentence(_ remainder: OperationRemainder, in view: ClusterView) -> String {
+        switch remainder {
+        case .replica(let shard, let worker):
+            "The \(name(worker, view)) still has a replica of \(name(shard, view)), and no other worker can have one: "
+                + "'mien explain' tells why."
+        case .expecting(let worker): "Another operation may bring the \(name(worker, view)) a replica."
+        case .copies(let shard, let inSyncCount, let wantedCount):
+            "Of \(name(shard, view)), a replica of which left, \(inSyncCount) of \(wantedCount) are in sync."
+        }
+    }
+
     /// - Parameter failure: why the last attempt at a training, or at something about it, failed; nil without one.
     static func sentence(_ reason: RolloutPlanner.Reason, failure: String?, in view: ClusterView) -> String {
         switch reason {
@@ -67,6 +93,32 @@ enum OperationText {
             return "The \(name(worker, view)) codes \(rowCount) rows of shard \(shard.index) again, when it has "
                 + "nothing else to do, with worker.background_percent of a processor."
         }
+    }
+
+    /// Where the rates come from that an estimate goes by.
+    static func remarks(on estimate: OperationEstimate, _ ledger: OperationLedger) -> [String] {
+        var remarks: [String] = []
+        if estimate.isSent {
+            remarks.append(
+                source(ledger.sendingPace, of: "copies", verb: "came")
+                    ?? "No copy was seen since this coordinator started, so that the rate is assumed."
+            )
+        }
+        if estimate.isMade {
+            remarks.append(
+                source(ledger.makingPace, of: "splits and merges", verb: "were made")
+                    ?? "No split or merge was seen since this coordinator started, so that their rate is assumed."
+            )
+        }
+        return remarks
+    }
+
+    private static func source(_ pace: CopyPace, of what: String, verb: String) -> String? {
+        guard let rate = pace.bytesPerSecond else { return nil }
+        let seconds = Double(Int(pace.time / .milliseconds(100))) / 10
+        let mebibytes = Int((rate / 1_048_576).rounded())
+        return "The last \(pace.count) \(what) \(verb) at \(mebibytes) MiB/s: \(pace.byteCount >> 20) MiB in "
+            + "\(seconds) s, waiting and catching up included."
     }
 
     /// What rolling a codebook out would take.
@@ -140,6 +192,24 @@ enum OperationText {
         let workers = pin.workers.map { name($0, view) }.joined(separator: ", ")
         let primary = pin.primary.map { ", its primary to the \(name($0, view))" } ?? ""
         return "Shard \(index) of collection '\(collection)' is pinned to the \(workers)\(primary): it stays."
+    }
+
+    /// Why nothing of an operation can be taken back.
+    static func refusalToCancel(_ operation: Operation, in metadata: ClusterMetadata) -> String {
+        let doneCount = operation.steps.count { $0.state == .done }
+        let open = operation.steps.filter { $0.state == .running }.map { name($0.shard, metadata) }
+        var text = "Nothing of operation \(operation.id) can be taken back any more: "
+        if doneCount > 0 { text += "\(doneCount) of its \(operation.steps.count) steps are done, and " }
+        text += "the replica that leaves does not count any more in \(open.prefix(5).joined(separator: ", "))"
+        if open.count > 5 { text += " and \(open.count - 5) more" }
+        return text + ". It ends by itself."
+    }
+
+    private static func name(_ shard: ShardID, _ view: ClusterView) -> String { name(shard, view.metadata) }
+
+    private static func name(_ shard: ShardID, _ metadata: ClusterMetadata) -> String {
+        "shard \(shard.index) of collection "
+            + (metadata.collections[shard.collection].map { "'\($0.collection.name)'" } ?? "\(shard.collection)")
     }
 
     private static func name(_ worker: NodeID, _ view: ClusterView) -> String {

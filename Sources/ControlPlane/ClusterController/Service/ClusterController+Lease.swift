@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterState
 import FaceModel
 import Logging
 import Synchronization
@@ -33,7 +34,10 @@ extension ClusterController {
         let now = now
         let before = state.withLock { state in
             defer {
-                if state.standing.isHeld != standing.isHeld { state.standingSince = time }
+                if state.standing.isHeld != standing.isHeld {
+                    state.standingSince = time
+                    state.operations.leaseChanged(now: now)
+                }
                 if standing.isHeld, !state.standing.isHeld { state.watchStart = now }
                 state.standing = standing
             }
@@ -79,8 +83,18 @@ extension ClusterController {
     ///
     /// Searches and writes do not need the metadata store: a coordinator that routes is not taken out of service.
     package var storeProblem: String? {
+        if let rivalProblem { return rivalProblem }
         guard case .unreachable(let reason) = state.withLock(\.standing) else { return nil }
         return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go on. "
             + reason
+    }
+
+    /// Why this coordinator steers no worker, as a sentence; nil while no worker refuses it.
+    var rivalProblem: String? {
+        let addresses = Set(state.withLock { $0.rivals.addresses.values.map(\.description) }).sorted()
+        if addresses.isEmpty { return nil }
+        return "Two coordinators have copies of one metadata store: workers go by the one at "
+            + "\(addresses.joined(separator: ", ")) and refuse this one, which steers none and changes nothing; stop "
+            + "one of the two."
     }
 }

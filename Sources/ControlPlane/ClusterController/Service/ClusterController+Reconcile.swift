@@ -10,19 +10,22 @@ extension ClusterController {
     /// Compares the agreed with the reported and marks the actions that begin now as under way.
     func beginActions() -> [ReconcileAction] {
         let now = now
-        let (view, trainings, stalled, balance) = state.withLock { state in
+        let (view, trainings, ledger, balance) = state.withLock { state in
             let known = state.view(now: now)
             state.olderRecords.observe(known, now: now)
-            state.operations.observe(known, now: now)
+            state.operations.observe(known, limits: options.operations, now: now)
             let view = state.view(now: now)
             let balance = state.balance.steps(in: view, now: now)
-            return (view, state.trainings, state.operations.stalled(now: now), balance)
+            return (view, state.trainings, state.operations, balance)
         }
         var plan = ReconcilePlanner.plan(view)
+        var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
             plan.actions += updates.map { .advance($0) }
-            for key in stalled { restart(key, in: view, &plan, now: now) }
+            restarts = Self.restarts(of: ledger.motionless(now: now), in: view)
+            plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
+            plan.problems += stalledOperations(in: view, ledger, now: now)
             plan.problems += stalledRollouts(in: view, now: now)
             if !balance.isEmpty { plan.actions.append(.balance(balance)) }
             if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
@@ -41,36 +44,47 @@ extension ClusterController {
             if let action { plan.actions.append(action) }
         }
         plan.actions += RolloutPlanner.abandonments(in: view)
-        let problems = Set(plan.problems)
-        let (actions, news) = state.withLock { state in
-            let news = plan.problems.filter { !state.problems.contains($0) }
+        let problems = Set(plan.problems.map(\.topic))
+        let (actions, news, begunAnew) = state.withLock { state in
+            let news = plan.problems.filter { !state.problems.contains($0.topic) }
             state.problems = problems
-            return (state.actions.admit(plan.actions, now: now), news)
+            let actions = state.actions.admit(plan.actions, now: now)
+            let begunAnew = restarts.filter { $0.value.contains(where: actions.contains) }.map(\.key)
+            for key in begunAnew { state.operations.restarted(key, now: now) }
+            return (actions, news, begunAnew)
         }
         for problem in news { logger.error("\(problem)") }
+        for key in begunAnew {
+            logger.warning(
+                "a step of an operation begins anew, since nothing of it moved",
+                metadata: ["operation": "\(key.operation)", "shard": "\(key.shard)"]
+            )
+        }
         return actions
     }
 
-    /// A replica that does not get on catching up leaves its group, and begins anew when it has been removed.
-    private func restart(
-        _ key: OperationLedger.Key,
-        in view: ClusterView,
-        _ plan: inout ReconcilePlanner.Plan,
-        now: Duration
-    ) {
-        guard let operation = view.metadata.operations[key.operation], operation.state == .running,
-            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state == .running }),
-            let group = view.metadata.placement(of: key.shard)?.group
-        else { return }
-        plan.problems.append(.stalledOperation(key.operation, key.shard))
-        state.withLock { $0.operations.restarted(key, now: now) }
-        guard let newcomer = step.change.newcomer, group.learners.contains(newcomer) else { return }
-        plan.actions.append(
-            .regroup(
-                key.shard.collection,
-                [.init(shard: key.shard, version: group.version, group: group.removing(learner: newcomer))]
-            )
-        )
+    /// Takes note of where operations are, on a coordinator that does not steer them.
+    func observeOperations() {
+        let now = now
+        state.withLock { state in
+            let view = state.view(now: now)
+            state.operations.observe(view, limits: options.operations, now: now)
+        }
+    }
+
+    private static func restarts(
+        of keys: [OperationLedger.Key],
+        in view: ClusterView
+    ) -> [OperationLedger.Key: [ReconcileAction]] {
+        var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
+        for key in keys {
+            guard let operation = view.metadata.operations[key.operation],
+                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+            else { continue }
+            let actions = OperationPlanner.restart(step, of: operation, in: view)
+            if !actions.isEmpty { restarts[key] = actions }
+        }
+        return restarts
     }
 
     /// Does one action to its end; a failure is logged, and the action planned again after a pause.

@@ -25,8 +25,10 @@ package final class ClusterController: Sendable {
         var balance: BalanceLedger
         var problems: Set<ReconcileProblem> = []
         var olderRecords: OlderRecords
+        var rivals = Rivals()
         var currency: RecordCurrency
         let replacementTime: Duration
+        let spareDiskByteCount: UInt64
         /// Since when silence is counted against workers: the start, or the winning of the lease.
         var watchStart = Duration.zero
         /// Where others reach this coordinator; nil before it runs.
@@ -34,6 +36,9 @@ package final class ClusterController: Sendable {
         /// How it stands in the competition for the lease, and since when.
         var standing = LeaseStanding.waiting
         var standingSince = Timestamp(milliseconds: 0)
+
+        /// Whether workers are to be told to do something from here.
+        var isSteering: Bool { standing.isHeld && !rivals.areThere }
 
         func view(now: Duration) -> ClusterView {
             let gone =
@@ -53,11 +58,14 @@ package final class ClusterController: Sendable {
                 restingShards: operations.restingShards(now: now)
             )
             view.olderShards = olderRecords.shards
+            view.spareDiskByteCount = spareDiskByteCount
             return view
         }
     }
 
     let node: NodeID
+    /// Of this start on a store that nobody else can change; nil where several coordinators share one.
+    let run: NodeID?
     let options: ControllerOptions
     let logger: Logger
     let store: any MetadataStore
@@ -90,6 +98,7 @@ package final class ClusterController: Sendable {
         logger: Logger
     ) {
         self.node = node
+        self.run = store.isExclusive ? .random() : nil
         self.store = store
         self.codebooks = codebooks
         self.clients = clients
@@ -107,7 +116,8 @@ package final class ClusterController: Sendable {
                 // Nobody else changes the records of an exclusive store.
                 olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
                 currency: RecordCurrency(isExclusive: store.isExclusive),
-                replacementTime: options.replacementTime
+                replacementTime: options.replacementTime,
+                spareDiskByteCount: options.spareDiskByteCount
             )
         )
     }
@@ -126,10 +136,11 @@ package final class ClusterController: Sendable {
             var wasController = false
             while !Task.isCancelled {
                 let seen = changes.count
-                let isController = state.withLock(\.standing.isHeld)
+                let isController = state.withLock(\.isSteering)
                 // What earlier terms left behind is named by nothing now.
                 if isController, !wasController { await removeUnnamedCodebooks() }
                 wasController = isController
+                if !isController { observeOperations() }
                 for action in isController ? beginActions() : [] {
                     group.addTask { await self.perform(action) }
                 }
@@ -140,8 +151,8 @@ package final class ClusterController: Sendable {
         await clients.close()
     }
 
-    /// Whether this coordinator holds the lease.
-    package var isController: Bool { state.withLock(\.standing.isHeld) }
+    /// Whether this coordinator holds the lease, and no worker refuses it.
+    package var isController: Bool { state.withLock(\.isSteering) }
 
     // MARK: What others may know
 
@@ -225,6 +236,7 @@ package final class ClusterController: Sendable {
         _ plan: (ClusterRecords) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange])?
     ) async throws(WireStatus) {
         for _ in 0..<16 {
+            if let problem = rivalProblem { throw WireStatus(.unavailable, problem) }
             let (records, standing) = state.withLock { ($0.records, $0.standing) }
             guard var commit = try plan(records) else { return }
             if asController {

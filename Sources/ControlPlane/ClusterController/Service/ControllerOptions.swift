@@ -25,6 +25,8 @@ package struct ControllerOptions: Sendable {
     package var training: TrainingPolicy
     package var actions: ActionLedger.Limits
     package var operations: OperationPlanner.Limits
+    /// Disk that stays free on every worker, whatever comes to it.
+    package var spareDiskByteCount: UInt64
     /// Version of the program, for people.
     package var version: String
 
@@ -42,6 +44,7 @@ package struct ControllerOptions: Sendable {
         training: TrainingPolicy = TrainingPolicy(),
         actions: ActionLedger.Limits = ActionLedger.Limits(),
         operations: OperationPlanner.Limits = OperationPlanner.Limits(),
+        spareDiskByteCount: UInt64 = 1 << 30,
         version: String = "unknown"
     ) {
         self.silenceLimit = silenceLimit
@@ -57,6 +60,7 @@ package struct ControllerOptions: Sendable {
         self.training = training
         self.actions = actions
         self.operations = operations
+        self.spareDiskByteCount = spareDiskByteCount
         self.version = version
     }
 }

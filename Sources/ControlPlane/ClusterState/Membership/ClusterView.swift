@@ -14,6 +14,8 @@ package struct ClusterView: Sendable {
     package var olderShards: Set<ShardID> = []
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
+    /// Disk that stays free on every worker, whatever comes to it.
+    package var spareDiskByteCount: UInt64 = 0
 
     package init(
         metadata: ClusterMetadata,
@@ -116,9 +118,11 @@ package struct ClusterView: Sendable {
 
     /// The live worker does not know a replica whose faces were acknowledged in its name.
     ///
-    /// A learner counts for nothing: an empty replica may take its place.
+    /// A learner counts for nothing: an empty replica may take its place. A shard that took others' place and is not
+    /// whole on the worker counts as no replica: its disk went back to before it was.
     func hasLost(_ placement: ShardPlacement, on member: NodeID, of record: CollectionRecord) -> Bool {
         record.isEstablished && placement.group.isInSync(member) && liveWorkers.contains(member)
-            && replica(of: placement.shard, on: member) == nil && successor(placement.shard, on: member) == nil
+            && replica(of: placement.shard, on: member) == nil
+            && successor(placement.shard, on: member)?.state.isSealed != true
     }
 }

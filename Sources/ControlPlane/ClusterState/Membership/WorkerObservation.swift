@@ -136,6 +136,8 @@ package struct SuccessorObservation: Hashable, Sendable {
         case sealed([ShardID: UInt64])
         /// With the reason, as a sentence; it is tried again. Can move to: `copying`.
         case failed(String)
+
+        var isSealed: Bool { if case .sealed = self { true } else { false } }
     }
 
     package var state: State

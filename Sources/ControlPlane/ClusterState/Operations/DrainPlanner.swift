@@ -14,21 +14,51 @@ package enum DrainPlanner {
         }
     }
 
-    /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard. One
-    /// for which there is no other worker stays where it is.
+    /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and
+    /// room on its disk. Where none has room the step waits for one's. A replica for which there is no other worker
+    /// stays where it is.
     package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
-        var load = PlacementLoad(view)
-        for step in view.metadata.openOperations.flatMap(\.steps) where !step.state.hasEnded {
-            guard let newcomer = step.change.newcomer,
-                let group = view.metadata.placement(of: step.shard)?.group, !group.members.contains(newcomer)
-            else { continue }
-            load.add(newcomer, to: group.members)
-        }
+        var load = load(view)
         return replicas(on: worker, in: view).compactMap { placement in
             let members = placement.group.members
-            guard let target = load.best(beside: members) else { return nil }
-            load.add(target, to: members.filter { $0 != worker })
+            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+            guard let target = load.target(beside: members, taking: byteCount) else { return nil }
+            load.add(target, to: members.filter { $0 != worker }, taking: byteCount)
             return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
         }
+    }
+
+    /// Gives replicas that wait for room on a worker's disk to another that has it.
+    static func redirect(_ operation: inout Operation, in view: ClusterView) {
+        guard let worker = operation.drainedWorker else { return }
+        let room = DiskRoom(view)
+        var load: PlacementLoad?
+        for index in operation.steps.indices where operation.steps[index].state == .waiting {
+            let step = operation.steps[index]
+            guard case .move(worker, let target) = step.change,
+                let placement = view.metadata.placement(of: step.shard), !placement.group.members.contains(target)
+            else { continue }
+            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+            guard room.shortage(for: byteCount, on: target) != nil else { continue }
+            var current = load ?? Self.load(view)
+            if let other = current.best(beside: placement.group.members + [target], taking: byteCount) {
+                current.add(other, to: placement.group.members.filter { $0 != worker }, taking: byteCount)
+                operation.steps[index].change = .move(from: worker, to: other)
+            }
+            load = current
+        }
+    }
+
+    /// What the workers have to do already, with what open steps bring them.
+    private static func load(_ view: ClusterView) -> PlacementLoad {
+        var load = PlacementLoad(view)
+        for step in view.metadata.openOperations.flatMap(\.steps) where !step.state.hasEnded {
+            guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
+                !placement.group.members.contains(newcomer)
+            else { continue }
+            let byteCount = step.state == .waiting ? ReplicaSize(of: placement, in: view).diskByteCount : 0
+            load.add(newcomer, to: placement.group.members, taking: byteCount)
+        }
+        return load
     }
 }

@@ -7,18 +7,46 @@ package struct OperationEstimate: Hashable, Sendable {
         package var outgoingByteCount: UInt64 = 0
         package var largestOutgoingByteCount: UInt64 = 0
         package var memoryByteCount: UInt64 = 0
+        /// Of what comes, what is made of shards on the same disk.
+        package var madeByteCount: UInt64 = 0
 
         /// What comes stays; of what goes one copy at a time lies on the disk until it is sent.
         package var peakDiskByteCount: UInt64 { incomingByteCount + largestOutgoingByteCount }
     }
 
-    /// What copies are assumed to take where nothing has been measured: making one, sending it, and writing it there.
-    package static let assumedBytesPerSecond: Double = 64 * 1024 * 1024
+    /// Bytes a second, from the beginning of a step until its replica has everything.
+    package struct Rates: Hashable, Sendable {
+        /// Where nothing has been measured.
+        package static let assumedBytesPerSecond: Double = 64 * 1024 * 1024
 
+        /// Of copies that are made, sent, and written on another worker.
+        package var sending: Double
+        /// Of shards that are made beside those that they replace.
+        package var making: Double
+
+        package init(
+            sending: Double = Rates.assumedBytesPerSecond,
+            making: Double = Rates.assumedBytesPerSecond
+        ) {
+            self.sending = sending
+            self.making = making
+        }
+
+        /// As the last copies came, as far as there were any.
+        package init(_ ledger: OperationLedger) {
+            self.init(
+                sending: ledger.sendingPace.bytesPerSecond ?? Self.assumedBytesPerSecond,
+                making: ledger.makingPace.bytesPerSecond ?? Self.assumedBytesPerSecond
+            )
+        }
+    }
+
+    package let rates: Rates
     package private(set) var loads: [NodeID: Load] = [:]
     package private(set) var byteCounts: [ShardID: UInt64] = [:]
 
-    package init(of steps: [Operation.Step], in view: ClusterView) {
+    package init(of steps: [Operation.Step], in view: ClusterView, rates: Rates = Rates()) {
+        self.rates = rates
         for step in steps {
             if let succession = Succession(step, in: view.metadata) {
                 for source in succession.sources {
@@ -27,6 +55,7 @@ package struct OperationEstimate: Hashable, Sendable {
                     for worker in succession.sources[0].group.inSync {
                         // It comes from the same disk, and what it is made from goes only when it is there.
                         loads[worker, default: Load()].incomingByteCount += size.diskByteCount
+                        loads[worker]!.madeByteCount += size.diskByteCount
                         loads[worker]!.memoryByteCount += size.memoryByteCount
                     }
                 }
@@ -48,7 +77,14 @@ package struct OperationEstimate: Hashable, Sendable {
 
     /// A worker has part in one copy at a time, so that the busiest one decides.
     package var seconds: Double {
-        let most = loads.values.map { $0.incomingByteCount + $0.outgoingByteCount }.max() ?? 0
-        return Double(most) / Self.assumedBytesPerSecond
+        let times = loads.values.map { load in
+            let sent = load.incomingByteCount - load.madeByteCount + load.outgoingByteCount
+            return Double(sent) / rates.sending + Double(load.madeByteCount) / rates.making
+        }
+        return times.max() ?? 0
     }
+
+    /// Whether anything is sent to another worker; whether anything is made beside what it replaces.
+    package var isSent: Bool { loads.values.contains { $0.outgoingByteCount > 0 } }
+    package var isMade: Bool { loads.values.contains { $0.madeByteCount > 0 } }
 }

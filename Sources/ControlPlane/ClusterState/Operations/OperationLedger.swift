@@ -1,6 +1,6 @@
 package import ClusterModel
 
-/// How fast steps get on, as far as this coordinator has seen it.
+/// How operations get on, as far as this coordinator has seen it.
 package struct OperationLedger: Sendable {
     package struct Key: Hashable, Sendable {
         package var operation: OperationID
@@ -19,9 +19,9 @@ package struct OperationLedger: Sendable {
         package var totalByteCount: UInt64 = 0
         /// Of the copy, over the last seconds.
         package var bytesPerSecond: Double = 0
-        /// When something about the step last changed.
+        /// When it last got on: further than it ever was, not as far again after it began anew.
         package var changed: Duration
-        /// How often it began anew, since it did not get on.
+        /// How often what it makes, or the replica that it brings, was gone and began anew.
         package var restartCount = 0
     }
 
@@ -39,18 +39,10 @@ package struct OperationLedger: Sendable {
         var rateStart: (time: Duration, rowCount: UInt64)
     }
 
-    private struct Signature: Hashable {
-        var groupVersion: UInt64
-        var sentByteCount: UInt64
-        var sequence: UInt64
-        var state: ReplicaObservation.State?
-        var preparedRowCount: UInt64
-    }
-
-    private struct Entry {
-        var progress: Progress
-        var signature: Signature
-        var rateStart: (time: Duration, sent: UInt64)
+    /// An operation of which no step is under way, and that waits for no other.
+    private struct Standstill {
+        var states: [OperationStepState]
+        var since: Duration
     }
 
     private static let rateInterval = Duration.seconds(3)
@@ -59,9 +51,13 @@ package struct OperationLedger: Sendable {
     private static let freezeLimit = Duration.seconds(3)
     private static let restTime = Duration.seconds(10)
 
-    /// A step of which nothing changed for so long begins anew.
+    /// A step that does not move for so long begins anew; of what does not get on for so long people are told.
     package let patience: Duration
-    private var entries: [Key: Entry] = [:]
+    /// Of copies that were sent, and of shards that were made beside others on their workers.
+    package private(set) var sendingPace = CopyPace()
+    package private(set) var makingPace = CopyPace()
+    private var traces: [Key: StepTrace] = [:]
+    private var standstills: [OperationID: Standstill] = [:]
     private var rollouts: [OperationID: RolloutEntry] = [:]
     private var freezes: [ShardID: Duration] = [:]
     private var rests: [ShardID: Duration] = [:]
@@ -70,21 +66,64 @@ package struct OperationLedger: Sendable {
         self.patience = patience
     }
 
-    package func progress(of key: Key) -> Progress? { entries[key]?.progress }
+    package func progress(of key: Key) -> Progress? { traces[key]?.progress }
 
-    /// Takes note of where the steps under way are.
-    package mutating func observe(_ view: ClusterView, now: Duration) {
+    /// Takes note of where the operations are. Every coordinator does, since all of them hear the workers.
+    package mutating func observe(_ view: ClusterView, limits: OperationPlanner.Limits, now: Duration) {
         observeFreezes(view, now: now)
-        var current: [Key: Entry] = [:]
-        for operation in view.metadata.openOperations {
+        let operations = view.metadata.openOperations
+        var current: [Key: StepTrace] = [:]
+        for operation in operations {
             for step in operation.steps where step.state.isUnderWay {
-                let key = Key(operation: operation.id, shard: step.shard)
                 guard let placement = view.metadata.placement(of: step.shard) else { continue }
-                current[key] = entry(entries[key], step, placement, in: view, now: now)
+                let key = Key(operation: operation.id, shard: step.shard)
+                // Another step may have followed for the same shard.
+                guard var trace = traces[key], trace.change == step.change else {
+                    current[key] = StepTrace(step, of: operation, placement, in: view, now: now)
+                    continue
+                }
+                if let sample = trace.observe(step, of: operation, placement, in: view, now: now) {
+                    if step.change.successors.isEmpty { sendingPace.add(sample) } else { makingPace.add(sample) }
+                }
+                current[key] = trace
             }
         }
-        entries = current
+        traces = current
+        observeStandstills(operations, in: view, limits: limits, now: now)
         observeRollouts(view, now: now)
+    }
+
+    /// The lease came or went: what another coordinator did meanwhile nobody here knows, and every step has its time
+    /// before it begins anew.
+    package mutating func leaseChanged(now: Duration) {
+        for key in traces.keys { traces[key]?.beginsAnew(now: now) }
+    }
+
+    private mutating func observeStandstills(
+        _ operations: [Operation],
+        in view: ClusterView,
+        limits: OperationPlanner.Limits,
+        now: Duration
+    ) {
+        let isBusy = operations.contains { operation in
+            operation.state != .paused && operation.steps.contains(where: \.state.isUnderWay)
+        }
+        var occupancy: Occupancy?
+        var current: [OperationID: Standstill] = [:]
+        for operation in operations where operation.rollout == nil && operation.state != .paused {
+            guard !operation.steps.contains(where: \.state.isUnderWay) else { continue }
+            let known = occupancy ?? Occupancy(view, limits: limits)
+            occupancy = known
+            let mayBegin = operation.steps.contains { step in
+                guard step.state == .waiting else { return false }
+                return known.hindrance(step, of: operation, in: view).map { isBusy && $0.isOccupation } ?? true
+            }
+            guard !mayBegin else { continue }
+            let states = operation.steps.map(\.state)
+            let before = standstills[operation.id].flatMap { $0.states == states ? $0 : nil }
+            current[operation.id] = before ?? Standstill(states: states, since: now)
+        }
+        standstills = current
     }
 
     /// Nil of one that is not running.
@@ -133,89 +172,32 @@ package struct OperationLedger: Sendable {
         }
     }
 
-    /// Steps that wait for a replica to catch up and of which nothing has changed for too long.
+    /// Steps under way that have not got on for too long, whether they move or not.
     package func stalled(now: Duration) -> [Key] {
-        entries.filter { now - $0.value.progress.changed >= patience }.map(\.key)
-            .sorted { ($0.operation, $0.shard) < ($1.operation, $1.shard) }
+        keys { !$0.isPaused && now - $0.progress.changed >= patience }
     }
 
-    /// Time since something last changed about the step, or the rollout, that has waited longest; zero without one.
+    /// Steps under way of which nothing has moved for too long: it is time to have them begin anew.
+    package func motionless(now: Duration) -> [Key] { keys { $0.isMotionless(for: patience, now: now) } }
+
+    /// Operations of which no step is under way, for too long, though they do not wait for others' steps.
+    package func stalledOperations(now: Duration) -> [OperationID] {
+        standstills.filter { now - $0.value.since >= patience }.keys.sorted()
+    }
+
+    private func keys(_ isWanted: (StepTrace) -> Bool) -> [Key] {
+        traces.filter { isWanted($0.value) }.map(\.key).sorted { ($0.operation, $0.shard) < ($1.operation, $1.shard) }
+    }
+
+    /// Time since the step, the rollout or the operation that has waited longest last got on; zero without one. What is
+    /// paused does not wait.
     package func longestSilence(now: Duration) -> Duration {
-        (entries.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)).map { now - $0 }.max() ?? .zero
+        let times =
+            traces.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)
+            + standstills.values.map(\.since)
+        return times.map { now - $0 }.max() ?? .zero
     }
 
-    /// A step begins anew: it has as much time again.
-    package mutating func restarted(_ key: Key, now: Duration) {
-        entries[key]?.progress.changed = now
-        entries[key]?.progress.restartCount += 1
-    }
-
-    private static func preparation(
-        of step: Operation.Step,
-        in view: ClusterView
-    ) -> (rowCount: UInt64, totalRowCount: UInt64) {
-        guard let succession = Succession(step, in: view.metadata) else { return (0, 0) }
-        let sums = succession.sources[0].group.inSync.map { worker -> (rowCount: UInt64, totalRowCount: UInt64) in
-            let successors = succession.successors.compactMap { view.successor($0.shard, on: worker) }
-            return (
-                successors.reduce(0) { $0 + $1.rowCount }, successors.reduce(0) { $0 + $1.totalRowCount }
-            )
-        }
-        return sums.min { $0.rowCount < $1.rowCount } ?? (0, 0)
-    }
-
-    private func entry(
-        _ old: Entry?,
-        _ step: Operation.Step,
-        _ placement: ShardPlacement,
-        in view: ClusterView,
-        now: Duration
-    ) -> Entry {
-        let newcomer = step.change.newcomer
-        let replica = newcomer.flatMap { view.replica(of: step.shard, on: $0) }
-        let copy = newcomer.flatMap { worker in
-            view.replica(of: step.shard, on: placement.primary)?.copies.first { $0.worker == worker }
-        }
-        // What is made on the slowest worker counts, in bytes of the shards that it is made from.
-        let prepared = Self.preparation(of: step, in: view)
-        let signature = Signature(
-            groupVersion: placement.group.version,
-            sentByteCount: copy?.sentByteCount ?? 0,
-            sequence: replica?.sequence ?? 0,
-            state: replica?.state,
-            preparedRowCount: prepared.rowCount
-        )
-        var entry =
-            old
-            ?? Entry(
-                progress: Progress(changed: now),
-                signature: signature,
-                rateStart: (now, signature.sentByteCount)
-            )
-        if entry.signature != signature {
-            entry.signature = signature
-            entry.progress.changed = now
-        }
-        if let copy {
-            entry.progress.sentByteCount = copy.sentByteCount
-            entry.progress.totalByteCount = copy.totalByteCount
-        } else if prepared.totalRowCount > 0 {
-            let size = (Succession(step, in: view.metadata)?.sources ?? [])
-                .reduce(UInt64(0)) { $0 + ReplicaSize(of: $1, in: view).diskByteCount }
-            entry.progress.totalByteCount = size
-            let share = Double(prepared.rowCount) / Double(prepared.totalRowCount)
-            entry.progress.sentByteCount = min(UInt64(Double(size) * share), size)
-        } else if entry.progress.totalByteCount > 0 {
-            // The copy has arrived.
-            entry.progress.sentByteCount = entry.progress.totalByteCount
-        }
-        let elapsed = now - entry.rateStart.time
-        if elapsed >= Self.rateInterval {
-            let sent = entry.progress.sentByteCount
-            let bytes = sent > entry.rateStart.sent ? sent - entry.rateStart.sent : 0
-            entry.progress.bytesPerSecond = Double(bytes) / (elapsed / .seconds(1))
-            entry.rateStart = (now, sent)
-        }
-        return entry
-    }
+    /// A step was made to begin anew: it has as much time again.
+    package mutating func restarted(_ key: Key, now: Duration) { traces[key]?.beginsAnew(now: now) }
 }

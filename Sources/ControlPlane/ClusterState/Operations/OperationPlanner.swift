@@ -6,12 +6,9 @@ package enum OperationPlanner {
     package struct Limits: Hashable, Sendable {
         /// Replicas that come to or are copied from one worker at a time.
         package var copiesPerWorker: Int
-        /// Disk that stays free on a worker, whatever is moved to it.
-        package var spareDiskByteCount: UInt64
 
-        package init(copiesPerWorker: Int = 1, spareDiskByteCount: UInt64 = 1 << 30) {
+        package init(copiesPerWorker: Int = 1) {
             self.copiesPerWorker = copiesPerWorker
-            self.spareDiskByteCount = spareDiskByteCount
         }
     }
 
@@ -35,6 +32,16 @@ package enum OperationPlanner {
         case shortOfMemory(NodeID)
         /// An operator pinned what the step would change, after it was planned.
         case pinned(ShardPin)
+
+        /// Whether it passes when another step has ended.
+        var isOccupation: Bool {
+            switch self {
+            case .shardIsBusy, .workerIsBusy: true
+            case .paused, .workerNotLive, .workerIsDrained, .leftover, .shardNotServing, .tooLittleDisk,
+                .tooLittleMemory, .notTogether, .shortOfMemory, .pinned:
+                false
+            }
+        }
     }
 
     /// Another record of an operation.
@@ -54,6 +61,7 @@ package enum OperationPlanner {
             }
             end(&next, in: view)
             if next.state == .running {
+                DrainPlanner.redirect(&next, in: view)
                 extend(&next, in: view)
                 begin(&next, in: view, &busy)
             }
@@ -111,6 +119,11 @@ package enum OperationPlanner {
                 operation.note = "Shards \(step.shards.map(\.index)) could not be brought to the same workers."
                 continue
             }
+            if isUnreachable(step, of: operation, placement.group) {
+                operation.steps[index].state = step.state == .waiting ? .undone : .undoing
+                operation.note = "The replica that was to be the primary of shard \(step.shard.index) did not come."
+                continue
+            }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
             let isUnwanted =
@@ -125,6 +138,20 @@ package enum OperationPlanner {
             }
             let isBack = step.state == .undoing && !step.change.isPastCommitPoint(in: placement.group)
             operation.steps[index].state = isBack ? .undone : .done
+        }
+    }
+
+    /// Whether the replica that is to be the primary is none of the shard's, and no step before will bring it.
+    private static func isUnreachable(
+        _ step: Operation.Step,
+        of operation: Operation,
+        _ group: ReplicaGroup
+    ) -> Bool {
+        guard case .lead(let worker) = step.change, step.state != .undoing, !group.members.contains(worker) else {
+            return false
+        }
+        return !operation.steps.contains { other in
+            other.shard == step.shard && other.change.newcomer == worker && !other.state.hasEnded
         }
     }
 
@@ -165,11 +192,7 @@ package enum OperationPlanner {
 
     private static func finish(_ operation: inout Operation, in view: ClusterView, now: Timestamp) {
         guard operation.state != .paused, operation.steps.allSatisfy(\.state.hasEnded) else { return }
-        if operation.state == .running, let worker = operation.drainedWorker,
-            !DrainPlanner.replicas(on: worker, in: view).isEmpty || DrainPlanner.isExpecting(worker, in: view)
-        {
-            return
-        }
+        if operation.state == .running, remainder(of: operation, in: view) != nil { return }
         let isWhole = operation.steps.allSatisfy { $0.state == .done } && operation.state == .running
         let isDrained = operation.drainedWorker != nil && operation.state == .running
         operation.state = isWhole || isDrained ? .done : .cancelled
@@ -182,12 +205,13 @@ package struct Occupancy: Sendable {
     private let limits: OperationPlanner.Limits
     private var shards: Set<ShardID> = []
     private var copies: [NodeID: Int] = [:]
-    private var reserved: [NodeID: UInt64] = [:]
+    private var room: DiskRoom
 
     package init(_ view: ClusterView, limits: OperationPlanner.Limits) {
         self.limits = limits
+        room = DiskRoom(view)
         for operation in view.metadata.openOperations {
-            for step in operation.steps where step.state.isUnderWay { add(step, in: view) }
+            for step in operation.steps where step.state.isUnderWay { count(step, in: view) }
         }
     }
 
@@ -200,13 +224,16 @@ package struct Occupancy: Sendable {
         operation.state == .paused ? .paused : hindrance(step, in: view)
     }
 
+    /// A step begins.
     mutating func add(_ step: Operation.Step, in view: ClusterView) {
+        count(step, in: view)
+        room.reserve(step, in: view)
+    }
+
+    private mutating func count(_ step: Operation.Step, in view: ClusterView) {
         shards.formUnion(step.shards)
         if let succession = Succession(step, in: view.metadata) {
-            for worker in succession.sources[0].group.inSync {
-                copies[worker, default: 0] += 1
-                reserved[worker, default: 0] += Self.size(of: succession, in: view).diskByteCount
-            }
+            for worker in succession.sources[0].group.inSync { copies[worker, default: 0] += 1 }
             return
         }
         guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
@@ -214,9 +241,6 @@ package struct Occupancy: Sendable {
         else { return }
         copies[newcomer, default: 0] += 1
         copies[placement.primary, default: 0] += 1
-        let present = view.replica(of: step.shard, on: newcomer)?.diskByteCount ?? 0
-        let needed = ReplicaSize(of: placement, in: view).diskByteCount
-        reserved[newcomer, default: 0] += needed > present ? needed - present : 0
     }
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
@@ -239,11 +263,7 @@ package struct Occupancy: Sendable {
         // The source makes a copy on its own disk before it sends it.
         let size = ReplicaSize(of: placement, in: view)
         for worker in [newcomer, placement.primary] {
-            guard let observation = view.observations[worker] else { continue }
-            let needed = size.diskByteCount + reserved[worker, default: 0] + limits.spareDiskByteCount
-            if observation.freeDiskByteCount < needed {
-                return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
-            }
+            if let shortage = shortage(for: size, on: worker) { return shortage }
         }
         if view.isShortOfMemory(newcomer) { return .shortOfMemory(newcomer) }
         if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
@@ -254,6 +274,12 @@ package struct Occupancy: Sendable {
 }
 
 extension Occupancy {
+    private func shortage(for size: ReplicaSize, on worker: NodeID) -> OperationPlanner.Hindrance? {
+        room.shortage(for: size.diskByteCount, on: worker).map {
+            .tooLittleDisk(worker, needed: $0.neededByteCount, free: $0.freeByteCount)
+        }
+    }
+
     /// The shards that come take about as much as those that go, beside them.
     private static func size(of succession: Succession, in view: ClusterView) -> ReplicaSize {
         succession.sources.map { ReplicaSize(of: $0, in: view) }.reduce(ReplicaSize()) { $0 + $1 }
@@ -266,12 +292,8 @@ extension Occupancy {
         for worker in succession.sources[0].group.inSync {
             guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
             guard copies[worker, default: 0] < limits.copiesPerWorker else { return .workerIsBusy(worker) }
-            guard let observation = view.observations[worker] else { continue }
-            let needed = size.diskByteCount + reserved[worker, default: 0] + limits.spareDiskByteCount
-            if observation.freeDiskByteCount < needed {
-                return .tooLittleDisk(worker, needed: needed, free: observation.freeDiskByteCount)
-            }
-            if let free = observation.availableMemoryByteCount, free < size.memoryByteCount {
+            if let shortage = shortage(for: size, on: worker) { return shortage }
+            if let free = view.observations[worker]?.availableMemoryByteCount, free < size.memoryByteCount {
                 return .tooLittleMemory(worker, needed: size.memoryByteCount, free: free)
             }
         }

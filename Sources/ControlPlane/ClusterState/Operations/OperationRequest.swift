@@ -107,7 +107,8 @@ extension OperationRequest {
             }
             return Operation.Step(shard: shard, change: .move(from: from, to: to))
         }
-        guard let best = PlacementLoad(view).best(beside: group.members) else {
+        let byteCount = view.metadata.placement(of: shard).map { ReplicaSize(of: $0, in: view).diskByteCount } ?? 0
+        guard let best = PlacementLoad(view).target(beside: group.members, taking: byteCount) else {
             throw OperationRefusal(
                 "Every worker that may be given replicas holds one of shard \(shard.index) already."
             )
@@ -199,8 +200,11 @@ extension OperationRequest {
         var load = PlacementLoad(view)
         for placement in record.placements {
             var members = placement.group.members
-            while members.count < count.replicationFactor, let next = load.best(beside: members) {
-                load.add(next, to: members)
+            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+            while members.count < count.replicationFactor,
+                let next = load.target(beside: members, taking: byteCount)
+            {
+                load.add(next, to: members, taking: byteCount)
                 members.append(next)
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
             }

@@ -92,13 +92,19 @@ package struct Succession: Hashable, Sendable {
         successors.map { Preparation(shard: $0.shard, range: $0.range, sources: sources.map(\.shard)) }
     }
 
+    /// What the shards that go take on the disk of each of their workers.
+    func diskByteCount(in view: ClusterView) -> UInt64 {
+        sources.reduce(0) { $0 + ReplicaSize(of: $1, in: view).diskByteCount }
+    }
+
     // MARK: What to do next
 
     /// What to do about one of the shards that go.
     func next(for shard: ShardID, in view: ClusterView) -> ReplicaChange.Next {
         guard let source = sources.first(where: { $0.shard == shard }) else { return .done }
         let group = source.group
-        guard !view.restingShards.contains(shard) else {
+        // They wait together: one after the other they would never be frozen at the same time.
+        guard view.restingShards.isDisjoint(with: sources.map(\.shard)) else {
             return group.isFrozen ? .regroup(group.freezing(false)) : .wait(.resting)
         }
         if let apart {

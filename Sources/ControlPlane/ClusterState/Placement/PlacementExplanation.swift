@@ -19,12 +19,10 @@ package enum PlacementExplanation: Hashable, Sendable {
     /// The shard has as many replicas as it should, on workers that were chosen.
     case notNeeded(replicaCount: Int)
 
-    /// - Parameter limits: of operations, for the disk that stays free.
     package static func explain(
         _ placement: ShardPlacement,
         on worker: NodeID,
-        in view: ClusterView,
-        limits: OperationPlanner.Limits
+        in view: ClusterView
     ) -> PlacementExplanation {
         let group = placement.group
         let step = view.metadata.openOperations.lazy.flatMap { operation in
@@ -47,9 +45,9 @@ package enum PlacementExplanation: Hashable, Sendable {
         if view.isShortOfMemory(worker), let memory = view.observations[worker]?.memory {
             return .shortOfMemory(held: memory.heldByteCount, limit: memory.limitByteCount)
         }
-        let needed = ReplicaSize(of: placement, in: view).diskByteCount + limits.spareDiskByteCount
-        if let free = view.observations[worker]?.freeDiskByteCount, free < needed {
-            return .tooLittleDisk(needed: needed, free: free)
+        let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+        if let shortage = DiskRoom(view).shortage(for: byteCount, on: worker) {
+            return .tooLittleDisk(needed: shortage.neededByteCount, free: shortage.freeByteCount)
         }
         return .notNeeded(replicaCount: group.members.count)
     }

@@ -99,10 +99,25 @@ package enum ReconcileProblem: Hashable, Sendable {
     case failedReplica(ShardID, worker: NodeID)
     /// The metadata store holds an older record of the shard's group than its workers go by.
     case olderRecord(ShardID)
-    /// Nothing about a step of an operation has changed for too long; it began anew.
-    case stalledOperation(OperationID, ShardID)
+    /// The shard lacks a replica, and no worker that may have one has so much room on its disk.
+    case noRoom(ShardID, byteCount: UInt64)
+    /// A step of an operation has not got on for too long; with what it waits for, as sentences.
+    case stalledStep(OperationID, ShardID, reason: String)
+    /// No step of an operation has been under way for too long; with what it waits for, as sentences.
+    case stalledOperation(OperationID, reason: String)
     /// Nothing about the rollout of a codebook has changed for too long; with what it waits for, as sentences.
     case stalledRollout(OperationID, reason: String)
+
+    /// The problem without the figures in it, which change all the time: what is logged once is not logged again.
+    package var topic: ReconcileProblem {
+        switch self {
+        case .noRoom(let shard, _): .noRoom(shard, byteCount: 0)
+        case .stalledStep(let operation, let shard, _): .stalledStep(operation, shard, reason: "")
+        case .stalledOperation(let operation, _): .stalledOperation(operation, reason: "")
+        case .stalledRollout(let operation, _): .stalledRollout(operation, reason: "")
+        case .lostReplica, .unnamedReplica, .differentReplicas, .failedReplica, .olderRecord: self
+        }
+    }
 }
 
 extension ReconcileProblem: CustomStringConvertible {
@@ -123,9 +138,14 @@ extension ReconcileProblem: CustomStringConvertible {
             "Workers go by a newer record of shard \(shard) than the metadata store holds; was the store put back to "
                 + "an earlier state? The shard is left as it is: nothing moves, and no other replica takes over. Put "
                 + "back newer records, or see 'Records that went back' in docs/operations/high-availability.md."
-        case .stalledOperation(let operation, let shard):
-            "Operation \(operation) has not got on with shard \(shard) for a minute and begins its step anew; "
-                + "'mien operations' tells what it waits for."
+        case .noRoom(let shard, let byteCount):
+            "Shard \(shard) lacks a copy of \(byteCount >> 20) MiB, and no worker that may have it has room on its "
+                + "disk beside what is on its way and coordinator.spare_disk: free some, or add a worker. "
+                + "'mien explain' tells how much is missing where."
+        case .stalledStep(let operation, let shard, let reason):
+            "Operation \(operation) has not got on with shard \(shard) for a minute. \(reason)"
+        case .stalledOperation(let operation, let reason):
+            "No step of operation \(operation) has been under way for a minute. \(reason)"
         case .stalledRollout(let operation, let reason):
             "Operation \(operation), the rollout of a codebook, has not got on for a minute. \(reason)"
         }

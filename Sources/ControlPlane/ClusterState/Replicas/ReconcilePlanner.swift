@@ -1,4 +1,4 @@
-import ClusterModel
+package import ClusterModel
 import FaceModel
 
 /// Compares what was agreed with what workers report, and says what to do about the difference.
@@ -13,13 +13,30 @@ package enum ReconcilePlanner {
         }
     }
 
+    /// Where replicas go that are missing.
+    private struct Restorations {
+        /// Of the workers with what was planned so far; nil before anybody asked.
+        var load: PlacementLoad?
+        /// Shards that lack a replica for which no worker has room, with the bytes that it takes.
+        var unplaced: [ShardID: UInt64] = [:]
+    }
+
+    /// Shards that lack a replica for which no worker has room on its disk.
+    package static func shardsWithoutRoom(in view: ClusterView) -> Set<ShardID> {
+        Set(
+            plan(view).problems.compactMap { problem in
+                if case .noRoom(let shard, _) = problem { shard } else { nil }
+            }
+        )
+    }
+
     /// Steps for replicas: regroup, host, drop, establish, install, and what shards need that take others' place.
     /// Trainings come from ``TrainingPlanner``.
     ///
     /// Only live workers are asked for anything. The order is the same for the same view.
     package static func plan(_ view: ClusterView) -> Plan {
         var plan = Plan()
-        var load: PlacementLoad?
+        var restorations = Restorations()
         var steps: [ShardID: (operation: Operation, step: Operation.Step)] = [:]
         for operation in view.metadata.openOperations {
             for step in operation.steps {
@@ -38,7 +55,7 @@ package enum ReconcilePlanner {
             }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
-            let regroupings = view.isSettled ? regroupings(of: record, steps, in: view, &load) : []
+            let regroupings = view.isSettled ? regroupings(of: record, steps, in: view, &restorations) : []
             if !regroupings.isEmpty { plan.actions.append(.regroup(record.collection.id, regroupings)) }
             for placement in record.placements {
                 if view.olderShards.contains(placement.shard) {
@@ -53,6 +70,9 @@ package enum ReconcilePlanner {
                 placement.group.inSync.allSatisfy { view.isHosted(placement, on: $0) }
             }
             if !record.isEstablished, isHosted { plan.actions.append(.establish(record.collection.id)) }
+        }
+        for (shard, byteCount) in restorations.unplaced.sorted(by: { $0.key < $1.key }) {
+            plan.problems.append(.noRoom(shard, byteCount: byteCount))
         }
         for worker in view.liveWorkers.sorted() {
             let replicas = view.observations[worker]?.replicas ?? [:]
@@ -80,14 +100,12 @@ package enum ReconcilePlanner {
 
     /// What the groups of a collection should be instead, from who is there.
     ///
-    /// - Parameters:
-    ///   - steps: of operations, under way.
-    ///   - load: of the workers with what was planned so far; nil before anybody asked.
+    /// - Parameter steps: of operations, under way.
     private static func regroupings(
         of record: CollectionRecord,
         _ steps: [ShardID: (operation: Operation, step: Operation.Step)],
         in view: ClusterView,
-        _ load: inout PlacementLoad?
+        _ restorations: inout Restorations
     ) -> [ReconcileAction.Regrouping] {
         record.placements.compactMap { placement in
             if view.olderShards.contains(placement.shard) { return nil }
@@ -97,9 +115,9 @@ package enum ReconcilePlanner {
                     // Whatever it was frozen for has ended.
                     next = placement.group.freezing(false)
                 } else if let (operation, step) = steps[placement.shard] {
-                    next = group(after: step, of: operation, placement, of: record, in: view, &load)
+                    next = group(after: step, of: operation, placement, of: record, in: view, &restorations)
                 } else {
-                    next = restoration(placement, of: record, in: view, &load)
+                    next = restoration(placement, of: record, in: view, &restorations)
                 }
             }
             return next.map { .init(shard: placement.shard, version: placement.group.version, group: $0) }
@@ -137,7 +155,7 @@ package enum ReconcilePlanner {
         _ placement: ShardPlacement,
         of record: CollectionRecord,
         in view: ClusterView,
-        _ load: inout PlacementLoad?
+        _ restorations: inout Restorations
     ) -> ReplicaGroup? {
         // Writes do not wait for one that is paused.
         if operation.state == .paused, placement.group.isFrozen { return placement.group.freezing(false) }
@@ -146,8 +164,8 @@ package enum ReconcilePlanner {
         case .regroup(let group): return group
         // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
         case .wait(.tooFewInSync(let leaver)):
-            return restoration(placement, of: record, leaving: leaver, onlyAdding: true, in: view, &load)
-        case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &load)
+            return restoration(placement, of: record, leaving: leaver, onlyAdding: true, in: view, &restorations)
+        case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &restorations)
         case .done: return nil
         }
     }
@@ -161,7 +179,7 @@ package enum ReconcilePlanner {
         leaving leaver: NodeID? = nil,
         onlyAdding: Bool = false,
         in view: ClusterView,
-        _ load: inout PlacementLoad?
+        _ restorations: inout Restorations
     ) -> ReplicaGroup? {
         let (group, configuration) = (placement.group, record.collection.configuration)
         let members = group.members
@@ -169,14 +187,19 @@ package enum ReconcilePlanner {
         guard members.count > 1 || configuration.replicationFactor > 1 else { return nil }
         var candidates: [NodeID] = []
         let gone = leaver.map { view.goneWorkers.union([$0]) } ?? view.goneWorkers
+        let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
         if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
-            let current = load ?? PlacementLoad(view)
+            let current = restorations.load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
             let holders = view.liveWorkers.filter {
                 view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
             }
-            candidates = current.best(beside: members + holders.subtracting(members).sorted()).map { [$0] } ?? []
-            load = current
+            let others = members + holders.subtracting(members).sorted()
+            candidates = current.best(beside: others, taking: byteCount).map { [$0] } ?? []
+            if candidates.isEmpty, current.best(beside: others) != nil {
+                restorations.unplaced[placement.shard] = byteCount
+            }
+            restorations.load = current
         }
         let factor = configuration.replicationFactor
         let next =
@@ -189,7 +212,9 @@ package enum ReconcilePlanner {
                 pinned: Set(view.metadata.pins[placement.shard]?.workers ?? []),
                 replicationFactor: factor
             )
-        for newcomer in next?.members ?? [] where !members.contains(newcomer) { load?.add(newcomer, to: members) }
+        for newcomer in next?.members ?? [] where !members.contains(newcomer) {
+            restorations.load?.add(newcomer, to: members, taking: byteCount)
+        }
         return next
     }
 

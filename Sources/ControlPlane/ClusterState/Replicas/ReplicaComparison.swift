@@ -14,20 +14,39 @@ package enum ReplicaComparison {
         case sound
         /// It was read at another sequence than the others.
         case notCompared
-        /// It differs in so many slices from the good ones.
+        /// It differs in so many slices from the good ones, or, where none can be told to be good, from another.
         case different(sliceCount: Int)
         case damaged
         case unreachable
     }
 
+    /// The sequence at which, or behind which, replicas that were read at different ones can be held against each
+    /// other; nil when all were read at one.
+    package static func meetingPlace(of readings: some Collection<Reading>) -> UInt64? {
+        let sequences = Set(readings.compactMap { if case .whole(let sequence, _) = $0 { sequence } else { nil } })
+        return sequences.count > 1 ? sequences.max() : nil
+    }
+
     /// Of replicas at one sequence that differ, those are good that most agree with; of as many, those that agree with
-    /// the primary.
-    package static func verdicts(_ readings: [NodeID: Reading], primary: NodeID) -> [NodeID: Verdict] {
+    /// the primary. If it is not among them none is: nobody can tell.
+    ///
+    /// - Parameter checkpoints: what replicas that were read at different sequences held behind one later entry, by the
+    ///   sum that each keeps with every write, which its reading found right; none where no such entry is known.
+    package static func verdicts(
+        _ readings: [NodeID: Reading],
+        checkpoints: [NodeID: ReplicaObservation.Checkpoint] = [:],
+        primary: NodeID
+    ) -> [NodeID: Verdict] {
         var verdicts: [NodeID: Verdict] = [:]
         var wholes: [UInt64: [NodeID: [UInt128]]] = [:]
         for (node, reading) in readings {
             switch reading {
-            case .whole(let sequence, let slices): wholes[sequence, default: [:]][node] = slices
+            case .whole(let sequence, let slices):
+                if let checkpoint = checkpoints[node] {
+                    wholes[checkpoint.sequence, default: [:]][node] = [UInt128(checkpoint.digest)]
+                } else {
+                    wholes[sequence, default: [:]][node] = slices
+                }
             case .damaged: verdicts[node] = .damaged
             case .unreachable: verdicts[node] = .unreachable
             }
@@ -37,17 +56,21 @@ package enum ReplicaComparison {
                 for node in holders.keys { verdicts[node] = .notCompared }
                 continue
             }
-            let counts = Dictionary(grouping: holders.keys) { holders[$0]! }.mapValues(\.count)
-            let most = counts.values.max() ?? 0
-            let candidates = counts.filter { $0.value == most }.keys
-            let good =
-                candidates.first { $0 == holders[primary] }
-                ?? candidates.min { $0.lexicographicallyPrecedes($1) } ?? []
+            let good = good(of: holders, primary: primary)
             for (node, slices) in holders {
-                let differing = zip(slices, good).count { $0 != $1 }
+                let other = good ?? holders.values.first { $0 != slices } ?? []
+                let differing = zip(slices, other).count { $0 != $1 }
                 verdicts[node] = differing == 0 ? .sound : .different(sliceCount: differing)
             }
         }
         return verdicts
+    }
+
+    /// What good replicas hold; nil when as many hold one thing as another.
+    private static func good(of holders: [NodeID: [UInt128]], primary: NodeID) -> [UInt128]? {
+        let counts = Dictionary(grouping: holders.keys) { holders[$0]! }.mapValues(\.count)
+        let most = counts.values.max()
+        let candidates = counts.filter { $0.value == most }.keys
+        return candidates.count == 1 ? candidates.first : candidates.first { $0 == holders[primary] }
     }
 }

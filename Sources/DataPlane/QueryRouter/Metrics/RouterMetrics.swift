@@ -35,6 +35,9 @@ package final class RouterMetrics: Sendable {
     private let switches = Mutex<[StatusCode: Counter]>([:])
     private let wonHedges: Counter
     private let lostHedges: Counter
+    private let deadlyGivenUp: Counter
+    private let deadlyRefused: Counter
+    private let refusalAllowance = Mutex(LogAllowance(perSecond: 1))
     /// Zero for no log.
     private let slowSearch: Duration
     private let allowance = Mutex(LogAllowance(perSecond: RouterMetrics.slowLinesPerSecond))
@@ -55,6 +58,8 @@ package final class RouterMetrics: Sendable {
         partial = registry.counter(MetricCatalogue.partialAnswers)
         wonHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.won)
         lostHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.lost)
+        deadlyGivenUp = registry.counter(MetricCatalogue.deadlyRequests, LabelValue.givenUp)
+        deadlyRefused = registry.counter(MetricCatalogue.deadlyRequests, LabelValue.refused)
         slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.coordinator)
         if case .recall(let target) = SearchEffort.default {
             registry.gauge(MetricCatalogue.recallObjective).record(target)
@@ -84,9 +89,20 @@ package final class RouterMetrics: Sendable {
 
     /// A request was under way at too many workers that were lost, and is sent to nobody any more.
     func gaveUp(_ collection: String) {
+        deadlyGivenUp.increment()
         logger.critical(
             "the connections to two workers were lost while one request was under way there; it is not sent on",
             metadata: ["collection": "\(collection)"]
+        )
+    }
+
+    /// A request that this happened to before came again, and is not taken.
+    func refusedDeadly(_ collection: String) {
+        deadlyRefused.increment()
+        guard let suppressed = refusalAllowance.withLock({ $0.take(now: .now) }) else { return }
+        logger.warning(
+            "a request that workers were lost under came again and is refused",
+            metadata: ["collection": "\(collection.prefix(64))", "suppressed": "\(suppressed)"]
         )
     }
 

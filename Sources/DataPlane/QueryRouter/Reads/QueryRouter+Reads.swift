@@ -16,7 +16,7 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FaceList {
-        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> FaceList in
             guard !request.ids.isEmpty else {
                 throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
@@ -81,7 +81,7 @@ extension QueryRouter {
         guard Self.listLimitRange.contains(request.limit) else {
             throw WireStatus(.invalidRequest, "A page holds from 1 to 10000 faces, not \(request.limit).")
         }
-        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) in try await page(request, context)
         }
     }

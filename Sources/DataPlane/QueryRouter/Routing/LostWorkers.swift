@@ -25,4 +25,14 @@ final class LostWorkers: Sendable {
                 + "on, since it may be what they died of"
         )
     }
+
+    /// Why a request that was under way there is not taken again for so long.
+    static func refusal(for time: Duration) -> WireStatus {
+        WireStatus(
+            .internalError,
+            "the connections to \(limit) workers were lost while this request was under way there before; it is not "
+                + "taken for another \(time.components.seconds + 1) s, since it may be what they died of; the logs of "
+                + "the workers tell more"
+        )
+    }
 }

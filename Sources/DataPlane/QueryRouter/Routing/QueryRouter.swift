@@ -18,6 +18,7 @@ package final class QueryRouter: Sendable {
     let metrics: RouterMetrics
     let unreachable = UnreachableWorkers()
     let choice: Mutex<ReadChoice>
+    private let deadly = Mutex(DeadlyRequests())
 
     package init(
         source: any ShardMapSource,
@@ -91,14 +92,24 @@ package final class QueryRouter: Sendable {
     /// Does a request by the newest shard map, and all of it again, inside the deadline, when other shards took the
     /// place of one that it asked: what the others answered before is asked of them once more, since a face may have
     /// been counted twice or not at all otherwise. Writes carry their key.
+    ///
+    /// - Parameter request: it is refused while it is remembered as one that workers were lost under.
     func onNewestMap<R>(
         of name: String,
+        for request: some WireRequest,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
+        if let time = deadly.withLock({ $0.refusal(of: request, now: .now) }) {
+            metrics.refusedDeadly(name)
+            throw LostWorkers.refusal(for: time)
+        }
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var first: Context?
+        defer {
+            if first?.lost.refusal != nil { deadly.withLock { $0.remember(request, now: .now) } }
+        }
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
             if let first { (context.began, context.lost) = (first.began, first.lost) }

@@ -30,7 +30,7 @@ package struct RouterOptions: Hashable, Sendable {
         moveCheckInterval: Duration = .milliseconds(100),
         leastHedgeDelay: Duration = .milliseconds(20),
         hedgeFactor: Double = 3,
-        hedgeShare: Double = 0.1,
+        hedgeShare: Double = 0.05,
         hedgeReserve: Int = 64,
         avoidance: Duration = .seconds(1),
         firstPause: Duration = .milliseconds(2),

@@ -15,7 +15,7 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
-        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
             try check(request.parameters, request.coverage)
@@ -44,7 +44,7 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> SearchAnswer {
-        try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(request.parameters, request.coverage)
             let sequences = try minimumSequences(request.token, context)

@@ -15,7 +15,7 @@ extension QueryRouter {
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesEnrolled {
         let attempts = WriteAttempts(age: request.age)
-        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> FacesEnrolled in
             attempts.beginRound()
             guard !request.rows.isEmpty else {
@@ -72,7 +72,7 @@ extension QueryRouter {
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesDeleted {
         let attempts = WriteAttempts(age: request.age)
-        return try await onNewestMap(of: request.collection, deadline: deadline, on: eventLoop) {
+        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> FacesDeleted in
             attempts.beginRound()
             let ids = request.ids

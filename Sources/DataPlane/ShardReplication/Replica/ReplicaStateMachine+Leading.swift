@@ -128,6 +128,8 @@ extension ReplicaStateMachine {
         for learner in new.learners {
             progress[learner]?.isFounder = false
             progress[learner]?.hasLost = false
+            // It left since it was silent, and may come back with less than it said to have: it says so anew.
+            if old.isInSync(learner) { progress[learner] = nil }
         }
         for member in new.members where member != node && progress[member] == nil {
             progress[member] = newProgress(now: now)
@@ -270,7 +272,8 @@ extension ReplicaStateMachine {
             if applied > other { actions.append(.copy(to: sender)) }
         }
         progress[sender] = follower
-        grow(with: sender, group, now: now)
+        // What it had said before is no reason to count it: a late word that it lacks something may be right.
+        if case .accepted = reply.outcome { grow(with: sender, group, now: now) }
         lead(now: now)
     }
 
@@ -329,8 +332,8 @@ extension ReplicaStateMachine {
         }
         let limit = max(follower.matched, follower.agreed) + Self.entriesOnTheirWay
         while follower.next <= log.last.sequence, follower.next <= limit, !follower.isLoading, !follower.needsCopy {
-            guard let first = window.first?.sequence, first <= follower.next,
-                log.epoch(at: follower.next - 1) != nil
+            guard let first = window.first?.sequence, let last = window.last?.sequence,
+                first <= follower.next, follower.next <= last, log.epoch(at: follower.next - 1) != nil
             else {
                 follower.isLoading = true
                 actions.append(.load(first: follower.next, for: member))

@@ -239,6 +239,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         let old = group
         group = new
         if !isNew { firstEpoch = firstEpoch ?? new.epoch }
+        // What begins as a learner has nothing, however its primary may come to believe otherwise.
+        if old == nil, !new.isInSync(node), !trustsDisk { isWhole = false }
         if proposal.map({ $0.made.version < new.version }) ?? false { proposal = nil }
         quarantine(from: old, to: new, now: now)
         guard new.primary == node else {

@@ -123,6 +123,26 @@ enum Refusal {
         )
     }
 
+    /// Time after which another copy is worth the attempt: writes have other pages to use by then.
+    static let copyRestMilliseconds: UInt32 = 60_000
+
+    static func copyGivenUp(_ shard: ShardID, _ excess: CopyBound.Excess) -> WireStatus {
+        let reason =
+            switch excess {
+            case .growth(let limit):
+                "beside so many writes its file would grow beyond \(limit >> 20) MiB while it is copied; it is tried "
+                    + "again in a minute, and comes through when fewer faces are written"
+            case .disk(let free, let minimum):
+                "the worker's disk has \(free >> 20) MiB free, and \(minimum >> 20) MiB are kept for writes; make room "
+                    + "on it"
+            }
+        return WireStatus(
+            code: .unavailable,
+            message: "a copy of \(name(shard)) was given up: \(reason)",
+            retryAfterMilliseconds: copyRestMilliseconds
+        )
+    }
+
     static func unknownSnapshot(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .notFound,
@@ -139,6 +159,16 @@ enum Refusal {
             message: """
                 a snapshot of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk \
                 has \(freeByteCount >> 20) MiB free
+                """
+        )
+    }
+
+    static func noRoomForCopy(_ shard: ShardID, byteCount: UInt64, freeByteCount: UInt64) -> WireStatus {
+        WireStatus(
+            code: .storageFull,
+            message: """
+                a copy of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk has \
+                \(freeByteCount >> 20) MiB free; free some space there, or move the replica elsewhere
                 """
         )
     }
@@ -317,7 +347,10 @@ enum Refusal {
     }
 
     static func folder(_ error: WorkerError) -> WireStatus {
-        WireStatus(code: .internalError, message: "the worker's data folder failed: \(error)")
+        WireStatus(
+            code: error.isStorageFull ? .storageFull : .internalError,
+            message: "the worker's data folder failed: \(error)"
+        )
     }
 
     private static func name(_ shard: ShardID) -> String {

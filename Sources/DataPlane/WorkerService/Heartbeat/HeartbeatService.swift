@@ -19,6 +19,7 @@ final class HeartbeatService: Sendable {
     private let folder: DataFolder
     private let address: NodeAddress
     private let peer: PeerClient
+    private let runs: SharedCoordinatorRuns
     private let report: @Sendable () async -> WorkerReport?
     private let heard: @Sendable (HeartbeatReply, _ asked: ContinuousClock.Instant) -> Void
     private let ended: @Sendable (HeartbeatReply?) -> Void
@@ -30,6 +31,7 @@ final class HeartbeatService: Sendable {
     private let beatInput: AsyncStream<Void>.Continuation
 
     /// - Parameters:
+    ///   - runs: of the worker: all its heartbeats share them.
     ///   - report: what to say of the worker now; nil once it is stopping.
     ///   - heard: gets every reply, with the time when its heartbeat was sent.
     ///   - ended: gets the reply to every heartbeat, nil when it was not taken.
@@ -39,6 +41,7 @@ final class HeartbeatService: Sendable {
         folder: DataFolder,
         address: NodeAddress,
         peer: PeerClient,
+        runs: SharedCoordinatorRuns,
         report: @escaping @Sendable () async -> WorkerReport?,
         heard: @escaping @Sendable (HeartbeatReply, _ asked: ContinuousClock.Instant) -> Void,
         ended: @escaping @Sendable (HeartbeatReply?) -> Void,
@@ -50,6 +53,7 @@ final class HeartbeatService: Sendable {
         self.folder = folder
         self.address = address
         self.peer = peer
+        self.runs = runs
         self.report = report
         self.heard = heard
         self.ended = ended
@@ -105,7 +109,14 @@ final class HeartbeatService: Sendable {
         var isHeard: Bool?
         for await _ in beats {
             guard let report = await report() else { break }
-            let heartbeat = Heartbeat(worker: folder.node, address: address, clusterID: folder.cluster, report: report)
+            let standing = runs.standing(at: coordinator)
+            let heartbeat = Heartbeat(
+                worker: folder.node,
+                address: address,
+                clusterID: folder.cluster,
+                report: report,
+                standing: standing
+            )
             let asked = ContinuousClock.now
             let reply: HeartbeatReply
             do throws(WireStatus) {
@@ -140,6 +151,23 @@ final class HeartbeatService: Sendable {
                 ended(nil)
                 continue
             }
+            let isFollowed = runs.heard(reply.run, at: coordinator)
+            // It does nothing with this worker before it knows.
+            if reply.run != nil, runs.standing(at: coordinator) != standing { beatSoon() }
+            guard isFollowed else {
+                if isHeard != false {
+                    logger.error(
+                        "two coordinators have copies of one metadata store; this worker goes by the other",
+                        metadata: ["refused": "\(coordinator)", "cluster": "\(reply.clusterID)"]
+                    )
+                }
+                isHeard = false
+                isTaken.store(false, ordering: .relaxed)
+                metrics.heartbeatEnded(wasTaken: false)
+                ended(nil)
+                try? await Task.sleep(for: Self.leastPause)
+                continue
+            }
             if isHeard != true {
                 logger.info(
                     "the coordinator takes heartbeats",
@@ -156,4 +184,15 @@ final class HeartbeatService: Sendable {
         }
         return .success(())
     }
+}
+
+/// ``CoordinatorRuns``, for the heartbeats to all coordinators.
+final class SharedCoordinatorRuns: Sendable {
+    private let runs = Mutex(CoordinatorRuns())
+
+    func heard(_ run: NodeID?, at address: NodeAddress) -> Bool {
+        runs.withLock { $0.heard(run, at: address, now: .now) }
+    }
+
+    func standing(at address: NodeAddress) -> CoordinatorStanding { runs.withLock { $0.standing(at: address) } }
 }

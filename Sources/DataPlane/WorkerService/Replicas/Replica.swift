@@ -478,6 +478,10 @@ final class Replica: Sendable {
                 }
             }
             guard let digest else { throw Refusal.opening(shard) }
+            // Where this one and others that are written to meanwhile can be compared.
+            monitor.withLock(waking: .all) { state in
+                state.replication?.lastCheckpoint = ReplicationClock.now - self.options.checkpointInterval
+            }
             return ReplicaVerified(
                 sequence: digest.sequence,
                 faceCount: digest.faceCount,

@@ -293,6 +293,13 @@ final class ReplicaTable: Sendable {
         }
     }
 
+    /// A shard that is yet to be made from replicas which are here.
+    private func unfinished(of predecessors: [ShardID]) -> ShardID? {
+        let sources = Set(predecessors.filter { find($0)?.figures.state == .serving }.map(\.index))
+        let others = prepared.withLock { Array($0.values) }
+        return others.filter { !$0.isSealed && !sources.isDisjoint(with: $0.record.sources) }.map(\.shard).min()
+    }
+
     /// Puts a shard that was made here in the place of others: from here on their replicas serve no more, whatever
     /// happens.
     private func activate(_ successor: Successor, for request: HostReplica) throws(WireStatus) {
@@ -306,6 +313,11 @@ final class ReplicaTable: Sendable {
             throw Refusal.successorNotReady(shard)
         }
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
+        // A disk that was put back may have one half and not the other, which is made of what goes with this.
+        if let other = unfinished(of: predecessors) {
+            successor.start()
+            throw Refusal.successorNotReady(other)
+        }
         successor.confirmStandIn()
         let standIn = successor.standIn
         if standIn == nil { successor.stop() }

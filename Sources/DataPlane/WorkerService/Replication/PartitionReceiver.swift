@@ -15,11 +15,15 @@ final class PartitionReceiver: Sendable {
 
     private let executor: BoundedExecutor
     private let options: PartitionOptions
+    private let freeByteCount: @Sendable () -> UInt64
     private let incoming = Mutex<[ShardID: Incoming]>([:])
 
-    /// - Parameter options: of the partitions that copies are opened as.
-    init(options: PartitionOptions) {
+    /// - Parameters:
+    ///   - options: of the partitions that copies are opened as.
+    ///   - freeByteCount: bytes that are free on the disk they come to.
+    init(options: PartitionOptions, freeByteCount: @escaping @Sendable () -> UInt64) {
         self.options = options
+        self.freeByteCount = freeByteCount
         executor = BoundedExecutor(
             name: "copies",
             threadCount: 1,
@@ -70,6 +74,12 @@ final class PartitionReceiver: Sendable {
             } catch {
                 throw Refusal.failed(slice.shard, error)
             }
+            // All of it comes, or none: what is cut short for want of room would only take some from others.
+            let (needed, isTooMuch) = slice.totalByteCount.addingReportingOverflow(options.minimumFreeByteCount)
+            let free = freeByteCount()
+            guard !isTooMuch, free >= needed else {
+                throw Refusal.noRoomForCopy(slice.shard, byteCount: slice.totalByteCount, freeByteCount: free)
+            }
             incoming.withLock { $0[slice.shard] = Incoming(copy: slice.copy, received: 0) }
         }
         let received = incoming.withLock { $0[slice.shard] }
@@ -83,6 +93,8 @@ final class PartitionReceiver: Sendable {
             try DurableFile.makeDirectory(folder)
             try DurableFile.extend("\(folder)/data.mdb", by: slice.bytes, isLast: end == slice.totalByteCount)
         } catch {
+            // Others need the room sooner than the next attempt would give it back.
+            if error.isStorageFull { try? Partition.remove(at: folder) }
             throw Refusal.folder(error)
         }
         incoming.withLock { $0[slice.shard]?.received = end }

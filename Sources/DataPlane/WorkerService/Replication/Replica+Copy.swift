@@ -30,17 +30,20 @@ extension Replica {
 
     /// Makes a copy of the partition, sends it slice by slice, and removes it. Ends early when a slice is not taken, or
     /// when this replica is no primary any more; the other asks again then.
-    func sendCopy(to node: NodeID) async {
+    ///
+    /// - Returns: how long not to begin another.
+    func sendCopy(to node: NodeID) async -> Duration {
         let path = outgoingCopyPath(to: node)
         let logger = logger
         let start = ContinuousClock.now
         let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]
+        var rest = Duration.zero
         do throws(WireStatus) {
-            guard let epoch = primaryEpoch else { return }
+            guard let epoch = primaryEpoch else { return rest }
             let made = await WorkerThread.run(name: "copy-\(shard.index)") {
                 Result { () throws(WireStatus) in try self.makeCopy(at: path, under: epoch) }
             }
-            guard let copy = try made.get() else { return }
+            guard let copy = try made.get() else { return rest }
             note(0, of: copy.byteCount, to: node)
             logger.info(
                 "a copy of a partition is sent",
@@ -52,6 +55,7 @@ extension Replica {
                 metadata: metadata.merging(["took": "\(ContinuousClock.now - start)"]) { $1 }
             )
         } catch {
+            rest = .milliseconds(Int64(error.retryAfterMilliseconds))
             logger.warning(
                 "a copy of a partition was not taken",
                 metadata: metadata.merging(["reason": "\(error)"]) { $1 }
@@ -64,6 +68,25 @@ extension Replica {
                 logger.warning("a copy of a partition was not removed", metadata: ["reason": "\(error)"])
             }
         }
+        return rest
+    }
+
+    /// Makes a copy of the partition, as long as the file does not grow too far and the disk keeps its reserve.
+    ///
+    /// - Returns: nil when it was stopped.
+    /// - Throws: `unavailable` with a time to wait when it had to be given up.
+    func copyPartition(to path: String, shouldStop: () -> Bool) throws(WireStatus) -> PartitionCopy? {
+        var excess: CopyBound.Excess?
+        let copy = try read(.local) { (partition, isFenced) throws(PartitionError) in
+            let bound = try CopyBound(of: partition)
+            return try partition.copy(to: path) {
+                if shouldStop() || isFenced() { return true }
+                excess = bound.excess(of: partition)
+                return excess != nil
+            }
+        }
+        if let excess { throw Refusal.copyGivenUp(shard, excess) }
+        return copy
     }
 
     /// The epoch that this replica leads in; nil while it does not.
@@ -81,9 +104,7 @@ extension Replica {
         } catch {
             throw Refusal.failed(shard, error)
         }
-        return try read(.local) { (partition, isFenced) throws(PartitionError) in
-            try partition.copy(to: path) { isFenced() || self.primaryEpoch != epoch }
-        }
+        return try copyPartition(to: path) { self.primaryEpoch != epoch }
     }
 
     private func send(

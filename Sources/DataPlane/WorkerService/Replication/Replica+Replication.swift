@@ -203,15 +203,20 @@ extension Replica {
 
     private func beginCopy(for node: NodeID) {
         let begins = monitor.withLock { state -> Bool in
-            guard let replication = state.replication, replication.copies[node] == nil else { return false }
+            guard let replication = state.replication, replication.copies[node] == nil,
+                replication.copyRests[node].map({ $0 <= .now }) ?? true
+            else { return false }
             state.replication?.copies[node] = .init(wantedFrom: replication.machine.applied)
             return true
         }
         guard begins else { return }
         Task { [weak self] in
             guard let self else { return }
-            await sendCopy(to: node)
-            monitor.withLock { $0.replication?.copies[node] = nil }
+            let rest = await sendCopy(to: node)
+            monitor.withLock {
+                $0.replication?.copies[node] = nil
+                $0.replication?.copyRests[node] = rest > .zero ? .now + rest : nil
+            }
         }
     }
 }

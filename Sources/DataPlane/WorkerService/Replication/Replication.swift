@@ -67,6 +67,8 @@ struct Replication {
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
     var copies: [NodeID: OutgoingCopy] = [:]
+    /// Until when no copy is begun for a replica, after one that had to be given up.
+    var copyRests: [NodeID: ContinuousClock.Instant] = [:]
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(

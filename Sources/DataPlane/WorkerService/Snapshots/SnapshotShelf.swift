@@ -184,12 +184,10 @@ final class SnapshotShelf: Sendable {
         _ began: () -> Void
     ) throws(WireStatus) {
         let shard = replica.shard
-        let copy = try replica.read(.local) { (partition, isFenced) throws(PartitionError) in
-            try partition.copy(to: snapshot.path) {
-                // Asked for the first time when the copy's transaction has written something, so it has begun.
-                began()
-                return isFenced() || snapshot.isUnwanted.load(ordering: .relaxed)
-            }
+        let copy = try replica.copyPartition(to: snapshot.path) {
+            // Asked for the first time when the copy's transaction has written something, so it has begun.
+            began()
+            return snapshot.isUnwanted.load(ordering: .relaxed)
         }
         guard let copy else { throw Refusal.opening(shard) }
         guard copy.sequence == sequence else { throw Refusal.cutTooLate(shard) }

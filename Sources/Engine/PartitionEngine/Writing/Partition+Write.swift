@@ -84,7 +84,7 @@ extension Partition {
     }
 
     /// nil when the file system does not tell.
-    private var freeDiskByteCount: UInt64? {
+    var freeDiskByteCount: UInt64? {
         var status = statvfs()
         guard unsafe statvfs(environment.path, &status) == 0 else { return nil }
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)

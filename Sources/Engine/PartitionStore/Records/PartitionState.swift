@@ -90,13 +90,14 @@ package struct PartitionState: Hashable, Sendable {
     /// Goes on where partitions ended whose faces this one took over: equal replicas of them make equal places. No log
     /// goes on behind it.
     ///
+    /// The sequence is the sum of theirs, so that no two ends of the same partitions make one place: of two that ended
+    /// at 5 and 9 the larger is 9, as it is of those that go on to 6 and 9.
+    ///
     /// - Precondition: no entry waits to be applied, and none is in the log.
     package mutating func succeed(_ places: [LogPlace]) {
         precondition(!hasUnapplied && firstLogged == sequence + 1, "the log has ended")
-        for place in places {
-            epoch = max(epoch, place.epoch)
-            sequence = max(sequence, place.sequence)
-        }
+        for place in places { epoch = max(epoch, place.epoch) }
+        sequence = places.reduce(0) { min($0 + $1.sequence, Self.counterLimit) }
         chain = LogChain.link(afterAll: places.map(\.chain))
         promisedEpoch = max(promisedEpoch, epoch)
         firstLogged = sequence + 1

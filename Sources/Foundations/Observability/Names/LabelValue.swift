@@ -65,6 +65,10 @@ package enum LabelValue {
     package static let mates = "mates"
     package static let majorFaults = "major"
     package static let minorFaults = "minor"
+    package static let certificate = "certificate"
+    package static let trustRoots = "trust_roots"
+    package static let etcdCertificate = "etcd_certificate"
+    package static let etcdTrustRoots = "etcd_trust_roots"
 
     // MARK: operation
 
@@ -91,4 +95,6 @@ package enum LabelValue {
     package static let sound = "sound"
     package static let damaged = "damaged"
     package static let stopped = "stopped"
+    package static let givenUp = "given_up"
+    package static let refused = "refused"
 }

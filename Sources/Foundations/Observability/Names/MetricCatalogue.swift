@@ -33,6 +33,17 @@ package enum MetricCatalogue {
         "Page faults: major ones waited for the disk, minor ones did not"
     )
     package static let ready = Metric("mien_ready", .gauge, "1 while /readyz answers 200, else 0")
+    package static let certificateRemaining = Metric(
+        "mien_certificate_remaining_seconds",
+        .gauge,
+        [.kind],
+        "Time that the node's certificate, or the first of its trust roots to end, is still good; below 0 when over"
+    )
+    package static let certificateFilesRefused = Metric(
+        "mien_certificate_files_refused",
+        .gauge,
+        "1 while the TLS files have changed and cannot be used, so that those before are in use, else 0"
+    )
 
     // MARK: Requests
 
@@ -107,6 +118,12 @@ package enum MetricCatalogue {
         [.status],
         "Second replicas asked because the first took long: won when theirs was the answer that counted, else lost"
     )
+    package static let deadlyRequests = Metric(
+        "mien_deadly_requests_total",
+        .counter,
+        [.status],
+        "Requests under which two workers were lost (given_up), and those that are not taken since (refused)"
+    )
     package static let probes = Metric(
         "mien_searched_probes_total",
         .counter,
@@ -138,6 +155,11 @@ package enum MetricCatalogue {
         .gauge,
         "Longest time since a known worker's last heartbeat; those not heard of since the start are left out"
     )
+    package static let refusingWorkers = Metric(
+        "mien_refusing_workers",
+        .gauge,
+        "Workers that refuse this coordinator, since they go by another with a copy of its metadata store"
+    )
     package static let shards = Metric(
         "mien_shards",
         .gauge,
@@ -167,6 +189,12 @@ package enum MetricCatalogue {
         .gauge,
         [.collection],
         "Shards whose workers go by a newer record than the metadata store holds; nobody steers them"
+    )
+    package static let shardsWithoutRoom = Metric(
+        "mien_shards_without_room",
+        .gauge,
+        [.collection],
+        "Shards that lack a copy for which no worker has room on its disk"
     )
     package static let replicaLag = Metric(
         "mien_replica_lag_writes",
@@ -432,12 +460,12 @@ package enum MetricCatalogue {
 
     package static let all: [MetricDescription] = [
         buildInfo, startTime, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit, threads,
-        pageFaults, ready, requests, requestDuration, requestsInFlight, connections, connectionsAccepted,
+        pageFaults, ready, certificateRemaining, certificateFilesRefused, requests, requestDuration, requestsInFlight,
+        connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
-        replicaSwitches, hedgedReads, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, replicaLag,
-        operations,
-        operationSilence, collectionFaces,
+        replicaSwitches, hedgedReads, deadlyRequests, probes, partialAnswers, missingShards, recallObjective, workers,
+        workerSilence, refusingWorkers, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent,
+        shardsOfOlderRecords, shardsWithoutRoom, replicaLag, operations, operationSilence, collectionFaces,
         trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archivedBytes, archiveFailures, archiveGaps,
         searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,

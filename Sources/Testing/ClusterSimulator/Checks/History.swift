@@ -198,7 +198,7 @@ struct History: Sendable {
         at time: Duration
     ) throws(Violation) {
         let before = sources.compactMap { shards[$0] }
-        let base = before.map(\.last).max() ?? 0
+        let base = before.map(\.last).reduce(0, +)
         let faces = before.reduce(into: [Int: UInt64]()) { $0.merge($1.faces) { first, _ in first } }
         let done = before.reduce(into: Set<UInt64>()) { $0.formUnion($1.done) }
         for successor in successors {

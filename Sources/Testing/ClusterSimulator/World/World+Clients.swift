@@ -2,6 +2,13 @@ import ClusterModel
 import ShardReplication
 import VectorMath
 
+/// What a client asks a replica to have applied, and what of its own must then be there.
+struct SimulatedToken: Hashable, Sendable {
+    var sequence: UInt64 = 0
+    /// Keys of its last acknowledged writes of faces of the shard, whatever shards took those writes.
+    var keys: [UInt64] = []
+}
+
 /// A client with one write under way at a time; an attempt that fails is made again under the same key.
 struct SimulatedClient: Sendable {
     static let faceCount = 8
@@ -15,9 +22,16 @@ struct SimulatedClient: Sendable {
     var isRefused = true
     /// Of its last acknowledged write to each shard.
     var tokens: [ShardID: UInt64] = [:]
+    /// Keys of its last acknowledged writes, by face.
+    var ownKeys: [Int: UInt64] = [:]
 
     /// Faces lie evenly on the ring.
     static func position(of face: Int) -> UInt64 { UInt64(face) << 61 | 1 << 60 }
+
+    func token(for placement: ShardPlacement) -> SimulatedToken {
+        let own = ownKeys.filter { placement.range.contains(Self.position(of: $0.key)) }
+        return SimulatedToken(sequence: tokens[placement.shard] ?? 0, keys: own.values.sorted())
+    }
 
     func placement(of face: Int) -> ShardPlacement? { map.first { $0.range.contains(Self.position(of: face)) } }
 }
@@ -29,8 +43,8 @@ extension World {
         if random.chance(0.3) { clients[index].map = placements }
         if random.chance(0.4) {
             if let placement = random.pick(clients[index].map), let worker = random.pick(placement.group.inSync) {
-                let token = random.chance(0.5) ? clients[index].tokens[placement.shard] ?? 0 : 0
-                plan(.clientRead(worker, of: placement.shard, token: token), after: delay())
+                let token = random.chance(0.5) ? clients[index].token(for: placement) : SimulatedToken()
+                plan(.clientRead(worker, of: placement.shard, token), after: delay())
             }
             return plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(30)))
         }
@@ -82,6 +96,7 @@ extension World {
         switch reply {
         case .acknowledged(let sequence):
             if let shard { clients[index].tokens[shard] = max(clients[index].tokens[shard] ?? 0, sequence) }
+            clients[index].ownKeys[write.face] = write.key
             counts.acknowledged += 1
             return endWrite(index)
         case .refused: break
@@ -115,29 +130,38 @@ extension World {
         plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(20)))
     }
 
-    mutating func clientRead(_ name: NodeID, of shard: ShardID, _ token: UInt64) throws(Violation) {
-        guard let index = awake(name, life: nil, .clientRead(name, of: shard, token: token)) else { return }
+    mutating func clientRead(_ name: NodeID, of shard: ShardID, _ token: SimulatedToken) throws(Violation) {
+        guard let index = awake(name, life: nil, .clientRead(name, of: shard, token)) else { return }
         let clock = workers[index].clock(now)
         // The driver's part: a read with a token is for a replica that has applied it.
         guard let place = workers[index].replica(of: shard), let machine = workers[index].replicas[place].machine,
-            machine.mayServeReads(now: clock), workers[index].replicas[place].disk.image.applied.sequence >= token
+            machine.mayServeReads(now: clock),
+            workers[index].replicas[place].disk.image.applied.sequence >= token.sequence
+                || settings.fault == .tokensIgnored
         else {
             counts.refusedReads += 1
             return
         }
+        let receipts = workers[index].replicas[place].disk.image.receipts
+        if !goesUnnoticed(machine, on: name), let key = token.keys.first(where: { receipts[$0] == nil }) {
+            try fail(.readYourWrites, "\(name) answered for \(shard.index) without the write \(key) of who asked")
+        }
         try checkRead(of: workers[index].replicas[place], by: name)
+    }
+
+    /// Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
+    private func goesUnnoticed(_ machine: ReplicaStateMachine<SimulatedWrite>, on name: NodeID) -> Bool {
+        rolledBack[name] != nil && machine.isUnheard
     }
 
     /// A replica answers a read: it must not miss what had to be shown.
     private mutating func checkRead(of replica: SimulatedReplica, by name: NodeID) throws(Violation) {
-        let isUnheard = replica.machine?.isUnheard ?? false
-        // Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-        if rolledBack[name] != nil, isUnheard {
+        if let machine = replica.machine, goesUnnoticed(machine, on: name) {
             counts.unnoticedReads += 1
             return
         }
         counts.reads += 1
-        if isUnheard { counts.unheardReads += 1 }
+        if replica.machine?.isUnheard ?? false { counts.unheardReads += 1 }
         try history.read(
             replica.disk.image,
             of: replica.shard,

@@ -70,6 +70,7 @@ struct SimulatedController: Sendable {
             restingShards: operations.restingShards(now: now)
         )
         view.olderShards = olderRecords.shards
+        view.spareDiskByteCount = 1 << 30
         return view
     }
 
@@ -197,30 +198,26 @@ extension World {
     private mutating func decide(_ index: Int) {
         guard controllers[index].holdsLease(now), let known = controllers[index].view(now: now) else { return }
         controllers[index].olderRecords.observe(known, now: now)
-        controllers[index].operations.observe(known, now: now)
+        controllers[index].operations.observe(known, limits: Self.limits, now: now)
         guard let view = controllers[index].view(now: now) else { return }
         var actions = ReconcilePlanner.plan(view).actions
         if view.isSettled {
             let time = Timestamp(milliseconds: now.components.seconds * 1000)
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
-            for key in controllers[index].operations.stalled(now: now) {
+            for key in controllers[index].operations.motionless(now: now) {
                 controllers[index].operations.restarted(key, now: now)
-                if let action = restart(key, in: view) { actions.append(action) }
+                actions += restart(key, in: view)
             }
         }
         plant(&actions, view)
         for action in controllers[index].actions.admit(actions, now: now) { begin(action, index) }
     }
 
-    /// A replica that does not get on catching up leaves its group, and begins anew when it has been removed.
-    private func restart(_ key: OperationLedger.Key, in view: ClusterView) -> ReconcileAction? {
-        guard let operation = view.metadata.operations[key.operation], operation.state == .running,
-            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state == .running }),
-            let group = view.metadata.placement(of: key.shard)?.group, let newcomer = step.change.newcomer,
-            group.learners.contains(newcomer)
-        else { return nil }
-        let next = group.removing(learner: newcomer)
-        return .regroup(key.shard.collection, [.init(shard: key.shard, version: group.version, group: next)])
+    private func restart(_ key: OperationLedger.Key, in view: ClusterView) -> [ReconcileAction] {
+        guard let operation = view.metadata.operations[key.operation],
+            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+        else { return [] }
+        return OperationPlanner.restart(step, of: operation, in: view)
     }
 
     /// Faults of the planners.

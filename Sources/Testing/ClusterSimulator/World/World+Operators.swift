@@ -117,13 +117,17 @@ extension World {
         changeRecords { $0.operations[id]?.state = state }
     }
 
-    /// Nobody holds anything up any more, and there are workers enough for everything.
+    /// Nobody holds anything up any more, and there are workers enough for everything: beside one that a replica is to
+    /// leave as well.
     mutating func resumeEverything() {
         for operation in metadata.openOperations where operation.state == .paused {
             setState(.running, of: operation.id)
         }
         let names = workers.map(\.name)
-        while names.count(where: { metadata.standing(of: $0) == .active })
+        let leavers = Set(
+            metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.compactMap(\.change.leaver)
+        )
+        while names.count(where: { metadata.standing(of: $0) == .active && !leavers.contains($0) })
             < record.collection.configuration.replicationFactor,
             let worker = names.first(where: { metadata.standing(of: $0) != .active })
         {

@@ -222,9 +222,10 @@ extension World {
         let places = Dictionary(uniqueKeysWithValues: sources.map { ($0.shard, $0.disk.image.applied) })
         var image = workers[index].successors[successor].image
         image.receipts = [:]
+        image.applied = .start
         for source in sources {
             image.receipts.merge(source.disk.image.receipts) { min($0, $1) }
-            image.applied.sequence = max(image.applied.sequence, source.disk.image.applied.sequence)
+            image.applied.sequence += source.disk.image.applied.sequence
             image.applied.epoch = max(image.applied.epoch, source.disk.image.applied.epoch)
         }
         workers[index].successors[successor].image = image
@@ -270,6 +271,11 @@ extension World {
         guard workers[index].successors[successor].phase == .sealed else {
             return reply(to: call, from: name, failure: "it is not whole")
         }
+        let serving = Set(workers[index].successors[successor].sources).filter { shard in
+            workers[index].replica(of: shard).map { workers[index].replicas[$0].isServing } ?? false
+        }
+        guard workers[index].successors.allSatisfy({ $0.phase == .sealed || serving.isDisjoint(with: $0.sources) })
+        else { return reply(to: call, from: name, failure: "the other half is not whole") }
         // Its thread has ended.
         workers[index].successors[successor].session = workers[index].nextSession()
         workers[index].activating = placement.shard

@@ -42,7 +42,7 @@ struct World {
         case clientReply(Int, attempt: Int, ShardID, ClientReply)
         case clientDeadline(Int, attempt: Int)
         case clientRetry(Int, attempt: Int)
-        case clientRead(NodeID, of: ShardID, token: UInt64)
+        case clientRead(NodeID, of: ShardID, SimulatedToken)
         // Faults, and people.
         case restart(NodeID)
         case crash, cut

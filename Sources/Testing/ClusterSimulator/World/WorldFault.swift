@@ -24,6 +24,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case changesBetweenSlicesForgotten
     /// A successor that takes others' place counts as one that never did before, though its disk may have gone back.
     case successorsAlwaysNew
+    /// A read that names its client's last write is answered without it.
+    case tokensIgnored
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -38,7 +40,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
                 }
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
-            .noCompareAndSwap, .successorsAlwaysNew:
+            .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored:
             []
         }
     }

@@ -29,14 +29,6 @@ extension TLSError: WireStatusConvertible {
 }
 
 enum TLSFiles {
-    static func certificateChain(_ file: String) throws(TLSError) -> [NIOSSLCertificateSource] {
-        try certificates(file).map { .certificate($0) }
-    }
-
-    static func trustRoots(_ file: String) throws(TLSError) -> NIOSSLTrustRoots {
-        .certificates(try certificates(file))
-    }
-
     static func privateKey(_ file: String) throws(TLSError) -> NIOSSLPrivateKeySource {
         try checkReadable(file)
         do {
@@ -46,7 +38,8 @@ enum TLSFiles {
         }
     }
 
-    private static func certificates(_ file: String) throws(TLSError) -> [NIOSSLCertificate] {
+    /// - Returns: at least one.
+    static func certificates(_ file: String) throws(TLSError) -> [NIOSSLCertificate] {
         try checkReadable(file)
         do {
             let certificates = try NIOSSLCertificate.fromPEMFile(file)

@@ -9,11 +9,13 @@ final class Cluster {
     private(set) var workerAddresses: [String] = []
     private let security: ClusterSecurity?
     private let workerSettings: [String]
+    private let otherCoordinators: [MienClient.Address]
     private let folders: String
 
     /// - Parameters:
     ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
     ///   - workerSettings: likewise.
+    ///   - otherCoordinators: addresses that workers report to as well.
     ///   - folders: what the names of its data folders begin with, for a second cluster of a story.
     ///   - security: TLS and a token for every node, client and command; neither unless given.
     init(
@@ -21,12 +23,14 @@ final class Cluster {
         workers workerCount: Int,
         coordinatorSettings: [String] = [],
         workerSettings: [String] = [],
+        otherCoordinators: [MienClient.Address] = [],
         folders: String = "",
         security: ClusterSecurity? = nil
     ) throws {
         self.stage = stage
         self.security = security
         self.folders = folders
+        self.otherCoordinators = otherCoordinators
         let common = security?.nodeSettings ?? []
         address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
         coordinator = Node(
@@ -49,7 +53,8 @@ final class Cluster {
         workers.append(
             Node(
                 stage,
-                ["worker", "--listen", listen, "--coordinator", "\(address)"]
+                ["worker", "--listen", listen]
+                    + ([address] + otherCoordinators).flatMap { ["--coordinator", "\($0)"] }
                     + ["--data", stage.path("\(folders)worker-\(workers.count + 1)")] + Self.options(workerSettings)
             )
         )

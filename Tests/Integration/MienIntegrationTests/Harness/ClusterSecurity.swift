@@ -12,16 +12,21 @@ struct ClusterSecurity {
     let otherTrustRoots: String
 
     init(_ stage: Stage) throws {
-        let folder = URL(filePath: #filePath).appending(path: "../../../../Wire/WireTransportTests/Certificates")
-            .standardizedFileURL
         func copy(_ name: String, mode: mode_t = 0o644) throws -> String {
-            try stage.write(name, try Data(contentsOf: folder.appending(path: name)), mode: mode)
+            try stage.write(name, try Self.certificate(name), mode: mode)
         }
         tokenFile = try stage.write("token", token + "\n", mode: 0o600)
         certificate = try copy("node.pem")
         privateKey = try copy("node.key", mode: 0o600)
         trustRoots = try copy("authority.pem")
         otherTrustRoots = try copy("other-authority.pem")
+    }
+
+    /// One of the certificates of the tests of TLS, as it lies in their folder.
+    static func certificate(_ name: String) throws -> Data {
+        let folder = URL(filePath: #filePath).appending(path: "../../../../Wire/WireTransportTests/Certificates")
+            .standardizedFileURL
+        return try Data(contentsOf: folder.appending(path: name))
     }
 
     /// For `--set` of a node.

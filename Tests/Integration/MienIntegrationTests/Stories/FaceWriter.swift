@@ -3,6 +3,9 @@ import Synchronization
 import Testing
 
 /// Enrols, replaces and deletes its own faces, in small batches one after the other, until told to pause.
+///
+/// Now and then it reads what it has just written, by id or as a probe, from whatever replica answers: nobody else
+/// writes its faces, so what was acknowledged is all that it may see.
 struct FaceWriter: Sendable {
     static let collection = "people"
     static let model = "model-a"
@@ -23,7 +26,9 @@ struct FaceWriter: Sendable {
     private(set) var ledger = FaceLedger()
     private(set) var acknowledgedCount = 0
     private(set) var failedCount = 0
-    /// Failures that no kill explains.
+    /// Reads and searches that were answered; those that were refused count for nothing.
+    private(set) var readCount = 0
+    /// Failures that no kill explains, and answers that are not true.
     private(set) var surprises: [String] = []
     private var random: SeededRandom
     private var lastVersion = 0
@@ -101,6 +106,7 @@ struct FaceWriter: Sendable {
             )
             for case .rejected(let reason) in receipt.outcomes { surprises.append("a good row was refused: \(reason)") }
             acknowledge(faces, content)
+            await readNowAndThen(faces, content, after: receipt.token, client)
         } catch {
             await note(error)
         }
@@ -110,11 +116,78 @@ struct FaceWriter: Sendable {
         guard !faces.isEmpty else { return }
         ledger.begin(faces, .absent)
         do throws(MienClientError) {
-            _ = try await client.deleteFaces(faces, from: Self.collection)
+            let receipt = try await client.deleteFaces(faces, from: Self.collection)
             acknowledge(faces, .absent)
+            // What was deleted nobody is shown, with a token or without.
+            await readNowAndThen(faces, .absent, after: Bool.random(using: &random) ? receipt.token : nil, client)
         } catch {
             await note(error)
         }
+    }
+
+    private mutating func readNowAndThen(
+        _ faces: [Face.ID],
+        _ content: FaceLedger.Content,
+        after token: WriteToken?,
+        _ client: MienClient
+    ) async {
+        let draw = Int.random(in: 0..<10, using: &random)
+        guard draw < 4 else { return }
+        do throws(MienClientError) {
+            let fault =
+                draw < 2
+                ? try await read(faces, content, after: token, client)
+                : try await search(faces[0], content, after: token, client)
+            readCount += 1
+            if let fault { surprises.append(fault) }
+        } catch {
+            let isExpected: [MienClientError.Code] = [
+                .unavailable, .deadlineExceeded, .overloaded, .notYet, .incompleteCoverage,
+            ]
+            if !isExpected.contains(error.code) { surprises.append("\(error)") }
+        }
+    }
+
+    /// - Returns: what is not true, as a sentence; nil when all is.
+    private func read(
+        _ faces: [Face.ID],
+        _ content: FaceLedger.Content,
+        after token: WriteToken?,
+        _ client: MienClient
+    ) async throws(MienClientError) -> String? {
+        let shown = try await client.faces(faces, in: Self.collection, after: token)
+        let names = Dictionary(shown.map { ($0.id, $0.metadata.externalImageID) }) { first, _ in first }
+        let wrong = faces.first { id in
+            switch content {
+            case .absent: names[id] != nil
+            case .version(let version): names[id] != "version-\(version)"
+            }
+        }
+        return wrong.map { "read after its write, the face \($0) is not \(content)" }
+    }
+
+    private func search(
+        _ face: Face.ID,
+        _ content: FaceLedger.Content,
+        after token: WriteToken?,
+        _ client: MienClient
+    ) async throws(MienClientError) -> String? {
+        let version = if case .version(let version) = content { version } else { lastVersion }
+        let results = try await client.search(
+            Self.collection,
+            probes: Embeddings(
+                dimension: Self.dimension,
+                values: FaceLedger.embedding(face, version: version, dimension: Self.dimension)
+            ),
+            model: Self.model,
+            options: SearchOptions(matchLimit: 10, effort: .exact, coverage: .full),
+            after: token
+        )
+        guard case .matches(let matches)? = results.outcomes.first, results.coverage.isFull else {
+            return "an answer that was to be full is not: \(results.coverage)"
+        }
+        let isTrue = content == .absent ? !matches.contains { $0.id == face } : matches.first?.id == face
+        return isTrue ? nil : "a search after its write shows the face \(face) as if it were not \(content)"
     }
 
     private mutating func acknowledge(_ faces: [Face.ID], _ content: FaceLedger.Content) {

@@ -52,6 +52,55 @@ extension Integration {
             }
         }
 
+        /// `MIEN_STRANGERS=10000` makes it the flood of docs/reliability.md.
+        @Test(.timeLimit(.minutes(5))) func aFloodOfStrangersCostsLittleAndSearchesGoOn() async throws {
+            let strangerCount = ProcessInfo.processInfo.environment["MIEN_STRANGERS"].flatMap(Int.init) ?? 512
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 1)
+                try await cluster.start()
+                let client = try cluster.client()
+                try await FaceWriter.createCollection(shards: 1, client)
+                let searcher = try await Searcher(client)
+                let (pid, port) = (try #require(cluster.coordinator.process).id, cluster.address.port)
+                let (calm, flood) = (FaceWriter.Pause(), FaceWriter.Pause())
+                async let searching: Void = searcher.searching(until: calm)
+                try await Task.sleep(for: .seconds(3))
+                calm.ask()
+                await searching
+                let before = await searcher.takeTally()
+                let residentBefore = try residentKibibytes(pid)
+
+                async let searchingOn: Void = searcher.searching(until: flood)
+                let half = Array(WireFrame.hello.bytes.prefix(20))
+                var (openedCount, grown) = (0, 0)
+                for _ in 0..<4 {
+                    var sockets: [TCPSocket] = []
+                    for number in 0..<strangerCount {
+                        guard let socket = TCPSocket.connected(to: port) else { continue }
+                        if number % 2 == 0 { socket.send(half) }
+                        sockets.append(socket)
+                        if number % 64 == 0 { await Task.yield() }
+                    }
+                    openedCount += sockets.count
+                    try await Task.sleep(for: .seconds(1))
+                    grown = max(grown, try residentKibibytes(pid) - residentBefore)
+                    for socket in sockets { socket.close() }
+                }
+                flood.ask()
+                await searchingOn
+                let during = await searcher.tally
+                #expect(openedCount > strangerCount)
+                #expect(during.failures.isEmpty && during.count > 100, "\(during.failures.prefix(3))")
+                // 64 KiB for each that it takes, at most, and what searches need besides.
+                #expect(grown < 64 * min(strangerCount, 4096) + (32 << 10), "it grew by \(grown) KiB")
+                print(
+                    "strangers: 4 times \(strangerCount) connections, \(openedCount) opened; the coordinator grew by "
+                        + "\(grown) KiB; searches before: \(before.distribution); beside them: \(during.distribution)"
+                )
+                await client.close()
+            }
+        }
+
         /// A peer that sends these bytes and waits is closed in the time that peers have to say hello, and some.
         private func isClosed(sending bytes: [UInt8], to port: Int, _ what: String) async throws {
             guard let socket = TCPSocket.connected(to: port) else {

@@ -74,6 +74,7 @@ extension Integration {
                     #expect(faults.isEmpty, "round \(round), \(fault): \(faults.count) faults, \(faults.prefix(3))")
                     #expect(stored.isEmpty, "round \(round), \(fault): \(stored.count) faces that nobody wrote")
                 }
+                #expect(writers.map(\.readCount).reduce(0, +) > Self.roundCount)
                 let surprises = writers.flatMap(\.surprises)
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no fault explains: \(surprises.prefix(5))")
                 let verified = try await stage.mien(
@@ -87,7 +88,8 @@ extension Integration {
                 print(
                     "bad network: \(Self.roundCount) faults, "
                         + "\(writers.map(\.acknowledgedCount).reduce(0, +)) writes acknowledged, "
-                        + "\(writers.map(\.failedCount).reduce(0, +)) failed"
+                        + "\(writers.map(\.failedCount).reduce(0, +)) failed; "
+                        + "\(writers.map(\.readCount).reduce(0, +)) reads and searches after writes, none untrue"
                 )
                 await client.close()
                 await network.stop()

@@ -12,6 +12,11 @@ actor Searcher {
             let sorted = times.sorted()
             return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
         }
+
+        var distribution: String {
+            "50th, 99th and 99.9th percentile \(percentile(0.5)), \(percentile(0.99)) and \(percentile(0.999)), "
+                + "longest \(percentile(1))"
+        }
     }
 
     static let faces = (1...30).map { Face.ID(high: 0xfeed, low: UInt64($0)) }
@@ -21,6 +26,12 @@ actor Searcher {
     init(_ client: MienClient) async throws {
         self.client = client
         try await Self.enrolFaces(client)
+    }
+
+    /// What was counted so far; counting begins anew.
+    func takeTally() -> Tally {
+        defer { tally = Tally() }
+        return tally
     }
 
     /// The same content each time: it changes nothing of what is found.

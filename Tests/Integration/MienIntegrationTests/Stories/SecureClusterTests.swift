@@ -1,4 +1,5 @@
 import Foundation
+import MienClient
 import Testing
 
 extension Integration {
@@ -18,6 +19,83 @@ extension Integration {
                     try await findsFaces(stage, cluster) ? () : nil
                 }
                 for node in cluster.workers + [cluster.coordinator] { #expect(try await node.stop() == 0) }
+            }
+        }
+
+        /// Another authority takes the first one's place under a cluster that serves: nobody who connects meanwhile is
+        /// refused, and no node is started anew for it.
+        @Test(.timeLimit(.minutes(2))) func anAuthorityIsExchangedUnderARunningCluster() async throws {
+            try await Stage.play { stage in
+                let security = try ClusterSecurity(stage)
+                let next = try ClusterSecurity.certificate("own.pem")
+                let both = try ClusterSecurity.certificate("authority.pem") + next
+                let bothFile = try stage.write("both.pem", both)
+                let nextFile = try stage.write("next.pem", next)
+                let cluster = try Cluster(stage, workers: 2, security: security)
+                try await cluster.start()
+                try await importsAndFinds(stage, cluster)
+                let address = cluster.address
+
+                let callers = Task {
+                    var (answered, refused) = (0, [String]())
+                    while !Task.isCancelled {
+                        let caller = try MienClient(
+                            addresses: [address],
+                            token: security.token,
+                            tls: .init(trustRootsFile: bothFile),
+                            calls: .init(timeout: .seconds(10), retryDuration: .zero)
+                        )
+                        do {
+                            _ = try await caller.status()
+                            answered += 1
+                        } catch {
+                            if !Task.isCancelled { refused.append("\(error)") }
+                        }
+                        await caller.close()
+                        try? await Task.sleep(for: .milliseconds(20))
+                    }
+                    return (answered, refused)
+                }
+                defer { callers.cancel() }
+                let trust = (security.trustRoots as NSString).lastPathComponent
+                let certificate = (security.certificate as NSString).lastPathComponent
+                for (round, change) in [(trust, both), (certificate, next), (trust, next)].enumerated() {
+                    try stage.write(change.0, change.1)
+                    try await nodesSay("new connections use the TLS files", times: round + 1, cluster)
+                }
+                // Whoever connects now gets and trusts the new ones: a command, and a worker and its coordinator.
+                let old = try stage.write("old.pem", try ClusterSecurity.certificate("authority.pem"))
+                let status = [
+                    "status", "--coordinator", "\(address)", "--token-file", security.tokenFile, "--tls-trust",
+                ]
+                #expect(try await stage.mien(status + [nextFile]).status == 0)
+                #expect(try await stage.mien(status + [old]).status == 77)
+                #expect(try await cluster.workers[0].stop() == 0)
+                try await cluster.start()
+                try await eventually("the faces are found", within: .seconds(10)) {
+                    try await findsFaces(stage, cluster) ? () : nil
+                }
+
+                try stage.write(certificate, "no certificate")
+                try await nodesSay("those before are in use", times: 1, cluster)
+                let told = try await ScrapedMetrics(of: cluster.workers + [cluster.coordinator])
+                #expect(told["mien_certificate_files_refused"] == 3)
+                #expect(try #require(told[#"mien_certificate_remaining_seconds{kind="certificate"}"#]) > 0)
+                let ready = try await cluster.coordinator.adminGet("/readyz")
+                #expect(ready.contains("200 OK") && ready.contains("holds no certificate"), "\(ready)")
+
+                callers.cancel()
+                let (answered, refused) = try await callers.value
+                #expect(answered > 100 && refused == [], "\(answered) answered")
+                #expect(try await stage.mien(status + [nextFile]).status == 0)
+            }
+        }
+
+        private func nodesSay(_ words: String, times: Int, _ cluster: Cluster) async throws {
+            try await eventually("every node says: \(words)", within: .seconds(20)) {
+                [cluster.coordinator, cluster.workers[0], cluster.workers[1]].allSatisfy {
+                    ($0.process?.error.components(separatedBy: words).count ?? 0) > times
+                } ? () : nil
             }
         }
 

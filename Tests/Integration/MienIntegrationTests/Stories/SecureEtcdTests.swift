@@ -56,6 +56,47 @@ extension Integration {
             }
         }
 
+        /// etcd shows a certificate of another authority, and the coordinator goes on without a restart.
+        @Test(.timeLimit(.minutes(1))) func anAuthorityOfEtcdIsExchangedUnderACoordinator() async throws {
+            try await Stage.play { stage in
+                let security = try ClusterSecurity(stage)
+                let next = try ClusterSecurity.certificate("own.pem")
+                let first = try ClusterSecurity.certificate("authority.pem")
+                let endpoint = try await startEtcd(stage, security, asking: [])
+                // The authority of etcd alone; the one that the test asks by stays.
+                let trust = try stage.write("etcd-trust.pem", first)
+                let cluster = try Cluster(
+                    stage,
+                    workers: 1,
+                    coordinatorSettings: Self.settings(endpoint, prefix: "story/", trust: trust)
+                )
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(5))
+                try await FaceWriter.createCollection(shards: 1, client)
+
+                for (round, content) in [first + next, next].enumerated() {
+                    try stage.write("etcd-trust.pem", content)
+                    try await eventually("the coordinator read the file again", within: .seconds(20)) {
+                        let words = "new connections use the TLS files"
+                        let log = cluster.coordinator.process?.error ?? ""
+                        return log.components(separatedBy: words).count > round + 1 ? () : nil
+                    }
+                    // etcd reads its certificate for every connection anew.
+                    try stage.write("node.pem", next)
+                }
+                // Requests go over connections that the first authority would not do for.
+                _ = try await client.createCollection(
+                    CollectionOptions(name: "others", dimension: 64, embeddingModel: "m", shardCount: 1)
+                )
+                #expect(try await client.status().storeProblem == nil)
+                let told = try await ScrapedMetrics(of: [cluster.coordinator])
+                #expect(try #require(told[#"mien_certificate_remaining_seconds{kind="etcd_trust_roots"}"#]) > 0)
+                #expect(told["mien_certificate_files_refused"] == 0)
+                await client.close()
+                #expect(try await cluster.coordinator.stop() == 0)
+            }
+        }
+
         private static func settings(_ endpoint: String, prefix: String, trust: String) -> [String] {
             [
                 "coordinator.metadata=etcd", "coordinator.etcd.endpoints=\(endpoint)",

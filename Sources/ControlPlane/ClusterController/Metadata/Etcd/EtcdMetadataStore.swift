@@ -52,6 +52,17 @@ package final class EtcdMetadataStore: MetadataStore {
         self.leaseTime = .seconds(max(2, seconds + (rest > 0 ? 1 : 0)))
     }
 
+    /// Reads the TLS files again, for connections that begin from now on.
+    ///
+    /// - Throws: `unusable`: which file cannot be used; then those before stay in use.
+    package func reloadTLS() throws(MetadataError) {
+        do throws(EtcdError) {
+            try client.reloadTLS()
+        } catch {
+            throw .unusable(reason: "\(error)")
+        }
+    }
+
     package func close() async {
         guard !isClosed.exchange(true, ordering: .relaxed) else { return }
         await client.close()

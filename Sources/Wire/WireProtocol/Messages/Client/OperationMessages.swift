@@ -65,7 +65,8 @@ package struct OperationPlan: Hashable, Sendable {
 
     package var steps: [OperationDescription.Step]
     package var loads: [Load]
-    /// Time that copying takes at the assumed rate, one copy at a time for each worker.
+    /// Time that copying takes, one copy at a time for each worker, at the rate of the last copies where there were
+    /// any; the remarks tell.
     package var estimatedSeconds: Double
     package var assumedBytesPerSecond: Double
     /// What people should know besides, a sentence each: at most ``remarkLimit``.
@@ -212,7 +213,7 @@ package struct OperationDescription: Hashable, Sendable {
         package var sentByteCount: UInt64
         /// Over the last seconds.
         package var bytesPerSecond: Double
-        /// Time since something about it last changed.
+        /// Time since it last got on, further than it ever was.
         package var silentMilliseconds: UInt64
         package var restartCount: UInt32
 
@@ -250,7 +251,8 @@ package struct OperationDescription: Hashable, Sendable {
     package var state: OperationState
     package var created: Timestamp
     package var ended: Timestamp?
-    /// Why it ended as it did, where that was not asked for.
+    /// Why it ended as it did, where that was not asked for; of an open one all of whose steps have ended, what it
+    /// waits for.
     package var note: String?
     package var steps: [Step]
     /// Of a rollout, which has no steps.

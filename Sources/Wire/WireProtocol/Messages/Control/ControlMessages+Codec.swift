@@ -11,6 +11,7 @@ extension Heartbeat: WireRequest {
         address.encode(into: &writer)
         writer.optional(clusterID)
         report.encode(into: &writer)
+        writer.later { standing.encode(into: &$0) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -18,7 +19,10 @@ extension Heartbeat: WireRequest {
             worker: try NodeID(decoding: &reader),
             address: try NodeAddress(decoding: &reader),
             clusterID: try reader.optional("cluster id"),
-            report: try WorkerReport(decoding: &reader)
+            report: try WorkerReport(decoding: &reader),
+            standing: try reader.later(.untold) { (reader) throws(WireDecodingError) in
+                try CoordinatorStanding(decoding: &reader)
+            }
         )
     }
 }
@@ -35,7 +39,10 @@ extension HeartbeatReply: WireMessage {
         writer.array(groups)
         writer.array(workers)
         writer.integer(recordAge)
-        writer.later { $0.array(heldCollections) }
+        writer.later {
+            $0.array(heldCollections)
+            $0.optional(run)
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -50,7 +57,8 @@ extension HeartbeatReply: WireMessage {
             recordAge: try reader.integer("record age"),
             heldCollections: try reader.later([]) { (reader) throws(WireDecodingError) in
                 try reader.array("held collections")
-            }
+            },
+            run: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("run") }
         )
     }
 }

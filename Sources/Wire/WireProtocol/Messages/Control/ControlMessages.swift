@@ -269,22 +269,6 @@ package struct WorkerReport: Hashable, Sendable {
     }
 }
 
-/// Worker → coordinator, at start and then at every heartbeat interval.
-package struct Heartbeat: Hashable, Sendable {
-    package var worker: NodeID
-    package var address: NodeAddress
-    /// The cluster the worker's data belongs to; nil for a new worker, which joins the coordinator's.
-    package var clusterID: NodeID?
-    package var report: WorkerReport
-
-    package init(worker: NodeID, address: NodeAddress, clusterID: NodeID?, report: WorkerReport) {
-        self.worker = worker
-        self.address = address
-        self.clusterID = clusterID
-        self.report = report
-    }
-}
-
 package struct HeartbeatReply: Hashable, Sendable {
     /// Where a coordinator or a worker is.
     package struct Node: Hashable, Sendable {
@@ -314,6 +298,9 @@ package struct HeartbeatReply: Hashable, Sendable {
     package var recordAge: UInt64
     /// Collections whose codebook is not to be worked at for now: neither trained, nor rows coded again by it.
     package var heldCollections: [CollectionID]
+    /// Of a coordinator whose store nobody else can change: made anew at each of its starts. Two that are there at once
+    /// have copies of one store. Nil where several coordinators share a store.
+    package var run: NodeID?
 
     package init(
         clusterID: NodeID,
@@ -324,7 +311,8 @@ package struct HeartbeatReply: Hashable, Sendable {
         groups: [ShardGroup] = [],
         workers: [Node] = [],
         recordAge: UInt64 = .max,
-        heldCollections: [CollectionID] = []
+        heldCollections: [CollectionID] = [],
+        run: NodeID? = nil
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -335,6 +323,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.workers = workers
         self.recordAge = recordAge
         self.heldCollections = heldCollections
+        self.run = run
     }
 }
 

@@ -1,0 +1,53 @@
+import ClusterModel
+import FaceModel
+import Testing
+import WireProtocol
+
+struct OperationCommandTests {
+    private func step(
+        _ index: UInt32,
+        _ state: OperationStepState,
+        from: UInt64 = 1
+    ) -> OperationDescription.Step {
+        .init(
+            collection: "people",
+            shardIndex: index,
+            change: .move(from: NodeID(high: 7, low: from), to: NodeID(high: 7, low: 9)),
+            state: state
+        )
+    }
+
+    /// What stays as it is has to be known by whoever takes an operation back.
+    @Test func cancellingListsWhatIsNotTakenBack() async throws {
+        try await ToyCluster.run { cluster, address in
+            let done = (10..<35 as Range<UInt32>).map { step($0, .done) }
+            var operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .drain,
+                worker: NodeID(high: 7, low: 1),
+                state: .cancelling,
+                created: Timestamp(milliseconds: 1),
+                steps: [step(0, .undoing), step(1, .running), step(2, .undone)] + done
+            )
+            cluster.change { [operation] in $0.operations = [operation] }
+            let cancel = ["operation", "cancel", operation.id.description, "--coordinator", address]
+            let text = await mienCommand(cancel).output
+            let lines = text.split(separator: "\n")
+            let end = try #require(lines.firstIndex { $0.contains("brought to its end, since it is past") }, "\(text)")
+            #expect(lines[end + 1].contains("people/1  "))
+            let kept = try #require(lines.firstIndex { $0.contains("done, and not taken back") }, "\(text)")
+            #expect(kept == end + 2 && lines.count == kept + 22, "\(text)")
+            #expect(lines[kept + 1].contains("people/10  ") && lines[kept + 21].contains("and 5 more"))
+
+            operation.state = .cancelled
+            operation.steps = [step(0, .undone), step(1, .done)]
+            cluster.change { [operation] in $0.operations = [operation] }
+            let ended = await mienCommand(["operations", "--coordinator", address])
+            #expect(ended.output.contains("not taken back:\n    people/1  "), "\(ended)")
+            operation.steps = [step(0, .undone)]
+            cluster.change { [operation] in $0.operations = [operation] }
+            let whole = await mienCommand(["operations", "--coordinator", address])
+            #expect(!whole.output.contains("not taken back"), "\(whole)")
+        }
+    }
+}

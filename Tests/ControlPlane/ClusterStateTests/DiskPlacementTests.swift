@@ -1,0 +1,113 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+/// Replicas come to workers whose disks have room for them, beside what stays free and what is on its way. Those of the
+/// world are of 1 MiB.
+struct DiskPlacementTests {
+    private let workers = (1...6).map { ClusterScript.worker(UInt64($0)) }
+
+    private func world(_ count: UInt64 = 4) -> OperationWorld {
+        let records = (1...count).map { number in
+            ClusterScript.replicated(number, on: [workers[0], workers[1]], minimum: 1)
+        }
+        return OperationWorld(seed: 1, workers: 6, records: records)
+    }
+
+    private func settle(_ world: inout OperationWorld, rounds: Int = 100) throws {
+        for _ in 0..<rounds {
+            try world.coordinate()
+            try world.work()
+        }
+    }
+
+    private func replicas(on worker: NodeID, in world: OperationWorld) -> Int {
+        world.metadata.placements.count { $0.group.members.contains(worker) }
+    }
+
+    @Test func whatIsMissingIsMadeAnewWhereThereIsRoom() throws {
+        var world = world()
+        world.spareDiskByteCount = 10 << 20
+        world.freeDisk = [workers[2]: 10 << 20, workers[3]: 12 << 20, workers[4]: 5 << 20]
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        try settle(&world)
+        #expect(replicas(on: workers[2], in: world) == 0 && replicas(on: workers[4], in: world) == 0)
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+        // Replicas that have come are part of what is free no more, which the world's figures do not know.
+        #expect(replicas(on: workers[3], in: world) + replicas(on: workers[5], in: world) == 4)
+    }
+
+    /// Learners take their room before they have come.
+    @Test func whatIsOnItsWayCounts() throws {
+        var world = world(6)
+        world.freeDisk = [workers[2]: 2 << 20, workers[3]: 2 << 20, workers[4]: 0, workers[5]: 0]
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        let view = world.view
+        let regroupings = ReconcilePlanner.plan(view).actions.flatMap { action -> [ReconcileAction.Regrouping] in
+            if case .regroup(_, let regroupings) = action { regroupings } else { [] }
+        }
+        let newcomers = regroupings.flatMap(\.group.learners).filter { $0 != workers[1] }
+        #expect(newcomers.count { $0 == workers[2] } == 2 && newcomers.count { $0 == workers[3] } == 2)
+        #expect(newcomers.count == 4)
+        let problems = ReconcilePlanner.plan(view).problems
+        let shards = world.metadata.placements.suffix(2).map(\.shard)
+        #expect(problems == shards.map { .noRoom($0, byteCount: 1 << 20) })
+        #expect(ReconcilePlanner.shardsWithoutRoom(in: view) == Set(shards))
+        #expect(problems[0].description.contains("1 MiB"))
+        #expect(problems[0].topic == .noRoom(shards[0], byteCount: 0))
+    }
+
+    @Test func whereNobodyHasRoomNobodyIsChosenAndTheReasonIsTold() throws {
+        var world = world(1)
+        let placement = world.metadata.placements[0]
+        world.spareDiskByteCount = 5 << 20
+        for worker in workers { world.freeDisk[worker] = 5 << 20 }
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        try settle(&world, rounds: 20)
+        #expect(world.metadata.placements[0].group.members.allSatisfy { $0 == workers[0] || $0 == workers[1] })
+        #expect(
+            PlacementExplanation.explain(placement, on: workers[2], in: world.view)
+                == .tooLittleDisk(needed: 6 << 20, free: 5 << 20)
+        )
+        world.freeDisk[workers[3]] = 6 << 20
+        try settle(&world)
+        #expect(world.metadata.placements[0].group.inSync == [workers[0], workers[3]])
+        #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view).isEmpty)
+    }
+
+    @Test func aDrainGoesWhereThereIsRoom() throws {
+        var world = world(3)
+        world.freeDisk = [workers[2]: 0, workers[3]: 1 << 20, workers[5]: 0]
+        try world.mustBegin(.drain(workers[1]))
+        let operation = try #require(world.metadata.openOperations.first)
+        let targets = operation.steps.compactMap(\.change.newcomer)
+        #expect(targets.sorted() == [workers[3], workers[4], workers[4]])
+        try settle(&world)
+        #expect(world.metadata.openOperations.isEmpty)
+    }
+
+    /// Nobody had room when it began; the worker that then gets some is not the one that was chosen.
+    @Test func aDrainThatWaitsForRoomGoesWhereThereIsSome() throws {
+        var world = world(1)
+        for worker in workers.dropFirst(2) { world.freeDisk[worker] = 0 }
+        try world.mustBegin(.drain(workers[1]))
+        try settle(&world, rounds: 20)
+        let operation = try #require(world.metadata.openOperations.first)
+        let step = operation.steps[0]
+        let target = try #require(step.change.newcomer)
+        #expect(step.state == .waiting)
+        #expect(
+            Occupancy(world.view, limits: world.limits).hindrance(step, of: operation, in: world.view)
+                == .tooLittleDisk(target, needed: 1 << 20, free: 0)
+        )
+        let other = try #require(workers.dropFirst(2).first { $0 != target })
+        world.freeDisk[other] = 1 << 30
+        try settle(&world)
+        #expect(world.metadata.openOperations.isEmpty)
+        #expect(world.metadata.placements[0].group.inSync == [workers[0], other])
+    }
+}

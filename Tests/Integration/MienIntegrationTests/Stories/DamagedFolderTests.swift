@@ -1,0 +1,176 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// What happens to a worker's folder while it is stopped: bits flip, an earlier state comes back, another worker's
+    /// is put in its place.
+    @Suite struct DamagedFolderTests {
+        @Test(.timeLimit(.minutes(2))) func flippedBitsAreFoundAndMendedFromTheGoodSide() async throws {
+            try await Stage.play { stage in
+                let story = try await Story(stage, seed: "flipped bits")
+                // While it is written to: replicas are read at different writes, and compared all the same.
+                let busy = try await story.writing { try await story.cluster.mien("verify", FaceWriter.collection) }
+                #expect(busy.status == 0, "\(busy)")
+
+                let (index, id) = try await story.workerWithAReplica(isPrimary: false)
+                #expect(try await story.cluster.workers[index].stop() == 0)
+                let count = try Self.flipBits(in: stage.path("worker-\(index + 1)"))
+                #expect(count > 0)
+                try await story.cluster.start()
+
+                let found = try await story.cluster.mien("verify", FaceWriter.collection)
+                #expect(found.status == 1)
+                let lines = found.output.split(separator: "\n").filter { $0.contains(id) }
+                #expect(lines.count == 1 && lines[0].contains("damaged"), "\(found)")
+                let mended = try await story.cluster.mien("verify", FaceWriter.collection, "--repair")
+                #expect(mended.output.contains("Being replaced by a copy."), "\(mended)")
+                try await story.awaitCopies()
+                try await story.finish()
+            }
+        }
+
+        /// Twice: what it had before it was stopped, with writes in between that it acknowledged.
+        @Test(.timeLimit(.minutes(2)), arguments: [false, true])
+        func aFolderThatIsPutBackLosesNothing(isPrimary: Bool) async throws {
+            try await Stage.play { stage in
+                let story = try await Story(stage, seed: "folder put back")
+                let (index, _) = try await story.workerWithAReplica(isPrimary: isPrimary)
+                let (folder, kept) = (stage.path("worker-\(index + 1)"), stage.path("kept"))
+                #expect(try await story.cluster.workers[index].stop() == 0)
+                try FileManager.default.copyItem(atPath: folder, toPath: kept)
+                try await story.cluster.start()
+                try await story.awaitCopies()
+                try await story.writing {}
+
+                // The others may not notice that it was away: no time is left for another to take its place.
+                story.cluster.workers[index].kill()
+                try FileManager.default.removeItem(atPath: folder)
+                try FileManager.default.moveItem(atPath: kept, toPath: folder)
+                try await story.cluster.start()
+                try await story.writing {}
+                try await story.awaitCopies()
+                try await story.finish()
+            }
+        }
+
+        @Test(.timeLimit(.minutes(2))) func workersThatChangeFoldersChangePlaces() async throws {
+            try await Stage.play { stage in
+                let story = try await Story(stage, seed: "folders swapped")
+                for worker in story.cluster.workers.prefix(2) { #expect(try await worker.stop() == 0) }
+                let (first, second, aside) = (stage.path("worker-1"), stage.path("worker-2"), stage.path("aside"))
+                for (from, to) in [(first, aside), (second, first), (aside, second)] {
+                    try FileManager.default.moveItem(atPath: from, toPath: to)
+                }
+                // Who a worker is says its folder; where it is says its configuration.
+                try await story.cluster.start()
+                try await story.writing {}
+                try await story.awaitCopies()
+                try await story.finish()
+            }
+        }
+
+        /// Flips a bit in the name of every face in a worker's partitions.
+        ///
+        /// - Returns: how many.
+        private static func flipBits(in folder: String) throws -> Int {
+            let name = Data("version-".utf8)
+            var count = 0
+            let files = FileManager.default.enumerator(atPath: folder)
+            while let file = files?.nextObject() as? String {
+                guard file.hasSuffix("/partition/data.mdb") else { continue }
+                let path = "\(folder)/\(file)"
+                var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+                var start = bytes.startIndex
+                while let range = bytes.range(of: name, in: start..<bytes.endIndex) {
+                    bytes[range.lowerBound] ^= 1
+                    start = range.upperBound
+                    count += 1
+                }
+                let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+                try handle.write(contentsOf: bytes)
+                try handle.close()
+            }
+            return count
+        }
+    }
+
+    /// A collection of two shards with two copies of each on three workers, with faces in it.
+    private final class Story {
+        private static let copyCount = 2
+        let cluster: Cluster
+        private let client: MienClient
+        private var writers: [FaceWriter]
+
+        init(_ stage: Stage, seed: String) async throws {
+            let seed = SeededRandom.storySeed(seed)
+            writers = (1...2).map { FaceWriter(seed: seed &+ $0) }
+            cluster = try Cluster(stage, workers: 3)
+            try await cluster.start()
+            client = try cluster.client(retrying: .seconds(15), timeout: .seconds(20))
+            _ = try await client.createCollection(
+                CollectionOptions(
+                    name: FaceWriter.collection,
+                    dimension: FaceWriter.dimension,
+                    embeddingModel: FaceWriter.model,
+                    shardCount: 2,
+                    replicationFactor: Self.copyCount,
+                    minimumInSync: 2
+                )
+            )
+            try await writing {}
+        }
+
+        /// Runs `body` while faces are written, and goes on until some have been acknowledged.
+        func writing<R>(during body: () async throws -> R) async throws -> R {
+            let pause = FaceWriter.Pause()
+            let (client, before) = (client, writers)
+            return try await withThrowingTaskGroup(of: (Int, FaceWriter).self) { group in
+                for (number, writer) in before.enumerated() {
+                    group.addTask { (number, await writer.writing(to: client, until: pause)) }
+                }
+                defer { pause.ask() }
+                let result = try await body()
+                try await eventually("faces are written", within: .seconds(20)) {
+                    pause.acknowledgedCount > 60 ? () : nil
+                }
+                pause.ask()
+                for try await (number, writer) in group { writers[number] = writer }
+                return result
+            }
+        }
+
+        /// A worker that leads a shard, or has the other copy of it; its identity is in what commands print.
+        func workerWithAReplica(isPrimary: Bool) async throws -> (index: Int, id: String) {
+            let shard = try await client.describe(FaceWriter.collection).shards[0]
+            let id = try #require(shard.replicas.first { $0.isPrimary == isPrimary }?.workerID)
+            let address = try #require(try await client.status().workers.first { $0.id == id }?.address)
+            return (try #require(cluster.workerAddresses.firstIndex(of: address)), id)
+        }
+
+        func awaitCopies() async throws {
+            try await eventually("every copy is in sync", within: .seconds(40)) {
+                let shards = try await client.describe(FaceWriter.collection).shards
+                let isWhole = shards.allSatisfy { shard in
+                    shard.replicas.count == Self.copyCount
+                        && shard.replicas.allSatisfy { $0.isInSync && $0.state == .serving }
+                }
+                return isWhole ? () : nil
+            }
+        }
+
+        /// Everything that was acknowledged is there, nothing else is, and the replicas are sound and equal.
+        func finish() async throws {
+            var stored = try await FaceWriter.storedFaces(client)
+            var faults: [String] = []
+            for number in writers.indices { faults += writers[number].check(&stored) }
+            #expect(faults.isEmpty, "\(faults.count) faults, first \(faults.prefix(3))")
+            #expect(stored.isEmpty, "\(stored.count) faces are listed that nobody wrote")
+            let surprises = writers.flatMap(\.surprises)
+            #expect(surprises.isEmpty, "\(surprises.prefix(3))")
+            let verified = try await cluster.mien("verify", FaceWriter.collection)
+            #expect(verified.status == 0, "\(verified)")
+            await client.close()
+        }
+    }
+}
