@@ -172,11 +172,13 @@ struct ReconcilePlannerTests {
             let plan = ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
             #expect(plan.problems == [lost])
             let next = try #require(record.placements[0].group.failingOver(to: second))
-            #expect(
-                plan.actions == [
-                    .regroup(record.collection.id, [.init(shard: shard, version: next.version - 1, group: next)])
-                ]
+            let regroup = ReconcileAction.regroup(
+                record.collection.id,
+                [.init(shard: shard, version: next.version - 1, group: next)]
             )
+            // It is told that the shard is in force, so that it makes it from what it has.
+            let tells = state == nil ? [] : [ReconcileAction.host(record.placements[0], worker: first)]
+            #expect(plan.actions == [regroup] + tells)
         }
         reports[first]!.successors[shard] = SuccessorObservation(state: .sealed([shard: 7]))
         #expect(

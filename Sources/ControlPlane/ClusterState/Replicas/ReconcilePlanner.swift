@@ -229,6 +229,10 @@ package enum ReconcilePlanner {
         guard let replica = view.replica(of: placement.shard, on: member) else {
             if view.hasLost(placement, on: member, of: record) {
                 plan.problems.append(.lostReplica(placement.shard, worker: member))
+                // It makes it again once it knows that the shard is in force.
+                if view.successor(placement.shard, on: member) != nil {
+                    plan.actions.append(.host(placement, worker: member))
+                }
             } else if placement.group.isInSync(member) || view.successor(placement.shard, on: member) == nil {
                 // A learner that has made some of the shard begins with nothing, when that has been abandoned.
                 plan.actions.append(.host(placement, worker: member))

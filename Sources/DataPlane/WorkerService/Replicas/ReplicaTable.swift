@@ -309,6 +309,8 @@ final class ReplicaTable: Sendable {
         }
         successor.pause()
         guard successor.isSealed else {
+            // Of a single copy nobody knows better.
+            if request.group.members.count > 1 { successor.retireSources() }
             successor.start()
             throw Refusal.successorNotReady(shard)
         }

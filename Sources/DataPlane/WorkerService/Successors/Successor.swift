@@ -33,6 +33,8 @@ final class Successor: Sendable {
         var standIn: StandIn?
         /// When it was sealed the last time, by ``ReplicationClock``.
         var sealedAt = Duration.zero
+        /// The shard is in force, so that the sources are not written to any more, whatever they know.
+        var areSourcesRetired = false
         var isStopping = false
     }
 
@@ -281,7 +283,9 @@ final class Successor: Sendable {
         logger.info("shard is prepared, and follows", metadata: logMetadata)
         var unfolded = 0
         while !isStopping {
-            let isFrozen = record.sources.allSatisfy { table.find(sourceShard($0))?.isFrozen ?? false }
+            let isFrozen =
+                monitor.withLock(\.areSourcesRetired)
+                || record.sources.allSatisfy { table.find(sourceShard($0))?.isFrozen ?? false }
             if isSealed {
                 if hasChanged() { try thaw() } else { confirmStandIn() }
             } else if isFrozen {
@@ -329,6 +333,13 @@ final class Successor: Sendable {
             state.sealedAt = now
         }
         options.reportChanged()
+    }
+
+    /// Takes note that the shard is in force: it was sealed here, and the disk has gone back since. Nobody tells this
+    /// worker any more that the sources are frozen, so it seals what they have; the others know better, and have it
+    /// copy what it lacks.
+    func retireSources() {
+        monitor.withLock(waking: .all) { $0.areSourcesRetired = true }
     }
 
     /// Notes whether the stand-in may answer.

@@ -35,6 +35,8 @@ struct SimulatedSuccessor: Sendable {
     var partitions: [Int] = []
     /// It was found whole when the process started.
     var isFound = false
+    /// It is in force, so that the sources are not written to any more, whatever they know.
+    var areSourcesRetired = false
 
     var observation: SuccessorObservation {
         let state: SuccessorObservation.State =
@@ -133,7 +135,7 @@ extension World {
             note("\(life.worker.low) follows for \(life.shard.index)")
             planTurn(successor, of: index, after: Self.followInterval)
         case .following:
-            let isFrozen = sources.allSatisfy(\.isFrozen)
+            let isFrozen = state.areSourcesRetired || sources.allSatisfy(\.isFrozen)
             follow(successor, of: index, sources)
             guard isFrozen else { return planTurn(successor, of: index, after: Self.followInterval) }
             seal(successor, of: index, sources)
@@ -269,6 +271,7 @@ extension World {
     ) throws(Violation) {
         let name = workers[index].name
         guard workers[index].successors[successor].phase == .sealed else {
+            if placement.group.members.count > 1 { workers[index].successors[successor].areSourcesRetired = true }
             return reply(to: call, from: name, failure: "it is not whole")
         }
         let serving = Set(workers[index].successors[successor].sources).filter { shard in
@@ -322,6 +325,7 @@ extension World {
             }
             workers[index].successors[successor].image = workers[index].successors[successor].written
             workers[index].successors[successor].isFound = true
+            workers[index].successors[successor].areSourcesRetired = false
             guard workers[index].activating == workers[index].successors[successor].shard else { continue }
             // The marks come first.
             let doneCount = random.below(3)
