@@ -323,8 +323,10 @@ let package = Package(
         .target(
             name: "ClusterSimulator",
             dependencies: [
-                "ClusterModel", "ClusterState", "FaceModel", "ShardReplication", "VectorMath",
+                "ClusterModel", "ClusterState", "FaceModel", "QueryRouter", "ShardReplication", "VectorMath",
+                "WireProtocol",
                 .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Testing/ClusterSimulator",
             swiftSettings: memorySafe

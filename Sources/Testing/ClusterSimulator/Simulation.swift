@@ -9,11 +9,18 @@ package struct SimulationCounts: Hashable, Sendable {
     package var unknown = 0
     package var reads = 0
     package var refusedReads = 0
+    package var searches = 0
+    /// Answered in full, answered in part, and refused since not everything was there.
+    package var fullSearches = 0
+    package var partialSearches = 0
+    package var refusedSearches = 0
     package var crashes = 0
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
     package var fills = 0
+    /// Times that a coordinator's time of day was set.
+    package var leaps = 0
     /// Steps of logs for which there was no room.
     package var fullSteps = 0
     /// Disks that were put back to an earlier state.
@@ -43,11 +50,16 @@ package struct SimulationCounts: Hashable, Sendable {
         left.unknown += right.unknown
         left.reads += right.reads
         left.refusedReads += right.refusedReads
+        left.searches += right.searches
+        left.fullSearches += right.fullSearches
+        left.partialSearches += right.partialSearches
+        left.refusedSearches += right.refusedSearches
         left.crashes += right.crashes
         left.cuts += right.cuts
         left.pauses += right.pauses
         left.wipes += right.wipes
         left.fills += right.fills
+        left.leaps += right.leaps
         left.fullSteps += right.fullSteps
         left.unheardReads += right.unheardReads
         left.rollbacks += right.rollbacks

@@ -70,10 +70,15 @@ struct Run: ParsableCommand {
         print("writes acknowledged   \(counts.acknowledged)")
         print("writes refused        \(counts.rejected)")
         print("writes unknown        \(counts.unknown)")
+        print(
+            "searches              \(counts.searches), full \(counts.fullSearches), "
+                + "in part \(counts.partialSearches), refused \(counts.refusedSearches)"
+        )
         print("reads                 \(counts.reads), refused \(counts.refusedReads)")
         print("crashes               \(counts.crashes)")
         print("cut links             \(counts.cuts)")
         print("pauses                \(counts.pauses)")
+        print("clocks set            \(counts.leaps)")
         print("disks lost            \(counts.wipes)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
         print("disks full            \(counts.fills), no room for a step \(counts.fullSteps)")

@@ -30,6 +30,8 @@ struct SimulationTests {
         #expect(counts.rollbacks > 0 && counts.lossesTold > 0)
         #expect(counts.fills > 0 && counts.fullSteps > 0)
         #expect(counts.unheardReads > 0)
+        #expect(counts.fullSearches > 1000 && counts.partialSearches > 0 && counts.refusedSearches > 0)
+        #expect(counts.leaps > 0)
         #expect(counts.operationsDone > 0 && counts.operationsTakenBack > 0 && counts.successions > 0)
     }
 
@@ -70,10 +72,10 @@ struct SimulationTests {
 
     @Test(arguments: [
         WorldFault.noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
-        .successorsAlwaysNew, .tokensIgnored,
+        .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
     ])
     func plantedFaultIsFound(fault: WorldFault) {
-        let seeds: [UInt64] = Array(1...60) + [190, 364]
+        let seeds: [UInt64] = Array(1...60) + [190, 364, 725]
         #expect(seeds.contains { Simulation(seed: $0, fault: fault).run().violation != nil })
     }
 
@@ -95,8 +97,8 @@ struct SimulationTests {
     }
 
     /// Of 100 000: merged shards whose logs began where an earlier seal's did, a member that came back with nothing and
-    /// was believed to have everything, steps that waited for each other, primaries of what they did not have, halves of
-    /// a shard that was frozen without its worker's knowing.
+    /// was believed to have everything, steps that waited for each other, primaries of what they did not have, halves
+    /// of a shard that was frozen without its worker's knowing.
     @Test(
         arguments: [
             317_059, 337_851, 339_060, 366_976, 370_699, 380_251, 385_143, 386_405, 387_212, 387_227, 398_253, 399_420,

@@ -59,7 +59,7 @@ extension QueryRouter {
             }
             let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
             guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
-            pause = min(pause * 2, longestPause(after: status))
+            pause = min(pause * 2, ReadRetry.longestPause(after: status, options))
             lastRefusal = status
             mayHaveBeenDone = mayHaveBeenDone || status.code == .unavailable
 
@@ -82,13 +82,6 @@ extension QueryRouter {
             }
         }
     }
-
-    /// A worker that does not have the replica yet has it soon: the shard has just come into force.
-    func longestPause(after status: WireStatus) -> Duration {
-        status.code == .unknownReplica ? min(options.longestPause, Self.longestHostingPause) : options.longestPause
-    }
-
-    private static let longestHostingPause = Duration.milliseconds(10)
 
     /// Where a shard is by the newest map; nil when it is nowhere.
     func newest(_ placement: ShardPlacement) -> (placement: ShardPlacement, map: ShardMap)? {

@@ -25,33 +25,28 @@ extension QueryRouter {
         let graceEnd = WireDeadline.after(options.absenceGrace)
         var placement = first
         var map = context.map
-        var pause = options.firstPause
+        var retry = ReadRetry(options: options)
         while true {
             let failures: [ShardFailure]
             switch await askReplicas(of: placement, map, context, graceEnd: graceEnd, request) {
             case .answered(let reply): return reply
             case .failed(let all): failures = all
             }
+            let decision = retry.next(
+                after: failures,
+                deadline: context.deadline.remaining,
+                grace: graceEnd.remaining,
+                absence: canBeMissing ? absence(of: failures.map(\.worker)) : nil
+            )
+            let wait: Duration
             let failure = ShardFailure.ofAll(failures)
-            let status = failure.status
-            let retryEnd: WireDeadline
-            switch status.code {
-            case .overloaded, .notYet: retryEnd = context.deadline
-            case .unavailable, .staleEpoch, .unknownReplica:
-                if failures.allSatisfy({ $0.address == nil || $0.presence?.isKnownAbsent == true }) { throw failure }
-                var end = min(context.deadline, graceEnd)
-                let since = failures.map { unreachable.firstFailure(of: $0.worker) }
-                if canBeMissing, !since.contains(nil), let last = since.compactMap(\.self).max() {
-                    end = min(end, WireDeadline(last + TimeAmount(options.absenceGrace)))
-                }
-                retryEnd = end
-            default: throw failure
+            switch decision {
+            case .again(let pause, let needsNewerMap) where !Task.isCancelled:
+                metrics.retried(after: failure.status.code)
+                if needsNewerMap { await source.refresh() }
+                wait = pause
+            case .again, .fail: throw failure
             }
-            let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
-            guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
-            pause = min(pause * 2, longestPause(after: status))
-            metrics.retried(after: status.code)
-            if failures.contains(where: { $0.status.code.retry == .refreshAndRetry }) { await source.refresh() }
             if newest(placement)?.placement.group.version == placement.group.version {
                 try? await Task.sleep(for: wait)
             }
@@ -61,6 +56,13 @@ extension QueryRouter {
             }
             (placement, map) = moved
         }
+    }
+
+    /// For how long none of the workers has been reached, whoever asked; nil when one has.
+    private func absence(of workers: [NodeID]) -> Duration? {
+        let since = workers.map(unreachable.firstFailure)
+        guard !since.contains(nil), let last = since.compactMap(\.self).max() else { return nil }
+        return .nanoseconds((NIODeadline.now() - last).nanoseconds)
     }
 
     private enum ReadEnd<Reply: Sendable>: Sendable {
@@ -100,14 +102,9 @@ extension QueryRouter {
         }
         let targets = workers.map { Target(placement, $0, map, presences[$0]!, graceEnd: graceEnd) }
         return await withTaskGroup(of: ReadEvent<R.Reply>.self) { group in
-            var askedCount = 0
-            var underWay: Set<Int> = []
-            var hedges: Set<Int> = []
+            var round = ReplicaRound(replicaCount: targets.count)
             var failures: [ShardFailure] = []
-            func askNext() {
-                let number = askedCount
-                askedCount += 1
-                underWay.insert(number)
+            func ask(_ number: Int) {
                 group.addTask {
                     let began = NIODeadline.now()
                     switch await self.attempt(targets[number], context, request) {
@@ -119,44 +116,41 @@ extension QueryRouter {
                 }
             }
             func waitAWhile() {
-                guard askedCount < targets.count else { return }
+                guard round.hasMore else { return }
                 group.addTask {
                     try? await Task.sleep(for: delay)
                     return .waited
                 }
             }
-            askNext()
+            ask(round.begin())
             waitAWhile()
             while let event = await group.next() {
                 switch event {
                 case .answered(let reply, let number, let took):
                     group.cancelAll()
-                    finish(targets, answered: number, took: took, underWay, hedges)
+                    finish(targets, answered: number, took: took, round)
                     return .answered(reply)
                 case .failed(let failure, let number):
-                    underWay.remove(number)
                     failures.append(failure)
-                    guard failure.othersMayAnswer, !Task.isCancelled else {
-                        group.cancelAll()
-                        return .failed([failure])
-                    }
-                    choice.withLock { $0.avoid(failure.worker, now: .now()) }
-                    if askedCount < targets.count {
+                    let mayGoOn = failure.othersMayAnswer && !Task.isCancelled
+                    if mayGoOn { choice.withLock { $0.avoid(failure.worker, now: .now()) } }
+                    switch round.failed(number, othersMayAnswer: mayGoOn) {
+                    case .ask(let next):
                         metrics.switched(after: failure.status.code)
-                        askNext()
-                    } else if underWay.isEmpty {
+                        ask(next)
+                    case .wait: break
+                    case .end:
                         group.cancelAll()
-                        return .failed(failures)
+                        return .failed(mayGoOn ? failures : [failure])
                     }
                 case .waited:
-                    guard !Task.isCancelled, let slow = underWay.max(), askedCount < targets.count else { continue }
-                    let mayHedge = choice.withLock {
-                        $0.mayHedge(from: targets[slow].worker, to: targets[askedCount].worker, now: .now())
+                    guard !Task.isCancelled else { continue }
+                    let other = choice.withLock { choice in
+                        round.overdue { slow, other in
+                            choice.mayHedge(from: targets[slow].worker, to: targets[other].worker, now: .now())
+                        }
                     }
-                    if mayHedge {
-                        hedges.insert(askedCount)
-                        askNext()
-                    }
+                    if let other { ask(other) }
                     waitAWhile()
                 }
             }
@@ -169,15 +163,14 @@ extension QueryRouter {
         _ targets: [Target],
         answered number: Int,
         took time: Duration,
-        _ underWay: Set<Int>,
-        _ hedges: Set<Int>
+        _ round: ReplicaRound
     ) {
         let target = targets[number]
         choice.withLock { choice in
             let now = NIODeadline.now()
             choice.answered(target.placement.shard, by: target.worker, took: time, now: now)
-            for slow in underWay where slow < number { choice.avoid(targets[slow].worker, now: now) }
+            for slow in round.overtaken(by: number) { choice.avoid(targets[slow].worker, now: now) }
         }
-        for hedge in hedges { metrics.hedged(won: hedge == number) }
+        for hedge in round.hedges { metrics.hedged(won: hedge == number) }
     }
 }

@@ -1,22 +1,36 @@
-import ClusterModel
-import FaceModel
-import WireProtocol
+package import ClusterModel
+package import FaceModel
+package import WireProtocol
 
 /// A shard that did not do what was asked, with what people need to know of it.
-struct ShardFailure: Error, Sendable {
-    var placement: ShardPlacement
+package struct ShardFailure: Error, Hashable, Sendable {
+    package let placement: ShardPlacement
     /// The one that was asked.
-    var worker: NodeID
-    var address: NodeAddress?
-    var presence: WorkerPresence?
-    var status: WireStatus
+    package let worker: NodeID
+    package let address: NodeAddress?
+    package let presence: WorkerPresence?
+    package var status: WireStatus
     /// Whether an earlier attempt ended so that it may have been carried out.
     var mayHaveBeenDone = false
     /// Other replicas that were asked and failed too.
     var otherFailureCount = 0
 
+    package init(
+        placement: ShardPlacement,
+        worker: NodeID,
+        address: NodeAddress?,
+        presence: WorkerPresence?,
+        status: WireStatus
+    ) {
+        self.placement = placement
+        self.worker = worker
+        self.address = address
+        self.presence = presence
+        self.status = status
+    }
+
     /// Why the shard is missing from an answer; nil when the request itself is at fault.
-    var missingReason: Coverage.MissingShard.Reason? {
+    package var missingReason: Coverage.MissingShard.Reason? {
         switch status.code {
         case .unavailable, .staleEpoch, .unknownReplica, .unauthenticated, .incompatibleVersion, .malformedFrame,
             .storageFull, .memoryFull:
@@ -42,7 +56,7 @@ struct ShardFailure: Error, Sendable {
 
     /// Whether another replica may answer what this one does not: unless the request itself is at fault, or there is no
     /// time left.
-    var othersMayAnswer: Bool {
+    package var othersMayAnswer: Bool {
         switch status.code {
         case .notYet: true
         case .deadlineExceeded, .cancelled: false
@@ -54,7 +68,7 @@ struct ShardFailure: Error, Sendable {
     /// people can mend by starting a worker.
     ///
     /// - Precondition: there is one.
-    static func ofAll(_ failures: [ShardFailure]) -> ShardFailure {
+    package static func ofAll(_ failures: [ShardFailure]) -> ShardFailure {
         func rank(_ failure: ShardFailure) -> Int {
             switch failure.status.code {
             case .overloaded: 1

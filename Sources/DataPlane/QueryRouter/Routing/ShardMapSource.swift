@@ -33,5 +33,5 @@ package struct WorkerPresence: Hashable, Sendable {
     }
 
     /// Whether it has been heard of, and then fallen silent.
-    var isKnownAbsent: Bool { !isLive && silence != nil }
+    package var isKnownAbsent: Bool { !isLive && silence != nil }
 }

@@ -1,19 +1,19 @@
-import ClusterModel
-import FaceModel
-import WireProtocol
+package import ClusterModel
+package import FaceModel
+package import WireProtocol
 
 /// Adds up what part of a collection the shards' answers cover.
-struct CoverageAssembly {
-    private(set) var coverage: Coverage
+package struct CoverageAssembly: Sendable {
+    package private(set) var coverage: Coverage
     private(set) var failures: [ShardFailure] = []
     /// Ring width of the shards that answered, as a share of the whole.
     private var answeredWidth = 0.0
 
-    init(shardCount: Int) {
+    package init(shardCount: Int) {
         coverage = Coverage(shardsAsked: shardCount)
     }
 
-    mutating func add(_ answer: ShardSearchAnswer, of placement: ShardPlacement) {
+    package mutating func add(_ answer: ShardSearchAnswer, of placement: ShardPlacement) {
         coverage.shardsAnswered += 1
         coverage.facesTotal += answer.faceCount
         coverage.facesAnswered += min(answer.facesAnswered, answer.faceCount)
@@ -26,7 +26,7 @@ struct CoverageAssembly {
         answeredWidth += placement.range.share
     }
 
-    mutating func add(_ failure: ShardFailure, reason: Coverage.MissingShard.Reason) {
+    package mutating func add(_ failure: ShardFailure, reason: Coverage.MissingShard.Reason) {
         failures.append(failure)
         coverage.missing.append(.init(shardIndex: failure.placement.shard.index, reason: reason))
     }
@@ -37,7 +37,7 @@ struct CoverageAssembly {
     /// answered, since ids are spread evenly: whichever is more. A report may be from before the last writes, or from a
     /// replica that could not be opened, and a share must not come out too high.
     /// - Parameter faceCount: of a shard as last reported.
-    mutating func countMissingFaces(_ faceCount: (ShardID) -> UInt64?) {
+    package mutating func countMissingFaces(_ faceCount: (ShardID) -> UInt64?) {
         let answered = Double(coverage.facesTotal)
         for failure in failures {
             let placement = failure.placement
@@ -48,7 +48,7 @@ struct CoverageAssembly {
     }
 
     /// Why the coverage is less than required; nil when it is enough.
-    func shortfall(of requirement: CoverageRequirement, collection: String) -> WireStatus? {
+    package func shortfall(of requirement: CoverageRequirement, collection: String) -> WireStatus? {
         switch requirement {
         case .full where coverage.isFull: return nil
         case .minimum(let share) where coverage.share >= share: return nil

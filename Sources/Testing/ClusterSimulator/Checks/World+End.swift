@@ -86,6 +86,9 @@ extension World {
             isQuiet = true
             run(until: now + .seconds(5))
             guard violation == nil else { return }
+            guard lastFullSearch > now - .seconds(2) else {
+                return try fail(.liveness, "no search is answered in full")
+            }
             if let incompleteness { try fail(.liveness, "after all, \(incompleteness)") }
             for placement in placements { try checkEnd(of: placement) }
             try checkOperation()

@@ -134,19 +134,24 @@ extension World {
         guard let index = awake(name, life: nil, .clientRead(name, of: shard, token)) else { return }
         let clock = workers[index].clock(now)
         // The driver's part: a read with a token is for a replica that has applied it.
-        guard let place = workers[index].replica(of: shard), let machine = workers[index].replicas[place].machine,
-            machine.mayServeReads(now: clock),
+        guard let place = workers[index].replica(of: shard),
+            workers[index].replicas[place].machine?.mayServeReads(now: clock) ?? false,
             workers[index].replicas[place].disk.image.applied.sequence >= token.sequence
                 || settings.fault == .tokensIgnored
         else {
             counts.refusedReads += 1
             return
         }
-        let receipts = workers[index].replicas[place].disk.image.receipts
-        if !goesUnnoticed(machine, on: name), let key = token.keys.first(where: { receipts[$0] == nil }) {
-            try fail(.readYourWrites, "\(name) answered for \(shard.index) without the write \(key) of who asked")
-        }
+        try checkToken(token, workers[index].replicas[place], by: name)
         try checkRead(of: workers[index].replicas[place], by: name)
+    }
+
+    /// A replica answers who has written what it must have.
+    func checkToken(_ token: SimulatedToken, _ replica: SimulatedReplica, by name: NodeID) throws(Violation) {
+        guard let machine = replica.machine, !goesUnnoticed(machine, on: name),
+            let key = token.keys.first(where: { replica.disk.image.receipts[$0] == nil })
+        else { return }
+        try fail(.readYourWrites, "\(name) answered for \(replica.shard.index) without the write \(key) of who asked")
     }
 
     /// Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
@@ -155,7 +160,7 @@ extension World {
     }
 
     /// A replica answers a read: it must not miss what had to be shown.
-    private mutating func checkRead(of replica: SimulatedReplica, by name: NodeID) throws(Violation) {
+    mutating func checkRead(of replica: SimulatedReplica, by name: NodeID) throws(Violation) {
         if let machine = replica.machine, goesUnnoticed(machine, on: name) {
             counts.unnoticedReads += 1
             return

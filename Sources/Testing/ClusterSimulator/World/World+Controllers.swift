@@ -52,6 +52,7 @@ struct SimulatedController: Sendable {
     var operations = OperationLedger(patience: .seconds(15))
     var olderRecords = OlderRecords(patience: .seconds(3))
     var underWay: [Int: ReconcileAction] = [:]
+    var router = SimulatedRouter()
     var callCount = 0
 
     func view(now: Duration) -> ClusterView? {
@@ -75,6 +76,21 @@ struct SimulatedController: Sendable {
     }
 
     func holdsLease(_ now: Duration) -> Bool { now < leaseEnd }
+}
+
+extension World {
+    /// The time of day, as the machine of a coordinator has it.
+    func wallTime(of controller: Int) -> Timestamp {
+        Timestamp(milliseconds: Int64((now + (wallErrors[controller] ?? .zero)) / .milliseconds(1)))
+    }
+
+    /// Somebody sets the clock of a coordinator's machine: back or ahead by hours.
+    mutating func leap() {
+        plan(.leap, after: wallRandom.duration(.milliseconds(200), .seconds(3)))
+        let controller = wallRandom.below(controllers.count)
+        wallErrors[controller] = isFaulty ? .seconds(wallRandom.below(20_000) - 10_000) : .zero
+        counts.leaps += 1
+    }
 }
 
 extension World {
@@ -202,7 +218,7 @@ extension World {
         guard let view = controllers[index].view(now: now) else { return }
         var actions = ReconcilePlanner.plan(view).actions
         if view.isSettled {
-            let time = Timestamp(milliseconds: now.components.seconds * 1000)
+            let time = wallTime(of: index)
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
             for key in controllers[index].operations.motionless(now: now) {
                 controllers[index].operations.restarted(key, now: now)

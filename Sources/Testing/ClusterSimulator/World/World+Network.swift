@@ -16,7 +16,7 @@ extension World {
         if isFaulty, !isCall, random.chance(settings.repeatRate) { plan(event, after: least + delay(from, to)) }
     }
 
-    private func isCut(_ link: Link) -> Bool { cutLinks[link].map { now < $0 } ?? false }
+    func isCut(_ link: Link) -> Bool { cutLinks[link].map { now < $0 } ?? false }
 
     func isSlow(_ node: NodeID) -> Bool { slowNodes[node].map { now < $0 } ?? false }
 

@@ -70,13 +70,13 @@ extension World {
 
     /// Begins what is asked for; nil when it is refused, or no coordinator is there to ask.
     mutating func begin(_ request: OperationRequest) -> OperationID? {
-        guard var view = controllers.first(where: { $0.isUp && $0.holdsLease(now) })?.view(now: now) else {
-            return nil
-        }
+        guard let controller = controllers.firstIndex(where: { $0.isUp && $0.holdsLease(now) }),
+            var view = controllers[controller].view(now: now)
+        else { return nil }
         view.metadata = metadata
         let id = OperationID(high: 0, low: nextOperation)
         nextOperation += 1
-        let time = Timestamp(milliseconds: Int64(now / .milliseconds(1)))
+        let time = wallTime(of: controller)
         do throws(OperationRefusal) {
             let operation = try request.operation(id, in: view, now: time)
             note("operation \(id.low) begins: \(operation.steps.map { "\($0.shard.index) \(Self.text($0.change))" })")

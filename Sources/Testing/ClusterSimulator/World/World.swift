@@ -4,6 +4,7 @@ import FaceModel
 import HeapModule
 import ShardReplication
 import VectorMath
+import WireProtocol
 
 /// One run: workers with disks and clocks, a network, controllers, a metadata store, operators and clients, all in one
 /// thread, from one seed.
@@ -43,11 +44,18 @@ struct World {
         case clientDeadline(Int, attempt: Int)
         case clientRetry(Int, attempt: Int)
         case clientRead(NodeID, of: ShardID, SimulatedToken)
+        // Searches of all shards.
+        case searchTurn
+        case searchAsked(SearchCall, of: ShardID, SimulatedToken, NodeID, asked: Duration)
+        case searchAnswered(SearchCall, Result<[Int: UInt64], WireStatus>, asked: Duration)
+        case searchOverdue(Int, part: Int, round: Int)
+        case searchRetry(Int, part: Int, round: Int)
+        case searchDeadline(Int)
         // Faults, and people.
         case restart(NodeID)
         case crash, cut
         case cutAway(Link, for: Duration)
-        case pause, wipe, fill, operate, snapshot, rollback, upheaval
+        case pause, wipe, fill, operate, snapshot, rollback, upheaval, leap
         case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
         case resume(OperationID)
@@ -83,6 +91,9 @@ struct World {
 
     let settings: SimulationSettings
     var random: SplitMix64
+    /// Of searches alone, and of the clocks on walls.
+    var searchRandom: SplitMix64
+    var wallRandom: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -103,8 +114,15 @@ struct World {
     var nextWorker: UInt64
     var nextKey: UInt64 = 1
     var nextOperation: UInt64 = 1
+    var nextSearch = 0
+    /// That are under way.
+    var searches: [Int: SimulatedSearch] = [:]
+    /// When the last one began that was answered in full.
+    var lastFullSearch = Duration.zero
     /// The fault that a run of the crash matrix is about.
     var strike: MatrixStrike?
+    /// What the clocks on the walls of coordinators are wrong by.
+    var wallErrors: [Int: Duration] = [:]
     /// Workers whose disk was lost and that a record still counts.
     var lostWorkers: Set<NodeID> = []
     /// Disks as they were, now and then.
@@ -128,6 +146,8 @@ struct World {
         self.settings = settings
         self.keepsTrace = keepsTrace
         random = SplitMix64(seed: seed)
+        searchRandom = SplitMix64(seed: seed ^ 0x7ea2_c40d)
+        wallRandom = SplitMix64(seed: seed ^ 0x51c7_0a9e)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         metadata = Self.firstRecords(settings, names)
@@ -140,6 +160,8 @@ struct World {
         for index in clients.indices { plan(.clientTurn(index), after: .milliseconds(10 * (index + 1))) }
         for index in controllers.indices { plan(.controllerStart(index), after: .milliseconds(10 + 90 * index)) }
         plan(.audit, after: .milliseconds(100))
+        plan(.searchTurn, after: .milliseconds(20))
+        plan(.leap, after: .milliseconds(500))
         planFault(.crash, settings.crashInterval)
         planFault(.cut, settings.cutInterval)
         planFault(.pause, settings.pauseInterval)
@@ -281,6 +303,13 @@ struct World {
         case .clientDeadline(let client, let attempt): clientReply(client, attempt, nil, .unknown)
         case .clientRetry(let client, let attempt): clientRetry(client, attempt)
         case .clientRead(let worker, let shard, let token): try clientRead(worker, of: shard, token)
+        case .searchTurn: searchTurn()
+        case .searchAsked(let call, let shard, let token, let worker, let asked):
+            try searchAsked(call, of: shard, token, worker, asked: asked)
+        case .searchAnswered(let call, let reply, let asked): try searchAnswered(call, reply, asked: asked)
+        case .searchOverdue(let search, let part, let round): searchOverdue(search, part: part, round: round)
+        case .searchRetry(let search, let part, let round): try searchRetry(search, part: part, round: round)
+        case .searchDeadline(let search): try searchDeadline(search)
         case .restart(let worker): try restart(worker)
         case .crash: try crash()
         case .cut: try cut()
@@ -295,6 +324,7 @@ struct World {
         case .resume(let operation): resume(operation)
         case .snapshot: snapshot()
         case .rollback: try rollBack()
+        case .leap: leap()
         case .audit: try audit()
         }
     }

@@ -26,6 +26,10 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case successorsAlwaysNew
     /// A read that names its client's last write is answered without it.
     case tokensIgnored
+    /// A search leaves shards that do not answer out of what it says it covers.
+    case missingShardsForgotten
+    /// A search goes on with the shards that have taken the place of one, beside what others have answered.
+    case replacedShardsMixed
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -40,7 +44,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
                 }
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
-            .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored:
+            .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed:
             []
         }
     }
