@@ -39,6 +39,7 @@ package struct SimulationCounts: Hashable, Sendable {
     package var operationsTakenBack = 0
     /// Times that shards took the place of others.
     package var successions = 0
+    package var codebooks = 0
     package var entries: UInt64 = 0
 
     package init() {}
@@ -71,6 +72,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.operationsDone += right.operationsDone
         left.operationsTakenBack += right.operationsTakenBack
         left.successions += right.successions
+        left.codebooks += right.codebooks
         left.entries += right.entries
     }
 }

@@ -90,6 +90,7 @@ struct Run: ParsableCommand {
                 + "\(counts.operationsTakenBack) taken back"
         )
         print("shards replaced       \(counts.successions) times")
+        print("codebooks recorded    \(counts.codebooks)")
         print("promises broken       \(sweep.failures.count)")
         guard let first = sweep.failures.min(by: { $0.seed < $1.seed }) else { return }
         for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {

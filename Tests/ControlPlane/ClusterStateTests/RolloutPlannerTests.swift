@@ -47,6 +47,29 @@ struct RolloutPlannerTests {
         return RolloutPlanner.reason(rollout, try progress(view), in: view, ledger: ledger, now: .zero)
     }
 
+    @Test func aCollectionThatLosesAllItsFacesIsNotTrained() throws {
+        let record = record
+        var reports = ClusterScript.serving(record)
+        for worker in [first, second] {
+            for shard in record.placements.map(\.shard) {
+                reports[worker]!.replicas[shard]!.faceCount = 0
+                reports[worker]!.replicas[shard]!.role = worker == first ? .primary : .secondary
+                reports[worker]!.replicas[shard]!.generation = 1
+            }
+        }
+        let view = view(record, reports, rollout())
+        #expect(action(record, view) == nil)
+        let update = try #require(
+            OperationPlanner.updates(view, limits: .init(), now: Timestamp(milliseconds: 7)).first
+        )
+        #expect(update.new.state == .cancelled && update.new.note == "The collection has no faces any more.")
+        // While a shard is silent nobody knows.
+        reports[first] = nil
+        let other = self.view(record, reports, rollout())
+        #expect(action(record, other) == nil)
+        #expect(OperationPlanner.updates(other, limits: .init(), now: Timestamp(milliseconds: 7)).isEmpty)
+    }
+
     func action(_ record: CollectionRecord, _ view: ClusterView) -> ReconcileAction? {
         let decision = TrainingPlanner.decide(
             record,

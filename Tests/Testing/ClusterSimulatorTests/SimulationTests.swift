@@ -87,6 +87,23 @@ struct SimulationTests {
         )
     }
 
+    @Test func aCodebookWhoseRolloutWasTakenBackIsFound() {
+        let course = SimulationCourse(aim: .rollouts)
+        #expect(
+            (270...280).contains {
+                Simulation(seed: $0, course: course, fault: .rolloutsNeverTakenBack).run().violation != nil
+            }
+        )
+    }
+
+    @Test func codebooksComeOnTheirCourse() {
+        var counts = SimulationCounts()
+        for seed in 1...10 {
+            counts += Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .rollouts)).run().counts
+        }
+        #expect(counts.codebooks > 10)
+    }
+
     /// Each in runs of the crash matrix.
     @Test(arguments: [
         WorldFault.succeedWhateverVersions, .sealBeforeDurable, .freezeForgotten, .sealedRemovedAtRestart,

@@ -77,10 +77,20 @@ package enum RolloutPlanner {
         }
         switch operation.state {
         case .running where progress.stage == .done: operation.state = .done
+        case .running where progress.stage == .training && isEmpty(rollout.collection, in: view):
+            operation.state = .cancelled
+            operation.note = "The collection has no faces any more."
         case .cancelling: operation.state = .cancelled
         case .running, .paused, .done, .cancelled: return
         }
         operation.ended = now
+    }
+
+    /// Whether all shards are there, and say that they have no faces.
+    private static func isEmpty(_ collection: CollectionID, in view: ClusterView) -> Bool {
+        view.metadata.collections[collection]?.placements.allSatisfy { placement in
+            view.isHosted(placement) && view.replica(of: placement)?.faceCount == 0
+        } ?? true
     }
 
     /// What a rollout waits for, be it something that gets on or not; nil when it has ended.

@@ -169,7 +169,7 @@ package enum TrainingPlanner {
         in view: ClusterView,
         memory: TrainingLedger.Memory
     ) -> TrainingOrder? {
-        guard record.placements.allSatisfy({ view.reader(of: $0) != nil }),
+        guard size.faceCount > 0, record.placements.allSatisfy({ view.reader(of: $0) != nil }),
             let worker = trainer(for: record, in: view, memory: memory)
         else { return nil }
         return TrainingOrder(
@@ -246,6 +246,8 @@ package enum TrainingPlanner {
     }
 
     /// The sample divided over the shards in proportion to their faces; the parts add up to the whole exactly.
+    ///
+    /// - Precondition: there are faces.
     private static func sources(
         _ record: CollectionRecord,
         in view: ClusterView,

@@ -57,7 +57,7 @@ extension World {
                 else { return "\(member.low) refuses reads of \(index)" }
             }
         }
-        return stray
+        return uncoded ?? stray
     }
 
     /// What a worker has and should not have.

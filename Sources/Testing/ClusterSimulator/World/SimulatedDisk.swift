@@ -20,6 +20,9 @@ struct SimulatedDisk: Sendable {
         var faces: [Int: UInt64] = [:]
         /// Idempotency keys of what was applied → sequence.
         var receipts: [UInt64: UInt64] = [:]
+        /// Newest codebook, and one that still has codes beside it; 0 for none.
+        var generation: UInt32 = 0
+        var olderGeneration: UInt32 = 0
     }
 
     var promised = Epoch(0)

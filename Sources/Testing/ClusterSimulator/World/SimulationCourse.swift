@@ -7,6 +7,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         case divisions
         /// A replica joins, and in this moment the primary changes and others die.
         case upheavals
+        /// Codebooks come, and the next ones, while everything else goes on.
+        case rollouts
     }
 
     package var aim = Aim.anything

@@ -91,6 +91,7 @@ package struct SimulationSettings: Sendable {
             (slowRate, lateShare) = (0.1 + random.unit() * 0.3, 0.3)
             slowDiskRate = 0.05 + random.unit() * 0.25
             timings.heartbeat = .milliseconds(50 + random.below(150))
+        case .rollouts: operationInterval = .milliseconds(800 + random.below(2000))
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }

@@ -16,6 +16,10 @@ enum WorkerOrder: Sendable {
     case drop(ShardID, Epoch)
     case prepare(Succession.Preparation)
     case abandon(ShardID)
+    case train(UInt32)
+    case fetch(UInt32)
+    case install(ShardID, UInt32)
+    case abandonTraining(UInt32)
 }
 
 extension WorkerOrder: CustomStringConvertible {
@@ -25,6 +29,10 @@ extension WorkerOrder: CustomStringConvertible {
         case .drop(let shard, _): "drops \(shard.index)"
         case .prepare(let preparation): "prepares \(preparation.shard.index)"
         case .abandon(let shard): "abandons \(shard.index)"
+        case .train(let generation): "trains codebook \(generation)"
+        case .fetch(let generation): "sends codebook \(generation)"
+        case .install(let shard, let generation): "installs codebook \(generation) in \(shard.index)"
+        case .abandonTraining(let generation): "gives up training codebook \(generation)"
         }
     }
 }
@@ -49,6 +57,7 @@ struct SimulatedController: Sendable {
     var membership = Membership(silenceLimit: Self.silenceLimit)
     var reports = ReportBook(overlap: Self.silenceLimit)
     var actions = ActionLedger()
+    var trainings = TrainingLedger()
     var operations = OperationLedger(patience: .seconds(15))
     var olderRecords = OlderRecords(patience: .seconds(3))
     var underWay: [Int: ReconcileAction] = [:]
@@ -109,6 +118,7 @@ extension World {
         let known = controllers[controller].reports.observations[worker]
         let isBack = controllers[controller].membership.heard(from: worker, now: now)
         controllers[controller].reports.report(observation, by: worker, now: now)
+        _ = controllers[controller].trainings.observe(worker, observation, policy: Self.trainingPolicy, now: now)
         if isBack || known.map({ !$0.isAsBefore(observation) }) ?? true { wake(controller) }
         let older = controllers[controller].olderRecords.shards
         let groups = (metadata.collections[Self.collection]?.placements ?? [])
@@ -180,6 +190,9 @@ extension World {
         if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
             controllers[index].metadata = reply.metadata
             controllers[index].revision = reply.revision
+            if let codebook = reply.metadata.collections[Self.collection]?.codebook {
+                controllers[index].trainings.settled(Self.collection, generation: codebook.generation)
+            }
             wake(index)
         }
         if let asked { controllers[index].confirmed = max(controllers[index].confirmed, asked) }
@@ -203,6 +216,7 @@ extension World {
             switch action {
             case .drop(let shard, let epoch, _): send(.drop(shard, epoch), to: worker, call)
             case .abandon(let shard, _): send(.abandon(shard), to: worker, call)
+            case .abandonTraining(_, let generation, _): send(.abandonTraining(generation), to: worker, call)
             default: break
             }
         }
@@ -225,6 +239,7 @@ extension World {
                 actions += restart(key, in: view)
             }
         }
+        actions += codebookActions(index, in: view)
         plant(&actions, view)
         for action in controllers[index].actions.admit(actions, now: now) { begin(action, index) }
     }
@@ -285,19 +300,35 @@ extension World {
         controllers[index].underWay[call.number] = action
         plan(.callDeadline(call), after: Self.callTimeout)
         switch action {
-        case .regroup, .advance, .succeed, .establish: ask(.commit(action, call), index)
-        case .drop, .abandon: ask(.check(action, call), index)
+        case .regroup, .advance, .succeed, .establish, .rollOut: ask(.commit(action, call), index)
+        case .drop, .abandon, .abandonTraining: ask(.check(action, call), index)
         case .host(let placement, let worker):
             let isEstablished = controllers[index].metadata?.collections[Self.collection]?.isEstablished ?? false
             let mayBegin = !isEstablished || !placement.group.isInSync(worker)
             send(.host(placement, mayBegin: mayBegin), to: worker, call)
         case .prepare(let preparation, let worker): send(.prepare(preparation), to: worker, call)
-        case .balance, .divide, .train, .fetch, .install, .rollOut, .abandonTraining: end(call, failure: nil)
+        case .train(let order): send(.train(order.generation), to: order.worker, call)
+        case .fetch(_, let generation, _, let worker): send(.fetch(generation), to: worker, call)
+        case .install(let placement, let generation, let worker):
+            send(.install(placement.shard, generation), to: worker, call)
+        case .balance, .divide: end(call, failure: nil)
         }
     }
 
     private mutating func send(_ order: WorkerOrder, to worker: NodeID, _ call: ControlCall) {
         transmit(.order(order, to: worker, call), from: Self.name(ofController: call.controller), to: worker)
+    }
+
+    /// A worker has done what it was asked for, or not.
+    mutating func answered(_ call: ControlCall, failure: String?) {
+        // What was fetched is still to be recorded.
+        if failure == nil, controllers[call.controller].isUp, controllers[call.controller].life == call.life,
+            case .fetch? = controllers[call.controller].underWay[call.number]
+        {
+            ask(.commit(controllers[call.controller].underWay[call.number]!, call), call.controller)
+        } else {
+            end(call, failure: failure)
+        }
     }
 
     /// An action is over, or nobody knows.
@@ -314,10 +345,33 @@ extension World {
                 controllers[call.controller].reports.dropped(shard, on: worker)
             case .abandon(let shard, let worker):
                 controllers[call.controller].reports.abandoned(shard, on: worker)
+            case .train(let order): controllers[call.controller].trainings.began(order, now: now)
+            case .abandonTraining(_, let generation, let worker):
+                controllers[call.controller].trainings.forget(Self.collection)
+                controllers[call.controller].reports.abandoned(generation, of: Self.collection, on: worker)
             default: break
             }
         }
+        if failure != nil { noteFailure(of: action, call.controller) }
         wake(call.controller)
+    }
+}
+
+extension World {
+    private mutating func noteFailure(of action: ReconcileAction, _ controller: Int) {
+        let failed: (generation: UInt32, worker: NodeID)
+        switch action {
+        case .train(let order): failed = (order.generation, order.worker)
+        case .fetch(_, let generation, _, let worker): failed = (generation, worker)
+        default: return
+        }
+        controllers[controller].trainings.failed(
+            Self.collection,
+            generation: failed.generation,
+            on: failed.worker,
+            policy: Self.trainingPolicy,
+            now: now
+        )
     }
 }
 

@@ -26,7 +26,11 @@ extension World {
             }
             return
         }
-        if let request = draw(placement) { _ = begin(request) }
+        if settings.course.aim == .rollouts, random.chance(0.3) {
+            _ = begin(.train(Self.collection, leastFaceCount: Self.trainingPolicy.minimumFaceCount))
+        } else if let request = draw(placement) {
+            _ = begin(request)
+        }
     }
 
     /// A group that is put in place by force, if it is still made from what there is.
@@ -98,7 +102,9 @@ extension World {
 
     /// Takes an operation back; false when that is no longer possible.
     mutating func cancel(_ id: OperationID) -> Bool {
-        guard var operation = metadata.operations[id], operation.cancel(metadata.placement) else { return false }
+        guard var operation = metadata.operations[id],
+            !(operation.rollout?.isPastCommitPoint(in: metadata) ?? false), operation.cancel(metadata.placement)
+        else { return false }
         note("operation \(id.low) is cancelled")
         changeRecords { metadata in
             metadata.operations[id] = operation

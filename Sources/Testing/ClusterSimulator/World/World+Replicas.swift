@@ -121,6 +121,8 @@ struct SimulatedReplica: Sendable {
             faceCount: UInt64(disk.image.faces.count),
             sequence: disk.image.applied.sequence,
             diskByteCount: 1 << 20,
+            generation: disk.image.generation,
+            olderGeneration: disk.image.olderGeneration,
             end: end.flatMap { $0.groupVersion == group?.version ? $0 : nil }
         )
     }
@@ -442,6 +444,7 @@ extension World {
         workers[index].replicas[replica].step = nil
         workers[index].replicas[replica].freezeUnderWay = nil
         workers[index].replicas[replica].end = nil
+        codeAgain(index, replica)
         // Only a process that has lost its memory does not know its group.
         guard let group = workers[index].replicas[replica].group else { return }
         workers[index].replicas[replica].machine?.configured(group, now: clock)

@@ -79,6 +79,7 @@ extension World {
         }
         if revision != before {
             try checkOwners()
+            try checkRollouts()
             for other in controllers.indices where other != controller { tell(other, .none, asked: nil) }
         }
         tell(controller, outcome, asked: asked, life: life)
@@ -116,8 +117,9 @@ extension World {
         case .advance(let update): advance(update)
         case .succeed(let succession): try succeed(succession)
         case .establish: record.isEstablished = true
-        case .host, .drop, .prepare, .abandon, .balance, .divide, .train, .fetch, .install, .rollOut, .abandonTraining:
-            return
+        case .rollOut(let rollout): beginRollout(rollout, of: lease?.controller ?? 0)
+        case .fetch(_, let generation, let origin, _): recordCodebook(generation, origin)
+        case .host, .drop, .prepare, .abandon, .balance, .divide, .train, .install, .abandonTraining: return
         }
         revision += 1
     }
@@ -186,6 +188,9 @@ extension World {
             record.retirement(of: shard) != nil
                 || metadata.placement(of: shard).map { !$0.group.members.contains(worker) } ?? false
         case .abandon(let shard, let worker): metadata.placement(of: shard)?.group.isInSync(worker) != true
+        case .abandonTraining(_, let generation, _):
+            metadata.openRollout(of: Self.collection).map { $0.operation.state == .cancelling } ?? true
+                && record.nextGeneration == generation
         default: true
         }
     }

@@ -229,6 +229,8 @@ extension World {
             image.receipts.merge(source.disk.image.receipts) { min($0, $1) }
             image.applied.sequence += source.disk.image.applied.sequence
             image.applied.epoch = max(image.applied.epoch, source.disk.image.applied.epoch)
+            // What the newest does not code is coded anew.
+            image.generation = max(image.generation, source.disk.image.generation)
         }
         workers[index].successors[successor].image = image
         let delay = diskDelay(workers[index].name)

@@ -15,6 +15,7 @@ struct SimulatedWorker: Sendable {
     /// In order of their coming; a few.
     var replicas: [SimulatedReplica] = []
     var successors: [SimulatedSuccessor] = []
+    var trainings: [SimulatedTraining] = []
     var isUp = true
     /// Which start of the process this is.
     var life = 0
@@ -122,6 +123,7 @@ extension World {
         let clock = worker.clock(now)
         for replica in worker.replicas { observation.replicas[replica.shard] = replica.observation(clock) }
         for successor in worker.successors { observation.successors[successor.shard] = successor.observation }
+        observation.trainings = worker.trainings.map(\.observation)
         return observation
     }
 
@@ -172,6 +174,12 @@ extension World {
             failure = try host(placement, on: index, mayBegin: mayBegin)
         case .drop(let shard, let epoch): failure = try drop(shard, epoch, on: index)
         case .prepare(let preparation): failure = prepare(preparation, on: index)
+        case .train(let generation): train(generation, on: index)
+        case .fetch(let generation):
+            let isThere = workers[index].trainings.contains { $0.generation == generation && $0.state == .finished }
+            failure = isThere ? nil : "it is not there"
+        case .install(let shard, let generation): failure = install(generation, in: shard, on: index)
+        case .abandonTraining(let generation): workers[index].trainings.removeAll { $0.generation == generation }
         case .abandon(let shard):
             if workers[index].replica(of: shard) == nil {
                 workers[index].successors.removeAll { $0.shard == shard }
@@ -261,5 +269,6 @@ extension World {
         killSuccessors(of: index)
         workers[index].isUp = false
         workers[index].activating = nil
+        workers[index].trainings = []
     }
 }

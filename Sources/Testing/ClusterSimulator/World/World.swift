@@ -28,6 +28,9 @@ struct World {
         case successorWritten(SuccessorLife, SimulatedDisk.Image)
         case successorSealed(SuccessorLife, [ShardID: LogPosition])
         case activated(SuccessorLife, ShardPlacement, ControlCall)
+        // Codebooks.
+        case trained(NodeID, session: Int)
+        case recoded(NodeID, ShardID, generation: UInt32)
         // Controllers, and the metadata store that they share.
         case controllerTick(Int, life: Int)
         case controllerWake(Int, life: Int)
@@ -286,6 +289,8 @@ struct World {
         case .successorWritten(let successor, let image): written(successor, image)
         case .successorSealed(let successor, let places): sealed(successor, places)
         case .activated(let successor, let placement, let call): try activated(successor, placement, call)
+        case .trained(let worker, let session): trained(worker, session: session)
+        case .recoded(let worker, let shard, let generation): recoded(worker, shard, generation: generation)
         case .controllerTick(let controller, let life): controllerTick(controller, life)
         case .controllerWake(let controller, let life): controllerWake(controller, life)
         case .controllerStart(let controller): startController(controller)
@@ -294,7 +299,7 @@ struct World {
         case .storeReply(let reply, let controller, let life, let asked):
             hear(reply, controller, life, asked: asked)
         case .order(let order, let worker, let call): try carryOut(order, worker, call)
-        case .orderDone(let call, let failure): end(call, failure: failure)
+        case .orderDone(let call, let failure): answered(call, failure: failure)
         case .callDeadline(let call): end(call, failure: "no answer")
         case .clientTurn(let client): clientTurn(client)
         case .clientWrite(let client, let attempt, let write, let shard, let worker):

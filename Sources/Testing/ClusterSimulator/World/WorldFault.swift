@@ -30,6 +30,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case missingShardsForgotten
     /// A search goes on with the shards that have taken the place of one, beside what others have answered.
     case replacedShardsMixed
+    /// A codebook is recorded although its rollout has been taken back.
+    case rolloutsNeverTakenBack
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -44,7 +46,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
                 }
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
-            .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed:
+            .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
+            .rolloutsNeverTakenBack:
             []
         }
     }
