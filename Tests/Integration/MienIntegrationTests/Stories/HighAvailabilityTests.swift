@@ -18,13 +18,20 @@ extension Integration {
 
         private typealias Sample = (id: Face.ID, embedding: [Float])
 
-        private func enrolFaces(_ client: MienClient, seed: UInt64) async throws -> [Sample] {
+        private func enrolFaces(
+            _ client: MienClient,
+            seed: UInt64,
+            copies: Int = 2,
+            minimumInSync: Int = 1
+        ) async throws -> [Sample] {
             _ = try await client.createCollection(
                 CollectionOptions(
                     name: Self.collection,
                     dimension: Self.dimension,
                     embeddingModel: Self.model,
-                    shardCount: 4
+                    shardCount: 4,
+                    replicationFactor: copies,
+                    minimumInSync: minimumInSync
                 )
             )
             var random = SeededRandom(seed: seed)
@@ -81,11 +88,12 @@ extension Integration {
             _ cluster: SharedCluster,
             _ faces: [Sample],
             _ what: String,
+            retrying: Duration = .seconds(5),
             _ body: () async throws -> Void
         ) async throws {
             let tally = Tally()
             let searching = try cluster.client()
-            let writing = try cluster.client()
+            let writing = try cluster.client(retrying: retrying)
             let pause = FaceWriter.Pause()
             let searches = Task { await search(faces, searching, tally) }
             let writes = Task {
@@ -169,6 +177,34 @@ extension Integration {
                 print(
                     "high availability: the lease moved \(ContinuousClock.now - begin) after the controller was stopped"
                 )
+                await client.close()
+            }
+        }
+
+        /// Nobody is there to have another replica take over, until another coordinator has the lease.
+        @Test(.timeLimit(.minutes(3))) func theControllerAndAWorkerDieTogether() async throws {
+            try await Stage.play { stage in
+                let cluster = try SharedCluster(stage, coordinators: 2, workers: 3)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15))
+                let seed = SeededRandom.storySeed("two deaths")
+                let faces = try await enrolFaces(client, seed: seed, copies: 3, minimumInSync: 2)
+                let controller = try #require(try await cluster.controller(asSeenBy: 0))
+                try await underLoad(cluster, faces, "controller and worker die", retrying: .seconds(15)) {
+                    try await Task.sleep(for: .milliseconds(500))
+                    cluster.workers[0].kill()
+                    cluster.coordinators[controller].kill()
+                    let begin = ContinuousClock.now
+                    // One face in each shard at least: some of them have lost their primary.
+                    try await enrol(Array(faces.prefix(64)), client)
+                    print("high availability: writes of every shard go on \(ContinuousClock.now - begin) after both died")
+                }
+                try await cluster.coordinators[controller].start()
+                try await cluster.workers[0].start()
+                try await cluster.awaitWhole(controller)
+                try await eventually("every copy is in sync again", within: .seconds(30)) {
+                    try await client.describe(Self.collection).shards.allSatisfy { $0.inSyncCount == 3 } ? () : nil
+                }
                 await client.close()
             }
         }
