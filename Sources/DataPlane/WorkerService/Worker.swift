@@ -286,6 +286,7 @@ package final class Worker: Service {
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,
+                copySliceByteCount: options.copySliceByteCount,
                 links: links,
                 prefault: options.prefault,
                 metrics: metrics,
@@ -390,6 +391,10 @@ package final class Worker: Service {
             }
             group.addTask {
                 await self.links.run(self.replicas)
+                return .success(())
+            }
+            group.addTask {
+                await self.copies.run(self.replicas)
                 return .success(())
             }
             group.addTask {

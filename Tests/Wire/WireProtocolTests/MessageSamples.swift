@@ -577,7 +577,17 @@ enum MessageSamples {
             sequence: 42,
             totalByteCount: 8192,
             offset: 4096,
-            bytes: [9, 8, 7]
+            bytes: [9, 8, 7],
+            digest: (0..<32).map { $0 }
         ),
+        OfferCopy(
+            shard: shardID,
+            sender: nodeID,
+            epoch: Epoch(7),
+            copy: 0xabcdef,
+            sequence: 42,
+            totalByteCount: 8192
+        ),
+        CopyStanding(receivedByteCount: 4096),
     ]
 }
