@@ -191,6 +191,7 @@ package final class Worker: Service {
                 }
                 let report = WorkerReport(
                     replicas: replicas.map(\.report),
+                    copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),

@@ -50,4 +50,23 @@ struct OperationCommandTests {
             #expect(!whole.output.contains("not taken back"), "\(whole)")
         }
     }
+
+    @Test func aReasonIsShownWhole() async throws {
+        try await ToyCluster.run { cluster, address in
+            var step = step(0, .running)
+            let reason = String(repeating: "words of a reason ", count: 20)
+            step.waitsFor = reason + "end"
+            let operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .drain,
+                worker: NodeID(high: 7, low: 1),
+                state: .running,
+                created: Timestamp(milliseconds: 1),
+                steps: [step]
+            )
+            cluster.change { [operation] in $0.operations = [operation] }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(text.contains(reason + "end"), "\(text)")
+        }
+    }
 }

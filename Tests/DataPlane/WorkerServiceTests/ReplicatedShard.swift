@@ -16,6 +16,7 @@ final class GroupKeeper: RequestHandler {
         var group: ReplicaGroup?
         var addresses: [NodeID: NodeAddress] = [:]
         var relays: [NodeID: NodeAddress] = [:]
+        var refusals: [NodeID: [WorkerReport.CopyRefusal]] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
         var confirms = true
         var removes = true
@@ -34,6 +35,9 @@ final class GroupKeeper: RequestHandler {
 
     /// What a worker last said of its replica.
     func report(of node: NodeID) -> WorkerReport.Replica? { state.withLock { $0.reports[node] } }
+
+    /// What a worker last said of copies that it could not give to others.
+    func refusals(by node: NodeID) -> [WorkerReport.CopyRefusal] { state.withLock { $0.refusals[node] ?? [] } }
 
     /// Puts another group in force; nil leaves it as it is.
     func change(_ change: (ReplicaGroup?) -> ReplicaGroup?) {
@@ -58,6 +62,7 @@ final class GroupKeeper: RequestHandler {
             call.reply(
                 state.withLock { state in
                     state.addresses[heartbeat.worker] = heartbeat.address
+                    state.refusals[heartbeat.worker] = heartbeat.report.copyRefusals
                     state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
                     return HeartbeatReply(
                         clusterID: cluster,

@@ -177,6 +177,11 @@ enum MessageSamples {
         imbalanceRatio: 1.125,
         recall: RecallEvidence(probeCount: 1200, missedCount: 31.5, expectedCount: 12)
     )
+    private static var reportWithRefusals: WorkerReport {
+        var report = report
+        report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
+        return report
+    }
     static let report = WorkerReport(
         replicas: [
             .init(
@@ -458,7 +463,7 @@ enum MessageSamples {
             worker: nodeID,
             address: address,
             clusterID: nodeID,
-            report: report,
+            report: reportWithRefusals,
             standing: .refuses(run: secondNodeID, follows: address)
         ),
         HeartbeatReply(

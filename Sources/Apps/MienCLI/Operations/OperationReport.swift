@@ -81,7 +81,7 @@ enum OperationReport {
         var table = TextTable([
             .init("  shard", widthLimit: 48), .init("change", widthLimit: 64), .init("state"),
             .init("copied", .right), .init("rate", .right), .init("left", .right), .init("unchanged", .right),
-            .init("restarts", .right), .init("waits for", widthLimit: 120),
+            .init("restarts", .right), .init("waits for", widthLimit: 480),
         ])
         for step in steps {
             let isCopying = step.state == .running && step.totalByteCount > 0

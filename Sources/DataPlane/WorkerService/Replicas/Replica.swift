@@ -48,6 +48,8 @@ final class Replica: Sendable {
         var copy: PendingCopy?
         /// Copies for other workers that were interrupted, and can be gone on with.
         var outgoing: [NodeID: OutgoingCopy] = [:]
+        /// Why the last attempt at a copy for a worker failed.
+        var copyRefusals: [NodeID: String] = [:]
         /// While it is in force no write is ordered.
         var hold: WriteHold?
         var cut: PendingCut?

@@ -134,6 +134,7 @@ extension Replica {
                 "a copy of a partition was not taken",
                 metadata: metadata.merging(["reason": "\(error)"]) { $1 }
             )
+            if error != Refusal.notPrimary(shard) { note(error, of: node) }
             // What was refused for good would be again; a copy that was damaged is made anew.
             let isForGood = error.code.retry == .doNotRetry && error != Refusal.copyRefused(shard)
             let isKept = !isForGood && outgoing.map { keep($0, to: node) } ?? false
@@ -172,9 +173,14 @@ extension Replica {
         }
     }
 
-    /// Removes copies that nobody is going to ask for. Costs little while there are none.
+    /// Forgets, and removes, what there is of copies that nobody is going to ask for. Costs little while there are
+    /// none.
     func dropOutgoingCopies() {
         let dropped = monitor.withLock { state -> [OutgoingCopy] in
+            if !state.copyRefusals.isEmpty {
+                let group = state.replication?.machine.role == .primary ? state.replication?.machine.group : nil
+                state.copyRefusals = state.copyRefusals.filter { group?.learners.contains($0.key) ?? false }
+            }
             guard !state.outgoing.isEmpty else { return [] }
             let useless = state.outgoing.filter { !state.isUseful($0.value, to: $0.key) }
             for node in useless.keys { state.outgoing[node] = nil }
@@ -299,7 +305,7 @@ extension Replica {
                 copy.sentByteCount = start + UInt64(count)
                 copy.lastProgress = .now
                 end = copy.lastProgress + Self.slicePatience
-                note(copy, to: node)
+                note(copy, to: node, isTaken: true)
                 // No faster than it may be: more than a second behind schedule is not made up for.
                 due = max(due, .now - .seconds(1)) + .seconds(Double(count) / Double(options.copyBytesPerSecond))
                 if due > .now { try? await Task.sleep(until: due) }
@@ -351,8 +357,26 @@ extension Replica {
         return slice.bytes.count
     }
 
-    private func note(_ copy: OutgoingCopy, to node: NodeID) {
+    /// Why copies to other workers do not come about, for the report.
+    var copyRefusals: [WorkerReport.CopyRefusal] {
+        monitor.withLock(\.copyRefusals).sorted { $0.key < $1.key }.map {
+            WorkerReport.CopyRefusal(shard: shard, worker: $0.key, reason: $0.value)
+        }
+    }
+
+    private func note(_ refusal: WireStatus, of node: NodeID) {
+        let reason = String(refusal.message.prefix(WorkerReport.CopyRefusal.reasonLimit / 4))
+        let isNew = monitor.withLock { state in
+            defer { state.copyRefusals[node] = reason }
+            return state.copyRefusals[node] == nil
+        }
+        if isNew { options.reportChanged() }
+    }
+
+    /// - Parameter isTaken: more of it than before.
+    private func note(_ copy: OutgoingCopy, to node: NodeID, isTaken: Bool = false) {
         monitor.withLock { state in
+            if isTaken { state.copyRefusals[node] = nil }
             state.replication?.copies[node]?.sentByteCount = copy.sentByteCount
             state.replication?.copies[node]?.totalByteCount = copy.copy.byteCount
         }
