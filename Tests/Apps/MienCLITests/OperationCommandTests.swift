@@ -51,6 +51,23 @@ struct OperationCommandTests {
         }
     }
 
+    /// They are in the records, and nobody but the command gets on with them.
+    @Test func collectionsThatAreBeingRestoredAreNamed() async throws {
+        try await ToyCluster.run { cluster, address in
+            let none = await mienCommand(["operations", "--coordinator", address])
+            #expect(none.output == "no operation yet\n", "\(none)")
+            for name in ["people", "others"] {
+                let create = ["collection", "create", name, "--dimension", "64", "--model", "m"]
+                let made = await mienCommand(create + ["--coordinator", address])
+                #expect(made.status == 0, "\(made)")
+            }
+            cluster.change { $0.restorations["people"] = "others-20261127T004330158Z-21c1d990" }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            let line = "restore of 'people' from others-20261127T004330158Z-21c1d990, not ended: 0 faces so far"
+            #expect(text.hasPrefix(line) && !text.contains("'others'"), "\(text)")
+        }
+    }
+
     @Test func aReasonIsShownWhole() async throws {
         try await ToyCluster.run { cluster, address in
             var step = step(0, .running)

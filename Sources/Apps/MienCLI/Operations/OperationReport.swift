@@ -26,6 +26,14 @@ enum OperationReport {
         return text
     }
 
+    /// One that is being put back, which a program does and no operation; nil of any other.
+    static func restoration(_ collection: CollectionInfo) -> String? {
+        guard let backup = collection.restoredFrom else { return nil }
+        return "restore of '\(collection.options.name)' from \(backup), not ended: "
+            + "\(NumberText.counted(Int(collection.faceCount), "face")) so far\n"
+            + "  If no 'mien backup restore' is at it, give the same command again, or 'mien collection delete'.\n"
+    }
+
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
         let remarks = plan.remarks.map { $0 + "\n" }.joined()
