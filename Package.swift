@@ -542,6 +542,7 @@ let package = Package(
             dependencies: [
                 "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "ShardReplication", "WireProtocol",
                 "WireTransport", "WorkerService",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -191,6 +191,7 @@ package final class Worker: Service {
                 }
                 let report = WorkerReport(
                     replicas: replicas.map(\.report),
+                    copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
@@ -286,6 +287,7 @@ package final class Worker: Service {
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,
+                copySliceByteCount: options.copySliceByteCount,
                 links: links,
                 prefault: options.prefault,
                 metrics: metrics,
@@ -390,6 +392,10 @@ package final class Worker: Service {
             }
             group.addTask {
                 await self.links.run(self.replicas)
+                return .success(())
+            }
+            group.addTask {
+                await self.copies.run(self.replicas)
                 return .success(())
             }
             group.addTask {

@@ -28,6 +28,8 @@ package struct WorkerOptions: Sendable {
     package var heartbeatInterval: Duration
     /// Most bytes of copies that a shard's primary sends in a second.
     package var copyBytesPerSecond = 64 << 20
+    /// Most bytes of one slice of such a copy.
+    package var copySliceByteCount = PartitionSlice.byteLimit
     /// Time that other replicas get to take over when the worker stops.
     package var handOverTime = Duration.seconds(4)
     /// Time that requests under way get to finish when the worker stops.

@@ -50,4 +50,40 @@ struct OperationCommandTests {
             #expect(!whole.output.contains("not taken back"), "\(whole)")
         }
     }
+
+    /// They are in the records, and nobody but the command gets on with them.
+    @Test func collectionsThatAreBeingRestoredAreNamed() async throws {
+        try await ToyCluster.run { cluster, address in
+            let none = await mienCommand(["operations", "--coordinator", address])
+            #expect(none.output == "no operation yet\n", "\(none)")
+            for name in ["people", "others"] {
+                let create = ["collection", "create", name, "--dimension", "64", "--model", "m"]
+                let made = await mienCommand(create + ["--coordinator", address])
+                #expect(made.status == 0, "\(made)")
+            }
+            cluster.change { $0.restorations["people"] = "others-20261127T004330158Z-21c1d990" }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            let line = "restore of 'people' from others-20261127T004330158Z-21c1d990, not ended: 0 faces so far"
+            #expect(text.hasPrefix(line) && !text.contains("'others'"), "\(text)")
+        }
+    }
+
+    @Test func aReasonIsShownWhole() async throws {
+        try await ToyCluster.run { cluster, address in
+            var step = step(0, .running)
+            let reason = String(repeating: "words of a reason ", count: 20)
+            step.waitsFor = reason + "end"
+            let operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .drain,
+                worker: NodeID(high: 7, low: 1),
+                state: .running,
+                created: Timestamp(milliseconds: 1),
+                steps: [step]
+            )
+            cluster.change { [operation] in $0.operations = [operation] }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(text.contains(reason + "end"), "\(text)")
+        }
+    }
 }

@@ -17,6 +17,8 @@ final class ToyCluster: RequestHandler {
     struct State: Sendable {
         var collections: [String: CollectionConfiguration] = [:]
         var faces: [String: [FaceID: Stored]] = [:]
+        /// Collections that are being restored, and from what.
+        var restorations: [String: String] = [:]
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
         /// How often the status was asked for: each look finds the nodes a second older and busier.
@@ -211,7 +213,8 @@ final class ToyCluster: RequestHandler {
             training: state.training != nil ? .running : state.codebook == nil ? .notNeeded : .trained,
             codebook: state.codebook,
             standing: state.standing,
-            trainingUnderWay: state.training
+            trainingUnderWay: state.training,
+            restoredFrom: state.restorations[name]
         )
     }
 

@@ -11,6 +11,7 @@ import WireTransport
 final class FakeControlWorker: Sendable {
     struct State: Sendable {
         var replicas: [ShardID: WorkerReport.Replica] = [:]
+        var copyRefusals: [WorkerReport.CopyRefusal] = []
         var trainings: [WorkerReport.Training] = []
         var clusterID: NodeID?
         var standing = CoordinatorStanding.untold
@@ -116,6 +117,7 @@ final class FakeControlWorker: Sendable {
                 clusterID: state.clusterID,
                 report: WorkerReport(
                     replicas: Array(state.replicas.values),
+                    copyRefusals: state.copyRefusals,
                     trainings: state.trainings,
                     residentByteCount: 11,
                     freeDiskByteCount: 22 << 30,

@@ -86,6 +86,32 @@ struct ReplicatedCollectionTests {
         }
     }
 
+    @Test func whyACopyWasRefusedIsToldOfTheOperationAndOfTheShard() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 1)
+            let from = try #require(workers.first { !$0.shards.isEmpty })
+            let to = try #require(workers.first { $0.id != from.id })
+            let shard = from.shards[0]
+            let order = OperationOrder.move(collection: "people", shardIndex: 0, from: from.id, to: to.id)
+            _ = try await cluster.client.call(
+                BeginOperation(id: .random(), order: order),
+                deadline: .after(.seconds(5))
+            )
+            try await eventually("the replica comes") { to.shards == [shard] }
+            from.state.withLock { $0.copyRefusals = [.init(shard: shard, worker: to.id, reason: "no room for it")] }
+            try await eventually("it tells why the copy was refused") {
+                let list = try await cluster.client.call(ListOperations(), deadline: .after(.seconds(5)))
+                let explanation = try await cluster.client.call(
+                    ExplainShard(collection: "people", shardIndex: 0),
+                    deadline: .after(.seconds(5))
+                )
+                let sentence = "It was not given a copy: no room for it."
+                return list.operations.first?.steps.first?.waitsFor?.hasSuffix(sentence) == true
+                    && explanation.verdicts.contains { $0.worker == to.id && $0.reason.contains(sentence) }
+            }
+        }
+    }
+
     @Test func aSilentPrimaryIsReplacedAndReturnsAsALearner() async throws {
         try await withCluster(workers: 2) { _, cluster, workers in
             try await cluster.create("people", shards: 2, replicationFactor: 2, minimumInSync: 1)

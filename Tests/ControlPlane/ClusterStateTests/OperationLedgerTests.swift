@@ -95,6 +95,22 @@ struct OperationLedgerTests {
         #expect(ledger.progress(of: key)?.totalByteCount == 100 << 20)
     }
 
+    /// Its sender keeps the rest for so long.
+    @Test func whatHasComeOfACopyIsNotTakenAwayAtOnce() throws {
+        let (world, key) = try moving()
+        let primary = try placement(of: key.shard, in: world).primary
+        var view = world.view
+        view.observations[primary]!.replicas[key.shard]!.copies = [
+            .init(worker: workers[5], sentByteCount: 40 << 20, totalByteCount: 100 << 20)
+        ]
+        var ledger = OperationLedger()
+        for (second, isMotionless) in [(0, false), (60, false), (599, false), (600, true)] {
+            ledger.observe(view, limits: world.limits, now: .seconds(second))
+            #expect(ledger.motionless(now: .seconds(second)) == (isMotionless ? [key] : []))
+            #expect(ledger.stalled(now: .seconds(second)) == (second >= 60 ? [key] : []))
+        }
+    }
+
     @Test func whatCameIsMeasured() throws {
         var (world, key) = try moving()
         let primary = try placement(of: key.shard, in: world).primary

@@ -107,4 +107,33 @@ import WorkerService
             _ = try await shard.enrol(Array(ids.prefix(4)))
         }
     }
+
+    /// Before any of it is made.
+    @Test func aWorkerWithoutRoomForACopyIsToldOf() async throws {
+        var limits = WorkerLimits()
+        limits.logBytes = 1
+        limits.wantedLogBytes = 1
+        try await ReplicatedShard.with(workers: 2, replicas: 1, minimumInSync: 1, limits: limits) { shard in
+            let ids = test.ids(100)
+            for part in 0..<5 { _ = try await shard.enrol(Array(ids[(part * 20)..<(part * 20 + 20)])) }
+            let nodes = await shard.nodes
+            await shard.stop(1)
+            try await shard.start(1, room: .none)
+            shard.keeper.change { $0!.adding(learner: nodes[1]) }
+            try await shard.host(1)
+            let refusal = try await shard.eventually("the refusal is told") { () async throws(WireStatus) in
+                guard let refusal = shard.keeper.refusals(by: nodes[0]).first else { throw WireStatus(.notYet, "none") }
+                return refusal
+            }
+            #expect(refusal.worker == nodes[1] && refusal.shard == test.shard())
+            #expect(refusal.reason.contains("MiB free"), "\(refusal.reason)")
+            #expect(shard.log.lines("a copy of a partition is sent").isEmpty)
+            await shard.stop(1)
+            try await shard.start(1)
+            _ = try await shard.eventually("it is in sync, and nothing is told any more") {
+                () async throws(WireStatus) in
+                shard.keeper.group!.isInSync(nodes[1]) && shard.keeper.refusals(by: nodes[0]).isEmpty
+            }
+        }
+    }
 }

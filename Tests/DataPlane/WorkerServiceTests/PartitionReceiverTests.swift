@@ -1,4 +1,5 @@
 import ClusterModel
+import Crypto
 import FaceModel
 import Foundation
 import PartitionEngine
@@ -13,7 +14,12 @@ import WorkerService
     private let test = TestCollection()
 
     /// A third of a copy that is no partition.
-    private func slice(at offset: UInt64, copy: UInt64 = 1, epoch: UInt64 = 1) -> PartitionSlice {
+    private func slice(
+        at offset: UInt64,
+        copy: UInt64 = 1,
+        epoch: UInt64 = 1,
+        digest: [UInt8]? = nil
+    ) -> PartitionSlice {
         PartitionSlice(
             shard: test.shard(),
             sender: Self.primary,
@@ -22,8 +28,24 @@ import WorkerService
             sequence: 5,
             totalByteCount: 3000,
             offset: offset,
-            bytes: [UInt8](repeating: 7, count: 1000)
+            bytes: [UInt8](repeating: 7, count: 1000),
+            digest: digest
         )
+    }
+
+    private func offer(of copy: UInt64 = 1, epoch: UInt64 = 1) -> OfferCopy {
+        OfferCopy(
+            shard: test.shard(),
+            sender: Self.primary,
+            epoch: Epoch(epoch),
+            copy: copy,
+            sequence: 5,
+            totalByteCount: 3000
+        )
+    }
+
+    private func standing(of copy: UInt64 = 1, epoch: UInt64 = 1, _ peer: PeerClient) async throws -> UInt64? {
+        try await peer.call(offer(of: copy, epoch: epoch), deadline: .after(.seconds(5))).receivedByteCount
     }
 
     private func append(_ entries: [LogEntryBytes]) -> AppendEntries {
@@ -103,32 +125,81 @@ import WorkerService
         throw WireStatus(.internalError, "it was not refused")
     }
 
-    @Test func slicesOutOfOrderAreRefusedAndTheCopyBeginsAnew() async throws {
+    @Test func slicesOutOfOrderAreRefusedAndTheCopyGoesOn() async throws {
         try await withLearner { _, peer in
-            for wrong in [slice(at: 2000), slice(at: 1000, copy: 2)] {
-                try await begin(1, peer)
-                for attempt in [wrong, slice(at: 1000)] {
-                    let status = try await refusal(of: attempt, peer)
-                    #expect(status.code == .invalidRequest && status.message.contains("out of order"), "\(status)")
-                }
-            }
             try await begin(1, peer)
+            for wrong in [slice(at: 2000), slice(at: 1000, copy: 2)] {
+                let status = try await refusal(of: wrong, peer)
+                #expect(status.code == .invalidRequest && status.message.contains("out of order"), "\(status)")
+                #expect(try await standing(peer) == 1000)
+            }
+            // Slices whose answers were lost, and one that has more than was there.
+            for again in [slice(at: 0), slice(at: 500), slice(at: 0), slice(at: 500)] {
+                _ = try await peer.call(again, deadline: .after(.seconds(5)))
+            }
+            #expect(try await standing(peer) == 1500)
             let earlier = try await refusal(of: slice(at: 0, epoch: 0), peer)
             #expect(earlier.code == .invalidRequest && earlier.message.contains("takes no such copy"), "\(earlier)")
+            #expect(try await standing(epoch: 0, peer) == nil)
+            // Another copy takes its place once it begins.
+            #expect(try await standing(of: 2, peer) == 0)
+            #expect(try await standing(peer) == 1500)
+            try await begin(2, peer)
+            #expect(try await standing(peer) == 0)
+            #expect(try await standing(of: 2, peer) == 1000)
+        }
+    }
+
+    @Test func whatHasComeIsThereWhenTheWorkerIsStartedAnew() async throws {
+        let folder = TemporaryFolder()
+        for received in [1000, 2000] as [UInt64] {
+            try await withLearner(in: folder) { _, peer in
+                let end = ContinuousClock.now + .seconds(10)
+                // Before the replica goes by its log it takes no copy.
+                while try await standing(peer) == nil, ContinuousClock.now < end {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                #expect(try await standing(peer) == received - 1000)
+                _ = try await peer.call(slice(at: received - 1000), deadline: .after(.seconds(5)))
+                #expect(try await standing(peer) == received)
+            }
         }
     }
 
     @Test func whatIsNoPartitionTakesNobodysPlace() async throws {
-        try await withLearner { harness, peer in
+        let folder = TemporaryFolder()
+        try await withLearner(in: folder) { harness, peer in
             for copy in 1...2 as ClosedRange<UInt64> {
                 try await begin(copy, peer)
                 _ = try await peer.call(slice(at: 1000, copy: copy), deadline: .after(.seconds(5)))
                 let status = try await refusal(of: slice(at: 2000, copy: copy), peer)
                 #expect(!status.message.contains("out of order"), "\(status)")
+                #expect(try incoming(in: folder).isEmpty)
             }
             // The replica is as it was: it waits for a sound copy, and is not damaged.
             let read = try await harness.refusal(test.search(test.ids(1)))
             #expect(read.code == .unavailable && read.message.contains("not confirmed"), "\(read)")
+        }
+    }
+
+    @Test func aCopyThatIsNotWhatItsSenderReadIsRefusedAndRemoved() async throws {
+        let folder = TemporaryFolder()
+        let sound = Array(SHA256.hash(data: [UInt8](repeating: 7, count: 3000)))
+        try await withLearner(in: folder) { _, peer in
+            for isFlipped in [false, true] {
+                try await begin(1, peer)
+                _ = try await peer.call(slice(at: 1000), deadline: .after(.seconds(5)))
+                if isFlipped {
+                    let file = try #require(try incoming(in: folder).first { $0.hasSuffix("data.mdb") })
+                    try FileBytes.overwrite("\(folder.path)/\(file)", at: 700, with: [7 ^ 0x10])
+                }
+                let status = try await refusal(of: slice(at: 2000, digest: sound), peer)
+                // Without damage it is read further, and found to be no partition.
+                #expect(status.message.contains("byte for byte") == isFlipped, "\(status)")
+                #expect((status.code == .corruptPartition) || !isFlipped)
+                #expect(try incoming(in: folder).isEmpty)
+                #expect(try await standing(peer) == 0)
+            }
         }
     }
 
@@ -148,6 +219,7 @@ import WorkerService
                 status = try await refusal(of: slice(at: 0), peer)
             }
             #expect(status.code == .storageFull && status.message.contains("MiB free"), "\(status)")
+            #expect(try await refusal(of: offer(), peer).code == .storageFull)
             #expect(try incoming(in: folder).isEmpty)
         }
     }

@@ -15,6 +15,8 @@ final class GroupKeeper: RequestHandler {
     private struct State {
         var group: ReplicaGroup?
         var addresses: [NodeID: NodeAddress] = [:]
+        var relays: [NodeID: NodeAddress] = [:]
+        var refusals: [NodeID: [WorkerReport.CopyRefusal]] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
         var confirms = true
         var removes = true
@@ -34,10 +36,19 @@ final class GroupKeeper: RequestHandler {
     /// What a worker last said of its replica.
     func report(of node: NodeID) -> WorkerReport.Replica? { state.withLock { $0.reports[node] } }
 
+    /// What a worker last said of copies that it could not give to others.
+    func refusals(by node: NodeID) -> [WorkerReport.CopyRefusal] { state.withLock { $0.refusals[node] ?? [] } }
+
     /// Puts another group in force; nil leaves it as it is.
     func change(_ change: (ReplicaGroup?) -> ReplicaGroup?) {
         state.withLock { $0.group = change($0.group) ?? $0.group }
     }
+
+    /// Where a worker is.
+    func address(of node: NodeID) -> NodeAddress? { state.withLock { $0.addresses[node] } }
+
+    /// Tells the others of another address of a worker.
+    func relay(_ node: NodeID, over address: NodeAddress) { state.withLock { $0.relays[node] = address } }
 
     /// Whether replicas are removed from the in-sync set when the primary asks for it.
     func remove(_ removes: Bool) { state.withLock { $0.removes = removes } }
@@ -51,13 +62,16 @@ final class GroupKeeper: RequestHandler {
             call.reply(
                 state.withLock { state in
                     state.addresses[heartbeat.worker] = heartbeat.address
+                    state.refusals[heartbeat.worker] = heartbeat.report.copyRefusals
                     state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
                     return HeartbeatReply(
                         clusterID: cluster,
                         epoch: Epoch(1),
                         coordinator: id,
                         groups: state.group.map { [ShardGroup(shard: shard, group: $0)] } ?? [],
-                        workers: state.addresses.map { .init(id: $0.key, address: $0.value) },
+                        workers: state.addresses.map {
+                            .init(id: $0.key, address: state.relays[$0.key] ?? $0.value)
+                        },
                         recordAge: state.confirms ? 0 : .max
                     )
                 }
@@ -90,6 +104,7 @@ actor ReplicatedShard {
     private(set) var nodes: [NodeID] = []
     private let limits: WorkerLimits
     private let receiptLimit: Int
+    private let sliceByteCount: Int
     nonisolated let log = LineRecorder()
 
     static let timings = ReplicationTimings(
@@ -100,7 +115,14 @@ actor ReplicatedShard {
         staleness: .milliseconds(800)
     )
 
-    private init(keeper: GroupKeeper, server: WireServer, limits: WorkerLimits, receiptLimit: Int) {
+    private init(
+        keeper: GroupKeeper,
+        server: WireServer,
+        limits: WorkerLimits,
+        receiptLimit: Int,
+        sliceByteCount: Int
+    ) {
+        self.sliceByteCount = sliceByteCount
         self.keeper = keeper
         self.server = server
         self.limits = limits
@@ -114,6 +136,7 @@ actor ReplicatedShard {
         minimumInSync: Int,
         limits: WorkerLimits = WorkerLimits(),
         receiptLimit: Int = PartitionOptions().receiptLimit,
+        sliceByteCount: Int = PartitionSlice.byteLimit,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
         let keeper = GroupKeeper(of: TestCollection().shard())
@@ -128,7 +151,13 @@ actor ReplicatedShard {
             handler: keeper,
             group: WorkerHarness.group
         )
-        let shard = ReplicatedShard(keeper: keeper, server: server, limits: limits, receiptLimit: receiptLimit)
+        let shard = ReplicatedShard(
+            keeper: keeper,
+            server: server,
+            limits: limits,
+            receiptLimit: receiptLimit,
+            sliceByteCount: sliceByteCount
+        )
         var outcome = Result<Void, any Error>.success(())
         do {
             try await shard.startAll(count)
@@ -185,6 +214,7 @@ actor ReplicatedShard {
         options.partition.receiptLimit = receiptLimit
         options.replication = Self.timings
         options.limits = limits
+        options.copySliceByteCount = sliceByteCount
         options.checkpointInterval = .milliseconds(100)
         let harness = try await WorkerHarness(options, logger: Logger(label: "test") { _ in self.log })
         members[index].harness = harness

@@ -126,6 +126,7 @@ struct GoldenTests {
             for byteCount in payload.indices where byteCount != firstByteCount {
                 // Of two fields that came one after the other the second may be missing as well.
                 if message is HeartbeatReply, byteCount == payload.count - 17 { continue }
+                if message is Heartbeat, byteCount == payload.count - 58 { continue }
                 #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
                     try Wire.decode(Array(payload[..<byteCount]), like: message)
                 }
@@ -184,7 +185,8 @@ struct GoldenTests {
             #expect(try Wire.decode(Wire.payloadBytes(heartbeat), like: heartbeat) == heartbeat)
         }
         let without = try Wire.decode(Wire.payloadBytes(heartbeat, laterFields: false), like: heartbeat)
-        #expect(without.standing == .untold)
+        #expect(without.standing == .untold && without.report.copyRefusals.isEmpty)
+        #expect(!heartbeat.report.copyRefusals.isEmpty)
     }
 
     @Test func everyCorruptedByteOfAFrameIsNoticed() throws {

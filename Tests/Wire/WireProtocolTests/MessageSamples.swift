@@ -177,6 +177,11 @@ enum MessageSamples {
         imbalanceRatio: 1.125,
         recall: RecallEvidence(probeCount: 1200, missedCount: 31.5, expectedCount: 12)
     )
+    private static var reportWithRefusals: WorkerReport {
+        var report = report
+        report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
+        return report
+    }
     static let report = WorkerReport(
         replicas: [
             .init(
@@ -458,7 +463,7 @@ enum MessageSamples {
             worker: nodeID,
             address: address,
             clusterID: nodeID,
-            report: report,
+            report: reportWithRefusals,
             standing: .refuses(run: secondNodeID, follows: address)
         ),
         HeartbeatReply(
@@ -577,7 +582,17 @@ enum MessageSamples {
             sequence: 42,
             totalByteCount: 8192,
             offset: 4096,
-            bytes: [9, 8, 7]
+            bytes: [9, 8, 7],
+            digest: (0..<32).map { $0 }
         ),
+        OfferCopy(
+            shard: shardID,
+            sender: nodeID,
+            epoch: Epoch(7),
+            copy: 0xabcdef,
+            sequence: 42,
+            totalByteCount: 8192
+        ),
+        CopyStanding(receivedByteCount: 4096),
     ]
 }

@@ -26,6 +26,14 @@ enum OperationReport {
         return text
     }
 
+    /// One that is being put back, which a program does and no operation; nil of any other.
+    static func restoration(_ collection: CollectionInfo) -> String? {
+        guard let backup = collection.restoredFrom else { return nil }
+        return "restore of '\(collection.options.name)' from \(backup), not ended: "
+            + "\(NumberText.counted(Int(collection.faceCount), "face")) so far\n"
+            + "  If no 'mien backup restore' is at it, give the same command again, or 'mien collection delete'.\n"
+    }
+
     static func text(_ plan: OperationPlanInfo, in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
         let remarks = plan.remarks.map { $0 + "\n" }.joined()
@@ -81,7 +89,7 @@ enum OperationReport {
         var table = TextTable([
             .init("  shard", widthLimit: 48), .init("change", widthLimit: 64), .init("state"),
             .init("copied", .right), .init("rate", .right), .init("left", .right), .init("unchanged", .right),
-            .init("restarts", .right), .init("waits for", widthLimit: 120),
+            .init("restarts", .right), .init("waits for", widthLimit: 480),
         ])
         for step in steps {
             let isCopying = step.state == .running && step.totalByteCount > 0

@@ -60,7 +60,8 @@ struct OperationsCommand: ConsoleCommand {
               mien operations
               mien operations --watch
 
-            Shows those that are open and the last five that ended; with --all all that are remembered.
+            Shows those that are open and the last five that ended; with --all all that are remembered. Collections \
+            that are being restored from a backup follow: no operations, since 'mien backup restore' drives them.
             """
     )
 
@@ -81,11 +82,10 @@ struct OperationsCommand: ConsoleCommand {
             if watch {
                 try await watch(client, console)
             } else {
-                let (operations, cluster) = try await look(client)
+                let look = try await look(client)
                 console.writeOutput(
                     connection.json
-                        ? JSONValue.array(operations.map(OperationReport.json)).document
-                        : Self.text(operations, in: cluster)
+                        ? JSONValue.array(look.operations.map(OperationReport.json)).document : look.text
                 )
             }
         }
@@ -95,11 +95,10 @@ struct OperationsCommand: ConsoleCommand {
         guard console.outputIsTerminal, let screen = Screen(console) else {
             var shown = ""
             while true {
-                let (operations, cluster) = try await look(client)
-                let text = Self.text(operations, in: cluster)
-                if text != shown { console.writeOutput(text + "\n") }
-                shown = text
-                if operations.allSatisfy(\.state.hasEnded) { return }
+                let look = try await look(client)
+                if look.text != shown { console.writeOutput(look.text + "\n") }
+                shown = look.text
+                if look.operations.allSatisfy(\.state.hasEnded) { return }
                 try? await Task.sleep(for: .seconds(1))
             }
         }
@@ -107,8 +106,7 @@ struct OperationsCommand: ConsoleCommand {
         var text = ""
         while true {
             do throws(CommandFailure) {
-                let (operations, cluster) = try await look(client)
-                text = Self.text(operations, in: cluster)
+                text = try await look(client).text
             } catch {
                 text = "mien: \(error.message)\n"
             }
@@ -118,18 +116,30 @@ struct OperationsCommand: ConsoleCommand {
         }
     }
 
-    private func look(_ client: MienClient) async throws(CommandFailure) -> ([OperationInfo], ClusterInfo) {
-        let operations = try await calling { () async throws(MienClientError) in try await client.operations() }
-        let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-        if all || connection.json { return (operations, cluster) }
-        let ended = operations.filter(\.state.hasEnded).suffix(Self.shownEndedCount)
-        return (ended + operations.filter { !$0.state.hasEnded }, cluster)
+    private struct Look {
+        var operations: [OperationInfo]
+        var cluster: ClusterInfo
+        var restorations: [String]
+
+        var text: String {
+            guard !operations.isEmpty || !restorations.isEmpty else { return "no operation yet\n" }
+            return operations.map { OperationReport.text($0, in: cluster) }.joined() + restorations.joined()
+        }
     }
 
-    private static func text(_ operations: [OperationInfo], in cluster: ClusterInfo) -> String {
-        operations.isEmpty
-            ? "no operation yet\n"
-            : operations.map { OperationReport.text($0, in: cluster) }.joined()
+    private func look(_ client: MienClient) async throws(CommandFailure) -> Look {
+        try await calling { () async throws(MienClientError) in
+            let operations = try await client.operations()
+            let cluster = try await client.status()
+            if connection.json { return Look(operations: operations, cluster: cluster, restorations: []) }
+            let restorations = try await client.collections().compactMap(OperationReport.restoration)
+            let ended = operations.filter(\.state.hasEnded).suffix(Self.shownEndedCount)
+            return Look(
+                operations: all ? operations : ended + operations.filter { !$0.state.hasEnded },
+                cluster: cluster,
+                restorations: restorations
+            )
+        }
     }
 }
 

@@ -121,6 +121,8 @@ extension ClusterController {
                     hasReplica: explanation.hasReplica,
                     isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
+                        + (explanation == .learner
+                            ? OperationText.hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
                         + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
                         + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
                 )
@@ -429,9 +431,9 @@ extension ClusterController {
             guard case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) else { return nil }
             let sentence = OperationText.sentence(reason, in: view)
             guard case .catchingUp(let worker) = reason,
-                let shortage = OperationText.shortage(of: step.shard, on: worker, in: view)
+                let hitch = OperationText.hitch(of: step.shard, on: worker, in: view)
             else { return sentence }
-            return sentence + " " + shortage
+            return sentence + " " + hitch
         }
     }
 

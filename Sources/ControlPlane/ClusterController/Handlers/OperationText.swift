@@ -44,8 +44,16 @@ enum OperationText {
         }
     }
 
+    /// Why a worker does not get the copy of a shard that is meant for it; nil when nothing is known to be in the way.
+    static func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+        guard let placement = view.metadata.placement(of: shard), !placement.group.isInSync(worker) else { return nil }
+        let copy = view.replica(of: placement)?.copies.first { $0.worker == worker }
+        if let reason = copy?.refusal { return "It was not given a copy: \(reason)." }
+        return shortage(of: shard, on: worker, in: view)
+    }
+
     /// What there is to say of the disk of a worker that a copy is on its way to; nil when there is room for it.
-    static func shortage(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+    private static func shortage(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
         guard let placement = view.metadata.placement(of: shard), let observation = view.observations[worker] else {
             return nil
         }

@@ -24,6 +24,19 @@ extension WorkerObservation {
             kernelLevel: report.kernelLevel,
             activity: report.activity
         )
+        for refusal in report.copyRefusals { note(refusal) }
+    }
+
+    private mutating func note(_ refusal: WorkerReport.CopyRefusal) {
+        guard var copies = replicas[refusal.shard]?.copies else { return }
+        if let index = copies.firstIndex(where: { $0.worker == refusal.worker }) {
+            copies[index].refusal = refusal.reason
+        } else {
+            copies.append(
+                .init(worker: refusal.worker, sentByteCount: 0, totalByteCount: 0, refusal: refusal.reason)
+            )
+        }
+        replicas[refusal.shard]?.copies = copies
     }
 }
 

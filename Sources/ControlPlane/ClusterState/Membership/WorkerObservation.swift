@@ -29,8 +29,11 @@ package struct ReplicaObservation: Hashable, Sendable {
         package var sentByteCount: UInt64
         /// 0 while the copy is being made.
         package var totalByteCount: UInt64
+        /// Why the last attempt at it failed, as a sentence; nil when none has, or it gets on.
+        package var refusal: String?
 
-        package init(worker: NodeID, sentByteCount: UInt64, totalByteCount: UInt64) {
+        package init(worker: NodeID, sentByteCount: UInt64, totalByteCount: UInt64, refusal: String? = nil) {
+            self.refusal = refusal
             self.worker = worker
             self.sentByteCount = sentByteCount
             self.totalByteCount = totalByteCount

@@ -1,10 +1,42 @@
 package import ClusterModel
+import FaceModel
 
 /// Where the replicas of a worker go that is to have none.
 package enum DrainPlanner {
     /// Shards that have a replica on the worker, in order.
     package static func replicas(on worker: NodeID, in view: ClusterView) -> [ShardPlacement] {
         view.metadata.placements.filter { $0.group.members.contains(worker) }
+    }
+
+    /// Shards that lack a copy and had a replica on the worker, which has left their groups: they are being made whole
+    /// again already. Of a worker that is away, and of which this coordinator has never heard what it had, every shard
+    /// that lacks a copy may be one.
+    static func formerReplicas(on worker: NodeID, in view: ClusterView) -> [ShardPlacement] {
+        let known = view.observations[worker]?.replicas
+        return view.metadata.placements.filter { placement in
+            let group = placement.group
+            guard !group.members.contains(worker),
+                let record = view.metadata.collections[placement.shard.collection],
+                group.inSync.count < record.collection.configuration.replicationFactor
+            else { return false }
+            return known.map { $0[placement.shard] != nil } ?? !view.liveWorkers.contains(worker)
+        }
+    }
+
+    /// The worker whose replica is catching up already to take the place of this one's; nil when there is none, or when
+    /// the shard needs it besides another.
+    static func replacement(of worker: NodeID, in placement: ShardPlacement, _ view: ClusterView) -> NodeID? {
+        let group = placement.group
+        guard let record = view.metadata.collections[placement.shard.collection],
+            group.members.count(where: { $0 != worker && !view.goneWorkers.contains($0) })
+                >= record.collection.configuration.replicationFactor
+        else { return nil }
+        let awaited = view.metadata.openOperations.flatMap(\.steps).filter {
+            $0.shard == placement.shard && !$0.state.hasEnded
+        }.compactMap(\.change.newcomer)
+        return group.learners.first {
+            $0 != worker && view.placementWorkers.contains($0) && !awaited.contains($0)
+        }
     }
 
     /// Whether a step under way brings a replica to the worker, or back to it.
@@ -15,12 +47,15 @@ package enum DrainPlanner {
     }
 
     /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and
-    /// room on its disk. Where none has room the step waits for one's. A replica for which there is no other worker
-    /// stays where it is.
+    /// room on its disk, or to the one where its replacement is catching up already. Where none has room the step waits
+    /// for one's. A replica for which there is no other worker stays where it is.
     package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
         var load = load(view)
         return replicas(on: worker, in: view).compactMap { placement in
             let members = placement.group.members
+            if let target = replacement(of: worker, in: placement, view) {
+                return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
+            }
             let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
             guard let target = load.target(beside: members, taking: byteCount) else { return nil }
             load.add(target, to: members.filter { $0 != worker }, taking: byteCount)
@@ -28,7 +63,8 @@ package enum DrainPlanner {
         }
     }
 
-    /// Gives replicas that wait for room on a worker's disk to another that has it.
+    /// Gives replicas that wait for room on a worker's disk to another that has it, or to the one to which they came
+    /// meanwhile.
     static func redirect(_ operation: inout Operation, in view: ClusterView) {
         guard let worker = operation.drainedWorker else { return }
         let room = DiskRoom(view)
@@ -38,6 +74,10 @@ package enum DrainPlanner {
             guard case .move(worker, let target) = step.change,
                 let placement = view.metadata.placement(of: step.shard), !placement.group.members.contains(target)
             else { continue }
+            if let coming = replacement(of: worker, in: placement, view) {
+                operation.steps[index].change = .move(from: worker, to: coming)
+                continue
+            }
             let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
             guard room.shortage(for: byteCount, on: target) != nil else { continue }
             var current = load ?? Self.load(view)

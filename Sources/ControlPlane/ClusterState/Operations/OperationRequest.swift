@@ -153,7 +153,9 @@ extension OperationRequest {
         view.metadata.standings[worker] = .draining
         let others = view.placementWorkers
         for placement in DrainPlanner.replicas(on: worker, in: view)
-        where others.subtracting(placement.group.members).isEmpty {
+        where others.subtracting(placement.group.members).isEmpty
+            && DrainPlanner.replacement(of: worker, in: placement, view) == nil
+        {
             let name = view.metadata.collections[placement.shard.collection]?.collection.name ?? "?"
             let count = placement.group.members.count
             throw OperationRefusal(
@@ -162,7 +164,11 @@ extension OperationRequest {
                     + "each has one, or there is none: add a worker, or have fewer copies."
             )
         }
-        return DrainPlanner.steps(from: worker, in: view)
+        // What has left already is waited for: the drain ends when these shards have all of their copies.
+        let left = DrainPlanner.formerReplicas(on: worker, in: view).map {
+            Operation.Step(shard: $0.shard, change: .remove(worker), state: .done)
+        }
+        return left + DrainPlanner.steps(from: worker, in: view)
     }
 
     private static func recount(

@@ -125,9 +125,14 @@ struct StepTrace: Sendable {
     /// It was made to begin anew, or may have been by another coordinator.
     mutating func beginsAnew(now: Duration) { attempted = now }
 
+    /// How much longer a step keeps what has come of a copy, which could go on. Its sender keeps the rest of it for ten
+    /// minutes.
+    static let copyPatienceFactor = 10
+
     /// Whether nothing has moved for so long, and it has had as much time since it last began anew.
     func isMotionless(for patience: Duration, now: Duration) -> Bool {
-        !isPaused && now - max(moved, attempted) >= patience
+        let factor = last.position.sentByteCount > 0 ? Self.copyPatienceFactor : 1
+        return !isPaused && now - max(moved, attempted) >= patience * factor
     }
 
     private static func look(at step: Operation.Step, _ group: ReplicaGroup, in view: ClusterView) -> Look {

@@ -81,14 +81,22 @@ enum DurableFile {
         return (bytes, total)
     }
 
-    /// Appends to a file, which is made when it is absent; the last piece returns once all of them are on the disk.
-    static func extend(_ path: String, by bytes: [UInt8], isLast: Bool) throws(WorkerError) {
-        let file = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    /// Writes into a file, which is made when it is absent: ``sync(_:)`` makes it last. What a write that failed has
+    /// left beyond `offset` the next one there overwrites.
+    static func write(_ bytes: [UInt8], into path: String, at offset: UInt64) throws(WorkerError) {
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw .folderUnusable(path: path, operation: "create", code: errno) }
         defer { close(file) }
-        let failure = append(bytes, to: file)
+        var failure: Int32 = lseek(file, off_t(offset), SEEK_SET) < 0 ? errno : 0
+        if failure == 0 { failure = append(bytes, to: file) }
         guard failure == 0 else { throw .folderUnusable(path: path, operation: "write", code: failure) }
-        guard isLast else { return }
+    }
+
+    /// Returns once the file and its name are on the disk.
+    static func sync(_ path: String) throws(WorkerError) {
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw .folderUnusable(path: path, operation: "open", code: errno) }
+        defer { close(file) }
         guard fsync(file) == 0 else { throw .folderUnusable(path: path, operation: "sync", code: errno) }
         try syncDirectory(parent(of: path))
     }

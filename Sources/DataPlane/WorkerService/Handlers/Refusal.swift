@@ -169,7 +169,8 @@ enum Refusal {
             message: """
                 a copy of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk has \
                 \(freeByteCount >> 20) MiB free; free some space there, or move the replica elsewhere
-                """
+                """,
+            retryAfterMilliseconds: 5000
         )
     }
 
@@ -181,6 +182,30 @@ enum Refusal {
                 on: \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
                 """,
             retryAfterMilliseconds: 1000
+        )
+    }
+
+    static func copyDamaged(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .corruptPartition,
+            message: """
+                a copy of \(name(shard)) is not what its sender read, byte for byte: it was damaged on its way or on a \
+                disk; it is removed, and made and sent anew
+                """
+        )
+    }
+
+    static func copyBeingChecked(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: "another copy of \(name(shard)) has come to this worker, and is about to take its place",
+            retryAfterMilliseconds: 1000
+        )
+    }
+
+    static func sliceOutOfOrder(_ shard: ShardID) -> WireStatus {
+        invalid(
+            "a slice of a copy of shard \(shard) came out of order; offer the copy, and send it from where it stands"
         )
     }
 

@@ -30,4 +30,22 @@ extension WorkerHandler {
             }
         }
     }
+
+    func receive(_ request: OfferCopy, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            guard call.peerRole == .worker else { throw Refusal.invalid("partitions are taken from workers only") }
+            let memory = memory
+            copies.stand(
+                request,
+                for: try replicas.replica(request.shard),
+                isRoomInMemory: { () throws(WireStatus) in try memory.admit() },
+                finish: { result in
+                    switch result {
+                    case .success(let standing): call.reply(standing)
+                    case .failure(let status): call.fail(status)
+                    }
+                }
+            )
+        }
+    }
 }

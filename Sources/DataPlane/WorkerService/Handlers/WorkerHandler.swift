@@ -51,6 +51,7 @@ struct WorkerHandler: RequestHandler {
         case .abandonTraining(let request): abandon(request, call)
         case .appendEntries(let request): append(request, call)
         case .partitionSlice(let request): receive(request, call)
+        case .offerCopy(let request): receive(request, call)
         case .holdWrites(let request): hold(request, call)
         case .cutShard(let request): cut(request, call)
         case .describeSnapshot(let request): describe(request, call)

@@ -46,6 +46,10 @@ final class Replica: Sendable {
         var replication: Replication?
         /// A copy that is to take the place of the partition.
         var copy: PendingCopy?
+        /// Copies for other workers that were interrupted, and can be gone on with.
+        var outgoing: [NodeID: OutgoingCopy] = [:]
+        /// Why the last attempt at a copy for a worker failed.
+        var copyRefusals: [NodeID: String] = [:]
         /// While it is in force no write is ordered.
         var hold: WriteHold?
         var cut: PendingCut?
@@ -531,9 +535,7 @@ final class Replica: Sendable {
                 olderRowCount: statistics?.olderRowCount ?? 0,
                 fit: statistics?.fit ?? .unknown,
                 checkpoint: state.replication?.checkpoint,
-                copies: (state.replication?.copies ?? [:]).sorted { $0.key < $1.key }.map { node, copy in
-                    .init(worker: node, sentByteCount: copy.sentByteCount, totalByteCount: copy.totalByteCount)
-                },
+                copies: state.reportedCopies,
                 end: state.currentEnd
             )
         }

@@ -15,6 +15,7 @@ struct ReplicaOptions: Sendable {
     var checkpointInterval: Duration
     /// See ``WorkerOptions/copyBytesPerSecond``.
     var copyBytesPerSecond: Int
+    var copySliceByteCount: Int
     /// Ways to the other replicas and to the coordinators.
     var links: ReplicationLinks
     /// What is read into memory when a partition has been opened.

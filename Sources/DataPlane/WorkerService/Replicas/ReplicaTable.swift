@@ -60,7 +60,7 @@ final class ReplicaTable: Sendable {
                     try removeFiles(in: directory)
                     continue
                 }
-                try removeCopies(in: directory)
+                try removeCopies(in: directory, keepsIncoming: true)
                 replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
             } catch {
                 logger.error("replica cannot be read", metadata: metadata(shard, ["error": "\(error)"]))
@@ -203,13 +203,13 @@ final class ReplicaTable: Sendable {
     }
 
     /// Removes what is left of copies that were on their way.
-    private func removeCopies(in directory: String) throws(WorkerError) {
+    ///
+    /// - Parameter keepsIncoming: but for one that comes and can be gone on with.
+    private func removeCopies(in directory: String, keepsIncoming: Bool = false) throws(WorkerError) {
         for name in try DurableFile.names(in: directory) where Replica.isCopy(name) {
-            do throws(PartitionError) {
-                try Partition.remove(at: "\(directory)/\(name)")
-            } catch {
-                throw .partitionNotRemoved(path: "\(directory)/\(name)", reason: "\(error)")
-            }
+            let folder = "\(directory)/\(name)"
+            if keepsIncoming, IncomingCopyRecord.read(in: folder) != nil { continue }
+            try Replica.removeCopy(at: folder)
         }
     }
 

@@ -1,4 +1,5 @@
 import ClusterModel
+import Crypto
 import Logging
 import PartitionEngine
 import ShardReplication
@@ -15,61 +16,180 @@ struct PendingCopy: Sendable {
     let finish: @Sendable (Result<Void, WireStatus>) -> Void
 }
 
+/// A copy of the partition for another worker, that stays on this disk until it is there or of no use any more.
+///
+/// The file is of one commit and nothing changes it, so that sending goes on where it was interrupted. No reader is
+/// open meanwhile: what pins pages is the making of it alone.
+struct OutgoingCopy: Sendable {
+    /// Tells its slices from those of another.
+    let name: UInt64
+    let epoch: Epoch
+    /// Folder that holds it.
+    let path: String
+    let copy: PartitionCopy
+    /// Entries of the log behind this one will be wanted.
+    let wantedFrom: UInt64
+    /// Of what was read of it, from its beginning.
+    private var hash = SHA256()
+    private var hashedByteCount: UInt64 = 0
+    /// How much of it the other worker has.
+    var sentByteCount: UInt64 = 0
+    /// When more of it was last taken.
+    var lastProgress = ContinuousClock.now
+
+    init(name: UInt64, epoch: Epoch, path: String, copy: PartitionCopy, wantedFrom: UInt64) {
+        self.name = name
+        self.epoch = epoch
+        self.path = path
+        self.copy = copy
+        self.wantedFrom = wantedFrom
+    }
+
+    /// At most so many bytes from an offset, and the digest of all of the file when they are the last.
+    ///
+    /// What is read again is not taken into the digest again: when it is not what was read before, the other worker
+    /// finds it by that.
+    mutating func slice(
+        at offset: UInt64,
+        limit: Int
+    ) throws(WorkerError) -> (bytes: [UInt8], digest: [UInt8]?) {
+        // As it says itself, and so it cannot be, the other worker may have more than was read here.
+        while hashedByteCount < offset { try take(DurableFile.slice(of: file, at: hashedByteCount, limit: limit).0) }
+        let bytes = try DurableFile.slice(of: file, at: offset, limit: limit).0
+        let end = offset + UInt64(bytes.count)
+        if end > hashedByteCount { try take(Array(bytes[Int(hashedByteCount - offset)...])) }
+        return (bytes, end == copy.byteCount ? Array(hash.finalize()) : nil)
+    }
+
+    private var file: String { "\(path)/data.mdb" }
+
+    private mutating func take(_ bytes: [UInt8]) throws(WorkerError) {
+        guard !bytes.isEmpty else {
+            throw .corruptFile(path: file, reason: "it is shorter than it was when it was made")
+        }
+        unsafe bytes.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+        hashedByteCount += UInt64(bytes.count)
+    }
+}
+
 extension Replica {
     private static let sliceTimeout = Duration.seconds(60)
-    /// How long one slice is tried again over a network that fails.
+    private static let offerTimeout = Duration.seconds(10)
+    /// How long it is tried to get on over a network that fails.
     private static let slicePatience = Duration.seconds(30)
-    private static let slicePause = Duration.milliseconds(500)
+    private static let slicePause = Duration.milliseconds(250)
+    /// How long a copy that the other worker has taken no more of is kept.
+    static let outgoingCopyPatience = Duration.seconds(10 * 60)
 
     /// Folder of a copy that comes, and of one that goes to a worker.
     var incomingCopyPath: String { "\(directory)/incoming" }
-    private func outgoingCopyPath(to node: NodeID) -> String { "\(directory)/outgoing-\(node)" }
+    private func outgoingCopyPath(to node: NodeID, _ name: UInt64) -> String {
+        "\(directory)/outgoing-\(node)-\(String(name, radix: 16))"
+    }
 
     /// Whether a folder of this name, in that of a replica, holds a copy.
     static func isCopy(_ name: String) -> Bool { name == "incoming" || name.hasPrefix("outgoing-") }
 
-    /// Makes a copy of the partition, sends it slice by slice, and removes it. Ends early when a slice is not taken, or
-    /// when this replica is no primary any more; the other asks again then.
+    /// Removes the folder of a copy; no error when there is none.
+    static func removeCopy(at folder: String) throws(WorkerError) {
+        try DurableFile.remove(IncomingCopyRecord.path(in: folder))
+        do throws(PartitionError) {
+            try Partition.remove(at: folder)
+        } catch {
+            throw .partitionNotRemoved(path: folder, reason: "\(error)")
+        }
+    }
+
+    /// Makes a copy of the partition, or takes the one that was interrupted, sends it slice by slice, and removes it.
+    /// Ends early when a slice is not taken, or when this replica is no primary any more; the other asks again then.
     ///
     /// - Returns: how long not to begin another.
     func sendCopy(to node: NodeID) async -> Duration {
-        let path = outgoingCopyPath(to: node)
-        let logger = logger
+        guard let epoch = primaryEpoch else { return .zero }
         let start = ContinuousClock.now
         let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]
-        var rest = Duration.zero
+        var outgoing = takeOutgoingCopy(to: node)
         do throws(WireStatus) {
-            guard let epoch = primaryEpoch else { return rest }
-            let made = await WorkerThread.run(name: "copy-\(shard.index)") {
-                Result { () throws(WireStatus) in try self.makeCopy(at: path, under: epoch) }
-            }
-            guard let copy = try made.get() else { return rest }
-            note(0, of: copy.byteCount, to: node)
+            if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch) }
+            guard var copy = outgoing else { return .zero }
+            note(copy, to: node)
             logger.info(
                 "a copy of a partition is sent",
-                metadata: metadata.merging(["bytes": "\(copy.byteCount)"]) { $1 }
+                metadata: metadata.merging(
+                    ["bytes": "\(copy.copy.byteCount)", "from": "\(copy.sentByteCount)"]
+                ) { $1 }
             )
-            try await send(copy, at: path, to: node, under: epoch)
+            // What a copy has come to counts also when it is interrupted.
+            let result = await send(&copy, to: node)
+            outgoing = copy
+            try result.get()
             logger.info(
                 "a copy of a partition was taken",
                 metadata: metadata.merging(["took": "\(ContinuousClock.now - start)"]) { $1 }
             )
+            await removeOutgoingCopy(at: copy.path)
+            return .zero
         } catch {
-            rest = .milliseconds(Int64(error.retryAfterMilliseconds))
             logger.warning(
                 "a copy of a partition was not taken",
                 metadata: metadata.merging(["reason": "\(error)"]) { $1 }
             )
+            if error != Refusal.notPrimary(shard) { note(error, of: node) }
+            // What was refused for good would be again; a copy that was damaged is made anew.
+            let isForGood = error.code.retry == .doNotRetry && error != Refusal.copyRefused(shard)
+            let isKept = !isForGood && outgoing.map { keep($0, to: node) } ?? false
+            if !isKept, let path = outgoing?.path { await removeOutgoingCopy(at: path) }
+            return .milliseconds(Int64(error.retryAfterMilliseconds))
         }
-        await WorkerThread.run(name: "copy-\(shard.index)") {
-            do throws(PartitionError) {
-                try Partition.remove(at: path)
+    }
+
+    private func removeOutgoingCopy(at path: String) async {
+        await WorkerThread.run(name: "copy-\(shard.index)") { [logger] in
+            do throws(WorkerError) {
+                try Self.removeCopy(at: path)
             } catch {
                 logger.warning("a copy of a partition was not removed", metadata: ["reason": "\(error)"])
             }
         }
-        return rest
     }
+
+    // MARK: Copies that were interrupted
+
+    private func takeOutgoingCopy(to node: NodeID) -> OutgoingCopy? {
+        monitor.withLock { state in
+            guard let copy = state.outgoing[node], state.isUseful(copy, to: node) else { return nil }
+            // The log that it needs is older than what another copy would.
+            state.replication?.copies[node] = .init(wantedFrom: copy.wantedFrom)
+            return state.outgoing.removeValue(forKey: node)
+        }
+    }
+
+    /// Keeps a copy for another attempt; false when there is to be none.
+    private func keep(_ copy: OutgoingCopy, to node: NodeID) -> Bool {
+        monitor.withLock { state in
+            guard !state.isStopping, state.isUseful(copy, to: node) else { return false }
+            state.outgoing[node] = copy
+            return true
+        }
+    }
+
+    /// Forgets, and removes, what there is of copies that nobody is going to ask for. Costs little while there are
+    /// none.
+    func dropOutgoingCopies() {
+        let dropped = monitor.withLock { state -> [OutgoingCopy] in
+            if !state.copyRefusals.isEmpty {
+                let group = state.replication?.machine.role == .primary ? state.replication?.machine.group : nil
+                state.copyRefusals = state.copyRefusals.filter { group?.learners.contains($0.key) ?? false }
+            }
+            guard !state.outgoing.isEmpty else { return [] }
+            let useless = state.outgoing.filter { !state.isUseful($0.value, to: $0.key) }
+            for node in useless.keys { state.outgoing[node] = nil }
+            return Array(useless.values)
+        }
+        for copy in dropped { Task { await removeOutgoingCopy(at: copy.path) } }
+    }
+
+    // MARK: Making
 
     /// Makes a copy of the partition, as long as the file does not grow too far and the disk keeps its reserve.
     ///
@@ -97,78 +217,188 @@ extension Replica {
         }
     }
 
-    private func makeCopy(at path: String, under epoch: Epoch) throws(WireStatus) -> PartitionCopy? {
-        do throws(PartitionError) {
-            // What an earlier attempt left behind.
-            try Partition.remove(at: path)
-        } catch {
-            throw Refusal.failed(shard, error)
-        }
-        return try copyPartition(to: path) { self.primaryEpoch != epoch }
-    }
-
-    private func send(
-        _ copy: PartitionCopy,
-        at path: String,
-        to node: NodeID,
-        under epoch: Epoch
-    ) async throws(WireStatus) {
-        let began = ContinuousClock.now
+    /// Makes a copy, when the other worker would take it.
+    private func makeCopy(for node: NodeID, under epoch: Epoch) async throws(WireStatus) -> OutgoingCopy? {
         let name = UInt64.random(in: .min ... .max)
-        var offset: UInt64 = 0
-        while offset < copy.byteCount {
-            guard primaryEpoch == epoch else { throw Refusal.notPrimary(shard) }
-            let start = offset
-            let read = await WorkerThread.run(name: "copy-\(shard.index)") {
-                Result { () throws(WorkerError) in
-                    try DurableFile.slice(of: "\(path)/data.mdb", at: start, limit: PartitionSlice.byteLimit)
-                }
+        let path = outgoingCopyPath(to: node, name)
+        guard let wantedFrom = monitor.withLock({ $0.replication?.copies[node]?.wantedFrom }) else { return nil }
+        let use = try read(.local) { (partition, _) throws(PartitionError) in try partition.fileUse() }
+        // A copy is to be made only to be refused: that costs the disk as much as one that is taken.
+        _ = try await standing(
+            of: name,
+            sequence: wantedFrom,
+            byteCount: UInt64(clamping: use.usedByteCount - use.freeByteCount),
+            on: node,
+            under: epoch
+        )
+        let made = await WorkerThread.run(name: "copy-\(shard.index)") {
+            Result { () throws(WireStatus) in
+                try self.copyPartition(to: path) { self.primaryEpoch != epoch }
             }
-            let bytes: [UInt8]
-            do throws(WorkerError) {
-                bytes = try read.get().0
-            } catch {
-                throw Refusal.folder(error)
+        }
+        do throws(WireStatus) {
+            if let copy = try made.get() {
+                return OutgoingCopy(name: name, epoch: epoch, path: path, copy: copy, wantedFrom: wantedFrom)
             }
-            let slice = PartitionSlice(
-                shard: shard,
-                sender: links.node,
-                epoch: epoch,
-                copy: name,
-                sequence: copy.sequence,
-                totalByteCount: copy.byteCount,
-                offset: offset,
-                bytes: bytes
-            )
-            try await send(slice, to: node, under: epoch)
-            offset += UInt64(bytes.count)
-            note(offset, of: copy.byteCount, to: node)
-            // No faster than it may be: what is behind schedule is not made up for.
-            let due = began + .seconds(Double(offset) / Double(options.copyBytesPerSecond))
-            if due > .now { try? await Task.sleep(until: due) }
+        } catch {
+            await removeOutgoingCopy(at: path)
+            throw error
+        }
+        await removeOutgoingCopy(at: path)
+        return nil
+    }
+
+    // MARK: Sending
+
+    /// How much of a copy a worker has; nil when it is one that cannot tell.
+    private func standing(
+        of name: UInt64,
+        sequence: UInt64,
+        byteCount: UInt64,
+        on node: NodeID,
+        under epoch: Epoch
+    ) async throws(WireStatus) -> UInt64? {
+        let offer = OfferCopy(
+            shard: shard,
+            sender: links.node,
+            epoch: epoch,
+            copy: name,
+            sequence: sequence,
+            totalByteCount: byteCount
+        )
+        do throws(WireStatus) {
+            let standing = try await links.call(offer, on: node, deadline: .after(Self.offerTimeout))
+            guard let received = standing.receivedByteCount else { throw Refusal.copyRefused(shard) }
+            return min(received, byteCount)
+        } catch  where error.code == .invalidRequest && error != Refusal.copyRefused(shard) {
+            // A build before there were offers.
+            return nil
         }
     }
 
-    /// Sends one slice until it is taken, or refused for good.
-    private func send(_ slice: PartitionSlice, to node: NodeID, under epoch: Epoch) async throws(WireStatus) {
-        let end = ContinuousClock.now + Self.slicePatience
-        while true {
+    private func send(_ copy: inout OutgoingCopy, to node: NodeID) async -> Result<Void, WireStatus> {
+        var end = ContinuousClock.now + Self.slicePatience
+        // Where the other worker is; nil when it has to be asked.
+        var offset: UInt64?
+        var canTell = true
+        var refusedAt: UInt64?
+        var due = ContinuousClock.now
+        repeat {
+            guard primaryEpoch == copy.epoch else { return .failure(Refusal.notPrimary(shard)) }
             do throws(WireStatus) {
-                _ = try await links.call(slice, on: node, deadline: .after(Self.sliceTimeout))
-                return
-            } catch {
-                guard error.code.retry == .retryThisCall, ContinuousClock.now < end, primaryEpoch == epoch else {
-                    throw error
+                var start = offset ?? 0
+                if offset == nil {
+                    let standing = try await standing(
+                        of: copy.name,
+                        sequence: copy.copy.sequence,
+                        byteCount: copy.copy.byteCount,
+                        on: node,
+                        under: copy.epoch
+                    )
+                    canTell = standing != nil
+                    // Of one that has all of it the last byte asks what became of it.
+                    start = min(standing ?? 0, copy.copy.byteCount - 1)
                 }
+                offset = start
+                let count = try await sendSlice(of: &copy, at: start, to: node)
+                offset = start + UInt64(count)
+                copy.sentByteCount = start + UInt64(count)
+                copy.lastProgress = .now
+                end = copy.lastProgress + Self.slicePatience
+                note(copy, to: node, isTaken: true)
+                // No faster than it may be: more than a second behind schedule is not made up for.
+                due = max(due, .now - .seconds(1)) + .seconds(Double(count) / Double(options.copyBytesPerSecond))
+                if due > .now { try? await Task.sleep(until: due) }
+            } catch {
+                let isOutOfOrder = error.code == .invalidRequest && canTell && offset != nil && offset != refusedAt
+                if isOutOfOrder { refusedAt = offset }
+                guard isOutOfOrder || error.code.retry == .retryThisCall, ContinuousClock.now < end else {
+                    return .failure(error)
+                }
+                if canTell { offset = nil }
+                if !isOutOfOrder { try? await Task.sleep(for: Self.slicePause) }
             }
-            try? await Task.sleep(for: Self.slicePause)
+        } while offset != copy.copy.byteCount
+        return .success(())
+    }
+
+    /// - Returns: how many bytes were taken.
+    private func sendSlice(
+        of copy: inout OutgoingCopy,
+        at offset: UInt64,
+        to node: NodeID
+    ) async throws(WireStatus) -> Int {
+        let (limit, original) = (options.copySliceByteCount, copy)
+        let read = await WorkerThread.run(name: "copy-\(shard.index)") {
+            Result { () throws(WorkerError) in
+                var copy = original
+                let slice = try copy.slice(at: offset, limit: limit)
+                return (copy, slice)
+            }
+        }
+        let slice: (bytes: [UInt8], digest: [UInt8]?)
+        do throws(WorkerError) {
+            (copy, slice) = try read.get()
+        } catch {
+            throw Refusal.folder(error)
+        }
+        let message = PartitionSlice(
+            shard: shard,
+            sender: links.node,
+            epoch: copy.epoch,
+            copy: copy.name,
+            sequence: copy.copy.sequence,
+            totalByteCount: copy.copy.byteCount,
+            offset: offset,
+            bytes: slice.bytes,
+            digest: slice.digest
+        )
+        _ = try await links.call(message, on: node, deadline: .after(Self.sliceTimeout))
+        return slice.bytes.count
+    }
+
+    /// Why copies to other workers do not come about, for the report.
+    var copyRefusals: [WorkerReport.CopyRefusal] {
+        monitor.withLock(\.copyRefusals).sorted { $0.key < $1.key }.map {
+            WorkerReport.CopyRefusal(shard: shard, worker: $0.key, reason: $0.value)
         }
     }
 
-    private func note(_ sentByteCount: UInt64, of totalByteCount: UInt64, to node: NodeID) {
-        monitor.withLock { state in
-            state.replication?.copies[node]?.sentByteCount = sentByteCount
-            state.replication?.copies[node]?.totalByteCount = totalByteCount
+    private func note(_ refusal: WireStatus, of node: NodeID) {
+        let reason = String(refusal.message.prefix(WorkerReport.CopyRefusal.reasonLimit / 4))
+        let isNew = monitor.withLock { state in
+            defer { state.copyRefusals[node] = reason }
+            return state.copyRefusals[node] == nil
         }
+        if isNew { options.reportChanged() }
+    }
+
+    /// - Parameter isTaken: more of it than before.
+    private func note(_ copy: OutgoingCopy, to node: NodeID, isTaken: Bool = false) {
+        monitor.withLock { state in
+            if isTaken { state.copyRefusals[node] = nil }
+            state.replication?.copies[node]?.sentByteCount = copy.sentByteCount
+            state.replication?.copies[node]?.totalByteCount = copy.copy.byteCount
+        }
+    }
+}
+
+extension Replica.State {
+    /// Copies that are made or sent, and those that wait to be gone on with.
+    var reportedCopies: [WorkerReport.Copy] {
+        var sizes = outgoing.mapValues { (sent: $0.sentByteCount, total: $0.copy.byteCount) }
+        for (node, copy) in replication?.copies ?? [:] { sizes[node] = (copy.sentByteCount, copy.totalByteCount) }
+        return sizes.sorted { $0.key < $1.key }.map { node, size in
+            WorkerReport.Copy(worker: node, sentByteCount: size.sent, totalByteCount: size.total)
+        }
+    }
+
+    /// Whether a copy could still be sent, and the log behind it is there.
+    fileprivate func isUseful(_ copy: OutgoingCopy, to node: NodeID) -> Bool {
+        guard let replication, replication.machine.role == .primary, replication.machine.hasRoom,
+            let group = replication.machine.group, group.epoch == copy.epoch, group.members.contains(node)
+        else { return false }
+        return replication.extent.firstLogged <= copy.copy.sequence + 1
+            && ContinuousClock.now - copy.lastProgress < Replica.outgoingCopyPatience
     }
 }

@@ -231,7 +231,10 @@ extension Replica {
     /// - Returns: the error when it asks for the partition to be closed.
     func storeStep(in partition: Partition) -> PartitionError? {
         let transactions = monitor.withLock { state in
-            state.replication?.nextTransactions(archived: state.archive.wanted(now: .now)) ?? []
+            state.replication?.nextTransactions(
+                archived: state.archive.wanted(now: .now),
+                kept: Array(state.outgoing.values)
+            ) ?? []
         }
         guard !transactions.isEmpty else { return nil }
         do throws(PartitionError) {

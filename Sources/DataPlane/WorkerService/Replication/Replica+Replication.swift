@@ -89,6 +89,7 @@ extension Replica {
         for caller in late { caller.answer(.failure(Refusal.opening(shard))) }
         perform(actions)
         if hasStep { monitor.wakeAll() }
+        dropOutgoingCopies()
     }
 
     /// Whether a copy of the primary's partition up to a sequence would be taken.

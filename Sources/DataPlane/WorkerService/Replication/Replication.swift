@@ -27,7 +27,8 @@ struct Replication {
         let answer: @Sendable (Result<EntriesAppended, WireStatus>) -> Void
     }
 
-    struct OutgoingCopy {
+    /// How far a copy is that is being made or sent.
+    struct CopyProgress {
         /// The entry from which on the replica will want the log.
         let wantedFrom: UInt64
         var sentByteCount: UInt64 = 0
@@ -66,7 +67,7 @@ struct Replication {
     /// When this replica last ordered one.
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
-    var copies: [NodeID: OutgoingCopy] = [:]
+    var copies: [NodeID: CopyProgress] = [:]
     /// Until when no copy is begun for a replica, after one that had to be given up.
     var copyRests: [NodeID: ContinuousClock.Instant] = [:]
 
@@ -154,8 +155,10 @@ struct Replication {
     /// The transactions that make a step durable, in order; none while there is nothing to make durable. There is more
     /// than one when a checkpoint is among what is applied: each but the last ends with one.
     ///
-    /// - Parameter archived: the last entry that an archive has which wants those behind; nil without one.
-    mutating func nextTransactions(archived: UInt64?) -> [LogTransaction] {
+    /// - Parameters:
+    ///   - archived: the last entry that an archive has which wants those behind; nil without one.
+    ///   - kept: copies that are not being sent, and may be again.
+    mutating func nextTransactions(archived: UInt64?, kept: [OutgoingCopy] = []) -> [LogTransaction] {
         guard let step = machine.nextStep() else { return [] }
         if let sequence = step.truncateAfter {
             horizon.truncated(after: sequence)
@@ -165,7 +168,9 @@ struct Replication {
             horizon.appended(item.sequence, byteCount: item.byteCount)
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted = (copies.values.map(\.wantedFrom) + [machine.wantedFrom, archived].compactMap { $0 }).min()
+        let wanted =
+            (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom)
+            + [machine.wantedFrom, archived].compactMap { $0 }).min()
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])

@@ -98,6 +98,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case appendEntries = 0x0401
     case entriesAppended = 0x0402
     case partitionSlice = 0x0403
+    case offerCopy = 0x0404
+    case copyStanding = 0x0405
 }
 
 extension MessageType {
@@ -111,6 +113,7 @@ extension MessageType {
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica, .prepareSuccessor, .abandonSuccessor, .abandonTraining,
             .shardEnrol, .shardDelete, .shardGet, .shardList, .shardSearch, .appendEntries, .partitionSlice,
+            .offerCopy,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
             .readLog, .readCodebook, .restoreCodebook:
@@ -122,7 +125,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList, .logRead, .recordAccepted:
+            .shardCut, .erasureList, .logRead, .recordAccepted, .copyStanding:
             false
         }
     }

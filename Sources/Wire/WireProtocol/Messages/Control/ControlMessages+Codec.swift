@@ -11,7 +11,10 @@ extension Heartbeat: WireRequest {
         address.encode(into: &writer)
         writer.optional(clusterID)
         report.encode(into: &writer)
-        writer.later { standing.encode(into: &$0) }
+        writer.later {
+            standing.encode(into: &$0)
+            $0.array(report.copyRefusals)
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -24,6 +27,9 @@ extension Heartbeat: WireRequest {
                 try CoordinatorStanding(decoding: &reader)
             }
         )
+        report.copyRefusals = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("refusals of copies")
+        }
     }
 }
 

@@ -46,6 +46,22 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// Why the last attempt at such a copy failed: it goes with the ``Heartbeat``, behind the report.
+    package struct CopyRefusal: Hashable, Sendable {
+        package static let reasonLimit = 1024
+
+        package var shard: ShardID
+        package var worker: NodeID
+        /// As a sentence.
+        package var reason: String
+
+        package init(shard: ShardID, worker: NodeID, reason: String) {
+            self.shard = shard
+            self.worker = worker
+            self.reason = reason
+        }
+    }
+
     /// Where a primary that orders no writes any more has ended.
     package struct End: Hashable, Sendable {
         /// Of the group by which it orders none.
@@ -227,6 +243,7 @@ package struct WorkerReport: Hashable, Sendable {
     }
 
     package var replicas: [Replica]
+    package var copyRefusals: [CopyRefusal]
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -244,6 +261,7 @@ package struct WorkerReport: Hashable, Sendable {
 
     package init(
         replicas: [Replica] = [],
+        copyRefusals: [CopyRefusal] = [],
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -256,6 +274,7 @@ package struct WorkerReport: Hashable, Sendable {
         activity: NodeActivity = NodeActivity()
     ) {
         self.replicas = replicas
+        self.copyRefusals = copyRefusals
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount

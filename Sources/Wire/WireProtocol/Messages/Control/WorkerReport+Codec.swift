@@ -118,6 +118,24 @@ extension WorkerReport.Copy: WireValue {
     }
 }
 
+extension WorkerReport.CopyRefusal: WireValue {
+    package static var leastByteCount: Int { 38 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        worker.encode(into: &writer)
+        writer.string(reason, "reason of a copy's refusal")
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            worker: try NodeID(decoding: &reader),
+            reason: try reader.string("reason of a copy's refusal", limit: Self.reasonLimit)
+        )
+    }
+}
+
 extension WorkerReport.Training.Progress: WireValue {
     package static var leastByteCount: Int { 13 }
 

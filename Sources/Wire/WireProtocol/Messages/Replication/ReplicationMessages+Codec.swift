@@ -107,6 +107,46 @@ extension EntriesAppended: WireMessage {
     }
 }
 
+extension OfferCopy: WireRequest {
+    package typealias Reply = CopyStanding
+    package static var type: MessageType { .offerCopy }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        sender.encode(into: &writer)
+        epoch.encode(into: &writer)
+        writer.integer(copy)
+        writer.integer(sequence)
+        writer.integer(totalByteCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            sender: try NodeID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            copy: try reader.integer("copy"),
+            sequence: try reader.integer("sequence"),
+            totalByteCount: try reader.integer("total byte count")
+        )
+    }
+}
+
+extension CopyStanding: WireMessage {
+    package static var type: MessageType { .copyStanding }
+
+    package func encode(into writer: inout PayloadWriter) {
+        writer.flag(receivedByteCount != nil)
+        writer.integer(receivedByteCount ?? 0)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        let isTaken = try reader.flag("takes it")
+        let count: UInt64 = try reader.integer("received byte count")
+        self.init(receivedByteCount: isTaken ? count : nil)
+    }
+}
+
 extension PartitionSlice: WireRequest {
     package typealias Reply = Acknowledgement
     package static var type: MessageType { .partitionSlice }
@@ -121,6 +161,7 @@ extension PartitionSlice: WireRequest {
         writer.integer(totalByteCount)
         writer.integer(offset)
         writer.bytes(bytes)
+        writer.later { $0.bytes(digest ?? []) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -132,11 +173,18 @@ extension PartitionSlice: WireRequest {
             sequence: try reader.integer("sequence"),
             totalByteCount: try reader.integer("total byte count"),
             offset: try reader.integer("offset"),
-            bytes: try reader.bytes("slice", limit: Self.byteLimit)
+            bytes: try reader.bytes("slice", limit: Self.byteLimit),
+            digest: try reader.later([]) { (reader) throws(WireDecodingError) in
+                try reader.bytes("digest of the copy", limit: 32)
+            }
         )
+        if digest?.isEmpty == true { digest = nil }
         let (end, overflows) = offset.addingReportingOverflow(UInt64(bytes.count))
         if overflows || end > totalByteCount || bytes.isEmpty {
             throw .invalid(field: "slice", rule: "it must have bytes, and lie inside the copy's total byte count")
+        }
+        if let digest, digest.count != 32 {
+            throw .invalid(field: "digest of the copy", rule: "it must have 32 bytes, or none")
         }
     }
 }

@@ -103,6 +103,47 @@ package struct EntriesAppended: Hashable, Sendable {
     }
 }
 
+/// Primary → another replica that needs more than the log has: a copy of its partition that it could send, or go on
+/// sending. Changes nothing.
+package struct OfferCopy: Hashable, Sendable {
+    package var shard: ShardID
+    package var sender: NodeID
+    package var epoch: Epoch
+    /// As in ``PartitionSlice/copy``.
+    package var copy: UInt64
+    /// The copy is applied up to here, or will be at least when it is not made yet.
+    package var sequence: UInt64
+    /// About, when the copy is not made yet.
+    package var totalByteCount: UInt64
+
+    package init(
+        shard: ShardID,
+        sender: NodeID,
+        epoch: Epoch,
+        copy: UInt64,
+        sequence: UInt64,
+        totalByteCount: UInt64
+    ) {
+        self.shard = shard
+        self.sender = sender
+        self.epoch = epoch
+        self.copy = copy
+        self.sequence = sequence
+        self.totalByteCount = totalByteCount
+    }
+}
+
+/// Answer to ``OfferCopy``, unless there is no room for it.
+package struct CopyStanding: Hashable, Sendable {
+    /// What has come of the copy, from its beginning: the next slice is to begin there. Nil when the replica takes no
+    /// such copy now.
+    package var receivedByteCount: UInt64?
+
+    package init(receivedByteCount: UInt64?) {
+        self.receivedByteCount = receivedByteCount
+    }
+}
+
 /// Primary → another replica that needs more than the log has: a slice of a copy of its partition, in order. The
 /// answer to the last one says that the copy has taken the place of what was there.
 package struct PartitionSlice: Hashable, Sendable {
@@ -118,6 +159,8 @@ package struct PartitionSlice: Hashable, Sendable {
     package var totalByteCount: UInt64
     package var offset: UInt64
     package var bytes: [UInt8]
+    /// SHA-256 of the whole copy, with its last slice; nil with the others, and from a peer that sends none.
+    package var digest: [UInt8]?
 
     package init(
         shard: ShardID,
@@ -127,7 +170,8 @@ package struct PartitionSlice: Hashable, Sendable {
         sequence: UInt64,
         totalByteCount: UInt64,
         offset: UInt64,
-        bytes: [UInt8]
+        bytes: [UInt8],
+        digest: [UInt8]? = nil
     ) {
         self.shard = shard
         self.sender = sender
@@ -137,5 +181,6 @@ package struct PartitionSlice: Hashable, Sendable {
         self.totalByteCount = totalByteCount
         self.offset = offset
         self.bytes = bytes
+        self.digest = digest
     }
 }

@@ -1,0 +1,98 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+/// Workers that are to go when they are dead already.
+struct DecommissionTests {
+    private let workers = (1...6).map { ClusterScript.worker(UInt64($0)) }
+
+    private func world(_ seed: UInt64 = 1, copies: Int = 2, minimum: Int? = nil) -> OperationWorld {
+        let records = (1...4 as ClosedRange<UInt64>).map { number -> CollectionRecord in
+            let members = (0..<copies).map { workers[(Int(number) + $0) % 4] }
+            return ClusterScript.replicated(number, on: members, minimum: minimum ?? min(copies, 2))
+        }
+        return OperationWorld(seed: seed, workers: 6, records: records)
+    }
+
+    private func settle(_ world: inout OperationWorld) throws {
+        for _ in 0..<200 {
+            try world.coordinate()
+            try world.work()
+        }
+    }
+
+    /// Whatever the automatic policy has done for it before.
+    @Test func aDecommissionOfADeadWorkerEndsWhenItsShardsAreWhole() throws {
+        var waitedCount = 0
+        for delay in 0..<40 {
+            var world = world(UInt64(delay) &+ 5, minimum: 1)
+            let held = world.metadata.placements.filter { $0.group.members.contains(workers[1]) }.map(\.shard)
+            world.live.remove(workers[1])
+            world.gone.insert(workers[1])
+            for _ in 0..<delay / 4 {
+                try world.coordinate()
+                try world.work()
+            }
+            func isWhole(_ shard: ShardID) -> Bool {
+                let group = world.metadata.placement(of: shard)!.group
+                return group.inSync.count >= 2 && !group.members.contains(workers[1])
+            }
+            let hasLeft = held.contains { shard in
+                !world.metadata.placement(of: shard)!.group.members.contains(workers[1]) && !isWhole(shard)
+            }
+            try world.mustBegin(.decommission(workers[1]))
+            let id = try #require(world.metadata.operations.keys.first)
+            for _ in 0..<200 {
+                try world.coordinate()
+                guard world.metadata.operations[id]!.state != .done else {
+                    #expect(held.allSatisfy(isWhole), "after \(delay) rounds")
+                    break
+                }
+                if hasLeft { waitedCount += 1 }
+                try world.work()
+            }
+            #expect(world.metadata.operations[id]!.state == .done)
+            try settle(&world)
+            #expect(world.metadata.placements.allSatisfy { $0.group.members.count == 2 })
+        }
+        #expect(waitedCount > 0)
+    }
+
+    /// After a restart nothing is known of a worker that is away.
+    @Test func aDecommissionWaitsForEveryShardThatLacksACopyWhenItIsNotKnownWhatTheWorkerHad() throws {
+        var world = world(minimum: 1)
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        for _ in 0..<20 {
+            try world.coordinate()
+            try world.work()
+            world.live.remove(workers[1])
+        }
+        var view = world.view
+        let shard = world.metadata.placements[0].shard
+        let collection = shard.collection
+        let index = try #require(view.metadata.collections[collection]!.placements.firstIndex { $0.shard == shard })
+        let group = view.metadata.placement(of: shard)!.group
+        view.metadata.collections[collection]!.placements[index].group = ReplicaGroup(
+            epoch: group.epoch,
+            version: group.version,
+            primary: group.primary,
+            inSync: [group.primary],
+            learners: [workers[5]],
+            minimumInSync: 1
+        )
+        for isKnown in [true, false] {
+            view.observations[workers[1]] = isKnown ? WorkerObservation() : nil
+            let operation = try OperationRequest.decommission(workers[1]).operation(
+                OperationID(high: 0, low: 1),
+                in: view,
+                now: Timestamp(milliseconds: 1)
+            )
+            #expect(operation.steps.map(\.shard) == (isKnown ? [] : [shard]))
+            #expect(operation.steps.allSatisfy { $0.state == .done })
+            let remainder = OperationPlanner.remainder(of: operation, in: view)
+            #expect(remainder == (isKnown ? nil : .copies(shard, inSyncCount: 1, wantedCount: 2)))
+        }
+    }
+}
