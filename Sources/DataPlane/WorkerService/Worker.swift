@@ -192,6 +192,7 @@ package final class Worker: Service {
                 let report = WorkerReport(
                     replicas: replicas.map(\.report),
                     copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
+                    stuckShards: parts.replicas.all.filter(\.isStuck).map(\.shard),
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),

@@ -187,6 +187,26 @@ struct ReconcilePlannerTests {
         )
     }
 
+    @Test func aPrimaryWhoseDiskHangsGivesWayToOneThatWrites() throws {
+        let record = ClusterScript.replicated(1, on: [first, second, third])
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        reports[first]!.replicas[shard]!.isStuck = true
+        reports[second]!.replicas[shard]!.isStuck = true
+        let next = try #require(record.placements[0].group.handingOver(to: third))
+        let regroup = ReconcileAction.regroup(
+            record.collection.id,
+            [.init(shard: shard, version: next.version - 1, group: next)]
+        )
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions == [regroup])
+        // Nobody would do better.
+        reports[third]!.replicas[shard]!.isStuck = true
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
+        // One that hangs and is none that others wait for stays.
+        reports[first]!.replicas[shard]!.isStuck = false
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
+    }
+
     @Test func whoIsNoMemberAnyMoreDropsItsReplicaWhenItIsThere() {
         let record = ClusterScript.replicated(1, on: [first, second])
         let shard = record.placements[0].shard

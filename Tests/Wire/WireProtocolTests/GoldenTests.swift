@@ -187,6 +187,7 @@ struct GoldenTests {
         let without = try Wire.decode(Wire.payloadBytes(heartbeat, laterFields: false), like: heartbeat)
         #expect(without.standing == .untold && without.report.copyRefusals.isEmpty)
         #expect(!heartbeat.report.copyRefusals.isEmpty)
+        #expect(without.report.stuckShards.isEmpty && !heartbeat.report.stuckShards.isEmpty)
     }
 
     @Test func everyCorruptedByteOfAFrameIsNoticed() throws {

@@ -179,6 +179,7 @@ enum MessageSamples {
     )
     private static var reportWithRefusals: WorkerReport {
         var report = report
+        report.stuckShards = [shardID]
         report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
         return report
     }

@@ -25,6 +25,7 @@ extension WorkerObservation {
             activity: report.activity
         )
         for refusal in report.copyRefusals { note(refusal) }
+        for shard in report.stuckShards { replicas[shard]?.isStuck = true }
     }
 
     private mutating func note(_ refusal: WorkerReport.CopyRefusal) {

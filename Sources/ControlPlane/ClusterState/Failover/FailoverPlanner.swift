@@ -4,23 +4,27 @@ package import ClusterModel
 ///
 /// Each decision is one compare-and-swap of the group's record; who joins the in-sync set is the primary's affair.
 package enum FailoverPlanner {
-    /// Another primary when this one is gone or about to stop, and nobody in sync who is about to stop.
+    /// Another primary when this one is gone, about to stop or stuck, and nobody in sync who is about to stop.
     ///
     /// - Parameters:
     ///   - live: workers heard of within the silence limit.
     ///   - stopping: those that have said that they are about to stop.
+    ///   - stuck: those whose disk makes the shard wait: they are live and order nothing. Of the others in sync the
+    ///     primary takes care by itself.
     ///   - applied: sequence that a replica last reported; the one that is furthest takes over soonest.
     /// - Returns: the record to put in place of `group`; nil when it is as it should be.
     package static func failover(
         _ group: ReplicaGroup,
         live: Set<NodeID>,
         stopping: Set<NodeID> = [],
+        stuck: Set<NodeID> = [],
         applied: (NodeID) -> UInt64 = { _ in 0 }
     ) -> ReplicaGroup? {
         let isLive = live.contains(group.primary)
-        if !isLive || stopping.contains(group.primary) {
+        let leaving = stopping.union(stuck)
+        if !isLive || leaving.contains(group.primary) {
             let successors = group.inSync.filter {
-                $0 != group.primary && live.contains($0) && (!isLive || !stopping.contains($0))
+                $0 != group.primary && live.contains($0) && (!isLive || !leaving.contains($0))
             }
             // The first of equals, so that the same view gives the same answer.
             if let successor = successors.max(by: { (applied($0), $1) < (applied($1), $0) }) {

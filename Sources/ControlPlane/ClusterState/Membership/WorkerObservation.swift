@@ -87,6 +87,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var end: End?
     /// Share, 0…1, of what its searches read that is in memory.
     package var warmth: Double
+    /// It has waited for its disk for long, and waits still.
+    package var isStuck: Bool
 
     package init(
         epoch: Epoch,
@@ -105,7 +107,8 @@ package struct ReplicaObservation: Hashable, Sendable {
         checkpoint: Checkpoint? = nil,
         copies: [Copy] = [],
         end: End? = nil,
-        warmth: Double = 1
+        warmth: Double = 1,
+        isStuck: Bool = false
     ) {
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -124,6 +127,7 @@ package struct ReplicaObservation: Hashable, Sendable {
         self.copies = copies
         self.end = end
         self.warmth = warmth
+        self.isStuck = isStuck
     }
 }
 

@@ -137,6 +137,7 @@ package enum ReconcilePlanner {
             placement.group,
             live: Set(live),
             stopping: Set(live.filter(view.isStopping)),
+            stuck: Set(live.filter { view.replica(of: placement.shard, on: $0)?.isStuck ?? false }),
             applied: { view.replica(of: placement.shard, on: $0)?.sequence ?? 0 }
         )
     }

@@ -50,6 +50,8 @@ final class Replica: Sendable {
         var outgoing: [NodeID: OutgoingCopy] = [:]
         /// Why the last attempt at a copy for a worker failed.
         var copyRefusals: [NodeID: String] = [:]
+        /// Since when a step of the log is being made durable; nil while none is.
+        var stepBegan: Duration?
         /// While it is in force no write is ordered.
         var hold: WriteHold?
         var cut: PendingCut?

@@ -9,6 +9,9 @@ import WireProtocol
 
 /// What the lane of a replicated replica does: order writes, make steps durable, begin anew from the disk.
 extension Replica {
+    /// Time that a disk may take for a step of the log before others should order the writes.
+    private static let longestStep = Duration.seconds(3)
+
     /// Pause before a replica whose disk is full begins anew.
     static let storageFullPause = Duration.seconds(1)
 
@@ -226,6 +229,12 @@ extension Replica {
 
     // MARK: Disk
 
+    /// Whether the disk takes very long for a step, and goes on doing so.
+    var isStuck: Bool {
+        let now = ReplicationClock.now
+        return monitor.withLock { $0.stepBegan.map { now - $0 >= Self.longestStep } ?? false }
+    }
+
     /// Makes the machine's next step durable.
     ///
     /// - Returns: the error when it asks for the partition to be closed.
@@ -237,6 +246,9 @@ extension Replica {
             ) ?? []
         }
         guard !transactions.isEmpty else { return nil }
+        let began = ReplicationClock.now
+        monitor.withLock { $0.stepBegan = began }
+        defer { noteStepEnd(began) }
         do throws(PartitionError) {
             for transaction in transactions {
                 let start = ContinuousClock.now
@@ -268,6 +280,12 @@ extension Replica {
             } while isFull
             return beginReplication(of: partition)
         }
+    }
+
+    /// Whoever looked for a replica that is stuck looks again.
+    private func noteStepEnd(_ began: Duration) {
+        monitor.withLock { $0.stepBegan = nil }
+        if ReplicationClock.now - began >= Self.longestStep { options.reportChanged() }
     }
 
     private static func hasRoom(_ partition: Partition) -> Bool {

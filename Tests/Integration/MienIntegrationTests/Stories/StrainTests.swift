@@ -43,6 +43,44 @@ extension Integration {
             }
         }
 
+        /// A disk that hangs, while its worker goes on saying that it is there: others order the writes of its shards.
+        @Test(.timeLimit(.minutes(3))) func aDiskThatHangsHoldsUpNobodyForLong() async throws {
+            try await Stage.play { stage in
+                let (cluster, client) = try await Self.cluster(stage)
+                let delay = stage.path("delay")
+                let slow = cluster.workers[1]
+                let listen = cluster.workerAddresses[1]
+                let name = try #require(try await client.status().workers.first { "\($0.address)" == listen }?.id)
+                slow.kill()
+                try await slow.start(adding: StorageFaults.changing(delay: delay))
+                try await Self.allInSync(client)
+                let searcher = try await Searcher(client)
+                var writers = Self.writers("hanging disk", 3)
+                try await Self.load(&writers, searcher, client) { pause in
+                    try stage.write("delay", "30000")
+                    let begin = ContinuousClock.now
+                    try await eventually("others order the writes", within: .seconds(20)) {
+                        try await Self.primaries(client).contains(name) ? nil : ()
+                    }
+                    try FileManager.default.removeItem(atPath: delay)
+                    let before = pause.acknowledgedCount
+                    try await eventually("writes go on", within: .seconds(20)) {
+                        pause.acknowledgedCount >= before + 30 ? () : nil
+                    }
+                    let time = ContinuousClock.now - begin
+                    print("strain: a disk hangs for 30 s: others order all writes after \(time)")
+                    #expect(time < .seconds(25), "the disk was not waited for")
+                }
+                try await eventually("all copies are in sync again", within: .seconds(60)) {
+                    try await Self.inSyncCount(client) == 3 * Self.copies ? () : nil
+                }
+                try await Self.check(&writers, client)
+                try await Self.end(writers, searcher, "hanging disk")
+                try await Self.verify(cluster)
+                await client.close()
+            }
+        }
+
         /// A worker's wall clock moves an hour ahead and an hour behind. Agreement goes by spans of time; what expires
         /// goes by the clock.
         @Test(.timeLimit(.minutes(2))) func aClockThatMovesByAnHourChangesNothingButExpiry() async throws {

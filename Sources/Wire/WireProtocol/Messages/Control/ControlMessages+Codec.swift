@@ -14,6 +14,7 @@ extension Heartbeat: WireRequest {
         writer.later {
             standing.encode(into: &$0)
             $0.array(report.copyRefusals)
+            $0.array(report.stuckShards)
         }
     }
 
@@ -29,6 +30,9 @@ extension Heartbeat: WireRequest {
         )
         report.copyRefusals = try reader.later([]) { (reader) throws(WireDecodingError) in
             try reader.array("refusals of copies")
+        }
+        report.stuckShards = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("stuck shards")
         }
     }
 }

@@ -244,6 +244,8 @@ package struct WorkerReport: Hashable, Sendable {
 
     package var replicas: [Replica]
     package var copyRefusals: [CopyRefusal]
+    /// Shards whose replica here has waited for the disk for long, and waits still.
+    package var stuckShards: [ShardID]
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -262,6 +264,7 @@ package struct WorkerReport: Hashable, Sendable {
     package init(
         replicas: [Replica] = [],
         copyRefusals: [CopyRefusal] = [],
+        stuckShards: [ShardID] = [],
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -275,6 +278,7 @@ package struct WorkerReport: Hashable, Sendable {
     ) {
         self.replicas = replicas
         self.copyRefusals = copyRefusals
+        self.stuckShards = stuckShards
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
