@@ -121,7 +121,7 @@ extension ClusterController {
                     hasReplica: explanation.hasReplica,
                     isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
-                        + (explanation == .learner
+                        + (placement.group.learners.contains(worker)
                             ? OperationText.hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
                         + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
                         + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
