@@ -126,7 +126,7 @@ struct GoldenTests {
             for byteCount in payload.indices where byteCount != firstByteCount {
                 // Of two fields that came one after the other the second may be missing as well.
                 if message is HeartbeatReply, byteCount == payload.count - 17 { continue }
-                if message is Heartbeat, byteCount == payload.count - 58 { continue }
+                if message is Heartbeat, [24, 24 + 58].contains(payload.count - byteCount) { continue }
                 #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
                     try Wire.decode(Array(payload[..<byteCount]), like: message)
                 }

@@ -197,7 +197,10 @@ extension Integration {
                     let begin = ContinuousClock.now
                     // One face in each shard at least: some of them have lost their primary.
                     try await enrol(Array(faces.prefix(64)), client)
-                    print("high availability: writes of every shard go on \(ContinuousClock.now - begin) after both died")
+                    print(
+                        "high availability: writes of every shard go on \(ContinuousClock.now - begin) after both died"
+                    )
+                    try await Task.sleep(for: .seconds(3))
                 }
                 try await cluster.coordinators[controller].start()
                 try await cluster.workers[0].start()
