@@ -1,8 +1,9 @@
 import MienClient
 
-/// A coordinator and its workers, each a process of its own on a fixed port of loopback.
+/// A coordinator and its workers, each a process of its own on a fixed port of loopback, or each on a host of its own.
 final class Cluster {
     let stage: Stage
+    /// Where clients and commands find it.
     let address: MienClient.Address
     let coordinator: Node
     private(set) var workers: [Node] = []
@@ -11,6 +12,7 @@ final class Cluster {
     private let workerSettings: [String]
     private let otherCoordinators: [MienClient.Address]
     private let folders: String
+    private let network: PrivateNetwork?
 
     /// - Parameters:
     ///   - coordinatorSettings: keys and values besides those that make failures show quickly.
@@ -18,6 +20,7 @@ final class Cluster {
     ///   - otherCoordinators: addresses that workers report to as well.
     ///   - folders: what the names of its data folders begin with, for a second cluster of a story.
     ///   - security: TLS and a token for every node, client and command; neither unless given.
+    ///   - network: whose first host has the coordinator, and each of the next one of the workers.
     init(
         _ stage: Stage,
         workers workerCount: Int,
@@ -25,18 +28,22 @@ final class Cluster {
         workerSettings: [String] = [],
         otherCoordinators: [MienClient.Address] = [],
         folders: String = "",
-        security: ClusterSecurity? = nil
+        security: ClusterSecurity? = nil,
+        network: PrivateNetwork? = nil
     ) throws {
         self.stage = stage
         self.security = security
         self.folders = folders
         self.otherCoordinators = otherCoordinators
+        self.network = network
         let common = security?.nodeSettings ?? []
-        address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
+        address = try network?.entrance ?? MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
+        let listen = network?.hosts[0].node ?? address
         coordinator = Node(
             stage,
-            ["coordinator", "--listen", "\(address)", "--data", stage.path(folders + "coordinator")]
-                + Self.options(["coordinator.worker_timeout=1s"] + common + coordinatorSettings)
+            ["coordinator", "--listen", "\(listen)", "--data", stage.path(folders + "coordinator")]
+                + Self.options(["coordinator.worker_timeout=1s"] + common + coordinatorSettings),
+            in: network?.hosts[0].namespace
         )
         self.workerSettings =
             ["worker.heartbeat_interval=100ms", "worker.search_threads=1", "worker.memory.partition_map=1GiB"]
@@ -48,14 +55,17 @@ final class Cluster {
 
     /// One more worker, with an empty folder; ``start()`` starts it.
     func addWorker() throws {
-        let listen = "127.0.0.1:\(try LoopbackPort.free())"
+        let host = network?.hosts[workers.count + 1]
+        let listen = try host.map { "\($0.node)" } ?? "127.0.0.1:\(try LoopbackPort.free())"
+        let coordinators = [network?.hosts[0].node ?? address] + otherCoordinators
         workerAddresses.append(listen)
         workers.append(
             Node(
                 stage,
                 ["worker", "--listen", listen]
-                    + ([address] + otherCoordinators).flatMap { ["--coordinator", "\($0)"] }
-                    + ["--data", stage.path("\(folders)worker-\(workers.count + 1)")] + Self.options(workerSettings)
+                    + coordinators.flatMap { ["--coordinator", "\($0)"] }
+                    + ["--data", stage.path("\(folders)worker-\(workers.count + 1)")] + Self.options(workerSettings),
+                in: host?.namespace
             )
         )
     }

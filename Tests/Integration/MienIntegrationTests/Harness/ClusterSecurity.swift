@@ -11,14 +11,17 @@ struct ClusterSecurity {
     /// Has signed nothing.
     let otherTrustRoots: String
 
-    init(_ stage: Stage) throws {
+    /// - Parameters:
+    ///   - certificateName: of a certificate of `node.key` among those of the tests.
+    ///   - authorityName: of the one that has signed it.
+    init(_ stage: Stage, certificate certificateName: String = "node.pem", authority: String = "authority.pem") throws {
         func copy(_ name: String, mode: mode_t = 0o644) throws -> String {
             try stage.write(name, try Self.certificate(name), mode: mode)
         }
         tokenFile = try stage.write("token", token + "\n", mode: 0o600)
-        certificate = try copy("node.pem")
+        certificate = try copy(certificateName)
         privateKey = try copy("node.key", mode: 0o600)
-        trustRoots = try copy("authority.pem")
+        trustRoots = try copy(authority)
         otherTrustRoots = try copy("other-authority.pem")
     }
 

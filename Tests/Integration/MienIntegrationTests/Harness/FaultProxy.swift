@@ -65,6 +65,20 @@ final class FaultProxy: Sendable {
 
     /// - Parameter target: port of loopback where the node listens, now or later.
     static func start(to target: Int) async throws -> FaultProxy {
+        try await start(to: .loopback(target))
+    }
+
+    /// - Parameter host: of a private network, where the node listens, now or later, on the port of every node there.
+    static func start(to host: PrivateNetwork.Host) async throws -> FaultProxy {
+        try await start(to: .host(host))
+    }
+
+    private enum Target {
+        case loopback(Int)
+        case host(PrivateNetwork.Host)
+    }
+
+    private static func start(to target: Target) async throws -> FaultProxy {
         let state = State()
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -81,9 +95,9 @@ final class FaultProxy: Sendable {
     }
 
     /// Makes the second half of a connection; without one the first ends.
-    private static func connect(_ channel: any Channel, _ towards: Pipe, to target: Int, _ state: State) {
+    private static func connect(_ channel: any Channel, _ towards: Pipe, to target: Target, _ state: State) {
         let bound = NIOLoopBound(towards, eventLoop: channel.eventLoop)
-        ClientBootstrap(group: channel.eventLoop)
+        let bootstrap = ClientBootstrap(group: channel.eventLoop)
             .channelInitializer { other in
                 other.eventLoop.makeCompletedFuture {
                     let from = Pipe(.from, state)
@@ -92,13 +106,19 @@ final class FaultProxy: Sendable {
                     from.lead(to: channel)
                 }
             }
-            .connect(host: "127.0.0.1", port: target)
-            .whenComplete { result in
-                switch result {
-                case .success(let other): bound.value.lead(to: other)
-                case .failure: channel.close(promise: nil)
-                }
+        let connection =
+            switch target {
+            case .loopback(let port): bootstrap.connect(host: "127.0.0.1", port: port)
+            case .host(let host):
+                channel.eventLoop.makeFutureWithTask { try await host.socket().descriptor }.assumeIsolated()
+                    .flatMap { bootstrap.withConnectedSocket($0) }.nonisolated()
             }
+        connection.whenComplete { result in
+            switch result {
+            case .success(let other): bound.value.lead(to: other)
+            case .failure: channel.close(promise: nil)
+            }
+        }
     }
 
     func set(_ fault: Fault) { state.set(fault) }

@@ -19,7 +19,7 @@ enum LoopbackPort {
     }
 }
 
-/// A plain TCP socket of loopback, for what no client library would do.
+/// A plain TCP socket, of loopback unless told otherwise, for what no client library would do.
 struct TCPSocket {
     let descriptor: Int32
 
@@ -28,10 +28,14 @@ struct TCPSocket {
         guard descriptor >= 0 else { return nil }
     }
 
+    private static let loopback: UInt32 = 0x7F00_0001
+
     /// A connection to a port; nil when nobody listens.
-    static func connected(to port: Int) -> TCPSocket? {
+    ///
+    /// - Parameter address: IPv4, its first number the highest byte.
+    static func connected(to port: Int, of address: UInt32 = loopback) -> TCPSocket? {
         guard let socket = TCPSocket() else { return nil }
-        guard socket.withAddress(port, { connect(socket.descriptor, $0, $1) }) else {
+        guard socket.withAddress(port, of: address, { connect(socket.descriptor, $0, $1) }) else {
             socket.close()
             return nil
         }
@@ -39,7 +43,7 @@ struct TCPSocket {
     }
 
     func bind(port: Int) -> Bool {
-        withAddress(port) { Glibc.bind(descriptor, $0, $1) }
+        withAddress(port, of: Self.loopback) { Glibc.bind(descriptor, $0, $1) }
     }
 
     func close() { Glibc.close(descriptor) }
@@ -68,11 +72,15 @@ struct TCPSocket {
         return (bytes, false)
     }
 
-    private func withAddress(_ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Bool {
+    private func withAddress(
+        _ port: Int,
+        of host: UInt32,
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Bool {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = host.bigEndian
         return withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0

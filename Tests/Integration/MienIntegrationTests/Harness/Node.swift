@@ -4,10 +4,13 @@ import Foundation
 final class Node {
     let arguments: [String]
     private let stage: Stage
+    private let namespace: NetworkNamespace?
     private(set) var process: ChildProcess?
 
-    init(_ stage: Stage, _ arguments: [String]) {
+    /// - Parameter namespace: that it runs in; nil for that of the tests.
+    init(_ stage: Stage, _ arguments: [String], in namespace: NetworkNamespace? = nil) {
         self.stage = stage
+        self.namespace = namespace
         self.arguments = arguments
     }
 
@@ -19,7 +22,7 @@ final class Node {
     /// - Throws: when it ends instead, with what it said.
     func start(adding variables: [String: String] = [:]) async throws {
         precondition(!isRunning, "the node runs already")
-        let process = try await stage.start(arguments, adding: variables)
+        let process = try await stage.start(arguments, adding: variables, in: namespace)
         self.process = process
         _ = try await eventually("mien \(arguments.joined(separator: " ")) serves", within: .seconds(20)) {
             if let status = process.status {

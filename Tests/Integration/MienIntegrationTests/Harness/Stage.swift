@@ -90,10 +90,12 @@ final class Stage {
     func start(
         _ arguments: [String],
         adding variables: [String: String] = [:],
-        user: Int? = nil
+        user: Int? = nil,
+        in namespace: NetworkNamespace? = nil
     ) async throws -> ChildProcess {
+        let command = [binary] + arguments
         let process = try await ChildProcess.start(
-            [binary] + arguments,
+            namespace?.entered(by: command) ?? command,
             environment: environment.merging(variables) { $1 },
             user: user,
             writingTo: path("\(processes.count)-\(arguments.first ?? "")")
