@@ -118,7 +118,7 @@ extension ClusterController {
         for placement in placements {
             for worker in placement.group.members {
                 do throws(WireStatus) {
-                    try await installCodebook(codebook.generation, in: placement, on: worker)
+                    try await installRetrying(codebook, in: placement, on: worker)
                     isInstalled = true
                 } catch {
                     failure = error
@@ -126,5 +126,24 @@ extension ClusterController {
             }
         }
         if let failure, !isInstalled { throw failure }
+    }
+
+    /// Whoever is the controller may be sending it to the same replica, and the slices of the two then disturb each
+    /// other: a few times it is sent anew.
+    private func installRetrying(
+        _ codebook: CodebookRecord,
+        in placement: ShardPlacement,
+        on worker: NodeID
+    ) async throws(WireStatus) {
+        var pause = Duration.milliseconds(50)
+        while true {
+            do throws(WireStatus) {
+                return try await installCodebook(codebook.generation, in: placement, on: worker)
+            } catch {
+                guard error.code == .invalidRequest, pause < .seconds(1), !Task.isCancelled else { throw error }
+            }
+            try? await Task.sleep(for: pause)
+            pause *= 2
+        }
     }
 }
