@@ -53,7 +53,7 @@ package struct RouterOptions: Hashable, Sendable {
         self.longestAnswerTime = longestAnswerTime
     }
 
-    var reads: ReadChoice.Limits {
+    package var reads: ReadChoice.Limits {
         .init(
             leastHedgeDelay: leastHedgeDelay,
             hedgeFactor: hedgeFactor,

@@ -59,15 +59,7 @@ struct SimulatedSearch: Sendable {
 struct SimulatedRouter: Sendable {
     static let options = RouterOptions()
 
-    var choice = ReadChoice(
-        limits: ReadChoice.Limits(
-            leastHedgeDelay: options.leastHedgeDelay,
-            hedgeFactor: options.hedgeFactor,
-            hedgeShare: options.hedgeShare,
-            hedgeReserve: Double(options.hedgeReserve),
-            avoidance: options.avoidance
-        )
-    )
+    var choice = ReadChoice(limits: options.reads)
     /// When workers failed to answer first since they last answered.
     var firstFailures: [NodeID: Duration] = [:]
 
