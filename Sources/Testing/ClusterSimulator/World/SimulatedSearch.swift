@@ -32,10 +32,16 @@ struct SimulatedSearch: Sendable {
         var hedgeDelay = Duration.zero
         var round: ReplicaRound
         var roundNumber = 0
-        var asked = Duration.zero
-        var retry: ReadRetry
+        let asked: Duration
+        var retry = ReadRetry(options: SimulatedRouter.options)
         var failures: [ShardFailure] = []
         var outcome: Outcome?
+
+        init(_ placement: ShardPlacement, asked: Duration) {
+            self.placement = placement
+            round = ReplicaRound(replicaCount: placement.group.inSync.count)
+            self.asked = asked
+        }
     }
 
     let controller: Int

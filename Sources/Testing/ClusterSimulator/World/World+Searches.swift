@@ -33,14 +33,7 @@ extension World {
     private mutating func beginParts(of id: Int) {
         let placements = knownPlacements(searches[id]!.controller)
         searches[id]!.isReplaced = false
-        searches[id]!.parts = placements.map { placement in
-            SimulatedSearch.Part(
-                placement: placement,
-                round: ReplicaRound(replicaCount: placement.group.inSync.count),
-                asked: now,
-                retry: ReadRetry(options: SimulatedRouter.options)
-            )
-        }
+        searches[id]!.parts = placements.map { SimulatedSearch.Part($0, asked: now) }
         for part in placements.indices { beginRound(id, part) }
     }
 
@@ -260,10 +253,9 @@ extension World {
         let shard = search.parts[part].placement.shard
         guard let newest = knownPlacements(search.controller).first(where: { $0.shard == shard }) else {
             // Others have taken its place.
-            if settings.fault != .replacedShardsMixed { searches[id]!.isReplaced = true }
-            let failures = search.parts[part].failures
             if settings.fault == .replacedShardsMixed { return takeReplacements(of: part, id) }
-            return try end(id, part, .failed(ShardFailure.ofAll(failures)))
+            searches[id]!.isReplaced = true
+            return try end(id, part, .failed(ShardFailure.ofAll(search.parts[part].failures)))
         }
         searches[id]!.parts[part].placement = newest
         beginRound(id, part)
@@ -278,14 +270,7 @@ extension World {
         }
         searches[id]!.parts.remove(at: part)
         for placement in others where !search.placements.contains(where: { $0.shard == placement.shard }) {
-            searches[id]!.parts.append(
-                SimulatedSearch.Part(
-                    placement: placement,
-                    round: ReplicaRound(replicaCount: placement.group.inSync.count),
-                    asked: now,
-                    retry: ReadRetry(options: SimulatedRouter.options)
-                )
-            )
+            searches[id]!.parts.append(SimulatedSearch.Part(placement, asked: now))
             beginRound(id, searches[id]!.parts.count - 1)
         }
     }
@@ -317,7 +302,11 @@ extension World {
     // MARK: The answer
 
     private mutating func finish(_ search: SimulatedSearch) throws(Violation) {
-        var assembly = CoverageAssembly(shardCount: search.parts.count)
+        let forgetsMissing = settings.fault == .missingShardsForgotten
+        let counted = search.parts.filter { part in
+            if case .answered? = part.outcome { true } else { !forgetsMissing }
+        }
+        var assembly = CoverageAssembly(shardCount: counted.count)
         var answered: [(placement: ShardPlacement, faces: [Int: UInt64])] = []
         var missing: [ShardPlacement] = []
         for part in search.parts {
@@ -329,17 +318,9 @@ extension World {
                 // A shard that has not reached a token makes the search fail.
                 guard let reason = failure.missingReason else { return }
                 missing.append(part.placement)
-                if settings.fault == .missingShardsForgotten { continue }
-                assembly.add(failure, reason: reason)
+                if !forgetsMissing { assembly.add(failure, reason: reason) }
             case nil: return
             }
-        }
-        if settings.fault == .missingShardsForgotten {
-            var only = CoverageAssembly(shardCount: answered.count)
-            for part in search.parts {
-                if case .answered(_, let answer) = part.outcome { only.add(answer, of: part.placement) }
-            }
-            assembly = only
         }
         if !missing.isEmpty, let view = controllers[search.controller].view(now: now) {
             assembly.countMissingFaces { shard in
