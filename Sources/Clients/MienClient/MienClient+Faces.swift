@@ -77,6 +77,16 @@ extension MienClient {
         ).faces.map(Face.init)
     }
 
+    /// A token of everything that was acknowledged to anybody before this call: a search or read that is given it is
+    /// a *strong* read, and misses none of that. Reads without one may miss what others wrote less than 2 s before.
+    ///
+    /// One token may serve many reads: each sees at least what there was when the token was asked for.
+    /// - Throws: ``MienClientError/Code/unavailable`` when a shard's primary cannot make sure in time that it still is
+    ///   the primary.
+    public func latestToken(of collection: String) async throws(MienClientError) -> WriteToken {
+        WriteToken(value: try await caller.call(GetLatestToken(collection: collection)).token)
+    }
+
     /// Every face of a collection, page by page, shard after shard and in each in order of identity.
     ///
     /// A face that is written meanwhile may or may not be among them.

@@ -9,6 +9,8 @@ package struct SimulationCounts: Hashable, Sendable {
     package var unknown = 0
     package var reads = 0
     package var refusedReads = 0
+    package var strongReads = 0
+    package var refusedStrongReads = 0
     package var searches = 0
     /// Answered in full, answered in part, and refused since not everything was there.
     package var fullSearches = 0
@@ -51,6 +53,8 @@ package struct SimulationCounts: Hashable, Sendable {
         left.unknown += right.unknown
         left.reads += right.reads
         left.refusedReads += right.refusedReads
+        left.strongReads += right.strongReads
+        left.refusedStrongReads += right.refusedStrongReads
         left.searches += right.searches
         left.fullSearches += right.fullSearches
         left.partialSearches += right.partialSearches

@@ -82,6 +82,7 @@ struct Run: ParsableCommand {
         print("disks lost            \(counts.wipes)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")
         print("disks full            \(counts.fills), no room for a step \(counts.fullSteps)")
+        print("strong reads          \(counts.strongReads), refused \(counts.refusedStrongReads)")
         print("reads, others unheard \(counts.unheardReads), \(counts.unnoticedReads) of what went back")
         print("copies                \(counts.copies)")
         print("changes of primary    \(counts.epochs)")

@@ -72,6 +72,21 @@ import WireProtocol
         }
     }
 
+    @Test func aStrongReadCarriesTheLatestToken() async throws {
+        try await ScriptedCluster.run { request, _ in
+            switch request {
+            case .getLatestToken(let message) where message.collection == "people": LatestToken(token: Sample.token)
+            case .getFaces(let message) where message.token == Sample.token:
+                FaceList(faces: message.ids.map { Sample.stored($0.low) })
+            default: nil
+            }
+        } _: { client, _ in
+            let token = try await client.latestToken(of: "people")
+            let faces = try await client.faces([Face.ID(high: 0, low: 7)], in: "people", after: token)
+            #expect(faces.count == 1)
+        }
+    }
+
     @Test func metadataReachesTheClusterUnchanged() async throws {
         try await ScriptedCluster.run { request, _ in
             guard case .enrolFaces(let message) = request else { return nil }

@@ -100,6 +100,10 @@ extension FakeWorker: RequestHandler {
                     }
                 )
             }
+        case .confirmShard(let request):
+            answer(request.route, call, isWrite: true) { state in
+                ShardConfirmed(sequence: state.sequences[request.route.shard] ?? 0)
+            }
         case .shardList(let request):
             answer(request.route, call) { state in
                 let faces = state.faces[request.route.shard]!.values.sorted { $0.id < $1.id }

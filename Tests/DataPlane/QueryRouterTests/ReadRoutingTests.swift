@@ -41,6 +41,43 @@ struct ReadRoutingTests {
         }
     }
 
+    @Test func theLatestTokenIsOfEveryShardsPrimary() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            let request = GetLatestToken(collection: "people")
+            let empty = try await cluster.router.latestToken(request, deadline: .none, on: cluster.eventLoop)
+            #expect(empty.token.sequences == [0: 0, 1: 0, 2: 0])
+            try await cluster.enrolNumbered(20)
+            let token = try await cluster.router.latestToken(request, deadline: .none, on: cluster.eventLoop).token
+            #expect(token.sequences.count == 3 && token.sequences.values.allSatisfy { $0 > 0 })
+            let list = try await cluster.router.faces(
+                GetFaces(
+                    collection: "people",
+                    ids: (0..<20).map { FakeCluster.face($0) },
+                    includesEmbeddings: false,
+                    token: token
+                ),
+                deadline: .none,
+                on: cluster.eventLoop
+            )
+            #expect(list.faces.count == 20)
+        }
+    }
+
+    @Test func withoutOneShardThereIsNoLatestToken() async throws {
+        try await FakeCluster.run(shardCount: 2, options: RouterOptions(absenceGrace: .milliseconds(100))) { cluster in
+            await cluster.stop(0)
+            let status = await #expect(throws: WireStatus.self) {
+                try await cluster.router.latestToken(
+                    GetLatestToken(collection: "people"),
+                    deadline: .none,
+                    on: cluster.eventLoop
+                )
+            }
+            #expect(status?.code == .unavailable)
+            #expect(status?.message.contains("shard 0 is missing") == true)
+        }
+    }
+
     @Test(arguments: [1, 7, 19, 20, 100]) func pagesGoThroughTheWholeCollectionOnce(limit: Int) async throws {
         try await FakeCluster.run(shardCount: 3) { cluster in
             try await cluster.enrolNumbered(20)

@@ -301,6 +301,8 @@ enum MessageSamples {
         FacesDeleted(outcomes: [.deleted, .absent], token: token),
         GetFaces(collection: "gallery", ids: [firstFace], includesEmbeddings: true, token: token),
         FaceList(faces: faces),
+        GetLatestToken(collection: "gallery"),
+        LatestToken(token: token),
         ListFaces(
             collection: "gallery",
             after: ListPosition(first: 7, stretches: [.init(last: 0xffff, face: firstFace)]),
@@ -524,35 +526,6 @@ enum MessageSamples {
         ),
         SampleEmbeddings(route: route, count: 4096, seed: 42),
         sample,
-    ]
-
-    static let shard: [any WireMessage] = [
-        ShardEnrol(route: route, key: key, age: .milliseconds(1500), rows: rows, embeddings: embeddings),
-        ShardEnrolled(outcomes: outcomes, sequence: 42),
-        ShardDelete(route: route, key: key, age: .milliseconds(1500), ids: [firstFace]),
-        ShardDeleted(outcomes: [.deleted], sequence: 43),
-        ShardGet(route: route, ids: [firstFace, secondFace], includesEmbeddings: false, minimumSequence: 41),
-        ShardList(route: route, after: nil, range: HashRange(first: 1, last: 9), limit: 1000, includesEmbeddings: true),
-        ShardSearch(
-            route: route,
-            parameters: SearchParameters(
-                matchLimit: 5,
-                threshold: nil,
-                effort: .exact,
-                filter: FaceFilter(attributes: ["set": "a"])
-            ),
-            minimumSequence: 41,
-            excludedFace: secondFace,
-            probes: probes
-        ),
-        ShardSearchAnswer(
-            matches: [matches, []],
-            faceCount: 33_000,
-            facesAnswered: 33_000,
-            rowsVisited: 4_000,
-            listsVisited: 8,
-            generation: 1
-        ),
     ]
 
     static let replication: [any WireMessage] = [

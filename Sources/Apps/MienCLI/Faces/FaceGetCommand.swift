@@ -17,15 +17,19 @@ struct FaceGetCommand: ConsoleCommand {
     var name: String
     @Argument(help: ArgumentHelp("Ids of the faces (UUIDs).", valueName: "id"), transform: ArgumentText.faceID)
     var ids: [Face.ID]
+    @Flag(help: "Miss nothing that was acknowledged before, to anybody.")
+    var strong = false
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console)
+        let token = try await strong ? latestToken(of: name, client) : nil
         var absent: [Face.ID] = []
         var isFirst = true
         for first in stride(from: 0, to: ids.count, by: FaceDeleteCommand.batchCount) {
             let batch = Array(ids[first..<min(ids.count, first + FaceDeleteCommand.batchCount)])
-            let faces = try await calling { () async throws(MienClientError) in try await client.faces(batch, in: name)
+            let faces = try await calling { () async throws(MienClientError) in
+                try await client.faces(batch, in: name, after: token)
             }
             for face in faces {
                 if connection.json {

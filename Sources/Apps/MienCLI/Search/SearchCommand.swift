@@ -58,6 +58,8 @@ struct SearchCommand: ConsoleCommand {
         help: "Take an answer that covers at least this share (0 to 1) of the faces."
     )
     var minimumCoverage: Double?
+    @Flag(help: "Miss nothing that was acknowledged before, to anybody.")
+    var strong = false
     @Option(help: ArgumentHelp("File with the truth of each probe, as 'mien generate' writes it.", valueName: "file"))
     var truth: String?
     @Option(help: "Model that made the probes; the collection's unless given.")
@@ -109,8 +111,9 @@ struct SearchCommand: ConsoleCommand {
         _ report: inout SearchReport,
         _ console: Console
     ) async throws(CommandFailure) {
+        let token = try await strong ? latestToken(of: name, client) : nil
         let results = try await calling { () async throws(MienClientError) in
-            try await client.search(name, face: face, options: options)
+            try await client.search(name, face: face, options: options, after: token)
         }
         let outcomes = results.outcomes.map { (face.description, 0, Self.outcome($0)) }
         console.writeOutput(report.text(outcomes, asJSON: connection.json))
@@ -158,13 +161,15 @@ struct SearchCommand: ConsoleCommand {
         outcomes.reserveCapacity(batch.rowCount)
         for (row, reason) in problems { outcomes.append(("\(row)", row, .rejected(reason))) }
         if !readable.isEmpty {
+            let token = try await strong ? latestToken(of: name, client) : nil
             let values = readable.flatMap { batch.values[$0 * dimension..<($0 + 1) * dimension] }
             let results = try await calling { () async throws(MienClientError) in
                 try await client.search(
                     name,
                     probes: Embeddings(dimension: dimension, values: values),
                     model: model,
-                    options: options
+                    options: options,
+                    after: token
                 )
             }
             report.count(results)

@@ -18,6 +18,8 @@ package struct QueryHandler: Sendable {
         case .enrolFaces(let request): call.run { try await router.enrol(request, deadline: deadline, on: eventLoop) }
         case .deleteFaces(let request): call.run { try await router.delete(request, deadline: deadline, on: eventLoop) }
         case .getFaces(let request): call.run { try await router.faces(request, deadline: deadline, on: eventLoop) }
+        case .getLatestToken(let request):
+            call.run { try await router.latestToken(request, deadline: deadline, on: eventLoop) }
         case .listFaces(let request): call.run { try await router.list(request, deadline: deadline, on: eventLoop) }
         case .searchFaces(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
         case .searchByFace(let request):

@@ -70,6 +70,36 @@ extension QueryRouter {
         return ids.compactMap { found[$0] }
     }
 
+    /// A token of everything that was acknowledged before the request came, by whichever coordinator: every shard's
+    /// primary makes sure that it still is, and says how far it is. All shards have to answer.
+    package func latestToken(
+        _ request: GetLatestToken,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> LatestToken {
+        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+            (context) async throws(WireStatus) -> LatestToken in
+            let placements = context.placements
+            let results = await fanOut(placements.count) { number -> Result<ShardConfirmed, ShardFailure> in
+                do throws(ShardFailure) {
+                    return .success(try await self.ask(placements[number], context) { ConfirmShard(route: $0) })
+                } catch {
+                    return .failure(error)
+                }
+            }
+            var token = ConsistencyToken(collection: context.collection.id, sequences: [:])
+            var failures: [ShardFailure] = []
+            for (placement, result) in zip(placements, results) {
+                switch result {
+                case .success(let confirmed): token.sequences[placement.shard.index] = confirmed.sequence
+                case .failure(let failure): failures.append(failure)
+                }
+            }
+            guard failures.isEmpty else { throw readStatus(failures, context) }
+            return LatestToken(token: token)
+        }
+    }
+
     /// One page of the collection, along the ring; of one shard's faces those with smaller ids come first.
     ///
     /// Shards may be split and merged while a collection is listed: positions are of the ring, not of shards.

@@ -46,4 +46,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case readWithoutItsEntries
     /// A primary that begins anew answers reads once the others are silent, whatever the metadata store says.
     case readUnconfirmed
+    /// A strong read rests on what the others had said before it was asked for.
+    case confirmWithoutAsking
 }

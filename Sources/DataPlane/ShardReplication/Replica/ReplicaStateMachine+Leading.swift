@@ -376,7 +376,7 @@ extension ReplicaStateMachine {
         progress[member] = follower
     }
 
-    private mutating func send(
+    mutating func send(
         _ items: [LogItem<Payload>],
         to member: NodeID,
         _ follower: inout FollowerProgress,

@@ -247,6 +247,14 @@ enum Refusal {
         )
     }
 
+    static func tooManyStrongReads(_ shard: ShardID, limit: Int) -> WireStatus {
+        WireStatus(
+            code: .overloaded,
+            message: "\(limit) strong reads of \(name(shard)) wait for its replicas",
+            retryAfterMilliseconds: 100
+        )
+    }
+
     static func controlQueueFull(limit: Int) -> WireStatus {
         WireStatus(
             code: .overloaded,

@@ -17,6 +17,17 @@ extension WorkerHandler {
         }
     }
 
+    func confirm(_ request: ConfirmShard, _ call: ServerCall) {
+        refusing(call) { () throws(WireStatus) in
+            try replicas.replica(request.route.shard).confirmPosition(under: request.route.epoch) { result in
+                switch result {
+                case .success(let sequence): call.reply(ShardConfirmed(sequence: sequence))
+                case .failure(let status): call.fail(status)
+                }
+            }
+        }
+    }
+
     func receive(_ request: PartitionSlice, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             guard call.peerRole == .worker else { throw Refusal.invalid("partitions are taken from workers only") }

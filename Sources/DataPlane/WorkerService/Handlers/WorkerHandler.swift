@@ -38,6 +38,7 @@ struct WorkerHandler: RequestHandler {
         case .shardDelete(let request): delete(request, call)
         case .shardGet(let request): get(request, call)
         case .shardList(let request): list(request, call)
+        case .confirmShard(let request): confirm(request, call)
         case .shardSearch(let request): search(request, call)
         case .sampleEmbeddings(let request): sample(request, call)
         case .hostReplica(let request): host(request, call)

@@ -272,8 +272,9 @@ final class Replica: Sendable {
     }
 
     /// Checks that this replica orders writes under an epoch.
-    func checkWriting(under epoch: Epoch, _ state: State) throws(WireStatus) {
-        _ = try check(.writing(epoch), against: state)
+    @discardableResult
+    func checkWriting(under epoch: Epoch, _ state: State) throws(WireStatus) -> Partition {
+        try check(.writing(epoch), against: state)
     }
 
     private func check(_ access: Access, against state: State) throws(WireStatus) -> Partition {

@@ -110,7 +110,11 @@ extension Replica {
         }
         perform(actions)
         for caller in callers { caller.answer(.failure(Refusal.opening(shard))) }
-        monitor.withLock { $0.replication = nil }
+        let waiting = monitor.withLock { state in
+            defer { state.replication = nil }
+            return state.replication?.takePositionCallers() ?? []
+        }
+        for caller in waiting { caller.answer(.failure(Refusal.opening(shard))) }
     }
 
     // MARK: Writes
@@ -265,6 +269,7 @@ extension Replica {
                 return state.replication?.machine.takeActions() ?? []
             }
             perform(actions)
+            answerConfirmed()
             return nil
         } catch {
             noteIfMapIsFull(error)

@@ -35,6 +35,7 @@ extension Replica {
             return (state.replication?.machine.takeActions() ?? [], isNew)
         }
         perform(actions)
+        answerConfirmed()
         if isNew { options.reportChanged() }
     }
 
@@ -72,6 +73,7 @@ extension Replica {
             return state.replication?.machine.takeActions() ?? []
         }
         perform(actions)
+        answerConfirmed()
     }
 
     /// Time has passed.
@@ -88,6 +90,7 @@ extension Replica {
         }
         for caller in late { caller.answer(.failure(Refusal.opening(shard))) }
         perform(actions)
+        answerConfirmed()
         if hasStep { monitor.wakeAll() }
         dropOutgoingCopies()
     }

@@ -27,6 +27,12 @@ struct Replication {
         let answer: @Sendable (Result<EntriesAppended, WireStatus>) -> Void
     }
 
+    /// Who waits for a place in the log that is behind everything acknowledged before it was asked for.
+    struct PositionCaller {
+        let asked: Duration
+        let answer: @Sendable (Result<UInt64, WireStatus>) -> Void
+    }
+
     /// How far a copy is that is being made or sent.
     struct CopyProgress {
         /// The entry from which on the replica will want the log.
@@ -45,6 +51,8 @@ struct Replication {
 
     /// Longest that a caller is kept.
     static let longestCall = Duration.seconds(5)
+    /// Most that wait for a position.
+    static let positionCallerLimit = 4096
 
     var machine: ReplicaStateMachine<LogEntry>
     /// As of the last commit.
@@ -58,6 +66,8 @@ struct Replication {
     private(set) var unacknowledgedRowCount = 0
     private(set) var unacknowledgedByteCount = 0
     private var callers: [Caller] = []
+    /// In the order in which they asked.
+    private var positionCallers: [PositionCaller] = []
     /// Rows of entries applied since somebody last asked.
     private var appliedRowCount = 0
     /// Entries that are not applied yet and end with a look at what the replica then holds. Ascending.
@@ -226,6 +236,34 @@ struct Replication {
         guard let first = callers.first, first.arrival < time else { return [] }
         let late = callers.filter { $0.arrival < time }
         callers.removeAll { $0.arrival < time }
+        return late
+    }
+
+    var hasPositionCallers: Bool { !positionCallers.isEmpty }
+
+    /// - Returns: false when too many wait already.
+    mutating func wait(_ caller: PositionCaller) -> Bool {
+        guard positionCallers.count < Self.positionCallerLimit else { return false }
+        positionCallers.append(caller)
+        return true
+    }
+
+    /// Those whose position is confirmed, with it: any that asked before one of them is.
+    mutating func takeConfirmedCallers() -> (callers: ArraySlice<PositionCaller>, position: UInt64) {
+        var (count, position) = (0, UInt64(0))
+        while count < positionCallers.count,
+            let confirmed = machine.confirmedPosition(since: positionCallers[count].asked)
+        {
+            (count, position) = (count + 1, confirmed)
+        }
+        defer { positionCallers.removeFirst(count) }
+        return (positionCallers.prefix(count), position)
+    }
+
+    /// Those that have waited for too long, or all when this replica cannot answer any of them.
+    mutating func takePositionCallers(askedBefore time: Duration? = nil) -> [PositionCaller] {
+        let late = positionCallers.filter { caller in time.map { caller.asked < $0 } ?? true }
+        positionCallers.removeFirst(late.count)
         return late
     }
 }

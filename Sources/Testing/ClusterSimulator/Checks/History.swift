@@ -245,6 +245,40 @@ struct History: Sendable {
         }
     }
 
+    /// A strong read was answered by a place in the log: nothing that was acknowledged when it was asked for is behind
+    /// it, in its shard or in those that took the shard's place.
+    func strongRead(
+        _ read: StrongRead,
+        answeredAs position: UInt64,
+        by node: NodeID,
+        at time: Duration
+    ) throws(Violation) {
+        guard position >= read.acknowledged else {
+            throw Violation(
+                promise: .strongReads,
+                time: time,
+                details: "\(node) says \(position) for \(read.shard.index) to a read of \(read.asked), when "
+                    + "\(read.acknowledged) was acknowledged"
+            )
+        }
+        guard let own = shards[read.shard] else { return }
+        var successors = own.successors
+        while let next = successors.popLast().flatMap({ shards[$0] }) {
+            successors += next.successors
+            let isMissed = next.acknowledgedFaces.contains { face, acknowledged in
+                own.range.contains(SimulatedClient.position(of: face)) && acknowledged.time <= read.asked
+            }
+            guard !isMissed else {
+                throw Violation(
+                    promise: .strongReads,
+                    time: time,
+                    details: "\(node) answers a read of \(read.asked) for \(read.shard.index), where others had taken "
+                        + "its place"
+                )
+            }
+        }
+    }
+
     func check(
         _ image: SimulatedDisk.Image,
         in shard: ShardID,

@@ -13,6 +13,8 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case deletion
         /// A read with a token missed its write.
         case readYourWrites
+        /// A strong read missed what was acknowledged before it was asked for.
+        case strongReads
         /// A search said that its answer covers what it does not.
         case coverage
         /// A replica's faces are not those that its log makes.

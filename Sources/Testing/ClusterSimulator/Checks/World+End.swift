@@ -89,6 +89,9 @@ extension World {
             guard lastFullSearch > now - .seconds(2) else {
                 return try fail(.liveness, "no search is answered in full")
             }
+            for shard in placements.map(\.shard) where lastStrongRead[shard] ?? .zero <= now - .seconds(2) {
+                return try fail(.liveness, "no strong read of \(shard.index) is answered")
+            }
             if let incompleteness { try fail(.liveness, "after all, \(incompleteness)") }
             for placement in placements { try checkEnd(of: placement) }
             try checkOperation()

@@ -155,7 +155,7 @@ extension World {
     }
 
     /// Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.
-    private func goesUnnoticed(_ machine: ReplicaStateMachine<SimulatedWrite>, on name: NodeID) -> Bool {
+    func goesUnnoticed(_ machine: ReplicaStateMachine<SimulatedWrite>, on name: NodeID) -> Bool {
         rolledBack[name] != nil && machine.isUnheard
     }
 

@@ -37,6 +37,8 @@ struct SimulatedReplica: Sendable {
     var writes: [WriteTicket: Write] = [:]
     /// That wait while none is ordered.
     var queue: [Write] = []
+    /// That wait until the others in sync have obeyed this replica since a time of its clock.
+    var strongReads: [(read: StrongRead, since: Duration)] = []
     var step: LogStep<SimulatedWrite>?
     /// Replicas that a copy is on its way to: until when, and as of which entry.
     var copies: [NodeID: (end: Duration, sequence: UInt64)] = [:]
@@ -99,6 +101,7 @@ struct SimulatedReplica: Sendable {
         isConfirmed = false
         writes.removeAll()
         queue.removeAll()
+        strongReads.removeAll()
         step = nil
         copies.removeAll()
         freezeUnderWay = nil
@@ -232,6 +235,7 @@ extension World {
                 counts.lossesTold += 1
             }
         }
+        try answerConfirmed(index, replica)
         try goOn(index, replica)
     }
 
@@ -430,6 +434,7 @@ extension World {
             if case .abandon(let ticket) = action { workers[index].replicas[replica].writes[ticket] = nil }
         }
         let clock = workers[index].clock(now)
+        workers[index].replicas[replica].strongReads.removeAll()
         workers[index].replicas[replica].isStopped = false
         workers[index].replicas[replica].machine = ReplicaStateMachine(
             node: name,

@@ -47,6 +47,8 @@ struct World {
         case clientDeadline(Int, attempt: Int)
         case clientRetry(Int, attempt: Int)
         case clientRead(NodeID, of: ShardID, SimulatedToken)
+        case strongTurn
+        case strongAsked(StrongRead, NodeID)
         // Searches of all shards.
         case searchTurn
         case searchAsked(SearchCall, of: ShardID, SimulatedToken, NodeID, asked: Duration)
@@ -94,9 +96,10 @@ struct World {
 
     let settings: SimulationSettings
     var random: SplitMix64
-    /// Of searches alone, and of the clocks on walls.
+    /// Of searches alone, of the clocks on walls, and of strong reads.
     var searchRandom: SplitMix64
     var wallRandom: SplitMix64
+    var strongRandom: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -122,6 +125,8 @@ struct World {
     var searches: [Int: SimulatedSearch] = [:]
     /// When the last one began that was answered in full.
     var lastFullSearch = Duration.zero
+    /// When the last strong read of each shard was asked for that was answered.
+    var lastStrongRead: [ShardID: Duration] = [:]
     /// The fault that a run of the crash matrix is about.
     var strike: MatrixStrike?
     /// What the clocks on the walls of coordinators are wrong by.
@@ -151,6 +156,7 @@ struct World {
         random = SplitMix64(seed: seed)
         searchRandom = SplitMix64(seed: seed ^ 0x7ea2_c40d)
         wallRandom = SplitMix64(seed: seed ^ 0x51c7_0a9e)
+        strongRandom = SplitMix64(seed: seed ^ 0x2b1d_8f37)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         metadata = Self.firstRecords(settings, names)
@@ -164,6 +170,7 @@ struct World {
         for index in controllers.indices { plan(.controllerStart(index), after: .milliseconds(10 + 90 * index)) }
         plan(.audit, after: .milliseconds(100))
         plan(.searchTurn, after: .milliseconds(20))
+        plan(.strongTurn, after: .milliseconds(30))
         plan(.leap, after: .milliseconds(500))
         planFault(.crash, settings.crashInterval)
         planFault(.cut, settings.cutInterval)
@@ -308,6 +315,8 @@ struct World {
         case .clientDeadline(let client, let attempt): clientReply(client, attempt, nil, .unknown)
         case .clientRetry(let client, let attempt): clientRetry(client, attempt)
         case .clientRead(let worker, let shard, let token): try clientRead(worker, of: shard, token)
+        case .strongTurn: strongTurn()
+        case .strongAsked(let read, let worker): try strongAsked(read, worker)
         case .searchTurn: searchTurn()
         case .searchAsked(let call, let shard, let token, let worker, let asked):
             try searchAsked(call, of: shard, token, worker, asked: asked)

@@ -19,6 +19,7 @@ package enum WireTarget {
         Acknowledgement.self, CreateCollection.self, DescribeCollection.self, CollectionDescription.self,
         ListCollections.self, CollectionList.self, DeleteCollection.self, CollectionDeleted.self, EnrolFaces.self,
         FacesEnrolled.self, DeleteFaces.self, FacesDeleted.self, GetFaces.self, FaceList.self, ListFaces.self,
+        GetLatestToken.self, LatestToken.self, ConfirmShard.self, ShardConfirmed.self,
         FacePage.self, SearchFaces.self, SearchByFace.self, SearchAnswer.self, GetClusterStatus.self,
         ClusterStatus.self, Heartbeat.self, HeartbeatReply.self, HostReplica.self, DropReplica.self,
         TrainCodebook.self, FetchCodebook.self, CodebookFetched.self, InstallCodebook.self, SampleEmbeddings.self,

@@ -29,6 +29,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case faceList = 0x0115
     case listFaces = 0x0116
     case facePage = 0x0117
+    case getLatestToken = 0x0118
+    case latestToken = 0x0119
     case searchFaces = 0x0120
     case searchByFace = 0x0121
     case searchAnswer = 0x0122
@@ -92,6 +94,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case shardCut = 0x030b
     case shardRestore = 0x030c
     case shardErasures = 0x030d
+    case confirmShard = 0x030e
+    case shardConfirmed = 0x030f
     case readLog = 0x0310
     case logRead = 0x0311
 
@@ -116,7 +120,7 @@ extension MessageType {
             .offerCopy,
             .beginBackup, .describeSnapshot, .readSnapshot, .releaseSnapshot, .beginRestore, .restoreFaces,
             .finishRestore, .holdWrites, .cutShard, .shardRestore, .readErasures, .shardErasures,
-            .readLog, .readCodebook, .restoreCodebook:
+            .readLog, .readCodebook, .restoreCodebook, .getLatestToken, .confirmShard:
             true
         case .hello, .helloReply, .ping, .pong, .cancel, .status, .goAway, .acknowledgement, .collectionDescription,
             .collectionList, .collectionDeleted, .shardVerified, .facesEnrolled, .facesDeleted, .faceList, .facePage,
@@ -125,7 +129,7 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList, .logRead, .recordAccepted, .copyStanding:
+            .shardCut, .erasureList, .logRead, .recordAccepted, .copyStanding, .latestToken, .shardConfirmed:
             false
         }
     }

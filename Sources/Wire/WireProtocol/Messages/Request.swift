@@ -54,6 +54,8 @@ package enum Request: Sendable {
     case readLog(ReadLog)
     case readCodebook(ReadCodebook)
     case restoreCodebook(RestoreCodebook)
+    case getLatestToken(GetLatestToken)
+    case confirmShard(ConfirmShard)
 
     /// Reads a frame's payload; nil when its type is not ``MessageType/isRequest``.
     package init?(_ frame: Frame, limits: WireLimits) throws(WireDecodingError) {
@@ -112,6 +114,8 @@ package enum Request: Sendable {
         case .shardErasures: self = .shardErasures(try frame.decode(ShardErasures.self, limits: limits))
         case .readCodebook: self = .readCodebook(try frame.decode(ReadCodebook.self, limits: limits))
         case .restoreCodebook: self = .restoreCodebook(try frame.decode(RestoreCodebook.self, limits: limits))
+        case .getLatestToken: self = .getLatestToken(try frame.decode(GetLatestToken.self, limits: limits))
+        case .confirmShard: self = .confirmShard(try frame.decode(ConfirmShard.self, limits: limits))
         case .readLog: self = .readLog(try frame.decode(ReadLog.self, limits: limits))
         default: return nil
         }

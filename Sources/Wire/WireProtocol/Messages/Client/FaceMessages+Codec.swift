@@ -182,6 +182,28 @@ extension GetFaces: WireRequest {
     }
 }
 
+extension GetLatestToken: WireRequest {
+    package typealias Reply = LatestToken
+    package static var type: MessageType { .getLatestToken }
+
+    package func encode(into writer: inout PayloadWriter) { writer.string(collection, "collection name") }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(collection: try reader.string("collection name", limit: NameLimit.collection))
+    }
+}
+
+extension LatestToken: WireMessage {
+    package static var type: MessageType { .latestToken }
+    package var expectedByteCount: Int { 64 + token.sequences.count * 12 }
+
+    package func encode(into writer: inout PayloadWriter) { token.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(token: try ConsistencyToken(decoding: &reader))
+    }
+}
+
 extension FaceList: WireMessage {
     package static var type: MessageType { .faceList }
     package var expectedByteCount: Int { faces.expectedByteCount }

@@ -92,6 +92,23 @@ package struct GetFaces: Hashable, Sendable {
     }
 }
 
+/// Asks for a token of everything that was acknowledged before: a read that carries it is a strong one.
+package struct GetLatestToken: Hashable, Sendable {
+    package var collection: String
+
+    package init(collection: String) {
+        self.collection = collection
+    }
+}
+
+package struct LatestToken: Hashable, Sendable {
+    package var token: ConsistencyToken
+
+    package init(token: ConsistencyToken) {
+        self.token = token
+    }
+}
+
 /// The faces found among those asked for, in the order asked; absent ones are left out.
 package struct FaceList: Sendable {
     package var faces: [StoredFace]

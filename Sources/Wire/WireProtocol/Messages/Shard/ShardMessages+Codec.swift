@@ -105,6 +105,27 @@ extension ShardGet: WireRequest {
     }
 }
 
+extension ConfirmShard: WireRequest {
+    package typealias Reply = ShardConfirmed
+    package static var type: MessageType { .confirmShard }
+
+    package func encode(into writer: inout PayloadWriter) { route.encode(into: &writer) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(route: try ShardRoute(decoding: &reader))
+    }
+}
+
+extension ShardConfirmed: WireMessage {
+    package static var type: MessageType { .shardConfirmed }
+
+    package func encode(into writer: inout PayloadWriter) { writer.integer(sequence) }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(sequence: try reader.integer("sequence"))
+    }
+}
+
 extension ShardList: WireRequest {
     package typealias Reply = FaceList
     package static var type: MessageType { .shardList }

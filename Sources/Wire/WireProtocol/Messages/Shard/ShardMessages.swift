@@ -112,6 +112,23 @@ package struct ShardList: Hashable, Sendable {
     }
 }
 
+/// Asks the primary for a sequence that is behind none that was acknowledged before it was asked, by whomever.
+package struct ConfirmShard: Hashable, Sendable {
+    package var route: ShardRoute
+
+    package init(route: ShardRoute) {
+        self.route = route
+    }
+}
+
+package struct ShardConfirmed: Hashable, Sendable {
+    package var sequence: UInt64
+
+    package init(sequence: UInt64) {
+        self.sequence = sequence
+    }
+}
+
 package struct ShardSearch: Sendable {
     package var route: ShardRoute
     package var parameters: SearchParameters
