@@ -41,7 +41,7 @@ extension ClusterController {
             }
             deleted = record.collection.id
             let view = self.currentView
-            faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+            faceCount = view.faceCount(of: record)
             let id = record.collection.id
             return (
                 [

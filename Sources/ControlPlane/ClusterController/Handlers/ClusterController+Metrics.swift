@@ -55,7 +55,7 @@ extension ClusterController {
             collectReplicas(record, view, label, &samples)
             let roomlessCount = record.placements.count { withoutRoom.contains($0.shard) }
             samples.add(MetricCatalogue.shardsWithoutRoom, label, value: Double(roomlessCount))
-            let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+            let faceCount = view.faceCount(of: record)
             samples.add(MetricCatalogue.collectionFaces, label, value: Double(faceCount))
             if training(of: record, in: view) != nil { trainingCount += 1 }
         }

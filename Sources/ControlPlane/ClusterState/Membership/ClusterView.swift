@@ -72,6 +72,11 @@ package struct ClusterView: Sendable {
         return others.max { $0.sequence < $1.sequence } ?? own
     }
 
+    /// Faces of a collection, by the replicas that speak for its shards.
+    package func faceCount(of record: CollectionRecord) -> UInt64 {
+        record.placements.reduce(0) { $0 + (replica(of: $1)?.faceCount ?? 0) }
+    }
+
     /// Whether the worker is live and its replica open.
     package func isServing(_ shard: ShardID, on worker: NodeID) -> Bool {
         liveWorkers.contains(worker) && replica(of: shard, on: worker)?.state == .serving

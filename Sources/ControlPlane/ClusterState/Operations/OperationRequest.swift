@@ -363,7 +363,7 @@ extension OperationRequest {
         guard record.restoration == nil else {
             throw OperationRefusal("Collection '\(name)' is being restored; ask again when it serves.")
         }
-        let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+        let faceCount = view.faceCount(of: record)
         guard faceCount >= max(leastFaceCount, 1) else {
             throw OperationRefusal(
                 "Collection '\(name)' has \(faceCount) faces as its workers last reported, and below "

@@ -116,7 +116,7 @@ package enum TrainingPlanner {
         let generation = record.nextGeneration
         let memory = ledger.memory(of: collection)
         let attempt = memory.attempt.flatMap { $0.generation == generation ? $0 : nil }
-        let faceCount = record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) }
+        let faceCount = view.faceCount(of: record)
         let size = TrainingSize(
             faceCount: faceCount,
             dimension: record.collection.configuration.dimension,
@@ -155,7 +155,7 @@ package enum TrainingPlanner {
         ledger: TrainingLedger
     ) -> TrainingOrder? {
         let size = TrainingSize(
-            faceCount: record.placements.reduce(0) { $0 + (view.replica(of: $1)?.faceCount ?? 0) },
+            faceCount: view.faceCount(of: record),
             dimension: record.collection.configuration.dimension,
             policy: policy
         )
