@@ -607,6 +607,8 @@ let package = Package(
                 "FaceModel", "MienClient", "SyntheticGallery", "mien", "mien-simulator",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
             ],
             path: "Tests/Integration/MienIntegrationTests",
             swiftSettings: strict

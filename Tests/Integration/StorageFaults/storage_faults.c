@@ -6,12 +6,14 @@
 //   STORAGE_FAULTS_FAULT   kind:n:error, e.g. "sync:7:5" or "write:3:28": the n-th call of the kind, counted from 1
 //                          and from the start of the process, fails with that error number; "write:3:0" writes half
 //                          and says so
-//   STORAGE_FAULTS_REPORT  gets one line when the fault has struck
+//   STORAGE_FAULTS_EACH    a file; while it holds such words ("write:7:5 sync:3:5"), every n-th call of the kind fails,
+//                          counted from the start of the process
+//   STORAGE_FAULTS_REPORT  gets one line whenever a fault has struck
 //   STORAGE_FAULTS_DELAY   a file; while it holds a number of milliseconds, every sync takes so much longer
 //   STORAGE_FAULTS_CLOCK   a file; while it holds a number of seconds, the wall clock is so far ahead
 //   STORAGE_FAULTS_RECORD  gets every write and sync, in order: kind (1: 1 write, 2 write that is durable when it
-//                          returns, 3 sync, 4 new length), zero (7), offset or length (8), byte count (8), bytes;
-//                          little-endian
+//                          returns, 3 sync, 4 new length), inode of the file (7), offset or length (8), byte count
+//                          (8), bytes; little-endian
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -38,6 +41,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *meant;
 static const char *report;
 static const char *delay_file;
+static const char *each_file;
 static const char *clock_file;
 static int record = -1;
 static int fault_is_sync;
@@ -56,6 +60,7 @@ __attribute__((constructor)) static void begin(void) {
     next_gettimeofday = dlsym(RTLD_NEXT, "gettimeofday");
     meant = getenv("STORAGE_FAULTS_FILE");
     delay_file = getenv("STORAGE_FAULTS_DELAY");
+    each_file = getenv("STORAGE_FAULTS_EACH");
     clock_file = getenv("STORAGE_FAULTS_CLOCK");
     report = getenv("STORAGE_FAULTS_REPORT");
     const char *fault = getenv("STORAGE_FAULTS_FAULT");
@@ -121,10 +126,33 @@ static int is_meant(int fd) {
     return length >= (ssize_t)ending && memcmp(path + length - ending, meant, ending) == 0;
 }
 
-// Whether the call that is being made is to fail. Under the lock.
+// Whether this call of a kind is one of those that are to fail for now. The error number, 0 for a write of half, or -1.
+static int error_of_each(int is_sync, long count) {
+    if (!each_file) return -1;
+    char text[128] = {0}, kind[8];
+    int fd = open(each_file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (read(fd, text, sizeof text - 1) < 0) text[0] = 0;
+    close(fd);
+    char *rest = NULL;
+    for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+        long interval;
+        int error;
+        if (sscanf(word, "%7[a-z]:%ld:%d", kind, &interval, &error) == 3 && interval > 0
+            && is_sync == (strcmp(kind, "sync") == 0) && count % interval == 0) return error;
+    }
+    return -1;
+}
+
+// Whether the call that is being made is to fail, and how: fault_error. Under the lock.
 static int strikes(int is_sync) {
     long count = is_sync ? ++sync_count : ++write_count;
-    if (fault_at == 0 || is_sync != fault_is_sync || count != fault_at) return 0;
+    int error = error_of_each(is_sync, count);
+    if (error >= 0) {
+        fault_error = error;
+    } else if (fault_at == 0 || is_sync != fault_is_sync || count != fault_at) {
+        return 0;
+    }
     if (report) {
         int fd = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (fd >= 0) {
@@ -135,9 +163,12 @@ static int strikes(int is_sync) {
     return 1;
 }
 
-static void note(uint8_t kind, uint64_t offset, const struct iovec *parts, int count, size_t byte_count) {
+static void note(int fd, uint8_t kind, uint64_t offset, const struct iovec *parts, int count, size_t byte_count) {
     if (record < 0) return;
+    struct stat status;
+    uint64_t inode = fstat(fd, &status) == 0 ? status.st_ino : 0;
     uint8_t head[24] = {kind};
+    memcpy(head + 1, &inode, 7);
     uint64_t length = byte_count;
     memcpy(head + 8, &offset, 8);
     memcpy(head + 16, &length, 8);
@@ -171,7 +202,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
     }
     if (result > 0) {
         struct iovec part = {(void *)bytes, (size_t)result};
-        note(write_kind(fd), (uint64_t)offset, &part, 1, (size_t)result);
+        note(fd, write_kind(fd), (uint64_t)offset, &part, 1, (size_t)result);
     }
     int saved = errno;
     pthread_mutex_unlock(&lock);
@@ -196,7 +227,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
     } else {
         result = next_writev(fd, parts, count);
     }
-    if (result > 0) note(write_kind(fd), (uint64_t)offset, parts, count, (size_t)result);
+    if (result > 0) note(fd, write_kind(fd), (uint64_t)offset, parts, count, (size_t)result);
     int saved = errno;
     pthread_mutex_unlock(&lock);
     errno = saved;
@@ -215,7 +246,7 @@ static int sync_file(int fd, int (*next)(int)) {
     } else {
         result = next(fd);
     }
-    if (result == 0) note(3, 0, NULL, 0, 0);
+    if (result == 0) note(fd, 3, 0, NULL, 0, 0);
     int saved = errno;
     pthread_mutex_unlock(&lock);
     errno = saved;
@@ -229,7 +260,7 @@ int ftruncate(int fd, off_t length) {
     int result = next_ftruncate(fd, length);
     if (result == 0 && is_meant(fd)) {
         pthread_mutex_lock(&lock);
-        note(4, (uint64_t)length, NULL, 0, 0);
+        note(fd, 4, (uint64_t)length, NULL, 0, 0);
         pthread_mutex_unlock(&lock);
     }
     return result;

@@ -1,6 +1,7 @@
 import Crypto
 import Logging
 import NIOCore
+import NIOSSL
 import WireProtocol
 
 /// Drives one accepted connection: bytes to frames, frames to the machine, the machine's actions to the channel.
@@ -296,7 +297,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         context.flush()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.linger) { bound.value.context?.close(promise: nil) }
+        context.eventLoop.scheduleTask(in: Self.linger) { bound.value.closeAtOnce() }
     }
 
     /// Asks the peer to go: nothing new is started, and the connection closes with its last answer.
@@ -314,7 +315,14 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private func close(because reason: String) {
         log("connection closed: \(reason)")
         metrics.connectionRefused()
-        context?.close(promise: nil)
+        if machine.isAwaitingHello { closeAtOnce() } else { context?.close(promise: nil) }
+    }
+
+    /// Closes without a goodbye of TLS: whoever does not answer it would keep the connection for five seconds more.
+    private func closeAtOnce() {
+        guard let context else { return }
+        let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
+        (tls ?? context).close(promise: nil)
     }
 
     private func log(_ message: String) {

@@ -9,6 +9,10 @@ final class ChildProcess: Sendable {
     let outputPath: String
     let errorPath: String
     private let ended = Mutex<Int32?>(nil)
+    private static let runningIDs = Mutex<Set<pid_t>>([])
+
+    /// Of all processes that stories have started and that have not been seen to end.
+    static var allIDs: Set<pid_t> { runningIDs.withLock(\.self) }
 
     private init(id: pid_t, outputPath: String, errorPath: String) {
         self.id = id
@@ -34,6 +38,7 @@ final class ChildProcess: Sendable {
             spawn(line, variables, output: path + ".out", error: path + ".err", terminal)
         }
         guard id > 0 else { throw StoryError("\(line[0]) cannot be started: \(String(cString: strerror(-id)))") }
+        runningIDs.withLock { _ = $0.insert(id) }
         return ChildProcess(id: id, outputPath: path + ".out", errorPath: path + ".err")
     }
 
@@ -43,12 +48,32 @@ final class ChildProcess: Sendable {
     var output: String { Self.text(outputPath) }
     var error: String { Self.text(errorPath) }
 
+    /// Memory that it has in RAM.
+    ///
+    /// - Throws: when it has ended.
+    var residentKibibytes: Int {
+        get throws {
+            let status = try String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8)
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+            guard let count = line?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
+                throw StoryError("the process \(id) has no memory")
+            }
+            return count
+        }
+    }
+
     /// Ends it at once, as a power cut would, and waits until it is gone.
     func kill() {
         if status == nil {
             Glibc.kill(id, SIGKILL)
             _ = reap(options: 0)
         }
+    }
+
+    /// Ends several within microseconds, as a power cut that strikes all would, and waits until they are gone.
+    static func kill(_ processes: [ChildProcess]) {
+        for process in processes where process.status == nil { Glibc.kill(process.id, SIGKILL) }
+        for process in processes { process.kill() }
     }
 
     /// Lets it do nothing from now on, as a machine that hangs.
@@ -78,6 +103,7 @@ final class ChildProcess: Sendable {
             if let ended { return ended }
             var raw: Int32 = 0
             guard waitpid(id, &raw, options) == id else { return nil }
+            Self.runningIDs.withLock { _ = $0.remove(id) }
             ended = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
             return ended
         }

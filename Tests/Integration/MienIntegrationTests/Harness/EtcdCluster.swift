@@ -11,8 +11,13 @@ final class EtcdCluster {
 
     var endpoints: [String] { ports.map { "http://127.0.0.1:\($0.client)" } }
 
+    var clientPorts: [Int] { ports.map(\.client) }
+
     /// Settings of a coordinator that keeps its metadata here.
-    var coordinatorSettings: [String] {
+    var coordinatorSettings: [String] { coordinatorSettings(endpoints: endpoints) }
+
+    /// Likewise, of one that reaches the members in another way.
+    func coordinatorSettings(endpoints: [String]) -> [String] {
         [
             "coordinator.metadata=etcd", "coordinator.etcd.endpoints=\(endpoints.joined(separator: ","))",
             "coordinator.etcd.prefix=story/", "coordinator.etcd.lease=2s",

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A way to one node that can be made bad: everything sent to `port` goes on to the node's own, and back.
 ///
-/// What a fault holds back is delivered when the fault is over, in order, as TCP does after a cut.
+/// What a fault holds back is delivered when the fault is over, in order, as TCP does after a cut. A fault may be of
+/// one caller only: processes of this machine are told apart by who has the other end of a connection.
 final class FaultProxy: Sendable {
     enum Fault: Equatable, Sendable {
         case none
@@ -20,6 +21,9 @@ final class FaultProxy: Sendable {
         case cutFrom
         /// One bit in so many bytes arrives as another.
         case flip(oneIn: Int)
+        /// A connection ends as one in so many pieces of it arrives, as a rule a few KiB, and what is on its way is
+        /// lost; every other new one ends at once.
+        case drop(oneIn: Int)
     }
 
     enum Direction: Sendable {
@@ -35,14 +39,46 @@ final class FaultProxy: Sendable {
 
     /// Shared with every connection.
     final class State: Sendable {
-        private let fault = Mutex(Fault.none)
+        private struct Faults {
+            var ofAll = Fault.none
+            var ofCallers: [pid_t: Fault] = [:]
+            var callCounts: [pid_t?: Int] = [:]
+            var random = SeededRandom(seed: 1)
+        }
+
+        private let faults = Mutex(Faults())
         private let pipes = Mutex<[ObjectIdentifier: NIOLoopBound<Pipe>]>([:])
 
-        var current: Fault { fault.withLock(\.self) }
+        func fault(of caller: pid_t?) -> Fault {
+            faults.withLock { faults in caller.flatMap { faults.ofCallers[$0] } ?? faults.ofAll }
+        }
 
         func set(_ fault: Fault) {
-            self.fault.withLock { $0 = fault }
+            faults.withLock {
+                $0.ofAll = fault
+                $0.ofCallers = [:]
+            }
             forEach { $0.release() }
+        }
+
+        func set(_ fault: Fault, from caller: pid_t) {
+            faults.withLock { $0.ofCallers[caller] = fault }
+            forEach { $0.release() }
+        }
+
+        func count(of caller: pid_t?) -> Int { faults.withLock { $0.callCounts[caller] ?? 0 } }
+
+        /// Notes a new connection.
+        ///
+        /// - Returns: whether it may go on.
+        func admits(_ caller: pid_t?) -> Bool {
+            faults.withLock { $0.callCounts[caller, default: 0] += 1 }
+            if case .drop = fault(of: caller) { return !happens(oneIn: 2) }
+            return true
+        }
+
+        func happens(oneIn count: Int) -> Bool {
+            faults.withLock { Int.random(in: 0..<count, using: &$0.random) == 0 }
         }
 
         func forEach(_ body: @escaping @Sendable (Pipe) -> Void) {
@@ -87,20 +123,40 @@ final class FaultProxy: Sendable {
                     let towards = Pipe(.towards, state)
                     try channel.pipeline.syncOperations.addHandler(towards)
                     state.add(towards, on: channel.eventLoop)
-                    connect(channel, towards, to: target, state)
+                    towards.whenActive { accept(channel, towards, to: target, state) }
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         return FaultProxy(listener: listener, state: state)
     }
 
+    /// Finds out who calls, and leads the connection on.
+    private static func accept(_ channel: any Channel, _ towards: Pipe, to target: Target, _ state: State) {
+        let ports = (channel.remoteAddress?.port ?? 0, channel.localAddress?.port ?? 0)
+        let bound = NIOLoopBound(towards, eventLoop: channel.eventLoop)
+        NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) {
+            ConnectionOwner.process(from: ports.0, to: ports.1)
+        }.whenComplete { result in
+            let caller = try? result.get()
+            bound.value.caller = caller
+            if state.admits(caller) {
+                connect(channel, bound.value, to: target, state)
+            } else {
+                bound.value.reset()
+                state.remove(bound.value)
+            }
+        }
+    }
+
     /// Makes the second half of a connection; without one the first ends.
     private static func connect(_ channel: any Channel, _ towards: Pipe, to target: Target, _ state: State) {
         let bound = NIOLoopBound(towards, eventLoop: channel.eventLoop)
+        let caller = towards.caller
         let bootstrap = ClientBootstrap(group: channel.eventLoop)
             .channelInitializer { other in
                 other.eventLoop.makeCompletedFuture {
                     let from = Pipe(.from, state)
+                    from.caller = caller
                     try other.pipeline.syncOperations.addHandler(from)
                     state.add(from, on: other.eventLoop)
                     from.lead(to: channel)
@@ -116,15 +172,26 @@ final class FaultProxy: Sendable {
         connection.whenComplete { result in
             switch result {
             case .success(let other): bound.value.lead(to: other)
-            case .failure: channel.close(promise: nil)
+            case .failure:
+                channel.close(promise: nil)
+                state.remove(bound.value)
             }
         }
     }
 
+    /// A fault of every caller; those of single ones end.
     func set(_ fault: Fault) { state.set(fault) }
 
-    /// Ends every connection with a reset.
-    func reset() { state.forEach { $0.reset() } }
+    /// A fault of what one process has opened and opens, until the next one of everybody.
+    func set(_ fault: Fault, from caller: pid_t) { state.set(fault, from: caller) }
+
+    /// How many connections a process has opened; nil for those of whom nobody knows.
+    func connectionCount(from caller: pid_t?) -> Int { state.count(of: caller) }
+
+    /// Ends every connection with a reset, or those that one process has opened.
+    func reset(from caller: pid_t? = nil) {
+        state.forEach { if caller == nil || $0.caller == caller { $0.reset() } }
+    }
 
     func stop() async {
         state.set(.none)
@@ -136,11 +203,14 @@ final class FaultProxy: Sendable {
     final class Pipe: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
 
+        /// The process that opened the connection, once it is known.
+        var caller: pid_t?
         private let direction: Direction
         private var target: (any Channel)?
         private let state: State
         private var context: ChannelHandlerContext?
         private var held: [ByteBuffer] = []
+        private var start: (() -> Void)?
         private var isEnded = false
         /// When what was sent so far has arrived.
         private var arrival = NIODeadline.now()
@@ -150,6 +220,14 @@ final class FaultProxy: Sendable {
         init(_ direction: Direction, _ state: State) {
             self.direction = direction
             self.state = state
+        }
+
+        /// Runs once its channel has addresses.
+        func whenActive(_ body: @escaping () -> Void) { start = body }
+
+        func channelActive(context: ChannelHandlerContext) {
+            start?()
+            start = nil
         }
 
         /// Says where it leads; before that everything is held.
@@ -162,8 +240,8 @@ final class FaultProxy: Sendable {
 
         func handlerRemoved(context: ChannelHandlerContext) {
             self.context = nil
-            // The other side has still to hear of an end that a cut keeps from it.
-            if !isEnded || !isCut { state.remove(self) }
+            // The other side has still to hear of an end that comes before it is there, or that a cut keeps from it.
+            if !isEnded || (!isCut && target != nil) { state.remove(self) }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -178,12 +256,14 @@ final class FaultProxy: Sendable {
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
+        private var fault: Fault { state.fault(of: caller) }
+
         private var isCut: Bool {
-            switch state.current {
+            switch fault {
             case .cut: true
             case .cutTowards: direction == .towards
             case .cutFrom: direction == .from
-            case .none, .delay, .throttle, .flip: false
+            case .none, .delay, .throttle, .flip, .drop: false
             }
         }
 
@@ -191,6 +271,12 @@ final class FaultProxy: Sendable {
         func release() {
             guard !isCut, let target else { return }
             for buffer in held {
+                if case .drop(let count) = fault, state.happens(oneIn: count) {
+                    held.removeAll()
+                    reset()
+                    target.close(promise: nil)
+                    return
+                }
                 let buffer = damaged(buffer)
                 arrival = max(arrival, .now()) + transferTime(of: buffer)
                 // What comes after a delay that has ended does not overtake what came in it.
@@ -214,16 +300,16 @@ final class FaultProxy: Sendable {
         }
 
         private var latency: TimeAmount {
-            if case .delay(let delay) = state.current { TimeAmount(delay) } else { .zero }
+            if case .delay(let delay) = fault { TimeAmount(delay) } else { .zero }
         }
 
         private func transferTime(of buffer: ByteBuffer) -> TimeAmount {
-            guard case .throttle(let rate) = state.current else { return .zero }
+            guard case .throttle(let rate) = fault else { return .zero }
             return .nanoseconds(Int64(buffer.readableBytes) * 1_000_000_000 / Int64(rate))
         }
 
         private func damaged(_ buffer: ByteBuffer) -> ByteBuffer {
-            guard case .flip(let interval) = state.current else { return buffer }
+            guard case .flip(let interval) = fault else { return buffer }
             var buffer = buffer
             for index in buffer.readerIndex..<buffer.writerIndex {
                 byteCount += 1

@@ -30,11 +30,14 @@ struct FaceWriter: Sendable {
     private(set) var readCount = 0
     /// Failures that no kill explains, and answers that are not true.
     private(set) var surprises: [String] = []
+    private let refusals: [MienClientError.Code]
     private var random: SeededRandom
     private var lastVersion = 0
 
-    init(seed: UInt64) {
+    /// - Parameter refusals: of writes, that the story explains.
+    init(seed: UInt64, expecting refusals: [MienClientError.Code] = []) {
         random = SeededRandom(seed: seed)
+        self.refusals = refusals
     }
 
     static func createCollection(shards shardCount: Int, _ client: MienClient) async throws {
@@ -61,7 +64,7 @@ struct FaceWriter: Sendable {
 
     func writing(to client: MienClient, until pause: Pause) async -> FaceWriter {
         var writer = self
-        while !pause.isAsked {
+        while !pause.isAsked, !Task.isCancelled {
             let before = writer.acknowledgedCount
             await writer.writeOnce(to: client)
             pause.noteAcknowledged(writer.acknowledgedCount - before)
@@ -197,7 +200,7 @@ struct FaceWriter: Sendable {
 
     private mutating func note(_ error: MienClientError) async {
         failedCount += 1
-        let isExpected: [MienClientError.Code] = [.unavailable, .deadlineExceeded, .overloaded, .notYet]
+        let isExpected = [.unavailable, .deadlineExceeded, .overloaded, .notYet] + refusals
         if !isExpected.contains(error.code) { surprises.append("\(error)") }
         try? await Task.sleep(for: .milliseconds(20))
     }

@@ -7,6 +7,10 @@ extension Integration {
     /// Writes and syncs of a partition's file fail, one after the other; nothing is acknowledged that is not kept, and
     /// the replica comes back by itself.
     @Suite struct FailingDiskTests {
+        /// `MIEN_FAILING_DISKS` makes it a long run.
+        private static let roundCount =
+            ProcessInfo.processInfo.environment["MIEN_FAILING_DISKS"].flatMap(Int.init) ?? 3
+
         @Test(.timeLimit(.minutes(2))) func everyFailingCallIsSurvived() async throws {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("failing disk")
@@ -58,6 +62,59 @@ extension Integration {
                         + "\(writer.failedCount) failed, none lost"
                 )
                 await client.close()
+            }
+        }
+
+        /// One of three workers has a disk of which every so manieth call fails, while its replicas are written to.
+        @Test(.timeLimit(.minutes(roundCount > 10 ? 120 : 3)), arguments: [2, 1])
+        func aDiskThatFailsNowAndThenCostsItsShardsNothing(minimumInSync: Int) async throws {
+            try await Stage.play { stage in
+                let name = "failing disk of one of 2 copies, at least \(minimumInSync)"
+                let seed = SeededRandom.storySeed(name)
+                var random = SeededRandom(seed: seed)
+                let cluster = try Cluster(stage, workers: 3)
+                func each(_ worker: Int) -> String { "each-\(worker)" }
+                func report(_ worker: Int) -> String { stage.path("struck-\(worker)") }
+                for (number, worker) in cluster.workers.enumerated() {
+                    try await worker.start(
+                        adding: StorageFaults.environment(each: stage.path(each(number)), report: report(number))
+                    )
+                }
+                try await cluster.start()
+                let load = try await ReplicatedLoad(
+                    name,
+                    cluster,
+                    copies: 2,
+                    minimumInSync: minimumInSync,
+                    expecting: [.storageFull],
+                    seed: seed
+                )
+                let faults = [
+                    "write:7:\(EIO) sync:5:\(EIO)", "write:4:0 sync:3:\(EIO)", "write:5:\(ENOSPC)", "sync:2:\(EIO)",
+                    "write:3:\(EIO)", "sync:1:\(EIO)", "write:1:\(EIO)",
+                ]
+                var struckCount = 0
+                for round in 1...Self.roundCount {
+                    let fault = round <= faults.count ? faults[round - 1] : faults.randomElement(using: &random)!
+                    let victim = Int.random(in: 0..<3, using: &random)
+                    let time = Duration.milliseconds(Int.random(in: 500...2500, using: &random))
+                    try? FileManager.default.removeItem(atPath: report(victim))
+                    try await load.runs { pause in
+                        try stage.write(each(victim), fault)
+                        try await eventually("\(fault) strikes", within: .seconds(20)) {
+                            FileManager.default.fileExists(atPath: report(victim)) ? () : nil
+                        }
+                        try await Task.sleep(for: time)
+                        try FileManager.default.removeItem(atPath: stage.path(each(victim)))
+                        #expect(cluster.workers[victim].isRunning, "\(fault) ended the worker")
+                        try await load.isWhole("after \(fault)")
+                        try await load.goesOn(pause, "after \(fault)")
+                    }
+                    struckCount += try String(contentsOfFile: report(victim), encoding: .utf8).count { $0 == "\n" }
+                    try await load.check("after \(fault), in round \(round)")
+                }
+                #expect(struckCount > Self.roundCount)
+                try await load.end("\(Self.roundCount) rounds, \(struckCount) calls failed", mayRefuse: true)
             }
         }
     }

@@ -21,12 +21,19 @@ extension Integration {
             var testDescription: String { "\(count), at least \(minimum)\(hasTLS ? ", with TLS" : "")" }
         }
 
-        @Test(
-            .timeLimit(.minutes(roundCount > 10 ? 180 : 5)),
-            arguments: [
+        /// `MIEN_FAILOVER_COPIES` names those that are wanted by their number of copies, such as `3` or `2 3`.
+        private static let wantedCopies: [Copies] = {
+            let all = [
                 Copies(count: 2, minimum: 2), Copies(count: 2, minimum: 1), Copies(count: 3, minimum: 2, hasTLS: true),
             ]
-        )
+            guard let text = ProcessInfo.processInfo.environment["MIEN_FAILOVER_COPIES"] else { return all }
+            let counts = text.split(separator: " ").map { Int($0) }
+            let wanted = all.filter { counts.contains($0.count) }
+            precondition(!wanted.isEmpty, "MIEN_FAILOVER_COPIES is '\(text)', and no story has so many copies")
+            return wanted
+        }()
+
+        @Test(.timeLimit(.minutes(roundCount > 10 ? 180 : 5)), arguments: wantedCopies)
         func aWorkerThatDiesIsNoticedByNobody(copies: Copies) async throws {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("failover")
@@ -53,6 +60,8 @@ extension Integration {
                 var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
                 let searcher = try await Searcher(client)
                 var gaps: [Duration] = []
+                // From a death until writes are served again.
+                var failovers: [Range<ContinuousClock.Instant>] = []
                 // Searches beside the same writers while nobody dies.
                 let calm = FaceWriter.Pause()
                 writers = try await withThrowingTaskGroup(of: Step.self) { group in
@@ -76,7 +85,7 @@ extension Integration {
                     let lead = Duration.milliseconds(Int.random(in: 200...900, using: &random))
                     let absence = Duration.milliseconds(Int.random(in: 100...4500, using: &random))
                     let pause = FaceWriter.Pause()
-                    let gap = try await withThrowingTaskGroup(of: Step.self) { group in
+                    let (gap, failover) = try await withThrowingTaskGroup(of: Step.self) { group in
                         for (number, writer) in writers.enumerated() {
                             group.addTask { .wrote(number, await writer.writing(to: client, until: pause)) }
                         }
@@ -86,6 +95,7 @@ extension Integration {
                         try await eventually("writes are served in round \(round)", within: .seconds(20)) {
                             pause.acknowledgedCount > 8 ? () : nil
                         }
+                        let death = ContinuousClock.now
                         if isFrozen { victim.process?.freeze() } else { victim.kill() }
                         var start = ContinuousClock.now
                         if copies.hasNoneToSpare {
@@ -95,7 +105,7 @@ extension Integration {
                         }
                         // A write of all shards that begins now. Deletions are held back longer, by what they promise.
                         try await Searcher.enrolFaces(client)
-                        let gap = ContinuousClock.now - start
+                        let end = ContinuousClock.now
                         // A write goes to every shard nearly always; the ones under way at the death are not counted.
                         let count = pause.acknowledgedCount + writers.count
                         try await eventually("writes are served again in round \(round)", within: .seconds(20)) {
@@ -113,9 +123,10 @@ extension Integration {
                         for try await step in group {
                             if case .wrote(let number, let writer) = step { writers[number] = writer }
                         }
-                        return gap
+                        return (end - start, death..<end)
                     }
                     gaps.append(gap)
+                    failovers.append(failover)
                     var stored = try await FaceWriter.storedFaces(client)
                     for face in Searcher.faces { stored[face] = nil }
                     var faults: [String] = []
@@ -129,6 +140,8 @@ extension Integration {
                 let searches = await searcher.tally
                 #expect(searches.failures.isEmpty, "\(searches.failures.count): \(searches.failures.prefix(3))")
                 #expect(searches.count > 100 * Self.roundCount / 2)
+                let meanwhile = searches.during(failovers)
+                #expect(meanwhile.count >= Self.roundCount, "searches went on in every failover")
                 let sorted = gaps.sorted()
                 #expect(
                     copies.hasNoneToSpare || sorted[sorted.count / 2] < Self.failoverLimit,
@@ -146,10 +159,16 @@ extension Integration {
                         + "\(sorted[sorted.count / 2]), 10th and 90th percentile "
                         + "\(sorted[sorted.count / 10]) and \(sorted[sorted.count * 9 / 10]), at most \(sorted.last!); "
                         + "\(searches.count) searches, \(searches.failures.count) failed, \(searches.distribution); "
-                        + "before the first death \(before.distribution)"
+                        + "before the first death \(before.distribution); from deaths until writes were served "
+                        + "\(meanwhile.count) searches, \(meanwhile.distribution), the 99th percentile "
+                        + "\(Self.ratio(meanwhile.percentile(0.99), before.percentile(0.99))) times that before"
                 )
                 await client.close()
             }
+        }
+
+        private static func ratio(_ one: Duration, _ other: Duration) -> String {
+            other > .zero ? String(format: "%.1f", one / other) : "-"
         }
 
         private enum Step {

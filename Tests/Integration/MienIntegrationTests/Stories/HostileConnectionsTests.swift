@@ -20,7 +20,7 @@ extension Integration {
                     CollectionOptions(name: "people", dimension: 64, embeddingModel: "m", shardCount: 1)
                 )
                 let process = try #require(cluster.coordinator.process)
-                let residentBefore = try residentKibibytes(process.id)
+                let residentBefore = try process.residentKibibytes
                 let port = cluster.address.port
 
                 var garbage = SeededRandom(seed: SeededRandom.storySeed("hostile connections"))
@@ -46,7 +46,7 @@ extension Integration {
                 try await servesBesideSilentPeers(count: 200, port: port, client)
                 try await isServed(client)
                 #expect(process.status == nil, "the coordinator runs on")
-                let grown = try residentKibibytes(process.id) - residentBefore
+                let grown = try process.residentKibibytes - residentBefore
                 #expect(grown < 64 << 10, "the coordinator grew by \(grown) KiB")
                 await client.close()
             }
@@ -61,14 +61,14 @@ extension Integration {
                 let client = try cluster.client()
                 try await FaceWriter.createCollection(shards: 1, client)
                 let searcher = try await Searcher(client)
-                let (pid, port) = (try #require(cluster.coordinator.process).id, cluster.address.port)
+                let (process, port) = (try #require(cluster.coordinator.process), cluster.address.port)
                 let (calm, flood) = (FaceWriter.Pause(), FaceWriter.Pause())
                 async let searching: Void = searcher.searching(until: calm)
                 try await Task.sleep(for: .seconds(3))
                 calm.ask()
                 await searching
                 let before = await searcher.takeTally()
-                let residentBefore = try residentKibibytes(pid)
+                let residentBefore = try process.residentKibibytes
 
                 async let searchingOn: Void = searcher.searching(until: flood)
                 let half = Array(WireFrame.hello.bytes.prefix(20))
@@ -83,7 +83,7 @@ extension Integration {
                     }
                     openedCount += sockets.count
                     try await Task.sleep(for: .seconds(1))
-                    grown = max(grown, try residentKibibytes(pid) - residentBefore)
+                    grown = max(grown, try process.residentKibibytes - residentBefore)
                     for socket in sockets { socket.close() }
                 }
                 flood.ask()
@@ -98,6 +98,77 @@ extension Integration {
                         + "\(grown) KiB; searches before: \(before.distribution); beside them: \(during.distribution)"
                 )
                 await client.close()
+            }
+        }
+
+        /// The same at a port with TLS: strangers come as far as the handshake leads them. `MIEN_TLS_STRANGERS=10000`
+        /// makes it the flood of docs/reliability.md.
+        @Test(.timeLimit(.minutes(5))) func aFloodOfStrangersAtAPortWithTLSIsClosedInTime() async throws {
+            let wanted = ProcessInfo.processInfo.environment["MIEN_TLS_STRANGERS"].flatMap(Int.init) ?? 300
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 1, security: ClusterSecurity(stage))
+                try await cluster.start()
+                let client = try cluster.client()
+                try await FaceWriter.createCollection(shards: 1, client)
+                let searcher = try await Searcher(client)
+                let (process, port) = (try #require(cluster.coordinator.process), cluster.address.port)
+                func openCount() async throws -> Int {
+                    Int(try await ScrapedMetrics(of: [cluster.coordinator]).sum("mien_connections"))
+                }
+                let (calm, flood) = (FaceWriter.Pause(), FaceWriter.Pause())
+                async let searching: Void = searcher.searching(until: calm)
+                try await Task.sleep(for: .seconds(3))
+                calm.ask()
+                await searching
+                let before = await searcher.takeTally()
+
+                async let searchingOn: Void = searcher.searching(until: flood)
+                var lines: [String] = []
+                for part in TLSStranger.Part.allCases {
+                    let (countBefore, residentBefore) = (try await openCount(), try process.residentKibibytes)
+                    // As many at a time as a node takes, or fewer, where handshakes take their time: a node gives them
+                    // five seconds.
+                    let strangers = await Self.strangers(wanted, part, port)
+                    let lastCame = ContinuousClock.now
+                    try await Task.sleep(for: .milliseconds(200))
+                    let openedCount = try await openCount() - countBefore
+                    let grown = try process.residentKibibytes - residentBefore
+                    // Beside the time to say hello some for a machine that is busy; waiting for strangers that do not
+                    // answer a goodbye either would take five seconds more.
+                    var closingTime = Duration.zero
+                    try await eventually("strangers that came with \(part) are closed", within: .seconds(8)) {
+                        closingTime = ContinuousClock.now - lastCame
+                        return try await openCount() <= countBefore ? () : nil
+                    }
+                    #expect(openedCount > 0 && grown < 64 * openedCount + (32 << 10), "it grew by \(grown) KiB")
+                    lines.append(
+                        "\(part): \(strangers.count) came, \(openedCount) at a time, which took \(grown) KiB; all were "
+                            + "closed \(closingTime) after the last came"
+                    )
+                    for stranger in strangers { stranger.close() }
+                }
+                flood.ask()
+                await searchingOn
+                let during = await searcher.tally
+                #expect(during.failures.isEmpty && during.count > 100, "\(during.failures.prefix(3))")
+                print(
+                    "strangers of TLS: \(lines.joined(separator: "; ")); searches before: \(before.distribution); "
+                        + "beside them: \(during.distribution)"
+                )
+                await client.close()
+            }
+        }
+
+        private static func strangers(_ count: Int, _ part: TLSStranger.Part, _ port: Int) async -> [TLSStranger] {
+            await withTaskGroup(of: TLSStranger?.self) { group in
+                var strangers: [TLSStranger] = []
+                for number in 0..<count {
+                    group.addTask { await TLSStranger.connected(to: port, part) }
+                    guard number >= 64, let stranger = await group.next() else { continue }
+                    if let stranger { strangers.append(stranger) }
+                }
+                for await case let stranger? in group { strangers.append(stranger) }
+                return strangers
             }
         }
 
@@ -157,12 +228,6 @@ extension Integration {
                 let collections = try await client.collections()
                 #expect(collections.map(\.options.name) == ["people"])
             }
-        }
-
-        private func residentKibibytes(_ process: pid_t) throws -> Int {
-            let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
-            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-            return try #require(line?.split(separator: " ").dropFirst().first.flatMap { Int($0) })
         }
     }
 }

@@ -4,9 +4,25 @@ import Testing
 /// Searches for faces that nobody changes, one search after the other; each must be found, and all of it covered.
 actor Searcher {
     struct Tally {
-        var times: [Duration] = []
+        /// Of answers: when each was asked for, and how long it took.
+        var answers: [(start: ContinuousClock.Instant, time: Duration)] = []
+        /// Refusals, and what is not true.
         var failures: [String] = []
-        var count: Int { times.count + failures.count }
+        /// Answers that do not have what they say that they have.
+        var untrue: [String] = []
+        /// Answers that say that something is missing.
+        var partialCount = 0
+        var times: [Duration] { answers.map(\.time) }
+        var count: Int { answers.count + failures.count - untrue.count }
+
+        /// Answers that were under way in one of these times.
+        func during(_ spans: [Range<ContinuousClock.Instant>]) -> Tally {
+            var part = Tally()
+            part.answers = answers.filter { answer in
+                spans.contains { answer.start < $0.upperBound && answer.start + answer.time > $0.lowerBound }
+            }
+            return part
+        }
 
         func percentile(_ share: Double) -> Duration {
             let sorted = times.sorted()
@@ -21,10 +37,13 @@ actor Searcher {
 
     static let faces = (1...30).map { Face.ID(high: 0xfeed, low: UInt64($0)) }
     private let client: MienClient
+    private let coverage: SearchOptions.Coverage
     private(set) var tally = Tally()
 
-    init(_ client: MienClient) async throws {
+    /// - Parameter coverage: what answers are asked to cover; one that covers all must have the face.
+    init(_ client: MienClient, coverage: SearchOptions.Coverage = .full) async throws {
         self.client = client
+        self.coverage = coverage
         try await Self.enrolFaces(client)
     }
 
@@ -53,7 +72,7 @@ actor Searcher {
 
     func searching(until pause: FaceWriter.Pause) async {
         var number = 0
-        while !pause.isAsked {
+        while !pause.isAsked, !Task.isCancelled {
             let face = Self.faces[number % Self.faces.count]
             number += 1
             let start = ContinuousClock.now
@@ -62,14 +81,18 @@ actor Searcher {
                     FaceWriter.collection,
                     probes: Self.embeddings([face]),
                     model: FaceWriter.model,
-                    options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
+                    options: SearchOptions(matchLimit: 3, effort: .exact, coverage: coverage)
                 )
-                tally.times.append(ContinuousClock.now - start)
-                guard case .matches(let matches)? = results.outcomes.first, matches.first?.id == face,
+                tally.answers.append((start, ContinuousClock.now - start))
+                if coverage != .full, !results.coverage.isFull {
+                    tally.partialCount += 1
+                } else if case .matches(let matches)? = results.outcomes.first, matches.first?.id == face,
                     results.coverage.isFull
-                else {
+                {
+                    // As it should be.
+                } else {
                     tally.failures.append("a face was not found: \(results)")
-                    continue
+                    tally.untrue.append("a face was not found: \(results)")
                 }
             } catch {
                 tally.failures.append("\(error)")

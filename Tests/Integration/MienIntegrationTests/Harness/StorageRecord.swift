@@ -1,0 +1,162 @@
+import Foundation
+
+/// What files were made to be, call by call.
+struct StorageRecord {
+    enum Event {
+        case write(offset: Int, bytes: Data, isDurable: Bool)
+        case sync
+        case length(Int)
+    }
+
+    /// Each with its file's inode, and with the number of bytes of the record up to its end.
+    private(set) var events: [(event: Event, inode: UInt64, end: Int)] = []
+
+    /// - Throws: when the record is not whole.
+    init(path: String) throws {
+        let data = try Data(contentsOf: URL(filePath: path))
+        var place = 0
+        func number(_ offset: Int) -> Int {
+            Int(data[place + offset..<place + offset + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        }
+        while place + 24 <= data.count {
+            let (kind, offset, count) = (data[place], number(8), number(16))
+            let inode = UInt64(number(0)) >> 8
+            guard place + 24 + count <= data.count else { break }
+            let bytes = data[place + 24..<place + 24 + count]
+            place += 24 + count
+            switch kind {
+            case 1, 2: events.append((.write(offset: offset, bytes: bytes, isDurable: kind == 2), inode, place))
+            case 3: events.append((.sync, inode, place))
+            case 4: events.append((.length(offset), inode, place))
+            default: throw StoryError("the record has a kind \(kind)")
+            }
+        }
+    }
+
+    /// A file as a power cut may leave it: what was synced before event `end` is there, and of what was written since
+    /// any sectors of 512 bytes, in any order.
+    ///
+    /// - Parameters:
+    ///   - inode: of the file; nil when there is one only.
+    ///   - doesSync: false for a disk that says that it has synced and has not.
+    func file(
+        after base: Data,
+        cutAt end: Int,
+        inode: UInt64? = nil,
+        doesSync: Bool = true,
+        random: inout SeededRandom
+    ) -> Data {
+        var file = base
+        var unsynced: [(offset: Int, bytes: Data)] = []
+        func put(_ bytes: Data, at offset: Int) {
+            if file.count < offset + bytes.count {
+                file.append(Data(count: offset + bytes.count - file.count))
+            }
+            file.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+        }
+        for (event, owner, _) in events[..<end] where inode == nil || owner == inode {
+            switch event {
+            case .write(let offset, let bytes, true): put(bytes, at: offset)
+            case .write(let offset, let bytes, false): unsynced.append((offset, bytes))
+            case .sync:
+                guard doesSync else { continue }
+                for write in unsynced { put(write.bytes, at: write.offset) }
+                unsynced.removeAll()
+            case .length(let length):
+                if length < file.count {
+                    file = file.prefix(length)
+                } else {
+                    file.append(Data(count: length - file.count))
+                }
+            }
+        }
+        let share = Double.random(in: 0...1, using: &random)
+        for write in unsynced.shuffled(using: &random) {
+            let isTorn = Bool.random(using: &random)
+            for first in stride(from: 0, to: write.bytes.count, by: isTorn ? 512 : write.bytes.count) {
+                guard Double.random(in: 0..<1, using: &random) < share else { continue }
+                let start = write.bytes.startIndex + first
+                let stop = isTorn ? min(start + 512, write.bytes.endIndex) : write.bytes.endIndex
+                put(write.bytes[start..<stop], at: write.offset + first)
+            }
+        }
+        return file
+    }
+}
+
+/// The files of a node of which power cuts may lose what was not synced: what they were when its process began, and
+/// what has been done to them since.
+///
+/// Files that the process made itself, and small ones that it replaces whole, are left as a kill leaves them.
+struct WatchedDisk {
+    private static let file = "/data.mdb"
+
+    /// What power cuts struck.
+    struct Loss {
+        /// Recorded calls.
+        var calls = 0
+        /// Writes that were not synced.
+        var unsynced = 0
+
+        static func += (one: inout Loss, other: Loss) {
+            one.calls += other.calls
+            one.unsynced += other.unsynced
+        }
+    }
+
+    let recordPath: String
+    private let folder: String
+    private let bases: [UInt64: Data]
+
+    /// - Parameters:
+    ///   - folder: of a node that does not run.
+    ///   - record: where its process is going to record its calls; nothing is there yet.
+    init(folder: String, record: String) throws {
+        self.folder = folder
+        recordPath = record
+        bases = try Self.files(in: folder).mapValues { try Data(contentsOf: $0) }
+    }
+
+    /// For the node's process.
+    ///
+    /// - Parameter delay: a file that may hold milliseconds, by which every sync is late.
+    func environment(delay: String) throws -> [String: String] {
+        try StorageFaults.environment(record: recordPath, file: Self.file)
+            .merging(StorageFaults.changing(delay: delay)) { old, _ in old }
+    }
+
+    private static func files(in folder: String) throws -> [UInt64: URL] {
+        var files: [UInt64: URL] = [:]
+        let names = FileManager.default.enumerator(at: URL(filePath: folder), includingPropertiesForKeys: nil)
+        while let url = names?.nextObject() as? URL {
+            guard url.path.hasSuffix(file) else { continue }
+            let number = try FileManager.default.attributesOfItem(atPath: url.path)[.systemFileNumber]
+            guard let inode = number as? NSNumber else { throw StoryError("\(url.path) has no inode") }
+            files[inode.uint64Value] = url
+        }
+        return files
+    }
+
+    /// Makes the files of a node that was killed what they may be after a power cut in that moment.
+    ///
+    /// - Parameter isTruthful: false for a disk that says that it has synced, and has kept nothing since the start.
+    func cutPower(isTruthful: Bool = true, random: inout SeededRandom) throws -> Loss {
+        let record = try StorageRecord(path: recordPath)
+        var loss = Loss()
+        for (inode, url) in try Self.files(in: folder).sorted(by: { $0.value.path < $1.value.path }) {
+            let events = record.events.filter { $0.inode == inode }
+            guard let base = bases[inode], !events.isEmpty else { continue }
+            loss.calls += events.count
+            let lastSync = events.lastIndex { if case .sync = $0.event { true } else { false } } ?? -1
+            loss.unsynced += events.dropFirst(lastSync + 1).count {
+                if case .write(_, _, isDurable: false) = $0.event { true } else { false }
+            }
+            let file =
+                isTruthful
+                ? record.file(after: base, cutAt: record.events.count, inode: inode, random: &random) : base
+            try file.write(to: url)
+            try? FileManager.default.removeItem(at: url.deletingLastPathComponent().appending(path: "lock.mdb"))
+        }
+        return loss
+    }
+}
