@@ -5,7 +5,8 @@ extension MienClient {
     /// Stores faces: new ones, and new content of identities that exist.
     ///
     /// Sent again under one key after failures that may pass, so that nothing is written twice. When the call throws,
-    /// it is not known which of the faces were stored; enrolling them again is safe.
+    /// it is not known which of the faces were stored, unless the error says that it ``MienClientError/hasNoEffect``;
+    /// enrolling them again is safe.
     /// - Parameters:
     ///   - faces: one for each row of `embeddings`, at most as many as the cluster takes in one batch (4096 unless
     ///     set otherwise).
@@ -20,7 +21,8 @@ extension MienClient {
         guard faces.count == embeddings.count else {
             throw MienClientError(
                 code: .invalidRequest,
-                message: "\(faces.count) faces were given with \(embeddings.count) embeddings"
+                message: "\(faces.count) faces were given with \(embeddings.count) embeddings",
+                hasNoEffect: true
             )
         }
         let reply = try await caller.call(

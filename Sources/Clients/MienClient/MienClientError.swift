@@ -5,14 +5,18 @@ public struct MienClientError: Error, Hashable, Sendable {
     public var code: Code
     /// One sentence for people: what was wrong, where, what to do.
     public var message: String
+    /// Whether nothing of the call was done, nor will be, by any of its attempts. Otherwise that is not known of a
+    /// write: it may have been done, in part, or may still be.
+    public var hasNoEffect: Bool
 
-    public init(code: Code, message: String) {
+    public init(code: Code, message: String, hasNoEffect: Bool = false) {
         self.code = code
         self.message = message
+        self.hasNoEffect = hasNoEffect
     }
 
     init(_ status: WireStatus) {
-        self.init(code: Code(status.code), message: status.message)
+        self.init(code: Code(status.code), message: status.message, hasNoEffect: status.hasNoEffect)
     }
 
     /// The kind of a failure, for programs. More may be added.

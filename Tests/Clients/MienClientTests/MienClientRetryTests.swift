@@ -34,6 +34,25 @@ import WireProtocol
         }
     }
 
+    /// Nothing was done where every attempt says so of itself.
+    @Test(arguments: [[true, true], [false, true], [true, false]])
+    func anErrorTellsWhetherNothingWasDone(attempts: [Bool]) async throws {
+        try await ScriptedCluster.run(calls: .init(timeout: .seconds(20), retryDuration: .seconds(10))) { _, number in
+            if number + 1 < attempts.count {
+                throw attempts[number] ? Self.unavailable.withoutEffect : Self.unavailable
+            }
+            let last = WireStatus(.storageFull, "the disk is full")
+            throw attempts[number] ? last.withoutEffect : last
+        } _: { client, cluster in
+            let error = await #expect(throws: MienClientError.self) {
+                try await client.deleteFaces([.random()], from: "people")
+            }
+            #expect(error?.code == .storageFull)
+            #expect(error?.hasNoEffect == !attempts.contains(false))
+            #expect(cluster.requests.count == attempts.count)
+        }
+    }
+
     @Test func twoEnrolmentsHaveDifferentKeys() async throws {
         try await ScriptedCluster.run { _, _ in
             FacesEnrolled(outcomes: [.accepted], token: Sample.token)

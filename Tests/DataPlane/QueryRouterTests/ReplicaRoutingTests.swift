@@ -363,12 +363,39 @@ import WireTransport
     @Test func withoutAnotherPrimaryTheOutcomeIsToldAsUnknown() async throws {
         let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .milliseconds(500))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
-            await cluster.stop(0)
+            cluster.workers[0].setScript(RetryTests.failing(.max, WireStatus(.unavailable, "Changed hands.")))
             let began = ContinuousClock.now
             let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(5) }
             #expect(ContinuousClock.now - began >= .milliseconds(300))
-            #expect(status?.code == .unavailable)
+            #expect(status?.code == .unavailable && status?.hasNoEffect == false)
             #expect(status?.message.contains("It is not known whether 5 of 5 rows were written") == true, "\(status!)")
+        }
+    }
+
+    @Test func aPrimaryThatNobodyReachedDidNothing() async throws {
+        let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .milliseconds(500))
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
+            await cluster.stop(0)
+            let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(5) }
+            #expect(status?.code == .unavailable && status?.hasNoEffect == true)
+            #expect(status?.message.contains("Nothing was done for 5 of 5 rows") == true, "\(status!)")
+        }
+    }
+
+    /// As one attempt may have been carried out, the refusals before and after it do not matter.
+    @Test(arguments: [0, 1, 3]) func oneUncertainAttemptMakesTheOutcomeUnknown(uncertain: Int) async throws {
+        let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .milliseconds(500))
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
+            let count = Atomic<Int>(0)
+            cluster.workers[0].setScript { _, call in
+                let number = count.add(1, ordering: .relaxed).oldValue
+                let refusal = WireStatus(.unavailable, "Too few copies.").withoutEffect
+                call.fail(number == uncertain ? WireStatus(.unavailable, "Changed hands.") : refusal)
+                return true
+            }
+            let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(5) }
+            #expect(count.load(ordering: .relaxed) > 3)
+            #expect(status?.hasNoEffect == false)
         }
     }
 

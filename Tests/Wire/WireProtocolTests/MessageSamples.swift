@@ -280,7 +280,7 @@ enum MessageSamples {
         ),
         HelloReply(version: 1, features: 0, role: .coordinator, node: nodeID, limits: WireLimits(), agent: "mien/0.1"),
         Ping(), Pong(), Cancel(),
-        WireStatus(.overloaded, "the search queue is full", retryAfterMilliseconds: 50),
+        WireStatus(.overloaded, "the search queue is full", retryAfterMilliseconds: 50).withoutEffect,
         GoAway(), Acknowledgement(),
     ]
 

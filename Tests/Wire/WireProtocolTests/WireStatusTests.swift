@@ -11,6 +11,16 @@ struct WireStatusTests {
         }
     }
 
+    @Test func thatNothingWasDoneSurvivesTheWire() throws {
+        let status = WireStatus(.unavailable, "why")
+        #expect(try !Wire.decode(Wire.payloadBytes(status), like: status).hasNoEffect)
+        let refusal = status.withoutEffect
+        let payload = Wire.payloadBytes(refusal)
+        #expect(try Wire.decode(payload, like: refusal) == refusal)
+        // An earlier peer does not say so.
+        #expect(try Wire.decode(Array(payload.dropLast()), like: refusal) == status)
+    }
+
     @Test(arguments: zip(RetryAdvice.allCases, [StatusCode.unavailable, .staleEpoch, .internalError]))
     func aCodeOfANewerPeerIsReadByItsAdvice(advice: RetryAdvice, code: StatusCode) throws {
         var payload = Wire.payloadBytes(WireStatus(.notFound, "new"))

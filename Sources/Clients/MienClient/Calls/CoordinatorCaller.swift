@@ -68,9 +68,10 @@ struct CoordinatorCaller: Sendable {
         let deadline = WireDeadline.after(options.timeout)
         var retryEnd: WireDeadline?
         var wait = RetryWait(peerCount: peers.count)
+        var hasNoEffect = true
         while true {
             let number = preference.peer.load(ordering: .relaxed)
-            let status: WireStatus
+            var status: WireStatus
             do throws(WireStatus) {
                 return Outcome(
                     result: .success(try await peers[number].call(request, deadline: deadline)),
@@ -79,6 +80,8 @@ struct CoordinatorCaller: Sendable {
             } catch {
                 status = error
             }
+            hasNoEffect = hasNoEffect && status.hasNoEffect
+            status.hasNoEffect = hasNoEffect
             let pause = wait.afterFailure(status)
             let end = retryEnd ?? WireDeadline.after(options.retryDuration)
             retryEnd = end

@@ -38,6 +38,7 @@ extension QueryRouter {
             case .success(let reply): return reply
             case .failure(let this): failure = this
             }
+            mayHaveBeenDone = mayHaveBeenDone || !failure.hasNoEffect
             failure.mayHaveBeenDone = mayHaveBeenDone
             // What the worker said before tells more than that the time then ran out.
             if failure.status.code == .deadlineExceeded, let lastRefusal { failure.status = lastRefusal }
@@ -61,7 +62,6 @@ extension QueryRouter {
             guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
             pause = min(pause * 2, ReadRetry.longestPause(after: status, options))
             lastRefusal = status
-            mayHaveBeenDone = mayHaveBeenDone || status.code == .unavailable
 
             metrics.retried(after: status.code)
             if status.code.retry == .refreshAndRetry { await source.refresh() }
@@ -125,9 +125,10 @@ extension QueryRouter {
         _ request: @Sendable (ShardRoute) -> R
     ) async -> Result<R.Reply, ShardFailure> {
         guard let address = target.address else {
-            return .failure(target.failure(WireStatus(.unavailable, "No worker is known that holds the shard.")))
+            let status = WireStatus(.unavailable, "No worker is known that holds the shard.")
+            return .failure(target.failure(status.withoutEffect))
         }
-        if let refusal = context.lost.refusal { return .failure(target.failure(refusal)) }
+        if let refusal = context.lost.refusal { return .failure(target.failure(refusal.withoutEffect)) }
         let isKnownAbsent = target.presence.isKnownAbsent
         let client = clients.client(for: target.worker, at: address, on: context.eventLoop)
         var status: WireStatus

@@ -45,6 +45,8 @@ package final class QueryRouter: Sendable {
         /// Set when a shard that was asked is in no newer map: others have taken its place.
         let replacement = OneWayFlag()
         var lost = LostWorkers()
+        /// Set when a shard may have changed something.
+        var effect = OneWayFlag()
 
         var name: String { collection.name }
     }
@@ -94,9 +96,28 @@ package final class QueryRouter: Sendable {
     /// been counted twice or not at all otherwise. Writes carry their key.
     ///
     /// - Parameter request: it is refused while it is remembered as one that workers were lost under.
+    /// - Throws: a status that says whether nothing was done by all of it.
     func onNewestMap<R>(
         of name: String,
         for request: some WireRequest,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop,
+        _ body: (Context) async throws(WireStatus) -> R
+    ) async throws(WireStatus) -> R {
+        let effect = OneWayFlag()
+        do throws(WireStatus) {
+            return try await inRounds(of: name, for: request, effect: effect, deadline: deadline, on: eventLoop, body)
+        } catch {
+            var status = error
+            status.hasNoEffect = !effect.isSet
+            throw status
+        }
+    }
+
+    private func inRounds<R>(
+        of name: String,
+        for request: some WireRequest,
+        effect: OneWayFlag,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
         _ body: (Context) async throws(WireStatus) -> R
@@ -113,6 +134,7 @@ package final class QueryRouter: Sendable {
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
             if let first { (context.began, context.lost) = (first.began, first.lost) }
+            context.effect = effect
             first = context
             do throws(WireStatus) {
                 let answer = try await body(context)

@@ -10,7 +10,7 @@ package struct ShardFailure: Error, Hashable, Sendable {
     package let address: NodeAddress?
     package let presence: WorkerPresence?
     package var status: WireStatus
-    /// Whether an earlier attempt ended so that it may have been carried out.
+    /// Whether an attempt, this one or an earlier one, ended so that it may have been carried out.
     var mayHaveBeenDone = false
     /// Other replicas that were asked and failed too.
     var otherFailureCount = 0
@@ -53,6 +53,9 @@ package struct ShardFailure: Error, Hashable, Sendable {
         default: missingReason == nil
         }
     }
+
+    /// Whether the status says that this attempt did nothing.
+    var hasNoEffect: Bool { status.hasNoEffect || (isRefusal && status.code != .keyTooOld) }
 
     /// Whether another replica may answer what this one does not: unless the request itself is at fault, or there is no
     /// time left.

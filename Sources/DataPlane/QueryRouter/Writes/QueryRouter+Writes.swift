@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 package import NIOCore
+import Threads
 package import WireProtocol
 package import WireTransport
 
@@ -97,7 +98,8 @@ extension QueryRouter {
         }
     }
 
-    /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged.
+    /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged. Notes in
+    /// the context when something may have been done.
     func write<R: WireRequest, Outcome: Sendable>(
         _ parts: [BatchPart],
         _ context: Context,
@@ -121,6 +123,7 @@ extension QueryRouter {
         for (part, result) in zip(parts, results) {
             switch result {
             case .success(let reply):
+                context.effect.set()
                 let (outcomes, sequence) = outcome(reply)
                 guard outcomes.count == part.positions.count else {
                     throw WireStatus(
@@ -131,7 +134,9 @@ extension QueryRouter {
                 }
                 replies += zip(part.positions, outcomes)
                 token.sequences[part.placement.shard.index] = sequence
-            case .failure(let failure): failures.append((part, failure))
+            case .failure(let failure):
+                if failure.mayHaveBeenDone { context.effect.set() }
+                failures.append((part, failure))
             }
         }
         guard failures.isEmpty else {
@@ -169,11 +174,14 @@ extension QueryRouter {
         let positions = failures.flatMap(\.part.positions).sorted()
         let listed = positions.prefix(8).map(String.init).joined(separator: ", ")
         let rest = positions.count - min(positions.count, 8)
+        let outcome =
+            failures.contains(where: \.failure.mayHaveBeenDone)
+            ? "It is not known whether \(positions.count) of \(rowCount) rows were written"
+            : "Nothing was done for \(positions.count) of \(rowCount) rows"
         return WireStatus(
             StatusCode.ofAll(failures.map(\.failure.status.code)),
             "Collection '\(context.name)': \(shardCount - failures.count) of \(shardCount) shards have acknowledged; "
-                + "\(ShardFailureText.missing(failures.map(\.failure))). It is not known whether "
-                + "\(positions.count) of \(rowCount) rows were written (counted from 0: "
+                + "\(ShardFailureText.missing(failures.map(\.failure))). \(outcome) (counted from 0: "
                 + "\(listed)\(rest > 0 ? " and \(rest) more" : "")); send the same batch again under the same "
                 + "idempotency key, which writes nothing twice.",
             retryAfterMilliseconds: failures.map(\.failure.status.retryAfterMilliseconds).max() ?? 0

@@ -7,7 +7,7 @@ import WireTransport
 
 extension WorkerHandler {
     func enrol(_ request: ShardEnrol, _ call: ServerCall) {
-        refusing(call) { () throws(WireStatus) in
+        refusingWrite(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)
             try memory.admit()
             guard !request.rows.isEmpty, request.rows.count == request.embeddings.rowCount else {
@@ -37,7 +37,7 @@ extension WorkerHandler {
     }
 
     func delete(_ request: ShardDelete, _ call: ServerCall) {
-        refusing(call) { () throws(WireStatus) in
+        refusingWrite(call) { () throws(WireStatus) in
             let (replica, terms) = try admit(request.route, isWrite: true)
             guard !request.ids.isEmpty else { throw Refusal.invalid("a delete batch needs at least one id") }
             try check(request.ids, belongTo: request.route.shard, terms.range)
@@ -52,6 +52,17 @@ extension WorkerHandler {
             ) { receipt -> ShardDeleted? in
                 guard case .deleted(let outcomes) = receipt.outcome else { return nil }
                 return ShardDeleted(outcomes: outcomes, sequence: receipt.sequence)
+            }
+        }
+    }
+
+    /// Queues a write; what it throws before is the answer, and nothing was done.
+    private func refusingWrite(_ call: ServerCall, _ body: () throws(WireStatus) -> Void) {
+        refusing(call) { () throws(WireStatus) in
+            do throws(WireStatus) {
+                try body()
+            } catch {
+                throw error.withoutEffect
             }
         }
     }

@@ -261,7 +261,7 @@ extension Replica {
         let epoch = record.epoch
         let group = writes.filter { write in
             guard let refusal = refusal(of: write, under: epoch, in: partition) else { return true }
-            write.finish(.failure(refusal))
+            write.refuse(refusal)
             return false
         }
         guard !group.isEmpty else { return nil }
@@ -309,13 +309,13 @@ extension Replica {
             // full those that delete are done.
             for (index, write) in group.enumerated() {
                 if let fatal = commit([write], to: partition) {
-                    for later in group[(index + 1)...] { later.finish(.failure(Refusal.failed(shard, fatal))) }
+                    for later in group[(index + 1)...] { later.refuse(Refusal.failed(shard, fatal)) }
                     return fatal
                 }
             }
             return nil
         }
-        for write in group { write.finish(.failure(Refusal.failed(shard, error))) }
+        for write in group { write.refuse(Refusal.failed(shard, error)) }
         return nil
     }
 

@@ -16,6 +16,9 @@ struct PendingWrite: Sendable {
     let isAbandoned: @Sendable () -> Bool
     /// Called once, from the lane's thread or from the one that stops it.
     let finish: @Sendable (Result<WriteReceipt, WireStatus>) -> Void
+
+    /// Answers that nothing of it was done: it is in no log and no commit.
+    func refuse(_ status: WireStatus) { finish(.failure(status.withoutEffect)) }
 }
 
 /// One codebook that waits for its installation.
@@ -96,7 +99,7 @@ struct WriteQueue {
 extension WriteQueue.Job {
     func fail(_ status: WireStatus) {
         switch self {
-        case .write(let write): write.finish(.failure(status))
+        case .write(let write): write.refuse(status)
         case .install(let installation): installation.finish(.failure(status))
         }
     }

@@ -122,7 +122,7 @@ extension Replica {
     /// Puts writes into the log, where they are sent from; each that cannot be is told so.
     func order(_ writes: [PendingWrite], in partition: Partition) {
         guard var place = monitor.withLock({ $0.replication?.place }) else {
-            for write in writes { write.finish(.failure(Refusal.notPrimary(shard))) }
+            for write in writes { write.refuse(Refusal.notPrimary(shard)) }
             return
         }
         // What does not fit on the disk is not to come into the log.
@@ -135,11 +135,11 @@ extension Replica {
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
         for write in writes {
             if let refusal = refusal(of: write, under: place.epoch, in: partition) {
-                write.finish(.failure(refusal))
+                write.refuse(refusal)
                 continue
             }
             if let full, write.batch.operation.bringsFaces {
-                write.finish(.failure(full))
+                write.refuse(full)
                 continue
             }
             do throws(PartitionError) {
@@ -153,7 +153,7 @@ extension Replica {
                 place.sequence += 1
                 place.previousChain = entry.chain
             } catch {
-                write.finish(.failure(Refusal.failed(shard, error)))
+                write.refuse(Refusal.failed(shard, error))
             }
         }
         guard !entries.isEmpty else { return }
@@ -170,7 +170,7 @@ extension Replica {
             )
         }
         perform(actions)
-        for write in refused?.0 ?? [] { write.finish(.failure(refused!.1)) }
+        for write in refused?.0 ?? [] { write.refuse(refused!.1) }
     }
 
     private func status(of refusal: WriteRefusal) -> WireStatus {

@@ -8,6 +8,9 @@ package struct WireStatus: Error, Hashable, Sendable {
     /// The peer was lost while the call was under way there, and may have died of it. Known on this side only: it goes
     /// over no wire.
     package var isLoss = false
+    /// Nothing of the call was done, and nothing of it will be. Otherwise that is not known. What earlier sendings of
+    /// the same call did is not meant.
+    package var hasNoEffect = false
 
     package init(code: StatusCode, message: String, retryAfterMilliseconds: UInt32 = 0) {
         self.code = code
@@ -20,6 +23,13 @@ package struct WireStatus: Error, Hashable, Sendable {
     }
 
     package static let messageByteLimit = 4096
+
+    /// The same of a call of which nothing was done.
+    package var withoutEffect: WireStatus {
+        var status = self
+        status.hasNoEffect = true
+        return status
+    }
 }
 
 extension WireStatus: CustomStringConvertible {
@@ -44,6 +54,7 @@ extension WireStatus: WireMessage {
         writer.integer(UInt8(0))
         writer.integer(retryAfterMilliseconds)
         writer.string(message.truncated(toByteCount: Self.messageByteLimit), "message")
+        writer.later { $0.flag(hasNoEffect) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -57,6 +68,7 @@ extension WireStatus: WireMessage {
             message: message,
             retryAfterMilliseconds: retryAfter
         )
+        hasNoEffect = try reader.later(false) { (reader) throws(WireDecodingError) in try reader.flag("no effect") }
     }
 }
 

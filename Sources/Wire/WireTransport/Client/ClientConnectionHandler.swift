@@ -73,23 +73,20 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     // MARK: Calls
 
     func start(_ call: CallTicket, frame: ByteBuffer, answer: Answer) {
-        if call.isCancelled { return answer.resume(returning: .failure(.cancelledByCaller)) }
+        func refuse(_ status: WireStatus) { answer.resume(returning: .failure(status.withoutEffect)) }
+        if call.isCancelled { return refuse(.cancelledByCaller) }
         switch state {
         case .open: break
         case .awaitingHelloReply, .draining:
-            return answer.resume(
-                returning: .failure(WireStatus(.unavailable, "\(peerName) is stopping; call again in a moment"))
-            )
-        case .closed(let status): return answer.resume(returning: .failure(status))
+            return refuse(WireStatus(.unavailable, "\(peerName) is stopping; call again in a moment"))
+        case .closed(let status): return refuse(status)
         }
         guard calls.count < streamLimit else {
-            return answer.resume(
-                returning: .failure(
-                    WireStatus(
-                        .overloaded,
-                        "\(calls.count) calls to \(peerName) are under way, which is its limit",
-                        retryAfterMilliseconds: 20
-                    )
+            return refuse(
+                WireStatus(
+                    .overloaded,
+                    "\(calls.count) calls to \(peerName) are under way, which is its limit",
+                    retryAfterMilliseconds: 20
                 )
             )
         }
@@ -242,6 +239,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         helloReply.fail(status)
         let ended = calls
         calls.removeAll()
+        // Whatever the end was about, these calls had been sent.
+        var status = status
+        status.hasNoEffect = false
         for call in ended.values { call.answer.resume(returning: .failure(status)) }
     }
 

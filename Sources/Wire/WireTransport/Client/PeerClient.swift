@@ -44,10 +44,10 @@ package final class PeerClient: Sendable {
         let connection: WireConnection
         switch decision {
         case .use(let open): connection = open
-        case .fail(let status): throw status
+        case .fail(let status): throw status.withoutEffect
         case .wait(let startsAttempt):
             if startsAttempt { attempt() }
-            connection = try await attemptEnd(deadline).get()
+            connection = try await attemptEnd(deadline).mapError(\.withoutEffect).get()
         }
         return try await connection.call(request, deadline: deadline)
     }

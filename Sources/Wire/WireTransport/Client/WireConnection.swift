@@ -140,7 +140,7 @@ package final class WireConnection: Sendable {
         deadline: WireDeadline
     ) async throws(WireStatus) -> R.Reply {
         if deadline.hasPassed {
-            throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called")
+            throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called").withoutEffect
         }
         let ticket = CallTicket(stream: nextStream.add(1, ordering: .relaxed).oldValue, deadline: deadline)
         let frame = try Frame.encode(

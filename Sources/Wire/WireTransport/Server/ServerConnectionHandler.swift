@@ -207,7 +207,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         switch error {
         case .notHello, .headerChecksum: close(because: error.description)
         case .payloadChecksum(let stream), .payloadLimit(let stream, _, _):
-            perform(machine.refuse(error.wireStatus, stream: stream))
+            perform(machine.refuse(error.wireStatus.withoutEffect, stream: stream))
         }
     }
 
@@ -242,7 +242,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         do throws(WireDecodingError) {
             if let request = try Request(frame, limits: configuration.limits) { handler.handle(request, call: call) }
         } catch {
-            call.fail(error.wireStatus)
+            call.fail(error.wireStatus.withoutEffect)
         }
     }
 
@@ -259,14 +259,19 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             send(reply, stream: stream)
         case .cancel(let stream): streams[stream]?.cancel()
         case .pong(let stream): send(Pong(), stream: stream)
-        case .answer(let status, let stream): send(status, stream: stream)
+        // The request went no further.
+        case .answer(let status, let stream): send(status.withoutEffect, stream: stream)
         case .refuse(let status, let stream): refuse(status, stream: stream)
         }
     }
 
     /// Sends a message of the connection's own, which is never above a limit.
     private func send(_ message: some WireMessage, stream: UInt64) {
-        guard let frame = try? Frame.encode(message, stream: stream, payloadLimit: .max) else { return }
+        let laterFields = features.contains(.laterFields)
+        guard let frame = try? Frame.encode(message, stream: stream, payloadLimit: .max, laterFields: laterFields)
+        else {
+            return
+        }
         send(frame)
     }
 
@@ -343,7 +348,9 @@ private struct ConnectionReplySender: ReplySender {
         do throws(WireStatus) {
             frame = try Frame.encode(message, stream: stream, payloadLimit: payloadLimit, laterFields: laterFields)
         } catch {
-            guard let refusal = try? Frame.encode(error, stream: stream, payloadLimit: .max) else { return }
+            guard
+                let refusal = try? Frame.encode(error, stream: stream, payloadLimit: .max, laterFields: laterFields)
+            else { return }
             frame = refusal
             status = error.code
         }
