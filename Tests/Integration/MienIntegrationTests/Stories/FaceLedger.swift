@@ -13,11 +13,21 @@ struct FaceLedger: Sendable {
     private(set) var ids: [Face.ID] = []
 
     /// A write is under way that would make the faces so.
-    mutating func begin(_ faces: [Face.ID], _ content: Content) {
+    ///
+    /// - Returns: what they may have been before, for ``putBack(_:)``.
+    mutating func begin(_ faces: [Face.ID], _ content: Content) -> [Face.ID: Set<Content>] {
+        var before: [Face.ID: Set<Content>] = [:]
         for face in faces {
             if contents[face] == nil { ids.append(face) }
+            before[face] = contents[face] ?? [.absent]
             contents[face, default: [.absent]].insert(content)
         }
+        return before
+    }
+
+    /// The write was refused with nothing done.
+    mutating func putBack(_ before: [Face.ID: Set<Content>]) {
+        for (face, contents) in before { self.contents[face] = contents }
     }
 
     /// The write was acknowledged, or the content was seen while nothing was under way.

@@ -95,7 +95,7 @@ struct FaceWriter: Sendable {
         guard !faces.isEmpty else { return }
         lastVersion += 1
         let content = FaceLedger.Content.version(lastVersion)
-        ledger.begin(faces, content)
+        let before = ledger.begin(faces, content)
         let batch = faces.map {
             NewFace(id: $0, metadata: Face.Metadata(externalImageID: "version-\(lastVersion)"))
         }
@@ -111,20 +111,20 @@ struct FaceWriter: Sendable {
             acknowledge(faces, content)
             await readNowAndThen(faces, content, after: receipt.token, client)
         } catch {
-            await note(error)
+            await note(error, before)
         }
     }
 
     private mutating func delete(_ faces: [Face.ID], _ client: MienClient) async {
         guard !faces.isEmpty else { return }
-        ledger.begin(faces, .absent)
+        let before = ledger.begin(faces, .absent)
         do throws(MienClientError) {
             let receipt = try await client.deleteFaces(faces, from: Self.collection)
             acknowledge(faces, .absent)
             // What was deleted nobody is shown, with a token or without.
             await readNowAndThen(faces, .absent, after: Bool.random(using: &random) ? receipt.token : nil, client)
         } catch {
-            await note(error)
+            await note(error, before)
         }
     }
 
@@ -198,8 +198,9 @@ struct FaceWriter: Sendable {
         ledger.settle(faces, content)
     }
 
-    private mutating func note(_ error: MienClientError) async {
+    private mutating func note(_ error: MienClientError, _ before: [Face.ID: Set<FaceLedger.Content>]) async {
         failedCount += 1
+        if error.hasNoEffect { ledger.putBack(before) }
         let isExpected = [.unavailable, .deadlineExceeded, .overloaded, .notYet] + refusals
         if !isExpected.contains(error.code) { surprises.append("\(error)") }
         try? await Task.sleep(for: .milliseconds(20))
