@@ -58,12 +58,12 @@ final class FaultProxy: Sendable {
                 $0.ofAll = fault
                 $0.ofCallers = [:]
             }
-            forEach { $0.release() }
+            onEach { $0.release() }
         }
 
         func set(_ fault: Fault, from caller: pid_t) {
             faults.withLock { $0.ofCallers[caller] = fault }
-            forEach { $0.release() }
+            onEach { $0.release() }
         }
 
         func count(of caller: pid_t?) -> Int { faults.withLock { $0.callCounts[caller] ?? 0 } }
@@ -81,7 +81,7 @@ final class FaultProxy: Sendable {
             faults.withLock { Int.random(in: 0..<count, using: &$0.random) == 0 }
         }
 
-        func forEach(_ body: @escaping @Sendable (Pipe) -> Void) {
+        func onEach(_ body: @escaping @Sendable (Pipe) -> Void) {
             for pipe in pipes.withLock({ Array($0.values) }) { pipe.eventLoop.execute { body(pipe.value) } }
         }
 
@@ -190,12 +190,12 @@ final class FaultProxy: Sendable {
 
     /// Ends every connection with a reset, or those that one process has opened.
     func reset(from caller: pid_t? = nil) {
-        state.forEach { if caller == nil || $0.caller == caller { $0.reset() } }
+        state.onEach { if caller == nil || $0.caller == caller { $0.reset() } }
     }
 
     func stop() async {
         state.set(.none)
-        state.forEach { $0.reset() }
+        state.onEach { $0.reset() }
         try? await listener.close()
     }
 
