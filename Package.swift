@@ -344,8 +344,8 @@ let package = Package(
             name: "DecoderFuzzing",
             dependencies: [
                 "Backups", "BinaryCoding", "Checksum", "ClusterController", "ClusterModel", "ClusterState",
-                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "NodeConfiguration", "PartitionStore",
-                "VectorMath", "WireProtocol", "WorkerService",
+                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "NodeConfiguration", "NodeServer", "ObjectStore",
+                "Observability", "PartitionStore", "VectorMath", "WireProtocol", "WorkerService",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Testing/DecoderFuzzing",

@@ -45,6 +45,7 @@ extension WorkerOptions {
         )
         copyBytesPerSecond = configuration.copyRate
         verificationPeriod = configuration.verifyPeriod
+        partition.erasurePeriod = configuration.erasurePeriod
         partition.erasureRetention = configuration.erasureRetention
         slowSearch = configuration.slowSearch
         recallCheckInterval = configuration.recallCheckInterval

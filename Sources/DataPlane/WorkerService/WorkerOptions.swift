@@ -45,9 +45,9 @@ package struct WorkerOptions: Sendable {
     /// How long replicas wait for each other.
     package var replication = ReplicationTimings()
     /// How often the replicas of a shard that is written to say what they hold, so that they can be compared.
-    package var checkpointInterval = Duration.seconds(60)
+    package var checkpointInterval = Duration.seconds(10)
     /// How often all of every partition is read to see whether it is sound; zero for never.
-    package var verificationPeriod = Duration.seconds(7 * 24 * 3600)
+    package var verificationPeriod = Duration.seconds(24 * 3600)
     /// What is read into memory when a partition has been opened, before searches ask for it.
     package var prefault = PrefaultPolicy.codes
     /// How long, from its start, the worker counts as not ready while that goes on; zero for not at all.

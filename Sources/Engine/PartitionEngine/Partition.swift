@@ -35,6 +35,8 @@ package final class Partition: Sendable {
     /// Sequence at which ``scrub()`` last found nothing to do.
     let scrubbedSequence = Atomic<UInt64>(.max)
     let overwrittenRows = OverwrittenRows()
+    /// The round of erasing under way; the write lane's alone.
+    let erasingRound = Mutex<ErasingRound?>(nil)
     /// The first chunk that ``roundRows()`` has not looked at.
     let firstUnroundedChunk = Atomic<UInt32>(0)
     private let sequence: Atomic<UInt64>
@@ -65,6 +67,7 @@ package final class Partition: Sendable {
                     key: MetaKey.receiptTimes,
                     value: ReceiptTimesRecord.ofNothing.encoded()
                 )
+                try transaction.put(tables.meta, key: MetaKey.remnants, value: RemnantRecord().encoded())
             }
             return try Partition(environment: environment, tables: tables, options: options)
         } catch {

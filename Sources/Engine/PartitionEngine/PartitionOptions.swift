@@ -1,5 +1,6 @@
 package import FaceModel
 internal import Glibc
+internal import PartitionStore
 
 /// How a partition is run. The defaults suit a worker; tests make them small.
 package struct PartitionOptions: Sendable {
@@ -41,12 +42,20 @@ package struct PartitionOptions: Sendable {
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a
     /// millisecond.
     package var keptFilterRecordCount = 4096
-    /// Receipts kept for writes sent again.
+    /// The newest receipts, which count where an entry of the log is applied. All replicas of a shard have to keep the
+    /// same number, or one would take a repeated write for a new one.
     package var receiptLimit = 65_536
+    /// What else is remembered of writes that may be sent again.
+    package var earlierReceipts = EarlierReceipts()
     /// Writes are refused while less than this is free on the disk.
     package var minimumFreeByteCount: UInt64 = 64 << 20
     /// How long deletions are remembered: as long as the oldest backup is kept, and longer.
     package var erasureRetention = Duration.seconds(400 * 86_400)
+    /// How long after a deletion the face's bytes may still be in the partition's file: above zero. See
+    /// ``ErasureSchedule``.
+    package var erasurePeriod = Duration.seconds(86_400)
+    /// Pages of the file looked at in one step of overwriting free ones: 8 MiB.
+    package var freePageLimit = 2048
     /// When deletions happen.
     package var wallClock: @Sendable () -> Timestamp = { .wallClock }
     /// What spans of time are measured with.
@@ -56,4 +65,28 @@ package struct PartitionOptions: Sendable {
     package var mapByteCount = 1 << 40
 
     package init() {}
+
+    /// Receipts from one note of the time to the next.
+    var receiptSpacing: UInt64 {
+        max(1, UInt64(max(receiptLimit, earlierReceipts.leastCount)) / ReceiptTimesRecord.sampleCount)
+    }
+
+    /// Receipts that are none of the newest: each replica's own memory.
+    package struct EarlierReceipts: Sendable {
+        /// Receipts, with the newest, that are kept however old they are.
+        package var leastCount = 1 << 20
+        /// Those beyond that are kept as long as they are younger.
+        package var age = Duration.seconds(86_400)
+        /// Most that all of them take of the disk, by pages of their tables. One of a single face takes some 130.
+        package var byteLimit = 256 << 20
+
+        package init() {}
+
+        /// Only the newest are kept.
+        package static var none: EarlierReceipts {
+            var none = EarlierReceipts()
+            (none.leastCount, none.age, none.byteLimit) = (0, .zero, 0)
+            return none
+        }
+    }
 }

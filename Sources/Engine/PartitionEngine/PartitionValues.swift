@@ -16,6 +16,14 @@ package struct WriteBatch: Sendable {
         /// restoration: until then no face expires.
         case restore(ArchivedFaces, isLast: Bool)
 
+        /// Whether what it answered is kept under its key.
+        package var leavesReceipt: Bool {
+            switch self {
+            case .enrol, .delete: true
+            case .expire, .beginEpoch, .restore: false
+            }
+        }
+
         /// Whether the disk holds more after it.
         package var bringsFaces: Bool {
             switch self {

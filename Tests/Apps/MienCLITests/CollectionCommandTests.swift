@@ -117,6 +117,7 @@ import WireProtocol
                 list.output == """
                     collection  faces  shards  copies  in sync  dimension  model   index
                     people          0       2       3   4 of 6         64  toy-64  not needed yet
+                    durability: single copy of people
 
                     """
             )
@@ -129,7 +130,8 @@ import WireProtocol
             let status = ["status", "--coordinator", address]
             let all = (1...3).map { Self.replica(UInt64($0), isPrimary: $0 == 1, sequence: 5) }
             cluster.change { $0.replicas = all }
-            #expect(await mienCommand(status).status == 0)
+            let whole = await mienCommand(status)
+            #expect(whole.status == 0 && !whole.output.contains("durability"), "two copies have what is acknowledged")
             cluster.change { $0.replicas[2].isInSync = false }
             let fewer = await mienCommand(status)
             #expect(fewer.status == 69)
@@ -319,6 +321,7 @@ import WireProtocol
                     collection  faces  shards  dimension  model   index
                     animals         0       2         64  toy-64  not needed yet
                     people          0       2         64  toy-64  not needed yet
+                    durability: single copy of animals, people
 
                     """
             )
@@ -394,6 +397,7 @@ import WireProtocol
 
                     collection  faces  shards  dimension  model   index
                     people          0       2         64  toy-64  not needed yet
+                    durability: single copy of people
 
                     """
             )

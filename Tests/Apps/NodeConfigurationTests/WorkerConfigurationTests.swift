@@ -97,8 +97,8 @@ struct WorkerConfigurationTests {
         )
         let keys =
             "admin_listen, advertise, background_percent, coordinators, copy_rate, data, "
-            + "erasure_retention, heartbeat_interval, listen, memory, recall_check_interval, search_threads, "
-            + "slow_search, verify_period"
+            + "erasure_period, erasure_retention, heartbeat_interval, listen, memory, recall_check_interval, "
+            + "search_threads, slow_search, verify_period"
         let limits = "max_batch, max_frame, max_k, max_probes, max_streams, unauthenticated_bytes, unauthenticated_time"
         let ip = "an IP address and a port from 0 (any free one) to 65535, such as 127.0.0.1:7400 or [::1]:7400"
         #expect(

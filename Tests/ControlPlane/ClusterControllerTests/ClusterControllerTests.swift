@@ -160,6 +160,34 @@ struct ClusterControllerTests {
         }
     }
 
+    /// Nodes are known by their ids; addresses are where they were last heard of.
+    @Test func whenEveryNodeMovesNothingElseChanges() async throws {
+        let folder = TemporaryFolder()
+        let first = try await ControlCluster.start(at: folder.path)
+        let workers = [FakeControlWorker(1), FakeControlWorker(2)]
+        for worker in workers { try await worker.start(in: first) }
+        try await first.awaitWorkers(workers)
+        try await first.create("people", shards: 4)
+        let before = first.controller.shardMap
+        for worker in workers { await worker.stop() }
+        await first.stop()
+        let second = try await ControlCluster.start(at: folder.path)
+        #expect(second.controller.shardMap.addresses == before.addresses)
+        for worker in workers { try await worker.start(in: second) }
+        try await eventually("the new addresses are known") {
+            workers.allSatisfy { second.controller.shardMap.addresses[$0.id] == $0.address }
+        }
+        #expect(workers.allSatisfy { $0.address != before.addresses[$0.id] })
+        #expect(second.controller.clusterID == first.controller.clusterID)
+        #expect(second.controller.shardMap.epoch == before.epoch)
+        #expect(second.controller.shardMap.placements == before.placements)
+        // It can go on: nothing was hosted a second time, and what is asked for goes to where they are.
+        #expect(workers.allSatisfy { worker in worker.state.withLock { $0.hostCount } == 2 })
+        try await second.create("more", shards: 2)
+        for worker in workers { await worker.stop() }
+        await second.stop()
+    }
+
     @Test func aSilentWorkerIsNotLive() async throws {
         try await withCluster(workers: 2) { _, cluster, workers in
             await workers[1].stop()

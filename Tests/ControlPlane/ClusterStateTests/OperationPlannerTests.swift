@@ -75,6 +75,30 @@ struct OperationPlannerTests {
         #expect(!world.view.placementWorkers.contains(workers[1]))
     }
 
+    /// None is needed for good, the first no more than others.
+    @Test func everyWorkerIsReplacedOneAfterTheOther() throws {
+        var world = world()
+        for (index, old) in workers.enumerated() {
+            let new = ClusterScript.worker(UInt64(100 + index))
+            world.metadata.workers[new] = NodeAddress(host: "127.0.0.1", port: 7100 + index)
+            world.live.insert(new)
+            try world.mustBegin(.decommission(old))
+            try settle(&world)
+            #expect(world.metadata.standings[old] == .decommissioned)
+            #expect(world.replicas[old]?.isEmpty ?? true)
+            world.live.remove(old)
+        }
+        #expect(world.metadata.operations.values.allSatisfy { $0.state == .done })
+        #expect(!world.metadata.placements.isEmpty)
+        for placement in world.metadata.placements {
+            #expect(placement.group.members.allSatisfy { !workers.contains($0) })
+            #expect(placement.group.inSync.count == 2)
+            for member in placement.group.inSync {
+                #expect(world.replicas[member]?[placement.shard] == world.head[placement.shard])
+            }
+        }
+    }
+
     @Test func aDrainThatLeavesTooFewWorkersIsRefusedWithTheRule() throws {
         let record = ClusterScript.replicated(1, on: [workers[0], workers[1]], minimum: 2)
         let world = OperationWorld(seed: 1, workers: 2, records: [record])

@@ -104,6 +104,7 @@ actor ReplicatedShard {
     private(set) var nodes: [NodeID] = []
     private let limits: WorkerLimits
     private let receiptLimit: Int
+    private let remembersEarlier: Bool
     private let sliceByteCount: Int
     nonisolated let log = LineRecorder()
 
@@ -120,6 +121,7 @@ actor ReplicatedShard {
         server: WireServer,
         limits: WorkerLimits,
         receiptLimit: Int,
+        remembersEarlier: Bool,
         sliceByteCount: Int
     ) {
         self.sliceByteCount = sliceByteCount
@@ -127,6 +129,7 @@ actor ReplicatedShard {
         self.server = server
         self.limits = limits
         self.receiptLimit = receiptLimit
+        self.remembersEarlier = remembersEarlier
     }
 
     /// Starts workers for `body`; the first ones hold the shard, the first of all leads.
@@ -136,6 +139,7 @@ actor ReplicatedShard {
         minimumInSync: Int,
         limits: WorkerLimits = WorkerLimits(),
         receiptLimit: Int = PartitionOptions().receiptLimit,
+        remembersEarlier: Bool = true,
         sliceByteCount: Int = PartitionSlice.byteLimit,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
@@ -156,6 +160,7 @@ actor ReplicatedShard {
             server: server,
             limits: limits,
             receiptLimit: receiptLimit,
+            remembersEarlier: remembersEarlier,
             sliceByteCount: sliceByteCount
         )
         var outcome = Result<Void, any Error>.success(())
@@ -212,6 +217,7 @@ actor ReplicatedShard {
         case .none: options.partition.minimumFreeByteCount = .max
         }
         options.partition.receiptLimit = receiptLimit
+        if !remembersEarlier { options.partition.earlierReceipts = .none }
         options.replication = Self.timings
         options.limits = limits
         options.copySliceByteCount = sliceByteCount

@@ -121,8 +121,46 @@ import WorkerService
         }
     }
 
+    /// Of what is none of the newest every replica has its own memory, and nothing comes into the log.
+    @Test func aWriteOfLongAgoIsAnsweredAndNotOrderedAgain() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1, receiptLimit: 3) { shard in
+            let (ids, key) = (test.ids(2), IdempotencyKey.random())
+            shard.keeper.remove(false)
+            let first = try await shard.enrol(ids, key: key)
+            for _ in 0..<5 { _ = try await shard.delete(ids) }
+            let last = try await shard.delete(ids).sequence
+            func again(_ ids: [FaceID]) async throws -> ShardEnrolled {
+                try await shard.write { epoch in
+                    var again = test.enrol(ids, epoch: epoch.number, key: key)
+                    again.age = .seconds(600)
+                    return again
+                }
+            }
+            #expect(try await again(ids) == first)
+            #expect(try await shard.delete(ids).sequence == last + 1)
+            // And by the next primary, which does not know at once how far the other one is.
+            let old = await shard.index(of: shard.keeper.group!.primary)
+            let nodes = await shard.nodes
+            shard.keeper.change { $0!.failingOver(to: nodes[1 - old]) }
+            #expect(try await again(ids) == first)
+            #expect(try await shard.delete(ids).outcomes == [.absent, .absent])
+            let refusal = await #expect(throws: WireStatus.self) {
+                let group = shard.keeper.group!
+                let other = test.enrol(test.ids(3), epoch: group.epoch.number, key: key)
+                _ = try await shard.call(other, on: shard.index(of: group.primary))
+            }
+            #expect(refusal?.code == .keyReused)
+        }
+    }
+
     @Test func aWriteThatNoReplicaRemembersIsRefused() async throws {
-        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2, receiptLimit: 3) { shard in
+        try await ReplicatedShard.with(
+            workers: 2,
+            replicas: 2,
+            minimumInSync: 2,
+            receiptLimit: 3,
+            remembersEarlier: false
+        ) { shard in
             let (ids, key) = (test.ids(2), IdempotencyKey.random())
             _ = try await shard.enrol(ids, key: key)
             for _ in 0..<5 { _ = try await shard.delete(ids) }
@@ -188,6 +226,10 @@ import WorkerService
                 seen.insert(checkpoint.digest)
             }
             #expect(seen.count == 2)
+            // Nothing has changed since, so nothing more is written.
+            let last = shard.keeper.report(of: nodes[0])?.sequence
+            try await Task.sleep(for: .milliseconds(1500))
+            #expect(last != nil && shard.keeper.report(of: nodes[0])?.sequence == last)
             for index in 0..<2 {
                 let answer = try await shard.call(VerifyReplica(shard: test.shard()), on: index)
                 #expect(answer.faceCount == 40 && answer.damage == nil && answer.slices.count == 256)

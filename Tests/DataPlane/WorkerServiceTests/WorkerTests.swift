@@ -102,6 +102,7 @@ import WorkerService
         let folder = TemporaryFolder()
         var options = WorkerHarness.options(folder)
         options.partition.receiptLimit = 3
+        options.partition.earlierReceipts = .none
         try await WorkerHarness.with(options) { harness in
             _ = try await harness.call(test.host())
             var old = test.enrol(test.ids(1))

@@ -80,6 +80,12 @@ import Testing
         // An answer that was given then is given again.
         let receipt = try #require(try partition.receipt(of: IdempotencyKey(high: 7, low: 2)))
         #expect(receipt.outcome == .deleted([.deleted, .deleted, .absent]))
+        if format >= 9 {
+            let enrolment = fixture.enrolment(ids, ids.map { Self.embedding(Int($0.low)) }, metadata: Self.metadata)
+            let again = WriteBatch(key: IdempotencyKey(high: 7, low: 1), operation: enrolment.operation)
+            let known = try #require(try partition.knownReceipt(of: again))
+            #expect(known.receipt.outcome == .enrolled(ids.map { _ in .accepted }) && !known.isRecent)
+        }
         if format >= 4 {
             let extent = try partition.logExtent()
             #expect(extent.lastSequence == extent.appliedSequence + 1)
@@ -101,6 +107,9 @@ import Testing
             #expect(erasures.map(\.pseudonym) == Self.erased.map { key.pseudonym(of: $0) })
         }
         #expect(dump.entries.contains { $0.table == "meta" && $0.key == Array("looseRuns".utf8) } == (format >= 8))
+        // Faces were deleted: something of them may be there.
+        #expect(try partition.remnantAge() != nil)
+        #expect(dump.entries.contains { $0.table == "meta" && $0.key == Array("remnants".utf8) } == (format >= 9))
         // And it goes on as one of today.
         try fixture.settle()
         #expect(try partition.verifyAll() != nil)
@@ -116,7 +125,12 @@ import Testing
         try FileManager.default.createDirectory(at: Self.folder, withIntermediateDirectories: true)
         for format in 1...Int(PartitionState.newestFormat)
         where !FileManager.default.fileExists(atPath: Self.file(format).path) {
-            let fixture = try Self.filled(Self.faceCount(format), isLogged: format >= 4, hasCodes: format >= 6)
+            let fixture = try Self.filled(
+                Self.faceCount(format),
+                isLogged: format >= 4,
+                hasCodes: format >= 6,
+                receiptLimit: format >= 9 ? 1 : .max
+            )
             if format >= 8 { try Self.merge(fixture) }
             let answers = try Self.answers(fixture, .exact)
             fixture.partition.close()
@@ -135,12 +149,14 @@ import Testing
     private static func filled(
         _ faceCount: Int,
         isLogged: Bool,
-        hasCodes: Bool
+        hasCodes: Bool,
+        receiptLimit: Int
     ) throws -> PartitionFixture {
         let fixture = try PartitionFixture()
         fixture.options.wallClock = { Timestamp(milliseconds: 1_790_000_000_000) }
         fixture.options.foldRowLimit = 128
         fixture.options.mergeRatio = 0
+        fixture.options.receiptLimit = receiptLimit
         try fixture.reopen()
         let partition = fixture.partition
         if hasCodes { try partition.install(codebook: FaceSource.codebook(dimension: 64)) }
@@ -183,6 +199,7 @@ struct PartitionDump {
     private static let tables = [
         "meta", "faces", "rowFaces", "rows", "roundedRows", "tailRows", "codes", "runs", "tombstones", "byExpiry",
         "byPerson", "byExternalImage", "receipts", "receiptOrder", "log", "erasures",
+        "earlierReceipts", "earlierReceiptOrder",
     ]
 
     var entries: [(table: String, key: [UInt8], value: [UInt8])] = []

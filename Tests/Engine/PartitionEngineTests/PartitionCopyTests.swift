@@ -135,9 +135,10 @@ struct PartitionCopyTests {
             try fixture.enrol(Array(ids[start..<start + 500]), (0..<500).map { _ in source.embedding() })
         }
         let partition = fixture.partition
-        let bound = try CopyBound(of: partition, leastGrowthByteCount: 1 << 20)
+        let leastGrowth = 4 << 20
+        let bound = try CopyBound(of: partition, leastGrowthByteCount: leastGrowth)
         let before = try partition.mapUse().usedByteCount
-        #expect(bound.limitByteCount >= before && bound.limitByteCount <= before * 5 / 4 + (1 << 20))
+        #expect(bound.limitByteCount >= before && bound.limitByteCount <= before * 5 / 4 + leastGrowth)
         #expect(bound.excess(of: partition) == nil)
 
         var excess: CopyBound.Excess?
@@ -162,7 +163,7 @@ struct PartitionCopyTests {
         #expect(!FileManager.default.fileExists(atPath: "\(path)/data.mdb"))
         // No further than the batch that was under way.
         #expect(try partition.mapUse().usedByteCount < bound.limitByteCount + (2 << 20))
-        let next = try CopyBound(of: partition, leastGrowthByteCount: 1 << 20)
+        let next = try CopyBound(of: partition, leastGrowthByteCount: leastGrowth)
         #expect(try partition.copy(to: path) { next.excess(of: partition) != nil } != nil)
     }
 

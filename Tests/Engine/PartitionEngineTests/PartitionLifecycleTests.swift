@@ -90,14 +90,14 @@ struct PartitionLifecycleTests {
         fixture.partition.close()
         try fixture.change { tables, transaction in
             var state = PartitionState().encoded()
-            state[0] = 9
+            state[0] = 10
             // Sealed in a way that only the newer version knows.
             state[state.count - 1] ^= 1
             try transaction.put(tables.meta, key: MetaKey.state, value: state)
         }
         #expect { try Partition.open(at: fixture.directory, options: .small) } throws: { error in
-            guard let error = error as? PartitionError, case .store(.newerFormat(9, 8)) = error else { return false }
-            return "\(error)" == "the partition has format 9 and this program knows formats up to 8; use a newer mien"
+            guard let error = error as? PartitionError, case .store(.newerFormat(10, 9)) = error else { return false }
+            return "\(error)" == "the partition has format 10 and this program knows formats up to 9; use a newer mien"
                 && !error.isCorruption
         }
     }

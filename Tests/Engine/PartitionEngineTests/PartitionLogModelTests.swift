@@ -49,9 +49,13 @@ private struct LogPlay {
     init(precision: StoredPrecision, seed: UInt64) throws {
         self.precision = precision
         source = FaceSource(dimension: 64, seed: seed)
-        replicas = try (0..<2).map { _ in
+        replicas = try (0..<2).map { index in
             var options = PartitionOptions.small
             options.receiptLimit = 40
+            // What else each remembers must make no difference.
+            options.earlierReceipts.leastCount = 60
+            options.earlierReceipts.age = .zero
+            if index == 0 { options.earlierReceipts = .none }
             return Replica(fixture: try PartitionFixture(precision: precision, options: options))
         }
         author = try LogAuthor(replicas[0].fixture.partition, epoch: 1)
@@ -91,7 +95,9 @@ private struct LogPlay {
             let operation = try replicas[replica].fixture.partition.expiry(now: now)
             return WriteBatch(key: fixture.nextKey(), operation: operation ?? .expire(at: now, faces: ids(5)))
         case 10: return WriteBatch(key: fixture.nextKey(), operation: .beginEpoch)
-        default: return batches.suffix(20).randomElement(using: &source.generator)!
+        default:
+            // One that is known, or one that is none of the newest and is done again.
+            return batches.suffix(random(0..<3) > 0 ? 20 : .max).randomElement(using: &source.generator)!
         }
     }
 
@@ -224,5 +230,16 @@ private struct LogPlay {
         let probes = (0..<20).map { _ in source.embedding() }
         let answers = try fixtures.map { try $0.search(probes, limit: 20, now: now).found }
         #expect(answers[0] == answers[1] && answers[0][0].count == 20, "\(comment)")
+        // Which faces other efforts compare in full follows from what each has folded; how alike they are does not.
+        let all = try fixtures.map { try $0.search(probes, limit: 1000, now: now).found.map { Set($0) } }
+        #expect(all[0] == all[1], "\(comment)")
+        for (fixture, others) in zip(fixtures, all.reversed()) {
+            for effort in [SearchEffort.full, .lists(4)] {
+                let found = try fixture.search(probes, limit: 20, effort: effort, now: now).found
+                for (found, all) in zip(found, others) {
+                    #expect(Set(found).isSubset(of: all) && found.count > 0, "\(comment)")
+                }
+            }
+        }
     }
 }

@@ -30,6 +30,8 @@ struct PartitionSuccessionTests {
         #expect(try builder.copyCodes())
         try between()
         while try builder.partition.maintain(now: Timestamp(milliseconds: .min), isIdle: true) != nil { try between() }
+        while try builder.copyReceipts() { try between() }
+        try between()
         while try builder.follow() > 0 {}
         return try #require(try builder.seal())
     }
@@ -253,6 +255,7 @@ struct PartitionSuccessionTests {
         var options = writer.fixture.options
         options.steadyClock = { clock.now }
         options.receiptLimit = receiptLimit
+        options.earlierReceipts = .none
         let builder = try SuccessorBuilder(
             at: "\(writer.fixture.folder.path)/half",
             identity: identity(1, 0...Self.half),
@@ -281,6 +284,7 @@ struct PartitionSuccessionTests {
         var options = PartitionOptions.small
         options.steadyClock = { clock.now }
         options.receiptLimit = 64
+        options.earlierReceipts = .none
         let fixtures = [try PartitionFixture(options: options), try PartitionFixture(options: options)]
         func key(_ number: Int) -> IdempotencyKey { IdempotencyKey(high: 3, low: UInt64(number)) }
         let builder = try SuccessorBuilder(

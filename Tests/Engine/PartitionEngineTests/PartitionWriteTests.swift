@@ -109,6 +109,7 @@ struct PartitionWriteTests {
     @Test func receiptsBeyondTheLimitAreForgottenOldestFirst() throws {
         var options = PartitionOptions.small
         options.receiptLimit = 3
+        options.earlierReceipts = .none
         let fixture = try PartitionFixture(options: options)
         var source = FaceSource(dimension: 64)
         let batches = (0..<5).map { fixture.enrolment([FaceID($0)], [source.embedding()]) }
@@ -131,6 +132,7 @@ struct PartitionWriteTests {
         let clock = SteppedClock()
         var options = PartitionOptions.small
         options.receiptLimit = 128
+        options.earlierReceipts = .none
         options.steadyClock = { clock.now }
         let fixture = try PartitionFixture(options: options)
         func delete(_ count: Int) throws -> [IdempotencyKey] {

@@ -96,7 +96,7 @@ struct RecordTests {
     @Test func theStateHasItsBytes() {
         let bytes = Self.state.encoded()
         #expect(bytes.count == 124)
-        #expect(bytes[..<16] == [8, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
+        #expect(bytes[..<16] == [9, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0])
         let fields: [(Int, UInt8)] = [
             (16, 4), (24, 1), (32, 6), (40, 7), (48, 8), (56, 9), (64, 10), (80, 11), (88, 2), (96, 12), (104, 5),
             (112, 13),
@@ -216,23 +216,41 @@ struct RecordTests {
         }
     }
 
+    @Test func placesOfEarlierReceiptsHaveTheirBytes() throws {
+        let place = EarlierReceipt(key: IdempotencyKey(high: 0x0102, low: 3), sequence: 0x0405)
+        let bytes = place.encoded()
+        #expect(Array(bytes[..<24]) == [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 5, 4, 0, 0, 0, 0, 0, 0])
+        #expect(bytes.count == 28)
+        #expect(try bytes.withUnsafeBytes { try EarlierReceipt(bytes: $0) } == place)
+        let outcome = ReceiptRecord.Outcome.deleted([.deleted])
+        for (sequence, isJoined, isOf) in [(0x0405, false, true), (0x0406, false, false), (0x0406, true, true)] {
+            let receipt = ReceiptRecord(
+                sequence: UInt64(sequence),
+                outcome: outcome,
+                rowChecksums: [1],
+                isJoined: isJoined
+            )
+            #expect(place.isOf(receipt) == isOf)
+        }
+    }
+
     @Test func timesAreNotedNowAndThenAndForgottenWithTheirReceipts() {
         var record = ReceiptTimesRecord.ofNothing
         #expect(record.forgotten(oldest: 0) == .nothing && record.forgotten(oldest: 1) == .unknown)
         for number in 1...1000 as ClosedRange<UInt64> {
             let oldest = number > 640 ? number - 640 : 0
-            _ = record.note(number: number, oldest: oldest, limit: 640, time: 7 * number)
+            _ = record.note(number: number, oldest: oldest, spacing: 10, time: 7 * number)
         }
         // A sample for every ten receipts that are kept.
         #expect(record.samples.map(\.number) == (36...100).map { UInt64($0) * 10 })
         #expect(record.forgotten(oldest: 360) == .by(2520) && record.forgotten(oldest: 361) == .by(2590))
         // A clock that began anew goes on from the last time.
-        let isNoted = record.note(number: 1010, oldest: 370, limit: 640, time: 3)
+        let isNoted = record.note(number: 1010, oldest: 370, spacing: 10, time: 3)
         #expect(isNoted)
         #expect(record.samples.last == .init(number: 1010, time: 7000))
         var none = ReceiptTimesRecord(samples: [])
         #expect(none.forgotten(oldest: 0) == .unknown)
-        _ = none.note(number: 5, oldest: 0, limit: 640, time: 9)
+        _ = none.note(number: 5, oldest: 0, spacing: 10, time: 9)
         #expect(none.forgotten(oldest: 0) == .by(9))
     }
 
@@ -377,6 +395,10 @@ struct RecordTests {
             { try $0.withUnsafeBytes { _ = try ReceiptTimesRecord(bytes: $0) } }
         ),
         (
+            "earlier receipt", EarlierReceipt(key: IdempotencyKey(high: 1, low: 2), sequence: 3).encoded(),
+            { try $0.withUnsafeBytes { _ = try EarlierReceipt(bytes: $0) } }
+        ),
+        (
             "intake", IntakeRecord(generation: 3).encoded(),
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
@@ -426,12 +448,12 @@ struct RecordTests {
     }
 
     @Test func aNewerStateIsNamedSoWhateverFollows() {
-        for bytes: [UInt8] in [[9, 0], [0xff, 0xff, 1, 2, 3], [9, 0] + [UInt8](repeating: 0, count: 100)] {
+        for bytes: [UInt8] in [[10, 0], [0xff, 0xff, 1, 2, 3], [10, 0] + [UInt8](repeating: 0, count: 100)] {
             #expect {
                 try bytes.withUnsafeBytes { try PartitionState(bytes: $0) }
             } throws: { error in
-                guard case PartitionStoreError.newerFormat(let version, 8) = error else { return false }
-                return version > 8 && "\(error)".contains("use a newer mien")
+                guard case PartitionStoreError.newerFormat(let version, 9) = error else { return false }
+                return version > 9 && "\(error)".contains("use a newer mien")
             }
         }
     }

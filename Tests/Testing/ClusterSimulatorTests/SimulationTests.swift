@@ -49,7 +49,7 @@ struct SimulationTests {
         PlantedBug.applyBeforeCommit, .acknowledgeAfterLocalWrite, .acknowledgeBeforeApplied, .deleteWithoutQuarantine,
         .noPromiseCheck, .replyBeforeSync, .resumeSameEpoch, .noTakeOverRetry, .shrinkBeforeAnswer, .growWithoutUnion,
         .growBeforeApplied, .readWithoutLease, .leaseFromArrival, .noTruncation, .leadWithoutItsEntries,
-        .confirmWithoutAsking,
+        .confirmWithoutAsking, .readWithoutItsEntries, .readUnconfirmed,
     ])
     func plantedBugIsFound(bug: PlantedBug) {
         // With those that find what only one of some hundred does.
@@ -65,6 +65,7 @@ struct SimulationTests {
             (.growBeforeCommitted, SimulationCourse(aim: .upheavals), 1),
             (.leaseWithoutConfirmation, SimulationCourse(aim: .divisions), 1),
             (.matchIsLast, SimulationCourse(), 100),
+            (.countOldReplies, SimulationCourse(aim: .upheavals), 15),
         ] as [(PlantedBug, SimulationCourse, UInt64)]
     )
     func rareBugIsFound(bug: PlantedBug, course: SimulationCourse, first: UInt64) {

@@ -48,7 +48,7 @@ enum CollectionReport {
         ])
     }
 
-    /// Where one has several copies, how many of all copies are in sync.
+    /// Where one has several copies, how many of all copies are in sync; then those of which one copy may be all.
     static func table(_ collections: [CollectionInfo]) -> String {
         let hasCopies = collections.contains { $0.options.replicationFactor > 1 }
         let copyColumns: [TextTable.Column] = hasCopies ? [.init("copies", .right), .init("in sync", .right)] : []
@@ -66,7 +66,15 @@ enum CollectionReport {
                     + ["\(options.dimension)", options.embeddingModel, index(collection)]
             )
         }
-        return table.rendered()
+        return table.rendered() + singleCopies(collections)
+    }
+
+    /// Names the collections whose writes are acknowledged when one copy has them.
+    private static func singleCopies(_ collections: [CollectionInfo]) -> String {
+        let names = collections.filter { $0.options.minimumInSync == 1 }.map(\.options.name)
+        guard !names.isEmpty else { return "" }
+        let more = names.count > 8 ? " and \(names.count - 8) more" : ""
+        return "durability: single copy of \(names.prefix(8).joined(separator: ", "))\(more)\n"
     }
 
     /// How many copies are sure to have a write that was acknowledged.

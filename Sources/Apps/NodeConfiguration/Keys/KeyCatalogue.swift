@@ -64,7 +64,12 @@ enum KeyCatalogue {
         default: 9600 * 3_600_000,
         in: 24 * 3_600_000...876_000 * 3_600_000
     )
-    static let verifyPeriod = Key.duration("worker.verify_period", default: 168 * 3_600_000, in: 0...8760 * 3_600_000)
+    static let erasurePeriod = Key.duration(
+        "worker.erasure_period",
+        default: 24 * 3_600_000,
+        in: 1000...8760 * 3_600_000
+    )
+    static let verifyPeriod = Key.duration("worker.verify_period", default: 24 * 3_600_000, in: 0...8760 * 3_600_000)
     static let copyRate = Key.bytes("worker.copy_rate", default: 64 << 20, in: 1 << 20...16 << 30)
     static let memoryLimit = Key.bytes("worker.memory.limit", default: 0, in: 0...1 << 50)
     static let memoryPartitionMap = Key.bytes("worker.memory.partition_map", default: 64 << 30, in: 1 << 30...4 << 40)
@@ -106,7 +111,7 @@ enum KeyCatalogue {
         .init(workerListen), .init(workerAdvertise), .init(workerAdmin), .init(workerData), .init(workerCoordinators),
     ]
     static let workerTuning: [AnyConfigurationKey] = [
-        .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasureRetention),
+        .init(searchThreads), .init(backgroundPercent), .init(copyRate), .init(erasurePeriod), .init(erasureRetention),
         .init(verifyPeriod),
         .init(memoryLimit), .init(memoryPartitionMap),
         .init(memoryQueuedWrites), .init(memoryPrefault), .init(memoryWarmWait), .init(heartbeatInterval),

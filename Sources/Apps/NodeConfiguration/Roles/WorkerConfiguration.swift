@@ -17,6 +17,8 @@ package struct WorkerConfiguration: Sendable, Equatable {
     package var backgroundPercent: Int
     /// Most bytes of copies that each shard's primary sends in a second.
     package var copyRate: Int
+    /// Time after which nothing of a deleted face's embedding is left in files; above zero.
+    package var erasurePeriod: Duration
     /// How long deletions are remembered.
     package var erasureRetention: Duration
     /// How often all of every partition is read to see whether it is sound; zero for never.
@@ -81,6 +83,7 @@ package struct WorkerConfiguration: Sendable, Equatable {
         searchThreads = configuration.value(KeyCatalogue.searchThreads) ?? automaticThreads
         backgroundPercent = configuration.value(KeyCatalogue.backgroundPercent)
         copyRate = configuration.value(KeyCatalogue.copyRate)
+        erasurePeriod = configuration.value(KeyCatalogue.erasurePeriod)
         erasureRetention = configuration.value(KeyCatalogue.erasureRetention)
         verifyPeriod = configuration.value(KeyCatalogue.verifyPeriod)
         memory = WorkerMemory(reading: &configuration)

@@ -175,12 +175,23 @@ extension ReplicaStateMachine {
         committed = max(committed, min(reached, log.last.sequence))
     }
 
+    /// Through where every replica that may answer reads by any record in force has applied the log.
+    private var appliedEverywhere: UInt64 {
+        required.reduce(applied) { $1 == node ? $0 : min($0, progress[$1]?.applied ?? 0) }
+    }
+
+    /// How a write stands that is in the log and applied here.
+    ///
+    /// - Parameter isDeletion: the write takes faces away.
+    package func standing(of sequence: UInt64, isDeletion: Bool, now: Duration) -> WriteStanding {
+        guard role == .primary else { return .unknown }
+        if sequence <= appliedEverywhere, !isDeletion || !isQuarantined(now: now) { return .settled }
+        return sequence > foundation ? .underWay : .unknown
+    }
+
     private mutating func acknowledge(now: Duration) {
-        var visible = applied
+        var visible = bug == .acknowledgeAfterLocalWrite ? applied : appliedEverywhere
         if bug == .acknowledgeBeforeApplied { visible = committed }
-        if bug != .acknowledgeAfterLocalWrite, bug != .acknowledgeBeforeApplied {
-            for member in required where member != node { visible = min(visible, progress[member]?.applied ?? 0) }
-        }
         guard let first = writes.first, first.sequence <= visible else { return }
         var held: [WaitingWrite] = []
         for write in writes {

@@ -115,3 +115,13 @@ package struct ReplicationTimings: Hashable, Sendable {
         self.clockError = clockError
     }
 }
+
+/// How far a write is of which its primary has the receipt.
+package enum WriteStanding: Hashable, Sendable {
+    /// As if it had just been acknowledged: whoever may answer reads has applied it.
+    case settled
+    /// Ordered in this epoch, so a moment ago, and others have yet to apply it.
+    case underWay
+    /// Applied before this epoch, and nothing is known of the others yet; or this replica does not lead.
+    case unknown
+}

@@ -101,6 +101,18 @@ enum Refusal {
         )
     }
 
+    /// A write that was done, of which a primary that is new does not know yet whether all others have applied it.
+    static func unsettled(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                the write was done, and \(name(shard)) does not know yet that every copy shows it; send the same write \
+                again under the same idempotency key
+                """,
+            retryAfterMilliseconds: 50
+        )
+    }
+
     static func logBegins(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .unavailable,

@@ -76,6 +76,9 @@ struct WorkerCollector: Sendable {
 
     private func collectPartitions(_ replicas: [Replica.Figures], _ samples: inout MetricSamples) {
         let labels = CollectionLabels(replicas.compactMap(\.collection))
+        // Replicas out of service count too: their files are there.
+        let age = replicas.compactMap(\.remnantsSince).min().map { ContinuousClock.now - $0 } ?? .zero
+        samples.raise(MetricCatalogue.erasureAge, to: age / .seconds(1))
         for replica in replicas {
             guard let name = replica.collection, let statistics = replica.statistics else { continue }
             let label = labels.label(of: name)

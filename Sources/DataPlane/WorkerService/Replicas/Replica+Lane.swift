@@ -127,6 +127,7 @@ extension Replica {
     private func serve(_ partition: Partition) -> SessionEnd {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
         var lastCommit = ContinuousClock.now
+        var nextErasing: ContinuousClock.Instant?
         while true {
             growMap(of: partition)
             switch nextStep(schedule) {
@@ -168,12 +169,14 @@ extension Replica {
                     }
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
                     var rest = Duration.zero
+                    let untilErasing = try eraseRemnants(in: partition, next: &nextErasing)
                     if !hasMore, !options.codebookHolds.contains(shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now
                         rest = options.recodingPace.rest(after: end - start, now: end)
                     }
+                    if let untilErasing { (hasMore, rest) = (true, hasMore ? min(rest, untilErasing) : untilErasing) }
                     options.metrics.maintained(took: .now - start)
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
                     if !hasMore { options.reportChanged() }

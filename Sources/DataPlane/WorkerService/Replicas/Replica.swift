@@ -74,6 +74,8 @@ final class Replica: Sendable {
         var collectionName: String?
         var fileUse: PartitionFileUse?
         var fileUseRead: ContinuousClock.Instant?
+        /// Since when a face is gone of which the file may have bytes; nil while there is none, as last read.
+        var remnantsSince: ContinuousClock.Instant?
         /// When all of the partition was last read and found sound; nil for never.
         var verified: Timestamp?
     }
@@ -85,6 +87,7 @@ final class Replica: Sendable {
         var collection: String?
         var statistics: PartitionStatistics?
         var fileUse: PartitionFileUse?
+        var remnantsSince: ContinuousClock.Instant?
         var queuedRowCount: Int
         var queuedByteCount: Int
         /// Of log entries that wait for other replicas.
@@ -513,10 +516,16 @@ final class Replica: Sendable {
         let now = ContinuousClock.now
         let isFileDue = monitor.withLock { state in state.fileUseRead.map { now - $0 >= Self.fileUseInterval } ?? true }
         let fresh = try? read(.local) { (partition, _) throws(PartitionError) in
-            (statistics: try partition.statistics(), file: isFileDue ? try partition.fileUse() : nil)
+            (
+                statistics: try partition.statistics(), file: isFileDue ? try partition.fileUse() : nil,
+                remnantAge: try partition.remnantAge()
+            )
         }
         return monitor.withLock { state in
-            if let fresh { state.statistics = fresh.statistics }
+            if let fresh {
+                state.statistics = fresh.statistics
+                state.remnantsSince = fresh.remnantAge.map { now - $0 }
+            }
             if let file = fresh?.file {
                 state.fileUse = file
                 state.fileUseRead = now
@@ -556,6 +565,7 @@ extension Replica {
                 collection: state.collectionName,
                 statistics: state.statistics,
                 fileUse: state.fileUse,
+                remnantsSince: state.remnantsSince,
                 queuedRowCount: state.queue.rowCount,
                 queuedByteCount: state.queue.byteCount,
                 unacknowledgedByteCount: state.replication?.unacknowledgedByteCount ?? 0

@@ -34,6 +34,7 @@ struct OutgoingCopy: Sendable {
     private var hashedByteCount: UInt64 = 0
     /// How much of it the other worker has.
     var sentByteCount: UInt64 = 0
+    let made = ContinuousClock.now
     /// When more of it was last taken.
     var lastProgress = ContinuousClock.now
 
@@ -155,9 +156,13 @@ extension Replica {
 
     // MARK: Copies that were interrupted
 
+    private var longestCopy: Duration { ErasureSchedule(period: options.partition.erasurePeriod).longestCopy }
+
     private func takeOutgoingCopy(to node: NodeID) -> OutgoingCopy? {
         monitor.withLock { state in
-            guard let copy = state.outgoing[node], state.isUseful(copy, to: node) else { return nil }
+            guard let copy = state.outgoing[node], state.isUseful(copy, to: node, for: self.longestCopy) else {
+                return nil
+            }
             // The log that it needs is older than what another copy would.
             state.replication?.copies[node] = .init(wantedFrom: copy.wantedFrom)
             return state.outgoing.removeValue(forKey: node)
@@ -167,7 +172,7 @@ extension Replica {
     /// Keeps a copy for another attempt; false when there is to be none.
     private func keep(_ copy: OutgoingCopy, to node: NodeID) -> Bool {
         monitor.withLock { state in
-            guard !state.isStopping, state.isUseful(copy, to: node) else { return false }
+            guard !state.isStopping, state.isUseful(copy, to: node, for: self.longestCopy) else { return false }
             state.outgoing[node] = copy
             return true
         }
@@ -182,7 +187,7 @@ extension Replica {
                 state.copyRefusals = state.copyRefusals.filter { group?.learners.contains($0.key) ?? false }
             }
             guard !state.outgoing.isEmpty else { return [] }
-            let useless = state.outgoing.filter { !state.isUseful($0.value, to: $0.key) }
+            let useless = state.outgoing.filter { !state.isUseful($0.value, to: $0.key, for: self.longestCopy) }
             for node in useless.keys { state.outgoing[node] = nil }
             return Array(useless.values)
         }
@@ -394,11 +399,13 @@ extension Replica.State {
     }
 
     /// Whether a copy could still be sent, and the log behind it is there.
-    fileprivate func isUseful(_ copy: OutgoingCopy, to node: NodeID) -> Bool {
+    fileprivate func isUseful(_ copy: OutgoingCopy, to node: NodeID, for longestCopy: Duration) -> Bool {
         guard let replication, replication.machine.role == .primary, replication.machine.hasRoom,
             let group = replication.machine.group, group.epoch == copy.epoch, group.members.contains(node)
         else { return false }
         return replication.extent.firstLogged <= copy.copy.sequence + 1
             && ContinuousClock.now - copy.lastProgress < Replica.outgoingCopyPatience
+            // What is deleted meanwhile is in it.
+            && ContinuousClock.now - copy.made < longestCopy
     }
 }

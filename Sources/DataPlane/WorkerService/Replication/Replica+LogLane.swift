@@ -138,6 +138,10 @@ extension Replica {
                 write.refuse(refusal)
                 continue
             }
+            if let answer = knownAnswer(to: write, in: partition) {
+                write.finish(answer)
+                continue
+            }
             if let full, write.batch.operation.bringsFaces {
                 write.refuse(full)
                 continue
@@ -171,6 +175,34 @@ extension Replica {
         }
         perform(actions)
         for write in refused?.0 ?? [] { write.refuse(refused!.1) }
+    }
+
+    /// What a write is told that was done before; nil when it is to be ordered.
+    ///
+    /// Replicas may remember different writes beyond the newest receipts, so nothing is ordered that is known to be
+    /// done. One that was ordered a moment ago is ordered again: then the newest receipts decide, the same everywhere.
+    private func knownAnswer(
+        to write: PendingWrite,
+        in partition: Partition
+    ) -> Result<WriteReceipt, WireStatus>? {
+        do throws(PartitionError) {
+            guard let known = try partition.knownReceipt(of: write.batch) else { return nil }
+            let now = ReplicationClock.now
+            let standing = monitor.withLock { state in
+                state.replication?.machine.standing(
+                    of: known.receipt.sequence,
+                    isDeletion: write.takesFacesAway,
+                    now: now
+                )
+            }
+            switch standing {
+            case .settled: return .success(known.receipt)
+            case .underWay where known.isRecent: return nil
+            case .underWay, .unknown, nil: return .failure(Refusal.unsettled(shard))
+            }
+        } catch {
+            return .failure(Refusal.failed(shard, error))
+        }
     }
 
     private func status(of refusal: WriteRefusal) -> WireStatus {

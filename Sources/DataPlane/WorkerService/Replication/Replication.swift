@@ -178,9 +178,7 @@ struct Replication {
             horizon.appended(item.sequence, byteCount: item.byteCount)
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted =
-            (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom)
-            + [machine.wantedFrom, archived].compactMap { $0 }).min()
+        let wanted = wantedFrom(archived: archived, kept: kept)
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])
@@ -190,6 +188,26 @@ struct Replication {
         transactions[0].append = step.append.map(\.payload)
         transactions[0].forgetThrough = horizon.forgettable(applied: machine.applied, wanted: wanted)
         return transactions
+    }
+
+    /// Entries behind this one are wanted by somebody; nil when none is known to.
+    private func wantedFrom(archived: UInt64?, kept: [OutgoingCopy]) -> UInt64? {
+        (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom) + [machine.wantedFrom, archived].compactMap { $0 })
+            .min()
+    }
+
+    /// The last entry, up to a sequence, that may be forgotten so that its embeddings are erased; nil when none may.
+    ///
+    /// - Parameters:
+    ///   - archived, kept: as in ``nextTransactions(archived:kept:)``.
+    ///   - isPressing: nobody is waited for any more: a replica that wants the entries needs a copy, and an archive has
+    ///     a gap.
+    func erasable(through sequence: UInt64, archived: UInt64?, kept: [OutgoingCopy], isPressing: Bool) -> UInt64? {
+        // The last one applied is kept, since the next one is told by its epoch.
+        guard extent.appliedSequence > 0 else { return nil }
+        let wanted = isPressing ? nil : wantedFrom(archived: archived, kept: kept)
+        let through = min(sequence, extent.appliedSequence - 1, wanted ?? .max)
+        return through >= extent.firstLogged ? through : nil
     }
 
     /// One of the transactions of the step is on disk.
@@ -281,7 +299,7 @@ extension WriteReceipt {
 
 extension PendingWrite {
     /// Whether faces are gone once it is acknowledged.
-    fileprivate var takesFacesAway: Bool {
+    var takesFacesAway: Bool {
         switch batch.operation {
         case .delete: true
         case .expire(_, let faces): !faces.isEmpty

@@ -36,6 +36,7 @@ final class SnapshotShelf: Sendable {
     /// One snapshot. Its folder is its own.
     private final class Snapshot: Sendable {
         let path: String
+        let made = ContinuousClock.now
         let totalByteCount: UInt64
         /// Set when it is to go: a copy under way stops.
         let isUnwanted = Atomic(false)
@@ -91,12 +92,17 @@ final class SnapshotShelf: Sendable {
     func run() async {
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let idle = snapshots.withLock { snapshots in
-                snapshots.filter { now - $0.value.state.withLock(\.lastUse) > Self.idleTime }.map(\.key)
+            // What is deleted meanwhile is in it.
+            let longest = ErasureSchedule(period: options.erasurePeriod).longestCopy
+            let old = snapshots.withLock { snapshots in
+                snapshots.filter {
+                    now - $0.value.state.withLock(\.lastUse) > Self.idleTime || now - $0.value.made > longest
+                }
+                .map(\.key)
             }
-            for key in idle {
+            for key in old {
                 logger.warning(
-                    "a snapshot that no backup has read for a while is removed",
+                    "a snapshot is removed that no backup has read for a while, or that is there for too long",
                     metadata: ["snapshot": "\(key.snapshot)", "shard": "\(key.shard)"]
                 )
                 remove(key)

@@ -273,6 +273,9 @@ final class Successor: Sendable {
         while try step({ () throws(PartitionError) in try fold(builder) }) {
             if pace.rest(unless: { isStopping }) { return }
         }
+        while try step({ () throws(PartitionError) in try builder.copyReceipts() }) {
+            if pace.rest(unless: { isStopping }) { return }
+        }
         // What has changed while all that went on comes over before it counts as following.
         repeat {
             followed = try step { () throws(PartitionError) in try builder.follow() }
@@ -292,6 +295,7 @@ final class Successor: Sendable {
                 try seal(builder, partitions)
             } else {
                 unfolded += try step { () throws(PartitionError) in try builder.follow() }
+                _ = try step { () throws(PartitionError) in try builder.copyReceipts() }
                 if unfolded >= Self.changesPerFold {
                     unfolded = try step { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
                 }

@@ -74,9 +74,9 @@ extension Partition {
                     guard let bytes = try unsafe transaction.value(of: tables.log, key: next) else {
                         throw PartitionStoreError.missing(table: "log", key: next)
                     }
-                    byteCount += bytes.count
-                    if !entries.isEmpty, byteCount > byteLimit { break }
                     let entry = try unsafe tables.logEntry(bytes, under: next)
+                    byteCount += entry.byteCount
+                    if !entries.isEmpty, byteCount > byteLimit { break }
                     guard entries.last.map({ entry.continues($0.chain) }) ?? true,
                         next < last.sequence || entry.chain == last.chain
                     else {

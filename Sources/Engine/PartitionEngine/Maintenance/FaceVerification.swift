@@ -70,7 +70,7 @@ struct FaceVerification {
     private mutating func verifyTail(_ transaction: borrowing ReadTransaction, _ shouldStop: () -> Bool) throws {
         for row in sealedRow..<state.nextRow {
             if shouldStop() { throw Partition.Stopped() }
-            let bytes = try unsafe TailRows.row(row, shape: partition.shape, tables, transaction)
+            let bytes = try unsafe tables.tailRow(row, shape: partition.shape, transaction)
             try Self.forEachFace(of: tables, in: row..<row + 1, transaction) { row, face in
                 try unsafe verify(face, inRow: row, bytes, transaction)
             }

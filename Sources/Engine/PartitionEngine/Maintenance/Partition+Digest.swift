@@ -70,7 +70,7 @@ extension Partition {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         let chunk = row / rowsPerChunk
         guard let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) else {
-            return unsafe CRC32C.checksum(try TailRows.row(row, shape: shape, tables, transaction))
+            return unsafe CRC32C.checksum(try tables.tailRow(row, shape: shape, transaction))
         }
         let view = try unsafe RowChunk(bytes, shape: shape)
         let marks = verifiedBlocks.rows(chunkCount: Int(chunk) + 1)

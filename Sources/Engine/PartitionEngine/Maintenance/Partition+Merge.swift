@@ -11,7 +11,8 @@ extension Partition {
     ///
     /// Runs of an older codebook are left to ``recode()``: those of the newest hold the youngest rows, without a gap.
     /// A merge goes on with the runs that it began with, whatever is folded meanwhile.
-    func mergeRuns(_ codebook: Codebook) throws -> Bool {
+    /// - Parameter forced: runs that are to go, however few of their rows are dead; they come first.
+    func mergeRuns(_ codebook: Codebook, forced: Set<UInt32> = []) throws -> Bool {
         try environment.read { reading in
             let before = try state(reading)
             let runs = try snapshot(reading).runs(ofGeneration: codebook.generation)
@@ -19,9 +20,10 @@ extension Partition {
             if let underWay = merges.withLock({ $0[.compaction] }) {
                 merge = underWay
             } else {
-                let plan = try plan(runs, before, reading)
+                let spoilt = runs.map(\.manifest.run).first { forced.contains($0) }
+                let plan = try spoilt.map { [$0] } ?? plan(runs, before, reading).map(\.run)
                 if plan.isEmpty { return false }
-                merge = RunMerge(of: plan.map(\.run), into: before.nextRun, codebook: codebook, tables: tables)
+                merge = RunMerge(of: plan, into: before.nextRun, codebook: codebook, tables: tables)
             }
             let inputs = merge.inputs.compactMap { number in runs.first { $0.manifest.run == number } }
             guard inputs.count == merge.inputs.count else {

@@ -1,3 +1,4 @@
+internal import BinaryCoding
 internal import FaceModel
 internal import LMDB
 internal import PartitionStore
@@ -10,83 +11,150 @@ extension Partition {
     /// Chunks looked at in one step.
     private static let scrubChunkLimit = 64
 
+    /// Chunks read in one step to see what was overwritten before.
+    private static let lookLimit = 256
+
     /// Overwrites embeddings of deleted faces, and their roundings, with zeros in chunks where an eighth of the rows
     /// has died since the last time, and removes chunks that are dead as a whole; whether there was anything to do.
     func scrub() throws -> Bool {
-        let rowsPerChunk = UInt32(RowChunk.rowCount)
-        return try environment.read { reading in
-            let before = try state(reading)
+        try environment.read { reading in
+            let sequence = try state(reading).sequence
             // Nothing was deleted since the last round that found nothing.
-            guard scrubbedSequence.load(ordering: .relaxed) != before.sequence else { return false }
-            let rows = RowReader(partition: self, state: before, transaction: reading.number)
-            let roundedRows = RoundedRowReader(partition: self, state: before, transaction: reading.number)
-            let tombstones = try tombstones(reading, rowCount: before.nextRow)
-            let liveness = RowLiveness(tombstones, hidden: [])
-            var scrubs: [(chunk: UInt32, dead: [Int])] = []
-            for chunk in 0..<rows.sealedRow / rowsPerChunk {
-                let deadCount = tombstones.deadCount(inChunk: chunk)
-                let isWhole = deadCount == RowChunk.rowCount
-                // What was overwritten before need not be looked at again: of a partition that changes much it is most.
-                guard deadCount - overwrittenRows.count(inChunk: chunk) >= Self.scrubDeadCount || isWhole,
-                    let bytes = try unsafe rows.chunk(chunk, reading)
-                else { continue }
-                let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
-                if !isWhole {
-                    let overwritten = dead.count { unsafe isZero(bytes, row: $0) }
-                    overwrittenRows.set(overwritten, inChunk: chunk)
-                    guard dead.count - overwritten >= Self.scrubDeadCount else { continue }
+            guard scrubbedSequence.load(ordering: .relaxed) != sequence else { return false }
+            let step = try overwriteDeadRows(from: 0, leastCount: Self.scrubDeadCount, lookLimit: .max, reading)
+            if !step.hasOverwritten { scrubbedSequence.store(sequence, ordering: .relaxed) }
+            return step.hasOverwritten
+        }
+    }
+
+    /// Does a step of overwriting every dead row of full chunks; the chunk to go on with, nil at the end.
+    ///
+    /// - Parameter chunk: where to begin.
+    func overwriteDeadRows(from chunk: UInt32) throws -> UInt32? {
+        try environment.read { reading in
+            try overwriteDeadRows(from: chunk, leastCount: 1, lookLimit: Self.lookLimit, reading).next
+        }
+    }
+
+    /// Does some of the chunks, in one commit.
+    ///
+    /// - Parameters:
+    ///   - leastCount: rows that have died in a chunk since it was last overwritten, from which on it is again.
+    ///   - lookLimit: chunks read at most.
+    private func overwriteDeadRows(
+        from start: UInt32,
+        leastCount: Int,
+        lookLimit: Int,
+        _ reading: borrowing ReadTransaction
+    ) throws -> (hasOverwritten: Bool, next: UInt32?) {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        let before = try state(reading)
+        let rows = RowReader(partition: self, state: before, transaction: reading.number)
+        let tombstones = try tombstones(reading, rowCount: before.nextRow)
+        let liveness = RowLiveness(tombstones, hidden: [])
+        let end = rows.sealedRow / rowsPerChunk
+        var scrubs: [DeadRows] = []
+        var chunk = start
+        var lookCount = 0
+        while chunk < end, scrubs.count < Self.scrubChunkLimit, lookCount < lookLimit {
+            defer { chunk += 1 }
+            let deadCount = tombstones.deadCount(inChunk: chunk)
+            let isWhole = deadCount == RowChunk.rowCount
+            // What was overwritten before need not be looked at again: of a partition that changes much it is most.
+            guard deadCount - overwrittenRows.count(inChunk: chunk) >= leastCount || isWhole,
+                let bytes = try unsafe rows.chunk(chunk, reading)
+            else { continue }
+            lookCount += 1
+            let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
+            if !isWhole {
+                let overwritten = dead.count { unsafe isZero(bytes, row: $0) }
+                overwrittenRows.set(overwritten, inChunk: chunk)
+                guard dead.count - overwritten >= leastCount else { continue }
+            }
+            scrubs.append(DeadRows(chunk: chunk, rows: dead))
+        }
+        if !scrubs.isEmpty { try overwrite(scrubs, before, reading) }
+        return (!scrubs.isEmpty, chunk < end ? chunk : nil)
+    }
+
+    private struct DeadRows {
+        let chunk: UInt32
+        /// Within the chunk.
+        let rows: [Int]
+    }
+
+    private func overwrite(
+        _ scrubs: [DeadRows],
+        _ before: PartitionState,
+        _ reading: borrowing ReadTransaction
+    ) throws {
+        let roundedRows = RoundedRowReader(partition: self, state: before, transaction: reading.number)
+        try checkFreeDisk()
+        try environment.write { transaction in
+            rowAddresses.begin(withTransaction: transaction.reading.number)
+            roundedRowAddresses.begin(withTransaction: transaction.reading.number)
+            for scrub in scrubs {
+                if scrub.rows.count == RowChunk.rowCount {
+                    try transaction.delete(tables.rows, key: scrub.chunk)
+                    try transaction.delete(tables.roundedRows, key: scrub.chunk)
+                    continue
                 }
-                scrubs.append((chunk, dead))
-                if scrubs.count == Self.scrubChunkLimit { break }
+                guard let old = try unsafe reading.value(of: tables.rows, key: scrub.chunk) else {
+                    throw PartitionStoreError.missing(table: "rows", key: UInt64(scrub.chunk))
+                }
+                let value = try unsafe transaction.reserve(
+                    tables.rows,
+                    key: scrub.chunk,
+                    byteCount: shape.chunkByteCount
+                )
+                unsafe value.copyMemory(from: old)
+                for row in scrub.rows {
+                    let first = RowChunk.headerByteCount + row * shape.rowByteCount
+                    let bytes = unsafe UnsafeMutableRawBufferPointer(
+                        rebasing: value[first..<first + shape.rowByteCount]
+                    )
+                    unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
+                }
+                unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
+                guard let rounded = try roundedRows.chunk(scrub.chunk, reading) else { continue }
+                let roundedValue = try unsafe transaction.reserve(
+                    tables.roundedRows,
+                    key: scrub.chunk,
+                    byteCount: RoundedRowChunk.byteCount(dimension: shape.dimension)
+                )
+                unsafe roundedValue.copyMemory(from: rounded.bytes)
+                unsafe RoundedRowChunk.clear(
+                    scrub.rows,
+                    in: roundedValue,
+                    dimension: shape.dimension,
+                    chunk: scrub.chunk
+                )
             }
-            if scrubs.isEmpty {
-                scrubbedSequence.store(before.sequence, ordering: .relaxed)
-                return false
+        }
+        for scrub in scrubs { overwrittenRows.set(scrub.rows.count, inChunk: scrub.chunk) }
+    }
+
+    /// Overwrites the dead rows of the unfinished chunk, in one commit.
+    ///
+    /// - Precondition: no reader has them for live ones: what it copies of them, others may search.
+    func overwriteDeadTailRows() throws {
+        try environment.read { reading in
+            let state = try state(reading)
+            let sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+            let liveness = RowLiveness(try tombstones(reading, rowCount: state.nextRow), hidden: [])
+            let dead = try (sealedRow..<state.nextRow).filter { row in
+                guard !liveness.isLive(row) else { return false }
+                return try unsafe tables.tailRow(row, shape: shape, reading).contains { $0 != 0 }
             }
-            try checkFreeDisk()
+            if dead.isEmpty { return }
             try environment.write { transaction in
-                rowAddresses.begin(withTransaction: transaction.reading.number)
-                roundedRowAddresses.begin(withTransaction: transaction.reading.number)
-                for scrub in scrubs {
-                    if scrub.dead.count == RowChunk.rowCount {
-                        try transaction.delete(tables.rows, key: scrub.chunk)
-                        try transaction.delete(tables.roundedRows, key: scrub.chunk)
-                        continue
-                    }
-                    guard let old = try unsafe reading.value(of: tables.rows, key: scrub.chunk) else {
-                        throw PartitionStoreError.missing(table: "rows", key: UInt64(scrub.chunk))
-                    }
-                    let value = try unsafe transaction.reserve(
-                        tables.rows,
-                        key: scrub.chunk,
-                        byteCount: shape.chunkByteCount
-                    )
-                    unsafe value.copyMemory(from: old)
-                    for row in scrub.dead {
-                        let first = RowChunk.headerByteCount + row * shape.rowByteCount
-                        let bytes = unsafe UnsafeMutableRawBufferPointer(
-                            rebasing: value[first..<first + shape.rowByteCount]
-                        )
-                        unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
-                    }
-                    unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
-                    guard let rounded = try roundedRows.chunk(scrub.chunk, reading) else { continue }
-                    let roundedValue = try unsafe transaction.reserve(
-                        tables.roundedRows,
-                        key: scrub.chunk,
-                        byteCount: RoundedRowChunk.byteCount(dimension: shape.dimension)
-                    )
-                    unsafe roundedValue.copyMemory(from: rounded.bytes)
-                    unsafe RoundedRowChunk.clear(
-                        scrub.dead,
-                        in: roundedValue,
-                        dimension: shape.dimension,
-                        chunk: scrub.chunk
-                    )
+                for row in dead {
+                    var writer = ByteWriter(reservingByteCount: shape.rowByteCount + 4)
+                    writer.write(bytes: repeatElement(0, count: shape.rowByteCount))
+                    let value = tables.withOwnPages(RecordSeal.seal(writer, under: row))
+                    try transaction.put(tables.tailRows, key: row, value: value)
                 }
             }
-            for scrub in scrubs { overwrittenRows.set(scrub.dead.count, inChunk: scrub.chunk) }
-            return true
         }
     }
 

@@ -10,7 +10,9 @@ extension Partition {
     /// have no log and no digest: a log begins empty behind the last write, and maintenance counts the faces row by
     /// row. Format 4 has chunks of codes of another size, which are read as they are and go with their runs.
     /// Formats up to 5 have no ledger of erasures: it begins empty. Receipts of formats up to 6 do not tell one write
-    /// from another of as many rows, and stay as they are. Formats up to 7 have no loose runs.
+    /// from another of as many rows, and stay as they are. Formats up to 7 have no loose runs. Formats up to 8 have no
+    /// receipts but the newest, and do not say since when there are remnants: they count from the first step of erasing
+    /// them.
     ///
     /// An environment without a state is left as it is; opening it says what is wrong.
     static func upgrade(_ environment: Environment) throws {
@@ -21,7 +23,9 @@ extension Partition {
             }
         }
         guard let format, format < PartitionState.newestFormat else { return }
-        for name in ["byPerson", "byExternalImage", "roundedRows", "log", "erasures"] {
+        for name in [
+            "byPerson", "byExternalImage", "roundedRows", "log", "erasures", "earlierReceipts", "earlierReceiptOrder",
+        ] {
             _ = try environment.openTable(named: name, create: true)
         }
         let tables = try PartitionTables(environment, create: false)

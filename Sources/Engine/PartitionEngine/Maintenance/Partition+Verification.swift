@@ -39,6 +39,7 @@ extension Partition {
             }
             try verifyRuns(state, transaction, shouldStop)
             try verifyReceipts(state, transaction)
+            try verifyEarlierReceipts(state, transaction, shouldStop)
             try verifyErasures(state, transaction)
             try verifyLog(state, transaction, shouldStop)
             return digest
@@ -73,6 +74,7 @@ extension Partition {
         }
         _ = try recoding(transaction)
         _ = try Self.receiptTimes(tables, transaction)
+        _ = try remnants(transaction)
         try unsafe transaction.value(of: tables.meta, key: MetaKey.intake).map {
             _ = try unsafe IntakeRecord(bytes: $0)
         }
@@ -207,6 +209,42 @@ extension Partition {
         guard try transaction.count(of: tables.receiptOrder) == count,
             try transaction.count(of: tables.receipts) == count
         else { throw PartitionStoreError.contradiction(table: "receipts", key: 0, reason: "not \(count) of them") }
+    }
+
+    /// They end where the newest begin, without a gap; of a key that was used again the later write's is there.
+    private func verifyEarlierReceipts(
+        _ state: PartitionState,
+        _ transaction: borrowing ReadTransaction,
+        _ shouldStop: () -> Bool
+    ) throws {
+        var next: UInt64?
+        var count = 0
+        try unsafe transaction.forEach(in: tables.earlierReceiptOrder) { entry in
+            if shouldStop() { throw Stopped() }
+            let (number, place) = try unsafe tables.earlierReceipt(entry)
+            guard number == next ?? number else {
+                throw PartitionStoreError.missing(table: "earlierReceiptOrder", key: next ?? number)
+            }
+            next = number + 1
+            guard let bytes = try unsafe transaction.value(of: tables.earlierReceipts, key: place.key) else {
+                throw PartitionStoreError.missing(table: "earlierReceipts", key: number)
+            }
+            let receipt = try unsafe ReceiptRecord(bytes: bytes)
+            guard receipt.sequence <= state.sequence else {
+                throw PartitionStoreError.contradiction(
+                    table: "earlierReceipts",
+                    key: number,
+                    reason: "of no write yet"
+                )
+            }
+            if place.isOf(receipt) { count += 1 }
+            return .next
+        }
+        guard next ?? state.oldestReceipt == state.oldestReceipt,
+            try transaction.count(of: tables.earlierReceipts) == count
+        else {
+            throw PartitionStoreError.contradiction(table: "earlierReceipts", key: 0, reason: "not \(count) of them")
+        }
     }
 
     private func verifyLog(

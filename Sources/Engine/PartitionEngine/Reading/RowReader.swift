@@ -46,7 +46,7 @@ struct RowReader {
                 unsafe $0 + Int(row % rowsPerChunk) * shape.rowByteCount
             }
         }
-        return try unsafe TailRows.row(row, shape: shape, tables, transaction).baseAddress
+        return try unsafe tables.tailRow(row, shape: shape, transaction).baseAddress
     }
 
     /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written

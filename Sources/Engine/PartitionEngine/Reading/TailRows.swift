@@ -5,8 +5,8 @@ internal import Synchronization
 /// The rows of one unfinished chunk side by side, copied from the map and verified when a search first needs them.
 ///
 /// A tail row is written once and stays until its chunk is full, and no other row is ever committed under its id: what
-/// was copied in one transaction holds in all that have this chunk for a tail. Enrolling a face costs the next search
-/// one row more.
+/// was copied in one transaction holds in all that have this chunk for a tail. Only a row that no reader has for a live
+/// one any more is overwritten. Enrolling a face costs the next search one row more.
 @safe
 final class TailRows: @unchecked Sendable {
     // Sendable: a row is written once, under the lock, and read only by those who have seen the count beyond it.
@@ -37,30 +37,13 @@ final class TailRows: @unchecked Sendable {
         try copiedCount.withLock { copiedCount in
             while copiedCount < count {
                 let row = chunk * UInt32(RowChunk.rowCount) + UInt32(copiedCount)
-                let source = try unsafe Self.row(row, shape: shape, tables, transaction)
+                let source = try unsafe tables.tailRow(row, shape: shape, transaction)
                 let first = copiedCount * shape.rowByteCount
                 unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[first...]).copyMemory(from: source)
                 copiedCount += 1
             }
         }
         return try withExtendedLifetime(self) { try unsafe body(UnsafeRawPointer(bytes.baseAddress!)) }
-    }
-
-    /// One stored tail row, verified; it may lie at an odd address.
-    static func row(
-        _ row: UInt32,
-        shape: RowChunk.Shape,
-        _ tables: PartitionTables,
-        _ transaction: borrowing ReadTransaction
-    ) throws -> UnsafeRawBufferPointer {
-        guard let bytes = try unsafe transaction.value(of: tables.tailRows, key: row) else {
-            throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
-        }
-        let body = try unsafe RecordSeal.open(bytes, under: row, table: "tailRows", key: UInt64(row))
-        guard body.count == shape.rowByteCount else {
-            throw PartitionStoreError.malformed(table: "tailRows", reason: "a row of \(bytes.count) bytes")
-        }
-        return unsafe body
     }
 }
 

@@ -15,8 +15,9 @@ internal import VectorMath
 ///    trained, and only what was coded by an older codebook, or not yet, is coded here.
 /// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
 ///    now, so it does not matter in which order its changes are heard of.
-/// 4. ``seal()``, once the sources are written no more: receipts and erasures come over, and the partition goes on
-///    where they ended. It is undone by following on.
+/// 4. ``copyReceipts()``: so do receipts, those that are there before, and what has come since.
+/// 5. ``seal()``, once the sources are written no more: what is left of receipts comes over, and erasures, and the
+///    partition goes on where they ended. It is undone by following on.
 ///
 /// One thread at a time. The sources stay open as long as it is used.
 package final class SuccessorBuilder {
@@ -33,7 +34,7 @@ package final class SuccessorBuilder {
     }
 
     /// A partition whose faces come over.
-    private struct Source {
+    struct Source {
         let partition: Partition
         let follower: Int
         /// Rows below which a row comes over when it is coded by the newest codebook, and other rows.
@@ -48,7 +49,7 @@ package final class SuccessorBuilder {
         var lastErasure: ErasurePosition?
     }
 
-    private struct RowCursor {
+    struct RowCursor {
         var next: UInt32 = 0
         var end: UInt32 = 0
     }
@@ -60,12 +61,12 @@ package final class SuccessorBuilder {
 
     /// The partition that is made.
     package let partition: Partition
-    private var sources: [Source]
+    var sources: [Source]
     /// Rows that the codes are to be of: those that came over first.
     private var codedRowCount: UInt32 = 0
     private var hasCodes = false
     /// When receipts were kept that came over, by the new partition's clock.
-    private var receiptSamples: [ReceiptTimesRecord.Sample] = []
+    var receiptSamples: [ReceiptTimesRecord.Sample] = []
     private let totalRowCount: UInt64
     private let range: ClosedRange<UInt64>
 
@@ -134,7 +135,7 @@ package final class SuccessorBuilder {
             source.coded.end = end
             source.other.end = state.nextRow
             source.rows = [UInt32](repeating: absent, count: Int(end))
-            source.nextReceipt = state.oldestReceipt
+            source.nextReceipt = try partition.oldestReceipt(transaction)
             return UInt64(state.nextRow)
         }
     }
@@ -451,12 +452,13 @@ package final class SuccessorBuilder {
                 try source.partition.environment.read { try source.partition.state($0) }
             }
             guard states.map(\.applied.sequence) == before else { return nil }
-            try takeReceipts(states)
+            while try takeReceipts() {}
+            try takeErasures()
             let state = try partition.environment.write { transaction in
                 var state = try partition.state(transaction.reading)
                 state.succeed(states.map(\.applied))
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
-                let times = try receiptTimes(state)
+                let times = try receiptTimes(state, oldest: partition.oldestReceipt(transaction.reading))
                 try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
                 return state
             }
@@ -469,72 +471,15 @@ package final class SuccessorBuilder {
         }
     }
 
-    /// Takes receipts and erasures over that are not here yet; receipts of all sources in the order in which they were
-    /// kept, so that the oldest are the first to be forgotten.
-    private func takeReceipts(_ states: [PartitionState]) throws {
-        let spans = try zip(sources, states).enumerated().map { index, source in
-            let (partition, first) = (source.0.partition, max(source.0.nextReceipt, source.1.oldestReceipt))
-            return ReceiptSpan.all(
-                of: index,
-                numbers: first..<max(first, source.1.nextReceipt),
-                kept: try partition.environment.read { try Partition.receiptTimes(partition.tables, $0) },
-                now: partition.time
-            )
-        }
-        let now = partition.time
-        var lastErasures: [ErasurePosition?] = []
-        try partition.environment.write { transaction in
-            var pass = try WritePass(partition, transaction)
-            for span in ReceiptSpan.merged(spans) {
-                let source = sources[span.source].partition
-                try source.environment.read { reading in
-                    for number in span.numbers {
-                        guard let bytes = try unsafe reading.value(of: source.tables.receiptOrder, key: number),
-                            let key = unsafe IdempotencyKey(keyBytes: bytes),
-                            let receipt = try source.tables.receipt(of: key, reading)
-                        else { throw PartitionStoreError.missing(table: "receiptOrder", key: number) }
-                        try pass.inherit(key, receipt, transaction)
-                    }
+    private func takeErasures() throws {
+        let last = try partition.environment.write { transaction in
+            try sources.map { source in
+                try source.partition.environment.read { reading in
+                    try takeErasures(of: source.partition, behind: source.lastErasure, reading, transaction)
                 }
-                let (number, time) = (pass.state.nextReceipt, now - min(span.age, now))
-                receiptSamples.removeAll { $0.number == number }
-                receiptSamples.append(
-                    ReceiptTimesRecord.Sample(number: number, time: max(time, receiptSamples.last?.time ?? 0))
-                )
             }
-            for source in sources {
-                lastErasures.append(
-                    try source.partition.environment.read { reading in
-                        try takeErasures(of: source.partition, behind: source.lastErasure, reading, transaction)
-                    }
-                )
-            }
-            _ = try pass.finish(transaction)
         }
-        for index in sources.indices {
-            sources[index].nextReceipt = max(sources[index].nextReceipt, states[index].nextReceipt)
-            sources[index].lastErasure = lastErasures[index]
-        }
-    }
-
-    /// When the receipts were kept that came over: none before a source forgot its last.
-    private func receiptTimes(_ state: PartitionState) throws -> ReceiptTimesRecord {
-        var latest: UInt64?
-        for source in sources {
-            guard
-                let age = try source.partition.environment.read({ try source.partition.timeSinceForgotten($0) })
-            else { continue }
-            latest = max(latest ?? 0, partition.time - min(age, partition.time))
-        }
-        var samples = receiptSamples.filter { $0.number >= state.oldestReceipt }.map {
-            ReceiptTimesRecord.Sample(number: $0.number, time: max($0.time, latest ?? 0))
-        }
-        if latest == nil, state.oldestReceipt == 0 {
-            samples.insert(ReceiptTimesRecord.Sample(number: 0, time: 0), at: 0)
-        } else if samples.isEmpty {
-            samples = [ReceiptTimesRecord.Sample(number: state.nextReceipt, time: latest ?? partition.time)]
-        }
-        return ReceiptTimesRecord(samples: samples)
+        for index in sources.indices { sources[index].lastErasure = last[index] }
     }
 
     /// The ledger of erasures comes over whole: its pseudonyms do not tell which faces they are of, and one that is in

@@ -50,7 +50,7 @@ struct RowAppender {
             try transaction.put(
                 tables.tailRows,
                 key: row,
-                value: RecordSeal.seal(writer, under: row),
+                value: tables.withOwnPages(RecordSeal.seal(writer, under: row)),
                 options: .append
             )
         }
@@ -64,12 +64,7 @@ struct RowAppender {
         var rows: [UInt8] = []
         rows.reserveCapacity(RowChunk.rowCount * shape.rowByteCount)
         for row in chunk * UInt32(RowChunk.rowCount)..<firstPendingRow {
-            guard let bytes = try unsafe transaction.reading.value(of: tables.tailRows, key: row) else {
-                throw PartitionStoreError.missing(table: "tailRows", key: UInt64(row))
-            }
-            unsafe rows.append(
-                contentsOf: try RecordSeal.open(bytes, under: row, table: "tailRows", key: UInt64(row))
-            )
+            unsafe rows.append(contentsOf: try tables.tailRow(row, shape: shape, transaction.reading))
             try transaction.delete(tables.tailRows, key: row)
         }
         rows.append(contentsOf: pending)

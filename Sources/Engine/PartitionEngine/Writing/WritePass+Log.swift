@@ -15,6 +15,7 @@ extension WritePass {
         }
         guard sequence < state.lastLogged.sequence else { return }
         try transaction.removeAll(tables.log, in: .from(sequence + 1))
+        try noteRemnants(transaction)
         var place = state.applied
         if sequence > state.sequence {
             let entry = try tables.logEntry(sequence, transaction.reading)
@@ -38,7 +39,8 @@ extension WritePass {
                 .epochOutOfOrder(epoch: entry.epoch, last: last.epoch, promised: promised)
             )
         }
-        try transaction.put(tables.log, key: entry.sequence, value: entry.encoded(), options: .append)
+        let value = entry.operation.bringsFaces ? tables.withOwnPages(entry.encoded()) : entry.encoded()
+        try transaction.put(tables.log, key: entry.sequence, value: value, options: .append)
         state.endLog(with: PartitionState.LogPlace(sequence: entry.sequence, epoch: entry.epoch, chain: entry.chain))
     }
 

@@ -15,8 +15,11 @@ struct WritePass {
     private let storedDigest: DigestRecord
     private var digest: DigestRecord
     /// Read when the first receipt is kept.
-    private var receiptTimes: ReceiptTimesRecord?
-    private var hasReceiptTimesChanged = false
+    var receiptTimes: ReceiptTimesRecord?
+    var hasReceiptTimesChanged = false
+    /// Read when the first remnant comes.
+    private var remnants: RemnantRecord?
+    private var haveRemnantsChanged = false
     /// Faces that came, went or got another row; see ``FaceChanges``.
     private(set) var changedFaces: [FaceID] = []
 
@@ -36,7 +39,9 @@ struct WritePass {
         _ transaction: borrowing WriteTransaction
     ) throws -> WriteReceipt {
         let change = Change(batch.operation, shape: partition.shape)
-        if let known = try receipt(of: change, under: batch.key, transaction) { return known }
+        if change.leavesReceipt, let known = try tables.anyReceipt(of: batch.key, transaction.reading) {
+            return change.answer(known.receipt)
+        }
         guard epoch >= state.promisedEpoch else {
             throw PartitionError.logRefused(.writeBelowPromise(epoch: epoch, promised: state.promisedEpoch))
         }
@@ -46,11 +51,26 @@ struct WritePass {
     }
 
     /// Does what the next entry of the log says, unless its key was seen before: then the sequence goes on alone.
+    ///
+    /// Only the newest receipts count, as many on every replica: what else one remembers is for the primary, which
+    /// orders nothing that it knows.
     mutating func apply(_ entry: LogEntry, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
         let change = Change(entry.operation)
         state.advance(to: entry)
-        if let known = try receipt(of: change, under: entry.key, transaction) { return known }
+        if change.leavesReceipt, let known = try tables.receipt(of: entry.key, transaction.reading) {
+            // Its faces may be gone since they were written; they are in the log again.
+            if entry.operation.bringsFaces { try noteRemnants(transaction) }
+            return change.answer(known)
+        }
         return try apply(change, key: entry.key, transaction)
+    }
+
+    /// From now on there are bytes of embeddings in the file that belong to no face.
+    mutating func noteRemnants(_ transaction: borrowing WriteTransaction) throws {
+        guard remnants == nil else { return }
+        var record = try partition.remnants(transaction.reading) ?? RemnantRecord()
+        haveRemnantsChanged = record.note(partition.moment)
+        remnants = record
     }
 
     /// Writes what was gathered; returns the state as it will be committed.
@@ -67,6 +87,9 @@ struct WritePass {
         if hasReceiptTimesChanged, let receiptTimes {
             try transaction.put(tables.meta, key: MetaKey.receiptTimes, value: receiptTimes.encoded())
         }
+        if haveRemnantsChanged, let remnants {
+            try transaction.put(tables.meta, key: MetaKey.remnants, value: remnants.encoded())
+        }
         try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
         return state
     }
@@ -74,7 +97,7 @@ struct WritePass {
     // MARK: Operations
 
     /// An operation, wherever it comes from.
-    private enum Change {
+    enum Change {
         case enrol([EnrolRow], StoredEmbeddings)
         case delete([FaceID])
         case expire(at: Timestamp, [FaceID])
@@ -128,17 +151,17 @@ struct WritePass {
         }
 
         var isEnrolment: Bool { if case .enrol = self { true } else { false } }
-    }
 
-    /// What a write answers whose key was seen before; nil when it is to be done.
-    private func receipt(
-        of change: Change,
-        under key: IdempotencyKey,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> WriteReceipt? {
-        guard change.leavesReceipt, let known = try tables.receipt(of: key, transaction.reading) else { return nil }
-        let outcome = known.outcome(ofRows: change.rowChecksums, isEnrolment: change.isEnrolment)
-        return WriteReceipt(outcome: outcome.map { WriteReceipt.Outcome($0) } ?? .keyReused, sequence: known.sequence)
+        /// What it answers when its key was seen before.
+        ///
+        /// - Precondition: it leaves a receipt.
+        func answer(_ known: ReceiptRecord) -> WriteReceipt {
+            let outcome = known.outcome(ofRows: rowChecksums, isEnrolment: isEnrolment)
+            return WriteReceipt(
+                outcome: outcome.map { WriteReceipt.Outcome($0) } ?? .keyReused,
+                sequence: known.sequence
+            )
+        }
     }
 
     private mutating func apply(
@@ -177,6 +200,8 @@ struct WritePass {
         var outcomes: [EnrolOutcome] = []
         for (position, face) in faces.enumerated() {
             guard lastPositions[face.id] == position else {
+                // Its embedding is in the log.
+                try noteRemnants(transaction)
                 outcomes.append(.superseded)
                 continue
             }
@@ -238,6 +263,7 @@ struct WritePass {
             if let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face.id) {
                 let record = try unsafe FaceRecord(bytes: bytes, face: face.id)
                 guard record.version < face.version else {
+                    try noteRemnants(transaction)
                     outcomes.append(.superseded)
                     continue
                 }
@@ -406,50 +432,7 @@ struct WritePass {
         try leave(record, of: id, transaction)
         try transaction.delete(tables.faces, key: id)
         try state.removeFace()
+        try noteRemnants(transaction)
         return true
-    }
-
-    /// Keeps the receipt of a write to a partition whose faces this one takes over; parts of one write come together.
-    mutating func inherit(
-        _ key: IdempotencyKey,
-        _ receipt: ReceiptRecord,
-        _ transaction: borrowing WriteTransaction
-    ) throws {
-        guard let known = try tables.receipt(of: key, transaction.reading) else {
-            return try keepReceipt(key, receipt, transaction)
-        }
-        if let joined = known.joined(with: receipt) {
-            try transaction.put(tables.receipts, key: key, value: joined.encoded())
-        }
-    }
-
-    private mutating func keepReceipt(
-        _ key: IdempotencyKey,
-        _ receipt: ReceiptRecord,
-        _ transaction: borrowing WriteTransaction
-    ) throws {
-        try transaction.put(tables.receipts, key: key, value: receipt.encoded())
-        try unsafe key.withKeyBytes { bytes in
-            try unsafe transaction.put(tables.receiptOrder, key: state.nextReceipt, value: bytes, options: .append)
-        }
-        state.nextReceipt += 1
-        while state.nextReceipt - state.oldestReceipt > UInt64(partition.options.receiptLimit) {
-            guard let oldest = try unsafe transaction.reading.value(of: tables.receiptOrder, key: state.oldestReceipt)
-            else { throw PartitionStoreError.missing(table: "receiptOrder", key: state.oldestReceipt) }
-            let oldestKey = unsafe Array(oldest)
-            try transaction.delete(tables.receipts, key: oldestKey)
-            try transaction.delete(tables.receiptOrder, key: state.oldestReceipt)
-            state.oldestReceipt += 1
-        }
-        var times =
-            try receiptTimes ?? Partition.receiptTimes(tables, transaction.reading) ?? ReceiptTimesRecord(samples: [])
-        let isNoted = times.note(
-            number: state.nextReceipt,
-            oldest: state.oldestReceipt,
-            limit: UInt64(partition.options.receiptLimit),
-            time: partition.time
-        )
-        hasReceiptTimesChanged = hasReceiptTimesChanged || isNoted
-        receiptTimes = times
     }
 }

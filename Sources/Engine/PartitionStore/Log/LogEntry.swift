@@ -115,6 +115,13 @@ package struct LogEntry: Hashable, Sendable {
 
     package var byteCount: Int { bytes.count }
 
+    /// Bytes of the entry that begins a value, by what its header says, which is not checked here.
+    static func byteCount(ofEntryIn value: UnsafeRawBufferPointer) -> Int {
+        guard value.count >= headerByteCount else { return value.count }
+        return unsafe headerByteCount
+            + Int(UInt32(littleEndian: value.loadUnaligned(fromByteOffset: 48, as: UInt32.self)))
+    }
+
     /// Whether the entry is the next one behind an entry with this chain.
     package func continues(_ previousChain: UInt64) -> Bool {
         chain

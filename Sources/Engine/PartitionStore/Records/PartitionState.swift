@@ -5,7 +5,7 @@ package import FaceModel
 ///
 /// | offset | bytes | field |
 /// |---|---|---|
-/// | 0 | 2 | format version, 8 |
+/// | 0 | 2 | format version, 9 |
 /// | 2 | 2 | 1 while the partition's writes are logged, else 0 |
 /// | 4 | 4 | next row id |
 /// | 8 | 4 | first row id that is in no run: a multiple of the rows of a chunk |
@@ -44,7 +44,7 @@ package struct PartitionState: Hashable, Sendable {
     package var firstLogged: UInt64 = 1
     package private(set) var lastLogged = LogPlace(sequence: 0, epoch: 0, chain: 0)
 
-    package static let newestFormat: UInt16 = 8
+    package static let newestFormat: UInt16 = 9
     /// Highest epoch, sequence or number of a receipt that is believed: nobody has counted so far.
     static let counterLimit: UInt64 = 1 << 62
 

@@ -22,7 +22,7 @@ package struct ReceiptTimesRecord: Hashable, Sendable {
         }
     }
 
-    /// Samples among the receipts that are kept.
+    /// Samples among as many receipts as are kept at least.
     package static let sampleCount: UInt64 = 64
 
     package private(set) var samples: [Sample]
@@ -38,11 +38,11 @@ package struct ReceiptTimesRecord: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - oldest: number of the oldest receipt that is kept; what tells only of older ones is left out.
-    ///   - limit: most receipts that are kept.
+    ///   - spacing: that many, positive.
     /// - Returns: whether it did.
-    package mutating func note(number: UInt64, oldest: UInt64, limit: UInt64, time: UInt64) -> Bool {
+    package mutating func note(number: UInt64, oldest: UInt64, spacing: UInt64, time: UInt64) -> Bool {
         if let last = samples.last {
-            guard number >= last.number, number - last.number >= max(1, limit / Self.sampleCount) else { return false }
+            guard number >= last.number, number - last.number >= spacing else { return false }
         }
         samples.append(Sample(number: number, time: max(time, samples.last?.time ?? 0)))
         samples.removeAll { $0.number < oldest }

@@ -17,6 +17,8 @@ package enum MetaKey {
     package static let forgottenErasures: StaticString = "forgottenErasures"
     /// When receipts were kept.
     package static let receiptTimes: StaticString = "receiptTimes"
+    /// Since when there are bytes of embeddings that belong to no face any more.
+    package static let remnants: StaticString = "remnants"
 }
 
 /// The 16 bytes of an id, most significant first.

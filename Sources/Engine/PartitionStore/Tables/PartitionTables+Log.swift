@@ -13,8 +13,11 @@ extension PartitionTables {
     /// The entry that lies under a key, verified.
     package func logEntry(_ bytes: UnsafeRawBufferPointer, under sequence: UInt64) throws -> LogEntry {
         let entry: LogEntry
+        // One that says too little or too much of its length is damaged, and found so below.
+        let byteCount = unsafe LogEntry.byteCount(ofEntryIn: bytes)
+        let content = try unsafe Self.content(of: bytes, byteCount: min(byteCount, bytes.count), table: "log")
         do throws(LogEntryError) {
-            entry = try LogEntry(bytes: unsafe Array(bytes))
+            entry = try LogEntry(bytes: unsafe Array(content))
         } catch .checksumMismatch {
             throw PartitionStoreError.checksumMismatch(table: "log", key: sequence)
         } catch {

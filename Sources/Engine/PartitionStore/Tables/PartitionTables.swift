@@ -30,10 +30,16 @@ package struct PartitionTables: Sendable {
     package let receipts: Table
     /// Order of arrival → idempotency key.
     package let receiptOrder: Table
+    /// Idempotency key → ``ReceiptRecord``, of those that are none of the newest.
+    package let earlierReceipts: Table
+    /// Order of arrival → ``EarlierReceipt``.
+    package let earlierReceiptOrder: Table
     /// Sequence → ``LogEntry``.
     package let log: Table
     /// (sequence, number) → ``ErasureRecord``.
     package let erasures: Table
+    /// Bytes from which on a value has two pages of its own or more.
+    let leastOwnPagesByteCount: Int
 
     package init(_ environment: Environment, create: Bool) throws(LMDBError) {
         meta = try environment.openTable(named: "meta", create: create)
@@ -50,7 +56,11 @@ package struct PartitionTables: Sendable {
         byExternalImage = try environment.openTable(named: "byExternalImage", create: create)
         receipts = try environment.openTable(named: "receipts", create: create)
         receiptOrder = try environment.openTable(named: "receiptOrder", create: create)
+        earlierReceipts = try environment.openTable(named: "earlierReceipts", create: create)
+        earlierReceiptOrder = try environment.openTable(named: "earlierReceiptOrder", create: create)
         log = try environment.openTable(named: "log", create: create)
         erasures = try environment.openTable(named: "erasures", create: create)
+        // A page begins with 16 bytes of LMDB's.
+        leastOwnPagesByteCount = try environment.pageByteCount() - 15
     }
 }

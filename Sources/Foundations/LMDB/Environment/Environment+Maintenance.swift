@@ -176,7 +176,7 @@ extension Environment {
 
     /// Number of read transactions and the commit number that the oldest sees, from LMDB's list of them:
     /// lines of process, thread and commit number, the last `-` for a slot without a transaction.
-    private func oldestReader() throws(LMDBError) -> (count: Int, oldest: UInt64) {
+    func oldestReader() throws(LMDBError) -> (count: Int, oldest: UInt64) {
         var text = ""
         let code = unsafe withUnsafeMutablePointer(to: &text) { text in
             unsafe mdb_reader_list(

@@ -366,6 +366,11 @@ package enum MetricCatalogue {
         .gauge,
         "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
     )
+    package static let erasureAge = Metric(
+        "mien_erasure_age_seconds",
+        .gauge,
+        "Time since the oldest deletion or replacement of a face of which bytes may be in a file; 0 when there is none"
+    )
     package static let coldReplicas = Metric(
         "mien_cold_replicas",
         .gauge,
@@ -470,7 +475,8 @@ package enum MetricCatalogue {
         searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        disksBack, verifications, verificationAge, coldReplicas, partitionFaces, partitionFresh, partitionTombstones,
+        disksBack, verifications, verificationAge, erasureAge, coldReplicas, partitionFaces, partitionFresh,
+        partitionTombstones,
         partitionRuns,
         partitionChunks, partitionRecoding,
         partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,

@@ -93,6 +93,12 @@ enum PartitionRecordTarget {
                 )
             ]
         ) { try unsafe $0.withUnsafeBytes { try unsafe ReceiptTimesRecord(bytes: $0).encoded() } },
+        Kind(seeds: [unsealed(EarlierReceipt(key: IdempotencyKey(high: 1, low: 2), sequence: 3).encoded())]) {
+            try unsafe $0.withUnsafeBytes { try unsafe EarlierReceipt(bytes: $0).encoded() }
+        },
+        Kind(seeds: remnants.map { unsealed($0.encoded()) }) {
+            try unsafe $0.withUnsafeBytes { try unsafe RemnantRecord(bytes: $0).encoded() }
+        },
         Kind(seeds: [unsealed(intake.encoded())]) {
             try unsafe $0.withUnsafeBytes { try unsafe IntakeRecord(bytes: $0).encoded() }
         },
@@ -207,6 +213,16 @@ enum PartitionRecordTarget {
         var intake = IntakeRecord(generation: 3)
         intake.add(rowCount: 2, energy: 1.5, codedEnergy: 1.25)
         return intake
+    }()
+
+    private static let remnants: [RemnantRecord] = {
+        var record = RemnantRecord()
+        var records = [record]
+        _ = record.note(.init(time: 5, wallTime: Timestamp(milliseconds: 7)))
+        records.append(record)
+        record.beginRound()
+        _ = record.note(.init(time: 6, wallTime: Timestamp(milliseconds: -8)))
+        return records + [record]
     }()
 
     private static let shape = RowChunk.Shape(dimension: 8, precision: .float16)
