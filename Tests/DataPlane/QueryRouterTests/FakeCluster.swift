@@ -461,7 +461,7 @@ final class FakeCluster: Sendable {
         )
     }
 
-    private static func request(
+    static func request(
         _ probes: [[Float]],
         k: Int,
         coverage: CoverageRequirement = .full,
@@ -479,6 +479,19 @@ final class FakeCluster: Sendable {
 
     /// Searches as a client does, from a task that is part of a trace.
     func searchOverTheWire(_ probes: [[Float]], k: Int, in context: InstrumentationContext) async throws {
+        try await overTheWire { client in
+            _ = try await InstrumentationContext.withValue(context) { () async -> Result<SearchAnswer, WireStatus> in
+                do throws(WireStatus) {
+                    return .success(try await client.call(Self.request(probes, k: k), deadline: .after(.seconds(5))))
+                } catch {
+                    return .failure(error)
+                }
+            }.get()
+        }
+    }
+
+    /// Runs the body with a client of a coordinator that answers for faces alone.
+    func overTheWire(_ body: (PeerClient) async throws -> Void) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let server = try await WireServer.start(
             WireServerConfiguration(
@@ -499,16 +512,11 @@ final class FakeCluster: Sendable {
             group: group,
             agent: "client"
         )
-        let result = await InstrumentationContext.withValue(context) { () async -> Result<SearchAnswer, WireStatus> in
-            do throws(WireStatus) {
-                return .success(try await client.call(Self.request(probes, k: k), deadline: .after(.seconds(5))))
-            } catch {
-                return .failure(error)
-            }
-        }
+        var failure: (any Error)?
+        do { try await body(client) } catch { failure = error }
         await client.close()
         await server.shutdown(gracePeriod: .zero)
-        _ = try result.get()
+        if let failure { throw failure }
     }
 }
 

@@ -91,6 +91,27 @@ struct RetryTests {
         }
     }
 
+    /// Workers with too much to do are not given more of it: retries are a share of what is asked.
+    @Test(arguments: [1, 2]) func overloadIsRetriedForAShareOfTheRequestsOnly(copies: Int) async throws {
+        let options = RouterOptions(
+            leastHedgeDelay: .seconds(60),
+            longestPause: .milliseconds(2),
+            overloadRetryShare: 0.25,
+            overloadRetryReserve: 8
+        )
+        try await FakeCluster.run(shardCount: 1, copies: copies, options: options) { cluster in
+            for worker in cluster.workers { worker.setScript(Self.failing(.max, WireStatus(.overloaded, "Busy."))) }
+            for _ in 0..<40 {
+                let status = await #expect(throws: WireStatus.self) {
+                    try await cluster.search([FakeCluster.embedding(1)], deadline: .seconds(10))
+                }
+                #expect(status?.code == .overloaded)
+            }
+            let askedCount = cluster.workers.reduce(0) { $0 + $1.requestCount } / copies
+            #expect((40 + 8...40 + 8 + 10).contains(askedCount), "40 searches, 8 retries at once and a quarter of 40")
+        }
+    }
+
     @Test func anUnknownReplicaIsNotAskedForLongerThanTheGrace() async throws {
         let options = RouterOptions(absenceGrace: .milliseconds(200))
         try await FakeCluster.run(shardCount: 1, options: options) { cluster in

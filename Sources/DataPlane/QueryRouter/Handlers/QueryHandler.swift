@@ -1,12 +1,16 @@
 package import WireProtocol
 package import WireTransport
 
-/// Answers clients' requests about faces: each runs as a task on its connection's event loop.
+/// Answers clients' requests about faces: each runs as a task on its connection's event loop, when there is room for it.
 package struct QueryHandler: Sendable {
     let router: QueryRouter
+    private let reads: AdmissionGate
+    private let writes: AdmissionGate
 
     package init(router: QueryRouter) {
         self.router = router
+        reads = AdmissionGate(.reads, options: router.options, metrics: router.metrics)
+        writes = AdmissionGate(.writes, options: router.options, metrics: router.metrics)
     }
 
     /// Takes the request when it is of this service; false otherwise, and nothing was done.
@@ -15,15 +19,20 @@ package struct QueryHandler: Sendable {
         let deadline = call.deadline
         let eventLoop = call.eventLoop
         switch request {
-        case .enrolFaces(let request): call.run { try await router.enrol(request, deadline: deadline, on: eventLoop) }
-        case .deleteFaces(let request): call.run { try await router.delete(request, deadline: deadline, on: eventLoop) }
-        case .getFaces(let request): call.run { try await router.faces(request, deadline: deadline, on: eventLoop) }
+        case .enrolFaces(let request):
+            writes.run(call) { try await router.enrol(request, deadline: deadline, on: eventLoop) }
+        case .deleteFaces(let request):
+            writes.run(call) { try await router.delete(request, deadline: deadline, on: eventLoop) }
+        case .getFaces(let request):
+            reads.run(call) { try await router.faces(request, deadline: deadline, on: eventLoop) }
         case .getLatestToken(let request):
-            call.run { try await router.latestToken(request, deadline: deadline, on: eventLoop) }
-        case .listFaces(let request): call.run { try await router.list(request, deadline: deadline, on: eventLoop) }
-        case .searchFaces(let request): call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+            reads.run(call) { try await router.latestToken(request, deadline: deadline, on: eventLoop) }
+        case .listFaces(let request):
+            reads.run(call) { try await router.list(request, deadline: deadline, on: eventLoop) }
+        case .searchFaces(let request):
+            reads.run(call) { try await router.search(request, deadline: deadline, on: eventLoop) }
         case .searchByFace(let request):
-            call.run { try await router.search(request, deadline: deadline, on: eventLoop) }
+            reads.run(call) { try await router.search(request, deadline: deadline, on: eventLoop) }
         case .beginBackup(let request):
             call.run { try await router.beginBackup(request, deadline: deadline, on: eventLoop) }
         case .describeSnapshot(let request):
@@ -38,7 +47,7 @@ package struct QueryHandler: Sendable {
         case .readErasures(let request):
             call.run { try await router.erasures(request, deadline: deadline, on: eventLoop) }
         case .restoreFaces(let request):
-            call.run { try await router.restore(request, deadline: deadline, on: eventLoop) }
+            writes.run(call) { try await router.restore(request, deadline: deadline, on: eventLoop) }
         default: return false
         }
         return true

@@ -38,6 +38,7 @@ package final class RouterMetrics: Sendable {
     private let deadlyGivenUp: Counter
     private let deadlyRefused: Counter
     private let refusalAllowance = Mutex(LogAllowance(perSecond: 1))
+    private let overloadAllowance = Mutex(LogAllowance(perSecond: 1))
     /// Zero for no log.
     private let slowSearch: Duration
     private let allowance = Mutex(LogAllowance(perSecond: RouterMetrics.slowLinesPerSecond))
@@ -105,6 +106,17 @@ package final class RouterMetrics: Sendable {
             metadata: ["collection": "\(collection.prefix(64))", "suppressed": "\(suppressed)"]
         )
     }
+
+    /// Calls were refused since too many are under way.
+    func refusedOverload(_ kind: String) {
+        guard let suppressed = overloadAllowance.withLock({ $0.take(now: .now) }) else { return }
+        logger.warning(
+            "calls are refused: as many are under way as can be expected to be answered in time",
+            metadata: ["kind": "\(kind)", "suppressed": "\(suppressed)"]
+        )
+    }
+
+    func collect(_ collector: @escaping MetricRegistry.Collector) { registry.collect(collector) }
 
     /// A second replica was asked because the first took long.
     ///

@@ -19,6 +19,7 @@ extension QueryRouter {
         _ context: Context,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async throws(ShardFailure) -> R.Reply {
+        noteRequest()
         // While another replica may take over, its doing so is waited for.
         let mayFailOver = first.group.members.count > 1
         let grace = mayFailOver ? max(options.absenceGrace, options.failoverGrace) : options.absenceGrace
@@ -59,7 +60,7 @@ extension QueryRouter {
             default: throw failure
             }
             let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
-            guard wait < retryEnd.remaining, !Task.isCancelled else { throw failure }
+            guard wait < retryEnd.remaining, !Task.isCancelled, mayRetry(after: status.code) else { throw failure }
             pause = min(pause * 2, ReadRetry.longestPause(after: status, options))
             lastRefusal = status
 

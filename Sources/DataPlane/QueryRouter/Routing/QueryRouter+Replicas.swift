@@ -22,6 +22,7 @@ extension QueryRouter {
         if first.group.members.count == 1 {
             return try await ask(first, canBeMissing: canBeMissing, context, request)
         }
+        noteRequest()
         let graceEnd = WireDeadline.after(options.absenceGrace)
         var placement = first
         var map = context.map
@@ -41,7 +42,7 @@ extension QueryRouter {
             let wait: Duration
             let failure = ShardFailure.ofAll(failures)
             switch decision {
-            case .again(let pause, let needsNewerMap) where !Task.isCancelled:
+            case .again(let pause, let needsNewerMap) where !Task.isCancelled && mayRetry(after: failure.status.code):
                 metrics.retried(after: failure.status.code)
                 if needsNewerMap { await source.refresh() }
                 wait = pause

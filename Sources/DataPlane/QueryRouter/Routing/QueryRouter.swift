@@ -19,6 +19,7 @@ package final class QueryRouter: Sendable {
     let unreachable = UnreachableWorkers()
     let choice: Mutex<ReadChoice>
     private let deadly = Mutex(DeadlyRequests())
+    private let overloadRetries: Mutex<RetryBudget>
 
     package init(
         source: any ShardMapSource,
@@ -31,6 +32,7 @@ package final class QueryRouter: Sendable {
         self.options = options
         self.metrics = metrics
         choice = Mutex(ReadChoice(limits: options.reads))
+        overloadRetries = Mutex(RetryBudget(share: options.overloadRetryShare, reserve: options.overloadRetryReserve))
     }
 
     /// One request's fixed circumstances.
@@ -155,6 +157,14 @@ package final class QueryRouter: Sendable {
             for await (number, result) in group { results[number] = result }
             return results.map { $0! }
         }
+    }
+
+    /// A shard is asked for something, for the first time.
+    func noteRequest() { overloadRetries.withLock { $0.noteRequest() } }
+
+    /// Whether a shard that failed so may be asked again as far as the others are concerned.
+    func mayRetry(after status: StatusCode) -> Bool {
+        status != .overloaded || overloadRetries.withLock { $0.take() }
     }
 
     /// Checks a consistency token and gives the sequence each shard has to have reached.

@@ -22,6 +22,12 @@ package struct RouterOptions: Hashable, Sendable {
     /// Time kept back from the shards for merging and answering, as a share of what is left, and its most.
     package var answerShare: Double
     package var longestAnswerTime: Duration
+    /// Retries of what workers refused for overload: for each shard that is asked in the long run, and so many at once.
+    package var overloadRetryShare: Double
+    package var overloadRetryReserve: Int
+    /// Clients' calls that may be under way at once, reads and writes each, and the bytes of their requests.
+    package var callsUnderWay: ConcurrencyLimit.Bounds
+    package var bytesUnderWay: Int
 
     package init(
         defaultDeadline: Duration = .seconds(10),
@@ -36,7 +42,11 @@ package struct RouterOptions: Hashable, Sendable {
         firstPause: Duration = .milliseconds(2),
         longestPause: Duration = .milliseconds(100),
         answerShare: Double = 0.05,
-        longestAnswerTime: Duration = .milliseconds(20)
+        longestAnswerTime: Duration = .milliseconds(20),
+        overloadRetryShare: Double = 0.1,
+        overloadRetryReserve: Int = 32,
+        callsUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(),
+        bytesUnderWay: Int = 256 << 20
     ) {
         self.defaultDeadline = defaultDeadline
         self.absenceGrace = absenceGrace
@@ -51,6 +61,10 @@ package struct RouterOptions: Hashable, Sendable {
         self.longestPause = longestPause
         self.answerShare = answerShare
         self.longestAnswerTime = longestAnswerTime
+        self.overloadRetryShare = overloadRetryShare
+        self.overloadRetryReserve = overloadRetryReserve
+        self.callsUnderWay = callsUnderWay
+        self.bytesUnderWay = bytesUnderWay
     }
 
     package var reads: ReadChoice.Limits {

@@ -43,6 +43,8 @@ package enum LabelValue {
     package static let search = "search"
     package static let control = "control"
     package static let write = "write"
+    package static let reads = "reads"
+    package static let writes = "writes"
 
     // MARK: part
 

@@ -317,13 +317,15 @@ package enum MetricCatalogue {
         "mien_queue_length",
         .gauge,
         [.queue],
-        "What waits: requests in search and control, rows in write"
+        "What waits at a worker: requests in search and control, rows in write; what is under way at a coordinator: "
+            + "clients' calls in reads and writes"
     )
     package static let queueLimit = Metric(
         "mien_queue_limit",
         .gauge,
         [.queue],
-        "What may wait, in the unit of mien_queue_length; write: of one replica"
+        "What may wait, in the unit of mien_queue_length; write: of one replica; reads and writes move with what is "
+            + "answered in time"
     )
     package static let queueBytes = Metric("mien_queue_bytes", .gauge, [.queue], "Memory of what waits")
     package static let searchThreads = Metric("mien_search_threads", .gauge, [.state], "Search threads: busy or idle")

@@ -9,6 +9,8 @@ package final class ServerCall: Sendable {
     /// When its frame had come in.
     package let arrival: NIODeadline
     package let peerRole: PeerRole
+    /// Of the request, without its frame's header.
+    package let byteCount: Int
     /// Of the caller's span, as W3C writes it; nil when the caller does not trace.
     package let traceparent: String?
     package let eventLoop: any EventLoop
@@ -19,6 +21,7 @@ package final class ServerCall: Sendable {
     init(
         deadline: WireDeadline,
         peerRole: PeerRole,
+        byteCount: Int,
         traceparent: String? = nil,
         stream: ServerStream,
         executor: EventLoopTaskExecutor,
@@ -27,6 +30,7 @@ package final class ServerCall: Sendable {
         self.deadline = deadline
         arrival = stream.began
         self.peerRole = peerRole
+        self.byteCount = byteCount
         self.traceparent = traceparent
         self.eventLoop = executor.eventLoop
         self.stream = stream

@@ -230,6 +230,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         let call = ServerCall(
             deadline: WireDeadline(headerMicroseconds: frame.header.deadlineMicroseconds),
             peerRole: role,
+            byteCount: frame.payload.readableBytes,
             traceparent: frame.trace?.traceparent,
             stream: stream,
             executor: executor,

@@ -1,0 +1,129 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// Calls that come whether those before them were answered or not, as those of cameras do.
+    @Suite struct OpenLoadTests {
+        private static let dimension = 256
+        private static let model = "generated-v1"
+        private static let collection = "crowd"
+        private static let faceCount = 60_000
+        private static let probeCount = 64
+        /// A connection may have 256 calls under way, which is not what is to bound them here.
+        private static let clientCount = 4
+
+        private struct Tally {
+            var answered = 0
+            var refused = 0
+            /// Failures that too much load does not explain.
+            var surprises: [String] = []
+
+            mutating func add(_ other: Tally) {
+                answered += other.answered
+                refused += other.refused
+                surprises += other.surprises
+            }
+        }
+
+        /// Three times as many as are served: as many as before are answered, not none, and all is well when it is over.
+        @Test(.timeLimit(.minutes(3))) func threeTimesWhatIsServedIsServedAsMuch() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 3)
+                try await cluster.start()
+                let patient = try cluster.client(retrying: .seconds(20), timeout: .seconds(30))
+                let embeddings = try await Self.fill(patient)
+                let clients = try (0..<Self.clientCount).map { _ in
+                    try cluster.client(retrying: .zero, timeout: .seconds(2))
+                }
+                let rate = try await Self.servedRate(clients, embeddings)
+                let seconds = 12
+                let open = await Self.openLoad(clients, embeddings, rate: 3 * rate, seconds: seconds)
+                let share = Double(open.answered) / Double(seconds) / rate
+                print("open load: \(rate) searches/s are served, and of three times as many \(share) times that")
+                #expect(open.surprises.isEmpty, "\(open.surprises.count): \(open.surprises.prefix(3))")
+                #expect(open.refused > 0)
+                #expect(share > 0.4, "it is next to nothing when all are taken")
+                #expect(cluster.workers.allSatisfy(\.isRunning) && cluster.coordinator.isRunning)
+                let after = await Self.openLoad(clients, embeddings, rate: rate / 5, seconds: 3)
+                #expect(after.refused == 0 && after.surprises.isEmpty)
+                for client in clients + [patient] { await client.close() }
+            }
+        }
+
+        // MARK: Parts
+
+        private static func fill(_ client: MienClient) async throws -> Embeddings {
+            _ = try await client.createCollection(
+                CollectionOptions(name: collection, dimension: dimension, embeddingModel: model, shardCount: 3)
+            )
+            let batchCount = 2000
+            var probes: [Float] = []
+            for first in stride(from: 0, to: faceCount, by: batchCount) {
+                let ids = (0..<batchCount).map { _ in Face.ID.random() }
+                let values = ids.flatMap { FaceLedger.embedding($0, version: 1, dimension: dimension) }
+                if first == 0 { probes = Array(values.prefix(probeCount * dimension)) }
+                _ = try await client.enrol(
+                    ids.map { NewFace(id: $0) },
+                    embeddings: Embeddings(dimension: dimension, values: values),
+                    into: collection,
+                    model: model
+                )
+            }
+            return Embeddings(dimension: dimension, values: probes)
+        }
+
+        private static func search(_ client: MienClient, _ probes: Embeddings) async -> Tally {
+            var tally = Tally()
+            do throws(MienClientError) {
+                _ = try await client.search(
+                    collection,
+                    probes: probes,
+                    model: model,
+                    options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
+                )
+                tally.answered = 1
+            } catch {
+                let isExpected: [MienClientError.Code] = [.overloaded, .deadlineExceeded, .incompleteCoverage]
+                if isExpected.contains(error.code) { tally.refused = 1 } else { tally.surprises = ["\(error)"] }
+            }
+            return tally
+        }
+
+        /// Searches a second that callers get who wait for each answer.
+        private static func servedRate(_ clients: [MienClient], _ probes: Embeddings) async throws -> Double {
+            let began = ContinuousClock.now
+            let answered = await withTaskGroup(of: Int.self) { group in
+                for number in 0..<8 {
+                    group.addTask {
+                        var count = 0
+                        while ContinuousClock.now - began < .seconds(5) {
+                            count += await search(clients[number % clients.count], probes).answered
+                        }
+                        return count
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+            return try #require(answered > 0 ? Double(answered) / ((ContinuousClock.now - began) / .seconds(1)) : nil)
+        }
+
+        private static func openLoad(
+            _ clients: [MienClient],
+            _ probes: Embeddings,
+            rate: Double,
+            seconds: Int
+        ) async -> Tally {
+            let began = ContinuousClock.now
+            return await withTaskGroup(of: Tally.self) { group in
+                for number in 0..<Int(Double(seconds) * rate) {
+                    group.addTask {
+                        try? await Task.sleep(until: began + .seconds(1) * (Double(number) / rate))
+                        return await search(clients[number % clients.count], probes)
+                    }
+                }
+                return await group.reduce(into: Tally()) { $0.add($1) }
+            }
+        }
+    }
+}
