@@ -100,8 +100,8 @@ final class AdmissionGate: Sendable {
     private var refusal: WireStatus {
         WireStatus(
             .overloaded,
-            "this coordinator has as many \(kind.name) under way as it can expect to answer in time; nothing of this one "
-                + "was done, send it again later",
+            "this coordinator has as many \(kind.name) under way as it can expect to answer in time; nothing of this "
+                + "one was done, send it again later",
             retryAfterMilliseconds: .random(in: Self.pauses)
         ).withoutEffect
     }

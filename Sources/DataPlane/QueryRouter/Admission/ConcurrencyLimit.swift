@@ -1,9 +1,9 @@
 /// How many calls may be under way at once, found by trial: more while calls end in time, fewer once some are late.
 ///
 /// What a cluster serves depends on its workers, its data and the calls, and none of it is known here. But calls beyond
-/// it wait, and with enough of them waiting all are answered too late, which is as much work and no use. So the number is
-/// a window as that of a TCP connection: up by a tenth per round trip while it is what bounds the calls, down by half
-/// of the share that was late. Without clock; not thread-safe.
+/// it wait, and with enough of them waiting all are answered too late, which is as much work and no use. So this is a
+/// window as that of a TCP connection: up by a tenth per round trip while it is what bounds the calls, down by half of
+/// the share that was late. Without clock; not thread-safe.
 ///
 /// - SeeAlso: Jacobson, "Congestion avoidance and control" (1988); Alizadeh and others, "Data center TCP" (2010), for
 ///   the cut by the share.

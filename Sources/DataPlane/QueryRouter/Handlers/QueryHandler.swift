@@ -1,7 +1,8 @@
 package import WireProtocol
 package import WireTransport
 
-/// Answers clients' requests about faces: each runs as a task on its connection's event loop, when there is room for it.
+/// Answers clients' requests about faces: each runs as a task on its connection's event loop, when there is room for
+/// it.
 package struct QueryHandler: Sendable {
     let router: QueryRouter
     private let reads: AdmissionGate

@@ -26,7 +26,7 @@ extension Integration {
             }
         }
 
-        /// Three times as many as are served: as many as before are answered, not none, and all is well when it is over.
+        /// Three times as many as are served: as many as before are answered, not none, and all is well afterwards.
         @Test(.timeLimit(.minutes(3))) func threeTimesWhatIsServedIsServedAsMuch() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 3)
