@@ -323,8 +323,8 @@ let package = Package(
         .target(
             name: "ClusterSimulator",
             dependencies: [
-                "ClusterModel", "ClusterState", "FaceModel", "QueryRouter", "ShardReplication", "VectorMath",
-                "WireProtocol",
+                "ClusterModel", "ClusterState", "FaceModel", "MienClient", "QueryRouter", "ShardReplication",
+                "VectorMath", "WireProtocol",
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],

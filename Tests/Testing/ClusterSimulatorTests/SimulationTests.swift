@@ -49,11 +49,11 @@ struct SimulationTests {
         PlantedBug.applyBeforeCommit, .acknowledgeAfterLocalWrite, .acknowledgeBeforeApplied, .deleteWithoutQuarantine,
         .noPromiseCheck, .replyBeforeSync, .resumeSameEpoch, .noTakeOverRetry, .shrinkBeforeAnswer, .growWithoutUnion,
         .growBeforeApplied, .readWithoutLease, .leaseFromArrival, .noTruncation, .leadWithoutItsEntries,
-        .confirmWithoutAsking, .readWithoutItsEntries, .readUnconfirmed,
+        .confirmWithoutAsking, .readWithoutItsEntries,
     ])
     func plantedBugIsFound(bug: PlantedBug) {
         // With those that find what only one of some hundred does.
-        let seeds: [UInt64] = Array(1...60) + [93, 117, 136, 298]
+        let seeds: [UInt64] = Array(1...60) + [66, 72, 97, 205]
         #expect(seeds.contains { Simulation(seed: $0, bug: bug).run().violation != nil })
     }
 
@@ -61,11 +61,12 @@ struct SimulationTests {
     /// few more beside them.
     @Test(
         arguments: [
-            (PlantedBug.promiseNotPersisted, SimulationCourse(trustsDisks: true), 70),
-            (.growBeforeCommitted, SimulationCourse(aim: .upheavals), 1),
+            (PlantedBug.promiseNotPersisted, SimulationCourse(trustsDisks: true), 1),
+            (.growBeforeCommitted, SimulationCourse(aim: .upheavals), 80),
             (.leaseWithoutConfirmation, SimulationCourse(aim: .divisions), 1),
-            (.matchIsLast, SimulationCourse(), 100),
-            (.countOldReplies, SimulationCourse(aim: .upheavals), 15),
+            (.matchIsLast, SimulationCourse(aim: .upheavals), 690),
+            (.countOldReplies, SimulationCourse(), 150),
+            (.readUnconfirmed, SimulationCourse(aim: .divisions), 1),
         ] as [(PlantedBug, SimulationCourse, UInt64)]
     )
     func rareBugIsFound(bug: PlantedBug, course: SimulationCourse, first: UInt64) {
@@ -74,17 +75,17 @@ struct SimulationTests {
     }
 
     @Test(arguments: [
-        WorldFault.noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
-        .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
+        WorldFault.noDeduplication, .earlierAttemptsForgotten, .electOutsideInSync, .amnesia, .shrinkBelowMinimum,
+        .tombstonesForgotten, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
     ])
     func plantedFaultIsFound(fault: WorldFault) {
-        let seeds: [UInt64] = Array(1...60) + [190, 364, 725]
+        let seeds: [UInt64] = Array(1...60) + [93, 454, 627]
         #expect(seeds.contains { Simulation(seed: $0, fault: fault).run().violation != nil })
     }
 
     @Test func groupsThatAreReplacedWhateverTheirVersionAreFound() {
-        let course = SimulationCourse(aim: .upheavals)
-        let seeds = 40...50 as ClosedRange<UInt64>
+        let course = SimulationCourse(aim: .divisions)
+        let seeds = 585...592 as ClosedRange<UInt64>
         #expect(
             seeds.contains { Simulation(seed: $0, course: course, fault: .noCompareAndSwap).run().violation != nil }
         )
@@ -93,7 +94,7 @@ struct SimulationTests {
     @Test func aCodebookWhoseRolloutWasTakenBackIsFound() {
         let course = SimulationCourse(aim: .rollouts)
         #expect(
-            (270...280).contains {
+            (1...10).contains {
                 Simulation(seed: $0, course: course, fault: .rolloutsNeverTakenBack).run().violation != nil
             }
         )

@@ -66,55 +66,35 @@ struct CoordinatorCaller: Sendable {
         var request = request
         let began = ContinuousClock.now
         let deadline = WireDeadline.after(options.timeout)
-        var retryEnd: WireDeadline?
-        var wait = RetryWait(peerCount: peers.count)
-        var hasNoEffect = true
+        var attempts = CallAttempts(
+            peerCount: peers.count,
+            timeout: options.timeout,
+            retryDuration: options.retryDuration
+        )
         while true {
             let number = preference.peer.load(ordering: .relaxed)
-            var status: WireStatus
+            let status: WireStatus
             do throws(WireStatus) {
-                return Outcome(
-                    result: .success(try await peers[number].call(request, deadline: deadline)),
-                    sendCount: wait.failureCount + 1
-                )
+                let reply = try await peers[number].call(request, deadline: deadline)
+                return Outcome(result: .success(reply), sendCount: attempts.sendCount)
             } catch {
                 status = error
             }
-            hasNoEffect = hasNoEffect && status.hasNoEffect
-            status.hasNoEffect = hasNoEffect
-            let pause = wait.afterFailure(status)
-            let end = retryEnd ?? WireDeadline.after(options.retryDuration)
-            retryEnd = end
-            let mayRetry =
-                status.code.retry != .doNotRetry && status.code != .deadlineExceeded
-                && pause < deadline.remaining && (pause < end.remaining || wait.failureCount < peers.count)
-            guard mayRetry, (try? await Task.sleep(for: pause)) != nil else {
-                return Outcome(result: .failure(status), sendCount: wait.failureCount)
+            let sendCount = attempts.sendCount
+            let decision = attempts.next(
+                after: status,
+                elapsed: .now - began,
+                spread: .random(in: CallAttempts.spread)
+            )
+            switch decision {
+            case .fail(let status): return Outcome(result: .failure(status), sendCount: sendCount)
+            case .again(let pause):
+                guard (try? await Task.sleep(for: pause)) != nil else {
+                    return Outcome(result: .failure(attempts.ended(by: status)), sendCount: sendCount)
+                }
             }
             preference.peer.store((number + 1) % peers.count, ordering: .relaxed)
             aging(&request, .now - began)
         }
-    }
-}
-
-/// How long to wait before a call is sent again: not at all while a coordinator is untried, then 50 ms and twice as
-/// long after each round, at most 2 s, with a random part so that clients do not return together.
-struct RetryWait {
-    private static let shortest = Duration.milliseconds(50)
-    private static let longest = Duration.seconds(2)
-
-    private let peerCount: Int
-    private(set) var failureCount = 0
-
-    init(peerCount: Int) {
-        self.peerCount = peerCount
-    }
-
-    mutating func afterFailure(_ status: WireStatus) -> Duration {
-        failureCount += 1
-        guard failureCount % peerCount == 0 else { return .zero }
-        let round = min(failureCount / peerCount - 1, 16)
-        let step = min(Self.shortest * (1 << round), Self.longest)
-        return max(step * Double.random(in: 0.75...1.25), .milliseconds(Int(status.retryAfterMilliseconds)))
     }
 }

@@ -1,6 +1,8 @@
 import ClusterModel
+import MienClient
 import ShardReplication
 import VectorMath
+import WireProtocol
 
 /// What a client asks a replica to have applied, and what of its own must then be there.
 struct SimulatedToken: Hashable, Sendable {
@@ -9,7 +11,8 @@ struct SimulatedToken: Hashable, Sendable {
     var keys: [UInt64] = []
 }
 
-/// A client with one write under way at a time; an attempt that fails is made again under the same key.
+/// A client with one write under way at a time; an attempt that fails is made again under the same key, by the rules of
+/// the Swift client.
 struct SimulatedClient: Sendable {
     static let faceCount = 8
 
@@ -17,9 +20,12 @@ struct SimulatedClient: Sendable {
     var map: [ShardPlacement]
     var write: SimulatedWrite?
     var attempt = 0
-    var attemptsLeft = 0
-    /// Whether every attempt so far was refused.
-    var isRefused = true
+    /// How many times as fast as the cluster's its time goes: a run is short, and what breaks promises is that writes
+    /// come again, and often.
+    var haste = 1.0
+    /// Of the write under way.
+    var began = Duration.zero
+    var attempts = CallAttempts(peerCount: 1, timeout: .zero, retryDuration: .zero)
     /// Of its last acknowledged write to each shard.
     var tokens: [ShardID: UInt64] = [:]
     /// Keys of its last acknowledged writes, by face.
@@ -51,8 +57,13 @@ extension World {
         let face = random.below(SimulatedClient.faceCount)
         let write = SimulatedWrite(key: nextKey, face: face, value: random.chance(0.35) ? nil : nextKey)
         clients[index].write = write
-        clients[index].attemptsLeft = 12
-        clients[index].isRefused = true
+        clients[index].began = now
+        clients[index].haste = 1 + 31 * random.unit() * random.unit()
+        clients[index].attempts = CallAttempts(
+            peerCount: 1,
+            timeout: random.duration(.seconds(4), .seconds(200)),
+            retryDuration: random.duration(.seconds(4), .seconds(200))
+        )
         nextKey += 1
         faces.began(write, at: now)
         attempt(index)
@@ -61,7 +72,6 @@ extension World {
     private mutating func attempt(_ index: Int) {
         guard let write = clients[index].write, let placement = clients[index].placement(of: write.face) else { return }
         clients[index].attempt += 1
-        clients[index].attemptsLeft -= 1
         let attempt = clients[index].attempt
         let primary = placement.primary
         if isFaulty, random.chance(settings.lossRate) {
@@ -99,26 +109,28 @@ extension World {
             clients[index].ownKeys[write.face] = write.key
             counts.acknowledged += 1
             return endWrite(index)
-        case .refused: break
-        case .unknown: clients[index].isRefused = false
+        case .refused, .unknown: break
         }
         clients[index].map = placements
-        guard clients[index].attemptsLeft > 0 else {
-            if clients[index].isRefused {
+        var failure = WireStatus(.unavailable, "not acknowledged")
+        failure.hasNoEffect = reply == .refused
+        let spread = CallAttempts.spread.lowerBound + random.unit() * 0.5
+        let elapsed = (now - clients[index].began) * clients[index].haste
+        switch clients[index].attempts.next(after: failure, elapsed: elapsed, spread: spread) {
+        case .fail(let end):
+            if end.hasNoEffect || (settings.fault == .earlierAttemptsForgotten && failure.hasNoEffect) {
                 history.rejected(write)
                 faces.rejected(write)
                 counts.rejected += 1
             } else {
                 counts.unknown += 1
             }
-            return endWrite(index)
+            endWrite(index)
+        case .again(let pause):
+            // Whatever else comes of this attempt is too late.
+            clients[index].attempt += 1
+            plan(.clientRetry(index, attempt: clients[index].attempt), after: pause / clients[index].haste)
         }
-        // Whatever else comes of this attempt is too late.
-        clients[index].attempt += 1
-        plan(
-            .clientRetry(index, attempt: clients[index].attempt),
-            after: random.duration(.milliseconds(5), .milliseconds(300))
-        )
     }
 
     mutating func clientRetry(_ index: Int, _ number: Int) {

@@ -67,7 +67,7 @@ struct World {
         case audit
     }
 
-    enum ClientReply: Sendable {
+    enum ClientReply: Hashable, Sendable {
         case acknowledged(UInt64)
         case refused
         case unknown

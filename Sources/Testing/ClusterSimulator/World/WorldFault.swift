@@ -32,6 +32,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case replacedShardsMixed
     /// A codebook is recorded although its rollout has been taken back.
     case rolloutsNeverTakenBack
+    /// A client tells that nothing was done when that is so of its last attempt alone.
+    case earlierAttemptsForgotten
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -47,7 +49,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
-            .rolloutsNeverTakenBack:
+            .rolloutsNeverTakenBack, .earlierAttemptsForgotten:
             []
         }
     }

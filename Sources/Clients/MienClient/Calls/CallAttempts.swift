@@ -1,0 +1,74 @@
+package import WireProtocol
+
+/// When a call that failed is sent again, and what is known of all its attempts together.
+///
+/// Without clock and connections: whoever drives it sends the call, and tells it what came of that.
+package struct CallAttempts: Sendable {
+    package enum Decision: Hashable, Sendable {
+        /// To the next coordinator.
+        case again(after: Duration)
+        /// - Parameter status: what is to be told; its ``WireStatus/hasNoEffect`` is of every attempt.
+        case fail(WireStatus)
+    }
+
+    /// What the random part of a pause may be, so that clients do not return together.
+    package static let spread = 0.75...1.25
+    private static let shortestPause = Duration.milliseconds(50)
+    private static let longestPause = Duration.seconds(2)
+
+    private let peerCount: Int
+    private let timeout: Duration
+    private let retryDuration: Duration
+    private var retryEnd: Duration?
+    private var hasNoEffect = true
+    private var failureCount = 0
+
+    /// Attempts that were made, the one under way among them.
+    package var sendCount: Int { failureCount + 1 }
+
+    /// - Parameters:
+    ///   - peerCount: coordinators, at least 1: as many are tried one after the other without a pause.
+    ///   - timeout: of the call, all attempts together.
+    ///   - retryDuration: how long after the first failure it may be sent again.
+    package init(peerCount: Int, timeout: Duration, retryDuration: Duration) {
+        self.peerCount = peerCount
+        self.timeout = timeout
+        self.retryDuration = retryDuration
+    }
+
+    /// The attempt under way has failed.
+    ///
+    /// The pause is 50 ms and twice as long after each round of the coordinators, at most 2 s; or what the node asked
+    /// for.
+    ///
+    /// - Parameters:
+    ///   - elapsed: since the call began.
+    ///   - spread: what the pause is multiplied with, one of ``spread`` by chance.
+    package mutating func next(after failure: WireStatus, elapsed: Duration, spread: Double) -> Decision {
+        hasNoEffect = hasNoEffect && failure.hasNoEffect
+        let status = ended(by: failure)
+        let end = retryEnd ?? elapsed + retryDuration
+        retryEnd = end
+        let isUntried = sendCount < peerCount
+        let pause = pause(after: status, spread)
+        let mayRetry =
+            status.code.retry != .doNotRetry && status.code != .deadlineExceeded && elapsed + pause < timeout
+            && (isUntried || elapsed + pause < end)
+        guard mayRetry else { return .fail(status) }
+        failureCount += 1
+        return .again(after: pause)
+    }
+
+    /// What is to be told of a call that is not sent again after this failure of its last attempt.
+    package func ended(by failure: WireStatus) -> WireStatus {
+        var status = failure
+        status.hasNoEffect = hasNoEffect
+        return status
+    }
+
+    private func pause(after status: WireStatus, _ spread: Double) -> Duration {
+        guard sendCount.isMultiple(of: peerCount) else { return .zero }
+        let step = min(Self.shortestPause * (1 << min(sendCount / peerCount - 1, 16)), Self.longestPause)
+        return max(step * spread, .milliseconds(Int(status.retryAfterMilliseconds)))
+    }
+}
