@@ -31,7 +31,8 @@ package struct PartitionOptions: Sendable {
     /// and a multiple of k. That is for `recall`; other efforts keep eight times as many.
     package var candidateFloor = 24
     package var candidatesPerMatch = 3
-    /// Rows of the whole collection from which on they grow, as the root of the rows.
+    /// Rows of the whole collection from which on they grow, as the root of the rows; half as much where the target
+    /// leaves codes something to lose.
     package var candidateRowCount: Double = 250_000.0
     /// What comparing a row somewhere in memory takes, in codes scanned (measured: 10 to 25). Rows that pass a filter
     /// are compared one by one instead of a scan when that is less work.

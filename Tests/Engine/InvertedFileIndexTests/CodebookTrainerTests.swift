@@ -153,7 +153,7 @@ struct CodebookTrainerTests {
             let lists = MemoryLists(batch, codebook: again)
             let probes = PreparedProbes(probes: row, codebook: again)
             var compared = 0
-            _ = ListScanner(codebook: again, missRate: 0.01).scan(
+            _ = ListScanner(codebook: again, tolerance: CodeTolerance(missRate: 0.01)).scan(
                 probes: probes,
                 plan: VisitPlan(walks: [probes.walk(ofProbe: 0)]) { _ in .infinity },
                 lists: lists,

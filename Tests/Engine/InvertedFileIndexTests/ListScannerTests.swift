@@ -51,7 +51,7 @@ struct ListScannerTests {
         ) -> (outcome: ListScanner.Outcome, compared: [[UInt32]]) {
             let prepared = PreparedProbes(probes: probes, codebook: codebook)
             var compared = [[UInt32]](repeating: [], count: prepared.probeCount)
-            let outcome = ListScanner(codebook: codebook, missRate: 0.01).scan(
+            let outcome = ListScanner(codebook: codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
                 probes: prepared,
                 plan: .lists(listCount, of: prepared),
                 lists: lists,
@@ -131,7 +131,7 @@ struct ListScannerTests {
             }
             var found = [Set<UInt32>](repeating: [], count: probeCount)
             let prepared = PreparedProbes(probes: probes.flatMap { $0 }, codebook: gallery.codebook)
-            let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+            let outcome = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
                 probes: prepared,
                 plan: .lists(24, of: prepared),
                 lists: lists,
@@ -171,7 +171,7 @@ struct ListScannerTests {
             func found(_ least: Float) -> (rows: [Set<UInt32>], compared: Int) {
                 var found = [Set<UInt32>](repeating: [], count: probeCount)
                 var compared = 0
-                _ = ListScanner(codebook: gallery.codebook, missRate: 0.001).scan(
+                _ = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.001)).scan(
                     probes: prepared,
                     plan: .lists(24, of: prepared),
                     lists: lists,
@@ -237,7 +237,7 @@ struct ListScannerTests {
         let learnt: [Float] = [-.infinity, 0.5, 0.9]
         var visited = [Int](repeating: 0, count: 3)
         let walks = (0..<3).map { prepared.walkCountingLists(ofProbe: $0) }
-        let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+        let outcome = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
             probes: prepared,
             plan: VisitPlan(walks: walks) { least in least > 0.8 ? 0 : least > 0.4 ? 10 : 20 },
             lists: lists,
@@ -270,7 +270,7 @@ struct ListScannerTests {
         var isWhole = false
         for limit in 0...400 where !isWhole {
             var asked = 0
-            let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+            let outcome = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
                 probes: prepared,
                 plan: .lists(24, of: prepared),
                 lists: lists,
@@ -306,7 +306,7 @@ struct ListScannerTests {
             codebook: gallery.codebook
         )
         var compared = 0
-        let outcome = ListScanner(codebook: gallery.codebook, missRate: 0.01).scan(
+        let outcome = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
             probes: prepared,
             plan: .lists(24, of: prepared),
             lists: lists,

@@ -24,6 +24,30 @@ struct PartitionSearchTests {
         return (fixture, embeddings)
     }
 
+    /// Candidates grow with the collection for `recall`, half as much where the target is below the tabulated one that
+    /// the visits are for; other efforts keep as many as they did.
+    @Test func aTargetThatOwesLessComparesFewerRows() throws {
+        func reranked(_ rowCount: Double) throws -> [UInt64] {
+            var options = PartitionOptions.small
+            (options.candidateFloor, options.candidatesPerMatch) = (50, 0)
+            options.candidateRowCount = rowCount
+            let fixture = try PartitionFixture(options: options)
+            var source = FaceSource(dimension: 64)
+            try fixture.enrol((0..<3000).map { FaceID($0) }, (0..<3000).map { _ in source.embedding() })
+            try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+            try fixture.settle()
+            let probes = (0..<20).map { _ in source.embedding() }
+            return try [.recall(0.85), .recall(0.9), .lists(16), .full].map { effort in
+                try fixture.search(probes, limit: 100, effort: effort).rowsReranked
+            }
+        }
+        let (small, large) = (try reranked(3000), try reranked(3000 / 36))
+        // Six times as many at most, and three.
+        #expect(large[0] < large[1], "\(large)")
+        #expect(small[1] < large[1] && small[0] < large[0], "\(small), \(large)")
+        #expect(small[2...] == large[2...])
+    }
+
     @Test(arguments: efforts)
     func anEmptyPartitionHasNoMatches(effort: SearchEffort) throws {
         let fixture = try PartitionFixture()

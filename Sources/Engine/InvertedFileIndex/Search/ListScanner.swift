@@ -23,12 +23,12 @@ package struct ListScanner {
     private static let rowsPerComparison = 32
 
     private let codebook: Codebook
-    private let missRate: Double
+    private let tolerance: CodeTolerance
 
-    /// - Parameter missRate: share that codes may lose of the mates at exactly the similarity that matters, 0.0001…0.1.
-    package init(codebook: Codebook, missRate: Double) {
+    /// - Parameter tolerance: what codes may lose of the mates in the lists that are visited.
+    package init(codebook: Codebook, tolerance: CodeTolerance) {
         self.codebook = codebook
-        self.missRate = missRate
+        self.tolerance = tolerance
     }
 
     /// - Parameters:
@@ -54,7 +54,7 @@ package struct ListScanner {
         let scratch = ScanScratch(
             codebook: codebook,
             probes: probes,
-            missRate: missRate,
+            tolerance: tolerance,
             shortlistByteCount: candidates.reduce(0) { $0 + $1.mostByteCount }
         )
         var visit = ListVisit(plan, listCount: codebook.listCount)

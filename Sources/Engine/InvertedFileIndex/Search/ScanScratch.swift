@@ -8,10 +8,8 @@ struct ScanScratch: ~Copyable {
     /// Standard normal deviations below its line at which a row that is just similar enough is given up, by its heads
     /// or by the whole code.
     private let deviations: Float
-    /// The same for heads, below the line of the worst candidate kept. One row of five that is just as good as that one
-    /// is lost; what ends as a match is better by several deviations. Of 300,000 wild faces recall@10 of a full scan is
-    /// 0.9986 with 1.5, 0.9977 with 1.0, 0.9962 with 0.6 deviations, and mates are the same.
-    private static let candidateDeviations: Float = 0.8
+    /// The same for heads, below the line of the worst candidate kept.
+    private let candidateDeviations: Float
     /// Of each probe, as of its last block.
     private let probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
     /// Of the probes of one call.
@@ -31,14 +29,15 @@ struct ScanScratch: ~Copyable {
     private let byteCount: Int
 
     /// - Parameters:
-    ///   - missRate: share that heads, and the whole code, may lose of the rows that are just similar enough.
+    ///   - tolerance: what codes may lose of the rows that are similar enough.
     ///   - shortlistByteCount: of the shortlists of all probes, to be counted with the buffers.
-    init(codebook: Codebook, probes prepared: PreparedProbes, missRate: Double, shortlistByteCount: Int) {
+    init(codebook: Codebook, probes prepared: PreparedProbes, tolerance: CodeTolerance, shortlistByteCount: Int) {
         let callCount = VectorKernels.maximumScanProbes
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         planeCount = codebook.plan.planeCount
         calibration = codebook.scanCalibration
-        deviations = Float(NormalDistribution.deviations(forTail: missRate))
+        deviations = Float(NormalDistribution.deviations(forTail: tolerance.missRate))
+        candidateDeviations = tolerance.candidateDeviations
         estimators = prepared.estimators
         meanTerms = prepared.meanTerms
         // Tables of 64 bytes that cross cache lines cost a third of the scan.
@@ -143,7 +142,7 @@ struct ScanScratch: ~Copyable {
 
     private func setHeadThreshold(of probe: Int, worstKept estimate: Float) {
         let estimator = estimators[probe]
-        let least = calibration.head.least(for: estimate - meanTerms[probe], deviations: Self.candidateDeviations)
+        let least = calibration.head.least(for: estimate - meanTerms[probe], deviations: candidateDeviations)
         let sum = unsafe (max(least, headFloors[probe]) - estimator.headBias) / estimator.step
         unsafe worstKept[probe] = estimate
         // One step below, so that rounding gives no row up. Minus infinity and NaN give nothing up.

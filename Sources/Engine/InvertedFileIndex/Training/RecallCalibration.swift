@@ -30,8 +30,21 @@ package struct RecallCalibration: Sendable, Hashable {
 
         /// The visited share for a recall target: of the first point that reaches it, never an interpolation below one.
         package func visitedShare(forRecall recall: Double) -> Double {
-            points.first { $0.recall >= recall }?.visitedShare ?? 1
+            point(forRecall: recall)?.visitedShare ?? 1
         }
+
+        /// Share that may be lost, of the mates that the lists of a target's visits hold, before fewer than the target
+        /// are found: above 0 for targets between two tabulated ones, whose visits are those of the next.
+        ///
+        /// Of the mates in each band of similarity twice as much may be lost, to within the promise: with `m` and `n`
+        /// missed of all, as the target and as the point say, `1 - (1 - 2m) / (1 - 2n)` is at least twice
+        /// `1 - (1 - m) / (1 - n)`.
+        package func slack(forRecall recall: Double) -> Double {
+            guard let point = point(forRecall: recall), point.recall > 0 else { return 0 }
+            return max(0, 1 - recall / point.recall)
+        }
+
+        private func point(forRecall recall: Double) -> Point? { points.first { $0.recall >= recall } }
     }
 
     /// The recall targets that are tabulated.

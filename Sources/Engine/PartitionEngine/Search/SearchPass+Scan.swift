@@ -40,13 +40,14 @@ extension SearchPass {
         let visits = visitPlan(prepared, codebook)
         outcome.stages.rank += StageClock.now - begin
         let matchLimit = parameters.matchLimit
+        let tolerance = codeTolerance(codebook)
         var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
         if case .recall = parameters.effort {
-            limit = Int((Double(limit) * candidateGrowth).rounded())
+            limit = Int((Double(limit) * max(1, candidateGrowth * tolerance.candidateShare)).rounded())
         } else {
             limit *= 8
         }
-        let scanner = ListScanner(codebook: codebook, missRate: Self.codeMissRate)
+        let scanner = ListScanner(codebook: codebook, tolerance: tolerance)
         let scanned = try scanner.scan(
             probes: prepared,
             plan: visits,
@@ -75,6 +76,16 @@ extension SearchPass {
     private var candidateGrowth: Double {
         let rowCount = Double(state.foldedRow) / plan.search.collectionShare
         return max(1, (rowCount / partition.options.candidateRowCount).squareRoot())
+    }
+
+    /// What codes may lose: more where the target lies below the tabulated one that its visits are for. Only `recall`
+    /// has a promise that says so.
+    private func codeTolerance(_ codebook: Codebook) -> CodeTolerance {
+        guard case .recall(let recall) = parameters.effort else { return .strict }
+        return CodeTolerance(
+            codebook.calibration.curve(atOrAbove: SearchPlan.leastSimilarity(parameters)),
+            recall: plan.recallFactor.target(for: recall, generation: codebook.generation)
+        )
     }
 
     /// The lists of every probe and how many of them the effort visits.

@@ -19,9 +19,6 @@ struct SearchPass {
         var stages = SearchStages()
     }
 
-    /// Share that codes may lose of the mates that are just as similar as the last match wanted, or as the threshold.
-    static let codeMissRate = 0.001
-
     let plan: SearchPlan
     let part: SearchPart
     let partition: Partition

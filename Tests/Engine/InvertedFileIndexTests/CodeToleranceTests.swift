@@ -1,0 +1,56 @@
+import InvertedFileIndex
+import Testing
+
+/// What codes may lose beside lists: never so much that fewer mates are found than a target promises.
+struct CodeToleranceTests {
+    private static let curve = RecallCalibration.Curve(
+        leastSimilarity: 0.3,
+        points: RecallCalibration.targets.map { .init(recall: $0, visitedShare: $0) }
+            + [.init(recall: 1, visitedShare: 1)],
+        probeCount: 8192
+    )
+
+    @Test func aTabulatedTargetLeavesNothingToLose() {
+        for target in RecallCalibration.targets + [1] {
+            #expect(Self.curve.slack(forRecall: target) == 0)
+            #expect(CodeTolerance(Self.curve, recall: target) == .strict, "\(target)")
+        }
+        // Nothing above it is tabulated, and nothing is known.
+        let unknown = RecallCalibration.Curve(leastSimilarity: 0.3, points: [], probeCount: 0)
+        #expect(unknown.slack(forRecall: 0.5) == 0)
+    }
+
+    @Test func aTargetBetweenTwoLeavesWhatTheNextFindsBeyondIt() {
+        #expect(abs(Self.curve.slack(forRecall: 0.85) - (1 - 0.85 / 0.9)) < 1e-12)
+        for target in [0.4, 0.6, 0.75, 0.85, 0.92] {
+            #expect(CodeTolerance(Self.curve, recall: target) == .ample, "\(target)")
+        }
+        // The next is too near.
+        for target in [0.899, 0.94, 0.96, 0.975, 0.985, 0.9925, 0.9995] {
+            #expect(CodeTolerance(Self.curve, recall: target) == .strict, "\(target)")
+        }
+    }
+
+    /// Lists find what the next point says; codes may lose the slack of it, twice as much in any one band. What is left
+    /// is what the target promises, of all and of each band.
+    @Test func whatMayBeLostIsNotOwed() {
+        for step in 1..<1000 {
+            let target = Double(step) / 1000
+            guard CodeTolerance(Self.curve, recall: target) != .strict else { continue }
+            let point = Self.curve.points.first { $0.recall >= target }?.recall ?? 1
+            let lost = CodeTolerance.ampleSlack
+            #expect(point * (1 - lost) >= target, "\(target)")
+            let (factor, inBand) = (RecallCalibration.bandMissFactor, RecallCalibration.bandMissFactor * lost)
+            let (found, owed) = (1 - factor * (1 - point), 1 - factor * (1 - target))
+            if owed > 0 { #expect(found * (1 - inBand) >= owed, "\(target)") }
+        }
+    }
+
+    @Test func moreToleranceGivesUpMore() {
+        #expect(CodeTolerance.ample.missRate > CodeTolerance.strict.missRate)
+        #expect(CodeTolerance.ample.candidateDeviations < CodeTolerance.strict.candidateDeviations)
+        #expect(CodeTolerance.ample.candidateShare < CodeTolerance.strict.candidateShare)
+        // One loses no more of the mates at the similarity that matters than the other has to spare.
+        #expect(2 * CodeTolerance.ample.missRate <= CodeTolerance.ampleSlack)
+    }
+}
