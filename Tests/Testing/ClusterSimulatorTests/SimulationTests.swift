@@ -49,7 +49,7 @@ struct SimulationTests {
         PlantedBug.applyBeforeCommit, .acknowledgeAfterLocalWrite, .acknowledgeBeforeApplied, .deleteWithoutQuarantine,
         .noPromiseCheck, .replyBeforeSync, .resumeSameEpoch, .noTakeOverRetry, .shrinkBeforeAnswer, .growWithoutUnion,
         .growBeforeApplied, .readWithoutLease, .leaseFromArrival, .noTruncation, .leadWithoutItsEntries,
-        .confirmWithoutAsking, .readWithoutItsEntries,
+        .confirmWithoutAsking, .confirmApplied, .readWithoutItsEntries,
     ])
     func plantedBugIsFound(bug: PlantedBug) {
         // With those that find what only one of some hundred does.

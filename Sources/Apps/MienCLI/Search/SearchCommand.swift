@@ -87,7 +87,8 @@ struct SearchCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         let truth = try truth.map { path throws(CommandFailure) in try ProbeTruth(path: path) }
-        let client = try connection.client(on: console)
+        // A file of probes is not given up for a coordinator that has too much to do at the moment.
+        let client = try connection.client(on: console, retryDuration: .seconds(5))
         var report = SearchReport(matchLimit: matchLimit, truth: truth)
         let start = ContinuousClock.now
         if let faceID {

@@ -1,3 +1,4 @@
+import FaceModel
 import NIOCore
 import Observability
 import Synchronization
@@ -49,7 +50,7 @@ final class AdmissionGate: Sendable {
         call.run { [self] in
             do {
                 let reply = try await body()
-                leave(admission, call, status: nil)
+                leave(admission, call, status: Self.hiddenRefusal(in: reply))
                 return reply
             } catch {
                 leave(admission, call, status: (error as? any WireStatusConvertible)?.wireStatus.code ?? .internalError)
@@ -74,26 +75,41 @@ final class AdmissionGate: Sendable {
         let given =
             call.deadline.isNone
             ? defaultDeadline : .nanoseconds((call.deadline.instant - call.arrival).nanoseconds)
-        let isLate = Self.isLate(status, after: elapsed, of: given)
+        let end = Self.end(status, after: elapsed, of: given, kind)
         state.withLock { state in
             state.byteCount -= call.byteCount
-            state.limit.leave(admission, isLate: isLate)
+            state.limit.leave(admission, end, took: elapsed)
         }
     }
 
-    /// Whether a call tells of more calls than are served.
+    /// An answer that does without some shards because they had too much to do is none in time.
+    private static func hiddenRefusal(in reply: any WireMessage) -> StatusCode? {
+        guard let answer = reply as? SearchAnswer else { return nil }
+        let reasons = answer.coverage.missing.map(\.reason)
+        return reasons.contains(.overloaded) || reasons.contains(.deadlineExceeded) ? .overloaded : nil
+    }
+
+    /// What a call tells of whether more of them are taken than are served.
     ///
     /// - Parameters:
     ///   - status: nil for an answer.
     ///   - given: the time that the caller gave.
-    static func isLate(_ status: StatusCode?, after elapsed: Duration, of given: Duration) -> Bool {
-        guard given >= leastTelling else { return false }
-        return switch status {
+    /// - Returns: nil when it tells nothing.
+    static func end(
+        _ status: StatusCode?,
+        after elapsed: Duration,
+        of given: Duration,
+        _ kind: Kind
+    ) -> ConcurrencyLimit.End? {
+        guard given >= leastTelling else { return nil }
+        switch status {
         // Half the time is the reserve: the calls that have just been let in have more ahead of them than it had.
-        case nil: elapsed * 2 >= given
-        case .overloaded, .deadlineExceeded: true
+        case nil: return elapsed * 2 >= given ? .late : .inTime
+        case .deadlineExceeded: return .tooLate
+        // A shard's full write queue is how imports are slowed down, and no matter of other shards.
+        case .overloaded: return kind == .reads ? .tooLate : nil
         // A shard that nobody serves is no overload; one that nobody served until the time was over may be.
-        default: elapsed * 10 >= given * 9
+        default: return elapsed * 10 >= given * 9 ? .tooLate : nil
         }
     }
 

@@ -48,4 +48,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case readUnconfirmed
     /// A strong read rests on what the others had said before it was asked for.
     case confirmWithoutAsking
+    /// A primary answers strong reads by what it has applied itself, though others may have shown more.
+    case confirmApplied
 }

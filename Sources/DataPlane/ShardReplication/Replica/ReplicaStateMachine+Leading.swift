@@ -67,6 +67,7 @@ extension ReplicaStateMachine {
         )
         if isWhole || bug == .leadWithoutItsEntries {
             role = .primary
+            inherited = log.last.sequence
         } else {
             isAsking = true
             ask(now: now)
@@ -112,6 +113,7 @@ extension ReplicaStateMachine {
         agreement = Agreement(epoch: group.epoch, committed: log.last.sequence)
         noteWhole()
         role = .primary
+        inherited = log.last.sequence
         // They have not been sent anything yet.
         for member in others { progress[member]?.lastSent = nil }
         lead(now: now)

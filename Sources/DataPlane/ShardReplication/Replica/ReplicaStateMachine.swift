@@ -40,6 +40,9 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var promisedSoon: Epoch
     /// Everything up to here is committed.
     package internal(set) var committed: UInt64
+    /// As primary: the end of the log that it began to lead with. Entries of earlier epochs up to here may have been
+    /// committed, and seen, without its knowing.
+    var inherited: UInt64 = 0
     var pending = LogStep<Payload>(applyThrough: 0)
     var inFlight: LogStep<Payload>?
     /// Replies that wait for the pending step, and for the one in flight.

@@ -20,8 +20,8 @@ package struct CodeTolerance: Hashable, Sendable {
     /// 0.9986 with a margin of 1.5 deviations, 0.9977 with 1.0, 0.9962 with 0.6, and mates are the same.
     package static let strict = CodeTolerance(missRate: 0.001)
 
-    /// For efforts whose visits find ``ampleSlack`` more than they owe. Of a million wild faces codes lose, in the lists
-    /// visited, 2.4 % of the mates from 0.30 to 0.35, where ``strict`` loses 0.9 %, and 0.7 % of those to 0.40
+    /// For efforts whose visits find ``ampleSlack`` more than they owe. Of a million wild faces codes lose, in the
+    /// lists visited, 2.4 % of the mates from 0.30 to 0.35, where ``strict`` loses 0.9 %, and 0.7 % of those to 0.40
     /// (decision 9).
     package static let ample = CodeTolerance(missRate: 0.01, candidateDeviations: 0.4, candidateShare: 0.5)
 

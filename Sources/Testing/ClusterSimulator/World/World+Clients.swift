@@ -179,6 +179,7 @@ extension World {
         }
         counts.reads += 1
         if replica.machine?.isUnheard ?? false { counts.unheardReads += 1 }
+        lastShown[replica.shard] = max(lastShown[replica.shard] ?? 0, replica.disk.image.applied.sequence)
         try history.read(
             replica.disk.image,
             of: replica.shard,

@@ -2,11 +2,11 @@ import ClusterModel
 import ShardReplication
 import VectorMath
 
-/// A strong read of one shard: what was acknowledged when it was asked for.
+/// A strong read of one shard: what was acknowledged or seen when it was asked for.
 struct StrongRead: Hashable, Sendable {
     let shard: ShardID
     let asked: Duration
-    /// The last entry of the shard that anybody had acknowledged.
+    /// The last entry of the shard that anybody had acknowledged, or saw.
     let acknowledged: UInt64
 }
 
@@ -27,7 +27,7 @@ extension World {
         let read = StrongRead(
             shard: placement.shard,
             asked: now,
-            acknowledged: history.highestAcknowledged(in: placement.shard)
+            acknowledged: max(history.highestAcknowledged(in: placement.shard), lastShown[placement.shard] ?? 0)
         )
         let isSlow = isSlow(placement.primary) || isFaulty && strongRandom.chance(settings.slowRate)
         let most = Duration.milliseconds(isSlow ? (strongRandom.chance(0.3) ? 3000 : 300) : 1)

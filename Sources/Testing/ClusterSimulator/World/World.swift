@@ -127,6 +127,8 @@ struct World {
     var lastFullSearch = Duration.zero
     /// When the last strong read of each shard was asked for that was answered.
     var lastStrongRead: [ShardID: Duration] = [:]
+    /// The last entry that a read of a shard saw.
+    var lastShown: [ShardID: UInt64] = [:]
     /// The fault that a run of the crash matrix is about.
     var strike: MatrixStrike?
     /// What the clocks on the walls of coordinators are wrong by.
