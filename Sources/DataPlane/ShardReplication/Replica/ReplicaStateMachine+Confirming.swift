@@ -8,8 +8,8 @@ extension ReplicaStateMachine {
     ///
     /// Every replica in sync has obeyed this primary since `asked`, and knew of no newer record. Whoever leads after it
     /// is one of them, and obeys nobody else once it leads: so nobody else can have acknowledged anything by then. What
-    /// predecessors committed is in the log that this one began to lead with, and may have been seen: all of that has to
-    /// be committed here first. What is committed now may be applied, and seen, at another replica before.
+    /// predecessors committed is in the log that this one began to lead with, and may have been seen: all of that has
+    /// to be committed here first. What is committed now may be applied, and seen, at another replica before.
     /// - Parameter asked: of this replica's clock.
     /// - SeeAlso: Ongaro, "Consensus: Bridging Theory and Practice" (2014), section 6.4, where it is the read index.
     package func confirmedPosition(since asked: Duration) -> UInt64? {
