@@ -19,7 +19,7 @@ package final class QueryRouter: Sendable {
     let unreachable = UnreachableWorkers()
     let choice: Mutex<ReadChoice>
     private let deadly = Mutex(DeadlyRequests())
-    private let overloadRetries: Mutex<RetryBudget>
+    private let overloadRetries: Mutex<RequestBudget>
 
     package init(
         source: any ShardMapSource,
@@ -32,7 +32,9 @@ package final class QueryRouter: Sendable {
         self.options = options
         self.metrics = metrics
         choice = Mutex(ReadChoice(limits: options.reads))
-        overloadRetries = Mutex(RetryBudget(share: options.overloadRetryShare, reserve: options.overloadRetryReserve))
+        overloadRetries = Mutex(
+            RequestBudget(share: options.overloadRetryShare, reserve: Double(options.overloadRetryReserve))
+        )
     }
 
     /// One request's fixed circumstances.

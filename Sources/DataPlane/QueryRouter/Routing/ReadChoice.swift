@@ -41,13 +41,13 @@ package struct ReadChoice: Sendable {
 
     package let limits: Limits
     private var turn = 0
-    private var allowance: Double
+    private var hedges: RequestBudget
     private var avoided: [NodeID: NIODeadline] = [:]
     private var medians: [ShardID: Duration] = [:]
 
     package init(limits: Limits) {
         self.limits = limits
-        allowance = limits.hedgeReserve
+        hedges = RequestBudget(share: limits.hedgeShare, reserve: limits.hedgeReserve)
     }
 
     /// The replicas in sync in the order in which to ask them. Counts as one read.
@@ -61,7 +61,7 @@ package struct ReadChoice: Sendable {
         warmth: (NodeID) -> Double = { _ in 1 },
         isAbsent: (NodeID) -> Bool
     ) -> [NodeID] {
-        allowance = min(allowance + limits.hedgeShare, limits.hedgeReserve)
+        hedges.noteRequest()
         turn &+= 1
         let members = group.inSync
         let isWarm = members.map { warmth($0) >= MappedMemory.leastWarmth }
@@ -109,9 +109,7 @@ package struct ReadChoice: Sendable {
     /// work done twice, and must not double the load when all are slow.
     package mutating func mayHedge(from slow: NodeID, to other: NodeID, now: NIODeadline) -> Bool {
         if isAvoided(slow, now: now), !isAvoided(other, now: now) { return true }
-        guard allowance >= 1 else { return false }
-        allowance -= 1
-        return true
+        return hedges.take()
     }
 
     /// Takes note of how long an answer took.
