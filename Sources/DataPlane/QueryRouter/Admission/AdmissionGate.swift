@@ -47,16 +47,7 @@ final class AdmissionGate: Sendable {
             metrics.refusedOverload(kind.name)
             return call.fail(refusal)
         }
-        call.run { [self] in
-            do {
-                let reply = try await body()
-                leave(admission, call, status: Self.hiddenRefusal(in: reply))
-                return reply
-            } catch {
-                leave(admission, call, status: (error as? any WireStatusConvertible)?.wireStatus.code ?? .internalError)
-                throw error
-            }
-        }
+        call.run(ended: { [self] in leave(admission, call, answer: $0) }, body)
     }
 
     private func admit(_ byteCount: Int) -> ConcurrencyLimit.Admission? {
@@ -70,23 +61,23 @@ final class AdmissionGate: Sendable {
         }
     }
 
-    private func leave(_ admission: ConcurrencyLimit.Admission, _ call: ServerCall, status: StatusCode?) {
+    private func leave(_ admission: ConcurrencyLimit.Admission, _ call: ServerCall, answer: any WireMessage) {
         let elapsed = Duration.nanoseconds((NIODeadline.now() - call.arrival).nanoseconds)
         let given =
             call.deadline.isNone
             ? defaultDeadline : .nanoseconds((call.deadline.instant - call.arrival).nanoseconds)
-        let end = Self.end(status, after: elapsed, of: given, kind)
+        let end = Self.end(Self.status(of: answer), after: elapsed, of: given, kind)
         state.withLock { state in
             state.byteCount -= call.byteCount
             state.limit.leave(admission, end, took: elapsed)
         }
     }
 
-    /// An answer that does without some shards because they had too much to do is none in time.
-    private static func hiddenRefusal(in reply: any WireMessage) -> StatusCode? {
-        guard let answer = reply as? SearchAnswer else { return nil }
-        let reasons = answer.coverage.missing.map(\.reason)
-        return reasons.contains(.overloaded) || reasons.contains(.deadlineExceeded) ? .overloaded : nil
+    /// Nil for an answer that is one: a search's that does without shards because they had too much to do is not.
+    private static func status(of answer: any WireMessage) -> StatusCode? {
+        if let status = answer as? WireStatus { return status.code }
+        guard let missing = (answer as? SearchAnswer)?.coverage.missing else { return nil }
+        return missing.contains { $0.reason == .overloaded || $0.reason == .deadlineExceeded } ? .overloaded : nil
     }
 
     /// What a call tells of whether more of them are taken than are served.

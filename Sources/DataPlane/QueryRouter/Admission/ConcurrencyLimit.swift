@@ -58,8 +58,9 @@ package struct ConcurrencyLimit: Sendable {
     private var firstOfWindow: UInt64 = 0
     private var window = Window()
     private var peak = 0
-    /// The last cut for late answers, and what was before it: the limit, and what calls took.
-    private var trial: (value: Double, took: Double, expected: Double)?
+    /// Cuts for late answers that have not shown whether they help: the limit before them, and the seconds that calls
+    /// take at most if the last one does.
+    private var trial: (value: Double, expected: Double)?
     private var pauseLeft = 0
     private var pauseLength = pauses.first
 
@@ -125,7 +126,8 @@ package struct ConcurrencyLimit: Sendable {
         }
         // What was given up took as long as it was given, whatever the limit is: that a cut does not help shows by
         // answers alone.
-        if window.tooLateCount > window.lateCount {
+        let showsHelp = window.tooLateCount <= window.lateCount
+        if !showsHelp {
             trial = nil
         } else if pauseLeft > 0 {
             pauseLeft -= 1
@@ -140,9 +142,7 @@ package struct ConcurrencyLimit: Sendable {
         }
         let before = min(exactValue, Double(peak))
         let value = max(Double(bounds.least), before * min(Self.cut, 1 - window.lateShare / 2))
-        if window.tooLateCount <= window.lateCount {
-            trial = (trial?.value ?? exactValue, mean, mean * (1 + value / before) / 2)
-        }
+        if showsHelp { trial = (trial?.value ?? exactValue, mean * (1 + value / before) / 2) }
         exactValue = value
         firstOfCut = nextNumber
     }

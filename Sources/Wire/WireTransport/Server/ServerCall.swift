@@ -60,21 +60,31 @@ package final class ServerCall: Sendable {
     ///
     /// The task is part of the caller's trace, and is cancelled when the caller cancels or its connection closes. An
     /// error that is no ``WireStatusConvertible`` is answered as `internalError`, without its text.
-    package func run(_ body: @Sendable @escaping () async throws -> any WireMessage) {
+    /// - Parameter ended: is told the answer, a status where `body` threw, before it is sent.
+    package func run(
+        ended: @Sendable @escaping (any WireMessage) -> Void = { _ in },
+        _ body: @Sendable @escaping () async throws -> any WireMessage
+    ) {
         let task = Task(executorPreference: executor) { [self] in
             await SearchSpan.continuing(traceparent) {
-                do {
-                    reply(try await body())
-                } catch let error as any WireStatusConvertible {
-                    fail(error.wireStatus)
-                } catch is CancellationError {
-                    fail(WireStatus(.cancelled, "the call was cancelled"))
-                } catch {
-                    fail(WireStatus(.internalError, "the node failed in an unforeseen way (\(type(of: error)))"))
-                }
+                let answer = await Self.answer(body)
+                ended(answer)
+                reply(answer)
             }
         }
         stream.attach(task)
+    }
+
+    private static func answer(_ body: () async throws -> any WireMessage) async -> any WireMessage {
+        do {
+            return try await body()
+        } catch let error as any WireStatusConvertible {
+            return error.wireStatus
+        } catch is CancellationError {
+            return WireStatus(.cancelled, "the call was cancelled")
+        } catch {
+            return WireStatus(.internalError, "the node failed in an unforeseen way (\(type(of: error)))")
+        }
     }
 }
 
