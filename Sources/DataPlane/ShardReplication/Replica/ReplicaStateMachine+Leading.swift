@@ -57,6 +57,7 @@ extension ReplicaStateMachine {
         // Whatever its predecessors acknowledged is applied here: this replica was in sync.
         acknowledged = applied
         foundation = applied
+        inherited = log.last.sequence
         activated = now
         progress = Dictionary(
             uniqueKeysWithValues: group.members.filter { $0 != node }.map {
@@ -67,7 +68,6 @@ extension ReplicaStateMachine {
         )
         if isWhole || bug == .leadWithoutItsEntries {
             role = .primary
-            inherited = log.last.sequence
         } else {
             isAsking = true
             ask(now: now)
@@ -113,7 +113,6 @@ extension ReplicaStateMachine {
         agreement = Agreement(epoch: group.epoch, committed: log.last.sequence)
         noteWhole()
         role = .primary
-        inherited = log.last.sequence
         // They have not been sent anything yet.
         for member in others { progress[member]?.lastSent = nil }
         lead(now: now)

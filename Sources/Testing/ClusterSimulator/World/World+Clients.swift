@@ -114,7 +114,8 @@ extension World {
         clients[index].map = placements
         var failure = WireStatus(.unavailable, "not acknowledged")
         failure.hasNoEffect = reply == .refused
-        let spread = CallAttempts.spread.lowerBound + random.unit() * 0.5
+        let (least, most) = (CallAttempts.spread.lowerBound, CallAttempts.spread.upperBound)
+        let spread = least + random.unit() * (most - least)
         let elapsed = (now - clients[index].began) * clients[index].haste
         switch clients[index].attempts.next(after: failure, elapsed: elapsed, spread: spread) {
         case .fail(let end):

@@ -13,19 +13,6 @@ extension Integration {
         /// A connection may have 256 calls under way, which is not what is to bound them here.
         private static let clientCount = 4
 
-        private struct Tally {
-            var answered = 0
-            var refused = 0
-            /// Failures that too much load does not explain.
-            var surprises: [String] = []
-
-            mutating func add(_ other: Tally) {
-                answered += other.answered
-                refused += other.refused
-                surprises += other.surprises
-            }
-        }
-
         /// Three times as many as are served: as many as before are answered, not none, and all is well afterwards.
         @Test(.timeLimit(.minutes(3))) func threeTimesWhatIsServedIsServedAsMuch() async throws {
             try await Stage.play { stage in
@@ -39,14 +26,14 @@ extension Integration {
                 let rate = try await Self.servedRate(clients, embeddings)
                 let seconds = 12
                 let open = await Self.openLoad(clients, embeddings, rate: 3 * rate, seconds: seconds)
-                let share = Double(open.answered) / Double(seconds) / rate
+                let share = Double(open.answeredCount) / Double(seconds) / rate
                 print("open load: \(rate) searches/s are served, and of three times as many \(share) times that")
                 #expect(open.surprises.isEmpty, "\(open.surprises.count): \(open.surprises.prefix(3))")
-                #expect(open.refused > 0)
+                #expect(open.refusedCount > 0)
                 #expect(share > 0.4, "it is next to nothing when all are taken")
                 #expect(cluster.workers.allSatisfy(\.isRunning) && cluster.coordinator.isRunning)
                 let after = await Self.openLoad(clients, embeddings, rate: rate / 5, seconds: 3)
-                #expect(after.refused == 0 && after.surprises.isEmpty)
+                #expect(after.refusedCount == 0 && after.surprises.isEmpty)
                 for client in clients + [patient] { await client.close() }
             }
         }
@@ -73,8 +60,8 @@ extension Integration {
             return Embeddings(dimension: dimension, values: probes)
         }
 
-        private static func search(_ client: MienClient, _ probes: Embeddings) async -> Tally {
-            var tally = Tally()
+        private static func search(_ client: MienClient, _ probes: Embeddings) async -> SearchTally {
+            var tally = SearchTally()
             do throws(MienClientError) {
                 _ = try await client.search(
                     collection,
@@ -82,10 +69,9 @@ extension Integration {
                     model: model,
                     options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
                 )
-                tally.answered = 1
+                tally.answeredCount = 1
             } catch {
-                let isExpected: [MienClientError.Code] = [.overloaded, .deadlineExceeded, .incompleteCoverage]
-                if isExpected.contains(error.code) { tally.refused = 1 } else { tally.surprises = ["\(error)"] }
+                tally.note(error)
             }
             return tally
         }
@@ -98,7 +84,7 @@ extension Integration {
                     group.addTask {
                         var count = 0
                         while ContinuousClock.now - began < .seconds(5) {
-                            count += await search(clients[number % clients.count], probes).answered
+                            count += await search(clients[number % clients.count], probes).answeredCount
                         }
                         return count
                     }
@@ -113,16 +99,16 @@ extension Integration {
             _ probes: Embeddings,
             rate: Double,
             seconds: Int
-        ) async -> Tally {
+        ) async -> SearchTally {
             let began = ContinuousClock.now
-            return await withTaskGroup(of: Tally.self) { group in
+            return await withTaskGroup(of: SearchTally.self) { group in
                 for number in 0..<Int(Double(seconds) * rate) {
                     group.addTask {
                         try? await Task.sleep(until: began + .seconds(1) * (Double(number) / rate))
                         return await search(clients[number % clients.count], probes)
                     }
                 }
-                return await group.reduce(into: Tally()) { $0.add($1) }
+                return await group.reduce(into: SearchTally()) { $0.add($1) }
             }
         }
     }

@@ -161,10 +161,7 @@ extension Integration {
                     for try await member in group {
                         switch member {
                         case .wrote(let number, let writer): writers[number] = writer
-                        case .searched(let more):
-                            tally.answeredCount += more.answeredCount
-                            tally.refusedCount += more.refusedCount
-                            tally.surprises += more.surprises
+                        case .searched(let more): tally.add(more)
                         }
                     }
                     return (tally.answeredCount, tally.refusedCount, tally.surprises)
@@ -197,13 +194,6 @@ extension Integration {
         private enum Crowd {
             case wrote(Int, FaceWriter)
             case searched(SearchTally)
-        }
-
-        private struct SearchTally {
-            var answeredCount = 0
-            var refusedCount = 0
-            /// Failures that too much load does not explain.
-            var surprises: [String] = []
         }
 
         /// Three workers and three shards with two copies each.
@@ -281,12 +271,7 @@ extension Integration {
                     )
                     tally.answeredCount += 1
                 } catch {
-                    let isExpected: [MienClientError.Code] = [.overloaded, .deadlineExceeded, .incompleteCoverage]
-                    if isExpected.contains(error.code) {
-                        tally.refusedCount += 1
-                    } else {
-                        tally.surprises.append("\(error)")
-                    }
+                    tally.note(error)
                     try? await Task.sleep(for: .milliseconds(10))
                 }
             }
