@@ -7,8 +7,8 @@ extension Integration {
     /// becomes warm; searches lose nothing.
     @Suite struct ColdReplicaTests {
         private static let dimension = 1024
-        /// Enough bytes that what is read ahead of the first pages, megabytes on some disks, is not most of them.
-        private static let faceCount = 16_000
+        /// 128 MiB: what is read ahead of the first pages, 8 MiB each on some disks, is a third of it.
+        private static let faceCount = 64_000
 
         @Test(.timeLimit(.minutes(1))) func aReplicaThatWasRestartedColdBecomesWarm() async throws {
             try await Stage.play { stage in
