@@ -110,6 +110,36 @@ struct PartitionCorruptionTests {
         #expect(try Self.answers(fixture) == sound)
     }
 
+    /// Rows whose chunk was verified when it was first touched are held against their faces' records on every read:
+    /// what changes while the partition is open is never told.
+    @Test func whatChangesAfterItWasVerifiedIsNotTold() throws {
+        let fixture = try filled()
+        let values = try StoredValues(path: "\(fixture.directory)/data.mdb")
+        try fixture.reopen()
+        let sound = try Self.answers(fixture)
+        // The lowest bit of a component of every row: too little to change who is found.
+        for chunk in try #require(values.ranges["rows"]) {
+            for offset in stride(from: chunk.lowerBound + RowChunk.headerByteCount, to: chunk.upperBound, by: 128) {
+                try values.flip(offset, 1)
+            }
+        }
+        for effort in [SearchEffort.full, .exact, .lists(3)] {
+            #expect { try fixture.search(Self.probes, limit: 30, effort: effort) } throws: { error in
+                (error as? PartitionError)?.isCorruption == true
+            }
+        }
+        #expect { try fixture.partition.faces([FaceID(5)], includesEmbeddings: true) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+        #expect(try fixture.partition.faces([FaceID(5)], includesEmbeddings: false).map(\.id) == [FaceID(5)])
+        for chunk in try #require(values.ranges["rows"]) {
+            for offset in stride(from: chunk.lowerBound + RowChunk.headerByteCount, to: chunk.upperBound, by: 128) {
+                try values.flip(offset, 1)
+            }
+        }
+        #expect(try Self.answers(fixture) == sound)
+    }
+
     /// A row id that leads to another face than the one that holds it.
     @Test func aRowThatNamesAnotherFaceIsNoticed() throws {
         let fixture = try filled()

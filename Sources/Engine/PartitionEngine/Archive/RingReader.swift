@@ -1,4 +1,3 @@
-internal import Checksum
 package import FaceModel
 internal import FaceRecords
 internal import LMDB
@@ -114,18 +113,7 @@ package struct RingReader: Sendable {
                 byteCount += bytes.count + shape.rowByteCount
                 if faces.count > 0, byteCount > byteLimit { break }
                 let record = try unsafe FaceRecord(bytes: bytes, face: place.face)
-                guard let row = try unsafe rows.row(record.row, transaction) else {
-                    throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
-                }
-                let embedding = unsafe UnsafeRawBufferPointer(start: row, count: shape.rowByteCount)
-                let checksum = unsafe CRC32C.checksum(embedding)
-                guard record.embeddingChecksum ?? checksum == checksum else {
-                    throw PartitionStoreError.contradiction(
-                        table: "rows",
-                        key: UInt64(record.row),
-                        reason: "another embedding than its face's"
-                    )
-                }
+                let embedding = try unsafe rows.stored(record, transaction)
                 unsafe faces.append(
                     ArchivedFaces.Row(id: place.face, version: record.version, metadata: record.metadata),
                     embedding: embedding

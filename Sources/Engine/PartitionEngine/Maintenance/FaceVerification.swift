@@ -1,4 +1,3 @@
-internal import Checksum
 internal import FaceModel
 internal import FaceRecords
 internal import LMDB
@@ -103,10 +102,7 @@ struct FaceVerification {
         _ transaction: borrowing ReadTransaction
     ) throws {
         let record = try tables.record(of: face, inRow: row, transaction)
-        let checksum = unsafe CRC32C.checksum(bytes)
-        guard record.embeddingChecksum ?? checksum == checksum else {
-            throw contradiction("rows", row, "another embedding than its face's")
-        }
+        let checksum = try unsafe record.checksum(ofStored: bytes)
         faceCount += 1
         digest.add(
             DigestRecord.Contribution(

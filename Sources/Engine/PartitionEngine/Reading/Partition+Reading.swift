@@ -99,10 +99,8 @@ extension Partition {
         let record = try unsafe FaceRecord(bytes: bytes, face: id)
         var face = StoredFace(id: id, metadata: record.metadata, version: record.version)
         if includesEmbeddings {
-            guard let embedding = try rows.floats(record.row, transaction) else {
-                throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
-            }
-            face.embedding = embedding
+            let stored = try unsafe rows.stored(record, transaction)
+            face.embedding = unsafe rows.shape.floats(stored.baseAddress!, count: 1)
         }
         return face
     }

@@ -49,6 +49,17 @@ struct RowReader {
         return try unsafe tables.tailRow(row, shape: shape, transaction).baseAddress
     }
 
+    /// The row's bytes of a live face, held against its record on every read: the row's chunk was verified on its first
+    /// touch since the partition was opened, which may be long ago.
+    func stored(_ record: FaceRecord, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawBufferPointer {
+        guard let row = try unsafe row(record.row, transaction) else {
+            throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
+        }
+        let bytes = unsafe UnsafeRawBufferPointer(start: row, count: shape.rowByteCount)
+        _ = try unsafe record.checksum(ofStored: bytes)
+        return unsafe bytes
+    }
+
     /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written
     /// last, count as in memory.
     func isInMemory(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> Bool {

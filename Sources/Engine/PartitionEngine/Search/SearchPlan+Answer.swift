@@ -57,6 +57,7 @@ extension SearchPlan {
         for index in matches.indices {
             let (match, row) = matches[index]
             let record = try partition.tables.record(of: match.faceID, inRow: row, transaction)
+            _ = try unsafe rows.stored(record, transaction)
             matches[index].match.metadata = record.metadata
         }
         return matches.map(\.match)

@@ -319,15 +319,7 @@ struct WritePass {
     ) throws {
         let face = try tables.face(ofRow: row, transaction.reading)
         var record = try tables.record(of: face, inRow: row, transaction.reading)
-        let checksum = unsafe CRC32C.checksum(stored)
-        guard record.embeddingChecksum ?? checksum == checksum else {
-            throw PartitionStoreError.contradiction(
-                table: "rows",
-                key: UInt64(row),
-                reason: "another embedding than its face's"
-            )
-        }
-        record.embeddingChecksum = checksum
+        record.embeddingChecksum = try unsafe record.checksum(ofStored: stored)
         try leave(record, of: face, transaction)
         record.row = try takeRow()
         _ = try unsafe rows.append(stored: stored, tables, transaction)
@@ -350,15 +342,8 @@ struct WritePass {
         var record = record
         record.row = try takeRow()
         state.faceCount += 1
-        let checksum = try unsafe rows.append(stored: stored, tables, transaction)
-        guard record.embeddingChecksum ?? checksum == checksum else {
-            throw PartitionStoreError.contradiction(
-                table: "rows",
-                key: UInt64(record.row),
-                reason: "another embedding than its face's"
-            )
-        }
-        record.embeddingChecksum = checksum
+        record.embeddingChecksum = try unsafe record.checksum(ofStored: stored)
+        _ = try unsafe rows.append(stored: stored, tables, transaction)
         try enter(record, of: face, transaction)
         return record.row
     }

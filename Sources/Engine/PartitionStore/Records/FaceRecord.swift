@@ -1,4 +1,5 @@
 internal import BinaryCoding
+internal import Checksum
 package import FaceModel
 internal import FaceRecords
 
@@ -57,5 +58,16 @@ package struct FaceRecord: Hashable, Sendable {
         } catch {
             throw .malformed(table: "faces", reason: "\(error)")
         }
+    }
+
+    /// CRC-32C of the row's bytes, as they were read just now.
+    ///
+    /// - Throws: ``PartitionStoreError/contradiction(table:key:reason:)`` when the record is of another embedding.
+    package func checksum(ofStored row: UnsafeRawBufferPointer) throws(PartitionStoreError) -> UInt32 {
+        let checksum = unsafe CRC32C.checksum(row)
+        guard embeddingChecksum ?? checksum == checksum else {
+            throw .contradiction(table: "rows", key: UInt64(self.row), reason: "another embedding than its face's")
+        }
+        return checksum
     }
 }
