@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import NIOCore
 import Observability
@@ -12,7 +13,7 @@ struct AdmissionTests {
     private static let options = RouterOptions(
         leastHedgeDelay: .seconds(60),
         callsUnderWay: .init(least: 2, first: 4, most: 8),
-        bytesUnderWay: 64 << 10
+        bytesUnderWay: 160 << 10
     )
 
     /// Keeps calls that a worker should answer.
@@ -54,9 +55,10 @@ struct AdmissionTests {
 
     /// Runs the body with a client of a coordinator whose only worker's calls may be held.
     private static func run(
+        shardCount: Int = 1,
         _ body: @escaping @Sendable (FakeCluster, PeerClient, Held) async throws -> Void
     ) async throws {
-        try await FakeCluster.run(shardCount: 1, options: options) { cluster in
+        try await FakeCluster.run(shardCount: shardCount, options: options) { cluster in
             try await cluster.enrolNumbered(3)
             let held = Held()
             try await cluster.overTheWire { client in try await body(cluster, client, held) }
@@ -106,7 +108,7 @@ struct AdmissionTests {
     @Test func requestsOfManyBytesAreFewerAtOnceAndOneIsAlwaysTaken() async throws {
         try await Self.run { cluster, client, held in
             cluster.workers[0].setScript(held.script)
-            let rowCount = (96 << 10) / 4 / FakeCluster.dimension
+            let rowCount = (192 << 10) / 4 / FakeCluster.dimension
             let large = FakeCluster.request([[Float]](repeating: FakeCluster.embedding(1), count: rowCount), k: 1)
             let first = Task { await Self.outcome(client, large) }
             try await Self.until("one above the bound is under way") { held.count == 1 }
@@ -139,6 +141,131 @@ struct AdmissionTests {
                 cluster.metrics.rendered().contains("mien_queue_length{queue=\"reads\"} 0\n")
             }
             _ = try await Self.outcome(client, search).get()
+        }
+    }
+
+    /// Reads of one collection that nobody answers leave those of another alone.
+    @Test func aCollectionInTroubleHasALimitOfItsOwn() async throws {
+        try await Self.run { cluster, client, held in
+            let other = cluster.addCollection(named: "others")
+            let script = held.script
+            cluster.workers[0].setScript { request, call in
+                if case .shardSearch(let search) = request, search.route.shard.collection == other { return false }
+                return script(request, call)
+            }
+            var search = FakeCluster.request([FakeCluster.embedding(1)], k: 1)
+            let ofPeople = search
+            let underWay = (0..<4).map { _ in Task { await Self.outcome(client, ofPeople) } }
+            try await Self.until("four are under way") { held.count == 4 }
+            guard case .failure(let status) = await Self.outcome(client, search) else {
+                Issue.record("a fifth search was taken")
+                return
+            }
+            #expect(status.code == .overloaded && status.message.contains("'people'"))
+            search.collection = "others"
+            for _ in 0..<20 { _ = try await Self.outcome(client, search).get() }
+            held.release()
+            for task in underWay { _ = try await task.value.get() }
+        }
+    }
+
+    /// Writes of a shard that waits, for a replica perhaps, leave those of another shard alone.
+    @Test func aShardThatWaitsHoldsUpNoOther() async throws {
+        try await Self.run(shardCount: 2) { cluster, client, held in
+            cluster.workers[0].setScript(held.script)
+            let shards = cluster.source.current.placements[cluster.collection.id]!
+            func faces(of shard: Int) -> [FaceID] {
+                (0..<200).map(FakeCluster.face).filter {
+                    shards[shard].range.contains(FaceIDHash.hash($0, in: cluster.collection.id))
+                }
+            }
+            @Sendable func delete(_ ids: [FaceID]) async -> Result<FacesDeleted, WireStatus> {
+                do throws(WireStatus) {
+                    let request = DeleteFaces(collection: "people", key: .random(), ids: ids)
+                    return .success(try await client.call(request, deadline: .after(.seconds(20))))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            let (first, second) = (faces(of: 0), faces(of: 1))
+            let underWay = first.prefix(4).map { id in Task { await delete([id]) } }
+            try await Self.until("four are under way") { held.count == 4 }
+            #expect(
+                cluster.metrics.rendered().split(separator: "\n").contains("mien_queue_length{queue=\"writes\"} 4")
+            )
+            guard case .failure(let status) = await delete([first[4]]) else {
+                Issue.record("a fifth write was taken")
+                return
+            }
+            #expect(status.code == .overloaded && status.hasNoEffect && status.message.contains("shard 0"))
+            #expect((50...150).contains(status.retryAfterMilliseconds))
+            for id in second.prefix(20) { _ = try await delete([id]).get() }
+            // Of a batch for both shards one part is done: it is not told that nothing was.
+            guard case .failure(let half) = await delete([first[5], second[20]]) else {
+                Issue.record("the write of a full shard was taken")
+                return
+            }
+            #expect(half.code == .overloaded && !half.hasNoEffect)
+            held.release()
+            for task in underWay { _ = await task.value }
+            _ = try await delete([first[4]]).get()
+        }
+    }
+
+    /// Faces with embeddings take more than the few bytes that they are asked for by.
+    @Test func answersCountAsWell() async throws {
+        try await Self.run { cluster, client, held in
+            cluster.workers[0].setScript(held.script)
+            let ids = (0..<500).map(FakeCluster.face)
+            func get(_ includesEmbeddings: Bool) -> Task<Result<FaceList, WireStatus>, Never> {
+                let request = GetFaces(collection: "people", ids: ids, includesEmbeddings: includesEmbeddings)
+                return Task {
+                    do throws(WireStatus) {
+                        return .success(try await client.call(request, deadline: .after(.seconds(20))))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            let first = get(true)
+            try await Self.until("one is under way") { held.count == 1 }
+            guard case .failure(let status) = await get(true).value else {
+                Issue.record("a second one was taken")
+                return
+            }
+            #expect(status.code == .overloaded && status.hasNoEffect)
+            held.release()
+            _ = try await first.value.get()
+            _ = try await get(true).value.get()
+        }
+    }
+
+    /// What a call that has ended tells of the others.
+    @Test func theEndOfACallTellsWhatItCan() {
+        typealias End = ConcurrencyLimit.End
+        func end(
+            _ status: StatusCode?,
+            after milliseconds: Int,
+            of given: Int = 1000,
+            _ kind: CallKind = .reads
+        ) -> End? {
+            End(status, after: .milliseconds(milliseconds), of: .milliseconds(given), kind)
+        }
+        #expect(end(nil, after: 499) == .inTime)
+        #expect(end(nil, after: 500) == .late)
+        #expect(end(.deadlineExceeded, after: 1) == .tooLate)
+        #expect(end(.deadlineExceeded, after: 1, .writes) == .tooLate)
+        #expect(end(.overloaded, after: 1) == .tooLate)
+        // A full write queue slows imports down, as it is meant to.
+        #expect(end(.overloaded, after: 1, .writes) == nil)
+        // Nobody serves it, which is no overload; until the time was over it may be.
+        #expect(end(.unavailable, after: 899) == nil)
+        #expect(end(.unavailable, after: 900) == .tooLate)
+        #expect(end(.cancelled, after: 10) == nil)
+        // So little time says nothing of those who gave more.
+        for status in [nil, StatusCode.deadlineExceeded, .overloaded] {
+            #expect(end(status, after: 99, of: 99) == nil)
+            #expect(end(status, after: 100, of: 100) != nil)
         }
     }
 }

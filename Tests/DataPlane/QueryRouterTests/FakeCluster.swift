@@ -369,6 +369,30 @@ final class FakeCluster: Sendable {
         }
     }
 
+    /// Makes another collection, of one shard on the first worker.
+    func addCollection(named name: String) -> CollectionID {
+        let id = CollectionID(high: 1, low: .random(in: 3 ... .max))
+        let shard = ShardID(collection: id, index: 0)
+        var configuration = collection.configuration
+        configuration.name = name
+        configuration.shardCount = 1
+        let added = Collection(id: id, configuration: configuration, created: collection.created)
+        workers[0].host(shard, epoch: 1, isPrimary: true)
+        source.state.withLock { state in
+            var placements = state.map.placements
+            placements[id] = [
+                ShardPlacement(shard: shard, range: .all, primary: workers[0].id, epoch: Epoch(1))
+            ]
+            state.map = ShardMap(
+                epoch: Epoch(state.map.epoch.number + 1),
+                collections: [collection, added],
+                placements: placements,
+                addresses: state.map.addresses
+            )
+        }
+        return id
+    }
+
     /// Puts other shards, which end at these places, in the place of all that there are, on the first worker.
     func divide(_ lasts: [UInt64]) {
         source.state.withLock { state in

@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import NIOCore
 import Observability
@@ -5,72 +6,115 @@ import Synchronization
 import WireProtocol
 import WireTransport
 
-/// Lets clients' calls of one kind in as long as they can be expected to be answered in time, and refuses the others at
-/// once: a call that is taken and answered too late costs as much as one that is of use.
+/// Lets clients' calls of one kind in as long as there is room for them, and reads as long as they can be expected to
+/// be answered in time, and refuses the others at once: a call that is taken and answered too late costs as much as one
+/// that is of use.
 ///
-/// Reads and writes have a gate each: a slow disk holds up writes, and searches go on. May be used from any thread.
+/// Reads and writes have a gate each: a slow disk holds up writes, and searches go on. Writes are counted by shard,
+/// where they are sent (``QueryRouter``). May be used from any thread.
 final class AdmissionGate: Sendable {
-    enum Kind: Sendable {
-        case reads
-        case writes
+    private struct Admission: Sendable {
+        var collection: CollectionID
+        var byteCount: Int
+        /// Nil where calls are not counted.
+        var call: ConcurrencyLimit.Admission?
     }
 
-    private struct State {
-        var limit: ConcurrencyLimit
-        var byteCount = 0
+    private struct Bytes {
+        var count = 0
+        /// None is zero.
+        var counts: [CollectionID: Int] = [:]
+
+        /// Whether there is room. One collection has half of it at most; what is larger is taken when it is alone.
+        mutating func take(_ byteCount: Int, _ collection: CollectionID, of limit: Int) -> Bool {
+            let own = counts[collection] ?? 0
+            guard count == 0 || count + byteCount <= limit, own == 0 || own + byteCount <= limit / 2 else {
+                return false
+            }
+            count += byteCount
+            counts[collection] = own + byteCount
+            return true
+        }
+
+        mutating func giveBack(_ byteCount: Int, _ collection: CollectionID) {
+            count -= byteCount
+            let rest = (counts[collection] ?? 0) - byteCount
+            counts[collection] = rest > 0 ? rest : nil
+        }
     }
 
-    /// A call that was given less time than this says nothing of the others when it is late.
-    private static let leastTelling = Duration.milliseconds(100)
-    /// When a refused call may come again, in milliseconds: not all at once.
-    private static let pauses: ClosedRange<UInt32> = 50...150
+    /// What a call takes beside its request and its answer: its task and what it asks of shards.
+    private static let callByteCount = 8 << 10
 
-    private let kind: Kind
-    private let state: Mutex<State>
+    private let kind: CallKind
+    private let source: any ShardMapSource
+    private let bytes = Mutex(Bytes())
     private let byteLimit: Int
+    /// Nil where calls are not counted.
+    private let calls: ConcurrencyLimits<CollectionID>?
     private let defaultDeadline: Duration
     private let metrics: RouterMetrics
 
-    init(_ kind: Kind, options: RouterOptions, metrics: RouterMetrics) {
+    init(_ kind: CallKind, options: RouterOptions, source: any ShardMapSource, metrics: RouterMetrics) {
         self.kind = kind
-        state = Mutex(State(limit: ConcurrencyLimit(options.callsUnderWay)))
+        self.source = source
         byteLimit = options.bytesUnderWay
+        let calls = kind == .reads ? ConcurrencyLimits<CollectionID>(options.callsUnderWay) : nil
+        self.calls = calls
         defaultDeadline = options.defaultDeadline
         self.metrics = metrics
-        metrics.collect { [weak self] samples in self?.collect(into: &samples) }
+        if let calls { metrics.collect { [weak calls] in calls?.collect(into: &$0, LabelValue.reads) } }
     }
 
     /// Answers the call with what `body` returns or throws, as a task on its event loop; or with `overloaded`, and
     /// `body` is not begun.
-    func run(_ call: ServerCall, _ body: @escaping @Sendable () async throws -> any WireMessage) {
-        guard let admission = admit(call.byteCount) else {
-            metrics.refusedOverload(kind.name)
-            return call.fail(refusal)
+    ///
+    /// - Parameters:
+    ///   - name: of the collection that it is about.
+    ///   - answer: what it asks for.
+    func run(
+        _ call: ServerCall,
+        of name: String,
+        _ answer: ExpectedAnswer,
+        _ body: @escaping @Sendable () async throws -> any WireMessage
+    ) {
+        let map = source.current
+        // One that does not exist is refused by `body`, which costs nothing.
+        guard let found = map.collection(named: name), let placements = map.placements[found.id] else {
+            return call.run(body)
         }
-        call.run(ended: { [self] in leave(admission, call, answer: $0) }, body)
+        let collection = found.id
+        let byteCount =
+            call.byteCount + answer.byteCount(dimension: found.configuration.dimension, shardCount: placements.count)
+            + Self.callByteCount
+        guard bytes.withLock({ $0.take(byteCount, collection, of: byteLimit) }) else {
+            return refuse(call, name, "its requests and answers under way take as much memory as they may")
+        }
+        var admission = Admission(collection: collection, byteCount: byteCount)
+        if let calls {
+            admission.call = calls.enter(collection) { [source] in source.current.placements[$0] != nil }
+            guard admission.call != nil else {
+                bytes.withLock { $0.giveBack(byteCount, collection) }
+                return refuse(call, name, "as many are under way as can be expected to be answered in time")
+            }
+        }
+        call.run(ended: { [self, admission] in leave(admission, call, answer: $0) }, body)
     }
 
-    private func admit(_ byteCount: Int) -> ConcurrencyLimit.Admission? {
-        state.withLock { state in
-            // One that is larger than the bound is taken when it is alone.
-            guard state.byteCount == 0 || state.byteCount + byteCount <= byteLimit,
-                let admission = state.limit.enter()
-            else { return nil }
-            state.byteCount += byteCount
-            return admission
-        }
+    private func refuse(_ call: ServerCall, _ name: String, _ reason: String) {
+        metrics.refusedOverload(kind, of: name, reason)
+        call.fail(Refusal.overloaded("\(kind.name) of collection '\(name)'", reason))
     }
 
-    private func leave(_ admission: ConcurrencyLimit.Admission, _ call: ServerCall, answer: any WireMessage) {
+    private func leave(_ admission: Admission, _ call: ServerCall, answer: any WireMessage) {
+        bytes.withLock { $0.giveBack(admission.byteCount, admission.collection) }
+        guard let calls, let admitted = admission.call else { return }
         let elapsed = Duration.nanoseconds((NIODeadline.now() - call.arrival).nanoseconds)
         let given =
             call.deadline.isNone
             ? defaultDeadline : .nanoseconds((call.deadline.instant - call.arrival).nanoseconds)
-        let end = Self.end(Self.status(of: answer), after: elapsed, of: given, kind)
-        state.withLock { state in
-            state.byteCount -= call.byteCount
-            state.limit.leave(admission, end, took: elapsed)
-        }
+        let end = ConcurrencyLimit.End(Self.status(of: answer), after: elapsed, of: given, kind)
+        calls.leave(admission.collection, admitted, end, took: elapsed)
     }
 
     /// Nil for an answer that is one: a search's that does without shards because they had too much to do is not.
@@ -78,54 +122,5 @@ final class AdmissionGate: Sendable {
         if let status = answer as? WireStatus { return status.code }
         guard let missing = (answer as? SearchAnswer)?.coverage.missing else { return nil }
         return missing.contains { $0.reason == .overloaded || $0.reason == .deadlineExceeded } ? .overloaded : nil
-    }
-
-    /// What a call tells of whether more of them are taken than are served.
-    ///
-    /// - Parameters:
-    ///   - status: nil for an answer.
-    ///   - given: the time that the caller gave.
-    /// - Returns: nil when it tells nothing.
-    static func end(
-        _ status: StatusCode?,
-        after elapsed: Duration,
-        of given: Duration,
-        _ kind: Kind
-    ) -> ConcurrencyLimit.End? {
-        guard given >= leastTelling else { return nil }
-        switch status {
-        // Half the time is the reserve: the calls that have just been let in have more ahead of them than it had.
-        case nil: return elapsed * 2 >= given ? .late : .inTime
-        case .deadlineExceeded: return .tooLate
-        // A shard's full write queue is how imports are slowed down, and no matter of other shards.
-        case .overloaded: return kind == .reads ? .tooLate : nil
-        // A shard that nobody serves is no overload; one that nobody served until the time was over may be.
-        default: return elapsed * 10 >= given * 9 ? .tooLate : nil
-        }
-    }
-
-    private var refusal: WireStatus {
-        WireStatus(
-            .overloaded,
-            "this coordinator has as many \(kind.name) under way as it can expect to answer in time; nothing of this "
-                + "one was done, send it again later",
-            retryAfterMilliseconds: .random(in: Self.pauses)
-        ).withoutEffect
-    }
-
-    private func collect(into samples: inout MetricSamples) {
-        let limit = state.withLock { $0.limit }
-        samples.add(MetricCatalogue.queueLength, kind.name, value: Double(limit.underWayCount))
-        samples.add(MetricCatalogue.queueLimit, kind.name, value: Double(limit.value))
-    }
-}
-
-extension AdmissionGate.Kind {
-    /// For people and for metrics.
-    fileprivate var name: String {
-        switch self {
-        case .reads: LabelValue.reads
-        case .writes: LabelValue.writes
-        }
     }
 }

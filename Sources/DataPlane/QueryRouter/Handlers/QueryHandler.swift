@@ -1,3 +1,4 @@
+import FaceModel
 package import WireProtocol
 package import WireTransport
 
@@ -10,8 +11,8 @@ package struct QueryHandler: Sendable {
 
     package init(router: QueryRouter) {
         self.router = router
-        reads = AdmissionGate(.reads, options: router.options, metrics: router.metrics)
-        writes = AdmissionGate(.writes, options: router.options, metrics: router.metrics)
+        reads = AdmissionGate(.reads, options: router.options, source: router.source, metrics: router.metrics)
+        writes = AdmissionGate(.writes, options: router.options, source: router.source, metrics: router.metrics)
     }
 
     /// Takes the request when it is of this service; false otherwise, and nothing was done.
@@ -21,19 +22,41 @@ package struct QueryHandler: Sendable {
         let eventLoop = call.eventLoop
         switch request {
         case .enrolFaces(let request):
-            writes.run(call) { try await router.enrol(request, deadline: deadline, on: eventLoop) }
+            writes.run(call, of: request.collection, .small) {
+                try await router.enrol(request, deadline: deadline, on: eventLoop)
+            }
         case .deleteFaces(let request):
-            writes.run(call) { try await router.delete(request, deadline: deadline, on: eventLoop) }
+            writes.run(call, of: request.collection, .small) {
+                try await router.delete(request, deadline: deadline, on: eventLoop)
+            }
         case .getFaces(let request):
-            reads.run(call) { try await router.faces(request, deadline: deadline, on: eventLoop) }
+            reads.run(
+                call,
+                of: request.collection,
+                .faces(request.ids.count, includesEmbeddings: request.includesEmbeddings)
+            ) {
+                try await router.faces(request, deadline: deadline, on: eventLoop)
+            }
         case .getLatestToken(let request):
-            reads.run(call) { try await router.latestToken(request, deadline: deadline, on: eventLoop) }
+            reads.run(call, of: request.collection, .small) {
+                try await router.latestToken(request, deadline: deadline, on: eventLoop)
+            }
         case .listFaces(let request):
-            reads.run(call) { try await router.list(request, deadline: deadline, on: eventLoop) }
+            reads.run(
+                call,
+                of: request.collection,
+                .faces(request.limit, includesEmbeddings: request.includesEmbeddings)
+            ) {
+                try await router.list(request, deadline: deadline, on: eventLoop)
+            }
         case .searchFaces(let request):
-            reads.run(call) { try await router.search(request, deadline: deadline, on: eventLoop) }
+            reads.run(call, of: request.collection, request.expectedAnswer) {
+                try await router.search(request, deadline: deadline, on: eventLoop)
+            }
         case .searchByFace(let request):
-            reads.run(call) { try await router.search(request, deadline: deadline, on: eventLoop) }
+            reads.run(call, of: request.collection, request.expectedAnswer) {
+                try await router.search(request, deadline: deadline, on: eventLoop)
+            }
         case .beginBackup(let request):
             call.run { try await router.beginBackup(request, deadline: deadline, on: eventLoop) }
         case .describeSnapshot(let request):
@@ -48,9 +71,29 @@ package struct QueryHandler: Sendable {
         case .readErasures(let request):
             call.run { try await router.erasures(request, deadline: deadline, on: eventLoop) }
         case .restoreFaces(let request):
-            writes.run(call) { try await router.restore(request, deadline: deadline, on: eventLoop) }
+            writes.run(call, of: request.collection, .small) {
+                try await router.restore(request, deadline: deadline, on: eventLoop)
+            }
         default: return false
         }
         return true
     }
+}
+
+extension GetFaces {
+    fileprivate var expectedAnswer: ExpectedAnswer { .faces(ids.count, includesEmbeddings: includesEmbeddings) }
+}
+
+extension ListFaces {
+    fileprivate var expectedAnswer: ExpectedAnswer { .faces(limit, includesEmbeddings: includesEmbeddings) }
+}
+
+extension SearchFaces {
+    fileprivate var expectedAnswer: ExpectedAnswer {
+        .matches(probeCount: probes.rowCount, matchLimit: parameters.matchLimit)
+    }
+}
+
+extension SearchByFace {
+    fileprivate var expectedAnswer: ExpectedAnswer { .matches(probeCount: 1, matchLimit: parameters.matchLimit) }
 }

@@ -108,11 +108,14 @@ package final class RouterMetrics: Sendable {
     }
 
     /// Calls were refused since too many are under way.
-    func refusedOverload(_ kind: String) {
+    func refusedOverload(_ kind: CallKind, of collection: String, _ reason: String) {
         guard let suppressed = overloadAllowance.withLock({ $0.take(now: .now) }) else { return }
         logger.warning(
-            "calls are refused: as many are under way as can be expected to be answered in time",
-            metadata: ["kind": "\(kind)", "suppressed": "\(suppressed)"]
+            "calls are refused",
+            metadata: [
+                "kind": "\(kind.name)", "collection": "\(collection)", "reason": "\(reason)",
+                "suppressed": "\(suppressed)",
+            ]
         )
     }
 

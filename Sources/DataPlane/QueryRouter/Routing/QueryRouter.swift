@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import Observability
 import Synchronization
 import Threads
 import WireProtocol
@@ -20,6 +21,8 @@ package final class QueryRouter: Sendable {
     let choice: Mutex<ReadChoice>
     private let deadly = Mutex(DeadlyRequests())
     private let overloadRetries: Mutex<RequestBudget>
+    /// Writes under way, by shard: one that waits for a replica holds up no other.
+    let writes: ConcurrencyLimits<ShardID>
 
     package init(
         source: any ShardMapSource,
@@ -35,6 +38,9 @@ package final class QueryRouter: Sendable {
         overloadRetries = Mutex(
             RequestBudget(share: options.overloadRetryShare, reserve: Double(options.overloadRetryReserve))
         )
+        let writes = ConcurrencyLimits<ShardID>(options.callsUnderWay)
+        self.writes = writes
+        metrics.collect { [weak writes] in writes?.collect(into: &$0, LabelValue.writes) }
     }
 
     /// One request's fixed circumstances.

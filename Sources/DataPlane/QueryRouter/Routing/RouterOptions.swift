@@ -25,8 +25,10 @@ package struct RouterOptions: Hashable, Sendable {
     /// Retries of what workers refused for overload: for each shard that is asked in the long run, and so many at once.
     package var overloadRetryShare: Double
     package var overloadRetryReserve: Int
-    /// Clients' calls that may be under way at once, reads and writes each, and the bytes of their requests.
+    /// Calls that may be under way at once: reads of each collection, writes of each shard.
     package var callsUnderWay: ConcurrencyLimit.Bounds
+    /// Bytes of clients' requests and of what is expected to answer them, of reads and writes each; half of it for one
+    /// collection.
     package var bytesUnderWay: Int
 
     package init(

@@ -110,7 +110,9 @@ extension QueryRouter {
         let results = await fanOut(parts.count) { number -> Result<R.Reply, ShardFailure> in
             do throws(ShardFailure) {
                 return .success(
-                    try await self.ask(parts[number].placement, context) { request(parts[number], $0) }
+                    try await self.admit(parts[number].placement, context) { () async throws(ShardFailure) in
+                        try await self.ask(parts[number].placement, context) { request(parts[number], $0) }
+                    }
                 )
             } catch {
                 return .failure(error)
@@ -143,6 +145,43 @@ extension QueryRouter {
             throw Self.writeStatus(failures, shardCount: parts.count, rowCount: rowCount, context)
         }
         return (replies, token)
+    }
+
+    /// Does a shard's part of a write unless as many are under way there as can be expected to be done in time.
+    private func admit<R: Sendable>(
+        _ placement: ShardPlacement,
+        _ context: Context,
+        _ body: () async throws(ShardFailure) -> R
+    ) async throws(ShardFailure) -> R {
+        let shard = placement.shard
+        let admission = writes.enter(shard) { shard in
+            source.current.placements[shard.collection]?.contains { $0.shard == shard } ?? false
+        }
+        guard let admission else {
+            let reason = "as many are under way as can be expected to be done in time"
+            metrics.refusedOverload(.writes, of: context.name, reason)
+            let worker = placement.primary
+            throw ShardFailure(
+                placement: placement,
+                worker: worker,
+                address: context.map.addresses[worker],
+                presence: source.presence(of: worker),
+                status: Refusal.overloaded("writes of shard \(shard.index)", reason)
+            )
+        }
+        let (began, given) = (NIODeadline.now(), context.deadline.remaining)
+        func leave(_ status: StatusCode?) {
+            let elapsed = Duration.nanoseconds((.now() - began).nanoseconds)
+            writes.leave(shard, admission, .init(status, after: elapsed, of: given, .writes), took: elapsed)
+        }
+        do throws(ShardFailure) {
+            let answer = try await body()
+            leave(nil)
+            return answer
+        } catch {
+            leave(error.status.code)
+            throw error
+        }
     }
 
     private static func writeStatus(

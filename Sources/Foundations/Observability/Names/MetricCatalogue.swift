@@ -318,7 +318,7 @@ package enum MetricCatalogue {
         .gauge,
         [.queue],
         "What waits at a worker: requests in search and control, rows in write; what is under way at a coordinator: "
-            + "clients' calls in reads and writes"
+            + "reads of the collection, and writes of the shard, that has least left of its limit"
     )
     package static let queueLimit = Metric(
         "mien_queue_limit",
