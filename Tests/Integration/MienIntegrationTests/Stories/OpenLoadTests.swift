@@ -38,7 +38,95 @@ extension Integration {
             }
         }
 
+        /// Writes that wait for the copy that their collection has lost take no place of another collection's.
+        @Test(.timeLimit(.minutes(2))) func aCollectionThatWaitsForACopyRefusesNoWritesOfOthers() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .zero, timeout: .seconds(2))
+                let collection = CollectionOptions(
+                    name: Self.collection,
+                    dimension: Self.dimension,
+                    embeddingModel: Self.model,
+                    shardCount: 2,
+                    replicationFactor: 2
+                )
+                _ = try await client.createCollection(collection)
+                try cluster.addWorker()
+                try await cluster.start()
+                // The third worker is the emptiest.
+                let other = CollectionOptions(
+                    name: "others",
+                    dimension: Self.dimension,
+                    embeddingModel: Self.model,
+                    shardCount: 1
+                )
+                _ = try await client.createCollection(other)
+                // On a connection of its own: one may have 256 calls under way.
+                let neighbour = try cluster.client(retrying: .zero, timeout: .seconds(2))
+                let before = await Self.openWrites(neighbour, rate: 25, seconds: 2, into: "others")
+                #expect(before.refusedCount == 0 && before.surprises.isEmpty, "\(before)")
+                cluster.workers[1].kill()
+                async let waiting = Self.openWrites(client, rate: 200, seconds: 8, into: Self.collection)
+                let others = await Self.openWrites(neighbour, rate: 25, seconds: 8, into: "others")
+                let blocked = await waiting
+                print(
+                    "a copy lost: \(blocked.answeredCount) writes acknowledged, \(blocked.refusedCount) not; beside them "
+                        + "\(others.answeredCount) of another collection, \(others.refusedCount) not"
+                )
+                #expect(others.refusedCount == 0 && others.surprises.isEmpty, "\(others)")
+                #expect(blocked.refusedCount > 1000, "or nothing waited")
+                await neighbour.close()
+                await client.close()
+            }
+        }
+
         // MARK: Parts
+
+        private static func openWrites(
+            _ client: MienClient,
+            rate: Double,
+            seconds: Int,
+            into collection: String
+        ) async -> SearchTally {
+            await open(rate: rate, seconds: seconds) { _ in
+                var tally = SearchTally()
+                let id = Face.ID.random()
+                do throws(MienClientError) {
+                    _ = try await client.enrol(
+                        [NewFace(id: id)],
+                        embeddings: Embeddings(
+                            dimension: dimension,
+                            values: FaceLedger.embedding(id, version: 1, dimension: dimension)
+                        ),
+                        into: collection,
+                        model: model
+                    )
+                    tally.answeredCount = 1
+                } catch {
+                    tally.note(error)
+                }
+                return tally
+            }
+        }
+
+        /// Calls at a rate, whether those before were answered or not.
+        private static func open(
+            rate: Double,
+            seconds: Int,
+            _ call: @escaping @Sendable (Int) async -> SearchTally
+        ) async -> SearchTally {
+            let began = ContinuousClock.now
+            return await withTaskGroup(of: SearchTally.self) { group in
+                for number in 0..<Int(Double(seconds) * rate) {
+                    group.addTask {
+                        try? await Task.sleep(until: began + .seconds(1) * (Double(number) / rate))
+                        return await call(number)
+                    }
+                }
+                return await group.reduce(into: SearchTally()) { $0.add($1) }
+            }
+        }
 
         private static func fill(_ client: MienClient) async throws -> Embeddings {
             _ = try await client.createCollection(
@@ -100,16 +188,7 @@ extension Integration {
             rate: Double,
             seconds: Int
         ) async -> SearchTally {
-            let began = ContinuousClock.now
-            return await withTaskGroup(of: SearchTally.self) { group in
-                for number in 0..<Int(Double(seconds) * rate) {
-                    group.addTask {
-                        try? await Task.sleep(until: began + .seconds(1) * (Double(number) / rate))
-                        return await search(clients[number % clients.count], probes)
-                    }
-                }
-                return await group.reduce(into: SearchTally()) { $0.add($1) }
-            }
+            await open(rate: rate, seconds: seconds) { await search(clients[$0 % clients.count], probes) }
         }
     }
 }
