@@ -44,7 +44,7 @@ enum KeyCatalogue {
     static let coordinatorMetadata = Key.choice("coordinator.metadata", default: MetadataPlace.embedded)
     static let etcdEndpoints = Key.endpoints("coordinator.etcd.endpoints", default: "http://127.0.0.1:2379")
     static let etcdPrefix = Key.etcdPrefix("coordinator.etcd.prefix", default: "mien/")
-    static let etcdLease = Key.duration("coordinator.etcd.lease", default: 5000, in: 2000...60000)
+    static let etcdLease = Key.duration("coordinator.etcd.lease", default: 3000, in: 2000...60000)
     static let etcdUser = Key.optionalName("coordinator.etcd.user")
     static let etcdPasswordFile = Key.optionalPath("coordinator.etcd.password_file")
     static let etcdTrustRoots = Key.optionalPath("coordinator.etcd.tls.trust_roots")
