@@ -604,7 +604,8 @@ let package = Package(
         .testTarget(
             name: "MienIntegrationTests",
             dependencies: [
-                "FaceModel", "MienClient", "SyntheticGallery", "mien", "mien-simulator",
+                "FaceModel", "FaceRecords", "LMDB", "MienClient", "PartitionStore", "SyntheticGallery", "mien",
+                "mien-simulator",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -24,6 +24,30 @@ final class EtcdCluster {
         ]
     }
 
+    /// Whether a member has joined the others, and they have a leader.
+    func isHealthy(_ number: Int) async throws -> Bool {
+        try await answer(of: number, to: ["/health"]).contains(#""health":"true""#)
+    }
+
+    /// Number of the member that leads.
+    ///
+    /// - Throws: when no member that runs knows of one.
+    func leader() async throws -> Int {
+        for number in members.indices {
+            let answer = try await answer(of: number, to: ["/v3/maintenance/status", "--data", "{}"])
+            let member = answer.firstMatch(of: /"member_id":"([0-9]+)"/)?.1
+            let leader = answer.firstMatch(of: /"leader":"([0-9]+)"/)?.1
+            if let member, member == leader { return number }
+        }
+        throw StoryError("etcd has no leader")
+    }
+
+    /// Empty when the member does not answer.
+    private func answer(of number: Int, to request: [String]) async throws -> String {
+        let command = ["/usr/bin/curl", "--silent", "--max-time", "5", endpoints[number] + request[0]]
+        return try await stage.run(command + request.dropFirst()).output
+    }
+
     /// Starts the members that do not run, on the data that they have.
     func start() async throws {
         let names = (0..<3).map { "member-\($0)" }

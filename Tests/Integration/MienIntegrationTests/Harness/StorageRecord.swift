@@ -33,6 +33,13 @@ struct StorageRecord {
         }
     }
 
+    /// Numbers of the writes of nothing but zeros: free pages that are overwritten. LMDB itself writes no such page.
+    var erasures: [Int] {
+        events.indices.filter { index in
+            if case .write(_, let bytes, _) = events[index].event { bytes.allSatisfy { $0 == 0 } } else { false }
+        }
+    }
+
     /// A file as a power cut may leave it: what was synced before event `end` is there, and of what was written since
     /// any sectors of 512 bytes, in any order.
     ///
@@ -97,10 +104,13 @@ struct WatchedDisk {
         var calls = 0
         /// Writes that were not synced.
         var unsynced = 0
+        /// Writes of zeros over free pages.
+        var erasures = 0
 
         static func += (one: inout Loss, other: Loss) {
             one.calls += other.calls
             one.unsynced += other.unsynced
+            one.erasures += other.erasures
         }
     }
 
@@ -142,7 +152,7 @@ struct WatchedDisk {
     /// - Parameter isTruthful: false for a disk that says that it has synced, and has kept nothing since the start.
     func cutPower(isTruthful: Bool = true, random: inout SeededRandom) throws -> Loss {
         let record = try StorageRecord(path: recordPath)
-        var loss = Loss()
+        var loss = Loss(erasures: record.erasures.count)
         for (inode, url) in try Self.files(in: folder).sorted(by: { $0.value.path < $1.value.path }) {
             let events = record.events.filter { $0.inode == inode }
             guard let base = bases[inode], !events.isEmpty else { continue }

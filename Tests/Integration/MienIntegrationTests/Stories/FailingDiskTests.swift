@@ -11,15 +11,21 @@ extension Integration {
         private static let roundCount =
             ProcessInfo.processInfo.environment["MIEN_FAILING_DISKS"].flatMap(Int.init) ?? 3
 
+        /// Free pages are overwritten once something has been dead for a third of it, so that some of the calls that
+        /// fail are of those.
+        private static func cluster(_ stage: Stage, workers: Int, erasurePeriod: Int) throws -> Cluster {
+            try Cluster(stage, workers: workers, workerSettings: ["worker.erasure_period=\(erasurePeriod)s"])
+        }
+
         @Test(.timeLimit(.minutes(2))) func everyFailingCallIsSurvived() async throws {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("failing disk")
-                let cluster = try Cluster(stage, workers: 1)
+                let cluster = try Self.cluster(stage, workers: 1, erasurePeriod: 1)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(2), timeout: .seconds(5))
                 try await FaceWriter.createCollection(shards: 1, client)
                 var writer = FaceWriter(seed: seed)
-                var struck = 0
+                var (struck, erasures) = (0, 0)
                 // A commit is a few writes of pages, a sync, and the write of the page that names them.
                 let faults =
                     (1...7).map { StorageFaults.Fault(kind: .write, number: $0, error: EIO) }
@@ -28,9 +34,9 @@ extension Integration {
                     + [1, 4].map { StorageFaults.Fault(kind: .write, number: $0, error: 0) }
                 for (number, fault) in faults.enumerated() {
                     cluster.workers[0].kill()
-                    let report = stage.path("struck-\(number)")
+                    let (report, record) = (stage.path("struck-\(number)"), stage.path("record-\(number)"))
                     try await cluster.workers[0].start(
-                        adding: StorageFaults.environment(fault: fault, report: report)
+                        adding: StorageFaults.environment(fault: fault, report: report, record: record)
                     )
                     let before = writer.acknowledgedCount
                     let pause = FaceWriter.Pause()
@@ -49,6 +55,7 @@ extension Integration {
                     #expect(writer.acknowledgedCount > before)
                     // What the disk has, read by another process.
                     cluster.workers[0].kill()
+                    erasures += try StorageRecord(path: record).erasures.count
                     try await cluster.start()
                     var stored = try await FaceWriter.storedFaces(client)
                     let wrong = writer.check(&stored)
@@ -56,10 +63,11 @@ extension Integration {
                     #expect(stored.isEmpty, "\(fault): \(stored.count) faces that nobody wrote")
                 }
                 #expect(struck == faults.count)
+                #expect(erasures > 0, "nothing was erased")
                 #expect(writer.surprises.isEmpty, "\(writer.surprises.prefix(3))")
                 print(
-                    "failing disk: \(struck) calls failed; \(writer.acknowledgedCount) writes acknowledged, "
-                        + "\(writer.failedCount) failed, none lost"
+                    "failing disk: \(struck) calls failed, \(erasures) went over free pages; "
+                        + "\(writer.acknowledgedCount) writes acknowledged, \(writer.failedCount) failed, none lost"
                 )
                 await client.close()
             }
@@ -72,12 +80,17 @@ extension Integration {
                 let name = "failing disk of one of 2 copies, at least \(minimumInSync)"
                 let seed = SeededRandom.storySeed(name)
                 var random = SeededRandom(seed: seed)
-                let cluster = try Cluster(stage, workers: 3)
+                let cluster = try Self.cluster(stage, workers: 3, erasurePeriod: 4)
                 func each(_ worker: Int) -> String { "each-\(worker)" }
                 func report(_ worker: Int) -> String { stage.path("struck-\(worker)") }
+                func record(_ worker: Int) -> String { stage.path("record-\(worker)") }
                 for (number, worker) in cluster.workers.enumerated() {
                     try await worker.start(
-                        adding: StorageFaults.environment(each: stage.path(each(number)), report: report(number))
+                        adding: StorageFaults.environment(
+                            each: stage.path(each(number)),
+                            report: report(number),
+                            record: record(number)
+                        )
                     )
                 }
                 try await cluster.start()
@@ -114,7 +127,13 @@ extension Integration {
                     try await load.check("after \(fault), in round \(round)")
                 }
                 #expect(struckCount > Self.roundCount)
-                try await load.end("\(Self.roundCount) rounds, \(struckCount) calls failed", mayRefuse: true)
+                var erasures = 0
+                for worker in 0..<3 { erasures += try StorageRecord(path: record(worker)).erasures.count }
+                #expect(erasures > 0 || Self.roundCount <= 10, "nothing was erased")
+                try await load.end(
+                    "\(Self.roundCount) rounds, \(struckCount) calls failed, \(erasures) went over free pages",
+                    mayRefuse: true
+                )
             }
         }
     }

@@ -144,8 +144,8 @@ extension Integration {
                 #expect(meanwhile.count >= Self.roundCount, "searches went on in every failover")
                 let sorted = gaps.sorted()
                 #expect(
-                    copies.hasNoneToSpare || sorted[sorted.count / 2] < Self.failoverLimit,
-                    "half of the failovers took longer than \(Self.failoverLimit): \(sorted)"
+                    copies.hasNoneToSpare || sorted.last! < Self.failoverLimit,
+                    "a failover took longer than \(Self.failoverLimit): \(sorted)"
                 )
                 let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
                 #expect(verified.status == 0, "\(verified)")

@@ -1,12 +1,17 @@
+import Foundation
 import MienClient
 import Testing
 
 extension Integration {
     /// Processes are killed at any moment while four writers write; nothing that was acknowledged is lost.
     @Suite struct KillLoopTests {
-        private static let roundCount = 7
+        /// `MIEN_KILL_ROUNDS` makes it a long run.
+        private static let roundCount =
+            ProcessInfo.processInfo.environment["MIEN_KILL_ROUNDS"].flatMap(Int.init).map { max(7, $0) } ?? 7
 
-        @Test(.timeLimit(.minutes(2))) func acknowledgedWritesSurviveKillsAtAnyMoment() async throws {
+        @Test(.timeLimit(.minutes(roundCount > 10 ? 180 : 2))) func acknowledgedWritesSurviveKillsAtAnyMoment()
+            async throws
+        {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("kill loop")
                 var random = SeededRandom(seed: seed)

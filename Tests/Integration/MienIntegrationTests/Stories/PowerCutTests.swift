@@ -6,6 +6,10 @@ extension Integration {
     /// The power fails at any moment: what was acknowledged before is there, whatever became of unsynced writes.
     @Suite struct PowerCutTests {
         private static let writeCount = 60
+        /// Free pages are overwritten once something has been dead for a third of it. A worker with little to do looks
+        /// whether that is so every 5 s.
+        private static let erasurePeriod = 1
+        private static let timeBetweenWrites = Duration.milliseconds(70)
 
         /// One acknowledged write and the length of the record at that moment.
         private struct Mark {
@@ -19,7 +23,11 @@ extension Integration {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("power cut")
                 var random = SeededRandom(seed: seed)
-                let cluster = try Cluster(stage, workers: 1)
+                let cluster = try Cluster(
+                    stage,
+                    workers: 1,
+                    workerSettings: ["worker.erasure_period=\(Self.erasurePeriod)s"]
+                )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(2), timeout: .seconds(5))
                 try await FaceWriter.createCollection(shards: 1, client)
@@ -34,9 +42,15 @@ extension Integration {
 
                 let record = try StorageRecord(path: recordPath)
                 #expect(record.events.count > 3 * Self.writeCount, "the file was hardly written")
+                let erasures = record.erasures
+                #expect(!erasures.isEmpty, "nothing was erased")
                 var lost = 0
                 for state in 1...stateCount {
-                    let cut = Int.random(in: 0...record.events.count, using: &random)
+                    var cut = Int.random(in: 0...record.events.count, using: &random)
+                    if state % 3 == 0, let erasure = erasures.randomElement(using: &random) {
+                        // Right behind it, while it is not synced, or behind the sync.
+                        cut = min(erasure + Int.random(in: 1...3, using: &random), record.events.count)
+                    }
                     let length = cut == 0 ? 0 : record.events[cut - 1].end
                     try restore(record.file(after: base, cutAt: cut, random: &random), to: file)
                     try await cluster.start()
@@ -59,8 +73,8 @@ extension Integration {
                 }
                 #expect(seen > 0)
                 print(
-                    "power cut: \(stateCount) states of \(record.events.count) calls, \(marks.count) writes; "
-                        + "\(lost) faults"
+                    "power cut: \(stateCount) states of \(record.events.count) calls, \(erasures.count) of them over "
+                        + "free pages, \(marks.count) writes; \(lost) faults"
                 )
                 await client.close()
             }
@@ -80,14 +94,16 @@ extension Integration {
             throw StoryError("the worker has no partition")
         }
 
-        /// Writes one batch after the other; each is acknowledged before the next begins.
+        /// Writes one batch after the other; each is acknowledged before the next begins. Goes on until free pages have
+        /// been overwritten, and for some writes more.
         private func write(
             _ client: MienClient,
             _ recordPath: String,
             random: inout SeededRandom
         ) async throws -> [Mark] {
             var marks: [Mark] = []
-            for number in 1...Self.writeCount {
+            var last: Int?
+            for number in 1... {
                 var faces: [Face.ID] = []
                 let content: FaceLedger.Content
                 if number % 4 == 0, let old = marks.randomElement(using: &random) {
@@ -114,6 +130,12 @@ extension Integration {
                 }
                 let size = try FileManager.default.attributesOfItem(atPath: recordPath)[.size] as? Int ?? 0
                 marks.append(Mark(faces: faces, content: content, recorded: size))
+                if number == last { break }
+                if last == nil, number >= Self.writeCount, number % 4 == 0 {
+                    let hasErased = try !StorageRecord(path: recordPath).erasures.isEmpty
+                    if hasErased || number > 10 * Self.writeCount { last = number + Self.writeCount / 4 }
+                }
+                try await Task.sleep(for: Self.timeBetweenWrites)
             }
             return marks
         }

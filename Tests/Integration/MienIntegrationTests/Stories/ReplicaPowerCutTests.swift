@@ -10,6 +10,9 @@ extension Integration {
         private static let roundCount =
             ProcessInfo.processInfo.environment["MIEN_REPLICA_POWER_CUTS"].flatMap(Int.init) ?? Cut.allCases.count
 
+        /// Free pages are overwritten once something has been dead for a third of it: several times a round.
+        private static let erasurePeriod = 4
+
         private enum Cut: CaseIterable {
             case ofThePrimary
             case ofTheOther
@@ -54,7 +57,11 @@ extension Integration {
                 let name = "power cuts of 2 copies, at least \(minimumInSync)"
                 let seed = SeededRandom.storySeed(name)
                 var random = SeededRandom(seed: seed)
-                let cluster = try Cluster(stage, workers: 3)
+                let cluster = try Cluster(
+                    stage,
+                    workers: 3,
+                    workerSettings: ["worker.erasure_period=\(Self.erasurePeriod)s"]
+                )
                 let coordinator = PoweredNode(cluster.coordinator, stage, folder: "coordinator")
                 let workers = cluster.workers.enumerated().map {
                     PoweredNode($0.element, stage, folder: "worker-\($0.offset + 1)")
@@ -93,8 +100,10 @@ extension Integration {
                     try await load.check("after a power cut \(cut), in round \(round)")
                 }
                 #expect(total.calls > 20 * Self.roundCount, "the files were hardly written")
+                #expect(total.erasures > 0, "nothing was erased")
                 try await load.end(
-                    "\(Self.roundCount) power cuts, \(total.calls) calls, \(total.unsynced) writes not synced",
+                    "\(Self.roundCount) power cuts, \(total.calls) calls, \(total.unsynced) writes not synced, "
+                        + "\(total.erasures) over free pages",
                     mayRefuse: true
                 )
                 let seen = try await lyingDisksAreSeen(cluster, [coordinator] + workers, minimumInSync, &random)
