@@ -202,8 +202,7 @@ package struct ArchiveVolume: Hashable, Sendable {
         guard bytes[..<4].elementsEqual("MARC".utf8) else {
             throw .damaged(object: object, reason: "it does not begin as a volume of an archive does")
         }
-        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
-        guard layout <= Self.layout else { throw .newerFormat(object: object, version: layout, newest: Self.layout) }
+        _ = try BackupError.layout(of: bytes, in: 1...Self.layout, object: object)
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")

@@ -26,3 +26,23 @@ extension BackupError: CustomStringConvertible {
         }
     }
 }
+
+extension BackupError {
+    /// The layout of an object, which its bytes 4 and 5 say. It is read first: a later one may end in another way.
+    ///
+    /// - Precondition: there are six bytes.
+    static func layout(
+        of bytes: [UInt8],
+        in known: ClosedRange<UInt16>,
+        object: String
+    ) throws(BackupError) -> UInt16 {
+        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
+        guard layout <= known.upperBound else {
+            throw .newerFormat(object: object, version: layout, newest: known.upperBound)
+        }
+        guard layout >= known.lowerBound else {
+            throw .damaged(object: object, reason: "there is no layout \(layout)")
+        }
+        return layout
+    }
+}

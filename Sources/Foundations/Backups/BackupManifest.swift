@@ -233,17 +233,10 @@ package struct BackupManifest: Hashable, Sendable {
         guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount else {
             throw .damaged(object: object, reason: "it has \(bytes.count) bytes")
         }
-        // The layout is read first: a later one may end in another way.
-        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
         guard bytes[..<4].elementsEqual("MBKP".utf8) else {
             throw .damaged(object: object, reason: "it does not begin as a manifest does")
         }
-        guard layout <= Self.layout else {
-            throw .newerFormat(object: object, version: layout, newest: Self.layout)
-        }
-        guard layout >= Self.layoutWithoutCodebook else {
-            throw .damaged(object: object, reason: "its layout is \(layout)")
-        }
+        let layout = try BackupError.layout(of: bytes, in: Self.layoutWithoutCodebook...Self.layout, object: object)
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")

@@ -77,10 +77,7 @@ package struct ErasureLedger: Hashable, Sendable {
         guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount,
             bytes[..<4].elementsEqual("MLDG".utf8)
         else { throw .damaged(object: object, reason: "it is no ledger of erasures") }
-        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
-        guard layout <= Self.layout else {
-            throw .newerFormat(object: object, version: layout, newest: Self.layout)
-        }
+        _ = try BackupError.layout(of: bytes, in: 1...Self.layout, object: object)
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")

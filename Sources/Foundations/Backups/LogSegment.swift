@@ -67,8 +67,7 @@ package struct LogSegment: Hashable, Sendable {
         guard bytes[..<4].elementsEqual("MSEG".utf8) else {
             throw .damaged(object: object, reason: "it does not begin as a log segment does")
         }
-        let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
-        guard layout <= Self.layout else { throw .newerFormat(object: object, version: layout, newest: Self.layout) }
+        _ = try BackupError.layout(of: bytes, in: 1...Self.layout, object: object)
         let isSound = unsafe bytes.withUnsafeBytes { bytes in
             unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 4)]))
                 == UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: bytes.count - 4, as: UInt32.self))

@@ -146,6 +146,28 @@ import Testing
         #expect(error == .newerFormat(object: "x", version: 3, newest: 2))
     }
 
+    /// Sealed as it should be, of a layout that there never was.
+    @Test func layoutZeroIsRefused() {
+        func sealed(_ bytes: [UInt8]) -> [UInt8] {
+            var content = Array(bytes.dropLast(BackupDigest.byteCount))
+            (content[4], content[5]) = (0, 0)
+            return content + BackupDigest(of: content).bytes
+        }
+        let read: [([UInt8], ([UInt8]) throws -> Void)] = [
+            (
+                BackupSamples.manifest(of: Self.faces).manifest.encoded(),
+                { _ = try BackupManifest(bytes: $0, object: "x") }
+            ),
+            (Self.ledger.encoded(), { _ = try ErasureLedger(bytes: $0, object: "x") }),
+            (ArchiveSamples.volume.encoded(), { _ = try ArchiveVolume(bytes: $0, object: "x") }),
+            (ArchiveSamples.segment.encoded(), { _ = try LogSegment(bytes: $0, object: "x") }),
+        ]
+        for (bytes, read) in read {
+            let error = #expect(throws: BackupError.self) { try read(sealed(bytes)) }
+            #expect(error == .damaged(object: "x", reason: "there is no layout 0"))
+        }
+    }
+
     /// One that was sealed by somebody who knows the format, and says what cannot be.
     @Test func aManifestThatContradictsItselfIsRefused() throws {
         let (sound, _) = BackupSamples.manifest(of: Self.faces)

@@ -71,8 +71,8 @@ extension Integration {
                 let others = await Self.openWrites(neighbour, rate: 25, seconds: 8, into: "others")
                 let blocked = await waiting
                 print(
-                    "a copy lost: \(blocked.answeredCount) writes acknowledged, \(blocked.refusedCount) not; beside them "
-                        + "\(others.answeredCount) of another collection, \(others.refusedCount) not"
+                    "a copy lost: \(blocked.answeredCount) writes acknowledged, \(blocked.refusedCount) not; "
+                        + "\(others.answeredCount) beside them of another collection, \(others.refusedCount) not"
                 )
                 #expect(others.refusedCount == 0 && others.surprises.isEmpty, "\(others)")
                 #expect(blocked.refusedCount > 1000, "or nothing waited")
