@@ -98,8 +98,8 @@ enum CodebookReport {
         }
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
         return table.rendered()
-            + "Share of the faces that a search visits for a recall of mates from a similarity up (the search's\n"
-            + "threshold, 0.30 without one), of which at most twice as many are missed in any band of 0.05: what\n"
+            + "Share of the faces whose lists hold a recall of the mates from a similarity up (the search's\n"
+            + "threshold, 0.30 without one), and lack at most twice as many in any band of 0.05: what\n"
             + "\(probes) at each similarity, of as many faces, show with 95 % confidence.\n"
     }
 }
