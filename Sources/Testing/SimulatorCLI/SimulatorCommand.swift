@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClusterSimulator
+import Glibc
 import ShardReplication
 import Synchronization
 import Threads
@@ -60,10 +61,12 @@ struct Run: ParsableCommand {
     func run() throws {
         let start = ContinuousClock.now
         let course = course.course
+        Interruption.listen()
         let sweep = Sweep.run(options, stopsAtFirst: false) { Simulation(seed: $0, course: course) }
         let elapsed = ContinuousClock.now - start
         let counts = sweep.counts
-        print("seeds                 \(options.seed)–\(options.seed + options.seeds - 1), \(sweep.runCount) run")
+        let end = sweep.runCount < options.seeds ? ", interrupted" : ""
+        print("seeds                 from \(options.seed) on, \(sweep.runCount) run\(end)")
         print("time                  \(elapsed)")
         print("events                \(counts.events)")
         print("log entries           \(counts.entries)")
@@ -194,7 +197,7 @@ struct Sweep {
         let work: @Sendable () -> Void = {
             while true {
                 let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                guard number < options.seeds else { return }
+                guard number < options.seeds, !Interruption.isAsked else { return }
                 if stopsAtFirst, sweep.withLock({ !$0.failures.isEmpty }) { return }
                 let seed = options.seed + number
                 let outcome = simulation(seed).run()
@@ -208,5 +211,23 @@ struct Sweep {
         let threads = (0..<options.threads).map { WorkerThread(name: "seeds-\($0)", work) }
         for thread in threads { thread.join() }
         return sweep.withLock { $0 }
+    }
+}
+
+/// Ctrl-C ends a long run behind the seeds that are being run, and what they saw is told.
+private enum Interruption {
+    private static let flag = Atomic<Bool>(false)
+
+    static var isAsked: Bool { flag.load(ordering: .relaxed) }
+
+    /// A second one ends the process.
+    static func listen() {
+        _ = isAsked
+        for kind in [SIGINT, SIGTERM] {
+            signal(kind) { kind in
+                Interruption.flag.store(true, ordering: .relaxed)
+                signal(kind, SIG_DFL)
+            }
+        }
     }
 }
