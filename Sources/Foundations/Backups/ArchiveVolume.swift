@@ -204,6 +204,7 @@ package struct ArchiveVolume: Hashable, Sendable {
         }
         let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
         guard layout <= Self.layout else { throw .newerFormat(object: object, version: layout, newest: Self.layout) }
+        guard layout == Self.layout else { throw .damaged(object: object, reason: "its layout is \(layout)") }
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")

@@ -81,6 +81,7 @@ package struct ErasureLedger: Hashable, Sendable {
         guard layout <= Self.layout else {
             throw .newerFormat(object: object, version: layout, newest: Self.layout)
         }
+        guard layout == Self.layout else { throw .damaged(object: object, reason: "its layout is \(layout)") }
         let content = Array(bytes.dropLast(BackupDigest.byteCount))
         guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
             throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")

@@ -69,6 +69,7 @@ package struct LogSegment: Hashable, Sendable {
         }
         let layout = UInt16(bytes[4]) | UInt16(bytes[5]) << 8
         guard layout <= Self.layout else { throw .newerFormat(object: object, version: layout, newest: Self.layout) }
+        guard layout == Self.layout else { throw .damaged(object: object, reason: "its layout is \(layout)") }
         let isSound = unsafe bytes.withUnsafeBytes { bytes in
             unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 4)]))
                 == UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: bytes.count - 4, as: UInt32.self))
