@@ -344,9 +344,9 @@ let package = Package(
             name: "DecoderFuzzing",
             dependencies: [
                 "Backups", "BinaryCoding", "Checksum", "ClusterController", "ClusterModel", "ClusterState",
-                "EmbeddingFiles", "FaceModel", "InvertedFileIndex", "NodeConfiguration", "NodeServer", "ObjectStore",
-                "Observability", "PartitionStore", "VectorMath", "WireProtocol", "WorkerService",
-                .product(name: "NIOCore", package: "swift-nio"),
+                "EmbeddingFiles", "Etcd", "FaceModel", "InvertedFileIndex", "LoadGenerator", "NodeConfiguration",
+                "NodeServer", "ObjectStore", "Observability", "PartitionStore", "VectorMath", "WireProtocol",
+                "WorkerService", .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Sources/Testing/DecoderFuzzing",
             swiftSettings: memorySafe

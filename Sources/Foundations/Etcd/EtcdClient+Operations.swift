@@ -15,16 +15,11 @@ extension EtcdClient {
             limit: Int64Text(Int64(limit)),
             revision: revision.map(Int64Text.init)
         )
-        return try Self.page(try await call("kv/range", request, .read))
+        return try EtcdAnswer.page(try await call("kv/range", request, .read), of: range, limit: limit)
     }
 
     package func entry(_ key: [UInt8]) async throws(EtcdError) -> EtcdEntry? {
-        let reply: RangeReply = try await call("kv/range", RangeRequest(key: Data(key)), .read)
-        let page = try Self.page(reply)
-        guard page.entries.allSatisfy({ $0.key == key }), page.entries.count <= 1 else {
-            throw .malformed(reason: "another key than the one asked for")
-        }
-        return page.entries.first
+        try EtcdAnswer.entry(try await call("kv/range", RangeRequest(key: Data(key)), .read), of: key)
     }
 
     /// Applies all changes when all conditions hold, else none.
@@ -39,31 +34,7 @@ extension EtcdClient {
             success: changes.map(OperationRequest.init),
             failure: conditions.map { OperationRequest(range: RangeRequest(key: Data($0.key), keysOnly: true)) }
         )
-        let reply: TransactionReply = try await call("kv/txn", request, .change)
-        let revision = try Self.revision(reply.header?.revision, of: "a transaction")
-        let responses = reply.responses ?? []
-        // The gateway passes over fields that it does not know: what it took for the request shows in the answer.
-        guard reply.succeeded == true else {
-            guard responses.count == conditions.count, !conditions.isEmpty else {
-                throw .malformed(reason: "a failed transaction answers \(responses.count) operations of its own")
-            }
-            var entries: [EtcdEntry?] = []
-            for response in responses {
-                guard let range = response.range else { throw .malformed(reason: "a transaction's answer is no range") }
-                entries.append(try Self.entries(range).first)
-            }
-            return .failed(entries)
-        }
-        let isWhole = zip(responses, changes).allSatisfy { response, change in
-            switch change {
-            case .put: response.put != nil
-            case .delete: response.deleteRange != nil
-            }
-        }
-        guard responses.count == changes.count, isWhole else {
-            throw .malformed(reason: "a transaction of \(changes.count) changes answers \(responses.count) operations")
-        }
-        return .succeeded(revision: revision)
+        return try EtcdAnswer.outcome(try await call("kv/txn", request, .change), of: conditions, changes)
     }
 
     // MARK: Leases
@@ -72,53 +43,22 @@ extension EtcdClient {
     package func grantLease(seconds: Int64) async throws(EtcdError) -> Int64 {
         let request = LeaseGrantRequest(seconds: Int64Text(seconds))
         // One that is granted and not heard of ends by itself.
-        let reply: LeaseReply = try await call("lease/grant", request, .read)
-        guard let id = reply.id?.value, id != 0, let granted = reply.seconds?.value, granted > 0 else {
-            throw .malformed(reason: "a lease without an id")
-        }
-        return id
+        return try EtcdAnswer.grantedLease(try await call("lease/grant", request, .read))
     }
 
     /// - Returns: false when there is no such lease any more.
     package func keepLeaseAlive(_ id: Int64) async throws(EtcdError) -> Bool {
-        let reply: Streamed<LeaseReply> = try await call("lease/keepalive", LeaseRequest(id: Int64Text(id)), .read)
-        if let error = reply.error { throw .unavailable(reason: error.message ?? "a lease was not kept alive") }
-        guard let lease = reply.result, lease.id?.value == id else {
-            throw .malformed(reason: "another lease than the one asked for")
-        }
-        return (lease.seconds?.value ?? 0) > 0
+        let reply = try await call("lease/keepalive", LeaseRequest(id: Int64Text(id)), .read)
+        return try EtcdAnswer.isAlive(reply, lease: id)
     }
 
     /// Ends a lease and removes its keys; one that has ended is no error.
     package func revokeLease(_ id: Int64) async throws(EtcdError) {
         do throws(EtcdError) {
-            let _: LeaseRevokeReply = try await call("lease/revoke", LeaseRequest(id: Int64Text(id)), .read)
-        } catch .refused(5, _) {
+            try EtcdAnswer.endOfLease(try await call("lease/revoke", LeaseRequest(id: Int64Text(id)), .read))
+        } catch .refused(GatewayCode.notFound, _) {
             // Not found.
         }
-    }
-
-    private static func page(_ reply: RangeReply) throws(EtcdError) -> EtcdPage {
-        let revision = try revision(reply.header?.revision, of: "a range")
-        return EtcdPage(entries: try entries(reply), revision: revision, hasMore: reply.more ?? false)
-    }
-
-    /// A revision that can be one, and is not the last.
-    static func revision(_ text: Int64Text?, of what: String) throws(EtcdError) -> Int64 {
-        guard let revision = text?.value, (0..<Int64.max).contains(revision) else {
-            throw .malformed(reason: "\(what) without a revision")
-        }
-        return revision
-    }
-
-    private static func entries(_ reply: RangeReply) throws(EtcdError) -> [EtcdEntry] {
-        var entries: [EtcdEntry] = []
-        for entry in reply.entries ?? [] {
-            guard let key = entry.key else { throw .malformed(reason: "an entry without a key") }
-            let revision = try revision(entry.modRevision, of: "an entry")
-            entries.append(EtcdEntry(key: Array(key), value: Array(entry.value ?? Data()), modRevision: revision))
-        }
-        return entries
     }
 }
 

@@ -13,17 +13,6 @@ import Synchronization
 /// from then on. Reads are asked again anywhere; a change whose answer was lost is not, because it may have been made.
 package final class EtcdClient: Sendable {
     private static let replyByteLimit = 256 << 20
-    /// gRPC's codes, as the gateway passes them on.
-    private enum Code {
-        static let outOfRange = 11
-        static let unavailable = 14
-        static let unauthenticated = 16
-        /// Those after which a change may have been made all the same: unknown, deadline exceeded, aborted, internal,
-        /// unavailable, data loss, and cancelled.
-        static let unsettled: Set = [1, 2, 4, 10, 13, 14, 15]
-        /// Whatever the code, these words mean that no change was begun.
-        static let harmless = ["etcdserver: no leader", "etcdserver: not capable", "etcdserver: server stopped"]
-    }
 
     private let options: EtcdOptions
     private let http: HTTPClient
@@ -114,23 +103,18 @@ package final class EtcdClient: Sendable {
         case read, change
     }
 
-    /// The answer of the first member that gives one.
-    func call<Reply: Decodable>(
-        _ path: String,
-        _ body: some Encodable,
-        _ kind: Kind,
-        as type: Reply.Type = Reply.self
-    ) async throws(EtcdError) -> Reply {
+    /// The answer of the first member that gives one, for ``EtcdAnswer`` to read.
+    func call(_ path: String, _ body: some Encodable, _ kind: Kind) async throws(EtcdError) -> [UInt8] {
         let bytes = try Self.encode(body)
         var failure = EtcdError.unavailable(reason: "no member was asked")
         var hasRenewedToken = false
         var order = state.withLock { $0.order(kind, endpointCount: options.endpoints.count) }[...]
         while let position = order.first, !Task.isCancelled {
             do throws(EtcdError) {
-                let reply: Reply = try await attempt(path, bytes, at: position)
+                let reply = try await attempt(path, bytes, at: position)
                 state.withLock { $0.preferred = position }
                 return reply
-            } catch .refused(Code.unauthenticated, _) where options.user != nil && !hasRenewedToken {
+            } catch .refused(GatewayCode.unauthenticated, _) where options.user != nil && !hasRenewedToken {
                 // Tokens expire; a new one is asked for once.
                 hasRenewedToken = true
                 state.withLock { $0.token = nil }
@@ -184,20 +168,7 @@ package final class EtcdClient: Sendable {
                     )
                 }
                 for line in lines {
-                    let streamed: Streamed<WatchReply> = try Self.decode(line)
-                    if let error = streamed.error {
-                        throw EtcdError.unavailable(reason: "\(endpoint): \(error.message ?? "the watch failed")")
-                    }
-                    guard let reply = streamed.result else {
-                        throw EtcdError.malformed(reason: "a line of a watch has no result")
-                    }
-                    if let compacted = reply.compactRevision { throw EtcdError.compacted(revision: compacted.value) }
-                    if reply.canceled == true {
-                        throw EtcdError.unavailable(reason: "\(endpoint): \(reply.cancelReason ?? "watch cancelled")")
-                    }
-                    if let revision = reply.header?.revision {
-                        await heard(try Self.revision(revision, of: "a line of a watch"))
-                    }
+                    if let revision = try EtcdAnswer.watched(line, at: endpoint) { await heard(revision) }
                 }
             }
         } catch let error as EtcdError {
@@ -207,17 +178,11 @@ package final class EtcdClient: Sendable {
         }
     }
 
-    private func attempt<Reply: Decodable>(
-        _ path: String,
-        _ body: ByteBuffer,
-        at position: Int
-    ) async throws(EtcdError) -> Reply {
+    private func attempt(_ path: String, _ body: ByteBuffer, at position: Int) async throws(EtcdError) -> [UInt8] {
         let deadline = NIODeadline.now() + TimeAmount(options.attemptTimeout)
         let response = try await response(path, body, at: position, deadline: deadline)
         do {
-            return try Self.decode(Array(try await response.body.collect(upTo: Self.replyByteLimit).readableBytesView))
-        } catch let error as EtcdError {
-            throw error
+            return Array(try await response.body.collect(upTo: Self.replyByteLimit).readableBytesView)
         } catch {
             note(position, isSilent: true)
             throw .outcomeUnknown(reason: "\(options.endpoints[position]): \(Self.text(error))")
@@ -249,29 +214,19 @@ package final class EtcdClient: Sendable {
         }
         request.body = .bytes(body)
         let response: HTTPClientResponse
-        let words: String
+        let words: [UInt8]
         do {
             response = try await http.execute(request, deadline: deadline)
             note(position, isSilent: false)
             if response.status == .ok { return response }
-            let bytes = try await response.body.collect(upTo: 1 << 20)
-            words = String(buffer: bytes)
+            words = Array(try await response.body.collect(upTo: 1 << 20).readableBytesView)
         } catch {
             if !Task.isCancelled { note(position, isSilent: true) }
             throw Self.isUnsent(error)
                 ? .unavailable(reason: "\(endpoint): \(Self.text(error))")
                 : .outcomeUnknown(reason: "\(endpoint): \(Self.text(error))")
         }
-        guard let failure: Failure = try? Self.decode(Array(words.utf8)), let code = failure.code else {
-            throw .outcomeUnknown(
-                reason: "\(endpoint) answers with HTTP status \(response.status.code)" + Self.line(words)
-            )
-        }
-        let message = failure.message ?? "no reason given"
-        if Code.harmless.contains(where: message.hasPrefix) { throw .unavailable(reason: "\(endpoint): \(message)") }
-        if code == Code.outOfRange, message.contains("compacted") { throw .compacted(revision: 0) }
-        throw Code.unsettled.contains(code)
-            ? .outcomeUnknown(reason: "\(endpoint): \(message)") : .refused(code: code, message: message)
+        throw EtcdAnswer.failure(words, status: response.status.code, at: endpoint)
     }
 
     private static let authenticatePath = "auth/authenticate"
@@ -281,41 +236,25 @@ package final class EtcdClient: Sendable {
         guard let user = options.user else { return nil }
         if let token = state.withLock(\.token) { return token }
         let body = try Self.encode(AuthenticateRequest(name: user.name, password: user.password))
-        let reply: AuthenticateReply
+        let reply: [UInt8]
         do throws(EtcdError) {
             reply = try await attempt(Self.authenticatePath, body, at: position)
         } catch .outcomeUnknown(let reason) {
             // What the token was for has not been sent.
             throw .unavailable(reason: reason)
         }
-        guard let token = reply.token else { throw .malformed(reason: "an authentication without a token") }
+        let token = try EtcdAnswer.token(reply)
         state.withLock { $0.token = token }
         return token
     }
 
     // MARK: Text
 
-    /// The beginning of what is no JSON but may be of use to a person, such as etcd's refusal of a certificate.
-    private static func line(_ words: String) -> String {
-        let line = words.prefix(200).prefix { !$0.isNewline }
-        return line.isEmpty || line.contains("<") ? "" : ": \(line)"
-    }
-
     static func encode(_ value: some Encodable) throws(EtcdError) -> ByteBuffer {
         do {
             return ByteBuffer(bytes: try JSONEncoder().encode(value))
         } catch {
             throw .malformed(reason: "a request cannot be written: \(error)")
-        }
-    }
-
-    /// Unknown fields are passed over; a value of another type than promised is an error.
-    static func decode<T: Decodable>(_ bytes: [UInt8]) throws(EtcdError) -> T {
-        do {
-            return try JSONDecoder().decode(T.self, from: Data(bytes))
-        } catch {
-            // The bytes themselves are not told: they may hold what was stored.
-            throw .malformed(reason: "no \(T.self) in \(bytes.count) bytes")
         }
     }
 

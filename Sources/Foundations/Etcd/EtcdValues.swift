@@ -30,6 +30,12 @@ package struct EtcdPage: Hashable, Sendable {
     package var revision: Int64
     /// Whether the range has more entries than the limit.
     package var hasMore: Bool
+
+    package init(entries: [EtcdEntry], revision: Int64, hasMore: Bool) {
+        self.entries = entries
+        self.revision = revision
+        self.hasMore = hasMore
+    }
 }
 
 /// What must hold for a transaction to change anything.

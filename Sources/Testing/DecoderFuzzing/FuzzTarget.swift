@@ -12,7 +12,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all = [
         wire, clusterRecords, partitionRecords, logEntries, codebooks, embeddingFiles, labelFiles, configuration,
-        recordText, backups, objectListings, adminRequests,
+        recordText, backups, objectListings, adminRequests, etcdAnswers, loadReports,
     ]
 
     package static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

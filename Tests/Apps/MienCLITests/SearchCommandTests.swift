@@ -77,6 +77,38 @@ import Testing
         }
     }
 
+    /// A truth comes from anywhere: each of its lines tells something, or is named.
+    @Test func aHostileTruthIsReadOrNamed() async throws {
+        try await withFaces { _, search, folder in
+            try folder.write("ids.txt", "\(Self.a)\n7\n")
+            func find(_ line: String) async throws -> CommandResult {
+                let path = try folder.write("truth.jsonl", "{\"probe\":2,\"mated\":false}\n\n\(line)\n")
+                return await mienCommand(search + ["--probes", folder.file("probes.npy"), "--truth", path])
+            }
+            let deep = String(repeating: "[", count: 100_000)
+            for line in [
+                "{}", "[]", "7", "\u{0}", "{\"probe\":0,\"mated\":tru", "{\"probe\":0,\"mated\":true}", deep,
+                "{\"probe\":0.5,\"mated\":false}", "{\"probe\":9223372036854775808,\"mated\":false}",
+                "{\"probe\":1e400,\"mated\":false}", "{\"probe\":0,\"mated\":true,\"face_ids\":[]}",
+                "{\"probe\":0,\"mated\":true,\"face_ids\":\(deep)}", "{\"probe\":null,\"mated\":false}",
+                "{\"probe\":0,\"mated\":true,\"person\":\"x\",\"mates\":[9223372036854775808]}",
+            ] {
+                let result = try await find(line)
+                #expect(result.status == 65, "\(line.prefix(80)): \(result)")
+                #expect(result.error.contains("truth.jsonl line 3 does not tell"), "\(line.prefix(80)): \(result)")
+            }
+            for line in [
+                "{\"probe\":-9223372036854775808,\"mated\":false}", "{\"probe\":9223372036854775807,\"mated\":false}",
+                "{\"probe\":2,\"mated\":true,\"person\":\"\"}", "{\"probe\":0,\"mated\":true,\"face_id\":\"\\u0000\"}",
+                "{\"probe\":0,\"mated\":true,\"person\":\"alice\","
+                    + "\"mates\":[-9223372036854775808,-1,1,2,9223372036854775807,0,0]}",
+            ] {
+                let result = try await find(line)
+                #expect(result.status == 0, "\(line): \(result)")
+            }
+        }
+    }
+
     /// Of a collection without persons, mates are known by the faces that the truth names: all of them, where it does.
     @Test func withoutPersonsAnyFaceThatTheTruthNamesIsTheMate() async throws {
         try await withFaces { cluster, search, folder in

@@ -28,4 +28,32 @@ struct MutationTests {
     @Test func everyMessageIsAmongTheFuzzed() {
         #expect(Set(WireTarget.messages.map { $0.type }) == Set(MessageType.allCases))
     }
+
+    /// Each number of sound JSON in turn is one at an edge, which changes of bytes seldom make.
+    @Test(arguments: ["etcd-answers", "load-reports"]) func anyNumberOfJSONMayBeAnother(_ name: String) throws {
+        let target = try #require(FuzzTarget.named(name))
+        let edges = [
+            "0", "-1", "0.0000001", "4294967295", "4294967296", "1099511627776", "9223372036854775807",
+            "-9223372036854775808", "18446744073709551615", "1e18", "1e300", "1e400", "null", "\"\"", "[]",
+        ]
+        var (acceptedCount, refusedCount) = (0, 0)
+        for seed in try target.seeds() {
+            let text = String(decoding: seed, as: UTF8.self)
+            for number in text.ranges(of: /-?[0-9]+(\.[0-9]+)?/) {
+                for edge in edges {
+                    let changed = Array(text.replacingCharacters(in: number, with: edge).utf8)
+                    if target.accepts(changed) { acceptedCount += 1 } else { refusedCount += 1 }
+                }
+            }
+        }
+        #expect(acceptedCount > 50 && refusedCount > 50, "\(acceptedCount) accepted, \(refusedCount) refused")
+    }
+
+    /// Found by 20 000 mutations: a layout before the first one was read as the first.
+    @Test(arguments: [2, 3, 4] as [UInt8]) func aBackupsObjectOfLayoutZeroIsRefused(kind: UInt8) throws {
+        var object = try #require(try FuzzTarget.backups.seeds().first { $0[0] == kind })
+        #expect(FuzzTarget.backups.accepts(object) && object[5] == 1)
+        object[5] = 0
+        #expect(!FuzzTarget.backups.accepts(object))
+    }
 }

@@ -10,7 +10,7 @@ extension LoadReport {
         }
     }
 
-    /// - Throws: ``LoadTextError`` for anything but a report of this format.
+    /// - Throws: ``LoadTextError`` for anything but a report of this format whose numbers a load can have.
     package init(json: Data) throws(LoadTextError) {
         struct Format: Decodable {
             var format: Int
@@ -23,6 +23,7 @@ extension LoadReport {
                 throw LoadTextError("the report has format \(format); this program reads \(Self.currentFormat)")
             }
             self = try decoder.decode(LoadReport.self, from: json)
+            try checkBounds()
         } catch let error as LoadTextError {
             throw error
         } catch {

@@ -15,6 +15,7 @@ extension LoadReport {
             guard report.cluster.collection == sum.cluster.collection,
                 report.cluster.faceCount == sum.cluster.faceCount
             else { throw LoadTextError("the reports are of different collections") }
+            try sum.checkRoom(for: report)
             // Parts that were interrupted ended within a moment of each other.
             sum.load.durationSeconds = max(sum.load.durationSeconds, report.load.durationSeconds)
             sum.totals.merge(report.totals) { own, other in
@@ -39,6 +40,8 @@ extension LoadReport {
         if objectives.count == 1, let objective = objectives.first, let text = objective, reports.count > 1 {
             sum.judge(try LatencyObjective(text))
         }
+        // What has become too much is no report that can be read again.
+        try sum.checkBounds()
         return sum
     }
 

@@ -46,7 +46,8 @@ struct ProbeTruth {
         }
         var lines: [Line] = []
         let decoder = JSONDecoder()
-        for (number, text) in data.split(separator: 0x0A).enumerated() {
+        let texts = data.split(separator: 0x0A, omittingEmptySubsequences: false)
+        for (number, text) in texts.enumerated() where !text.isEmpty {
             guard let line = try? decoder.decode(Line.self, from: text), !line.mated || line.namesMate else {
                 throw CommandFailure(
                     .badData,

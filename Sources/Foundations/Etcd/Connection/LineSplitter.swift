@@ -1,14 +1,16 @@
-import NIOCore
+package import NIOCore
 
 /// Cuts a stream of bytes into lines.
-struct LineSplitter {
+package struct LineSplitter {
     /// Longest line taken; etcd sends what one commit changed in one line.
-    static let byteLimit = 16 << 20
+    package static let byteLimit = 16 << 20
 
     private var pending: [UInt8] = []
 
+    package init() {}
+
     /// The lines that end in this part, without their ends; nil when one is longer than the limit.
-    mutating func lines(of part: ByteBuffer) -> [[UInt8]]? {
+    package mutating func lines(of part: ByteBuffer) -> [[UInt8]]? {
         var lines: [[UInt8]] = []
         for piece in part.readableBytesView.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             lines.append(pending + piece)

@@ -6,7 +6,7 @@ import FaceModel
 extension FuzzTarget {
     /// Manifests, blocks, ledgers of erasures, and volumes and segments of archives: a byte for the kind, then the
     /// object without its seal, which is put behind.
-    static let backups = FuzzTarget(
+    package static let backups = FuzzTarget(
         name: "backups",
         seeds: { BackupTarget.seeds },
         accepts: { BackupTarget.accepts($0) }

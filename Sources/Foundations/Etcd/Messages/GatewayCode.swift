@@ -1,0 +1,11 @@
+/// gRPC's codes, as the gateway passes them on.
+enum GatewayCode {
+    static let notFound = 5
+    static let outOfRange = 11
+    static let unauthenticated = 16
+    /// Those after which a change may have been made all the same: unknown, deadline exceeded, aborted, internal,
+    /// unavailable, data loss, and cancelled.
+    static let unsettled: Set = [1, 2, 4, 10, 13, 14, 15]
+    /// Whatever the code, these words mean that no change was begun.
+    static let harmless = ["etcdserver: no leader", "etcdserver: not capable", "etcdserver: server stopped"]
+}
