@@ -2,8 +2,8 @@ import FoundationEssentials
 
 /// What the bytes of etcd's answers say: functions of bytes, without a connection.
 ///
-/// Whoever sends them, they are read or refused as `malformed`. The bytes themselves are in no error: they may hold what
-/// was stored.
+/// Whoever sends them, they are read or refused as `malformed`. The bytes themselves are in no error: they may hold
+/// what was stored.
 package enum EtcdAnswer {
     /// At most so many entries of a range, in order of key; never none when more follow, so that reading on ends.
     package static func page(_ bytes: [UInt8], of range: EtcdRange, limit: Int) throws(EtcdError) -> EtcdPage {

@@ -172,7 +172,8 @@ struct ReplicatedCollectionTests {
             // The primary finds that it has caught up.
             let learning = try #require(groups(cluster).first)
             let grown = try await propose(.add(third.id), to: shard, of: learning, through: cluster)
-            #expect(grown.isInSync(third.id) && grown.version == learning.version + 1)
+            // The other may have been removed by then, too.
+            #expect(grown.isInSync(third.id) && grown.version > learning.version)
             try await eventually("the one that is gone has left") {
                 groups(cluster).first?.members == [primary.id, third.id].sorted()
             }
