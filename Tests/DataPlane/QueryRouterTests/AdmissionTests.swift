@@ -12,7 +12,8 @@ import WireTransport
 struct AdmissionTests {
     private static let options = RouterOptions(
         leastHedgeDelay: .seconds(60),
-        callsUnderWay: .init(least: 2, first: 4, most: 8),
+        readsUnderWay: .init(least: 2, first: 4, most: 8),
+        writesUnderWay: .init(least: 2, first: 4, most: 8),
         bytesUnderWay: 160 << 10
     )
 

@@ -59,7 +59,7 @@ final class AdmissionGate: Sendable {
         self.kind = kind
         self.source = source
         byteLimit = options.bytesUnderWay
-        let calls = kind == .reads ? ConcurrencyLimits<CollectionID>(options.callsUnderWay) : nil
+        let calls = kind == .reads ? ConcurrencyLimits<CollectionID>(options.readsUnderWay) : nil
         self.calls = calls
         defaultDeadline = options.defaultDeadline
         self.metrics = metrics

@@ -38,7 +38,7 @@ package final class QueryRouter: Sendable {
         overloadRetries = Mutex(
             RequestBudget(share: options.overloadRetryShare, reserve: Double(options.overloadRetryReserve))
         )
-        let writes = ConcurrencyLimits<ShardID>(options.callsUnderWay)
+        let writes = ConcurrencyLimits<ShardID>(options.writesUnderWay)
         self.writes = writes
         metrics.collect { [weak writes] in writes?.collect(into: &$0, LabelValue.writes) }
     }

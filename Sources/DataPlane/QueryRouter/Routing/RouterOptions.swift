@@ -25,8 +25,10 @@ package struct RouterOptions: Hashable, Sendable {
     /// Retries of what workers refused for overload: for each shard that is asked in the long run, and so many at once.
     package var overloadRetryShare: Double
     package var overloadRetryReserve: Int
-    /// Calls that may be under way at once: reads of each collection, writes of each shard.
-    package var callsUnderWay: ConcurrencyLimit.Bounds
+    /// Calls that may be under way at once: reads of each collection, writes of each shard. Writes that wait for a
+    /// replica cost next to nothing: few of them are always taken.
+    package var readsUnderWay: ConcurrencyLimit.Bounds
+    package var writesUnderWay: ConcurrencyLimit.Bounds
     /// Bytes of clients' requests and of what is expected to answer them, of reads and writes each; half of it for one
     /// collection.
     package var bytesUnderWay: Int
@@ -47,7 +49,8 @@ package struct RouterOptions: Hashable, Sendable {
         longestAnswerTime: Duration = .milliseconds(20),
         overloadRetryShare: Double = 0.1,
         overloadRetryReserve: Int = 32,
-        callsUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(),
+        readsUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(),
+        writesUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(least: 64),
         bytesUnderWay: Int = 256 << 20
     ) {
         self.defaultDeadline = defaultDeadline
@@ -65,7 +68,8 @@ package struct RouterOptions: Hashable, Sendable {
         self.longestAnswerTime = longestAnswerTime
         self.overloadRetryShare = overloadRetryShare
         self.overloadRetryReserve = overloadRetryReserve
-        self.callsUnderWay = callsUnderWay
+        self.readsUnderWay = readsUnderWay
+        self.writesUnderWay = writesUnderWay
         self.bytesUnderWay = bytesUnderWay
     }
 
