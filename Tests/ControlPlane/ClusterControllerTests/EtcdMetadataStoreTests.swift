@@ -22,6 +22,15 @@ struct EtcdMetadataStoreTests {
         await store.close()
     }
 
+    /// They are written to at one and watched at the next, and are one store.
+    @Test(arguments: MetadataStoreContract.stories)
+    func threeMembersKeepTheContract(_ story: MetadataStoreContract) async throws {
+        let three = try EtcdProcess.ofThree.get()
+        let store = try await EtcdMetadataStore.open(three, prefix: prefix)
+        try await story.tell(store)
+        await store.close()
+    }
+
     @Test func prefixesAreApart() async throws {
         let store = try await open()
         let other = try await EtcdMetadataStore.open(

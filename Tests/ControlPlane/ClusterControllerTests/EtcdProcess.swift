@@ -4,29 +4,40 @@ import Foundation
 import Glibc
 import NIOPosix
 
-/// An etcd of one member, shared by the tests of this process; each uses a prefix of its own. It ends with the process:
-/// its shell waits for the end of a pipe, which the kernel closes.
+/// An etcd of one member or of three, shared by the tests of this process; each uses a prefix of its own. It ends with
+/// the process: its shell waits for the end of a pipe, which the kernel closes.
 final class EtcdProcess: Sendable {
-    static let shared = Result { try EtcdProcess() }
+    static let shared = Result { try EtcdProcess(memberCount: 1) }
+    static let ofThree = Result { try EtcdProcess(memberCount: 3) }
 
-    let endpoint: String
+    /// Of the members.
+    let endpoints: [String]
+    /// Of the first member.
+    var endpoint: String { endpoints[0] }
 
     /// A prefix that nobody else uses.
     static func freshPrefix() -> String { "test-\(UInt64.random(in: 0 ... .max))/" }
 
-    private init() throws {
-        let (client, peer) = (try Self.freePort(), try Self.freePort())
-        endpoint = "http://127.0.0.1:\(client)"
+    private init(memberCount: Int) throws {
+        endpoints = try (0..<memberCount).map { _ in "http://127.0.0.1:\(try Self.freePort())" }
+        let peers = try (0..<memberCount).map { _ in "http://127.0.0.1:\(try Self.freePort())" }
+        let members = peers.enumerated().map { "member-\($0)=\($1)" }.joined(separator: ",")
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
+        let starts = (0..<memberCount).map { number in
+            """
+            etcd --data-dir "$data/\(number)" --name member-\(number) \
+                --listen-client-urls \(endpoints[number]) --advertise-client-urls \(endpoints[number]) \
+                --listen-peer-urls \(peers[number]) --initial-advertise-peer-urls \(peers[number]) \
+                --initial-cluster \(members) --log-level error >/dev/null 2>&1 &
+            etcds="$etcds $!"
+            """
+        }
         let script = """
             data=$(mktemp -d)
-            etcd --data-dir "$data" --name test --listen-client-urls \(endpoint) --advertise-client-urls \(endpoint) \
-                --listen-peer-urls http://127.0.0.1:\(peer) --initial-advertise-peer-urls http://127.0.0.1:\(peer) \
-                --initial-cluster test=http://127.0.0.1:\(peer) --log-level error >/dev/null 2>&1 &
-            etcd=$!
+            \(starts.joined(separator: "\n"))
             cat >/dev/null
-            kill -9 $etcd
+            kill -9 $etcds
             rm -rf "$data"
             """
         process.arguments = ["-c", script]
@@ -64,14 +75,14 @@ final class EtcdProcess: Sendable {
 }
 
 extension EtcdMetadataStore {
-    /// A store of the shared etcd, which may be starting, or of other endpoints, which are tried once.
+    /// A store of a shared etcd, which may be starting, or of other endpoints, which are tried once.
     static func open(
         _ etcd: EtcdProcess,
         endpoints: [String]? = nil,
         prefix: String
     ) async throws(MetadataError) -> EtcdMetadataStore {
         // A busy machine's disk takes its time.
-        let options = EtcdOptions(endpoints: endpoints ?? [etcd.endpoint], attemptTimeout: .seconds(5))
+        let options = EtcdOptions(endpoints: endpoints ?? etcd.endpoints, attemptTimeout: .seconds(5))
         for _ in 0..<200 {
             do throws(MetadataError) {
                 return try await open(
