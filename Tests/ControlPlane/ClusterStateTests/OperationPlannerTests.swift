@@ -405,19 +405,30 @@ struct OperationPlannerTests {
 
     @Test func shardsThatAreMergedRestTogether() throws {
         var (world, id, operation) = try merging()
-        let step = operation.steps[0]
-        let shards = step.shards
+        let shards = operation.steps[0].shards
+        func next(_ view: ClusterView) -> [ReplicaChange.Next] {
+            shards.map { OperationPlanner.next(operation.steps[0], of: operation, for: $0, in: view) }
+        }
+        // What is made follows both, so that they are to be frozen.
+        func toFreeze() -> [ReplicaChange.Next] {
+            shards.compactMap { world.metadata.placement(of: $0)?.group }.map { .regroup($0.freezing(true)) }
+        }
+        for _ in 0..<50 where next(world.view) != toFreeze() {
+            try settle(&world, steps: 1)
+            operation = try #require(world.metadata.openOperations.first)
+        }
+        #expect(next(world.view) == toFreeze())
         for index in world.metadata.collections[id]!.placements.indices {
             let placement = world.metadata.collections[id]!.placements[index]
             world.metadata.collections[id]!.placements[index].group =
                 placement.group.freezing(placement.shard == shards[0])
         }
-        // The one has waited too long: the other, which has not, would be frozen alone.
         var view = world.view
+        #expect(next(view)[0] == .wait(.draining))
+        // The one has waited too long: the other, which has not, would be frozen alone.
         view.restingShards = [shards[1]]
-        let next = shards.map { OperationPlanner.next(step, of: operation, for: $0, in: view) }
         let group = try #require(view.metadata.placement(of: shards[0])?.group)
-        #expect(next == [.regroup(group.freezing(false)), .wait(.resting)])
+        #expect(next(view) == [.regroup(group.freezing(false)), .wait(.resting)])
     }
 
     /// Their replicas will not be on the same workers again by themselves: nobody waits for that.

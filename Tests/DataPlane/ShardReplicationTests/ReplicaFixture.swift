@@ -1,5 +1,6 @@
 import ClusterModel
 import ShardReplication
+import Testing
 
 typealias Machine = ReplicaStateMachine<String>
 typealias Message = ReplicaMessage<String>
@@ -118,5 +119,37 @@ struct ReplicaFixture {
             case .tell(let loss): losses.append(loss)
             }
         }
+    }
+}
+
+/// Puts a replica's process and disk back to what its log had up to a sequence.
+func putBack(_ node: NodeID, to last: UInt64, _ replicas: inout ReplicaFixture) {
+    let kept = replicas.logs[node]!.filter { $0.sequence <= last }
+    let applied = kept.last.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? .start
+    replicas.logs[node] = kept
+    replicas.sent.removeAll { $0.from == node || $0.to == node }
+    replicas.machines[node] = Machine(
+        node: node,
+        log: DurableLog(promised: applied.epoch, applied: applied, unapplied: []),
+        timings: ReplicationTimings(),
+        now: replicas.now
+    )
+}
+
+func written(_ count: Int, minimum: Int = 2) throws -> ReplicaFixture {
+    var replicas = ReplicaFixture([one, two])
+    replicas.configure(ReplicaFixture.group(minimum: minimum))
+    replicas.settle()
+    for number in 1...count { try replicas.submit("\(number)", ticket: UInt64(number)) }
+    replicas.pass(.seconds(1))
+    #expect(replicas.acknowledged == (1...UInt64(count)).map { $0 })
+    return replicas
+}
+
+func mayRead(_ node: NodeID, _ group: ReplicaGroup, _ replicas: inout ReplicaFixture) -> Bool {
+    let now = replicas.now
+    return replicas.with(node) {
+        $0.confirmed(version: group.version, asked: now)
+        return $0.mayServeReads(now: now)
     }
 }

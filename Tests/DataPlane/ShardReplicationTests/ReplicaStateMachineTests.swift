@@ -101,38 +101,6 @@ struct ReplicaStateMachineTests {
 
     // MARK: Disks that went back
 
-    /// Puts a replica's process and disk back to what its log had up to a sequence.
-    private func putBack(_ node: NodeID, to last: UInt64, _ replicas: inout ReplicaFixture) {
-        let kept = replicas.logs[node]!.filter { $0.sequence <= last }
-        let applied = kept.last.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? .start
-        replicas.logs[node] = kept
-        replicas.sent.removeAll { $0.from == node || $0.to == node }
-        replicas.machines[node] = Machine(
-            node: node,
-            log: DurableLog(promised: applied.epoch, applied: applied, unapplied: []),
-            timings: ReplicationTimings(),
-            now: replicas.now
-        )
-    }
-
-    private func written(_ count: Int, minimum: Int = 2) throws -> ReplicaFixture {
-        var replicas = ReplicaFixture([one, two])
-        replicas.configure(ReplicaFixture.group(minimum: minimum))
-        replicas.settle()
-        for number in 1...count { try replicas.submit("\(number)", ticket: UInt64(number)) }
-        replicas.pass(.seconds(1))
-        #expect(replicas.acknowledged == (1...UInt64(count)).map { $0 })
-        return replicas
-    }
-
-    private func mayRead(_ node: NodeID, _ group: ReplicaGroup, _ replicas: inout ReplicaFixture) -> Bool {
-        let now = replicas.now
-        return replicas.with(node) {
-            $0.confirmed(version: group.version, asked: now)
-            return $0.mayServeReads(now: now)
-        }
-    }
-
     @Test(arguments: [0, 3] as [UInt64])
     func aPrimaryWhoseDiskWentBackLeadsNoMoreAndLosesNothing(last: UInt64) throws {
         var replicas = try written(5)
@@ -493,40 +461,6 @@ struct ReplicaStateMachineTests {
         replicas.settle()
         replicas.pass(.seconds(1))
         #expect(replicas.machines[two]?.mayServeReads(now: replicas.now) == false)
-    }
-
-    @Test func whatALearnerHadBeforeItLeftDoesNotMakeItJoin() throws {
-        var replicas = try written(5)
-        try replicas.submit("6", ticket: 6)
-        let late = replicas.sent.filter { $0.to == two }
-        #expect(!late.isEmpty)
-        replicas.pass(.seconds(1))
-        // It is away, comes back with an empty disk, and answers what was sent when it had nearly everything.
-        putBack(two, to: 0, &replicas)
-        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]))
-        replicas.sent = late
-        replicas.deliver()
-        replicas.store(two)
-        replicas.deliver { from, _ in from == two }
-        #expect(replicas.proposals.isEmpty)
-        replicas.pass(.seconds(1))
-        #expect(replicas.proposals.last?.change == .add(two))
-        #expect(replicas.machines[two]?.applied == 6)
-    }
-
-    @Test func whatBeganAsALearnerAnswersNoReadsBeforeItsLogAgrees() throws {
-        var replicas = ReplicaFixture([one, two])
-        replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two]))
-        replicas.settle([one])
-        for number in 1...3 { try replicas.submit("\(number)", ticket: UInt64(number)) }
-        replicas.pass(.seconds(1), [one])
-        // Whoever put it among those in sync was wrong about it.
-        let group = ReplicaFixture.group(version: 2)
-        replicas.configure(group)
-        #expect(!mayRead(two, group, &replicas))
-        replicas.pass(.seconds(1))
-        #expect(mayRead(two, group, &replicas))
-        #expect(replicas.machines[two]?.applied == 3)
     }
 
     @Test func messagesTwiceAndLateChangeNothing() throws {

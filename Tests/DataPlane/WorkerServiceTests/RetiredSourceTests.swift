@@ -72,4 +72,27 @@ struct RetiredSourceTests {
             #expect(status.code == .unknownReplica, "\(status)")
         }
     }
+
+    /// A disk was put back to where one half was sealed and the other was not: the old shard, of which the other one is
+    /// yet to be made, stays until it is.
+    @Test func aHalfWaitsUntilTheOtherOneHasBeenMade() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { worker in
+            _ = try await worker.call(test.host())
+            _ = try await worker.call(test.enrol(test.ids(20)))
+            for half in 0..<2 { _ = try await worker.call(prepare(half)) }
+            // It is made, and sealed; nobody has told the other that it is in force.
+            while !(try await worker.refusal(host(0, copies: 2))).message.contains("shard \(shard(1).index) of") {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            for _ in 0..<5 {
+                let status = try await worker.refusal(host(0, copies: 2))
+                #expect(status.message.contains("shard \(shard(1).index) of"), "\(status)")
+            }
+            // What the other is made of is there still.
+            _ = try await worker.call(test.enrol(test.ids(30)))
+            try await takePlace(1, worker)
+            try await takePlace(0, worker)
+        }
+    }
 }

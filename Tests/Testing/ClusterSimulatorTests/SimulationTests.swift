@@ -117,19 +117,6 @@ struct SimulationTests {
         #expect((1...300).contains { Simulation.run(seed: $0, fault: fault).run().violation != nil })
     }
 
-    /// Of 100 000: merged shards whose logs began where an earlier seal's did, a member that came back with nothing and
-    /// was believed to have everything, steps that waited for each other, primaries of what they did not have, halves
-    /// of a shard that was frozen without its worker's knowing.
-    @Test(
-        arguments: [
-            317_059, 337_851, 339_060, 366_976, 370_699, 380_251, 385_143, 386_405, 387_212, 387_227, 398_253, 399_420,
-            372_553, 324_467, 328_937, 329_553, 348_569, 393_969, 344_370, 349_243,
-        ] as [UInt64]
-    )
-    func whatLongRunsFoundIsMended(seed: UInt64) {
-        #expect(Simulation(seed: seed).run().violation == nil)
-    }
-
     @Test func aFailingSeedIsShrunkToWhatItNeeds() throws {
         let simulation = Simulation(seed: 1, bug: .acknowledgeAfterLocalWrite)
         let violation = try #require(simulation.run().violation)

@@ -1,0 +1,114 @@
+import ClusterModel
+import ShardReplication
+import Testing
+
+/// Replicas that come back with less than they had said to have, as long runs of the simulator found them: what each of
+/// these guards has broken a promise.
+struct RejoiningReplicaTests {
+    /// Its disk went back to where the last entry, a deletion perhaps, was in the log and not applied.
+    @Test func aPrimaryThatBeganAnewAnswersReadsWhenItHasAppliedItsLog() throws {
+        var replicas = try written(3)
+        putBack(one, to: 3, &replicas)
+        replicas.machines[one] = Machine(
+            node: one,
+            log: DurableLog(
+                promised: Epoch(1),
+                applied: LogPosition(sequence: 2, epoch: Epoch(1)),
+                unapplied: [LogPosition(sequence: 3, epoch: Epoch(1))]
+            ),
+            timings: ReplicationTimings(),
+            now: replicas.now
+        )
+        replicas.configure(ReplicaFixture.group(minimum: 2), [one])
+        replicas.store(one)
+        let group = ReplicaFixture.group(epoch: 2, version: 2, minimum: 2)
+        replicas.configure(group)
+        replicas.store(one)
+        replicas.deliver { from, _ in from == one }
+        replicas.store(two)
+        replicas.deliver { from, _ in from == two }
+        // The other one agrees with its log: it leads, and has yet to apply what is in it.
+        #expect(replicas.machines[one]?.role == .primary && replicas.machines[one]?.applied == 2)
+        #expect(!mayRead(one, group, &replicas))
+        replicas.pass(.milliseconds(300))
+        #expect(replicas.machines[one]?.applied == 3 && mayRead(one, group, &replicas))
+    }
+
+    /// It may have lost its disk since: only what it says as the learner that it is now makes it join.
+    @Test func whatAReplicaSaidBeforeItLeftIsNotTheLearners() throws {
+        var replicas = try written(3, minimum: 1)
+        replicas.now += .milliseconds(250)
+        let asked = replicas.now
+        replicas.with(one) { $0.tick(now: asked) }
+        replicas.deliver { from, _ in from == one }
+        replicas.store(two)
+        let late = replicas.sent.filter { $0.from == two }
+        replicas.sent.removeAll()
+        #expect(!late.isEmpty)
+        replicas.now += .milliseconds(10)
+        let now = replicas.now
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]), [one])
+        for item in late { replicas.with(one) { $0.receive(item.message, from: two, now: now) } }
+        #expect(replicas.proposals.isEmpty)
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]), [two])
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.last?.change == .add(two))
+    }
+
+    /// Whatever it had said to have, and though that came later than what it answers: it may be right.
+    @Test func aLearnerDoesNotJoinByTheWordThatItLacksSomething() throws {
+        var replicas = ReplicaFixture([one])
+        replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two, three]), [one])
+        replicas.settle()
+        for number in 1...3 { try replicas.submit("\(number)", ticket: UInt64(number)) }
+        replicas.settle()
+        func reply(_ node: NodeID, _ outcome: AppendReply.Outcome, sent: Duration, version: UInt64) {
+            let now = replicas.now
+            let reply = AppendReply(epoch: Epoch(1), outcome: outcome, sent: sent, replied: now, version: version)
+            replicas.with(one) { $0.receive(.reply(reply), from: node, now: now) }
+        }
+        replicas.now += .milliseconds(10)
+        for node in [two, three] { reply(node, .accepted(matched: 3, applied: 3), sent: .zero, version: 1) }
+        // One after the other.
+        #expect(replicas.proposals.map(\.change) == [.add(two)])
+        replicas.configure(ReplicaFixture.group(version: 2, learners: [three]), [one])
+        reply(three, .mismatch(last: 0), sent: .milliseconds(5), version: 1)
+        #expect(replicas.proposals.map(\.change) == [.add(two)])
+        reply(three, .accepted(matched: 3, applied: 3), sent: .milliseconds(10), version: 2)
+        #expect(replicas.proposals.map(\.change) == [.add(two), .add(three)])
+    }
+
+    @Test func whatALearnerHadBeforeItLeftDoesNotMakeItJoin() throws {
+        var replicas = try written(5)
+        try replicas.submit("6", ticket: 6)
+        let late = replicas.sent.filter { $0.to == two }
+        #expect(!late.isEmpty)
+        replicas.pass(.seconds(1))
+        // It is away, comes back with an empty disk, and answers what was sent when it had nearly everything.
+        putBack(two, to: 0, &replicas)
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one], learners: [two]))
+        replicas.sent = late
+        replicas.deliver()
+        replicas.store(two)
+        replicas.deliver { from, _ in from == two }
+        #expect(replicas.proposals.isEmpty)
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.last?.change == .add(two))
+        #expect(replicas.machines[two]?.applied == 6)
+    }
+
+    @Test func whatBeganAsALearnerAnswersNoReadsBeforeItsLogAgrees() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two]))
+        replicas.settle([one])
+        for number in 1...3 { try replicas.submit("\(number)", ticket: UInt64(number)) }
+        replicas.pass(.seconds(1), [one])
+        // Whoever put it among those in sync was wrong about it.
+        let group = ReplicaFixture.group(version: 2)
+        replicas.configure(group)
+        #expect(!mayRead(two, group, &replicas))
+        replicas.pass(.seconds(1))
+        #expect(mayRead(two, group, &replicas))
+        #expect(replicas.machines[two]?.applied == 3)
+    }
+}
