@@ -11,6 +11,8 @@ import WireTransport
 /// Which calls a coordinator takes, as clients see it.
 struct AdmissionTests {
     private static let options = RouterOptions(
+        // What is held is asked again, however long that took.
+        absenceGrace: .seconds(60),
         leastHedgeDelay: .seconds(60),
         readsUnderWay: .init(least: 2, first: 4, most: 8),
         writesUnderWay: .init(least: 2, first: 4, most: 8),

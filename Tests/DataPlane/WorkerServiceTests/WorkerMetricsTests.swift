@@ -81,9 +81,12 @@ struct WorkerMetricsTests {
             _ = try await harness.call(collection.host())
             let ids = collection.ids(20)
             _ = try await harness.call(collection.enrol(ids))
+            let began = ContinuousClock.now
             for _ in 0..<30 { _ = try await harness.call(collection.search([ids[1]], k: 2)) }
             let lines = recorder.lines("slow search")
-            #expect(!lines.isEmpty && lines.count <= 20)
+            // Ten in a second.
+            let seconds = Int((ContinuousClock.now - began).components.seconds) + 2
+            #expect(!lines.isEmpty && lines.count <= 10 * seconds)
             let first = try #require(lines.first)
             #expect(Set(first.keys).isSubset(of: Set(LogKey.allCases.map(\.rawValue))))
             for key in [LogKey.total, .queue, .plan, .rank, .scan, .compare, .flat, .answer, .rowsVisited, .suppressed]
