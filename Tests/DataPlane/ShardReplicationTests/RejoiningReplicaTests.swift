@@ -37,13 +37,7 @@ struct RejoiningReplicaTests {
     /// It may have lost its disk since: only what it says as the learner that it is now makes it join.
     @Test func whatAReplicaSaidBeforeItLeftIsNotTheLearners() throws {
         var replicas = try written(3, minimum: 1)
-        replicas.now += .milliseconds(250)
-        let asked = replicas.now
-        replicas.with(one) { $0.tick(now: asked) }
-        replicas.deliver { from, _ in from == one }
-        replicas.store(two)
-        let late = replicas.sent.filter { $0.from == two }
-        replicas.sent.removeAll()
+        let late = replicas.lateAnswers(of: two, to: one)
         #expect(!late.isEmpty)
         replicas.now += .milliseconds(10)
         let now = replicas.now

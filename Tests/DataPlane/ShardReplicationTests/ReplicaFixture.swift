@@ -80,6 +80,17 @@ struct ReplicaFixture {
         for item in due { with(item.to) { $0.receive(item.message, from: item.from, now: now) } }
     }
 
+    /// What a replica answers to its primary's next word, kept back; whatever else was under way is lost.
+    mutating func lateAnswers(of other: NodeID, to primary: NodeID) -> [(message: Message, from: NodeID, to: NodeID)] {
+        now += .milliseconds(250)
+        let asked = now
+        with(primary) { $0.tick(now: asked) }
+        deliver { from, _ in from == primary }
+        store(other)
+        defer { sent.removeAll() }
+        return sent.filter { $0.from == other }
+    }
+
     /// Everything that follows, until nothing does.
     mutating func settle(_ nodes: [NodeID]? = nil) {
         let nodes = nodes ?? machines.keys.sorted()

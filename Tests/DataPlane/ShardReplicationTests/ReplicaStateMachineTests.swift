@@ -394,13 +394,7 @@ struct ReplicaStateMachineTests {
         for ticket in 1...3 { try replicas.submit("\(ticket)", ticket: UInt64(ticket)) }
         replicas.settle()
         // An answer that comes late: to what was asked of the predecessor.
-        replicas.now += .milliseconds(250)
-        let asked = replicas.now
-        replicas.with(one) { $0.tick(now: asked) }
-        replicas.deliver { from, _ in from == one }
-        replicas.store(two)
-        let late = replicas.sent.filter { $0.from == two }
-        replicas.sent.removeAll()
+        let late = replicas.lateAnswers(of: two, to: one)
         #expect(!late.isEmpty)
 
         replicas.now += .milliseconds(10)

@@ -160,14 +160,9 @@ extension QueryRouter {
         guard let admission else {
             let reason = "as many are under way as can be expected to be done in time"
             metrics.refusedOverload(.writes, of: context.name, reason)
-            let worker = placement.primary
-            throw ShardFailure(
-                placement: placement,
-                worker: worker,
-                address: context.map.addresses[worker],
-                presence: source.presence(of: worker),
-                status: Refusal.overloaded("writes of shard \(shard.index)", reason)
-            )
+            let presence = source.presence(of: placement.primary)
+            throw Target(placement, placement.primary, context.map, presence, graceEnd: context.deadline)
+                .failure(Refusal.overloaded("writes of shard \(shard.index)", reason))
         }
         let (began, given) = (NIODeadline.now(), context.deadline.remaining)
         func leave(_ status: StatusCode?) {

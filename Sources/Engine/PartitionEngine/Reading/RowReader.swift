@@ -52,12 +52,17 @@ struct RowReader {
     /// The row's bytes of a live face, held against its record on every read: the row's chunk was verified on its first
     /// touch since the partition was opened, which may be long ago.
     func stored(_ record: FaceRecord, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawBufferPointer {
-        guard let row = try unsafe row(record.row, transaction) else {
-            throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
-        }
-        let bytes = unsafe UnsafeRawBufferPointer(start: row, count: shape.rowByteCount)
+        let bytes = try unsafe bytes(of: record.row, transaction)
         _ = try unsafe record.checksum(ofStored: bytes)
         return unsafe bytes
+    }
+
+    /// The bytes of a live row, whose chunk has to be there.
+    func bytes(of row: UInt32, _ transaction: borrowing ReadTransaction) throws -> UnsafeRawBufferPointer {
+        guard let start = try unsafe self.row(row, transaction) else {
+            throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
+        }
+        return unsafe UnsafeRawBufferPointer(start: start, count: shape.rowByteCount)
     }
 
     /// Whether a row can be compared without waiting for the disk. Rows of the unfinished chunk, which was written

@@ -237,15 +237,7 @@ package final class SuccessorBuilder {
         _ reading: borrowing ReadTransaction,
         _ transaction: borrowing WriteTransaction
     ) throws -> UInt32 {
-        guard let stored = try unsafe rows.row(record.row, reading) else {
-            throw PartitionStoreError.missing(table: "rows", key: UInt64(record.row))
-        }
-        return try unsafe pass.adopt(
-            face,
-            record,
-            stored: UnsafeRawBufferPointer(start: stored, count: rows.shape.rowByteCount),
-            transaction
-        )
+        try unsafe pass.adopt(face, record, stored: rows.bytes(of: record.row, reading), transaction)
     }
 
     private func isOwn(_ face: FaceID) -> Bool {
@@ -368,14 +360,7 @@ package final class SuccessorBuilder {
                 try partition.environment.write { transaction in
                     var pass = try WritePass(partition, transaction)
                     for row in moving {
-                        guard let stored = try unsafe rows.row(row, reading) else {
-                            throw PartitionStoreError.missing(table: "rows", key: UInt64(row))
-                        }
-                        try unsafe pass.move(
-                            row,
-                            stored: UnsafeRawBufferPointer(start: stored, count: partition.shape.rowByteCount),
-                            transaction
-                        )
+                        try unsafe pass.move(row, stored: rows.bytes(of: row, reading), transaction)
                     }
                     _ = try pass.finish(transaction)
                 }

@@ -342,8 +342,9 @@ struct WritePass {
         var record = record
         record.row = try takeRow()
         state.faceCount += 1
-        record.embeddingChecksum = try unsafe record.checksum(ofStored: stored)
-        _ = try unsafe rows.append(stored: stored, tables, transaction)
+        let checksum = try unsafe rows.append(stored: stored, tables, transaction)
+        try record.verify(storedChecksum: checksum)
+        record.embeddingChecksum = checksum
         try enter(record, of: face, transaction)
         return record.row
     }

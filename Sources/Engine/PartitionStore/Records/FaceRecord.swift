@@ -65,9 +65,14 @@ package struct FaceRecord: Hashable, Sendable {
     /// - Throws: ``PartitionStoreError/contradiction(table:key:reason:)`` when the record is of another embedding.
     package func checksum(ofStored row: UnsafeRawBufferPointer) throws(PartitionStoreError) -> UInt32 {
         let checksum = unsafe CRC32C.checksum(row)
-        guard embeddingChecksum ?? checksum == checksum else {
-            throw .contradiction(table: "rows", key: UInt64(self.row), reason: "another embedding than its face's")
-        }
+        try verify(storedChecksum: checksum)
         return checksum
+    }
+
+    /// The same for a checksum that is known.
+    package func verify(storedChecksum checksum: UInt32) throws(PartitionStoreError) {
+        guard embeddingChecksum ?? checksum == checksum else {
+            throw .contradiction(table: "rows", key: UInt64(row), reason: "another embedding than its face's")
+        }
     }
 }

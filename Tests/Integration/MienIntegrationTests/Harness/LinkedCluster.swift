@@ -3,7 +3,7 @@ import MienClient
 
 /// Coordinators that share an etcd, workers, and clients in this process, every connection of which goes through a
 /// proxy before the one who is called. Faults are of a link: what one calls another for, and its answers.
-final class LinkedCluster: ClusterOfProcesses {
+final class LinkedCluster: ClusterOfCoordinators {
     enum Party: Hashable, CustomStringConvertible {
         case client
         case coordinator(Int)
@@ -80,21 +80,8 @@ final class LinkedCluster: ClusterOfProcesses {
     }
 
     /// Addresses of the coordinators, as clients know them.
-    private var addresses: [MienClient.Address] {
+    var addresses: [MienClient.Address] {
         (0..<coordinatorCount).map { .init(host: "127.0.0.1", port: proxies[.coordinator($0)]!.port) }
-    }
-
-    func clients(retrying retryDuration: Duration, timeout: Duration) throws -> [MienClient] {
-        try addresses.indices.map { first in
-            try MienClient(
-                addresses: Array(addresses[first...] + addresses[..<first]),
-                calls: .init(timeout: timeout, retryDuration: retryDuration)
-            )
-        }
-    }
-
-    func mien(_ arguments: [String]) async throws -> CommandResult {
-        try await stage.mien(arguments + ["--coordinator", "\(addresses[0])"])
     }
 
     func start() async throws {

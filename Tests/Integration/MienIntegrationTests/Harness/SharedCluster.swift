@@ -91,21 +91,8 @@ final class SharedCluster {
     }
 }
 
-extension SharedCluster: ClusterOfProcesses {
+extension SharedCluster: ClusterOfCoordinators {
     var nodes: [Node] { coordinators + workers }
-
-    func clients(retrying retryDuration: Duration, timeout: Duration) throws -> [MienClient] {
-        try addresses.indices.map { first in
-            try MienClient(
-                addresses: Array(addresses[first...] + addresses[..<first]),
-                calls: .init(timeout: timeout, retryDuration: retryDuration)
-            )
-        }
-    }
-
-    func mien(_ arguments: [String]) async throws -> CommandResult {
-        try await stage.mien(arguments + ["--coordinator", "\(addresses[0])"])
-    }
 }
 
 private func settings(_ list: [String]) -> [String] { list.flatMap { ["--set", $0] } }

@@ -10,6 +10,28 @@ protocol ClusterOfProcesses {
     func mien(_ arguments: [String]) async throws -> CommandResult
 }
 
+/// One with several coordinators.
+protocol ClusterOfCoordinators: ClusterOfProcesses {
+    var stage: Stage { get }
+    /// Of its coordinators, as clients know them.
+    var addresses: [MienClient.Address] { get }
+}
+
+extension ClusterOfCoordinators {
+    func clients(retrying retryDuration: Duration, timeout: Duration) throws -> [MienClient] {
+        try addresses.indices.map { first in
+            try MienClient(
+                addresses: Array(addresses[first...] + addresses[..<first]),
+                calls: .init(timeout: timeout, retryDuration: retryDuration)
+            )
+        }
+    }
+
+    func mien(_ arguments: [String]) async throws -> CommandResult {
+        try await stage.mien(arguments + ["--coordinator", "\(addresses[0])"])
+    }
+}
+
 extension Cluster: ClusterOfProcesses {
     var nodes: [Node] { [coordinator] + workers }
 
