@@ -36,6 +36,16 @@ class ReportTests(unittest.TestCase):
         self.assertEqual(report.json()["contests"][0]["best_peer"]["system"], "slow")
         self.assertIn("Best peer's wall time over Mien's", report.text())
 
+    def test_the_default_effort_is_told_beside_the_best_peer_of_its_batch(self) -> None:
+        entrants = {entrant.system.key: entrant for entrant in self.times}
+        contest = Contest(levels(10)[0], 1, [(entrant.system, entrant) for entrant in self.times])
+        default = [entrants["mien"]]
+        systems = [self.mien, self.slow, self.fast]
+        report = Report({}, systems, [contest], self.times, PerfectTruth(), default=default)
+        self.assertIn("| only    | 1             | 1.000  | 1.0000 | 1.0000    | 3.00 (3.00-3.00)", report.text())
+        self.assertEqual([line["cpu_ms"] for line in report.json()["default"]], [1.0])
+        self.assertNotIn("default effort", self.report.text())
+
     def test_a_system_that_does_not_reach_a_level_is_named(self) -> None:
         self.assertIn("| UNABLE | does not reach it |", self.report.text())
 

@@ -24,6 +24,8 @@ TARGETS = [
     0.9965, 0.998, 0.999, 0.9995, 0.9999,
 ]  # fmt: skip
 """What `recall:R` is tried with."""
+DEFAULT_EFFORT = "recall:0.99"
+"""What a search that names no effort takes; timed besides, whatever the levels choose."""
 
 
 class Mien(System):

@@ -32,15 +32,20 @@ class Report:
         times: dict[Entrant, Times],
         truth: Truth,
         *,
+        default: list[Entrant] | None = None,
         by_wall: bool = False,
     ) -> None:
-        """CPU time decides which peer is best and makes the ratios; with several threads, time on the wall."""
+        """CPU time decides which peer is best and makes the ratios; with several threads, time on the wall.
+
+        `default` are searches with Mien's default effort, which were timed beside what the levels chose.
+        """
         self._heading = heading
         self._face_count = truth.face_count
         self._by_wall = by_wall
         self._systems = systems
         self._contests = contests
         self._times = times
+        self._default = default or []
         self._recall_name = f"recall@{truth.match_limit}"
         self._quality = {entrant: own.quality(truth) for entrant, own in times.items()}
 
@@ -51,6 +56,8 @@ class Report:
             parts.append(f"{contest.level.name}, {_batch_name(contest.batch)}\n\n{self._contest_table(contest)}")
         title = f"Best peer's {self._time_name} time over Mien's (median and quartiles of the rounds)"
         parts.append(f"{title}\n\n{self._summary()}")
+        if self._default:
+            parts.append(f"Mien's default effort, beside the best peer of each level\n\n{self._default_table()}")
         parts.append(f"Mates found first, by similarity of the mate\n\n{self._bands()}")
         parts.append(f"Build and keep\n\n{self._footprints()}")
         return "\n\n".join(parts) + "\n"
@@ -76,6 +83,7 @@ class Report:
                 }
                 for contest in self._contests
             ],
+            "default": [{"batch": entrant.batch, **self._entrant_json(entrant)} for entrant in self._default],
         }
 
     def _entrant_json(self, entrant: Entrant) -> dict[str, Any]:
@@ -138,6 +146,26 @@ class Report:
                     f"{low:.2f}-{high:.2f}",
                 ]
             )
+        return table(lines)
+
+    def _default_table(self) -> str:
+        levels = [contest.level.name for contest in self._contests if contest.batch == self._contests[0].batch]
+        lines = [["setting", "probes a call", f"{self._time_name} ms", "mate@1", self._recall_name]]
+        lines[0] += [f"best peer's time at {level} by it" for level in levels]
+        for entrant in self._default:
+            quality = self._quality[entrant]
+            line = [entrant.setting.label, str(entrant.batch), f"{median(self._costs(entrant)):.3f}"]
+            line += [f"{quality.mate:.4f}", f"{quality.recall:.4f}"]
+            for contest in self._contests:
+                if contest.batch != entrant.batch:
+                    continue
+                best = self._best_peer(contest)
+                if best is None:
+                    line.append("")
+                    continue
+                middle, low, high = ratio(self._costs(best), self._costs(entrant))
+                line.append(f"{middle:.2f} ({low:.2f}-{high:.2f})")
+            lines.append(line)
         return table(lines)
 
     def _bands(self) -> str:

@@ -14,7 +14,7 @@ from peer_runner.choice import Trials, levels
 from peer_runner.command import Options
 from peer_runner.failure import Failure
 from peer_runner.gallery import Gallery
-from peer_runner.mien import Mien
+from peer_runner.mien import DEFAULT_EFFORT, Mien
 from peer_runner.report import Contest, Report
 from peer_runner.rounds import Entrant, quickest_threads, run_rounds
 from peer_runner.system import Setting, System
@@ -97,6 +97,14 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
                     entrants[key] = Entrant(system, setting, batch, threads)
                 entered.append((system, entrants.get(key)))
             contests.append(Contest(level, batch, entered))
+    default = [
+        entrants.setdefault((system.key, DEFAULT_EFFORT, batch), Entrant(system, setting, batch, threads))
+        for system in systems
+        if system.key == "mien"
+        for batch in _batches(options)
+        for setting in [_setting(system, DEFAULT_EFFORT)]
+        for threads in [quickest_threads(system, setting, batch, options.threads, options.photo)]
+    ]
     # Enough by default for every probe to be answered, so that levels are judged on all.
     rounds = options.rounds or max(15, len(gallery.probes) // options.photo)
     times = run_rounds(list(entrants.values()), rounds, len(gallery.probes), options.photo)
@@ -110,7 +118,7 @@ def _measure(options: Options, gallery: Gallery, systems: list[System]) -> Repor
         "call of a peer": _call_cost(systems, gallery.dimension),
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }
-    return Report(heading, systems, contests, times, truth, by_wall=options.threads > 1)
+    return Report(heading, systems, contests, times, truth, default=default, by_wall=options.threads > 1)
 
 
 def _call_cost(systems: list[System], dimension: int) -> str:
