@@ -212,6 +212,21 @@ struct PinPlannerTests {
 
     /// A worker that is away for too long is replaced; when it comes back before it has left, it stays and the one that
     /// came for it leaves.
+    @Test func aStepThatIsAboutToBeginIsForbiddenByAPinThatCameMeanwhile() throws {
+        var world = pairedWorld()
+        let shard = world.metadata.placements[0].shard
+        let request = OperationRequest.move(shard, from: workers[1], to: workers[2])
+        let id = OperationID(high: 9, low: 9)
+        world.metadata.operations[id] = try request.operation(id, in: world.view, now: Timestamp(milliseconds: 1))
+        let update = try #require(
+            OperationPlanner.updates(world.view, limits: .init(), now: Timestamp(milliseconds: 2)).first
+        )
+        #expect(update.begun.map(\.shard) == [shard])
+        #expect(!PinPlanner.forbids(update.begun, in: world.metadata))
+        world.metadata.pins[shard] = ShardPin(workers: [workers[1]], primary: nil)
+        #expect(PinPlanner.forbids(update.begun, in: world.metadata))
+    }
+
     @Test func aPinNeverCostsACopy() throws {
         var world = pairedWorld()
         let shard = world.metadata.placements[0].shard

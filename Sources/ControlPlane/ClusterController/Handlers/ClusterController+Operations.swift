@@ -158,8 +158,15 @@ extension ClusterController {
     private func beginByItself(_ operation: Operation) async throws(WireStatus) {
         try await commit(asController: true) { records throws(WireStatus) in
             // Somebody may have begun one meanwhile.
-            guard !records.metadata.hasOpenMoves else { return nil }
-            return ([records.unchanged(ClusterRecords.operationKey(operation.id))], [ClusterRecords.put(operation)])
+            guard !records.metadata.hasOpenMoves, !PinPlanner.forbids(operation.steps, in: records.metadata) else {
+                return nil
+            }
+            var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
+            // A split of what is pinned would wait for the pin's end; a step of a rebalance ends without having begun.
+            if operation.kind == .change, let shard = operation.steps.first?.shard {
+                conditions.append(records.unchanged(ClusterRecords.pinKey(shard.collection)))
+            }
+            return (conditions, [ClusterRecords.put(operation)])
         }
         logger.notice(
             "operation begun by itself",
@@ -174,9 +181,17 @@ extension ClusterController {
     func advance(_ update: OperationPlanner.Update) async throws(WireStatus) {
         let id = update.old.id
         try await commit(asController: true) { records throws(WireStatus) in
-            guard records.metadata.operations[id] == update.old else { return nil }
+            guard records.metadata.operations[id] == update.old,
+                !PinPlanner.forbids(update.begun, in: records.metadata)
+            else { return nil }
             var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
             var changes = [ClusterRecords.put(update.new)]
+            // A pin is conditional on the collection's record too, so that of a step that begins and a pin that forbids
+            // it whoever comes second sees the other.
+            for collection in Set(update.begun.flatMap(\.shards).map(\.collection)) {
+                conditions.append(records.unchanged(ClusterRecords.pinKey(collection)))
+                Self.touch(collection, in: records, &conditions, &changes)
+            }
             guard update.new.state.hasEnded else { return (conditions, changes) }
             if case .decommission(let worker) = update.new.kind, update.new.state == .done,
                 let address = records.metadata.workers[worker]

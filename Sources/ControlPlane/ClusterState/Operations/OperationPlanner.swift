@@ -48,7 +48,17 @@ package enum OperationPlanner {
     package struct Update: Hashable, Sendable {
         package var old: Operation
         package var new: Operation
+
+        /// Steps that begin by it.
+        package var begun: [Operation.Step] {
+            new.steps.enumerated().filter { index, step in
+                step.state == .running && (index >= old.steps.count || old.steps[index].state == .waiting)
+            }.map(\.element)
+        }
     }
+
+    /// Most steps of an operation that begin by one update: each is conditional on the record of its collection.
+    private static let beginLimit = 64
 
     /// What the operations' records should be instead.
     package static func updates(_ view: ClusterView, limits: Limits, now: Timestamp) -> [Update] {
@@ -176,14 +186,16 @@ package enum OperationPlanner {
 
     private static func begin(_ operation: inout Operation, in view: ClusterView, _ busy: inout Occupancy) {
         var open: Set<ShardID> = []
+        var begunCount = 0
         for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
             // Steps for one shard go in order.
             let isFree = open.isDisjoint(with: operation.steps[index].shards)
             open.formUnion(operation.steps[index].shards)
-            guard isFree, operation.steps[index].state == .waiting,
+            guard isFree, operation.steps[index].state == .waiting, begunCount < beginLimit,
                 busy.hindrance(operation.steps[index], in: view) == nil,
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
+            begunCount += 1
             operation.steps[index].state = .running
             operation.steps[index].formerPrimary = placement.primary
             busy.add(operation.steps[index], in: view)

@@ -49,6 +49,13 @@ package enum PinPlanner {
         return pin
     }
 
+    /// Whether pins forbid a step that is about to begin: somebody pinned what it changes after it was planned.
+    package static func forbids(_ steps: [Operation.Step], in metadata: ClusterMetadata) -> Bool {
+        steps.contains { step in
+            step.shards.contains { metadata.pins[$0]?.forbids(step.change) ?? false }
+        }
+    }
+
     /// - Throws: when pins keep replicas on a worker that is to have none.
     static func checkDrain(of worker: NodeID, in view: ClusterView) throws(OperationRefusal) {
         let pinned = DrainPlanner.replicas(on: worker, in: view).map(\.shard).filter { shard in
