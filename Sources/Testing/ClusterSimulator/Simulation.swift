@@ -37,6 +37,9 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Changes of the primary.
     package var epochs = 0
     package var operations = 0
+    /// Of these, those that nobody asked for, rollouts left out.
+    package var operationsBegunAlone = 0
+    package var pins = 0
     package var operationsDone = 0
     package var operationsTakenBack = 0
     /// Times that shards took the place of others.
@@ -73,6 +76,8 @@ package struct SimulationCounts: Hashable, Sendable {
         left.copies += right.copies
         left.epochs += right.epochs
         left.operations += right.operations
+        left.operationsBegunAlone += right.operationsBegunAlone
+        left.pins += right.pins
         left.operationsDone += right.operationsDone
         left.operationsTakenBack += right.operationsTakenBack
         left.successions += right.successions
@@ -156,6 +161,7 @@ package struct Simulation: Sendable {
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
+            { $0.pinInterval = nil }, { $0.rebalanceTime = .zero }, { $0.faceLimit = 0 },
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil },
             { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },

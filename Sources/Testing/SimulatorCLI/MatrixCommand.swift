@@ -29,15 +29,21 @@ struct Matrix: ParsableCommand {
     @Option(help: "Only this fault.")
     var fault: MatrixFault?
 
-    @Option(help: "What an operator thinks better of at that stage: none, cancel or pause.")
+    @Option(help: "What an operator thinks better of at that stage: none, cancel, pause or recommission.")
     var intervention = MatrixIntervention.none
 
     @Option(help: "Print the trace of this seed of the first cell instead, so many lines of its end.")
     var trace: Int?
 
     func run() throws {
-        let operations = operation.map { [$0] } ?? MatrixOperation.allCases
-        let cells = operations.flatMap { MatrixCell.all(of: $0, intervention: intervention) }.filter { cell in
+        let all = (operation.map { [$0] } ?? MatrixOperation.allCases).map { operation in
+            (operation: operation, cells: MatrixCell.all(of: operation, intervention: intervention))
+        }
+        let operations = all.filter { !$0.cells.isEmpty }.map(\.operation)
+        guard !operations.isEmpty else {
+            throw ValidationError("That operation cannot be thought better of so: \(intervention.rawValue).")
+        }
+        let cells = all.flatMap(\.cells).filter { cell in
             (stage.map { $0 == cell.stage } ?? true) && (role.map { $0 == cell.role } ?? true)
                 && (fault.map { $0 == cell.fault } ?? true)
         }
@@ -107,6 +113,7 @@ struct Matrix: ParsableCommand {
         case .none: ""
         case .cancel: ", cancelled"
         case .pause: ", paused"
+        case .recommission: ", recommissioned"
         }
     }
 

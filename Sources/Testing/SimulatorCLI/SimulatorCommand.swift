@@ -93,6 +93,9 @@ struct Run: ParsableCommand {
             "operations            \(counts.operations), \(counts.operationsDone) done, "
                 + "\(counts.operationsTakenBack) taken back"
         )
+        if counts.operationsBegunAlone + counts.pins > 0 {
+            print("begun by themselves   \(counts.operationsBegunAlone), pins \(counts.pins)")
+        }
         print("shards replaced       \(counts.successions) times")
         print("codebooks recorded    \(counts.codebooks)")
         print("promises broken       \(sweep.failures.count)")

@@ -26,14 +26,26 @@ struct CrashMatrixTests {
         #expect(tally.doneCount > tally.notReachedCount)
     }
 
-    @Test(arguments: MatrixOperation.allCases)
+    @Test(arguments: MatrixOperation.allCases.filter(\.isRecorded))
     func anOperationThatIsTakenBackLeavesThingsAsTheyWere(operation: MatrixOperation) {
         let alone = operation.stages.map { MatrixCell(operation, $0, intervention: .cancel) }
         let tally = Self.run(alone + Self.struck(MatrixCell.all(of: operation, intervention: .cancel)))
         #expect(tally.takenBackCount > 0)
     }
 
-    @Test(arguments: [MatrixOperation.split, .merge])
+    @Test(arguments: [MatrixOperation.drain, .decommission])
+    func aWorkerThatIsWantedBackWhileItIsDrainedTakesReplicasAgain(operation: MatrixOperation) {
+        let alone = operation.stages.map { MatrixCell(operation, $0, intervention: .recommission) }
+        let tally = Self.run(alone + Self.struck(MatrixCell.all(of: operation, intervention: .recommission)))
+        #expect(tally.takenBackCount > 0)
+    }
+
+    @Test func nothingElseIsWantedBack() {
+        #expect(MatrixCell.all(of: .split, intervention: .recommission).isEmpty)
+        #expect(MatrixCell.all(of: .replace, intervention: .cancel).isEmpty)
+    }
+
+    @Test(arguments: [MatrixOperation.split, .merge, .rollout, .decommission])
     func anOperationThatIsHeldUpGoesOn(operation: MatrixOperation) {
         let tally = Self.run(Self.struck(MatrixCell.all(of: operation, intervention: .pause)))
         #expect(tally.doneCount > 0)

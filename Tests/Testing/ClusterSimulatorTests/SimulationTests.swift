@@ -108,6 +108,25 @@ struct SimulationTests {
         #expect(counts.codebooks > 10)
     }
 
+    @Test func controllersActByThemselvesOnTheCourseOfPoliciesAndLeaveWhatIsPinned() {
+        var counts = SimulationCounts()
+        for seed in 1...20 {
+            let outcome = Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .policies)).run()
+            if let violation = outcome.violation { Issue.record("seed \(seed): \(violation)") }
+            counts += outcome.counts
+        }
+        #expect(counts.operationsBegunAlone > 20 && counts.pins > 20)
+    }
+
+    @Test func aStepThatBeginsBesideAPinIsFound() {
+        let course = SimulationCourse(aim: .policies)
+        #expect(
+            (260...270).contains {
+                Simulation(seed: $0, course: course, fault: .stepsBesidePins).run().violation?.promise == .pins
+            }
+        )
+    }
+
     /// Each in runs of the crash matrix.
     @Test(arguments: [
         WorldFault.succeedWhateverVersions, .sealBeforeDurable, .freezeForgotten, .sealedRemovedAtRestart,

@@ -31,6 +31,8 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case fullReplica
         /// An operation that was taken back did not leave things as they were.
         case former
+        /// What an operator had pinned was moved, or pinned while it moved.
+        case pins
         /// The healed cluster did not become whole.
         case liveness
     }

@@ -1,24 +1,44 @@
-/// Operations whose steps are struck, each asked for in a cluster of five workers with two shards.
+/// Operations whose steps are struck, each in a cluster of five workers with two shards.
 package enum MatrixOperation: String, CaseIterable, Sendable {
     /// The primary's replica moves.
     case move
     case lead
     case drain
+    case decommission
     case moreCopies
     case fewerCopies
     case split
     case merge
     /// The replicas of the one shard have to move to where the other's are first.
     case mergeApart
+    /// Both shards are on the same workers, and their replicas are levelled.
+    case rebalance
+    /// As ``rebalance``, begun by a controller itself.
+    case balance
+    /// A controller itself splits shards that have too many faces.
+    case growth
+    /// A worker is gone, and its replicas are made anew on others.
+    case replace
+    /// A codebook takes the place of another.
+    case rollout
+
+    /// Whether there is a record of it that can be taken back or held up.
+    package var isRecorded: Bool { self != .replace }
+
+    /// Whether a controller begins it without being asked.
+    var isBegunAlone: Bool { self == .balance || self == .growth }
 
     /// Where it can be struck.
     package var stages: [OperationStage] {
         switch self {
-        case .move, .drain: [.asked, .joining, .copying, .caughtUp, .handedOver, .demoted, .left]
+        case .move, .drain, .decommission, .rebalance, .balance:
+            [.asked, .joining, .copying, .caughtUp, .handedOver, .demoted, .left]
         case .lead: [.asked, .handedOver]
         case .moreCopies: [.asked, .joining, .copying, .caughtUp]
         case .fewerCopies: [.asked, .demoted, .left]
-        case .split, .merge:
+        case .replace: [.asked, .joining, .copying, .caughtUp]
+        case .rollout: [.asked, .training, .trained, .recorded, .installing, .recoding]
+        case .split, .merge, .growth:
             [
                 .asked, .preparing, .following, .frozen, .ended, .sealed, .inForce, .activating, .replaced,
             ]
@@ -30,11 +50,12 @@ package enum MatrixOperation: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether a worker gets a replica, or a primary, by it.
+    /// Whether a worker gets a replica, a primary or the training of a codebook by it.
     var hasTarget: Bool {
         switch self {
-        case .move, .lead, .drain, .moreCopies, .mergeApart: true
-        case .fewerCopies, .split, .merge: false
+        case .move, .lead, .drain, .decommission, .moreCopies, .mergeApart, .rebalance, .balance, .replace, .rollout:
+            true
+        case .fewerCopies, .split, .merge, .growth: false
         }
     }
 }
@@ -71,11 +92,21 @@ package enum OperationStage: String, CaseIterable, Sendable {
     case activating
     /// All do, and something of the former shards is left.
     case replaced
+    /// A worker trains the codebook.
+    case training
+    /// It has trained it, and the record has it not.
+    case trained
+    /// The record has it, and no replica.
+    case recorded
+    /// Some replicas have it.
+    case installing
+    /// All replicas have it, and rows of the one before are coded again.
+    case recoding
 }
 
 package enum MatrixRole: String, CaseIterable, Sendable {
     case primary, secondary
-    /// The worker that gets a replica or a primary.
+    /// The worker that gets a replica or a primary, or trains the codebook.
     case target
     /// The coordinator that holds the lease.
     case controller
@@ -92,6 +123,16 @@ package enum MatrixIntervention: String, CaseIterable, Sendable {
     case cancel
     /// Holds the operation up, and lets it go on 2.5 s later.
     case pause
+    /// Wants the worker back that is being drained.
+    case recommission
+
+    func isPossible(for operation: MatrixOperation) -> Bool {
+        switch self {
+        case .none: true
+        case .cancel, .pause: operation.isRecorded
+        case .recommission: operation == .drain || operation == .decommission
+        }
+    }
 }
 
 package enum MatrixFault: String, CaseIterable, Sendable {
@@ -135,7 +176,8 @@ package struct MatrixCell: Hashable, Sendable {
         of operation: MatrixOperation,
         intervention: MatrixIntervention = .none
     ) -> [MatrixCell] {
-        operation.stages.flatMap { stage -> [MatrixCell] in
+        guard intervention.isPossible(for: operation) else { return [] }
+        return operation.stages.flatMap { stage -> [MatrixCell] in
             let struck = MatrixRole.allCases.flatMap { role in
                 MatrixFault.allCases.filter { isPossible(operation, role, $0) }
                     .map { MatrixCell(operation, stage, role, $0, intervention: intervention) }

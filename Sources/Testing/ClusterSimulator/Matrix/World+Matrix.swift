@@ -5,13 +5,30 @@ import VectorMath
 /// Where a run of the crash matrix is.
 struct MatrixStrike: Sendable {
     let cell: MatrixCell
+    /// Nil before it has begun, and when it has no record.
     var operation: OperationID?
+    /// A worker whose replicas are to be made anew elsewhere.
+    var lost: NodeID?
     /// The collection's shards before the operation.
     var before: [ShardPlacement] = []
     /// The stage was reached, and whatever there is to strike was struck.
     var isOver = false
     /// Somebody had that role.
     var hasStruck = false
+
+    /// What controllers begin by themselves would be another operation than the one of the cell.
+    var leavesPoliciesAlone: Bool { !cell.operation.isBegunAlone || operation != nil }
+}
+
+/// Where the operation of a run is, and who has which part in it.
+private struct MatrixPosition {
+    var stage: OperationStage
+    /// Of the shard that is being changed.
+    var group: ReplicaGroup
+    /// Who gets a replica, a primary or the training of a codebook.
+    var target: NodeID?
+    /// Replicas that come or leave, and those that do not are struck before them.
+    var passers: [NodeID] = []
 }
 
 /// Runs of the crash matrix: one operation, and one fault at one of its stages.
@@ -21,21 +38,36 @@ extension World {
         let end = settings.faultTime
         while now < end, violation == nil {
             run(until: now + .milliseconds(100))
-            if strike?.operation == nil {
-                if now >= .seconds(2) { beginOperation(cell) }
-            } else if let id = strike?.operation, metadata.operations[id]?.state.hasEnded ?? false,
-                incompleteness == nil
-            {
-                return
+            do throws(Violation) {
+                if now >= .seconds(2) { try beginOperation(cell) }
+            } catch {
+                violation = error
             }
+            if hasOperationEnded, incompleteness == nil { return }
         }
     }
 
-    private mutating func beginOperation(_ cell: MatrixCell) {
+    /// Begins it unless it has begun.
+    private mutating func beginOperation(_ cell: MatrixCell) throws(Violation) {
+        guard strike?.operation == nil, strike?.lost == nil, !cell.operation.isBegunAlone else { return }
         let before = placements
-        guard let request = request(cell.operation), let id = begin(request) else { return }
-        strike?.operation = id
-        strike?.before = before
+        if cell.operation == .replace {
+            guard let lost = before[0].group.inSync.last, lost != before[0].group.primary, let index = index(of: lost)
+            else { return }
+            // It comes back when others have its place, and has to give up what it has.
+            try crash(index, for: .seconds(30))
+            strike?.lost = lost
+            strike?.before = before
+        } else if let request = request(cell.operation), let id = begin(request) {
+            strike?.operation = id
+            strike?.before = before
+        }
+    }
+
+    private var hasOperationEnded: Bool {
+        if let id = strike?.operation { return metadata.operations[id]?.state.hasEnded ?? false }
+        guard let lost = strike?.lost else { return false }
+        return !placements.contains { $0.group.members.contains(lost) }
     }
 
     private func request(_ operation: MatrixOperation) -> OperationRequest? {
@@ -46,6 +78,12 @@ extension World {
         case .move: return others.first.map { .move(shard, from: group.primary, to: $0) }
         case .lead: return group.inSync.last { $0 != group.primary }.map { .lead(shard, $0) }
         case .drain: return .drain(group.primary)
+        case .decommission: return .decommission(group.primary)
+        case .rebalance: return .rebalance
+        // The second one: rows of the first are coded again.
+        case .rollout where record.codebook != nil && metadata.openRollout(of: Self.collection) == nil:
+            return .train(Self.collection, leastFaceCount: Self.trainingPolicy.minimumFaceCount)
+        case .rollout, .balance, .growth, .replace: return nil
         case .moreCopies, .fewerCopies:
             let factor = settings.replicationFactor + (operation == .moreCopies ? 1 : -1)
             return .copies(
@@ -61,19 +99,23 @@ extension World {
 
     /// Strikes when the operation is where the cell says.
     mutating func watchForStrike() throws(Violation) {
-        guard let state = strike, !state.isOver, let id = state.operation, let operation = metadata.operations[id],
-            let step = operation.steps.first(where: { $0.state.isUnderWay })
-                ?? operation.steps.first(where: { !$0.state.hasEnded }) ?? operation.steps.last,
-            stage(of: step) == state.cell.stage
+        if let state = strike, state.operation == nil, state.cell.operation.isBegunAlone,
+            let operation = metadata.openOperations.first(where: { $0.rollout == nil })
+        {
+            let before = placements
+            strike?.operation = operation.id
+            strike?.before = before
+        }
+        guard let state = strike, !state.isOver, let position = position(state), position.stage == state.cell.stage
         else { return }
         strike?.isOver = true
         note("the operation is \(state.cell.stage.rawValue)")
-        if state.cell.intervention != .none {
+        if state.cell.intervention != .none, let id = state.operation {
             strike?.hasStruck = true
             plan(.intervention(id), after: random.chance(0.5) ? .zero : random.duration(.zero, .milliseconds(200)))
         }
         guard let role = state.cell.role, let fault = state.cell.fault else { return }
-        let isHit = try hit(role, fault, step)
+        let isHit = try hit(role, fault, position)
         strike?.hasStruck = isHit
     }
 
@@ -85,7 +127,72 @@ extension World {
         case .pause:
             if metadata.operations[id]?.state == .running { setState(.paused, of: id) }
             plan(.resume(id), after: .milliseconds(2500))
+        case .recommission:
+            if let worker = metadata.operations[id]?.drainedWorker { _ = begin(.recommission(worker)) }
         }
+    }
+
+    private func position(_ state: MatrixStrike) -> MatrixPosition? {
+        if let lost = state.lost { return position(replacing: lost, state.before[0].shard) }
+        guard let operation = state.operation.flatMap({ metadata.operations[$0] }) else { return nil }
+        if let rollout = operation.rollout { return position(of: rollout) }
+        guard
+            let step = operation.steps.first(where: { $0.state.isUnderWay })
+                ?? operation.steps.first(where: { !$0.state.hasEnded }) ?? operation.steps.last,
+            let stage = stage(of: step)
+        else { return nil }
+        let successor = step.change.successors.first.map { ShardID(collection: step.shard.collection, index: $0) }
+        guard let group = (metadata.placement(of: step.shard) ?? successor.flatMap(metadata.placement))?.group else {
+            return nil
+        }
+        return MatrixPosition(
+            stage: stage,
+            group: group,
+            target: step.change.beneficiary,
+            passers: [step.change.newcomer, step.change.leaver].compactMap { $0 }
+        )
+    }
+
+    private func position(replacing lost: NodeID, _ shard: ShardID) -> MatrixPosition? {
+        guard let group = metadata.placement(of: shard)?.group, let former = strike?.before[0].group else { return nil }
+        let newcomer = group.members.first { !former.members.contains($0) }
+        var stage = OperationStage.asked
+        if let newcomer {
+            stage = group.isInSync(newcomer) ? .caughtUp : has(shard, newcomer) ? .copying : .joining
+        }
+        return MatrixPosition(
+            stage: stage,
+            group: group,
+            target: newcomer,
+            passers: [lost, newcomer].compactMap { $0 }
+        )
+    }
+
+    private func position(of rollout: CodebookRollout) -> MatrixPosition? {
+        let generation = rollout.generation
+        let trainings = workers.compactMap { worker in
+            worker.trainings.first { $0.generation == generation && $0.state != .failed }.map {
+                (worker.name, $0.state)
+            }
+        }
+        func position(_ stage: OperationStage) -> MatrixPosition {
+            MatrixPosition(stage: stage, group: placements[0].group, target: trainings.first?.0)
+        }
+        guard rollout.isPastCommitPoint(in: metadata) else {
+            guard let training = trainings.first else { return position(.asked) }
+            return position(training.1 == .finished ? .trained : .training)
+        }
+        let images = placements.flatMap { placement in
+            placement.group.inSync.compactMap { member in
+                index(of: member).flatMap { index in
+                    workers[index].replica(of: placement.shard).map { workers[index].replicas[$0].disk.image }
+                }
+            }
+        }
+        let installedCount = images.count { $0.generation >= generation }
+        if installedCount == 0 { return position(.recorded) }
+        if installedCount < images.count { return position(.installing) }
+        return images.contains { $0.olderGeneration != 0 } ? position(.recoding) : nil
     }
 
     private func stage(of step: Operation.Step) -> OperationStage? {
@@ -145,10 +252,10 @@ extension World {
     private mutating func hit(
         _ role: MatrixRole,
         _ fault: MatrixFault,
-        _ step: Operation.Step
+        _ position: MatrixPosition
     ) throws(Violation) -> Bool {
         let length = random.duration(.milliseconds(300), .seconds(8))
-        let nodes = nodes(role, step)
+        let nodes = nodes(role, position)
         note("\(role.rawValue) \(nodes.map(\.low)): \(fault.rawValue) for \(length)")
         for node in nodes {
             switch fault {
@@ -173,18 +280,13 @@ extension World {
         }
     }
 
-    private func nodes(_ role: MatrixRole, _ step: Operation.Step) -> [NodeID] {
-        let successor = step.change.successors.first.map { ShardID(collection: step.shard.collection, index: $0) }
-        guard let group = (metadata.placement(of: step.shard) ?? successor.flatMap(metadata.placement))?.group else {
-            return []
-        }
+    private func nodes(_ role: MatrixRole, _ position: MatrixPosition) -> [NodeID] {
         switch role {
-        case .primary: return [group.primary]
+        case .primary: return [position.group.primary]
         case .secondary:
-            let others = group.inSync.filter { $0 != group.primary }
-            let bystanders = others.filter { $0 != step.change.newcomer && $0 != step.change.leaver }
-            return [bystanders.first ?? others.first].compactMap { $0 }
-        case .target: return [step.change.beneficiary].compactMap { $0 }
+            let others = position.group.inSync.filter { $0 != position.group.primary && $0 != strike?.lost }
+            return [others.first { !position.passers.contains($0) } ?? others.first].compactMap { $0 }
+        case .target: return [position.target].compactMap { $0 }
         case .controller: return lease.map { [Self.name(ofController: $0.controller)] } ?? []
         case .store: return [Self.store]
         case .workers: return workers.map(\.name)
@@ -195,8 +297,14 @@ extension World {
 
     /// What is not as it must be after the operation has ended; nil when all is.
     func checkOperation() throws(Violation) {
-        guard let strike, strike.cell.intervention == .cancel, strike.cell.role == nil, let id = strike.operation,
-            let operation = metadata.operations[id], operation.state == .cancelled,
+        guard let strike, strike.cell.role == nil, let id = strike.operation, let operation = metadata.operations[id]
+        else { return }
+        if strike.cell.intervention == .recommission, let worker = operation.drainedWorker,
+            metadata.standing(of: worker) != .active
+        {
+            return try fail(.former, "worker \(worker.low) is \(metadata.standing(of: worker))")
+        }
+        guard [.cancel, .recommission].contains(strike.cell.intervention), operation.state == .cancelled,
             // What has been done of several steps stays done.
             operation.steps.allSatisfy({ $0.state == .undone })
         else { return }
@@ -212,7 +320,8 @@ extension World {
 
     var operationOutcome: MatrixOutcome {
         if let violation { return .broken(violation) }
-        guard let strike, strike.hasStruck, let id = strike.operation else { return .notReached }
+        guard let strike, strike.hasStruck else { return .notReached }
+        guard let id = strike.operation else { return .done }
         return metadata.operations[id]?.state == .done ? .done : .takenBack
     }
 }

@@ -9,6 +9,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         case upheavals
         /// Codebooks come, and the next ones, while everything else goes on.
         case rollouts
+        /// Controllers level workers and split shards by themselves, and operators pin replicas meanwhile.
+        case policies
     }
 
     package var aim = Aim.anything

@@ -31,6 +31,13 @@ package struct SimulationSettings: Sendable {
     package var rollbackInterval: Duration?
     package var fillInterval: Duration?
     package var upheavalInterval: Duration?
+    package var pinInterval: Duration?
+    /// How long workers are uneven before a controller levels them by itself; zero for never.
+    package var rebalanceTime = Duration.zero
+    /// Faces above which a controller splits a shard by itself; zero for never.
+    package var faceLimit: UInt64 = 0
+    /// Codebooks are trained.
+    package var hasCodebooks = false
     /// Most that a worker's clock gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
@@ -91,7 +98,15 @@ package struct SimulationSettings: Sendable {
             (slowRate, lateShare) = (0.1 + random.unit() * 0.3, 0.3)
             slowDiskRate = 0.05 + random.unit() * 0.25
             timings.heartbeat = .milliseconds(50 + random.below(150))
-        case .rollouts: operationInterval = .milliseconds(800 + random.below(2000))
+        case .rollouts:
+            operationInterval = .milliseconds(800 + random.below(2000))
+            hasCodebooks = true
+        case .policies:
+            operationInterval = .milliseconds(800 + random.below(2000))
+            pinInterval = .milliseconds(300 + random.below(1500))
+            rebalanceTime = .milliseconds(200 + random.below(2000))
+            faceLimit = random.chance(0.6) ? UInt64(2 + random.below(3)) : 0
+            workerCount = 4 + random.below(2)
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }
@@ -104,9 +119,14 @@ package struct SimulationSettings: Sendable {
         self.cell = cell
         workerCount = 5
         shardCount = 2
-        areShardsTogether = cell.operation == .merge
+        areShardsTogether = [.merge, .rebalance, .balance].contains(cell.operation)
+        hasCodebooks = cell.operation == .rollout
+        if cell.operation == .balance { rebalanceTime = .milliseconds(300) }
+        if cell.operation == .growth { faceLimit = 1 }
         controllerCount = 1 + random.below(2)
-        replicationFactor = cell.operation == .fewerCopies ? 3 : 2 + random.below(2)
+        // Of two copies one is lost for good, and the other would be struck.
+        let isThree = cell.operation == .fewerCopies || cell.operation == .replace
+        replicationFactor = isThree ? 3 : 2 + random.below(2)
         minimumInSync = 1 + random.below(2)
         logLength = random.chance(0.5) ? 64 : 4
         faultTime = .seconds(90)

@@ -24,7 +24,7 @@ struct SimulatedTraining: Sendable {
 
 /// Codebooks: workers train them, controllers record them, replicas install them and code their rows again.
 ///
-/// Only runs of the course for them have any: see ``SimulationCourse/Aim/rollouts``.
+/// Only some runs have any: see ``SimulationSettings/hasCodebooks``.
 extension World {
     /// Few faces are enough, and a few more ask for the next.
     static var trainingPolicy: TrainingPolicy {
@@ -39,7 +39,7 @@ extension World {
 
     /// What collections need, and what becomes of it.
     func codebookActions(_ controller: Int, in view: ClusterView) -> [ReconcileAction] {
-        guard settings.course.aim == .rollouts, let record = view.metadata.collections[Self.collection] else {
+        guard settings.hasCodebooks, let record = view.metadata.collections[Self.collection] else {
             return []
         }
         let decision = TrainingPlanner.decide(

@@ -48,6 +48,7 @@ struct SimulatedController: Sendable {
     /// As the store had it when it was last read; nil before that in this life.
     var metadata: ClusterMetadata?
     var revision: UInt64 = 0
+    var collectionRevision: UInt64 = 0
     /// Since when what it knows is surely what the store has.
     var confirmed = Duration.zero
     var leaseEnd = Duration.zero
@@ -59,6 +60,7 @@ struct SimulatedController: Sendable {
     var actions = ActionLedger()
     var trainings = TrainingLedger()
     var operations = OperationLedger(patience: .seconds(15))
+    var balance = BalanceLedger(patience: .zero)
     var olderRecords = OlderRecords(patience: .seconds(3))
     var underWay: [Int: ReconcileAction] = [:]
     var router = SimulatedRouter()
@@ -153,6 +155,7 @@ extension World {
         controllers[index].isUp = true
         controllers[index].life = life
         controllers[index].confirmed = now
+        controllers[index].balance = BalanceLedger(patience: settings.rebalanceTime)
         note("controller \(index) starts")
         controllerTick(index, life)
     }
@@ -190,6 +193,7 @@ extension World {
         if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
             controllers[index].metadata = reply.metadata
             controllers[index].revision = reply.revision
+            controllers[index].collectionRevision = reply.collectionRevision
             if let codebook = reply.metadata.collections[Self.collection]?.codebook {
                 controllers[index].trainings.settled(Self.collection, generation: codebook.generation)
             }
@@ -238,6 +242,7 @@ extension World {
                 controllers[index].operations.restarted(key, now: now)
                 actions += restart(key, in: view)
             }
+            actions += policyActions(index, in: view)
         }
         actions += codebookActions(index, in: view)
         plant(&actions, view)
@@ -311,7 +316,7 @@ extension World {
         case .fetch(_, let generation, _, let worker): send(.fetch(generation), to: worker, call)
         case .install(let placement, let generation, let worker):
             send(.install(placement.shard, generation), to: worker, call)
-        case .balance, .divide: end(call, failure: nil)
+        case .balance, .divide: beginAlone(action, call)
         }
     }
 

@@ -26,7 +26,7 @@ extension World {
             }
             return
         }
-        if settings.course.aim == .rollouts, random.chance(0.3) {
+        if settings.hasCodebooks, random.chance(0.3) {
             _ = begin(.train(Self.collection, leastFaceCount: Self.trainingPolicy.minimumFaceCount))
         } else if let request = draw(placement) {
             _ = begin(request)
@@ -129,6 +129,7 @@ extension World {
         for operation in metadata.openOperations where operation.state == .paused {
             setState(.running, of: operation.id)
         }
+        if !metadata.pins.isEmpty { changeRecords { $0.pins.removeAll() } }
         let names = workers.map(\.name)
         let leavers = Set(
             metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.compactMap(\.change.leaver)

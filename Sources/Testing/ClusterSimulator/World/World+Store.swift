@@ -16,6 +16,8 @@ enum StoreRequest: Sendable {
     case propose(ShardID, GroupProposal, by: NodeID, life: Int)
     /// To commit what an action changes, on the conditions that it has.
     case commit(ReconcileAction, ControlCall)
+    /// To record an operation that nobody asked for.
+    case begin(Operation, ControlCall)
     /// To read, before a worker is asked to remove something.
     case check(ReconcileAction, ControlCall)
 }
@@ -35,6 +37,7 @@ struct StoreReply: Sendable {
 
     var metadata: ClusterMetadata
     var revision: UInt64
+    var collectionRevision: UInt64
     var outcome: Outcome
 }
 
@@ -74,6 +77,9 @@ extension World {
             }
             try commit(action)
             outcome = .committed(call)
+        case .begin(let operation, let call):
+            outcome = isHolder && !isFull(Self.store) ? .committed(call) : .refused(call)
+            if case .committed = outcome { beginAlone(operation) }
         case .check(let action, let call):
             outcome = isHolder ? .checked(call, isRight: isStillRight(action)) : .refused(call)
         }
@@ -86,7 +92,12 @@ extension World {
     }
 
     private mutating func tell(_ controller: Int, _ outcome: StoreReply.Outcome, asked: Duration?, life: Int? = nil) {
-        let reply = StoreReply(metadata: metadata, revision: revision, outcome: outcome)
+        let reply = StoreReply(
+            metadata: metadata,
+            revision: revision,
+            collectionRevision: collectionRevision,
+            outcome: outcome
+        )
         let event = Event.storeReply(
             reply,
             controller: controller,
@@ -114,7 +125,7 @@ extension World {
                 else { continue }
                 try change(regrouping.shard, to: regrouping.group)
             }
-        case .advance(let update): advance(update)
+        case .advance(let update): try advance(update)
         case .succeed(let succession): try succeed(succession)
         case .establish: record.isEstablished = true
         case .rollOut(let rollout): beginRollout(rollout, of: lease?.controller ?? 0)
@@ -145,8 +156,12 @@ extension World {
         }
     }
 
-    private mutating func advance(_ update: OperationPlanner.Update) {
+    private mutating func advance(_ update: OperationPlanner.Update) throws(Violation) {
         guard metadata.operations[update.old.id] == update.old else { return }
+        if settings.fault != .stepsBesidePins, !update.begun.isEmpty {
+            guard !PinPlanner.forbids(update.begun, in: metadata) else { return }
+            collectionRevision += 1
+        }
         metadata.operations[update.old.id] = update.new
         note("operation \(update.new.id.low) is \(update.new.state): \(update.new.steps.map(\.state))")
         if update.new.state == .done { counts.operationsDone += 1 }
@@ -154,6 +169,7 @@ extension World {
         if case .decommission(let worker) = update.new.kind, update.new.state == .done {
             metadata.standings[worker] = .decommissioned
         }
+        try checkPins()
     }
 
     private mutating func succeed(_ succession: Succession) throws(Violation) {

@@ -61,6 +61,7 @@ struct World {
         case crash, cut
         case cutAway(Link, for: Duration)
         case pause, wipe, fill, operate, snapshot, rollback, upheaval, leap
+        case pin
         case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
         case resume(OperationID)
@@ -110,6 +111,8 @@ struct World {
     /// What the metadata store has, and how often it has changed.
     var metadata: ClusterMetadata
     var revision: UInt64 = 1
+    /// How often the collection's record has been put.
+    var collectionRevision: UInt64 = 1
     var lease: ControllerLease?
     /// Links that are cut, nodes whose disks and links are slow, nodes whose disks have no room for more faces, and of
     /// these the ones that have none for those either that others have ordered already: until when.
@@ -183,6 +186,7 @@ struct World {
         planFault(.rollback, settings.rollbackInterval)
         planFault(.fill, settings.fillInterval)
         planFault(.upheaval, settings.upheavalInterval)
+        planFault(.pin, settings.pinInterval)
     }
 
     private static func firstRecords(_ settings: SimulationSettings, _ workers: [NodeID]) -> ClusterMetadata {
@@ -235,7 +239,10 @@ struct World {
 
     var record: CollectionRecord {
         get { metadata.collections[Self.collection]! }
-        set { metadata.collections[Self.collection] = newValue }
+        set {
+            metadata.collections[Self.collection] = newValue
+            collectionRevision += 1
+        }
     }
 
     mutating func plan(_ event: Event, after delay: Duration) {
@@ -336,6 +343,7 @@ struct World {
         case .upheaval: try upheave()
         case .forced(let shard, let group): try force(shard, group)
         case .operate: try operate()
+        case .pin: try pin()
         case .intervention(let operation): intervene(operation)
         case .resume(let operation): resume(operation)
         case .snapshot: snapshot()

@@ -32,6 +32,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case replacedShardsMixed
     /// A codebook is recorded although its rollout has been taken back.
     case rolloutsNeverTakenBack
+    /// A step begins whatever has been pinned meanwhile, and nobody who pins sees it.
+    case stepsBesidePins
     /// A client tells that nothing was done when that is so of its last attempt alone.
     case earlierAttemptsForgotten
 
@@ -49,7 +51,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
-            .rolloutsNeverTakenBack, .earlierAttemptsForgotten:
+            .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten:
             []
         }
     }

@@ -1,0 +1,88 @@
+import ClusterModel
+import ClusterState
+import VectorMath
+
+/// What controllers begin without being asked, and what operators pin so that they leave it alone.
+///
+/// Only some runs have any of it: see ``SimulationCourse/Aim/policies``.
+extension World {
+    // MARK: At controllers
+
+    mutating func policyActions(_ controller: Int, in view: ClusterView) -> [ReconcileAction] {
+        guard isFaulty, strike?.leavesPoliciesAlone != true else { return [] }
+        var actions: [ReconcileAction] = []
+        let steps = controllers[controller].balance.steps(in: view, now: now)
+        if !steps.isEmpty { actions.append(.balance(steps)) }
+        if let split = GrowthPlanner.split(above: settings.faceLimit, in: view) { actions.append(.divide(split)) }
+        return actions
+    }
+
+    /// A controller makes the operation from what it knows, and has it recorded.
+    mutating func beginAlone(_ action: ReconcileAction, _ call: ControlCall) {
+        let id = OperationID(high: 0, low: nextOperation)
+        nextOperation += 1
+        let created = wallTime(of: call.controller)
+        var operation: Operation?
+        switch action {
+        case .balance(let steps): operation = Operation(id: id, kind: .rebalance, created: created, steps: steps)
+        case .divide(let request):
+            if let view = controllers[call.controller].view(now: now) {
+                operation = try? request.operation(id, in: view, now: created)
+            }
+        default: break
+        }
+        guard let operation else { return end(call, failure: "it breaks a rule") }
+        ask(.begin(operation, call), call.controller)
+    }
+
+    // MARK: At the store
+
+    /// Records an operation that nobody asked for, unless somebody has begun one or pinned what it changes meanwhile.
+    mutating func beginAlone(_ operation: Operation) {
+        guard !metadata.hasOpenMoves, !PinPlanner.forbids(operation.steps, in: metadata) else { return }
+        counts.operations += 1
+        counts.operationsBegunAlone += 1
+        note("operation \(operation.id.low) begins by itself: \(operation.kind)")
+        metadata.operations[operation.id] = operation
+        revision += 1
+    }
+
+    // MARK: Pins
+
+    /// An operator pins replicas of a shard, or lets them go, by what the coordinator that was asked knows.
+    mutating func pin() throws(Violation) {
+        guard isFaulty else { return }
+        planFault(.pin, settings.pinInterval)
+        guard let asked = random.pick(controllers.indices.filter { controllers[$0].isUp }),
+            var view = controllers[asked].view(now: now),
+            let placement = random.pick(view.metadata.placements)
+        else { return }
+        let known = controllers[asked].collectionRevision
+        var pin: ShardPin?
+        if view.metadata.pins[placement.shard] == nil || random.chance(0.3) {
+            view.metadata.pins[placement.shard] = nil
+            let workers = placement.group.members.filter { _ in random.chance(0.6) }
+            let primary = random.chance(0.3) ? random.pick(workers) : nil
+            pin = try? PinPlanner.pin(placement.shard, workers: workers, primary: primary, in: view)
+            guard pin != nil else { return }
+        }
+        // Whoever has put one of these records meanwhile is seen, and the operator asks again another time.
+        guard collectionRevision == known, view.metadata.standings == metadata.standings, !isFull(Self.store) else {
+            return
+        }
+        counts.pins += 1
+        note("of \(placement.shard.index) are pinned: \(pin?.workers.map(\.low) ?? [])")
+        changeRecords { $0.pins[placement.shard] = pin }
+        try checkPins()
+    }
+
+    /// No step is under way that a pin forbids.
+    func checkPins() throws(Violation) {
+        for operation in metadata.openOperations where operation.state != .cancelling {
+            let underWay = operation.steps.filter { $0.state == .running }
+            if PinPlanner.forbids(underWay, in: metadata) {
+                try fail(.pins, "operation \(operation.id.low) changes what is pinned: \(metadata.pins)")
+            }
+        }
+    }
+}
