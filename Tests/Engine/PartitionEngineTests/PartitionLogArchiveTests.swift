@@ -135,6 +135,26 @@ import VectorMath
         #expect(throws: LogReplayError.self) { try replay.add(damaged) }
     }
 
+    /// Behind a backup that was cut before anybody archived the log.
+    @Test func anArchiveBeginsWithWhatTheLogStillHas() throws {
+        let (fixture, begun) = try Self.logged()
+        var author = begun
+        var source = FaceSource(dimension: fixture.dimension)
+        for id in 1...6 {
+            let batch = fixture.enrolment([FaceID(id)], [source.embedding()])
+            try Self.apply(try author.entry(batch), to: fixture.partition)
+        }
+        let page = try Self.archived(fixture.partition, after: nil, now: 5000, byteLimit: 1 << 20)
+        #expect(!page.continues && page.start.sequence == 1 && page.end.sequence == 6 && page.remainingCount == 0)
+        // Nothing tells when they were ordered, but that it was by now.
+        #expect(page.entries.count == 5 && page.entries.allSatisfy { $0.time == Timestamp(milliseconds: 5000) })
+        var replay = LogReplay(after: FaceVersion(epoch: 4, sequence: 3), from: page.start)
+        for entry in page.entries { try replay.add(entry) }
+        #expect(replay.position == page.end)
+        let next = try Self.archived(fixture.partition, after: page.end)
+        #expect(next.continues && next.entries.isEmpty)
+    }
+
     @Test func aWriteWhoseReceiptIsForgottenIsKnownByItsKey() throws {
         let (fixture, begun) = try Self.logged()
         var author = begun

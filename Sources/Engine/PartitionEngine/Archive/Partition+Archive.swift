@@ -5,11 +5,12 @@ package import PartitionStore
 extension Partition {
     /// Applied entries of the log behind a place that an archive has reached.
     ///
-    /// When the log does not go on from there, because it has been forgotten or is another, the answer begins anew:
-    /// with what there is of the log, or where it now ends.
+    /// When the log does not go on from there, because it has been forgotten or is another, or nothing is archived yet,
+    /// the answer begins anew: with what there is of the log, or where it now ends. What it still has is of use behind
+    /// a backup that was cut in it.
     ///
     /// - Parameters:
-    ///   - position: nil for where the log now ends: there an archive begins.
+    ///   - position: nil when nothing is archived.
     ///   - applied: entries up to it are given, at most; they must be applied.
     ///   - now: an entry that nothing tells the time of was ordered before it.
     /// - Returns: without ``ArchivedEntries/until``, and how many bytes remain.
@@ -28,8 +29,7 @@ extension Partition {
                     return try entries(from: position, dating, through: last, now, byteLimit, transaction)
                 }
                 var answer: ArchivedEntries
-                if position != nil, state.firstLogged <= last {
-                    // With a gap: what the log still has is of use behind a backup that is cut in it.
+                if state.firstLogged <= last {
                     let entry = try tables.logEntry(state.firstLogged, transaction)
                     var dating = EntryDating(undatedFrom: entry.epoch)
                     dating.add(entry)
