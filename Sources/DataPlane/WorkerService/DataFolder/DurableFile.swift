@@ -2,6 +2,9 @@ import Glibc
 
 /// Small files that are replaced whole: a reader sees the old content or the new, also after a power cut.
 enum DurableFile {
+    /// Of a file that is written piece by piece.
+    private static let syncedByteCount: UInt64 = 16 << 20
+
     /// Replaces `path` by `bytes`, and returns once both the content and the name are on the disk.
     static func write(_ bytes: [UInt8], to path: String) throws(WorkerError) {
         let staging = path + ".new"
@@ -90,6 +93,10 @@ enum DurableFile {
         var failure: Int32 = lseek(file, off_t(offset), SEEK_SET) < 0 ? errno : 0
         if failure == 0 { failure = append(bytes, to: file) }
         guard failure == 0 else { throw .folderUnusable(path: path, operation: "write", code: failure) }
+        // One sync of a large file at its end would have every commit on this disk wait for it.
+        let step = Self.syncedByteCount
+        guard offset / step != (offset + UInt64(bytes.count)) / step else { return }
+        guard fdatasync(file) == 0 else { throw .folderUnusable(path: path, operation: "sync", code: errno) }
     }
 
     /// Returns once the file and its name are on the disk.

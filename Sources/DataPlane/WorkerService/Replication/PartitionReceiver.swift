@@ -52,7 +52,8 @@ final class PartitionReceiver: Sendable {
             queueLimit: 64,
             queueByteLimit: 16 * PartitionSlice.byteLimit
         )
-        checks = BoundedExecutor(name: "copy-check", threadCount: 1, queueLimit: 64)
+        // Half a second of a processor for a million faces.
+        checks = BoundedExecutor(name: "copy-check", threadCount: 1, queueLimit: 64, priority: .background)
     }
 
     func stop() {

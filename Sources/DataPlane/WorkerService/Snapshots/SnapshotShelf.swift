@@ -190,7 +190,8 @@ final class SnapshotShelf: Sendable {
         _ began: () -> Void
     ) throws(WireStatus) {
         let shard = replica.shard
-        let copy = try replica.copyPartition(to: snapshot.path) {
+        // Writes wait until it has begun.
+        let copy = try replica.copyPartition(to: snapshot.path, priority: .normal) {
             // Asked for the first time when the copy's transaction has written something, so it has begun.
             began()
             return snapshot.isUnwanted.load(ordering: .relaxed)

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import LMDB
 internal import PartitionStore
+package import Threads
 
 /// A copy that was made of a partition.
 package struct PartitionCopy: Hashable, Sendable {
@@ -34,13 +35,22 @@ extension Partition {
     /// The copy of a partition that is not logged is not either: what it expires by itself would be another write than
     /// the original's. To make it a replica, give it its first ``commit(_:)`` before it is maintained.
     ///
+    /// - Parameter pace: that of the copying; the calling thread writes the copy.
     /// - Returns: nil when it was stopped; the folder then holds no partition.
     package func copy(
         to directory: String,
+        pace: CopyingPace = CopyingPace(),
         shouldStop: () -> Bool = { false }
     ) throws(PartitionError) -> PartitionCopy? {
         do {
-            guard try environment.copy(to: directory, compacting: true, shouldStop: shouldStop) else { return nil }
+            guard
+                try environment.copy(
+                    to: directory,
+                    compacting: true,
+                    pace: pace,
+                    shouldStop: shouldStop
+                )
+            else { return nil }
             let copy = try Self.openEnvironment(directory, options: options, create: false)
             defer { copy.close() }
             let meta = try copy.openTable(named: "meta")

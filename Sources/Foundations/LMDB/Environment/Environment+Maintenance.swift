@@ -1,7 +1,7 @@
 import CLMDB
 import Glibc
 import Synchronization
-import Threads
+package import Threads
 
 extension Environment {
     /// Use of the file and of the reader table. Takes time in proportion to the list of free pages.
@@ -60,6 +60,7 @@ extension Environment {
     /// - Parameters:
     ///   - path: made if it is missing; must have no `data.mdb`.
     ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space.
+    ///   - pace: that of the copying.
     ///   - shouldStop: asked several times a second at least; once it is true, `path` has no `data.mdb`.
     /// - Returns: whether the copy is complete.
     /// - Throws: `io(EEXIST)` if there is a `data.mdb`; disk errors, after which `path` has none.
@@ -67,6 +68,7 @@ extension Environment {
     package func copy(
         to path: String,
         compacting: Bool,
+        pace: CopyingPace = CopyingPace(),
         shouldStop: () -> Bool = { false }
     ) throws(LMDBError) -> Bool {
         guard gate.enter() else { throw .closed(path: self.path) }
@@ -82,12 +84,18 @@ extension Environment {
             Glibc.close(descriptor)
             if !isDurable { _ = unsafe unlink(file) }
         }
-        guard try stream(compacting: compacting, to: descriptor, ofPath: path, shouldStop) else { return false }
+        guard
+            try stream(compacting: compacting, to: descriptor, ofPath: path, pace, shouldStop)
+        else { return false }
         guard fsync(descriptor) == 0 else { throw LMDBError(errno: errno, path: path) }
         try Directory.sync(path)
         isDurable = true
         return true
     }
+
+    /// Bytes of a copy after which it is synced: one sync of all of it at the end would have every commit on this disk
+    /// wait for it.
+    private static let flushByteCount = 16 << 20
 
     /// Writes the copy's file; whether all of it.
     ///
@@ -97,6 +105,7 @@ extension Environment {
         compacting: Bool,
         to file: Int32,
         ofPath path: String,
+        _ pace: CopyingPace,
         _ shouldStop: () -> Bool
     ) throws(LMDBError) -> Bool {
         var ends: [Int32] = [0, 0]
@@ -105,7 +114,7 @@ extension Environment {
         guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw LMDBError(errno: errno, path: path) }
         let (source, sink) = (ends[0], ends[1])
         let result = Atomic<Int32>(MDB_SUCCESS)
-        let writer = WorkerThread(name: "lmdb-copy") {
+        let writer = WorkerThread(name: "lmdb-copy", priority: pace.priority) {
             let code = unsafe mdb_env_copyfd2(self.handle, sink, compacting ? UInt32(MDB_CP_COMPACT) : 0)
             result.store(code, ordering: .releasing)
             // The reader meets the end.
@@ -115,6 +124,8 @@ extension Environment {
         var isStopped = false
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 4096)
         defer { unsafe buffer.deallocate() }
+        var (written, flushed) = (0, 0)
+        let begin = ContinuousClock.now
         while failure == nil, !isStopped {
             let count = unsafe Glibc.read(source, buffer.baseAddress, buffer.count)
             if count < 0, errno == EINTR { continue }
@@ -124,6 +135,12 @@ extension Environment {
             } else if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file) {
                 failure = LMDBError(errno: error, path: path)
             }
+            written += count
+            if written - flushed >= Self.flushByteCount {
+                if fdatasync(file) != 0 { failure = LMDBError(errno: errno, path: path) }
+                flushed = written
+            }
+            pace.rest(after: written, since: begin)
             isStopped = shouldStop()
         }
         if failure != nil || isStopped {
