@@ -9,7 +9,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
 
     package var format = currentFormat
     package var command: String
-    /// RFC 3339, UTC.
+    /// When the load began, its warm-up included, to the millisecond: the series' first window. RFC 3339, UTC.
     package var startedAt: String
     package var version: String
     package var machine: Machine

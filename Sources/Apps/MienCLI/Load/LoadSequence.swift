@@ -1,4 +1,3 @@
-import Foundation
 import LoadGenerator
 import MienClient
 import NodeServer
@@ -78,9 +77,6 @@ struct LoadSequence {
         _ collection: CollectionInfo,
         _ tally: FillTally?
     ) async throws(CommandFailure) {
-        let startedAt = TimeText.text(
-            Face.Timestamp(millisecondsSince1970: Int64(Date().timeIntervalSince1970) * 1000)
-        )
         let status = try await calling { () async throws(MienClientError) in try await clients[0].status() }
         var earlier = TruthReport()
         var ramp: LoadReport.Ramp?
@@ -93,7 +89,7 @@ struct LoadSequence {
             command.part.apply(to: &plan)
             last = try await measure(subject, plan, withFaults: true)
         }
-        guard var report = try await report(last, subject, status, collection, startedAt, earlier) else {
+        guard var report = try await report(last, subject, status, collection, earlier) else {
             throw CommandFailure(.no, "the objective is not met at any rate")
         }
         report.fill = tally.map { LoadReport.Fill($0) }
@@ -120,7 +116,6 @@ struct LoadSequence {
         _ subject: LoadSubject,
         _ status: ClusterInfo,
         _ collection: CollectionInfo,
-        _ startedAt: String,
         _ earlier: TruthReport
     ) async throws(CommandFailure) -> LoadReport? {
         if command.processes > 1 {
@@ -160,7 +155,7 @@ struct LoadSequence {
         load.durationSeconds = max(0, measured.seconds - load.warmUpSeconds)
         return LoadReport(
             command: Self.commandLine,
-            startedAt: startedAt,
+            startedAt: TimeText.text(measured.startedAt),
             version: NodeServer.version,
             machine: MachineFacts.read(),
             cluster: cluster(status, collection, subject),
@@ -175,6 +170,7 @@ struct LoadSequence {
     private struct Measured {
         var plan: LoadPlan
         var recorder: LoadRecorder
+        var startedAt: Face.Timestamp
         var faults = FaultPlayer.Outcome()
         /// Warm-up and measured time; less than planned when it was ended early.
         var seconds: Double
@@ -190,6 +186,8 @@ struct LoadSequence {
         let (run, stock) = subject.run(plan)
         let thread = stock.keepFull()
         let start = try await command.part.start() ?? .now + .milliseconds(50)
+        let untilStart = (start - ContinuousClock.now) / .milliseconds(1)
+        let startedAt = Face.Timestamp(millisecondsSince1970: TimeText.milliseconds + Int64(untilStart))
         let interruption = interruption
         let schedule = withFaults ? faultSchedule : nil
         let player = player
@@ -214,7 +212,13 @@ struct LoadSequence {
         let outcome = await faults
         stock.close()
         thread.join()
-        return Measured(plan: plan, recorder: run.recorder, faults: outcome, seconds: seconds)
+        return Measured(
+            plan: plan,
+            recorder: run.recorder,
+            startedAt: startedAt,
+            faults: outcome,
+            seconds: seconds
+        )
     }
 
     private var faultSchedule: FaultSchedule? {
