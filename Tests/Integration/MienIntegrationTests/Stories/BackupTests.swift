@@ -224,7 +224,7 @@ extension Integration {
                 // Its own end, in the middle: what it wrote is no backup.
                 let killed = try await stage.start(words + ["--rate", "16KiB"])
                 try await eventually("blocks are written", within: .seconds(20)) {
-                    try Self.blockCount(place) > 3 ? () : nil
+                    try BackupDocument.blockCount(place) > 3 ? () : nil
                 }
                 killed.kill()
                 let listed = try await stage.mien("backup", "list", place, "--json")
@@ -234,9 +234,9 @@ extension Integration {
 
                 // The coordinator's, in the middle: the workers' snapshots outlive it, and the backup goes on.
                 let slow = try await stage.start(words + ["--rate", "64KiB", "--full"])
-                let before = try Self.blockCount(place)
+                let before = try BackupDocument.blockCount(place)
                 try await eventually("more blocks are written", within: .seconds(20)) {
-                    try Self.blockCount(place) > before + 3 ? () : nil
+                    try BackupDocument.blockCount(place) > before + 3 ? () : nil
                 }
                 cluster.coordinator.kill()
                 try await cluster.coordinator.start()
@@ -246,15 +246,15 @@ extension Integration {
 
                 // What another one left behind goes with the next prune, and nothing else.
                 for _ in 0..<20 { try await writer.writeOnce(to: client) }
-                let whole = try Self.blockCount(place)
+                let whole = try BackupDocument.blockCount(place)
                 let again = try await stage.start(words + ["--rate", "16KiB"])
                 try await eventually("new blocks are written", within: .seconds(20)) {
-                    try Self.blockCount(place) > whole ? () : nil
+                    try BackupDocument.blockCount(place) > whole ? () : nil
                 }
                 again.kill()
                 let pruned = try await stage.mien("backup", "prune", place)
                 #expect(pruned.status == 0 && pruned.output.contains("Removed 0 backups"), "\(pruned)")
-                #expect(try Self.blockCount(place) == whole)
+                #expect(try BackupDocument.blockCount(place) == whole)
                 let last = try await Self.backUp(cluster, place)
                 let restored = try await cluster.mien(
                     "backup",
@@ -271,15 +271,6 @@ extension Integration {
         }
 
         /// Blocks that are there, whole.
-        private static func blockCount(_ place: String) throws -> Int {
-            let manager = FileManager.default
-            guard manager.fileExists(atPath: "\(place)/blocks") else { return 0 }
-            return try manager.contentsOfDirectory(atPath: "\(place)/blocks").reduce(0) { count, folder in
-                let names = try manager.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)")
-                return count + names.count { !$0.hasSuffix(".partial") }
-            }
-        }
-
         private static func createCollection(_ client: MienClient, shards: Int, copies: Int) async throws {
             _ = try await client.createCollection(
                 CollectionOptions(
@@ -323,6 +314,18 @@ extension Integration {
                         .map { "\(folder)/\($0)" }
                 }
             return "\(place)/blocks/\(try #require(blocks.first))"
+        }
+    }
+}
+
+extension BackupDocument {
+    /// Whole blocks in a place of backups.
+    static func blockCount(_ place: String) throws -> Int {
+        let manager = FileManager.default
+        guard manager.fileExists(atPath: "\(place)/blocks") else { return 0 }
+        return try manager.contentsOfDirectory(atPath: "\(place)/blocks").reduce(0) { count, folder in
+            let names = try manager.contentsOfDirectory(atPath: "\(place)/blocks/\(folder)")
+            return count + names.count { !$0.hasSuffix(".partial") }
         }
     }
 }

@@ -52,7 +52,10 @@ struct FaceWriter: Sendable {
     }
 
     /// Every face of the collection, with its embedding; each is listed once.
-    static func storedFaces(_ client: MienClient) async throws -> [Face.ID: Face] {
+    static func storedFaces(
+        _ client: MienClient,
+        in collection: String = collection
+    ) async throws -> [Face.ID: Face] {
         var stored: [Face.ID: Face] = [:]
         for try await page in client.allFaces(in: collection, includesEmbeddings: true) {
             for face in page {
