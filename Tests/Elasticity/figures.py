@@ -1,0 +1,137 @@
+"""What a load's report says of a span of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+WRITES = ("enrol", "upsert", "delete")
+
+
+@dataclass
+class Phase:
+    """Something that went on from one moment to another, in seconds since 1970."""
+
+    name: str
+    begin: float
+    end: float
+    moved_bytes: int = 0
+    """That were copied, in all steps."""
+    least_bytes: int = 0
+    """That the replicas which moved, or the shards that were made, have."""
+    step_count: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+
+class Times:
+    """Times of calls in microseconds, by how many there were: the buckets of the report's histograms."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def add(self, buckets: list[int]) -> None:
+        """Takes a histogram's `[µs, count, µs, count, …]`."""
+        for time, count in zip(buckets[::2], buckets[1::2], strict=True):
+            self._counts[time] = self._counts.get(time, 0) + count
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts.values())
+
+    @property
+    def longest(self) -> int:
+        return max(self._counts, default=0)
+
+    def percentile(self, percent: float) -> int:
+        """The time within which this share of the calls ended; 0 without any."""
+        wanted = self.count * percent / 100
+        seen = 0
+        for time in sorted(self._counts):
+            seen += self._counts[time]
+            if seen >= wanted:
+                return time
+        return 0
+
+
+class Series:
+    """A report of `mien load --json-file`, by the windows in which calls were to begin."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        self._start = datetime.fromisoformat(report["started_at"]).timestamp()
+        self._window: float = report["series"]["window_seconds"]
+        self._windows: list[dict[str, Any]] = [window["operations"] for window in report["series"]["windows"]]
+
+    def times(self, operations: tuple[str, ...], phase: Phase) -> Times:
+        """Of calls that were to begin in a window that the phase has part in."""
+        times = Times()
+        for index, window in enumerate(self._windows):
+            begin = self._start + index * self._window
+            if begin + self._window <= phase.begin or begin >= phase.end:
+                continue
+            for name in operations:
+                if name in window:
+                    times.add(window[name]["times"]["buckets"])
+        return times
+
+    def _count(self, statuses: Any) -> int:
+        return sum(
+            count
+            for window in self._windows
+            for figures in window.values()
+            for status, count in figures["statuses"].items()
+            if statuses(status)
+        )
+
+    @property
+    def call_count(self) -> int:
+        return self._count(lambda _: True)
+
+    @property
+    def partial_count(self) -> int:
+        return self._count(lambda status: status == "partial")
+
+    @property
+    def failed_count(self) -> int:
+        return self._count(lambda status: status not in ("ok", "partial"))
+
+
+def table(parts: list[tuple[Series, list[Phase]]]) -> str:
+    """In Markdown; times against those of the first phase of the same load."""
+    lines = [
+        ["meanwhile", "took", "bytes copied", "of replicas", "search p50", "p99", "to before", "longest", "write p99"]
+        + ["longest write"]
+    ]
+    for series, phases in parts:
+        base = series.times(("search",), phases[0]).percentile(99)
+        for phase in phases:
+            searches, writes = series.times(("search",), phase), series.times(WRITES, phase)
+            p99 = searches.percentile(99)
+            lines.append(
+                [
+                    phase.name,
+                    f"{phase.seconds:.1f} s",
+                    f"{phase.moved_bytes / 1e9:.2f} GB, {phase.step_count} steps" if phase.step_count else "",
+                    f"{phase.least_bytes / 1e9:.2f} GB" if phase.step_count else "",
+                    milliseconds(searches.percentile(50)),
+                    milliseconds(p99),
+                    f"{p99 / base:.1f}" if base else "",
+                    milliseconds(searches.longest),
+                    milliseconds(writes.percentile(99)),
+                    milliseconds(writes.longest),
+                ]
+            )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    texts = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+    texts.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(texts)
+
+
+def milliseconds(microseconds: int) -> str:
+    value = microseconds / 1000
+    return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
