@@ -247,6 +247,20 @@ struct OperationPlannerTests {
         #expect(world.metadata.placements.count { $0.primary == workers[0] } == 4)
     }
 
+    /// Each collection whose steps begin adds a condition to the commit, of which there may be a hundred.
+    @Test func stepsOfMoreCollectionsThanACommitBearsBeginOneAfterTheOther() throws {
+        let records = (1...200).map { ClusterScript.replicated($0, on: [workers[0], workers[1]]) }
+        var world = OperationWorld(seed: 3, workers: 2, records: records)
+        try world.mustBegin(.rebalance)
+        let update = try #require(
+            OperationPlanner.updates(world.view, limits: .init(), now: Timestamp(milliseconds: 1)).first
+        )
+        #expect(Set(update.begun.map(\.shard.collection)).count == OperationPlanner.beginLimit)
+        try settle(&world)
+        #expect(world.metadata.openOperations.isEmpty)
+        #expect(world.metadata.placements.count { $0.primary == workers[0] } == 100)
+    }
+
     /// A rebalance moves a replica and then makes it the primary; the move was taken back.
     @Test func whoHasNoReplicaIsNotWaitedForToBecomeThePrimary() throws {
         var world = world()

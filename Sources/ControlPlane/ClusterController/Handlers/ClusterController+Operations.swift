@@ -168,6 +168,7 @@ extension ClusterController {
             }
             return (conditions, [ClusterRecords.put(operation)])
         }
+        guard state.withLock(\.records).metadata.operations[operation.id] != nil else { return }
         logger.notice(
             "operation begun by itself",
             metadata: [
@@ -186,11 +187,9 @@ extension ClusterController {
             else { return nil }
             var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
             var changes = [ClusterRecords.put(update.new)]
-            // A pin is conditional on the collection's record too, so that of a step that begins and a pin that forbids
-            // it whoever comes second sees the other.
-            for collection in Set(update.begun.flatMap(\.shards).map(\.collection)) {
+            // A pin that comes later looks at the steps under way once it is recorded.
+            for collection in Set(update.begun.flatMap(\.shards).map(\.collection)).sorted() {
                 conditions.append(records.unchanged(ClusterRecords.pinKey(collection)))
-                Self.touch(collection, in: records, &conditions, &changes)
             }
             guard update.new.state.hasEnded else { return (conditions, changes) }
             if case .decommission(let worker) = update.new.kind, update.new.state == .done,
@@ -202,6 +201,7 @@ extension ClusterController {
             changes += records.metadata.outdatedOperations.map { .remove(key: ClusterRecords.operationKey($0)) }
             return (conditions, changes)
         }
+        guard state.withLock(\.records).metadata.operations[id] == update.new else { return }
         let ended = update.new.state.hasEnded
         logger.log(
             level: ended ? .notice : .info,
@@ -238,6 +238,10 @@ extension ClusterController {
             Self.recount(id, count, in: records, &conditions, &changes)
         }
         if let rollout = operation.rollout { Self.touch(rollout.collection, in: records, &conditions, &changes) }
+        // What is pinned meanwhile would have it wait for the pin's end.
+        if operation.kind == .change, let shard = operation.steps.first?.shard {
+            conditions.append(records.unchanged(ClusterRecords.pinKey(shard.collection)))
+        }
         return (conditions, changes)
     }
 

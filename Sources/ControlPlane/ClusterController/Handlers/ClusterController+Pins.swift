@@ -8,13 +8,14 @@ import WireProtocol
 extension ClusterController {
     /// Pins replicas of a shard, in place of what was pinned of it, or lets them go.
     func pin(_ request: PinShard) async throws(WireStatus) -> ShardExplanation {
-        var pinned: ShardPin?
+        var (pinned, former): (ShardPin?, ShardPin?)
         try await commit { records throws(WireStatus) in
             var view = self.currentView
             view.metadata = records.metadata
             let shard = try Self.shard(request.collection, request.shardIndex, in: view)
             pinned = try Self.pin(request.pin, shard, in: view)
-            guard view.metadata.pins[shard] != pinned else { return nil }
+            former = view.metadata.pins[shard]
+            guard former != pinned else { return nil }
             var pins = view.metadata.pins(of: shard.collection)
             pins[shard.index] = pinned
             // A drain changes the worker's record, a move the collection's.
@@ -25,6 +26,7 @@ extension ClusterController {
                 keys.map { records.unchanged($0) }, [ClusterRecords.put(pins: pins, of: shard.collection)]
             )
         }
+        try await takeBackUnlessFree(request, pinned, former)
         logger.notice(
             pinned == nil ? "replicas of a shard are not pinned any more" : "replicas of a shard pinned",
             metadata: [
@@ -34,6 +36,32 @@ extension ClusterController {
         )
         changes.raise()
         return try explain(ExplainShard(collection: request.collection, shardIndex: request.shardIndex))
+    }
+
+    /// Another coordinator may have recorded an operation that is in the way, of which this one had not heard: a step
+    /// that begins is conditional on the pins, so that it has begun before, and is known now.
+    private func takeBackUnlessFree(
+        _ request: PinShard,
+        _ pinned: ShardPin?,
+        _ former: ShardPin?
+    ) async throws(WireStatus) {
+        guard let pinned, pinned != former else { return }
+        let view = currentView
+        let shard = try Self.shard(request.collection, request.shardIndex, in: view)
+        do throws(WireStatus) {
+            _ = try Self.pin(request.pin, shard, in: view)
+        } catch {
+            try await commit { records throws(WireStatus) in
+                guard records.metadata.pins[shard] == pinned else { return nil }
+                var pins = records.metadata.pins(of: shard.collection)
+                pins[shard.index] = former
+                return (
+                    [records.unchanged(ClusterRecords.pinKey(shard.collection))],
+                    [ClusterRecords.put(pins: pins, of: shard.collection)]
+                )
+            }
+            throw error
+        }
     }
 
     private static func pin(

@@ -57,8 +57,8 @@ package enum OperationPlanner {
         }
     }
 
-    /// Most steps of an operation that begin by one update: each is conditional on the record of its collection.
-    private static let beginLimit = 64
+    /// Most collections whose steps begin by one update: each adds a condition to its commit.
+    package static let beginLimit = 64
 
     /// What the operations' records should be instead.
     package static func updates(_ view: ClusterView, limits: Limits, now: Timestamp) -> [Update] {
@@ -186,16 +186,17 @@ package enum OperationPlanner {
 
     private static func begin(_ operation: inout Operation, in view: ClusterView, _ busy: inout Occupancy) {
         var open: Set<ShardID> = []
-        var begunCount = 0
+        var begun: Set<CollectionID> = []
         for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
             // Steps for one shard go in order.
             let isFree = open.isDisjoint(with: operation.steps[index].shards)
             open.formUnion(operation.steps[index].shards)
-            guard isFree, operation.steps[index].state == .waiting, begunCount < beginLimit,
+            guard isFree, operation.steps[index].state == .waiting,
+                begun.count < beginLimit || begun.contains(operation.steps[index].shard.collection),
                 busy.hindrance(operation.steps[index], in: view) == nil,
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
-            begunCount += 1
+            begun.insert(operation.steps[index].shard.collection)
             operation.steps[index].state = .running
             operation.steps[index].formerPrimary = placement.primary
             busy.add(operation.steps[index], in: view)

@@ -58,6 +58,7 @@ extension World {
             let placement = random.pick(view.metadata.placements)
         else { return }
         let known = controllers[asked].collectionRevision
+        let shard = placement.shard
         var pin: ShardPin?
         if view.metadata.pins[placement.shard] == nil || random.chance(0.3) {
             view.metadata.pins[placement.shard] = nil
@@ -70,6 +71,13 @@ extension World {
         guard collectionRevision == known, view.metadata.standings == metadata.standings, !isFull(Self.store) else {
             return
         }
+        // Once it is recorded, the coordinator looks at what others have begun, and takes it back.
+        view.metadata = metadata
+        view.metadata.pins[shard] = nil
+        if settings.fault != .stepsBesidePins, let made = pin {
+            pin = try? PinPlanner.pin(shard, workers: made.workers, primary: made.primary, in: view)
+            guard pin != nil else { return }
+        }
         counts.pins += 1
         note("of \(placement.shard.index) are pinned: \(pin?.workers.map(\.low) ?? [])")
         changeRecords { $0.pins[placement.shard] = pin }
@@ -79,8 +87,11 @@ extension World {
     /// No step is under way that a pin forbids.
     func checkPins() throws(Violation) {
         for operation in metadata.openOperations where operation.state != .cancelling {
-            let underWay = operation.steps.filter { $0.state == .running }
-            if PinPlanner.forbids(underWay, in: metadata) {
+            // A drain that was begun before waits for the pin's end; what was asked for by name would wait for ever.
+            let steps = operation.steps.filter {
+                $0.state == .running || operation.kind == .change && $0.state == .waiting
+            }
+            if PinPlanner.forbids(steps, in: metadata) {
                 try fail(.pins, "operation \(operation.id.low) changes what is pinned: \(metadata.pins)")
             }
         }

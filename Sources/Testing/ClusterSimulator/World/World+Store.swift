@@ -158,10 +158,7 @@ extension World {
 
     private mutating func advance(_ update: OperationPlanner.Update) throws(Violation) {
         guard metadata.operations[update.old.id] == update.old else { return }
-        if settings.fault != .stepsBesidePins, !update.begun.isEmpty {
-            guard !PinPlanner.forbids(update.begun, in: metadata) else { return }
-            collectionRevision += 1
-        }
+        if settings.fault != .stepsBesidePins, PinPlanner.forbids(update.begun, in: metadata) { return }
         metadata.operations[update.old.id] = update.new
         note("operation \(update.new.id.low) is \(update.new.state): \(update.new.steps.map(\.state))")
         if update.new.state == .done { counts.operationsDone += 1 }
