@@ -155,6 +155,35 @@ import VectorMath
         #expect(next.continues && next.entries.isEmpty)
     }
 
+    @Test func anArchiveThatBeginsPromisesNoMomentBeforeAPageThatEndsWithoutATime() throws {
+        let (fixture, begun) = try Self.logged()
+        var author = begun
+        var source = FaceSource(dimension: fixture.dimension)
+        var byteCounts: [Int] = []
+        func write(_ batch: WriteBatch) throws {
+            let entry = try author.entry(batch)
+            byteCounts.append(entry.byteCount)
+            try Self.apply(entry, to: fixture.partition)
+        }
+        func mark(_ time: Int64) throws {
+            try write(WriteBatch(key: .random(), operation: .timeMark(Timestamp(milliseconds: time))))
+        }
+        func enrol(_ id: Int) throws { try write(fixture.enrolment([FaceID(id)], [source.embedding()])) }
+        try mark(1000)
+        try enrol(1)
+        // Another primary, which has not marked anything yet.
+        author.epoch += 1
+        for id in 2...3 { try enrol(id) }
+        try mark(2000)
+        try enrol(4)
+        let cut = byteCounts[1] + byteCounts[2]
+        let page = try Self.archived(fixture.partition, after: nil, now: 9000, byteLimit: cut)
+        #expect(page.entries.count == 2 && page.remainingCount == 3)
+        #expect(page.start.time == Timestamp(milliseconds: 9000))
+        let whole = try Self.archived(fixture.partition, after: nil, now: 9000, byteLimit: 1 << 20)
+        #expect(whole.start.time == Timestamp(milliseconds: 1000) && whole.end.time == Timestamp(milliseconds: 2000))
+    }
+
     @Test func aWriteWhoseReceiptIsForgottenIsKnownByItsKey() throws {
         let (fixture, begun) = try Self.logged()
         var author = begun

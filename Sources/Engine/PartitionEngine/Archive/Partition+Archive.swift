@@ -118,7 +118,9 @@ extension Partition {
         }
         let times = dating.times(until: now)
         for (index, time) in times.suffix(archived.count).enumerated() { archived[index].time = time }
-        if times.count > archived.count { start.time = times[0] }
+        // Where it begins anew. What follows a page that ends where nothing tells the time would look younger than it
+        // is, so no moment before now is promised then.
+        if times.count > archived.count { start.time = next <= last && dating.endsUndated ? now : times[0] }
         end.time = archived.last?.time ?? start.time
         return ArchivedEntries(
             start: start,
@@ -212,6 +214,9 @@ package struct EntryDating: Sendable {
         }
         known.append(isDated ? time : nil)
     }
+
+    /// Whether the last entry waits for the next mark.
+    var endsUndated: Bool { !isDated }
 
     /// The times of all entries, in order.
     ///
