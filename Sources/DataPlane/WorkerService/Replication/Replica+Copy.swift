@@ -74,6 +74,8 @@ struct OutgoingCopy: Sendable {
 }
 
 extension Replica {
+    /// Seconds.
+    private static let longestMaking = 20
     private static let sliceTimeout = Duration.seconds(60)
     private static let offerTimeout = Duration.seconds(10)
     /// How long it is tried to get on over a network that fails.
@@ -198,8 +200,9 @@ extension Replica {
 
     /// Makes a copy of the partition, as long as the file does not grow too far and the disk keeps its reserve.
     ///
-    /// It is made twice as fast as copies are sent: at the disk's own rate two of them on one machine had searches wait
-    /// for a processor.
+    /// It is made twice as fast as copies are sent, or faster, so that it takes ``longestMaking`` at most if the disk
+    /// allows: pages are pinned meanwhile, and nothing tells how far it is. At the disk's own rate two of them on one
+    /// machine had searches wait for a processor.
     ///
     /// - Parameter priority: of the thread that reads the partition.
     /// - Returns: nil when it was stopped.
@@ -209,10 +212,15 @@ extension Replica {
         priority: WorkerThread.Priority,
         shouldStop: () -> Bool
     ) throws(WireStatus) -> PartitionCopy? {
-        let pace = CopyingPace(priority: priority, bytesPerSecond: 2 * options.copyBytesPerSecond)
         var excess: CopyBound.Excess?
         let copy = try read(.local) { (partition, isFenced) throws(PartitionError) in
             let bound = try CopyBound(of: partition)
+            let use = try partition.fileUse()
+            let leastRate = (use.usedByteCount - use.freeByteCount) / Self.longestMaking
+            let pace = CopyingPace(
+                priority: priority,
+                bytesPerSecond: max(2 * options.copyBytesPerSecond, leastRate)
+            )
             return try partition.copy(to: path, pace: pace) {
                 if shouldStop() || isFenced() { return true }
                 excess = bound.excess(of: partition)

@@ -1,8 +1,9 @@
 /// How far a partition's file may grow while a copy of it is made: pages that writes free meanwhile are not used again
 /// before the copy is done, and the file never shrinks.
 ///
-/// A copy runs as fast as the disk, so that it outgrows this only beside writes that come faster than it reads. What
-/// was freed during one that was stopped is used by the writes behind it, and the next one has the same bound.
+/// A copy takes seconds, or as long as the disk needs, so that it outgrows this only beside writes that come about as
+/// fast as it reads. What was freed during one that was stopped is used by the writes behind it, and the next one has
+/// the same bound.
 package struct CopyBound: Hashable, Sendable {
     package enum Excess: Hashable, Sendable {
         case growth(limitByteCount: Int)

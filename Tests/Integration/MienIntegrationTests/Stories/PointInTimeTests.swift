@@ -78,6 +78,8 @@ extension Integration {
                 }
                 let person = Array(writer.ids.filter { moments.last!.faces[$0] != nil }.prefix(7))
                 let before = try await Self.moment(client, writer)
+                try await Self.eventuallyArchived(stage, place, until: before.time)
+                let lastWrites = try await Self.archived(stage, place).shards.map { "\($0.index):\($0.sequence)" }
                 _ = try await client.deleteFaces(person, from: Self.collection)
                 let after = try await Self.moment(client, writer)
                 for _ in 0..<4 { try await writer.writeOnce(to: client) }
@@ -105,6 +107,19 @@ extension Integration {
                 #expect(strict.status == 0, "\(strict)")
                 let kept = Set(try await Self.stored("strict", client).keys)
                 #expect(kept.isDisjoint(with: person) && kept.isSubset(of: before.faces.keys))
+
+                // The last writes of all shards name a moment too, whatever clocks say.
+                #expect(lastWrites.count == 3)
+                let bySequence = words + ["--undelete", "--copies", "1", "--shards", "4"]
+                let named = try await cluster.mien(
+                    bySequence + ["--collection", "named"] + lastWrites.flatMap { ["--at-sequence", $0] }
+                )
+                #expect(named.status == 0, "\(named)")
+                try await Self.expect("named", toBe: before, client, writer)
+                let beyond = try await cluster.mien(
+                    bySequence + ["--collection", "never", "--at-sequence", "0:999999999"]
+                )
+                #expect(beyond.status == 1 && beyond.error.contains("of shard 0 the writes from"), "\(beyond)")
 
                 // Moments that cannot be restored are refused with those that can.
                 for (time, sentence) in [(early.time, "is before"), ("2100-01-01T00:00:00Z", "is archived until")] {
@@ -201,8 +216,20 @@ extension Integration {
 
         private struct ArchiveDocument: Decodable {
             var until: String?
+            struct Shard: Decodable {
+                var index: Int
+                var sequence: UInt64
+            }
+
             var gaps: Int
             var behind_seconds: Double?
+            var shards: [Shard] = []
+        }
+
+        /// Where the archive of the collection is.
+        private static func archived(_ stage: Stage, _ place: String) async throws -> ArchiveDocument {
+            let listed = try await stage.mien("backup", "list", place, "--archive", "--json")
+            return try #require(try listed.document([ArchiveDocument].self).first)
         }
 
         private static func eventuallyArchived(_ stage: Stage, _ place: String, until time: String) async throws {
