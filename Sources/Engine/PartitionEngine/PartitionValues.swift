@@ -224,6 +224,9 @@ package struct PartitionFileUse: Hashable, Sendable {
     /// Commits that the oldest read transaction is behind; pages freed since cannot be taken.
     package var oldestReaderLag: UInt64
 
+    /// Bytes of pages that hold something: what a copy has.
+    package var liveByteCount: Int { usedByteCount - freeByteCount }
+
     package init(usedByteCount: Int, freeByteCount: Int, mapByteCount: Int = 0, oldestReaderLag: UInt64 = 0) {
         self.usedByteCount = usedByteCount
         self.freeByteCount = freeByteCount

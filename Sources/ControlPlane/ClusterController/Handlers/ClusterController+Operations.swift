@@ -162,10 +162,8 @@ extension ClusterController {
                 return nil
             }
             var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
-            // A split of what is pinned would wait for the pin's end; a step of a rebalance ends without having begun.
-            if operation.kind == .change, let shard = operation.steps.first?.shard {
-                conditions.append(records.unchanged(ClusterRecords.pinKey(shard.collection)))
-            }
+            // A step of a rebalance ends without having begun.
+            if operation.kind == .change { conditions += Self.pinsUnchanged(by: operation.steps, in: records) }
             return (conditions, [ClusterRecords.put(operation)])
         }
         guard state.withLock(\.records).metadata.operations[operation.id] != nil else { return }
@@ -188,9 +186,7 @@ extension ClusterController {
             var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
             var changes = [ClusterRecords.put(update.new)]
             // A pin that comes later looks at the steps under way once it is recorded.
-            for collection in Set(update.begun.flatMap(\.shards).map(\.collection)).sorted() {
-                conditions.append(records.unchanged(ClusterRecords.pinKey(collection)))
-            }
+            conditions += Self.pinsUnchanged(by: update.begun, in: records)
             guard update.new.state.hasEnded else { return (conditions, changes) }
             if case .decommission(let worker) = update.new.kind, update.new.state == .done,
                 let address = records.metadata.workers[worker]
@@ -238,11 +234,16 @@ extension ClusterController {
             Self.recount(id, count, in: records, &conditions, &changes)
         }
         if let rollout = operation.rollout { Self.touch(rollout.collection, in: records, &conditions, &changes) }
-        // What is pinned meanwhile would have it wait for the pin's end.
-        if operation.kind == .change, let shard = operation.steps.first?.shard {
-            conditions.append(records.unchanged(ClusterRecords.pinKey(shard.collection)))
-        }
+        if operation.kind == .change { conditions += Self.pinsUnchanged(by: operation.steps, in: records) }
         return (conditions, changes)
+    }
+
+    /// Conditions that nobody pins anything of the steps' collections meanwhile: what a pin forbids waits for its end.
+    private static func pinsUnchanged(
+        by steps: [Operation.Step],
+        in records: ClusterRecords
+    ) -> [MetadataCondition] {
+        Set(steps.map(\.shard.collection)).sorted().map { records.unchanged(ClusterRecords.pinKey($0)) }
     }
 
     /// What a cancelled operation had changed besides groups.

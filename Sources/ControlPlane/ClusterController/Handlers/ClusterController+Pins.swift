@@ -16,14 +16,12 @@ extension ClusterController {
             pinned = try Self.pin(request.pin, shard, in: view)
             former = view.metadata.pins[shard]
             guard former != pinned else { return nil }
-            var pins = view.metadata.pins(of: shard.collection)
-            pins[shard.index] = pinned
             // A drain changes the worker's record, a move the collection's.
             let keys =
                 [ClusterRecords.pinKey(shard.collection), ClusterRecords.collectionKey(shard.collection)]
                 + (pinned?.workers.map(ClusterRecords.workerKey) ?? [])
             return (
-                keys.map { records.unchanged($0) }, [ClusterRecords.put(pins: pins, of: shard.collection)]
+                keys.map { records.unchanged($0) }, [Self.change(pinned, of: shard, in: records)]
             )
         }
         try await takeBackUnlessFree(request, pinned, former)
@@ -53,15 +51,19 @@ extension ClusterController {
         } catch {
             try await commit { records throws(WireStatus) in
                 guard records.metadata.pins[shard] == pinned else { return nil }
-                var pins = records.metadata.pins(of: shard.collection)
-                pins[shard.index] = former
                 return (
                     [records.unchanged(ClusterRecords.pinKey(shard.collection))],
-                    [ClusterRecords.put(pins: pins, of: shard.collection)]
+                    [Self.change(former, of: shard, in: records)]
                 )
             }
             throw error
         }
+    }
+
+    private static func change(_ pin: ShardPin?, of shard: ShardID, in records: ClusterRecords) -> MetadataChange {
+        var pins = records.metadata.pins(of: shard.collection)
+        pins[shard.index] = pin
+        return ClusterRecords.put(pins: pins, of: shard.collection)
     }
 
     private static func pin(

@@ -136,8 +136,7 @@ package enum OperationPlanner {
             }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
-            let isUnwanted =
-                operation.kind == .rebalance && view.metadata.pins[step.shard]?.forbids(step.change) == true
+            let isUnwanted = operation.kind == .rebalance && view.metadata.pin(forbidding: step) != nil
             if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
@@ -258,9 +257,7 @@ package struct Occupancy: Sendable {
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard shards.isDisjoint(with: step.shards) else { return .shardIsBusy }
-        for shard in step.shards {
-            if let pin = view.metadata.pins[shard], pin.forbids(step.change) { return .pinned(pin) }
-        }
+        if let pin = view.metadata.pin(forbidding: step) { return .pinned(pin) }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
         guard view.isHosted(placement) else { return .shardNotServing }
         if let succession = Succession(step, in: view.metadata) { return hindrance(succession, in: view) }

@@ -51,9 +51,7 @@ package enum PinPlanner {
 
     /// Whether pins forbid a step that is about to begin: somebody pinned what it changes after it was planned.
     package static func forbids(_ steps: [Operation.Step], in metadata: ClusterMetadata) -> Bool {
-        steps.contains { step in
-            step.shards.contains { metadata.pins[$0]?.forbids(step.change) ?? false }
-        }
+        steps.contains { metadata.pin(forbidding: $0) != nil }
     }
 
     /// - Throws: when pins keep replicas on a worker that is to have none.
@@ -100,6 +98,11 @@ extension ShardPin {
 }
 
 extension ClusterMetadata {
+    /// A pin of one of the step's shards that the step would undo.
+    func pin(forbidding step: Operation.Step) -> ShardPin? {
+        step.shards.compactMap { pins[$0] }.first { $0.forbids(step.change) }
+    }
+
     /// Whether an operator wants the shard's replica to stay on the worker.
     package func isPinned(_ shard: ShardID, on worker: NodeID) -> Bool {
         pins[shard]?.workers.contains(worker) ?? false

@@ -215,11 +215,9 @@ extension Replica {
         var excess: CopyBound.Excess?
         let copy = try read(.local) { (partition, isFenced) throws(PartitionError) in
             let bound = try CopyBound(of: partition)
-            let use = try partition.fileUse()
-            let leastRate = (use.usedByteCount - use.freeByteCount) / Self.longestMaking
             let pace = CopyingPace(
                 priority: priority,
-                bytesPerSecond: max(2 * options.copyBytesPerSecond, leastRate)
+                bytesPerSecond: max(2 * options.copyBytesPerSecond, bound.liveByteCount / Self.longestMaking)
             )
             return try partition.copy(to: path, pace: pace) {
                 if shouldStop() || isFenced() { return true }
@@ -249,7 +247,7 @@ extension Replica {
         _ = try await standing(
             of: name,
             sequence: wantedFrom,
-            byteCount: UInt64(clamping: use.usedByteCount - use.freeByteCount),
+            byteCount: UInt64(clamping: use.liveByteCount),
             on: node,
             under: epoch
         )

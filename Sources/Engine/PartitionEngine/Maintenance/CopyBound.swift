@@ -15,6 +15,8 @@ package struct CopyBound: Hashable, Sendable {
     package static let leastGrowthByteCount = 256 << 20
 
     package let limitByteCount: Int
+    /// What the copy will have, about.
+    package let liveByteCount: Int
     let minimumFreeByteCount: UInt64
 
     /// Before a copy of the partition begins.
@@ -26,7 +28,7 @@ package struct CopyBound: Hashable, Sendable {
         minimumFreeByteCount: UInt64? = nil
     ) throws(PartitionError) {
         let use = try partition.fileUse()
-        let liveByteCount = use.usedByteCount - use.freeByteCount
+        liveByteCount = use.liveByteCount
         limitByteCount = max(use.usedByteCount, liveByteCount + max(liveByteCount / 4, leastGrowthByteCount))
         self.minimumFreeByteCount = minimumFreeByteCount ?? partition.options.minimumFreeByteCount
     }

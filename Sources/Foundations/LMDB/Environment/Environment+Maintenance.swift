@@ -84,9 +84,7 @@ extension Environment {
             Glibc.close(descriptor)
             if !isDurable { _ = unsafe unlink(file) }
         }
-        guard
-            try stream(compacting: compacting, to: descriptor, ofPath: path, pace, shouldStop)
-        else { return false }
+        guard try stream(compacting: compacting, to: descriptor, ofPath: path, pace, shouldStop) else { return false }
         guard fsync(descriptor) == 0 else { throw LMDBError(errno: errno, path: path) }
         try Directory.sync(path)
         isDurable = true
@@ -134,13 +132,14 @@ extension Environment {
                 failure = LMDBError(errno: errno, path: path)
             } else if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file) {
                 failure = LMDBError(errno: error, path: path)
+            } else {
+                written += count
+                if written - flushed >= Self.flushByteCount {
+                    if fdatasync(file) != 0 { failure = LMDBError(errno: errno, path: path) }
+                    flushed = written
+                }
+                pace.rest(after: written, since: begin)
             }
-            written += count
-            if written - flushed >= Self.flushByteCount {
-                if fdatasync(file) != 0 { failure = LMDBError(errno: errno, path: path) }
-                flushed = written
-            }
-            pace.rest(after: written, since: begin)
             isStopped = shouldStop()
         }
         if failure != nil || isStopped {

@@ -133,7 +133,7 @@ extension World {
     }
 
     private func position(_ state: MatrixStrike) -> MatrixPosition? {
-        if let lost = state.lost { return position(replacing: lost, state.before[0].shard) }
+        if let lost = state.lost { return position(replacing: lost, of: state.before[0]) }
         guard let operation = state.operation.flatMap({ metadata.operations[$0] }) else { return nil }
         if let rollout = operation.rollout { return position(of: rollout) }
         guard
@@ -153,9 +153,10 @@ extension World {
         )
     }
 
-    private func position(replacing lost: NodeID, _ shard: ShardID) -> MatrixPosition? {
-        guard let group = metadata.placement(of: shard)?.group, let former = strike?.before[0].group else { return nil }
-        let newcomer = group.members.first { !former.members.contains($0) }
+    private func position(replacing lost: NodeID, of former: ShardPlacement) -> MatrixPosition? {
+        let shard = former.shard
+        guard let group = metadata.placement(of: shard)?.group else { return nil }
+        let newcomer = group.members.first { !former.group.members.contains($0) }
         var stage = OperationStage.asked
         if let newcomer {
             stage = group.isInSync(newcomer) ? .caughtUp : has(shard, newcomer) ? .copying : .joining

@@ -118,8 +118,7 @@ extension World {
         guard record.nextGeneration == rollout.generation, metadata.openRollout(of: Self.collection) == nil else {
             return
         }
-        let id = OperationID(high: 0, low: nextOperation)
-        nextOperation += 1
+        let id = newOperationID()
         counts.operations += 1
         note("operation \(id.low) rolls out \(rollout.generation)")
         metadata.operations[id] = Operation(id: id, kind: .rollout(rollout), created: wallTime(of: controller))

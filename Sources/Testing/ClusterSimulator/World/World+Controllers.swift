@@ -48,7 +48,6 @@ struct SimulatedController: Sendable {
     /// As the store had it when it was last read; nil before that in this life.
     var metadata: ClusterMetadata?
     var revision: UInt64 = 0
-    var collectionRevision: UInt64 = 0
     /// Since when what it knows is surely what the store has.
     var confirmed = Duration.zero
     var leaseEnd = Duration.zero
@@ -193,7 +192,6 @@ extension World {
         if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
             controllers[index].metadata = reply.metadata
             controllers[index].revision = reply.revision
-            controllers[index].collectionRevision = reply.collectionRevision
             if let codebook = reply.metadata.collections[Self.collection]?.codebook {
                 controllers[index].trainings.settled(Self.collection, generation: codebook.generation)
             }

@@ -78,8 +78,7 @@ extension World {
             var view = controllers[controller].view(now: now)
         else { return nil }
         view.metadata = metadata
-        let id = OperationID(high: 0, low: nextOperation)
-        nextOperation += 1
+        let id = newOperationID()
         let time = wallTime(of: controller)
         do throws(OperationRefusal) {
             let operation = try request.operation(id, in: view, now: time)
@@ -98,6 +97,11 @@ extension World {
         } catch {
             return nil
         }
+    }
+
+    mutating func newOperationID() -> OperationID {
+        defer { nextOperation += 1 }
+        return OperationID(high: 0, low: nextOperation)
     }
 
     /// Takes an operation back; false when that is no longer possible.

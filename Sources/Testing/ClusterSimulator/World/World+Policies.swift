@@ -19,8 +19,7 @@ extension World {
 
     /// A controller makes the operation from what it knows, and has it recorded.
     mutating func beginAlone(_ action: ReconcileAction, _ call: ControlCall) {
-        let id = OperationID(high: 0, low: nextOperation)
-        nextOperation += 1
+        let id = newOperationID()
         let created = wallTime(of: call.controller)
         var operation: Operation?
         switch action {
@@ -54,33 +53,32 @@ extension World {
         guard isFaulty else { return }
         planFault(.pin, settings.pinInterval)
         guard let asked = random.pick(controllers.indices.filter { controllers[$0].isUp }),
-            var view = controllers[asked].view(now: now),
+            let view = controllers[asked].view(now: now),
             let placement = random.pick(view.metadata.placements)
         else { return }
-        let known = controllers[asked].collectionRevision
         let shard = placement.shard
         var pin: ShardPin?
-        if view.metadata.pins[placement.shard] == nil || random.chance(0.3) {
-            view.metadata.pins[placement.shard] = nil
+        if view.metadata.pins[shard] == nil || random.chance(0.3) {
             let workers = placement.group.members.filter { _ in random.chance(0.6) }
             let primary = random.chance(0.3) ? random.pick(workers) : nil
-            pin = try? PinPlanner.pin(placement.shard, workers: workers, primary: primary, in: view)
+            pin = try? PinPlanner.pin(shard, workers: workers, primary: primary, in: view)
             guard pin != nil else { return }
         }
         // Whoever has put one of these records meanwhile is seen, and the operator asks again another time.
-        guard collectionRevision == known, view.metadata.standings == metadata.standings, !isFull(Self.store) else {
-            return
-        }
+        guard view.metadata.collections == metadata.collections, view.metadata.standings == metadata.standings,
+            !isFull(Self.store)
+        else { return }
         // Once it is recorded, the coordinator looks at what others have begun, and takes it back.
-        view.metadata = metadata
-        view.metadata.pins[shard] = nil
         if settings.fault != .stepsBesidePins, let made = pin {
-            pin = try? PinPlanner.pin(shard, workers: made.workers, primary: made.primary, in: view)
-            guard pin != nil else { return }
+            var newest = view
+            newest.metadata = metadata
+            guard (try? PinPlanner.pin(shard, workers: made.workers, primary: made.primary, in: newest)) != nil else {
+                return
+            }
         }
         counts.pins += 1
-        note("of \(placement.shard.index) are pinned: \(pin?.workers.map(\.low) ?? [])")
-        changeRecords { $0.pins[placement.shard] = pin }
+        note("of \(shard.index) are pinned: \(pin?.workers.map(\.low) ?? [])")
+        changeRecords { $0.pins[shard] = pin }
         try checkPins()
     }
 

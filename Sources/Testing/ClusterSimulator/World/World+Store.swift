@@ -37,7 +37,6 @@ struct StoreReply: Sendable {
 
     var metadata: ClusterMetadata
     var revision: UInt64
-    var collectionRevision: UInt64
     var outcome: Outcome
 }
 
@@ -92,12 +91,7 @@ extension World {
     }
 
     private mutating func tell(_ controller: Int, _ outcome: StoreReply.Outcome, asked: Duration?, life: Int? = nil) {
-        let reply = StoreReply(
-            metadata: metadata,
-            revision: revision,
-            collectionRevision: collectionRevision,
-            outcome: outcome
-        )
+        let reply = StoreReply(metadata: metadata, revision: revision, outcome: outcome)
         let event = Event.storeReply(
             reply,
             controller: controller,

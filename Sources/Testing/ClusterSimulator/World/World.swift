@@ -111,8 +111,6 @@ struct World {
     /// What the metadata store has, and how often it has changed.
     var metadata: ClusterMetadata
     var revision: UInt64 = 1
-    /// How often the collection's record has been put.
-    var collectionRevision: UInt64 = 1
     var lease: ControllerLease?
     /// Links that are cut, nodes whose disks and links are slow, nodes whose disks have no room for more faces, and of
     /// these the ones that have none for those either that others have ordered already: until when.
@@ -239,10 +237,7 @@ struct World {
 
     var record: CollectionRecord {
         get { metadata.collections[Self.collection]! }
-        set {
-            metadata.collections[Self.collection] = newValue
-            collectionRevision += 1
-        }
+        set { metadata.collections[Self.collection] = newValue }
     }
 
     mutating func plan(_ event: Event, after delay: Duration) {

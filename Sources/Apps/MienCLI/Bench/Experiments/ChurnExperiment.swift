@@ -69,7 +69,7 @@ struct ChurnExperiment {
         var amplification: Double { Double(output.written) / Double(max(1, logicalByteCount)) }
         /// Bytes of pages in use for each face.
         var bytesPerFace: Double {
-            Double(file.usedByteCount - file.freeByteCount) / Double(max(1, faceCount))
+            Double(file.liveByteCount) / Double(max(1, faceCount))
         }
     }
 
