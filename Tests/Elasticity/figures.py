@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from peer_runner.markdown import table
+
 WRITES = ("enrol", "upsert", "delete")
 
 
@@ -18,7 +20,7 @@ class Phase:
     end: float
     moved_bytes: int = 0
     """That were copied, in all steps."""
-    least_bytes: int = 0
+    replica_bytes: int = 0
     """That the replicas which moved, or the shards that were made, have."""
     step_count: int = 0
 
@@ -99,7 +101,7 @@ class Series:
         return self._count(lambda status: status not in ("ok", "partial"))
 
 
-def table(parts: list[tuple[Series, list[Phase]]]) -> str:
+def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
     """In Markdown; times against those of the first phase of the same load."""
     lines = [
         ["meanwhile", "took", "bytes copied", "of replicas", "search p50", "p99", "to before", "longest", "write p99"]
@@ -115,7 +117,7 @@ def table(parts: list[tuple[Series, list[Phase]]]) -> str:
                     phase.name,
                     f"{phase.seconds:.1f} s",
                     f"{phase.moved_bytes / 1e9:.2f} GB, {phase.step_count} steps" if phase.step_count else "",
-                    f"{phase.least_bytes / 1e9:.2f} GB" if phase.step_count else "",
+                    f"{phase.replica_bytes / 1e9:.2f} GB" if phase.step_count else "",
                     milliseconds(searches.percentile(50)),
                     milliseconds(p99),
                     f"{p99 / base:.1f}" if base else "",
@@ -124,12 +126,7 @@ def table(parts: list[tuple[Series, list[Phase]]]) -> str:
                     milliseconds(writes.longest),
                 ]
             )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    texts = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    texts.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(texts)
+    return table(lines)
 
 
 def milliseconds(microseconds: int) -> str:

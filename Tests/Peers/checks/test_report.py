@@ -5,7 +5,8 @@ import unittest
 import numpy as np
 
 from peer_runner.choice import levels
-from peer_runner.report import Contest, Report, table
+from peer_runner.markdown import table
+from peer_runner.report import Contest, Report
 from peer_runner.rounds import Entrant, quickest_threads, ratio, run_rounds
 from peer_runner.system import Footprint, Pass, Setting, Sweep, System
 from peer_runner.truth import BAND_FLOORS, Quality

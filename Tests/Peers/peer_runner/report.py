@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from peer_runner.choice import Level
+from peer_runner.markdown import table
 from peer_runner.rounds import Entrant, Times, ratio
 from peer_runner.system import System
 from peer_runner.truth import BAND_FLOORS, Truth
@@ -230,16 +231,6 @@ def band_name(band: int) -> str:
         return f"{floor:.2f} up"
     ceiling = BAND_FLOORS[band + 1]
     return f"below {ceiling:.2f}" if band == 0 else f"{floor:.2f}-{ceiling:.2f}"
-
-
-def table(lines: list[list[str]]) -> str:
-    """A Markdown table with aligned columns; the first line is the head."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    texts = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    texts.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(texts)
 
 
 def _batch_name(batch: int) -> str:
