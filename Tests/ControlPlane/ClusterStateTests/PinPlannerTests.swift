@@ -210,8 +210,6 @@ struct PinPlannerTests {
         #expect(uneven.metadata.placements.allSatisfy { $0.group.members == [workers[0]] })
     }
 
-    /// A worker that is away for too long is replaced; when it comes back before it has left, it stays and the one that
-    /// came for it leaves.
     @Test func aStepThatIsAboutToBeginIsForbiddenByAPinThatCameMeanwhile() throws {
         var world = pairedWorld()
         let shard = world.metadata.placements[0].shard
@@ -227,6 +225,8 @@ struct PinPlannerTests {
         #expect(PinPlanner.forbids(update.begun, in: world.metadata))
     }
 
+    /// A worker that is away for too long is replaced; when it comes back before it has left, it stays and the one that
+    /// came for it leaves.
     @Test func aPinNeverCostsACopy() throws {
         var world = pairedWorld()
         let shard = world.metadata.placements[0].shard

@@ -63,7 +63,7 @@ final class Cluster {
             Node(
                 stage,
                 ["worker", "--listen", listen]
-                    + coordinators.flatMap { ["--coordinator", "\($0)"] }
+                    + coordinators.options
                     + ["--data", stage.path("\(folders)worker-\(workers.count + 1)")] + Self.options(workerSettings),
                 in: host?.namespace
             )

@@ -16,7 +16,7 @@ final class SharedCluster {
         coordinators = addresses.enumerated().map { number, address in
             Self.coordinator(stage, etcd, number, at: address)
         }
-        let told = addresses.flatMap { ["--coordinator", "\($0)"] }
+        let told = addresses.options
         workers = try (0..<workerCount).map { number in
             Node(
                 stage,
@@ -93,6 +93,11 @@ final class SharedCluster {
 
 extension SharedCluster: ClusterOfCoordinators {
     var nodes: [Node] { coordinators + workers }
+}
+
+extension [MienClient.Address] {
+    /// Of a command or a worker, to reach these coordinators.
+    var options: [String] { flatMap { ["--coordinator", "\($0)"] } }
 }
 
 private func settings(_ list: [String]) -> [String] { list.flatMap { ["--set", $0] } }

@@ -7,8 +7,7 @@ extension Integration {
     /// same command.
     @Suite struct BackupKillTests {
         /// `MIEN_BACKUP_KILLS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_BACKUP_KILLS"].flatMap(Int.init) ?? 3
+        private static let roundCount = StoryLength.named("MIEN_BACKUP_KILLS", or: 3)
 
         private enum Victim: CaseIterable {
             case worker
@@ -26,15 +25,7 @@ extension Integration {
                 let cluster = try SharedCluster(stage, coordinators: 2, workers: 3)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(15))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 2,
-                        replicationFactor: 2
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 2, copies: 2, client)
                 var writer = HistoryWriter(seed: seed &+ 1, number: 1)
                 for _ in 0..<40 { try await writer.writeOnce(to: client) }
                 var failedBackups = 0
@@ -48,7 +39,9 @@ extension Integration {
                     var stored = try await FaceWriter.storedFaces(client, in: "again")
                     if let fault = writer.fault(in: &stored) { Issue.record("round \(round), \(victim): \(fault)") }
                     #expect(stored.isEmpty, "\(stored.count) faces are restored that nobody wrote, in round \(round)")
-                    let deleted = try await stage.mien(["collection", "delete", "again", "--yes"] + cluster.options)
+                    let deleted = try await stage.mien(
+                        ["collection", "delete", "again", "--yes"] + cluster.addresses.options
+                    )
                     #expect(deleted.status == 0, "\(deleted)")
                 }
                 var own = try await FaceWriter.storedFaces(client)
@@ -65,11 +58,11 @@ extension Integration {
             _ cluster: SharedCluster,
             _ random: inout SeededRandom
         ) async throws -> Int {
-            let words = ["backup", "create", FaceWriter.collection, "--to", place, "--rate", "16KiB"] + cluster.options
-            let program = try await cluster.stage.start(words)
+            let words = ["backup", "create", FaceWriter.collection, "--to", place] + cluster.addresses.options
+            let program = try await cluster.stage.start(words + ["--rate", "16KiB"])
             let enough = Int.random(in: 1...40, using: &random)
             try await eventually("blocks are written", within: .seconds(20)) {
-                try BackupDocument.blockCount(place) >= enough ? () : nil
+                try BackupPlace.blockCount(place) >= enough ? () : nil
             }
             try await kill(victim, program, cluster, &random)
             let status = victim == .program ? nil : try await program.end(within: .seconds(100))
@@ -79,7 +72,7 @@ extension Integration {
                 let listed = try await cluster.stage.mien("backup", "list", place, "--json")
                 #expect(try listed.document([BackupDocument].self).isEmpty, "\(listed)")
                 attempts = 1
-                let again = try await cluster.stage.mien(words.filter { $0 != "--rate" && $0 != "16KiB" })
+                let again = try await cluster.stage.mien(words)
                 #expect(again.status == 0, "\(again)")
             }
             let verified = try await cluster.stage.mien("backup", "verify", place)
@@ -96,7 +89,7 @@ extension Integration {
         ) async throws {
             let words =
                 ["backup", "restore", place, "--from", FaceWriter.collection, "--collection", "again"]
-                + ["--shards", "3", "--copies", "2"] + cluster.options
+                + ["--shards", "3", "--copies", "2"] + cluster.addresses.options
             let program = try await cluster.stage.start(words + ["--rate", "16KiB"])
             let enough = UInt64(Int.random(in: 1...150, using: &random))
             try await eventually("faces are put back", within: .seconds(20)) {
@@ -137,9 +130,4 @@ extension Integration {
             try await node.start()
         }
     }
-}
-
-extension SharedCluster {
-    /// Of a command, to reach the coordinators.
-    fileprivate var options: [String] { addresses.flatMap { ["--coordinator", "\($0)"] } }
 }

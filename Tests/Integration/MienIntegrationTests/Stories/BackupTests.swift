@@ -14,7 +14,7 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 3)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(8))
-                try await Self.createCollection(client, shards: 5, copies: 2)
+                try await FaceWriter.createCollection(shards: 5, copies: 2, client)
                 let place = stage.path("backups")
 
                 let pause = FaceWriter.Pause()
@@ -77,7 +77,7 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 2)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(8))
-                try await Self.createCollection(client, shards: 2, copies: 1)
+                try await FaceWriter.createCollection(shards: 2, copies: 1, client)
                 var writer = HistoryWriter(seed: seed, number: 1)
                 for _ in 0..<60 { try await writer.writeOnce(to: client) }
                 let place = stage.path("backups")
@@ -215,7 +215,7 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 2)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(15))
-                try await Self.createCollection(client, shards: 2, copies: 1)
+                try await FaceWriter.createCollection(shards: 2, copies: 1, client)
                 var writer = HistoryWriter(seed: seed, number: 1)
                 for _ in 0..<60 { try await writer.writeOnce(to: client) }
                 let place = stage.path("backups")
@@ -224,7 +224,7 @@ extension Integration {
                 // Its own end, in the middle: what it wrote is no backup.
                 let killed = try await stage.start(words + ["--rate", "16KiB"])
                 try await eventually("blocks are written", within: .seconds(20)) {
-                    try BackupDocument.blockCount(place) > 3 ? () : nil
+                    try BackupPlace.blockCount(place) > 3 ? () : nil
                 }
                 killed.kill()
                 let listed = try await stage.mien("backup", "list", place, "--json")
@@ -234,9 +234,9 @@ extension Integration {
 
                 // The coordinator's, in the middle: the workers' snapshots outlive it, and the backup goes on.
                 let slow = try await stage.start(words + ["--rate", "64KiB", "--full"])
-                let before = try BackupDocument.blockCount(place)
+                let before = try BackupPlace.blockCount(place)
                 try await eventually("more blocks are written", within: .seconds(20)) {
-                    try BackupDocument.blockCount(place) > before + 3 ? () : nil
+                    try BackupPlace.blockCount(place) > before + 3 ? () : nil
                 }
                 cluster.coordinator.kill()
                 try await cluster.coordinator.start()
@@ -246,15 +246,15 @@ extension Integration {
 
                 // What another one left behind goes with the next prune, and nothing else.
                 for _ in 0..<20 { try await writer.writeOnce(to: client) }
-                let whole = try BackupDocument.blockCount(place)
+                let whole = try BackupPlace.blockCount(place)
                 let again = try await stage.start(words + ["--rate", "16KiB"])
                 try await eventually("new blocks are written", within: .seconds(20)) {
-                    try BackupDocument.blockCount(place) > whole ? () : nil
+                    try BackupPlace.blockCount(place) > whole ? () : nil
                 }
                 again.kill()
                 let pruned = try await stage.mien("backup", "prune", place)
                 #expect(pruned.status == 0 && pruned.output.contains("Removed 0 backups"), "\(pruned)")
-                #expect(try BackupDocument.blockCount(place) == whole)
+                #expect(try BackupPlace.blockCount(place) == whole)
                 let last = try await Self.backUp(cluster, place)
                 let restored = try await cluster.mien(
                     "backup",
@@ -268,19 +268,6 @@ extension Integration {
                 #expect(restored.status == 0 && last.faces > 0, "\(restored)")
                 await client.close()
             }
-        }
-
-        /// Blocks that are there, whole.
-        private static func createCollection(_ client: MienClient, shards: Int, copies: Int) async throws {
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: collection,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: shards,
-                    replicationFactor: copies
-                )
-            )
         }
 
         private static func enrol(
@@ -318,8 +305,9 @@ extension Integration {
     }
 }
 
-extension BackupDocument {
-    /// Whole blocks in a place of backups.
+/// A folder of backups.
+enum BackupPlace {
+    /// Blocks that are there, whole.
     static func blockCount(_ place: String) throws -> Int {
         let manager = FileManager.default
         guard manager.fileExists(atPath: "\(place)/blocks") else { return 0 }

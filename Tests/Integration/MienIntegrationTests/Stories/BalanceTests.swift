@@ -13,14 +13,7 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client()
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 6
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 6, client)
                 let searcher = try await Searcher(client)
                 let pause = FaceWriter.Pause()
                 let searching = Task { await searcher.searching(until: pause) }

@@ -11,7 +11,7 @@ extension Integration {
     @Suite(.enabled(if: PrivateNetwork.isAvailable, "no network namespace may be made"))
     struct BlackholeTests {
         /// `MIEN_BLACKHOLES` makes it a long run.
-        private static let roundCount = ProcessInfo.processInfo.environment["MIEN_BLACKHOLES"].flatMap(Int.init) ?? 2
+        private static let roundCount = StoryLength.named("MIEN_BLACKHOLES", or: 2)
         private static let minutes = roundCount > 10 ? 180 : 2
         /// As for a death: half of the failovers are faster.
         private static let failoverLimit = Duration.seconds(3)

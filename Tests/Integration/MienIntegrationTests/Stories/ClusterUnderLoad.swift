@@ -17,16 +17,7 @@ enum ClusterUnderLoad {
             let cluster = try Cluster(stage, workers: 3, coordinatorSettings: ["coordinator.spare_disk=16MiB"])
             try await cluster.start()
             let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: FaceWriter.collection,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: shards,
-                    replicationFactor: 2,
-                    minimumInSync: 1
-                )
-            )
+            try await FaceWriter.createCollection(shards: shards, copies: 2, minimumInSync: 1, client)
             let pause = FaceWriter.Pause()
             let searcher = try await Searcher(client)
             let writers = try await withThrowingTaskGroup(of: FaceWriter?.self) { group in

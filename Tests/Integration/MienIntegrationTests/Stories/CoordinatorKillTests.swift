@@ -7,8 +7,7 @@ extension Integration {
     /// are written and searched for, and collections are created and deleted. No search and no write fails.
     @Suite struct CoordinatorKillTests {
         /// `MIEN_COORDINATOR_KILLS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_COORDINATOR_KILLS"].flatMap(Int.init) ?? 2
+        private static let roundCount = StoryLength.named("MIEN_COORDINATOR_KILLS", or: 2)
 
         private enum Victim: CaseIterable {
             case controller

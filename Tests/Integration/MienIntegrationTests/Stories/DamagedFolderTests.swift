@@ -108,16 +108,7 @@ extension Integration {
             cluster = try Cluster(stage, workers: 3)
             try await cluster.start()
             client = try cluster.client(retrying: .seconds(15), timeout: .seconds(20))
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: FaceWriter.collection,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: 2,
-                    replicationFactor: Self.copyCount,
-                    minimumInSync: 2
-                )
-            )
+            try await FaceWriter.createCollection(shards: 2, copies: Self.copyCount, minimumInSync: 2, client)
             try await writing {}
         }
 

@@ -78,15 +78,7 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(20), timeout: .seconds(30))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 2,
-                        replicationFactor: 2
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 2, copies: 2, client)
                 var random = SeededRandom(seed: 71)
                 func enrol(_ ids: [Face.ID]) async throws {
                     let values = (0..<ids.count * FaceWriter.dimension).map { _ in

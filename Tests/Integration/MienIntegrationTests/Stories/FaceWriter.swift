@@ -40,13 +40,23 @@ struct FaceWriter: Sendable {
         self.refusals = refusals
     }
 
-    static func createCollection(shards shardCount: Int, _ client: MienClient) async throws {
+    /// The collection of all writers.
+    ///
+    /// - Parameter minimumInSync: nil for the usual number.
+    static func createCollection(
+        shards shardCount: Int,
+        copies: Int = 1,
+        minimumInSync: Int? = nil,
+        _ client: MienClient
+    ) async throws {
         _ = try await client.createCollection(
             CollectionOptions(
                 name: collection,
                 dimension: dimension,
                 embeddingModel: model,
-                shardCount: shardCount
+                shardCount: shardCount,
+                replicationFactor: copies,
+                minimumInSync: minimumInSync
             )
         )
     }

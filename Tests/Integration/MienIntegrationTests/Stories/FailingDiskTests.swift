@@ -8,8 +8,7 @@ extension Integration {
     /// the replica comes back by itself.
     @Suite struct FailingDiskTests {
         /// `MIEN_FAILING_DISKS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_FAILING_DISKS"].flatMap(Int.init) ?? 3
+        private static let roundCount = StoryLength.named("MIEN_FAILING_DISKS", or: 3)
 
         /// Free pages are overwritten once something has been dead for a third of it, so that some of the calls that
         /// fail are of those.

@@ -6,8 +6,7 @@ extension Integration {
     /// More than one copy of every shard: workers are killed and frozen under load, and nobody who searches notices.
     @Suite struct FailoverTests {
         /// `MIEN_FAILOVER_ROUNDS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_FAILOVER_ROUNDS"].flatMap(Int.init) ?? 4
+        private static let roundCount = StoryLength.named("MIEN_FAILOVER_ROUNDS", or: 4)
         /// A new primary orders writes within this time of a death, with the timings that a cluster has by default.
         private static let failoverLimit = Duration.seconds(3)
         private static let calmTime = Duration.seconds(roundCount > 10 ? 60 : 2)
@@ -47,15 +46,11 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 3,
-                        replicationFactor: copies.count,
-                        minimumInSync: copies.minimum
-                    )
+                try await FaceWriter.createCollection(
+                    shards: 3,
+                    copies: copies.count,
+                    minimumInSync: copies.minimum,
+                    client
                 )
                 var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
                 let searcher = try await Searcher(client)

@@ -7,8 +7,7 @@ extension Integration {
     /// one order of its writes that explains all that they were told and shown.
     @Suite struct HistoryTests {
         /// `MIEN_HISTORY_ROUNDS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_HISTORY_ROUNDS"].flatMap(Int.init) ?? 5
+        private static let roundCount = StoryLength.named("MIEN_HISTORY_ROUNDS", or: 5)
         private static let clientCount = 6
         private static let limit: Int = roundCount > 10 ? 240 : 4
 
@@ -131,15 +130,11 @@ extension Integration {
         // MARK: Parts of both
 
         private static func createCollection(_ client: MienClient, _ copies: Copies) async throws {
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: FaceWriter.collection,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: 3,
-                    replicationFactor: copies.count,
-                    minimumInSync: copies.minimum
-                )
+            try await FaceWriter.createCollection(
+                shards: 3,
+                copies: copies.count,
+                minimumInSync: copies.minimum,
+                client
             )
         }
 

@@ -54,7 +54,7 @@ extension Integration {
 
         /// `MIEN_STRANGERS=10000` makes it the flood of docs/reliability.md.
         @Test(.timeLimit(.minutes(5))) func aFloodOfStrangersCostsLittleAndSearchesGoOn() async throws {
-            let strangerCount = ProcessInfo.processInfo.environment["MIEN_STRANGERS"].flatMap(Int.init) ?? 512
+            let strangerCount = StoryLength.named("MIEN_STRANGERS", or: 512)
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.start()
@@ -105,7 +105,7 @@ extension Integration {
         /// makes it the flood of docs/reliability.md.
         @Test(.timeLimit(.minutes(3)), arguments: TLSStranger.Part.allCases)
         func aFloodOfStrangersAtAPortWithTLSIsClosedInTime(part: TLSStranger.Part) async throws {
-            let wanted = ProcessInfo.processInfo.environment["MIEN_TLS_STRANGERS"].flatMap(Int.init) ?? 300
+            let wanted = StoryLength.named("MIEN_TLS_STRANGERS", or: 300)
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1, security: ClusterSecurity(stage))
                 try await cluster.start()

@@ -6,8 +6,7 @@ extension Integration {
     /// Processes are killed at any moment while four writers write; nothing that was acknowledged is lost.
     @Suite struct KillLoopTests {
         /// `MIEN_KILL_ROUNDS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_KILL_ROUNDS"].flatMap(Int.init).map { max(7, $0) } ?? 7
+        private static let roundCount = max(7, StoryLength.named("MIEN_KILL_ROUNDS", or: 7))
 
         @Test(.timeLimit(.minutes(roundCount > 10 ? 180 : 2))) func acknowledgedWritesSurviveKillsAtAnyMoment()
             async throws

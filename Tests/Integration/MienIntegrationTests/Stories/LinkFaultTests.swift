@@ -7,8 +7,7 @@ extension Integration {
     /// coordinators and workers both ways, workers and workers, coordinators and members of the etcd.
     @Suite struct LinkFaultTests {
         /// `MIEN_LINK_FAULTS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_LINK_FAULTS"].flatMap(Int.init) ?? 2
+        private static let roundCount = StoryLength.named("MIEN_LINK_FAULTS", or: 2)
 
         private static let faults: [FaultProxy.Fault] = [
             .cut, .cutTowards, .cutFrom, .delay(.milliseconds(200)), .throttle(bytesPerSecond: 20_000),

@@ -6,8 +6,7 @@ extension Integration {
     /// Every node is reached through a proxy that delays, throttles, cuts, resets and damages what passes.
     @Suite struct NetworkFaultTests {
         /// `MIEN_NETWORK_FAULTS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_NETWORK_FAULTS"].flatMap(Int.init) ?? 7
+        private static let roundCount = StoryLength.named("MIEN_NETWORK_FAULTS", or: 7)
 
         private static let faults: [FaultProxy.Fault] = [
             .cut, .cutTowards, .cutFrom, .delay(.milliseconds(300)), .throttle(bytesPerSecond: 20_000),
@@ -22,16 +21,7 @@ extension Integration {
                 let network = try await BadNetwork(stage, workers: 3)
                 try await network.start()
                 let client = try network.client()
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: FaceWriter.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 3,
-                        replicationFactor: 3,
-                        minimumInSync: 2
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 3, copies: 3, minimumInSync: 2, client)
                 var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
                 for round in 1...Self.roundCount {
                     let fault =

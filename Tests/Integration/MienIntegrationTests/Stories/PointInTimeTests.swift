@@ -40,15 +40,7 @@ extension Integration {
                 )
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(15))
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: Self.collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 3,
-                        replicationFactor: copies
-                    )
-                )
+                try await FaceWriter.createCollection(shards: 3, copies: copies, client)
                 var writer = HistoryWriter(seed: seed, number: 1)
                 for _ in 0..<8 { try await writer.writeOnce(to: client) }
                 try await Self.eventuallyArchived(stage, place, until: Self.now())
@@ -78,8 +70,8 @@ extension Integration {
                 }
                 let person = Array(writer.ids.filter { moments.last!.faces[$0] != nil }.prefix(7))
                 let before = try await Self.moment(client, writer)
-                try await Self.eventuallyArchived(stage, place, until: before.time)
-                let lastWrites = try await Self.archived(stage, place).shards.map { "\($0.index):\($0.sequence)" }
+                let lastWrites = try await Self.eventuallyArchived(stage, place, until: before.time).shards
+                    .map { "\($0.index):\($0.sequence)" }
                 _ = try await client.deleteFaces(person, from: Self.collection)
                 let after = try await Self.moment(client, writer)
                 for _ in 0..<4 { try await writer.writeOnce(to: client) }
@@ -215,27 +207,26 @@ extension Integration {
         }
 
         private struct ArchiveDocument: Decodable {
-            var until: String?
             struct Shard: Decodable {
                 var index: Int
                 var sequence: UInt64
             }
 
+            var until: String?
             var gaps: Int
             var behind_seconds: Double?
             var shards: [Shard] = []
         }
 
-        /// Where the archive of the collection is.
-        private static func archived(_ stage: Stage, _ place: String) async throws -> ArchiveDocument {
-            let listed = try await stage.mien("backup", "list", place, "--archive", "--json")
-            return try #require(try listed.document([ArchiveDocument].self).first)
-        }
-
-        private static func eventuallyArchived(_ stage: Stage, _ place: String, until time: String) async throws {
+        @discardableResult
+        private static func eventuallyArchived(
+            _ stage: Stage,
+            _ place: String,
+            until time: String
+        ) async throws -> ArchiveDocument {
             let wanted = try date(time)
-            try await eventually("the log is archived until \(time)", within: .seconds(40)) {
-                () async throws -> Void? in
+            return try await eventually("the log is archived until \(time)", within: .seconds(40)) {
+                () async throws -> ArchiveDocument? in
                 let listed = try await stage.mien("backup", "list", place, "--archive", "--json")
                 // Also while it is being written.
                 #expect(listed.status == 0, "\(listed)")
@@ -243,7 +234,7 @@ extension Integration {
                     let until = archive.until, (try? date(until)).map({ $0 >= wanted }) ?? false
                 else { return nil }
                 #expect(archive.gaps == 0)
-                return ()
+                return archive
             }
         }
 

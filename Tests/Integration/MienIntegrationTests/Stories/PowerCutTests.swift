@@ -19,7 +19,7 @@ extension Integration {
         }
 
         @Test(.timeLimit(.minutes(15))) func acknowledgedWritesSurviveAPowerCutAtAnyMoment() async throws {
-            let stateCount = ProcessInfo.processInfo.environment["MIEN_POWER_CUTS"].flatMap(Int.init) ?? 30
+            let stateCount = StoryLength.named("MIEN_POWER_CUTS", or: 30)
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("power cut")
                 var random = SeededRandom(seed: seed)

@@ -7,8 +7,7 @@ extension Integration {
     /// are written to. What is rebuilt of their disks has what was synced, and of the rest any sectors.
     @Suite struct ReplicaPowerCutTests {
         /// `MIEN_REPLICA_POWER_CUTS` makes it a long run.
-        private static let roundCount =
-            ProcessInfo.processInfo.environment["MIEN_REPLICA_POWER_CUTS"].flatMap(Int.init) ?? Cut.allCases.count
+        private static let roundCount = StoryLength.named("MIEN_REPLICA_POWER_CUTS", or: Cut.allCases.count)
 
         /// Free pages are overwritten once something has been dead for a third of it: several times a round.
         private static let erasurePeriod = 4

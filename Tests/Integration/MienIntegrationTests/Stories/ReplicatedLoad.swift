@@ -75,16 +75,7 @@ final class ReplicatedLoad {
         writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0), expecting: refusals) }
         clients = try cluster.clients(retrying: .seconds(8), timeout: .seconds(10))
         client = clients[0]
-        _ = try await client.createCollection(
-            CollectionOptions(
-                name: FaceWriter.collection,
-                dimension: FaceWriter.dimension,
-                embeddingModel: FaceWriter.model,
-                shardCount: shards,
-                replicationFactor: copies,
-                minimumInSync: minimumInSync
-            )
-        )
+        try await FaceWriter.createCollection(shards: shards, copies: copies, minimumInSync: minimumInSync, client)
         searcher = try await Searcher(client)
         modestSearcher = try await Searcher(clients[clients.count - 1], coverage: .atLeast(0))
         try await isWhole("before")

@@ -206,16 +206,7 @@ extension Integration {
             )
             try await cluster.start()
             let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: FaceWriter.collection,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: 3,
-                    replicationFactor: copies,
-                    minimumInSync: 1
-                )
-            )
+            try await FaceWriter.createCollection(shards: 3, copies: copies, minimumInSync: 1, client)
             return (cluster, client)
         }
 
