@@ -83,7 +83,7 @@ import Testing
     }
 
     /// Readers come and go without pause on several threads, and writes with them: none fails, and none reads another
-    /// byte than was written.
+    /// byte than was written. Every growth waits for a read that ended after the one before.
     @Test func readersAndWritersGoOnWhileItGrows() throws {
         let (environment, table) = (environment, table)
         let isDone = Flag()
@@ -94,40 +94,48 @@ import Testing
                 try transaction.put(table, key: key, value: [UInt8](repeating: 7, count: 5000))
             }
         }
-        DispatchQueue.concurrentPerform(iterations: 4) { thread in
-            do {
-                if thread == 0 {
-                    defer { isDone.set() }
-                    var byteCount = Self.firstByteCount
-                    for round in 0..<200 {
-                        byteCount += 1 << 20
-                        while try !environment.growMap(to: byteCount, waitingAtMost: .milliseconds(20)) {}
-                        try environment.write { transaction in
-                            let value = [UInt8](repeating: 7, count: 5000 + round % 3)
-                            try transaction.put(table, key: UInt64(round % 64), value: value)
-                        }
+        let readers = DispatchGroup()
+        for _ in 0..<3 {
+            readers.enter()
+            Thread.detachNewThread {
+                defer { readers.leave() }
+                while !isDone.isSet {
+                    do {
+                        let wrong = try environment.read { try Self.wrongKeys(table, $0) }
+                        problems.withLock { $0 += wrong.map { "key \($0)" } }
+                    } catch {
+                        problems.withLock { $0.append("\(error)") }
                     }
-                } else {
-                    while !isDone.isSet {
-                        try environment.read { transaction in
-                            for key in 0..<UInt64(64) {
-                                let isRight = try transaction.withValue(of: table, key: key) { value in
-                                    value.withUnsafeBytes { $0.count >= 5000 && $0.allSatisfy { $0 == 7 } }
-                                }
-                                if isRight != true { problems.withLock { $0.append("key \(key)") } }
-                            }
-                        }
-                        readCount.add(1, ordering: .relaxed)
-                    }
+                    readCount.add(1, ordering: .relaxed)
                 }
-            } catch {
-                problems.withLock { $0.append("thread \(thread): \(error)") }
             }
         }
-        #expect(problems.withLock { $0 } == [])
-        let count = readCount.load(ordering: .relaxed)
-        #expect(count > 0)
+        defer {
+            isDone.set()
+            readers.wait()
+            #expect(problems.withLock { $0 } == [])
+        }
+        var byteCount = Self.firstByteCount
+        for round in 0..<200 {
+            let count = readCount.load(ordering: .relaxed)
+            while readCount.load(ordering: .relaxed) == count { Thread.sleep(forTimeInterval: 0.0001) }
+            byteCount += 1 << 20
+            while try !environment.growMap(to: byteCount, waitingAtMost: .milliseconds(20)) {}
+            try environment.write { transaction in
+                let value = [UInt8](repeating: 7, count: 5000 + round % 3)
+                try transaction.put(table, key: UInt64(round % 64), value: value)
+            }
+        }
         try #expect(environment.mapUse().mapByteCount == Self.firstByteCount + 200 << 20)
+    }
+
+    /// Those of the 64 keys whose values are not sevens.
+    private static func wrongKeys(_ table: Table, _ transaction: borrowing ReadTransaction) throws -> [UInt64] {
+        try (0..<64).filter { key in
+            try transaction.withValue(of: table, key: key) { value in
+                value.withUnsafeBytes { $0.count >= 5000 && $0.allSatisfy { $0 == 7 } }
+            } != true
+        }
     }
 
     @Test func closingWaitsForTheGrowthUnderWay() throws {

@@ -39,12 +39,18 @@ extension Integration {
                     )
                     let before = writer.acknowledgedCount
                     let pause = FaceWriter.Pause()
-                    writer = try await withThrowingTaskGroup(of: FaceWriter.self) { [writer] group in
+                    writer = try await withThrowingTaskGroup(of: FaceWriter.self) { [writer, erasures] group in
                         group.addTask { await writer.writing(to: client, until: pause) }
                         defer { pause.ask() }
                         try await eventually("\(fault) strikes, and writes go on", within: .seconds(20)) {
                             let hasStruck = FileManager.default.fileExists(atPath: report)
                             return hasStruck && pause.acknowledgedCount > 4 ? () : nil
+                        }
+                        if number == faults.count - 1, erasures == 0 {
+                            // Every round before was over before something had been dead for long enough.
+                            try await eventually("free pages are overwritten", within: .seconds(20)) {
+                                try StorageRecord(path: record).erasures.isEmpty ? nil : ()
+                            }
                         }
                         pause.ask()
                         return try await group.next() ?? writer
