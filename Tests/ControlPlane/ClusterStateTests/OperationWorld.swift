@@ -47,6 +47,10 @@ struct OperationWorld {
     var spareDiskByteCount: UInt64 = 0
     /// Of workers that have less than others.
     var freeDisk: [NodeID: UInt64] = [:]
+    /// Memory that searches may read from, of workers that have less than others.
+    var memory: [NodeID: UInt64] = [:]
+    /// Of a shard, whenever workers work.
+    var writeChance = 0.5
 
     init(seed: UInt64, workers count: Int, records: [CollectionRecord]) {
         random = Random(state: seed)
@@ -87,6 +91,8 @@ struct OperationWorld {
                     end: end
                 )
             }
+            observation.availableMemoryByteCount = memory[worker]
+            observation.mapped.codeByteCount = observation.replicas.values.reduce(0) { $0 + 128 * $1.faceCount }
             for (shard, made) in made[worker] ?? [:] {
                 observation.successors[shard] = SuccessorObservation(
                     state: made.sequences.map { .sealed($0) } ?? (made.isFollowing ? .following : .copying)
@@ -226,7 +232,7 @@ struct OperationWorld {
             let hasEnded = ends[shard].map { $0.primary == group.primary && $0.end.groupVersion == group.version }
             let takesWrites = group.inSync.allSatisfy { live.contains($0) && replicas[$0]?[shard] != nil }
             if hasEnded != true, takesWrites, group.inSync.count >= group.minimumInSync,
-                random.chance(0.5)
+                random.chance(writeChance)
             {
                 head[shard]! += 1
                 for member in group.inSync { replicas[member]![shard] = head[shard]! }

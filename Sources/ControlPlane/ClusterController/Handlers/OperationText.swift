@@ -19,7 +19,8 @@ enum OperationText {
                 + "with what is reserved."
         case .notTogether: "The shards' replicas are not on the same workers yet, or not in sync."
         case .tooLittleMemory(let worker, let needed, let free):
-            "The \(name(worker, view)) has \(free >> 20) MiB of memory available, and \(needed >> 20) MiB are needed."
+            "The \(name(worker, view)) has \(free >> 20) MiB of memory beside what its searches read, and "
+                + "\(needed >> 20) MiB are needed with what is reserved."
         case .shortOfMemory(let worker):
             "The \(name(worker, view)) holds as much memory as it may; 'mien status' tells what for."
         case .pinned(let pin):
@@ -167,6 +168,9 @@ enum OperationText {
         case .stopping: "It is about to stop."
         case .tooLittleDisk(let needed, let free):
             "It has \(free >> 20) MiB of free disk, and a replica needs \(needed >> 20) MiB with what stays free."
+        case .tooLittleMemory(let needed, let free):
+            "It has \(free >> 20) MiB of memory beside what its searches read, and a replica needs \(needed >> 20) MiB "
+                + "with what is reserved."
         case .shortOfMemory(let held, let limit):
             "It holds \(held >> 20) MiB of the \(limit >> 20) MiB of memory that there may be, and gets no replicas."
         case .notNeeded(let count):

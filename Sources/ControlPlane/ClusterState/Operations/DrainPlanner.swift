@@ -56,18 +56,18 @@ package enum DrainPlanner {
             if let target = replacement(of: worker, in: placement, view) {
                 return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
             }
-            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
-            guard let target = load.target(beside: members, taking: byteCount) else { return nil }
-            load.add(target, to: members.filter { $0 != worker }, taking: byteCount)
+            let size = ReplicaSize(of: placement, in: view)
+            guard let target = load.target(beside: members, taking: size) else { return nil }
+            load.add(target, to: members.filter { $0 != worker }, taking: size)
             return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
         }
     }
 
-    /// Gives replicas that wait for room on a worker's disk to another that has it, or to the one to which they came
+    /// Gives replicas that wait for room on a worker to another that has it, or to the one to which they came
     /// meanwhile.
     static func redirect(_ operation: inout Operation, in view: ClusterView) {
         guard let worker = operation.drainedWorker else { return }
-        let room = DiskRoom(view)
+        let room = WorkerRoom(view)
         var load: PlacementLoad?
         for index in operation.steps.indices where operation.steps[index].state == .waiting {
             let step = operation.steps[index]
@@ -78,11 +78,11 @@ package enum DrainPlanner {
                 operation.steps[index].change = .move(from: worker, to: coming)
                 continue
             }
-            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
-            guard room.shortage(for: byteCount, on: target) != nil else { continue }
+            let size = ReplicaSize(of: placement, in: view)
+            guard room.shortage(for: size, on: target) != nil else { continue }
             var current = load ?? Self.load(view)
-            if let other = current.best(beside: placement.group.members + [target], taking: byteCount) {
-                current.add(other, to: placement.group.members.filter { $0 != worker }, taking: byteCount)
+            if let other = current.best(beside: placement.group.members + [target], taking: size) {
+                current.add(other, to: placement.group.members.filter { $0 != worker }, taking: size)
                 operation.steps[index].change = .move(from: worker, to: other)
             }
             load = current
@@ -96,8 +96,8 @@ package enum DrainPlanner {
             guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
                 !placement.group.members.contains(newcomer)
             else { continue }
-            let byteCount = step.state == .waiting ? ReplicaSize(of: placement, in: view).diskByteCount : 0
-            load.add(newcomer, to: placement.group.members, taking: byteCount)
+            let size = step.state == .waiting ? ReplicaSize(of: placement, in: view) : ReplicaSize()
+            load.add(newcomer, to: placement.group.members, taking: size)
         }
         return load
     }

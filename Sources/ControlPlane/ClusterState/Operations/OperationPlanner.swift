@@ -217,11 +217,11 @@ package struct Occupancy: Sendable {
     private let limits: OperationPlanner.Limits
     private var shards: Set<ShardID> = []
     private var copies: [NodeID: Int] = [:]
-    private var room: DiskRoom
+    private var room: WorkerRoom
 
     package init(_ view: ClusterView, limits: OperationPlanner.Limits) {
         self.limits = limits
-        room = DiskRoom(view)
+        room = WorkerRoom(view)
         for operation in view.metadata.openOperations {
             for step in operation.steps where step.state.isUnderWay { count(step, in: view) }
         }
@@ -272,69 +272,30 @@ package struct Occupancy: Sendable {
         }
         // The source makes a copy on its own disk before it sends it.
         let size = ReplicaSize(of: placement, in: view)
-        for worker in [newcomer, placement.primary] {
-            if let shortage = shortage(for: size, on: worker) { return shortage }
-        }
+        let source = room.diskShortage(for: size.diskByteCount, on: placement.primary)
+        if let source { return Self.hindrance(source, on: placement.primary) }
         if view.isShortOfMemory(newcomer) { return .shortOfMemory(newcomer) }
-        if let free = view.observations[newcomer]?.availableMemoryByteCount, free < size.memoryByteCount {
-            return .tooLittleMemory(newcomer, needed: size.memoryByteCount, free: free)
-        }
-        return nil
+        return room.shortage(for: size, on: newcomer).map { Self.hindrance($0, on: newcomer) }
     }
 }
 
 extension Occupancy {
-    private func shortage(for size: ReplicaSize, on worker: NodeID) -> OperationPlanner.Hindrance? {
-        room.shortage(for: size.diskByteCount, on: worker).map {
-            .tooLittleDisk(worker, needed: $0.neededByteCount, free: $0.freeByteCount)
+    private static func hindrance(_ shortage: WorkerRoom.Shortage, on worker: NodeID) -> OperationPlanner.Hindrance {
+        switch shortage {
+        case .disk(let needed, let free): .tooLittleDisk(worker, needed: needed, free: free)
+        case .memory(let needed, let free): .tooLittleMemory(worker, needed: needed, free: free)
         }
-    }
-
-    /// The shards that come take about as much as those that go, beside them.
-    private static func size(of succession: Succession, in view: ClusterView) -> ReplicaSize {
-        succession.sources.map { ReplicaSize(of: $0, in: view) }.reduce(ReplicaSize()) { $0 + $1 }
     }
 
     private func hindrance(_ succession: Succession, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard succession.isTogether else { return .notTogether }
         guard succession.sources.allSatisfy(view.isHosted) else { return .shardNotServing }
-        let size = Self.size(of: succession, in: view)
+        let size = ReplicaSize(of: succession, in: view)
         for worker in succession.sources[0].group.inSync {
             guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
             guard copies[worker, default: 0] < limits.copiesPerWorker else { return .workerIsBusy(worker) }
-            if let shortage = shortage(for: size, on: worker) { return shortage }
-            if let free = view.observations[worker]?.availableMemoryByteCount, free < size.memoryByteCount {
-                return .tooLittleMemory(worker, needed: size.memoryByteCount, free: free)
-            }
+            if let shortage = room.shortage(for: size, on: worker) { return Self.hindrance(shortage, on: worker) }
         }
         return nil
-    }
-}
-
-/// What a replica of a shard takes on a worker.
-package struct ReplicaSize: Hashable, Sendable {
-    /// Bytes of codes, tables and row addresses that each face keeps in memory.
-    static let hotBytesPerFace: UInt64 = 128
-
-    package var diskByteCount: UInt64
-    /// What has to be in memory for searches to be fast.
-    package var memoryByteCount: UInt64
-
-    init() {
-        diskByteCount = 0
-        memoryByteCount = 0
-    }
-
-    static func + (left: ReplicaSize, right: ReplicaSize) -> ReplicaSize {
-        var sum = left
-        sum.diskByteCount += right.diskByteCount
-        sum.memoryByteCount += right.memoryByteCount
-        return sum
-    }
-
-    package init(of placement: ShardPlacement, in view: ClusterView) {
-        let replica = view.replica(of: placement)
-        diskByteCount = replica?.diskByteCount ?? 0
-        memoryByteCount = (replica?.faceCount ?? 0) * Self.hotBytesPerFace
     }
 }

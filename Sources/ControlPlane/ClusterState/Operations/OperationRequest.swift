@@ -107,8 +107,8 @@ extension OperationRequest {
             }
             return Operation.Step(shard: shard, change: .move(from: from, to: to))
         }
-        let byteCount = view.metadata.placement(of: shard).map { ReplicaSize(of: $0, in: view).diskByteCount } ?? 0
-        guard let best = PlacementLoad(view).target(beside: group.members, taking: byteCount) else {
+        let size = view.metadata.placement(of: shard).map { ReplicaSize(of: $0, in: view) } ?? ReplicaSize()
+        guard let best = PlacementLoad(view).target(beside: group.members, taking: size) else {
             throw OperationRefusal(
                 "Every worker that may be given replicas holds one of shard \(shard.index) already."
             )
@@ -206,11 +206,11 @@ extension OperationRequest {
         var load = PlacementLoad(view)
         for placement in record.placements {
             var members = placement.group.members
-            let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+            let size = ReplicaSize(of: placement, in: view)
             while members.count < count.replicationFactor,
-                let next = load.target(beside: members, taking: byteCount)
+                let next = load.target(beside: members, taking: size)
             {
-                load.add(next, to: members, taking: byteCount)
+                load.add(next, to: members, taking: size)
                 members.append(next)
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
             }

@@ -196,7 +196,7 @@ struct StepTrace: Sendable {
             )
         }
         guard let slowest = sums.min(by: { $0.rowCount < $1.rowCount }) else { return (0, 0, 0) }
-        return (slowest.rowCount, slowest.totalRowCount, succession.diskByteCount(in: view))
+        return (slowest.rowCount, slowest.totalRowCount, ReplicaSize(of: succession, in: view).diskByteCount)
     }
 
     private mutating func measure(

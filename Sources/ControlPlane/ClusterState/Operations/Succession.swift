@@ -92,11 +92,6 @@ package struct Succession: Hashable, Sendable {
         successors.map { Preparation(shard: $0.shard, range: $0.range, sources: sources.map(\.shard)) }
     }
 
-    /// What the shards that go take on the disk of each of their workers.
-    func diskByteCount(in view: ClusterView) -> UInt64 {
-        sources.reduce(0) { $0 + ReplicaSize(of: $1, in: view).diskByteCount }
-    }
-
     // MARK: What to do next
 
     /// What to do about one of the shards that go.

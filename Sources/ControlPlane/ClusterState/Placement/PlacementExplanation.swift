@@ -15,6 +15,7 @@ package enum PlacementExplanation: Hashable, Sendable {
     case notLive
     case stopping
     case tooLittleDisk(needed: UInt64, free: UInt64)
+    case tooLittleMemory(needed: UInt64, free: UInt64)
     case shortOfMemory(held: UInt64, limit: UInt64)
     /// The shard has as many replicas as it should, on workers that were chosen.
     case notNeeded(replicaCount: Int)
@@ -45,17 +46,19 @@ package enum PlacementExplanation: Hashable, Sendable {
         if view.isShortOfMemory(worker), let memory = view.observations[worker]?.memory {
             return .shortOfMemory(held: memory.heldByteCount, limit: memory.limitByteCount)
         }
-        let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
-        if let shortage = DiskRoom(view).shortage(for: byteCount, on: worker) {
-            return .tooLittleDisk(needed: shortage.neededByteCount, free: shortage.freeByteCount)
+        return switch WorkerRoom(view).shortage(for: ReplicaSize(of: placement, in: view), on: worker) {
+        case .disk(let needed, let free): .tooLittleDisk(needed: needed, free: free)
+        case .memory(let needed, let free): .tooLittleMemory(needed: needed, free: free)
+        case nil: .notNeeded(replicaCount: group.members.count)
         }
-        return .notNeeded(replicaCount: group.members.count)
     }
 
     package var hasReplica: Bool {
         switch self {
         case .primary, .inSync, .learner, .leaving: true
-        case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .shortOfMemory, .notNeeded: false
+        case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .tooLittleMemory, .shortOfMemory,
+            .notNeeded:
+            false
         }
     }
 }

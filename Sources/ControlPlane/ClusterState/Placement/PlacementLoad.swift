@@ -9,7 +9,7 @@ struct PlacementLoad {
     /// Shards that two workers both hold.
     private var sharedCounts: [NodeID: [NodeID: Int]] = [:]
     /// Nil where what comes is empty.
-    private var room: DiskRoom?
+    private var room: WorkerRoom?
 
     init(_ workers: [NodeID]) {
         self.workers = Set(workers).sorted()
@@ -20,7 +20,7 @@ struct PlacementLoad {
     /// What the workers of a cluster that may be given more have to do.
     init(_ view: ClusterView) {
         self.init(view.placementWorkers.sorted())
-        room = DiskRoom(view)
+        room = WorkerRoom(view)
         for record in view.metadata.collections.values {
             for placement in record.placements { add(placement.group) }
         }
@@ -37,10 +37,10 @@ struct PlacementLoad {
 
     /// A member joins a group that counts already.
     ///
-    /// - Parameter byteCount: of disk that it takes, if that is not reserved already.
-    mutating func add(_ member: NodeID, to others: [NodeID], taking byteCount: UInt64 = 0) {
+    /// - Parameter size: what it takes, if that is not reserved already.
+    mutating func add(_ member: NodeID, to others: [NodeID], taking size: ReplicaSize = ReplicaSize()) {
         guard replicaCounts[member] != nil else { return }
-        room?.reserve(byteCount, on: member)
+        room?.reserve(size, on: member)
         replicaCounts[member]! += 1
         for other in others where replicaCounts[other] != nil {
             sharedCounts[member, default: [:]][other, default: 0] += 1
@@ -48,25 +48,32 @@ struct PlacementLoad {
         }
     }
 
-    /// The worker with room for it that a further replica beside those chosen should go to.
+    /// The worker with room for it, on disk and in memory, that a further replica beside those chosen should go to.
     ///
-    /// - Parameter byteCount: of disk that it takes; nil for whatever there is room for.
     /// - Returns: nil when all that have room have one.
-    func best(beside chosen: [NodeID], taking byteCount: UInt64? = nil) -> NodeID? {
-        let candidates = workers.filter { worker in
-            guard !chosen.contains(worker) else { return false }
-            return byteCount.map { room?.shortage(for: $0, on: worker) == nil } ?? true
-        }
+    func best(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
+        best(beside: chosen) { room?.shortage(for: size, on: $0) == nil }
+    }
+
+    /// As ``best(beside:taking:)``, or, where none has the memory, one that has the disk: a copy that searches read
+    /// from disk is better than none.
+    func makeshift(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
+        best(beside: chosen, taking: size)
+            ?? best(beside: chosen) { room?.diskShortage(for: size.diskByteCount, on: $0) == nil }
+    }
+
+    /// As ``best(beside:taking:)``, or, where none has room, the one that the replica waits for.
+    func target(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
+        best(beside: chosen, taking: size) ?? best(beside: chosen)
+    }
+
+    func best(beside chosen: [NodeID], where hasRoom: (NodeID) -> Bool = { _ in true }) -> NodeID? {
+        let candidates = workers.filter { !chosen.contains($0) && hasRoom($0) }
         return candidates.min { left, right in
             let (leftCount, rightCount) = (replicaCounts[left]!, replicaCounts[right]!)
             guard leftCount == rightCount else { return leftCount < rightCount }
             return (sharedCount(left, chosen), left) < (sharedCount(right, chosen), right)
         }
-    }
-
-    /// As ``best(beside:taking:)``, or, where none has room, the one that the replica waits for.
-    func target(beside chosen: [NodeID], taking byteCount: UInt64) -> NodeID? {
-        best(beside: chosen, taking: byteCount) ?? best(beside: chosen)
     }
 
     func bestPrimary(of members: [NodeID]) -> NodeID {

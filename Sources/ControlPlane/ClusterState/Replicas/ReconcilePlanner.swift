@@ -188,7 +188,7 @@ package enum ReconcilePlanner {
         guard members.count > 1 || configuration.replicationFactor > 1 else { return nil }
         var candidates: [NodeID] = []
         let gone = leaver.map { view.goneWorkers.union([$0]) } ?? view.goneWorkers
-        let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+        let size = ReplicaSize(of: placement, in: view)
         if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
             let current = restorations.load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
@@ -196,9 +196,9 @@ package enum ReconcilePlanner {
                 view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
             }
             let others = members + holders.subtracting(members).sorted()
-            candidates = current.best(beside: others, taking: byteCount).map { [$0] } ?? []
+            candidates = current.makeshift(beside: others, taking: size).map { [$0] } ?? []
             if candidates.isEmpty, current.best(beside: others) != nil {
-                restorations.unplaced[placement.shard] = byteCount
+                restorations.unplaced[placement.shard] = size.diskByteCount
             }
             restorations.load = current
         }
@@ -214,7 +214,7 @@ package enum ReconcilePlanner {
                 replicationFactor: factor
             )
         for newcomer in next?.members ?? [] where !members.contains(newcomer) {
-            restorations.load?.add(newcomer, to: members, taking: byteCount)
+            restorations.load?.add(newcomer, to: members, taking: size)
         }
         return next
     }

@@ -1,0 +1,104 @@
+package import ClusterModel
+
+/// Disk and memory that replicas may take on the workers, without what is on its way already.
+///
+/// Disk: what is free, without what stays free whatever comes. Memory: what the worker may hold besides what the system
+/// cannot take back, without what searches read of the replicas that are there: the system counts that as available.
+struct WorkerRoom: Sendable {
+    /// Numbers of bytes: what is needed with what is reserved, and what there is.
+    enum Shortage: Hashable, Sendable {
+        case disk(needed: UInt64, free: UInt64)
+        case memory(needed: UInt64, free: UInt64)
+    }
+
+    private let spareDiskByteCount: UInt64
+    private let free: [NodeID: WorkerObservation]
+    private var reserved: [NodeID: ReplicaSize] = [:]
+
+    init(_ view: ClusterView) {
+        spareDiskByteCount = view.spareDiskByteCount
+        free = view.observations
+        for placement in view.metadata.placements {
+            let size = ReplicaSize(of: placement, in: view)
+            for learner in placement.group.learners {
+                reserve(size - ReplicaSize(view.replica(of: placement.shard, on: learner)), on: learner)
+            }
+        }
+        for operation in view.metadata.openOperations {
+            for step in operation.steps where step.state.isUnderWay { reserve(step, in: view) }
+        }
+    }
+
+    mutating func reserve(_ size: ReplicaSize, on worker: NodeID) { reserved[worker, default: ReplicaSize()] += size }
+
+    /// What a step that has just begun will take. What learners take is reserved already.
+    mutating func reserve(_ step: Operation.Step, in view: ClusterView) {
+        if let succession = Succession(step, in: view.metadata) {
+            let size = ReplicaSize(of: succession, in: view)
+            for worker in succession.sources[0].group.inSync { reserve(size, on: worker) }
+            return
+        }
+        guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
+            !placement.group.members.contains(newcomer)
+        else { return }
+        reserve(ReplicaSize(of: placement, in: view), on: newcomer)
+    }
+
+    /// Why a replica does not fit; nil when it does, or nobody knows.
+    func shortage(for size: ReplicaSize, on worker: NodeID) -> Shortage? {
+        diskShortage(for: size.diskByteCount, on: worker) ?? memoryShortage(for: size.memoryByteCount, on: worker)
+    }
+
+    func diskShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
+        guard let free = free[worker]?.freeDiskByteCount else { return nil }
+        let needed = byteCount + (reserved[worker]?.diskByteCount ?? 0) + spareDiskByteCount
+        return free < needed ? .disk(needed: needed, free: free) : nil
+    }
+
+    private func memoryShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
+        guard let observation = free[worker], let available = observation.availableMemoryByteCount else { return nil }
+        let needed = byteCount + (reserved[worker]?.memoryByteCount ?? 0)
+        let free = available - min(observation.mapped.codeByteCount, available)
+        return free < needed ? .memory(needed: needed, free: free) : nil
+    }
+}
+
+/// What a replica of a shard takes on a worker.
+package struct ReplicaSize: Hashable, Sendable {
+    /// Bytes of codes, tables and row addresses that each face keeps in memory.
+    static let hotBytesPerFace: UInt64 = 128
+
+    package var diskByteCount: UInt64 = 0
+    /// What has to be in memory for searches to be fast.
+    package var memoryByteCount: UInt64 = 0
+
+    init() {}
+
+    /// - Parameter replica: nil for one that is not there.
+    init(_ replica: ReplicaObservation?) {
+        diskByteCount = replica?.diskByteCount ?? 0
+        memoryByteCount = (replica?.faceCount ?? 0) * Self.hotBytesPerFace
+    }
+
+    package init(of placement: ShardPlacement, in view: ClusterView) {
+        self.init(view.replica(of: placement))
+    }
+
+    /// The shards that come take about as much as those that go, beside them.
+    init(of succession: Succession, in view: ClusterView) {
+        for source in succession.sources { self += ReplicaSize(of: source, in: view) }
+    }
+
+    static func += (sum: inout ReplicaSize, other: ReplicaSize) {
+        sum.diskByteCount += other.diskByteCount
+        sum.memoryByteCount += other.memoryByteCount
+    }
+
+    /// What is left of one when the other is there; none where that is larger.
+    static func - (whole: ReplicaSize, part: ReplicaSize) -> ReplicaSize {
+        var rest = whole
+        rest.diskByteCount -= min(part.diskByteCount, whole.diskByteCount)
+        rest.memoryByteCount -= min(part.memoryByteCount, whole.memoryByteCount)
+        return rest
+    }
+}
