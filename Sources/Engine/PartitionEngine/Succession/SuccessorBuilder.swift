@@ -195,14 +195,22 @@ package final class SuccessorBuilder {
             let liveness = RowLiveness(tombstones, hidden: [])
             return try partition.environment.write { transaction in
                 var pass = try WritePass(partition, transaction)
-                var own: [(UInt32, UInt32)] = []
+                var own: [(face: FaceID, row: UInt32)] = []
                 for row in first..<end where liveness.isLive(row) && isCoded(row) == coded {
-                    guard let copy = try adopt(row, of: source.partition, rows, &pass, reading, transaction) else {
-                        continue
-                    }
-                    own.append((row, copy))
+                    let face = try source.partition.tables.face(ofRow: row, reading)
+                    if isOwn(face) { own.append((face, row)) }
                 }
-                return (own, try pass.finish(transaction).nextRow)
+                // In the order of the faces every page of their records is read once.
+                own.sort { $0.face < $1.face }
+                var newcomers = try own.map { face, row in
+                    (face, try source.partition.tables.record(of: face, inRow: row, reading))
+                }
+                newcomers.sort { $0.1.row < $1.1.row }
+                let copies = try unsafe pass.adopt(newcomers, transaction) { row in
+                    try unsafe rows.bytes(of: row, reading)
+                }
+                let pairs = zip(newcomers, copies).map { ($0.1.row, $1) }
+                return (pairs, try pass.finish(transaction).nextRow)
             }
         }
         if coded {
@@ -212,32 +220,6 @@ package final class SuccessorBuilder {
             sources[index].other.next = end
         }
         return rowCount
-    }
-
-    /// Takes a live row of a source over; nil when its face is of another successor.
-    private func adopt(
-        _ row: UInt32,
-        of source: Partition,
-        _ rows: RowReader,
-        _ pass: inout WritePass,
-        _ reading: borrowing ReadTransaction,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> UInt32? {
-        let face = try source.tables.face(ofRow: row, reading)
-        guard isOwn(face) else { return nil }
-        let record = try source.tables.record(of: face, inRow: row, reading)
-        return try adopt(face, record, rows, &pass, reading, transaction)
-    }
-
-    private func adopt(
-        _ face: FaceID,
-        _ record: FaceRecord,
-        _ rows: RowReader,
-        _ pass: inout WritePass,
-        _ reading: borrowing ReadTransaction,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> UInt32 {
-        try unsafe pass.adopt(face, record, stored: rows.bytes(of: record.row, reading), transaction)
     }
 
     private func isOwn(_ face: FaceID) -> Bool {
@@ -417,7 +399,8 @@ package final class SuccessorBuilder {
                     {
                         continue
                     }
-                    _ = try adopt(face, record, rows, &pass, reading, transaction)
+                    let stored = try unsafe rows.bytes(of: record.row, reading)
+                    _ = try unsafe pass.adopt(face, record, stored: stored, transaction)
                 }
                 _ = try pass.finish(transaction)
             }

@@ -339,14 +339,54 @@ struct WritePass {
         _ transaction: borrowing WriteTransaction
     ) throws -> UInt32 {
         _ = try remove(face, isNewLikely: true, transaction)
+        let record = try unsafe append(record, stored: stored, transaction)
+        try enter(record, of: face, transaction)
+        return record.row
+    }
+
+    /// Appends the row of a face that comes from another partition.
+    ///
+    /// - Returns: its record here, which is not written.
+    private mutating func append(
+        _ record: FaceRecord,
+        stored: UnsafeRawBufferPointer,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> FaceRecord {
         var record = record
         record.row = try takeRow()
         state.faceCount += 1
         let checksum = try unsafe rows.append(stored: stored, tables, transaction)
         try record.verify(storedChecksum: checksum)
         record.embeddingChecksum = checksum
-        try enter(record, of: face, transaction)
-        return record.row
+        return record
+    }
+
+    /// As ``adopt(_:_:stored:_:)``, of many faces: rows in the order given, and what is kept by face in the order of
+    /// the faces, which reads and writes every page of it once.
+    ///
+    /// - Parameters:
+    ///   - newcomers: different faces, with their records of the other partition.
+    ///   - stored: the bytes of a row of the other partition.
+    /// - Returns: the row of each.
+    mutating func adopt(
+        _ newcomers: [(face: FaceID, record: FaceRecord)],
+        _ transaction: borrowing WriteTransaction,
+        stored: (_ row: UInt32) throws -> UnsafeRawBufferPointer
+    ) throws -> [UInt32] {
+        let order = newcomers.indices.sorted { newcomers[$0].face < newcomers[$1].face }
+        for index in order { _ = try remove(newcomers[index].face, isNewLikely: true, transaction) }
+        var records: [FaceRecord] = []
+        records.reserveCapacity(newcomers.count)
+        for (face, record) in newcomers {
+            let record = try unsafe append(record, stored: stored(record.row), transaction)
+            try list(record, of: face, transaction)
+            records.append(record)
+        }
+        for index in order {
+            let face = newcomers[index].face
+            try transaction.put(tables.faces, key: face, value: records[index].encoded(for: face))
+        }
+        return records.map(\.row)
     }
 
     /// Removes a face that the partition it was taken over from has no more.
@@ -367,10 +407,19 @@ struct WritePass {
         of face: FaceID,
         _ transaction: borrowing WriteTransaction
     ) throws {
+        try list(record, of: face, transaction)
+        try transaction.put(tables.faces, key: face, value: record.encoded(for: face))
+    }
+
+    /// Lists a face's row, the newest one; its record is not written.
+    private mutating func list(
+        _ record: FaceRecord,
+        of face: FaceID,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
         if record.row < digest.uncountedRow {
             digest.add(try partition.contribution(of: face, record, transaction.reading))
         }
-        try transaction.put(tables.faces, key: face, value: record.encoded(for: face))
         try unsafe face.withKeyBytes { bytes in
             try unsafe transaction.put(tables.rowFaces, key: record.row, value: bytes, options: .append)
         }
