@@ -58,7 +58,15 @@ enum DurableFile {
     }
 
     /// At most `limit` bytes of the file from `offset`, and how many it has in all; no bytes from its end on.
-    static func slice(of path: String, at offset: UInt64, limit: Int) throws(WorkerError) -> ([UInt8], total: UInt64) {
+    ///
+    /// - Parameter isReadOnce: reads past the page cache, where the file system can: it would push out of it what is
+    ///   read again.
+    static func slice(
+        of path: String,
+        at offset: UInt64,
+        limit: Int,
+        isReadOnce: Bool = false
+    ) throws(WorkerError) -> ([UInt8], total: UInt64) {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw .folderUnusable(path: path, operation: "open", code: errno) }
         defer { close(file) }
@@ -68,21 +76,34 @@ enum DurableFile {
         }
         let total = UInt64(status.st_size)
         guard offset < total else { return ([], total) }
-        var bytes = [UInt8](repeating: 0, count: Int(min(UInt64(limit), total - offset)))
-        let start = off_t(offset)
-        var count = 0
-        while count < bytes.count {
-            let step = unsafe bytes.withUnsafeMutableBytes {
-                unsafe pread(file, $0.baseAddress! + count, $0.count - count, start + off_t(count))
-            }
+        let count = Int(min(UInt64(limit), total - offset))
+        // Whole blocks around it.
+        let lead = Int(offset % UInt64(Self.blockByteCount))
+        let blocks = (lead + count + Self.blockByteCount - 1) / Self.blockByteCount
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: blocks * Self.blockByteCount,
+            alignment: Self.blockByteCount
+        )
+        defer { unsafe buffer.deallocate() }
+        var isDirect = isReadOnce && fcntl(file, F_SETFL, __O_DIRECT) == 0
+        var done = 0
+        while done < lead + count {
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let step = unsafe pread(file, rest.baseAddress, rest.count, off_t(offset) + off_t(done - lead))
             if step > 0 {
-                count += step
+                done += step
+            } else if step < 0, errno == EINVAL, isDirect {
+                // Its blocks are larger.
+                isDirect = fcntl(file, F_SETFL, 0) != 0
             } else if step == 0 || errno != EINTR {
                 throw .folderUnusable(path: path, operation: "read", code: step == 0 ? EIO : errno)
             }
         }
-        return (bytes, total)
+        return unsafe (Array(buffer[lead..<lead + count]), total)
     }
+
+    /// Of memory and files, for reads past the page cache.
+    private static let blockByteCount = 4096
 
     /// Writes into a file, which is made when it is absent: ``sync(_:)`` makes it last. What a write that failed has
     /// left beyond `offset` the next one there overwrites.

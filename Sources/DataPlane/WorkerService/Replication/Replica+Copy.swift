@@ -55,14 +55,18 @@ struct OutgoingCopy: Sendable {
         limit: Int
     ) throws(WorkerError) -> (bytes: [UInt8], digest: [UInt8]?) {
         // As it says itself, and so it cannot be, the other worker may have more than was read here.
-        while hashedByteCount < offset { try take(DurableFile.slice(of: file, at: hashedByteCount, limit: limit).0) }
-        let bytes = try DurableFile.slice(of: file, at: offset, limit: limit).0
+        while hashedByteCount < offset { try take(read(at: hashedByteCount, limit: limit)) }
+        let bytes = try read(at: offset, limit: limit)
         let end = offset + UInt64(bytes.count)
         if end > hashedByteCount { try take(Array(bytes[Int(hashedByteCount - offset)...])) }
         return (bytes, end == copy.byteCount ? Array(hash.finalize()) : nil)
     }
 
     private var file: String { "\(path)/data.mdb" }
+
+    private func read(at offset: UInt64, limit: Int) throws(WorkerError) -> [UInt8] {
+        try DurableFile.slice(of: file, at: offset, limit: limit, isReadOnce: true).0
+    }
 
     private mutating func take(_ bytes: [UInt8]) throws(WorkerError) {
         guard !bytes.isEmpty else {

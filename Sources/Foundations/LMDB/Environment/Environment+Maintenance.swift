@@ -79,6 +79,8 @@ extension Environment {
         let file = "\(path)/data.mdb"
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw LMDBError(errno: errno, path: path) }
+        // Past the page cache, from which a copy would push out what searches read. Not every file system can.
+        _ = fcntl(descriptor, F_SETFL, __O_DIRECT)
         var isDurable = false
         defer {
             Glibc.close(descriptor)
@@ -94,6 +96,8 @@ extension Environment {
     /// Bytes of a copy after which it is synced: one sync of all of it at the end would have every commit on this disk
     /// wait for it.
     private static let flushByteCount = 16 << 20
+    /// Bytes of one write of a copy: whole pages of memory and blocks of the disk.
+    private static let writeByteCount = 1 << 20
 
     /// Writes the copy's file; whether all of it.
     ///
@@ -120,20 +124,28 @@ extension Environment {
         }
         var failure: LMDBError?
         var isStopped = false
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 4096)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.writeByteCount, alignment: 4096)
         defer { unsafe buffer.deallocate() }
-        var (written, flushed) = (0, 0)
+        var (filled, written, flushed) = (0, 0, 0)
+        var isAtEnd = false
         let begin = ContinuousClock.now
-        while failure == nil, !isStopped {
-            let count = unsafe Glibc.read(source, buffer.baseAddress, buffer.count)
+        while failure == nil, !isStopped, !isAtEnd {
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+            let count = unsafe Glibc.read(source, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
-            if count == 0 { break }
             if count < 0 {
                 failure = LMDBError(errno: errno, path: path)
-            } else if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file) {
-                failure = LMDBError(errno: error, path: path)
-            } else {
-                written += count
+                break
+            }
+            filled += count
+            isAtEnd = count == 0
+            if filled == buffer.count || isAtEnd {
+                if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<filled]), to: file) {
+                    failure = LMDBError(errno: error, path: path)
+                    break
+                }
+                written += filled
+                filled = 0
                 if written - flushed >= Self.flushByteCount {
                     if fdatasync(file) != 0 { failure = LMDBError(errno: errno, path: path) }
                     flushed = written
@@ -170,6 +182,12 @@ extension Environment {
         while unsafe !rest.isEmpty {
             let count = unsafe Glibc.write(file, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
+            let flags = count < 0 && errno == EINVAL ? fcntl(file, F_GETFL) : 0
+            if flags & __O_DIRECT != 0 {
+                // Its blocks are larger.
+                _ = fcntl(file, F_SETFL, flags & ~__O_DIRECT)
+                continue
+            }
             guard count > 0 else { return count == 0 ? ENOSPC : errno }
             unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
