@@ -283,7 +283,7 @@ package final class Worker: Service {
             options: ReplicaOptions(
                 limits: options.limits,
                 partition: options.partition,
-                recodingPace: pace,
+                backgroundPace: pace,
                 codebookHolds: codebookHolds,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,

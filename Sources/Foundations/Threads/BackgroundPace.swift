@@ -6,24 +6,27 @@ package struct BackgroundPace: Sendable {
     /// Longest sleep between two looks at whether to stop.
     private static let longestSleep = Duration.milliseconds(50)
 
-    /// Share of one processor, above 0 and at most 1.
-    package let processorShare: Double
+    private let pace: SharedBackgroundPace
     private var restedAt = ThreadTime.now
 
+    /// - Parameter processorShare: of one processor, above 0 and at most 1.
     package init(processorShare: Double) {
-        precondition(processorShare > 0 && processorShare <= 1, "a share of one processor")
-        self.processorShare = processorShare
+        self.init(sharing: SharedBackgroundPace(processorShare: processorShare))
+    }
+
+    /// - Parameter pace: of others that work meanwhile, too.
+    package init(sharing pace: SharedBackgroundPace) {
+        self.pace = pace
     }
 
     /// Rests for what the thread has computed since the last rest, and less when it should stop.
     ///
     /// - Returns: whether it should stop.
     package mutating func rest(unless shouldStop: () -> Bool) -> Bool {
-        var remaining = (ThreadTime.now - restedAt) * (1 / processorShare - 1)
-        while remaining > .zero, !shouldStop() {
-            let sleep = min(remaining, Self.longestSleep)
-            ThreadTime.sleep(for: sleep)
-            remaining -= sleep
+        let now = ContinuousClock.now
+        let end = now + pace.rest(after: ThreadTime.now - restedAt, now: now)
+        while case let left = end - ContinuousClock.now, left > .zero, !shouldStop() {
+            ThreadTime.sleep(for: min(left, Self.longestSleep))
         }
         restedAt = ThreadTime.now
         return shouldStop()

@@ -31,7 +31,7 @@ extension Replica {
         }
         let end = ContinuousClock.now
         // Nobody waits for it, so it keeps to its share of a processor.
-        let pace = options.recodingPace.rest(after: end - start, now: end)
+        let pace = options.backgroundPace.rest(after: end - start, now: end)
         let pause = hasAdvanced ? .zero : min(Self.longestPause, options.partition.erasurePeriod / 100)
         let rest = max(pace, pause)
         next = end + rest

@@ -174,7 +174,7 @@ extension Replica {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now
-                        rest = options.recodingPace.rest(after: end - start, now: end)
+                        rest = options.backgroundPace.rest(after: end - start, now: end)
                     }
                     if let untilErasing { (hasMore, rest) = (true, hasMore ? min(rest, untilErasing) : untilErasing) }
                     options.metrics.maintained(took: .now - start)

@@ -6,8 +6,8 @@ import Threads
 struct ReplicaOptions: Sendable {
     var limits: WorkerLimits
     var partition: PartitionOptions
-    /// Coding again in all shards together keeps to ``WorkerOptions/backgroundProcessorShare``.
-    var recodingPace: SharedBackgroundPace
+    /// Keeps what all shards do in the background to ``WorkerOptions/backgroundProcessorShare`` together.
+    var backgroundPace: SharedBackgroundPace
     /// Collections whose rows are not coded again for now.
     var codebookHolds: CodebookHolds
     var replication: ReplicationTimings

@@ -256,7 +256,7 @@ final class Successor: Sendable {
     }
 
     private func build(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
-        var pace = BackgroundPace(processorShare: options.recodingPace.processorShare)
+        var pace = BackgroundPace(sharing: options.backgroundPace)
         func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
             try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
         }
