@@ -23,6 +23,8 @@ class Phase:
     replica_bytes: int = 0
     """That the replicas which moved, or the shards that were made, have."""
     step_count: int = 0
+    pause: float = 0.0
+    """Seconds that the machine kept everything waiting for, at most."""
 
     @property
     def seconds(self) -> float:
@@ -105,7 +107,7 @@ def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
     """In Markdown; times against those of the first phase of the same load."""
     lines = [
         ["meanwhile", "took", "bytes copied", "of replicas", "search p50", "p99", "to before", "longest", "write p99"]
-        + ["longest write"]
+        + ["longest write", "pause of the machine"]
     ]
     for series, phases in parts:
         base = series.times(("search",), phases[0]).percentile(99)
@@ -124,6 +126,7 @@ def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
                     milliseconds(searches.longest),
                     milliseconds(writes.percentile(99)),
                     milliseconds(writes.longest),
+                    milliseconds(int(phase.pause * 1e6)) if phase.pause else "",
                 ]
             )
     return table(lines)
