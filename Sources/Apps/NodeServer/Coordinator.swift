@@ -130,6 +130,7 @@ final class Coordinator: Service {
                 ),
                 operations: OperationPlanner.Limits(copiesPerWorker: configuration.copiesPerWorker),
                 spareDiskByteCount: UInt64(configuration.spareDisk),
+                reservesMemory: configuration.reservedMemory == .codes,
                 version: NodeServer.version
             ),
             logger: logger

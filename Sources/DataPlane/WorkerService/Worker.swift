@@ -284,6 +284,7 @@ package final class Worker: Service {
                 limits: options.limits,
                 partition: options.partition,
                 backgroundPace: pace,
+                successorShare: DividedProcessorShare(options.backgroundProcessorShare),
                 codebookHolds: codebookHolds,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,

@@ -11,7 +11,7 @@ struct CoordinatorConfigurationTests {
                 "coordinator.slow_search": "20ms",
                 "coordinator.worker_timeout": "3s", "coordinator.replace_after": "2h",
                 "coordinator.rebalance_after": "3h", "coordinator.split_above": "2000000",
-                "coordinator.default_deadline": "700ms",
+                "coordinator.default_deadline": "700ms", "coordinator.reserve_memory": "none",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
                 "limits.max_frame": "32MiB", "limits.max_streams": "2", "limits.max_k": "3", "limits.max_batch": "4",
@@ -28,6 +28,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.rebalanceAfter == .seconds(10_800))
         #expect(coordinator.splitAbove == 2_000_000)
         #expect(coordinator.defaultDeadline == .milliseconds(700))
+        #expect(coordinator.reservedMemory == .none)
         #expect(coordinator.training.minFaces == 2000)
         #expect(coordinator.training.sample == 3000)
         #expect(coordinator.training.lists == 64)

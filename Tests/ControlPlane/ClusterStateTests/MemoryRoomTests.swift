@@ -81,10 +81,10 @@ struct MemoryRoomTests {
         )
     }
 
-    /// A split makes both halves beside the whole.
+    /// The halves take the place of the whole, whose codes nobody reads any more then.
     @Test func aSplitWaitsForMemory() throws {
         var world = world(1)
-        world.memory[workers[1]] = 2 * Self.size - 1
+        world.memory[workers[1]] = Self.size - 1
         try world.mustBegin(.split(world.metadata.placements[0].shard.collection, [0]))
         try settle(&world, rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
@@ -92,9 +92,34 @@ struct MemoryRoomTests {
             Occupancy(world.view, limits: world.limits).hindrance(operation.steps[0], of: operation, in: world.view)
                 == .tooLittleMemory(workers[1], needed: Self.size, free: Self.size - 1)
         )
-        world.memory[workers[1]] = 2 * Self.size
+        world.memory[workers[1]] = Self.size
         try settle(&world)
         #expect(world.metadata.openOperations.isEmpty && world.metadata.placements.count == 2)
+    }
+
+    /// A worker that has just started has mapped nothing yet; it will.
+    @Test func whatAWorkerIsAboutToOpenCounts() throws {
+        var world = world(2)
+        for worker in workers.dropFirst() { world.memory[worker] = 2 * Self.size }
+        let shard = world.metadata.placements[0].shard
+        try world.mustBegin(.move(shard, from: workers[1], to: workers[2]))
+        try settle(&world)
+        var view = world.view
+        view.observations[workers[0]]!.availableMemoryByteCount = 2 * Self.size
+        for worker in workers { view.observations[worker]!.mapped = MappedMemory() }
+        func hindrance(_ worker: NodeID) throws -> OperationPlanner.Hindrance? {
+            let id = OperationID(high: 1, low: 1)
+            let request = OperationRequest.move(world.metadata.placements[1].shard, from: workers[1], to: worker)
+            let operation = try request.operation(id, in: view, now: Timestamp(milliseconds: 1))
+            return Occupancy(view, limits: world.limits).hindrance(operation.steps[0], of: operation, in: view)
+        }
+        try #expect(hindrance(workers[2]) == nil)
+        view.observations[workers[2]]!.availableMemoryByteCount = 2 * Self.size - 1
+        try #expect(
+            hindrance(workers[2]) == .tooLittleMemory(workers[2], needed: Self.size, free: Self.size - 1)
+        )
+        view.reservesMemory = false
+        try #expect(hindrance(workers[2]) == nil)
     }
 
     /// Where nobody has the memory, a copy that searches read from disk is better than none.

@@ -31,6 +31,33 @@ struct BackgroundPaceTests {
     }
 }
 
+struct DividedProcessorShareTests {
+    @Test func everyoneWhoWorksHasAsMuch() {
+        let share = DividedProcessorShare(0.5)
+        #expect(share.each == 0.5)
+        share.working {
+            #expect(share.each == 0.5)
+            share.working { #expect(share.each == 0.25) }
+            #expect(share.each == 0.5)
+        }
+    }
+
+    /// What others work does not make a rest longer than their number does.
+    @Test func aRestIsInProportionToOwnWork() {
+        let share = DividedProcessorShare(0.5)
+        var pace = BackgroundPace(of: share)
+        var sum = 0.0
+        share.working {
+            share.working {
+                for step in 0..<2_000_000 { sum += Double(step).squareRoot() }
+                let work = ContinuousClock.now
+                #expect(!pace.rest { sum < 0 })
+                #expect(ContinuousClock.now - work > .milliseconds(1))
+            }
+        }
+    }
+}
+
 struct SharedBackgroundPaceTests {
     private let start = ContinuousClock.now
 
@@ -54,6 +81,13 @@ struct SharedBackgroundPaceTests {
         #expect(isNear(pace.rest(after: .milliseconds(100), now: at(100)), milliseconds: 300))
         // After a time without work nothing is left of it.
         #expect(isNear(pace.rest(after: .milliseconds(10), now: at(1000)), milliseconds: 10))
+    }
+
+    /// One that does not rest costs the others half a minute at most.
+    @Test func whatWasDoneWithoutARestIsForgotten() {
+        let pace = SharedBackgroundPace(processorShare: 0.1)
+        for second in 1...100 { _ = pace.rest(after: .seconds(1), now: at(1000 * second)) }
+        #expect(isNear(pace.rest(after: .milliseconds(1), now: at(100_000)), milliseconds: 30_000))
     }
 
     /// However many threads take turns, and however long their steps, they do not work for more than their share.

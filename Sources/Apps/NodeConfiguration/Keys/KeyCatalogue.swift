@@ -31,6 +31,7 @@ enum KeyCatalogue {
     static let splitAbove = Key.count("coordinator.split_above", default: 0, in: 0...1_000_000_000)
     static let copiesPerWorker = Key.count("coordinator.copies_per_worker", default: 1, in: 1...64)
     static let spareDisk = Key.bytes("coordinator.spare_disk", default: 1 << 30, in: 16 << 20...1 << 40)
+    static let reservedMemory = Key.choice("coordinator.reserve_memory", default: ReservedMemory.codes)
     static let defaultDeadline = Key.duration("coordinator.default_deadline", default: 10000, in: 10...600_000)
     static let archivePlace = Key.optionalPath("coordinator.archive.place")
     static let archiveInterval = Key.duration("coordinator.archive.interval", default: 5000, in: 200...3_600_000)
@@ -103,7 +104,7 @@ enum KeyCatalogue {
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(replaceAfter), .init(rebalanceAfter), .init(splitAbove), .init(copiesPerWorker),
-        .init(spareDisk), .init(defaultDeadline),
+        .init(spareDisk), .init(reservedMemory), .init(defaultDeadline),
         .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
         .init(coordinatorSlowSearch), .init(archivePlace), .init(archiveInterval),
     ]

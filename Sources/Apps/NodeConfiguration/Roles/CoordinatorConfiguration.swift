@@ -22,6 +22,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var copiesPerWorker: Int
     /// Bytes of disk that stay free on a worker, whatever is moved to it.
     package var spareDisk: Int
+    package var reservedMemory: ReservedMemory
     /// Deadline of a request that names none.
     package var defaultDeadline: Duration
     /// A search that takes longer is logged; zero for none.
@@ -84,6 +85,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         splitAbove = configuration.value(KeyCatalogue.splitAbove)
         copiesPerWorker = configuration.value(KeyCatalogue.copiesPerWorker)
         spareDisk = configuration.value(KeyCatalogue.spareDisk)
+        reservedMemory = configuration.value(KeyCatalogue.reservedMemory)
         defaultDeadline = configuration.value(KeyCatalogue.defaultDeadline)
         slowSearch = configuration.value(KeyCatalogue.coordinatorSlowSearch)
         archivePlace = configuration.value(KeyCatalogue.archivePlace)

@@ -29,6 +29,7 @@ package final class ClusterController: Sendable {
         var currency: RecordCurrency
         let replacementTime: Duration
         let spareDiskByteCount: UInt64
+        let reservesMemory: Bool
         /// Since when silence is counted against workers: the start, or the winning of the lease.
         var watchStart = Duration.zero
         /// Where others reach this coordinator; nil before it runs.
@@ -59,6 +60,7 @@ package final class ClusterController: Sendable {
             )
             view.olderShards = olderRecords.shards
             view.spareDiskByteCount = spareDiskByteCount
+            view.reservesMemory = reservesMemory
             return view
         }
     }
@@ -117,7 +119,8 @@ package final class ClusterController: Sendable {
                 olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
                 currency: RecordCurrency(isExclusive: store.isExclusive),
                 replacementTime: options.replacementTime,
-                spareDiskByteCount: options.spareDiskByteCount
+                spareDiskByteCount: options.spareDiskByteCount,
+                reservesMemory: options.reservesMemory
             )
         )
     }

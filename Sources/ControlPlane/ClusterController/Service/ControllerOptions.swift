@@ -27,6 +27,8 @@ package struct ControllerOptions: Sendable {
     package var operations: OperationPlanner.Limits
     /// Disk that stays free on every worker, whatever comes to it.
     package var spareDiskByteCount: UInt64
+    /// Whether replicas come only to workers with memory for what searches read of them.
+    package var reservesMemory: Bool
     /// Version of the program, for people.
     package var version: String
 
@@ -45,6 +47,7 @@ package struct ControllerOptions: Sendable {
         actions: ActionLedger.Limits = ActionLedger.Limits(),
         operations: OperationPlanner.Limits = OperationPlanner.Limits(),
         spareDiskByteCount: UInt64 = 1 << 30,
+        reservesMemory: Bool = true,
         version: String = "unknown"
     ) {
         self.silenceLimit = silenceLimit
@@ -61,6 +64,7 @@ package struct ControllerOptions: Sendable {
         self.actions = actions
         self.operations = operations
         self.spareDiskByteCount = spareDiskByteCount
+        self.reservesMemory = reservesMemory
         self.version = version
     }
 }

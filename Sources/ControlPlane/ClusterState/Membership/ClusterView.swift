@@ -16,6 +16,8 @@ package struct ClusterView: Sendable {
     package var restingShards: Set<ShardID>
     /// Disk that stays free on every worker, whatever comes to it.
     package var spareDiskByteCount: UInt64 = 0
+    /// Whether replicas come only to workers with memory for what searches read of them.
+    package var reservesMemory = true
 
     package init(
         metadata: ClusterMetadata,

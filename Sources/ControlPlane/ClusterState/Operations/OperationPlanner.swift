@@ -294,7 +294,8 @@ extension Occupancy {
         for worker in succession.sources[0].group.inSync {
             guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
             guard copies[worker, default: 0] < limits.copiesPerWorker else { return .workerIsBusy(worker) }
-            if let shortage = room.shortage(for: size, on: worker) { return Self.hindrance(shortage, on: worker) }
+            let shortage = room.shortage(for: size, on: worker, isSuccessor: true)
+            if let shortage { return Self.hindrance(shortage, on: worker) }
         }
         return nil
     }

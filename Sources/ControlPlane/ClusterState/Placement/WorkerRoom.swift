@@ -2,8 +2,8 @@ package import ClusterModel
 
 /// Disk and memory that replicas may take on the workers, without what is on its way already.
 ///
-/// Disk: what is free, without what stays free whatever comes. Memory: what the worker may hold besides what the system
-/// cannot take back, without what searches read of the replicas that are there: the system counts that as available.
+/// Disk: what is free, without what stays free whatever comes. Memory, for the codes that searches read: what the
+/// system has left on the worker, without the codes of the replicas that are there, which it counts as left.
 struct WorkerRoom: Sendable {
     /// Numbers of bytes: what is needed with what is reserved, and what there is.
     enum Shortage: Hashable, Sendable {
@@ -12,14 +12,20 @@ struct WorkerRoom: Sendable {
     }
 
     private let spareDiskByteCount: UInt64
+    private let reservesMemory: Bool
     private let free: [NodeID: WorkerObservation]
+    /// Bytes of codes of the replicas that workers have, or are about to open.
+    private var codes: [NodeID: UInt64]
     private var reserved: [NodeID: ReplicaSize] = [:]
 
     init(_ view: ClusterView) {
         spareDiskByteCount = view.spareDiskByteCount
+        reservesMemory = view.reservesMemory
         free = view.observations
+        codes = [:]
         for placement in view.metadata.placements {
             let size = ReplicaSize(of: placement, in: view)
+            for member in placement.group.inSync { codes[member, default: 0] += size.memoryByteCount }
             for learner in placement.group.learners {
                 reserve(size - ReplicaSize(view.replica(of: placement.shard, on: learner)), on: learner)
             }
@@ -45,8 +51,11 @@ struct WorkerRoom: Sendable {
     }
 
     /// Why a replica does not fit; nil when it does, or nobody knows.
-    func shortage(for size: ReplicaSize, on worker: NodeID) -> Shortage? {
-        diskShortage(for: size.diskByteCount, on: worker) ?? memoryShortage(for: size.memoryByteCount, on: worker)
+    ///
+    /// - Parameter isSuccessor: it takes the place of one that is there, whose codes nobody reads any more then.
+    func shortage(for size: ReplicaSize, on worker: NodeID, isSuccessor: Bool = false) -> Shortage? {
+        diskShortage(for: size.diskByteCount, on: worker)
+            ?? memoryShortage(for: size.memoryByteCount, on: worker, besideCodes: !isSuccessor)
     }
 
     func diskShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
@@ -55,10 +64,12 @@ struct WorkerRoom: Sendable {
         return free < needed ? .disk(needed: needed, free: free) : nil
     }
 
-    private func memoryShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
-        guard let observation = free[worker], let available = observation.availableMemoryByteCount else { return nil }
+    private func memoryShortage(for byteCount: UInt64, on worker: NodeID, besideCodes: Bool) -> Shortage? {
+        guard reservesMemory, let observation = free[worker], let available = observation.availableMemoryByteCount
+        else { return nil }
         let needed = byteCount + (reserved[worker]?.memoryByteCount ?? 0)
-        let free = available - min(observation.mapped.codeByteCount, available)
+        let codes = besideCodes ? max(observation.mapped.codeByteCount, codes[worker] ?? 0) : 0
+        let free = available - min(codes, available)
         return free < needed ? .memory(needed: needed, free: free) : nil
     }
 }

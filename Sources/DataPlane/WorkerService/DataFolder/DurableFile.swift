@@ -94,7 +94,8 @@ enum DurableFile {
                 done += step
             } else if step < 0, errno == EINVAL, isDirect {
                 // Its blocks are larger.
-                isDirect = fcntl(file, F_SETFL, 0) != 0
+                isDirect = false
+                _ = fcntl(file, F_SETFL, 0)
             } else if step == 0 || errno != EINTR {
                 throw .folderUnusable(path: path, operation: "read", code: step == 0 ? EIO : errno)
             }

@@ -64,7 +64,8 @@ final class MemoryWatch: Sendable {
 
     var ledger: MemoryLedger { monitor.withLock(\.ledger) }
 
-    /// What may be held besides, by the bound that has the least left; nil when it cannot be told.
+    /// What the system has left, by the bound that has the least: also for pages of files, which `worker.memory.limit`
+    /// is not about. Nil when it cannot be told.
     var availableByteCount: UInt64? { monitor.withLock(\.availableByteCount) }
 
     /// - Throws: `memoryFull` while faces and copies are turned away.
@@ -89,7 +90,7 @@ final class MemoryWatch: Sendable {
             }
             ledger.isShort = state.mark.isShort
             state.ledger = ledger
-            state.availableByteCount = bounds.map(\.freeByteCount).min()
+            state.availableByteCount = bounds.filter { $0.kind != .configured }.map(\.freeByteCount).min()
             return ledger
         }
         isShort.store(ledger.isShort, ordering: .relaxed)

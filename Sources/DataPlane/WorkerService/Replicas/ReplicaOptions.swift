@@ -8,6 +8,8 @@ struct ReplicaOptions: Sendable {
     var partition: PartitionOptions
     /// Keeps what all shards do in the background to ``WorkerOptions/backgroundProcessorShare`` together.
     var backgroundPace: SharedBackgroundPace
+    /// What making shards of others has, of all that are made here together.
+    var successorShare: DividedProcessorShare
     /// Collections whose rows are not coded again for now.
     var codebookHolds: CodebookHolds
     var replication: ReplicationTimings

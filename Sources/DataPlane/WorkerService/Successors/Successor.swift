@@ -255,31 +255,45 @@ final class Successor: Sendable {
         try build(with: builder, partitions)
     }
 
-    private func build(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
-        var pace = BackgroundPace(sharing: options.backgroundPace)
+    /// Takes over what the sources have, at the pace of work in the background.
+    ///
+    /// - Returns: false when it is to stop.
+    private func copy(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) -> Bool {
+        var pace = BackgroundPace(of: options.successorShare)
         func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
             try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
         }
         while try step({ () throws(PartitionError) in try builder.copyRows() }) {
             monitor.withLock { $0.progress = builder.progress }
             options.reportChanged()
-            if pace.rest(unless: { isStopping }) { return }
+            if pace.rest(unless: { isStopping }) { return false }
         }
         let isWhole = try step { () throws(PartitionError) in
             try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
         }
-        guard isWhole else { return }
-        var followed = 0
+        guard isWhole else { return false }
         while try step({ () throws(PartitionError) in try fold(builder) }) {
-            if pace.rest(unless: { isStopping }) { return }
+            if pace.rest(unless: { isStopping }) { return false }
         }
         while try step({ () throws(PartitionError) in try builder.copyReceipts() }) {
-            if pace.rest(unless: { isStopping }) { return }
+            if pace.rest(unless: { isStopping }) { return false }
         }
-        // What has changed while all that went on comes over before it counts as following.
+        return true
+    }
+
+    private func build(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
+        func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
+            try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
+        }
+        let isCopied = try options.successorShare.working { () throws(WireStatus) in try copy(with: builder, partitions)
+        }
+        guard isCopied else { return }
+        // What has changed while all that went on comes over before it counts as following: without rests, or what is
+        // written might come faster.
+        var followed = 0
         repeat {
             followed = try step { () throws(PartitionError) in try builder.follow() }
-            if pace.rest(unless: { isStopping }) { return }
+            if isStopping { return }
         } while followed > Self.changesPerFold
         monitor.withLock { $0.progress = builder.progress }
         set(.following)

@@ -97,7 +97,7 @@ extension Environment {
     /// wait for it.
     private static let flushByteCount = 16 << 20
     /// Bytes of one write of a copy: whole pages of memory and blocks of the disk.
-    private static let writeByteCount = 1 << 20
+    private static let writeByteCount = 1 << 18
 
     /// Writes the copy's file; whether all of it.
     ///
@@ -182,11 +182,10 @@ extension Environment {
         while unsafe !rest.isEmpty {
             let count = unsafe Glibc.write(file, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
-            let flags = count < 0 && errno == EINVAL ? fcntl(file, F_GETFL) : 0
-            if flags & __O_DIRECT != 0 {
+            if count < 0, errno == EINVAL, fcntl(file, F_GETFL) & __O_DIRECT != 0 {
                 // Its blocks are larger.
-                _ = fcntl(file, F_SETFL, flags & ~__O_DIRECT)
-                continue
+                if fcntl(file, F_SETFL, 0) == 0 { continue }
+                return EINVAL
             }
             guard count > 0 else { return count == 0 ? ENOSPC : errno }
             unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
