@@ -1,0 +1,66 @@
+import Foundation
+import Glibc
+import MienClient
+import Testing
+
+extension Integration {
+    /// A step that does not get on for a minute is told of, begins anew, and ends when what held it up is gone.
+    @Suite struct StuckStepTests {
+        private struct Operation: Decodable {
+            struct Step: Decodable { var restarts: Int }
+            var state: String
+            var steps: [Step]
+        }
+
+        /// The worker that is to have the replica cannot write it.
+        @Test(.timeLimit(.minutes(6))) func aMoveThatDoesNotGetOnBeginsAnewUntilItDoes() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 3)
+                func faults(_ worker: Int) -> String { "faults-\(worker)" }
+                for (number, worker) in cluster.workers.enumerated() {
+                    try await worker.start(adding: StorageFaults.environment(each: stage.path(faults(number))))
+                }
+                try await cluster.start()
+                let load = try await ReplicatedLoad("stuck step", cluster, copies: 2, minimumInSync: 1, shards: 1)
+                let replicas = try #require(try await load.client.describe(FaceWriter.collection).shards.first).replicas
+                let workers = try await load.client.status().workers
+                let leaver = try #require(replicas.first { !$0.isPrimary }?.workerID)
+                let address = try #require(workers.first { worker in !replicas.contains { $0.workerID == worker.id } })
+                    .address
+                let target = try #require(cluster.workerAddresses.firstIndex(of: address))
+
+                try stage.write(faults(target), "write:1:\(EIO)")
+                let moved = ["shard", "move", FaceWriter.collection, "0", "--from", leaver, "--to", address]
+                let answer = try await cluster.mien(moved)
+                #expect(answer.status == 0, "\(answer)")
+                let begun = ContinuousClock.now
+                try await load.runs { pause in
+                    try await eventually("the step begins anew", within: .seconds(120)) {
+                        try await Self.operation(cluster).steps[0].restarts > 0 ? () : nil
+                    }
+                    #expect(ContinuousClock.now - begun > .seconds(50))
+                    let log = try #require(cluster.coordinator.process).error
+                    #expect(log.contains("/0 for a minute. The replica on the worker"), "\(log.suffix(2000))")
+                    #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
+                    let told = try await ScrapedMetrics(of: [cluster.coordinator])
+                    #expect(told.sum("mien_operation_silence_seconds") > 50)
+
+                    try FileManager.default.removeItem(atPath: stage.path(faults(target)))
+                    try await eventually("the move is done", within: .seconds(120)) {
+                        try await Self.operation(cluster).state == "done" ? () : nil
+                    }
+                    try await load.isWhole("after the move")
+                    try await load.goesOn(pause, "after the move")
+                }
+                try await load.check("after the move")
+                try await load.end("a step that was stuck for a minute")
+            }
+        }
+
+        private static func operation(_ cluster: Cluster) async throws -> Operation {
+            let result = try await cluster.mien("operations", "--all", "--json")
+            let operations = try JSONDecoder().decode([Operation].self, from: Data(result.output.utf8))
+            return try #require(operations.first { !$0.steps.isEmpty }, "\(result)")
+        }
+    }
+}
