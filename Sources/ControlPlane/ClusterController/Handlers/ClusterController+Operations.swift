@@ -122,7 +122,7 @@ extension ClusterController {
                     isPinned: pin != nil,
                     reason: OperationText.sentence(explanation)
                         + (placement.group.learners.contains(worker)
-                            ? OperationText.hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
+                            ? hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
                         + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
                         + (pin.map { " " + OperationText.sentence($0, on: worker, explanation) } ?? "")
                 )
@@ -406,7 +406,7 @@ extension ClusterController {
             note: operation.note,
             steps: operation.steps.map { step in
                 var description = Self.description(of: step, in: view)
-                description.waitsFor = Self.waitsFor(step, of: operation, in: view, occupancy)
+                description.waitsFor = waitsFor(step, of: operation, in: view, occupancy)
                 guard step.state.isUnderWay else { return description }
                 let key = OperationLedger.Key(operation: operation.id, shard: step.shard)
                 if let progress = ledger.progress(of: key) {
@@ -436,7 +436,7 @@ extension ClusterController {
     }
 
     /// What a step that has not ended waits for, as a sentence; nil when it waits for nothing.
-    private static func waitsFor(
+    private func waitsFor(
         _ step: Operation.Step,
         of operation: Operation,
         in view: ClusterView,
@@ -450,10 +450,18 @@ extension ClusterController {
             if operation.state == .paused { return OperationText.sentence(.paused, in: view) }
             guard case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) else { return nil }
             let sentence = OperationText.sentence(reason, in: view)
-            guard case .catchingUp(let worker) = reason,
-                let hitch = OperationText.hitch(of: step.shard, on: worker, in: view)
+            guard case .catchingUp(let worker) = reason, let hitch = hitch(of: step.shard, on: worker, in: view)
             else { return sentence }
             return sentence + " " + hitch
+        }
+    }
+
+    /// Why a replica that is meant for a worker does not come there, as a sentence; nil when nothing is known to be in
+    /// the way.
+    private func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+        if let hitch = OperationText.hitch(of: shard, on: worker, in: view) { return hitch }
+        return state.withLock { $0.actions.lastFailure(of: .replica(shard, worker)) }.map {
+            "It is not hosted there: \($0)"
         }
     }
 
@@ -470,13 +478,13 @@ extension ClusterController {
             guard let operation = view.metadata.operations[key.operation],
                 let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
             else { return nil }
-            let reason = Self.waitsFor(step, of: operation, in: view, occupancy)
+            let reason = waitsFor(step, of: operation, in: view, occupancy)
             return .stalledStep(key.operation, key.shard, reason: reason ?? "Its next change of the group is not made.")
         }
             + operations.compactMap { id -> ReconcileProblem? in
                 guard let operation = view.metadata.operations[id] else { return nil }
                 let reasons = operation.steps.lazy.filter { $0.state == .waiting }
-                    .compactMap { Self.waitsFor($0, of: operation, in: view, occupancy) }
+                    .compactMap { self.waitsFor($0, of: operation, in: view, occupancy) }
                 let remainder = OperationPlanner.remainder(of: operation, in: view)
                 let reason = reasons.first ?? remainder.map { OperationText.sentence($0, in: view) }
                 return .stalledOperation(id, reason: reason ?? "Its end is not recorded.")

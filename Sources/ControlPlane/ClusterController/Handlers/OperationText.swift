@@ -45,11 +45,15 @@ enum OperationText {
         }
     }
 
-    /// Why a worker does not get the copy of a shard that is meant for it; nil when nothing is known to be in the way.
+    /// Why a replica that is meant for a worker does not come there; nil when nothing is known to be in the way.
     static func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
         guard let placement = view.metadata.placement(of: shard), !placement.group.isInSync(worker) else { return nil }
         let copy = view.replica(of: placement)?.copies.first { $0.worker == worker }
         if let reason = copy?.refusal { return "It was not given a copy: \(reason)." }
+        if let replica = view.replica(of: shard, on: worker), replica.state != .serving {
+            return replica.state == .failed
+                ? "It has failed there, as the worker's log tells." : "It is being opened there."
+        }
         return shortage(of: shard, on: worker, in: view)
     }
 

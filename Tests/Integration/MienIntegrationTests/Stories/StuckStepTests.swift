@@ -35,6 +35,10 @@ extension Integration {
                 #expect(answer.status == 0, "\(answer)")
                 let begun = ContinuousClock.now
                 try await load.runs { pause in
+                    try await eventually("it is told why", within: .seconds(30)) {
+                        let told = try await cluster.mien(["operations"]).output
+                        return told.contains("is catching up. It ") ? () : nil
+                    }
                     try await eventually("the step begins anew", within: .seconds(120)) {
                         try await Self.operation(cluster).steps[0].restarts > 0 ? () : nil
                     }
@@ -42,8 +46,8 @@ extension Integration {
                     let log = try #require(cluster.coordinator.process).error
                     #expect(log.contains("/0 for a minute. The replica on the worker"), "\(log.suffix(2000))")
                     #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
-                    let told = try await ScrapedMetrics(of: [cluster.coordinator])
-                    #expect(told.sum("mien_operation_silence_seconds") > 50)
+                    let metrics = try await ScrapedMetrics(of: [cluster.coordinator])
+                    #expect(metrics.sum("mien_operation_silence_seconds") > 50)
 
                     try FileManager.default.removeItem(atPath: stage.path(faults(target)))
                     try await eventually("the move is done", within: .seconds(120)) {
