@@ -1,8 +1,9 @@
 import Foundation
 import Testing
 
-/// Every format on disk has a number in its source, and a fixture of every number that there has been, from the oldest
-/// that is still read: who raises one keeps what the program before wrote.
+/// Formats on disk have a number in their source, and those of which there was more than one, or that hold what cannot
+/// be made again, a fixture of every number that there has been, from the oldest that is still read: who raises one
+/// keeps what the program before wrote.
 struct FormatTests {
     struct Format: CustomStringConvertible, Sendable {
         /// Where the number is, and what stands before it.
@@ -72,6 +73,11 @@ struct FormatTests {
             source: "Sources/ControlPlane/ClusterController/Records/ClusterRecords.swift",
             declaration: " workerLayout: UInt8 = ",
             fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/worker-#.txt"
+        ),
+        Format(
+            source: "Sources/DataPlane/WorkerService/DataFolder/DataFolder.swift",
+            declaration: "format: UInt32 = ",
+            fixture: "Tests/DataPlane/WorkerServiceTests/Formats/worker-#.txt"
         ),
         Format(
             source: "Sources/DataPlane/WorkerService/Replicas/ReplicaRecord.swift",

@@ -346,6 +346,20 @@ import WireProtocol
         }
     }
 
+    /// Three quarters of the codes of each of the toy's workers are in memory.
+    @Test func aColdWorkerIsNoProblemUnlessAskedFor() async throws {
+        try await ToyCluster.run { cluster, address in
+            _ = await create("people", address)
+            let status = ["status", "--coordinator", address]
+            #expect(await mienCommand(status).status == 0)
+            let cold = await mienCommand(status + ["--warm"])
+            #expect(cold.status == 69)
+            #expect(cold.error.contains("the worker at 127.0.0.1:7401 is cold: 75.0 % of its codes are in memory\n"))
+            cluster.change { for index in $0.workersAreLive.indices { $0.workersAreLive[index] = false } }
+            #expect(await !mienCommand(status + ["--warm"]).error.contains("cold"))
+        }
+    }
+
     @Test func statusTellsWhoIsTheControllerOfSeveral() async throws {
         try await ToyCluster.run { cluster, address in
             let status = ["status", "--coordinator", address]

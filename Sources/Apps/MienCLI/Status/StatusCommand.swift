@@ -16,6 +16,13 @@ struct StatusCommand: ConsoleCommand {
 
     @Option(parsing: .unconditional, help: "Also end with status 69 while fewer workers than these are live.")
     var workers: Int?
+    @Flag(
+        help: """
+            Also end with status 69 while a worker has less than nine tenths of the codes that every search reads in \
+            memory, as after a start.
+            """
+    )
+    var warm = false
     @Flag(help: "Also show what the workers hold memory for, how much they may, and shards that are being made.")
     var memory = false
     @OptionGroup var connection: ConnectionOptions
@@ -32,7 +39,7 @@ struct StatusCommand: ConsoleCommand {
             connection.json
                 ? StatusReport.json(cluster).document : StatusReport.text(cluster, showsMemory: memory)
         )
-        let problems = StatusReport.problems(cluster, leastWorkerCount: workers ?? 1)
+        let problems = StatusReport.problems(cluster, leastWorkerCount: workers ?? 1, wantsWarm: warm)
         if !problems.isEmpty { throw CommandFailure(.unavailable, problems.joined(separator: "\n")) }
     }
 }

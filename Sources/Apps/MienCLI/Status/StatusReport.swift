@@ -2,8 +2,12 @@ import MienClient
 
 /// A cluster as text and as JSON.
 enum StatusReport {
+    private static let leastWarmth = 0.9
+
     /// What is missing, as one sentence each; empty when everything answers.
-    static func problems(_ cluster: ClusterInfo, leastWorkerCount: Int) -> [String] {
+    ///
+    /// - Parameter wantsWarm: whether workers that read from disk what every search reads are missing something.
+    static func problems(_ cluster: ClusterInfo, leastWorkerCount: Int, wantsWarm: Bool = false) -> [String] {
         var problems: [String] = []
         let liveCount = cluster.workers.count { $0.isLive && $0.standing != .decommissioned }
         if liveCount < leastWorkerCount {
@@ -23,6 +27,12 @@ enum StatusReport {
             }
             if worker.isLive, worker.memory.isShort {
                 problems.append("the worker at \(worker.address) takes no faces, for want of memory")
+            }
+            if wantsWarm, worker.isLive, worker.codeByteCount > 0,
+                Double(worker.residentCodeByteCount) < leastWarmth * Double(worker.codeByteCount)
+            {
+                let warmth = warmth(worker.residentCodeByteCount, of: worker.codeByteCount)
+                problems.append("the worker at \(worker.address) is cold: \(warmth) of its codes are in memory")
             }
         }
         for collection in cluster.collections {
