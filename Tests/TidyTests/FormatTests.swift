@@ -75,6 +75,11 @@ struct FormatTests {
             fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/worker-#.txt"
         ),
         Format(
+            source: "Sources/ControlPlane/ClusterController/Records/ShardPins+Bytes.swift",
+            declaration: " layout: UInt8 = ",
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/pins-#.txt"
+        ),
+        Format(
             source: "Sources/DataPlane/WorkerService/DataFolder/DataFolder.swift",
             declaration: "format: UInt32 = ",
             fixture: "Tests/DataPlane/WorkerServiceTests/Formats/worker-#.txt"

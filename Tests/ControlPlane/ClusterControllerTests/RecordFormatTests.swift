@@ -44,7 +44,7 @@ import WireTransport
 
     @Test func thereAreFilesOfTheOldestLayouts() {
         #expect(Self.layouts(of: "collection").first == 3)
-        for kind in ["worker", "operation", "records"] { #expect(Self.layouts(of: kind).first == 1, "\(kind)") }
+        for kind in ["worker", "operation", "records", "pins"] { #expect(Self.layouts(of: kind).first == 1, "\(kind)") }
     }
 
     @Test(arguments: layouts(of: "collection"), layouts(of: "worker"))
@@ -54,16 +54,23 @@ import WireTransport
         }
     }
 
-    /// Files of other layouts are of other collections: the name is that of the one that is read.
+    /// Files of other layouts are of other collections: the name and the pins are those of the one that is read.
     private static func named(_ changes: [MetadataChange]) throws -> [MetadataChange] {
         let ids = changes.compactMap { change -> [UInt8]? in
             guard case .put(let key, let value) = change, key.hasPrefix("collection/") else { return nil }
             return Array(value[1..<17])
         }
         let id = try #require(ids.first)
+        let text = try #require(
+            changes.lazy.compactMap { change -> String? in
+                guard case .put(let key, _) = change, key.hasPrefix("collection/") else { return nil }
+                return String(key.dropFirst("collection/".count))
+            }.first
+        )
         return changes.map { change in
-            guard case .put(let key, let value) = change, key.hasPrefix("name/") else { return change }
-            return .put(key: key, value: value.prefix(1) + id)
+            guard case .put(let key, let value) = change else { return change }
+            if key.hasPrefix("name/") { return .put(key: key, value: value.prefix(1) + id) }
+            return key.hasPrefix("pin/") ? .put(key: "pin/\(text)", value: value) : change
         }
     }
 
@@ -72,7 +79,7 @@ import WireTransport
         let store = try await EmbeddedMetadataStore.open(at: folder.path)
         let names =
             ["records-1", "collection-\(collectionLayout)", "worker-\(workerLayout)"]
-            + ["operation-\(operationLayout)"]
+            + ["operation-\(operationLayout)", "pins-1"]
         try await store.commit([], try Self.named(names.flatMap { try Self.records($0) }))
         let metadata = try await ClusterRecords.load(from: store).metadata
         await store.close()
@@ -94,6 +101,12 @@ import WireTransport
             return
         }
         #expect(worker == NodeID(high: 7, low: 1) && !operation.steps.isEmpty)
+        let shard = ShardID(collection: collection.collection.id, index: 1)
+        let pin = ShardPin(
+            workers: [NodeID(high: 7, low: 0), NodeID(high: 7, low: 2)],
+            primary: NodeID(high: 7, low: 2)
+        )
+        #expect(metadata.pins == [shard: pin])
         #expect(metadata.standings == (workerLayout == 1 ? [:] : [worker: .draining]))
     }
 
@@ -124,6 +137,16 @@ import WireTransport
             try Self.write(those("worker/").map { ($0.key, [1] + $0.value.dropFirst().dropLast()) }, "worker-1")
             try Self.write(those("operation/"), "operation-\(try #require(those("operation/").first?.value.first))")
             try Self.write(those("cluster") + those("epoch") + those("name/") + those("deleted/"), "records-1")
+        }
+        try await withCluster(workers: 3) { _, cluster, _ in
+            _ = try await cluster.create("people", shards: 2, replicationFactor: 2)
+            let pin = PinShard.Pin(primary: NodeID(high: 7, low: 2))
+            _ = try await cluster.client.call(
+                PinShard(collection: "people", shardIndex: 1, pin: pin),
+                deadline: .after(.seconds(5))
+            )
+            let records = try await cluster.store.list(prefix: "pin/").records
+            try Self.write(records.map { ($0.key, $0.value) }, "pins-1")
         }
     }
 }
