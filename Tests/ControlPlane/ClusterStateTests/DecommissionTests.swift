@@ -15,13 +15,6 @@ struct DecommissionTests {
         return OperationWorld(seed: seed, workers: 6, records: records)
     }
 
-    private func settle(_ world: inout OperationWorld) throws {
-        for _ in 0..<200 {
-            try world.coordinate()
-            try world.work()
-        }
-    }
-
     /// Whatever the automatic policy has done for it before.
     @Test func aDecommissionOfADeadWorkerEndsWhenItsShardsAreWhole() throws {
         var waitedCount = 0
@@ -53,7 +46,7 @@ struct DecommissionTests {
                 try world.work()
             }
             #expect(world.metadata.operations[id]!.state == .done)
-            try settle(&world)
+            try world.settle()
             #expect(world.metadata.placements.allSatisfy { $0.group.members.count == 2 })
         }
         #expect(waitedCount > 0)

@@ -15,28 +15,17 @@ struct DiskPlacementTests {
         return OperationWorld(seed: 1, workers: 6, records: records)
     }
 
-    private func settle(_ world: inout OperationWorld, rounds: Int = 100) throws {
-        for _ in 0..<rounds {
-            try world.coordinate()
-            try world.work()
-        }
-    }
-
-    private func replicas(on worker: NodeID, in world: OperationWorld) -> Int {
-        world.metadata.placements.count { $0.group.members.contains(worker) }
-    }
-
     @Test func whatIsMissingIsMadeAnewWhereThereIsRoom() throws {
         var world = world()
         world.spareDiskByteCount = 10 << 20
         world.freeDisk = [workers[2]: 10 << 20, workers[3]: 12 << 20, workers[4]: 5 << 20]
         world.live.remove(workers[1])
         world.gone.insert(workers[1])
-        try settle(&world)
-        #expect(replicas(on: workers[2], in: world) == 0 && replicas(on: workers[4], in: world) == 0)
+        try world.settle(rounds: 100)
+        #expect(world.replicaCount(on: workers[2]) == 0 && world.replicaCount(on: workers[4]) == 0)
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
         // Replicas that have come are part of what is free no more, which the world's figures do not know.
-        #expect(replicas(on: workers[3], in: world) + replicas(on: workers[5], in: world) == 4)
+        #expect(world.replicaCount(on: workers[3]) + world.replicaCount(on: workers[5]) == 4)
     }
 
     /// Learners take their room before they have come.
@@ -67,14 +56,14 @@ struct DiskPlacementTests {
         for worker in workers { world.freeDisk[worker] = 5 << 20 }
         world.live.remove(workers[1])
         world.gone.insert(workers[1])
-        try settle(&world, rounds: 20)
+        try world.settle(rounds: 20)
         #expect(world.metadata.placements[0].group.members.allSatisfy { $0 == workers[0] || $0 == workers[1] })
         #expect(
             PlacementExplanation.explain(placement, on: workers[2], in: world.view)
                 == .tooLittleDisk(needed: 6 << 20, free: 5 << 20)
         )
         world.freeDisk[workers[3]] = 6 << 20
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.placements[0].group.inSync == [workers[0], workers[3]])
         #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view).isEmpty)
     }
@@ -86,7 +75,7 @@ struct DiskPlacementTests {
         let operation = try #require(world.metadata.openOperations.first)
         let targets = operation.steps.compactMap(\.change.newcomer)
         #expect(targets.sorted() == [workers[3], workers[4], workers[4]])
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty)
     }
 
@@ -95,7 +84,7 @@ struct DiskPlacementTests {
         var world = world(1)
         for worker in workers.dropFirst(2) { world.freeDisk[worker] = 0 }
         try world.mustBegin(.drain(workers[1]))
-        try settle(&world, rounds: 20)
+        try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         let step = operation.steps[0]
         let target = try #require(step.change.newcomer)
@@ -106,7 +95,7 @@ struct DiskPlacementTests {
         )
         let other = try #require(workers.dropFirst(2).first { $0 != target })
         world.freeDisk[other] = 1 << 30
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty)
         #expect(world.metadata.placements[0].group.inSync == [workers[0], other])
     }

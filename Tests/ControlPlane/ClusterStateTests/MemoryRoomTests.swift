@@ -18,33 +18,22 @@ struct MemoryRoomTests {
         return world
     }
 
-    private func settle(_ world: inout OperationWorld, rounds: Int = 100) throws {
-        for _ in 0..<rounds {
-            try world.coordinate()
-            try world.work()
-        }
-    }
-
-    private func replicas(on worker: NodeID, in world: OperationWorld) -> Int {
-        world.metadata.placements.count { $0.group.members.contains(worker) }
-    }
-
     /// What has come is read by searches: it does not fit a second time, although the system could still take it back.
     @Test func aDrainGoesWhereThereIsMemory() throws {
         var world = world()
         world.memory = [workers[2]: 0, workers[3]: 2 * Self.size, workers[4]: 2 * Self.size + 1]
         try world.mustBegin(.drain(workers[1]))
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty)
-        #expect(replicas(on: workers[2], in: world) == 0)
-        #expect(replicas(on: workers[3], in: world) == 2 && replicas(on: workers[4], in: world) == 2)
+        #expect(world.replicaCount(on: workers[2]) == 0)
+        #expect(world.replicaCount(on: workers[3]) == 2 && world.replicaCount(on: workers[4]) == 2)
     }
 
     @Test func aStepWaitsForMemoryAndGoesWhereThereIsSome() throws {
         var world = world(1)
         for worker in workers.dropFirst(2) { world.memory[worker] = Self.size - 1 }
         try world.mustBegin(.drain(workers[1]))
-        try settle(&world, rounds: 20)
+        try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         let step = operation.steps[0]
         let target = try #require(step.change.newcomer)
@@ -59,7 +48,7 @@ struct MemoryRoomTests {
         )
         let other = try #require(workers.dropFirst(2).first { $0 != target })
         world.memory[other] = Self.size
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty)
         #expect(world.metadata.placements[0].group.inSync == [workers[0], other])
     }
@@ -72,8 +61,8 @@ struct MemoryRoomTests {
         for placement in world.metadata.placements {
             try world.mustBegin(.move(placement.shard, from: workers[1], to: workers[2]))
         }
-        try settle(&world, rounds: 50)
-        #expect(replicas(on: workers[2], in: world) == 1)
+        try world.settle(rounds: 50)
+        #expect(world.replicaCount(on: workers[2]) == 1)
         let operation = try #require(world.metadata.openOperations.first)
         #expect(
             Occupancy(world.view, limits: world.limits).hindrance(operation.steps[0], of: operation, in: world.view)
@@ -86,14 +75,14 @@ struct MemoryRoomTests {
         var world = world(1)
         world.memory[workers[1]] = Self.size - 1
         try world.mustBegin(.split(world.metadata.placements[0].shard.collection, [0]))
-        try settle(&world, rounds: 20)
+        try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         #expect(
             Occupancy(world.view, limits: world.limits).hindrance(operation.steps[0], of: operation, in: world.view)
                 == .tooLittleMemory(workers[1], needed: Self.size, free: Self.size - 1)
         )
         world.memory[workers[1]] = Self.size
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty && world.metadata.placements.count == 2)
     }
 
@@ -103,7 +92,7 @@ struct MemoryRoomTests {
         for worker in workers.dropFirst() { world.memory[worker] = 2 * Self.size }
         let shard = world.metadata.placements[0].shard
         try world.mustBegin(.move(shard, from: workers[1], to: workers[2]))
-        try settle(&world)
+        try world.settle(rounds: 100)
         var view = world.view
         view.observations[workers[0]]!.availableMemoryByteCount = 2 * Self.size
         for worker in workers { view.observations[worker]!.mapped = MappedMemory() }
@@ -128,8 +117,8 @@ struct MemoryRoomTests {
         world.memory = [workers[2]: 0, workers[3]: 0, workers[4]: Self.size]
         world.live.remove(workers[1])
         world.gone.insert(workers[1])
-        try settle(&world)
+        try world.settle(rounds: 100)
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
-        #expect(replicas(on: workers[4], in: world) == 1)
+        #expect(world.replicaCount(on: workers[4]) == 1)
     }
 }

@@ -14,19 +14,12 @@ struct OperationPlannerTests {
         return OperationWorld(seed: seed, workers: 6, records: records)
     }
 
-    private func settle(_ world: inout OperationWorld, steps: Int = 200) throws {
-        for _ in 0..<steps {
-            try world.coordinate()
-            try world.work()
-        }
-    }
-
     @Test(arguments: [1, 2, 3])
     func aReplicaMovesAndItsShardKeepsItsCopies(copies: Int) throws {
         var world = world(copies: copies)
         let placement = world.metadata.placements[0]
         try world.mustBegin(.move(placement.shard, from: placement.primary, to: workers[5]))
-        try settle(&world)
+        try world.settle()
         let group = try #require(world.metadata.placement(of: placement.shard)?.group)
         #expect(group.primary == workers[5], "who replaces the primary becomes it")
         #expect(Set(group.inSync) == Set(placement.group.inSync).subtracting([placement.primary]).union([workers[5]]))
@@ -49,7 +42,7 @@ struct OperationPlannerTests {
             let hadLeft = !world.metadata.placement(of: placement.shard)!.group.isInSync(placement.primary)
             let isCancelled = world.cancel(id)
             #expect(isCancelled == (wasOpen && !hadLeft), "after \(delay) rounds")
-            try settle(&world)
+            try world.settle()
             let group = try #require(world.metadata.placement(of: placement.shard)?.group)
             if isCancelled {
                 #expect(group.primary == placement.primary && group.members == placement.group.members)
@@ -67,7 +60,7 @@ struct OperationPlannerTests {
         try world.mustBegin(.drain(workers[1]))
         let begunAgain = world.begin(.drain(workers[1]))
         #expect(!begunAgain, "it is being drained already")
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.operations.values.map(\.state) == [.done])
         #expect(world.metadata.placements.allSatisfy { !$0.group.members.contains(workers[1]) })
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
@@ -83,7 +76,7 @@ struct OperationPlannerTests {
             world.metadata.workers[new] = NodeAddress(host: "127.0.0.1", port: 7100 + index)
             world.live.insert(new)
             try world.mustBegin(.decommission(old))
-            try settle(&world)
+            try world.settle()
             #expect(world.metadata.standings[old] == .decommissioned)
             #expect(world.replicas[old]?.isEmpty ?? true)
             world.live.remove(old)
@@ -134,7 +127,7 @@ struct OperationPlannerTests {
         var world = world()
         world.spareDiskByteCount = 1 << 41
         try world.mustBegin(.drain(workers[1]))
-        try settle(&world, steps: 20)
+        try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         #expect(operation.steps.allSatisfy { $0.state == .waiting })
         let hindrance = Occupancy(world.view, limits: world.limits).hindrance(
@@ -147,7 +140,7 @@ struct OperationPlannerTests {
             return
         }
         world.spareDiskByteCount = 0
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.openOperations.isEmpty)
     }
 
@@ -157,7 +150,7 @@ struct OperationPlannerTests {
             for id in world.metadata.collections.keys.sorted() {
                 try world.mustBegin(.copies(id, CopyCount(replicationFactor: count, minimumInSync: minimum)))
             }
-            try settle(&world)
+            try world.settle()
             #expect(world.metadata.openOperations.isEmpty)
             for placement in world.metadata.placements {
                 #expect(placement.group.inSync.count == count && placement.group.learners.isEmpty)
@@ -170,7 +163,7 @@ struct OperationPlannerTests {
         let records = (1...12).map { ClusterScript.replicated($0, on: [workers[0]], minimum: 1) }
         var world = OperationWorld(seed: 3, workers: 4, records: records)
         try world.mustBegin(.rebalance)
-        try settle(&world)
+        try world.settle()
         let counts = workers.prefix(4).map { worker in
             world.metadata.placements.count { $0.group.members.contains(worker) }
         }
@@ -243,7 +236,7 @@ struct OperationPlannerTests {
         let records = (1...8).map { ClusterScript.replicated($0, on: [workers[0], workers[1]], minimum: 2) }
         var world = OperationWorld(seed: 3, workers: 2, records: records)
         try world.mustBegin(.rebalance)
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.placements.count { $0.primary == workers[0] } == 4)
     }
 
@@ -256,7 +249,7 @@ struct OperationPlannerTests {
             OperationPlanner.updates(world.view, limits: .init(), now: Timestamp(milliseconds: 1)).first
         )
         #expect(Set(update.begun.map(\.shard.collection)).count == OperationPlanner.beginLimit)
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.openOperations.isEmpty)
         #expect(world.metadata.placements.count { $0.primary == workers[0] } == 100)
     }
@@ -284,7 +277,7 @@ struct OperationPlannerTests {
                 ),
             ]
         )
-        try settle(&world, steps: 5)
+        try world.settle(rounds: 5)
         let operation = try #require(world.metadata.operations[id])
         #expect(operation.state == .cancelled && operation.steps.map(\.state) == [.undone, .undone])
         #expect(operation.note?.contains("did not come") == true)
@@ -296,14 +289,14 @@ struct OperationPlannerTests {
         try world.coordinate()
         let id = try #require(world.metadata.operations.keys.first)
         world.metadata.operations[id]!.state = .paused
-        try settle(&world, steps: 5)
+        try world.settle(rounds: 5)
         let paused = world.metadata.operations[id]
         let groups = world.metadata.placements.map(\.group)
-        try settle(&world, steps: 50)
+        try world.settle(rounds: 50)
         #expect(world.metadata.operations[id] == paused)
         #expect(zip(groups, world.metadata.placements).allSatisfy { $0.inSync == $1.group.inSync })
         world.metadata.operations[id]!.state = .running
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.operations[id]!.state == .done)
     }
 
@@ -314,19 +307,19 @@ struct OperationPlannerTests {
         try world.mustBegin(.split(id, [0]))
         let begunAgain = world.begin(.split(id, [0]))
         #expect(!begunAgain, "it is being split already")
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.operations.values.map(\.state) == [.done])
         var placements = try #require(world.metadata.collections[id]?.placements)
         #expect(placements.map(\.shard.index) == [1, 2] && placements.map(\.range) == HashRange.divisions(2))
         #expect(placements.allSatisfy { $0.group.inSync.count == copies && $0.epoch > Epoch(2) })
         try world.mustBegin(.split(id, [2]))
-        try settle(&world)
+        try world.settle()
         // Neighbours that are elsewhere come together first.
         placements = try #require(world.metadata.collections[id]?.placements)
         try world.mustBegin(.move(placements[0].shard, from: placements[0].primary, to: workers[5]))
-        try settle(&world)
+        try world.settle()
         try world.mustBegin(.merge(id, [.init(3, 1)]))
-        try settle(&world)
+        try world.settle()
         placements = try #require(world.metadata.collections[id]?.placements)
         #expect(placements.map(\.shard.index) == [4, 5])
         #expect(placements[1].range.first == 0 && placements[0].range.last == .max)
@@ -354,7 +347,7 @@ struct OperationPlannerTests {
         let id = try #require(world.metadata.operations.keys.first)
         let isCancelled = world.cancel(id)
         #expect(isCancelled)
-        try settle(&world)
+        try world.settle()
         #expect(GrowthPlanner.split(above: 1000, in: world.view) == nil, "somebody took it back")
     }
 
@@ -375,9 +368,9 @@ struct OperationPlannerTests {
         #expect(refusal(.split(id, [0, 0])).contains("once"))
         #expect(refusal(.split(id, [7])).contains("no shard 7"))
         try world.mustBegin(.split(id, [0]))
-        try settle(&world)
+        try world.settle()
         try world.mustBegin(.split(id, [1]))
-        try settle(&world)
+        try world.settle()
         #expect(refusal(.merge(id, [.init(3, 2), .init(3, 4)])).contains("each shard once"))
         #expect(refusal(.merge(id, [.init(3, 2)])).contains("no neighbours"))
         #expect(refusal(.merge(id, [])).contains("two shards"))
@@ -396,7 +389,7 @@ struct OperationPlannerTests {
         let id = try #require(world.metadata.operations.keys.first)
         let isDone = world.metadata.placement(of: before.shard) == nil
         _ = world.cancel(id)
-        try settle(&world)
+        try world.settle()
         let after = world.metadata.placement(of: before.shard)
         #expect(isDone == (after == nil))
         if let after {
@@ -411,9 +404,9 @@ struct OperationPlannerTests {
         var world = world(copies: 2)
         let id = world.metadata.placements[0].shard.collection
         try world.mustBegin(.split(id, [0]))
-        try settle(&world)
+        try world.settle()
         try world.mustBegin(.merge(id, [.init(1, 2)]))
-        try settle(&world, steps: 1)
+        try world.settle(rounds: 1)
         return (world, id, try #require(world.metadata.openOperations.first))
     }
 
@@ -428,7 +421,7 @@ struct OperationPlannerTests {
             shards.compactMap { world.metadata.placement(of: $0)?.group }.map { .regroup($0.freezing(true)) }
         }
         for _ in 0..<50 where next(world.view) != toFreeze() {
-            try settle(&world, steps: 1)
+            try world.settle(rounds: 1)
             operation = try #require(world.metadata.openOperations.first)
         }
         #expect(next(world.view) == toFreeze())
@@ -462,7 +455,7 @@ struct OperationPlannerTests {
             world.replicas[newcomer, default: [:]][placement.shard] = world.head[placement.shard]
         }
         let before = world.metadata.collections[id]!.placements.map(\.group.members)
-        try settle(&world)
+        try world.settle()
         let ended = try #require(world.metadata.operations[operation.id])
         #expect(ended.state == .cancelled && ended.steps.map(\.state) == [.undone])
         #expect(ended.note?.contains("same workers") == true)

@@ -111,6 +111,16 @@ struct OperationWorld {
         return view
     }
 
+    func replicaCount(on worker: NodeID) -> Int { metadata.placements.count { $0.group.members.contains(worker) } }
+
+    /// The coordinator and the workers take turns; nothing is lost.
+    mutating func settle(rounds: Int = 200) throws {
+        for _ in 0..<rounds {
+            try coordinate()
+            try work()
+        }
+    }
+
     /// Lets the coordinator decide once; each decision is carried out with the given probability.
     mutating func coordinate(doing share: Double = 1) throws {
         now += 1

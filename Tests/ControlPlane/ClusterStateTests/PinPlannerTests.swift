@@ -30,13 +30,6 @@ struct PinPlannerTests {
         }
     }
 
-    private func settle(_ world: inout OperationWorld, steps: Int = 200) throws {
-        for _ in 0..<steps {
-            try world.coordinate()
-            try world.work()
-        }
-    }
-
     /// Twelve shards of one copy, all on the first of four workers.
     private func unevenWorld() -> OperationWorld {
         OperationWorld(
@@ -80,7 +73,7 @@ struct PinPlannerTests {
             try world.coordinate()
         }
         #expect(pinRefusal(shard, [workers[2]], in: world)?.contains("wait for its end") == true)
-        try settle(&world)
+        try world.settle()
         #expect(pinRefusal(shard, [workers[2]], in: world) == nil)
     }
 
@@ -91,7 +84,7 @@ struct PinPlannerTests {
         let steps = RebalancePlanner.steps(in: world.view)
         #expect(!steps.isEmpty && steps.allSatisfy { !pinned.contains($0.shard) })
         try world.mustBegin(.rebalance)
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.openOperations.isEmpty)
         for placement in world.metadata.placements where pinned.contains(placement.shard) {
             #expect(placement.group.members == [workers[0]])
@@ -113,7 +106,7 @@ struct PinPlannerTests {
         #expect(leads.contains(.init(shard: shards[1], change: .lead(workers[1]))))
         #expect(!leads.contains { $0.shard == shards[0] || $0.shard == shards[2] })
         try world.mustBegin(.rebalance)
-        try settle(&world)
+        try world.settle()
         for index in 0..<3 {
             let group = try #require(world.metadata.placement(of: shards[index])?.group)
             #expect(group.primary == world.metadata.pins[shards[index]]?.primary)
@@ -171,7 +164,7 @@ struct PinPlannerTests {
             CopyCount(replicationFactor: 2, minimumInSync: 1)
         )
         try world.mustBegin(fewer)
-        try settle(&world)
+        try world.settle()
         let group = world.metadata.placements[0].group
         #expect(Set(group.inSync) == [workers[0], workers[2]])
         let one = OperationRequest.copies(
@@ -187,7 +180,7 @@ struct PinPlannerTests {
         try world.mustBegin(.drain(workers[0]))
         let shard = world.metadata.placements[3].shard
         world.metadata.pins[shard] = ShardPin(workers: [workers[0]])
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.openOperations.count == 1)
         let operation = world.metadata.openOperations[0]
         let step = try #require(operation.steps.first { $0.shard == shard })
@@ -196,7 +189,7 @@ struct PinPlannerTests {
         let members = world.metadata.placements.filter { $0.group.members.contains(workers[0]) }.map(\.shard)
         #expect(members == [shard])
         world.metadata.pins = [:]
-        try settle(&world)
+        try world.settle()
         #expect(world.metadata.openOperations.isEmpty)
         #expect(!world.metadata.placements.contains { $0.group.members.contains(workers[0]) })
 
@@ -205,7 +198,7 @@ struct PinPlannerTests {
         for placement in uneven.metadata.placements {
             uneven.metadata.pins[placement.shard] = ShardPin(workers: placement.group.members)
         }
-        try settle(&uneven)
+        try uneven.settle()
         #expect(uneven.metadata.openOperations.isEmpty)
         #expect(uneven.metadata.placements.allSatisfy { $0.group.members == [workers[0]] })
     }
@@ -233,7 +226,7 @@ struct PinPlannerTests {
         world.metadata.pins[shard] = ShardPin(workers: [workers[1]])
         world.live.remove(workers[1])
         world.gone = [workers[1]]
-        try settle(&world)
+        try world.settle()
         let group = try #require(world.metadata.placement(of: shard)?.group)
         #expect(group.inSync.count == 2 && !group.members.contains(workers[1]))
 

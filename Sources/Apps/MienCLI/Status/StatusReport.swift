@@ -2,8 +2,6 @@ import MienClient
 
 /// A cluster as text and as JSON.
 enum StatusReport {
-    private static let leastWarmth = 0.9
-
     /// What is missing, as one sentence each; empty when everything answers.
     ///
     /// - Parameter wantsWarm: whether workers that read from disk what every search reads are missing something.
@@ -28,9 +26,7 @@ enum StatusReport {
             if worker.isLive, worker.memory.isShort {
                 problems.append("the worker at \(worker.address) takes no faces, for want of memory")
             }
-            if wantsWarm, worker.isLive, worker.codeByteCount > 0,
-                Double(worker.residentCodeByteCount) < leastWarmth * Double(worker.codeByteCount)
-            {
+            if wantsWarm, worker.isLive, worker.isCold {
                 let warmth = warmth(worker.residentCodeByteCount, of: worker.codeByteCount)
                 problems.append("the worker at \(worker.address) is cold: \(warmth) of its codes are in memory")
             }

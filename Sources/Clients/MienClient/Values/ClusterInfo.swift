@@ -41,6 +41,12 @@ public struct ClusterInfo: Hashable, Sendable {
         public var activity: NodeActivityInfo
         /// Shards that are made here to take the place of others.
         public var successors: [Successor]
+
+        /// Whether searches read codes from disk.
+        public var isCold: Bool {
+            let mapped = MappedMemory(codeByteCount: codeByteCount, residentCodeByteCount: residentCodeByteCount)
+            return mapped.warmth < MappedMemory.leastWarmth
+        }
     }
 
     /// A shard that a worker makes from its replicas of others, which are split or merged.

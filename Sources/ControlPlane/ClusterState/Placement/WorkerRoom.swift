@@ -13,7 +13,7 @@ struct WorkerRoom: Sendable {
 
     private let spareDiskByteCount: UInt64
     private let reservesMemory: Bool
-    private let free: [NodeID: WorkerObservation]
+    private let observations: [NodeID: WorkerObservation]
     /// Bytes of codes of the replicas that workers have, or are about to open.
     private var codes: [NodeID: UInt64]
     private var reserved: [NodeID: ReplicaSize] = [:]
@@ -21,7 +21,7 @@ struct WorkerRoom: Sendable {
     init(_ view: ClusterView) {
         spareDiskByteCount = view.spareDiskByteCount
         reservesMemory = view.reservesMemory
-        free = view.observations
+        observations = view.observations
         codes = [:]
         for placement in view.metadata.placements {
             let size = ReplicaSize(of: placement, in: view)
@@ -59,13 +59,14 @@ struct WorkerRoom: Sendable {
     }
 
     func diskShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
-        guard let free = free[worker]?.freeDiskByteCount else { return nil }
+        guard let free = observations[worker]?.freeDiskByteCount else { return nil }
         let needed = byteCount + (reserved[worker]?.diskByteCount ?? 0) + spareDiskByteCount
         return free < needed ? .disk(needed: needed, free: free) : nil
     }
 
     private func memoryShortage(for byteCount: UInt64, on worker: NodeID, besideCodes: Bool) -> Shortage? {
-        guard reservesMemory, let observation = free[worker], let available = observation.availableMemoryByteCount
+        guard reservesMemory, let observation = observations[worker],
+            let available = observation.availableMemoryByteCount
         else { return nil }
         let needed = byteCount + (reserved[worker]?.memoryByteCount ?? 0)
         let codes = besideCodes ? max(observation.mapped.codeByteCount, codes[worker] ?? 0) : 0

@@ -260,31 +260,25 @@ final class Successor: Sendable {
     /// - Returns: false when it is to stop.
     private func copy(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) -> Bool {
         var pace = BackgroundPace(of: options.successorShare)
-        func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
-            try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
-        }
-        while try step({ () throws(PartitionError) in try builder.copyRows() }) {
+        while try step(partitions, { () throws(PartitionError) in try builder.copyRows() }) {
             monitor.withLock { $0.progress = builder.progress }
             options.reportChanged()
             if pace.rest(unless: { isStopping }) { return false }
         }
-        let isWhole = try step { () throws(PartitionError) in
+        let isWhole = try step(partitions) { () throws(PartitionError) in
             try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
         }
         guard isWhole else { return false }
-        while try step({ () throws(PartitionError) in try fold(builder) }) {
+        while try step(partitions, { () throws(PartitionError) in try fold(builder) }) {
             if pace.rest(unless: { isStopping }) { return false }
         }
-        while try step({ () throws(PartitionError) in try builder.copyReceipts() }) {
+        while try step(partitions, { () throws(PartitionError) in try builder.copyReceipts() }) {
             if pace.rest(unless: { isStopping }) { return false }
         }
         return true
     }
 
     private func build(with builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {
-        func step<R>(_ body: () throws(PartitionError) -> R) throws(WireStatus) -> R {
-            try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
-        }
         let isCopied = try options.successorShare.working { () throws(WireStatus) in try copy(with: builder, partitions)
         }
         guard isCopied else { return }
@@ -292,7 +286,7 @@ final class Successor: Sendable {
         // written might come faster.
         var followed = 0
         repeat {
-            followed = try step { () throws(PartitionError) in try builder.follow() }
+            followed = try step(partitions) { () throws(PartitionError) in try builder.follow() }
             if isStopping { return }
         } while followed > Self.changesPerFold
         monitor.withLock { $0.progress = builder.progress }
@@ -308,10 +302,10 @@ final class Successor: Sendable {
             } else if isFrozen {
                 try seal(builder, partitions)
             } else {
-                unfolded += try step { () throws(PartitionError) in try builder.follow() }
-                _ = try step { () throws(PartitionError) in try builder.copyReceipts() }
+                unfolded += try step(partitions) { () throws(PartitionError) in try builder.follow() }
+                _ = try step(partitions) { () throws(PartitionError) in try builder.copyReceipts() }
                 if unfolded >= Self.changesPerFold {
-                    unfolded = try step { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
+                    unfolded = try step(partitions) { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
                 }
             }
             if mustStop(within: isFrozen ? Self.sealInterval : Self.followInterval) { return }
@@ -405,6 +399,14 @@ final class Successor: Sendable {
     /// Runs `body` with the sources' partitions, which stay open until it returns.
     ///
     /// - Parameter expected: what they were before; others have been opened since if they are not.
+    /// While the sources are still those that it was begun with.
+    private func step<R>(
+        _ partitions: [ObjectIdentifier],
+        _ body: () throws(PartitionError) -> R
+    ) throws(WireStatus) -> R {
+        try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
+    }
+
     private func withSources<R>(
         _ expected: [ObjectIdentifier]? = nil,
         _ body: ([Partition]) throws(PartitionError) -> R

@@ -202,14 +202,13 @@ package final class SuccessorBuilder {
                 }
                 // In the order of the faces every page of their records is read once.
                 own.sort { $0.face < $1.face }
-                var newcomers = try own.map { face, row in
+                let newcomers = try own.map { face, row in
                     (face, try source.partition.tables.record(of: face, inRow: row, reading))
                 }
-                newcomers.sort { $0.1.row < $1.1.row }
                 let copies = try unsafe pass.adopt(newcomers, transaction) { row in
                     try unsafe rows.bytes(of: row, reading)
                 }
-                let pairs = zip(newcomers, copies).map { ($0.1.row, $1) }
+                let pairs = zip(own, copies).map { ($0.row, $1) }
                 return (pairs, try pass.finish(transaction).nextRow)
             }
         }
@@ -388,6 +387,7 @@ package final class SuccessorBuilder {
             let rows = RowReader(partition: source, state: state, transaction: reading.number)
             try partition.environment.write { transaction in
                 var pass = try WritePass(partition, transaction)
+                var newcomers: [(face: FaceID, record: FaceRecord)] = []
                 for face in faces {
                     guard let bytes = try unsafe source.tables.faceRecord(of: face, reading) else {
                         try pass.disown(face, transaction)
@@ -399,9 +399,9 @@ package final class SuccessorBuilder {
                     {
                         continue
                     }
-                    let stored = try unsafe rows.bytes(of: record.row, reading)
-                    _ = try unsafe pass.adopt(face, record, stored: stored, transaction)
+                    newcomers.append((face, record))
                 }
+                _ = try unsafe pass.adopt(newcomers, transaction) { row in try unsafe rows.bytes(of: row, reading) }
                 _ = try pass.finish(transaction)
             }
         }

@@ -326,46 +326,11 @@ struct WritePass {
         try enter(record, of: face, transaction)
     }
 
-    /// Takes a face over from another partition, under the version that it has there.
+    /// Takes faces over from another partition, under the versions that they have there: rows in the order that they
+    /// have there, and what is kept by face in that of the faces, which reads and writes every page of it once.
     ///
     /// - Parameters:
-    ///   - record: of the other partition.
-    ///   - stored: the row's bytes.
-    /// - Returns: the face's row.
-    mutating func adopt(
-        _ face: FaceID,
-        _ record: FaceRecord,
-        stored: UnsafeRawBufferPointer,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> UInt32 {
-        _ = try remove(face, isNewLikely: true, transaction)
-        let record = try unsafe append(record, stored: stored, transaction)
-        try enter(record, of: face, transaction)
-        return record.row
-    }
-
-    /// Appends the row of a face that comes from another partition.
-    ///
-    /// - Returns: its record here, which is not written.
-    private mutating func append(
-        _ record: FaceRecord,
-        stored: UnsafeRawBufferPointer,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> FaceRecord {
-        var record = record
-        record.row = try takeRow()
-        state.faceCount += 1
-        let checksum = try unsafe rows.append(stored: stored, tables, transaction)
-        try record.verify(storedChecksum: checksum)
-        record.embeddingChecksum = checksum
-        return record
-    }
-
-    /// As ``adopt(_:_:stored:_:)``, of many faces: rows in the order given, and what is kept by face in the order of
-    /// the faces, which reads and writes every page of it once.
-    ///
-    /// - Parameters:
-    ///   - newcomers: different faces, with their records of the other partition.
+    ///   - newcomers: in the order of the faces, with their records of the other partition.
     ///   - stored: the bytes of a row of the other partition.
     /// - Returns: the row of each.
     mutating func adopt(
@@ -373,18 +338,19 @@ struct WritePass {
         _ transaction: borrowing WriteTransaction,
         stored: (_ row: UInt32) throws -> UnsafeRawBufferPointer
     ) throws -> [UInt32] {
-        let order = newcomers.indices.sorted { newcomers[$0].face < newcomers[$1].face }
-        for index in order { _ = try remove(newcomers[index].face, isNewLikely: true, transaction) }
-        var records: [FaceRecord] = []
-        records.reserveCapacity(newcomers.count)
-        for (face, record) in newcomers {
-            let record = try unsafe append(record, stored: stored(record.row), transaction)
-            try list(record, of: face, transaction)
-            records.append(record)
+        for (face, _) in newcomers { _ = try remove(face, isNewLikely: true, transaction) }
+        var records = newcomers.map(\.record)
+        for index in records.indices.sorted(by: { newcomers[$0].record.row < newcomers[$1].record.row }) {
+            let bytes = try unsafe stored(records[index].row)
+            records[index].row = try takeRow()
+            state.faceCount += 1
+            let checksum = try unsafe rows.append(stored: bytes, tables, transaction)
+            try records[index].verify(storedChecksum: checksum)
+            records[index].embeddingChecksum = checksum
+            try list(records[index], of: newcomers[index].face, transaction)
         }
-        for index in order {
-            let face = newcomers[index].face
-            try transaction.put(tables.faces, key: face, value: records[index].encoded(for: face))
+        for (newcomer, record) in zip(newcomers, records) {
+            try transaction.put(tables.faces, key: newcomer.face, value: record.encoded(for: newcomer.face))
         }
         return records.map(\.row)
     }
