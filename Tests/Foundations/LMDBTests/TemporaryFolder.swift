@@ -19,20 +19,31 @@ final class TemporaryFolder: Sendable {
 final class SmallDisk: Sendable {
     static let isAvailable = (try? SmallDisk(byteCount: 1 << 20)) != nil
 
-    struct NotMounted: Error {}
+    struct NotMounted: Error {
+        let errno: Int32
+    }
 
     let path: String
     private let folder = TemporaryFolder()
 
     init(byteCount: Int) throws {
         path = folder.path
-        guard mount("tmpfs", path, "tmpfs", 0, "size=\(byteCount),mode=0700") == 0 else { throw NotMounted() }
+        guard mount("tmpfs", path, "tmpfs", 0, "size=\(byteCount),mode=0700") == 0 else {
+            throw NotMounted(errno: errno)
+        }
     }
 
     /// Makes the disk `byteCount` large, keeping what is on it; `readOnly` refuses every change from then on.
+    ///
+    /// A process that another test has just forked holds every open file of this one until it becomes another
+    /// program, and the kernel makes no disk read-only while a file of it is open for writing: that is waited for.
     func remount(byteCount: Int, readOnly: Bool = false) throws {
         let flags = UInt(MS_REMOUNT) | (readOnly ? UInt(MS_RDONLY) : 0)
-        guard mount("tmpfs", path, "tmpfs", flags, "size=\(byteCount)") == 0 else { throw NotMounted() }
+        let end = ContinuousClock.now + .seconds(60)
+        while mount("tmpfs", path, "tmpfs", flags, "size=\(byteCount)") != 0 {
+            guard errno == EBUSY, .now < end else { throw NotMounted(errno: errno) }
+            usleep(10_000)
+        }
     }
 
     deinit {
