@@ -219,31 +219,71 @@ extension VectorKernels {
         }
     }
 
-    /// Scans packed codes for 1...4 probes at once. Slots without a row are never found.
+    /// Some groups of packed codes, one behind the other, in place.
+    @safe
+    package struct CodeBlock: BitwiseCopyable {
+        fileprivate let block: vk_code_block
+
+        /// - Parameters:
+        ///   - heads: first group of the first head; head `p` begins `p * headStride` bytes later.
+        ///   - records: record of the first slot.
+        ///   - groupCount: 0...64.
+        package init(
+            heads: UnsafePointer<UInt8>,
+            headStride: Int,
+            records: UnsafePointer<UInt8>,
+            groupCount: Int
+        ) {
+            precondition(groupCount >= 0 && groupCount <= maximumScanGroups, "0...64 groups")
+            unsafe block = vk_code_block(
+                heads: (heads, heads + headStride),
+                records: records,
+                group_count: groupCount
+            )
+        }
+
+        package var groupCount: Int { unsafe block.group_count }
+
+        /// As long as this one, behind its heads: where a scan goes on as far as is known.
+        package var following: CodeBlock {
+            let byteCount = groupCount * groupByteCount
+            return unsafe CodeBlock(
+                heads: block.heads.0! + byteCount,
+                headStride: block.heads.1! - block.heads.0!,
+                records: block.records,
+                groupCount: groupCount
+            )
+        }
+    }
+
+    /// Scans blocks of packed codes, as if they were one, for 1...4 probes at once. Slots without a row are never
+    /// found.
     ///
     /// - Parameters:
-    ///   - heads: first group of the first head; head `p` begins `p * headStride` bytes later.
-    ///   - records: record of the first slot.
-    ///   - groupCount: 0...64.
+    ///   - blocks: at most 64 groups together.
+    ///   - next: what is scanned next: its heads are fetched ahead, never read. Nil when these blocks were scanned just
+    ///     before, for other probes.
     package static func scanCodes(
-        heads: UnsafePointer<UInt8>,
-        headStride: Int,
-        records: UnsafePointer<UInt8>,
+        _ blocks: UnsafeBufferPointer<CodeBlock>,
+        before next: CodeBlock?,
         planeCount: Int,
-        groupCount: Int,
         probes: UnsafeMutableBufferPointer<ScanProbe>
     ) {
         precondition(planeCount >= 1 && planeCount <= maximumPlaneCount, "1...8 planes")
-        precondition(groupCount >= 0 && groupCount <= maximumScanGroups, "0...64 groups")
         precondition(probes.count >= 1 && probes.count <= maximumScanProbes, "1...4 probes")
-        var block = unsafe vk_code_block(
-            heads: (heads, heads + headStride),
-            records: records,
-            plane_count: planeCount,
-            group_count: groupCount
-        )
-        unsafe probes.withMemoryRebound(to: vk_scan_probe.self) { probes in
-            unsafe vk_scan_codes(&block, probes.baseAddress, probes.count)
+        let groupCount = unsafe blocks.reduce(0) { $0 + $1.groupCount }
+        precondition(groupCount <= maximumScanGroups, "0...64 groups")
+        unsafe blocks.withMemoryRebound(to: vk_code_block.self) { blocks in
+            var batch = unsafe vk_code_batch(
+                blocks: blocks.baseAddress,
+                block_count: blocks.count,
+                plane_count: planeCount,
+                group_count: groupCount,
+                next_heads: next.map { unsafe ($0.block.heads.0, $0.block.heads.1) } ?? (nil, nil)
+            )
+            unsafe probes.withMemoryRebound(to: vk_scan_probe.self) { probes in
+                unsafe vk_scan_codes(&batch, probes.baseAddress, probes.count)
+            }
         }
     }
 }

@@ -71,8 +71,8 @@ void vk_encode(const float *y, size_t rows, size_t dims, const struct vk_plane *
     in_force()->encode(y, rows, dims, planes, plane_count, scale, codes, self_dot, code_dot);
 }
 
-void vk_scan_codes(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
-    in_force()->scan_codes(block, probes, probe_count);
+void vk_scan_codes(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
+    in_force()->scan_codes(batch, probes, probe_count);
 }
 
 // Rows of one piece: about 128 KiB, so that it stays in the second-level cache while every probe passes over it.

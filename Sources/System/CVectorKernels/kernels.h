@@ -13,7 +13,7 @@ struct vk_kernels {
     int level;
     void (*encode)(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                    const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
-    void (*scan_codes)(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
+    void (*scan_codes)(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count);
     // Blocks of 1...4 probes; row r of probe p goes to out[p * out_stride + r].
     void (*dot_f16)(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                     float *out, size_t out_stride);
@@ -77,6 +77,13 @@ VK_INLINE float vk_factor(uint16_t half) {
 VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
     const uintptr_t first = (uintptr_t)base + offset;
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 3);
+}
+
+// The same, into the second cache. A processor waits for few lines of its first cache at a time, and a line asked for
+// there keeps such a place for as long as memory takes.
+VK_INLINE void vk_prefetch_l2(const void *base, size_t offset, size_t bytes) {
+    const uintptr_t first = (uintptr_t)base + offset;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 2);
 }
 
 // Runs a statement for each of `n` scattered rows, fetched in time. Each row lies on a page of its own: its first line

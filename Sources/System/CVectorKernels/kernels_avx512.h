@@ -10,7 +10,7 @@
 
 void vk_encode_avx512(const float *y, size_t rows, size_t dims, const struct vk_plane *planes, size_t plane_count,
                       const float *scale, uint8_t *codes, float *self_dot, float *code_dot);
-void vk_scan_codes_avx512(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
+void vk_scan_codes_avx512(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count);
 void vk_dot_f16_avx512(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                      float *out, size_t out_stride);
 void vk_dot_f32_avx512(const float *probes, size_t probe_count, const float *rows, size_t row_count, size_t dim,

@@ -30,13 +30,13 @@ VK_INLINE void columns_of(const uint8_t *group, __m256i column[4]) {
 
 // vpshufb looks up the low nibbles of 16 rows in its low half and the high nibbles in its high half. Values are added
 // as 16-bit words, whole and shifted down by 8; the words' low bytes come out at the end.
-VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
-                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, const struct vk_scan_probe *probes,
+                         size_t probe_count, vk_sums *sums) {
     const __m256i nibble = _mm256_set1_epi8(15), half_shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
     __m256i whole[VK_MAX_SCAN_PROBES], odd_rows[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) whole[probe] = odd_rows[probe] = _mm256_setzero_si256();
     for (size_t p = 0; p < head_count; p++) {
-        const uint8_t *group = heads[p] + offset;
+        const uint8_t *group = heads[p];
         for (size_t z = 0; z < 4; z++) {
             __m256i column[4];
             columns_of(group + 64 * z, column);
@@ -104,7 +104,7 @@ VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t 
 
 #include "scan_stages.h"
 
-void vk_scan_codes_avx2(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+void vk_scan_codes_avx2(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

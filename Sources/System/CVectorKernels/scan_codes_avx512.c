@@ -9,14 +9,14 @@ typedef __m512i vk_sums;
 
 // vpermb looks 64 nibbles up in 4 tables of 16 at once (byte j of each dword in table j), vpdpbusd adds the 4 bytes
 // of each row.
-VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
-                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, const struct vk_scan_probe *probes,
+                         size_t probe_count, vk_sums *sums) {
     const __m512i nibble = _mm512_set1_epi8(15), table_of_byte = _mm512_set1_epi32(0x30201000);
     const __m512i ones = _mm512_set1_epi8(1);
     __m512i high_sums[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) high_sums[probe] = _mm512_setzero_si512();
     for (size_t p = 0; p < head_count; p++) {
-        const uint8_t *group = heads[p] + offset;
+        const uint8_t *group = heads[p];
 #pragma clang loop unroll(full)
         for (size_t z = 0; z < 4; z++) {
             const __m512i bytes = _mm512_loadu_si512(group + 64 * z);
@@ -76,7 +76,7 @@ VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, s
 
 #include "scan_stages.h"
 
-void vk_scan_codes_avx512(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+void vk_scan_codes_avx512(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

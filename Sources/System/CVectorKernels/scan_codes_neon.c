@@ -4,11 +4,11 @@
 #include "scan_rows_neon.h"
 
 // ld4 brings byte j of 16 rows into one vector, in row order; tbl looks their low and then their high nibbles up.
-VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
-                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, const struct vk_scan_probe *probes,
+                         size_t probe_count, vk_sums *sums) {
     const uint8x16_t nibble = vdupq_n_u8(15);
     for (size_t p = 0; p < head_count; p++) {
-        const uint8_t *group = heads[p] + offset;
+        const uint8_t *group = heads[p];
         for (size_t z = 0; z < 4; z++) {
             const uint8x16x4_t column = vld4q_u8(group + 64 * z);
 #pragma clang loop unroll(full)
@@ -30,7 +30,7 @@ VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t 
 
 #include "scan_stages.h"
 
-void vk_scan_codes_neon(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+void vk_scan_codes_neon(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

@@ -7,8 +7,8 @@
 
 // tbl looks the nibbles of 4 rows up in 4 tables of 16 at once (byte j of each dword in table j), udot adds the 4
 // bytes of each row.
-VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
-                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, const struct vk_scan_probe *probes,
+                         size_t probe_count, vk_sums *sums) {
     const uint8x16_t nibble = vdupq_n_u8(15), ones = vdupq_n_u8(1);
     const uint8x16_t table_of_byte = vreinterpretq_u8_u32(vdupq_n_u32(0x30201000));
     uint32x4_t four_rows[VK_MAX_SCAN_PROBES][4];
@@ -16,7 +16,7 @@ VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t 
         for (size_t n = 0; n < 4; n++) four_rows[probe][n] = vdupq_n_u32(0);
     }
     for (size_t p = 0; p < head_count; p++) {
-        const uint8_t *group = heads[p] + offset;
+        const uint8_t *group = heads[p];
         for (size_t z = 0; z < 4; z++) {
             // Low nibbles of all rows, then high ones: the other half's vectors would not fit the registers.
 #pragma clang loop unroll(full)
@@ -52,7 +52,7 @@ VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t 
 
 #include "scan_stages.h"
 
-void vk_scan_codes_neon_dotprod(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+void vk_scan_codes_neon_dotprod(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }
 

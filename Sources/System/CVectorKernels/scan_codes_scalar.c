@@ -5,10 +5,10 @@ typedef struct {
     int32_t of_slot[VK_GROUP_ROWS];
 } vk_sums;
 
-VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, size_t offset,
-                         const struct vk_scan_probe *probes, size_t probe_count, vk_sums *sums) {
+VK_INLINE void add_heads(const uint8_t *const *heads, size_t head_count, const struct vk_scan_probe *probes,
+                         size_t probe_count, vk_sums *sums) {
     for (size_t p = 0; p < head_count; p++) {
-        const uint8_t *group = heads[p] + offset;
+        const uint8_t *group = heads[p];
         for (size_t probe = 0; probe < probe_count; probe++) {
             const uint8_t *lut = probes[probe].lut + p * VK_LUT_PLANE_BYTES;
             for (size_t v = 0; v < VK_GROUP_ROWS; v++) {
@@ -48,6 +48,6 @@ VK_INLINE int32_t tail_sum(const uint8_t *planes, const int8_t *weights, size_t 
 
 #include "scan_stages.h"
 
-void vk_scan_codes_scalar(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count) {
+void vk_scan_codes_scalar(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count) {
     VK_SCAN_BODY
 }

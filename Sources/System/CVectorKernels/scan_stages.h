@@ -1,7 +1,7 @@
 // The stages of a scan, shared by all levels. A level defines, before it includes this file:
 //   vk_sums                                          the sums of one group's 16 slots
-//   add_heads(heads, head_count, offset, probes, probe_count, sums)
-//                                                    adds the heads of the group at byte `offset`
+//   add_heads(heads, head_count, probes, probe_count, sums)
+//                                                    adds the heads of a group
 //   rows_above(sums, threshold)                      bit per slot whose sum > threshold
 //   append_slots(sums, mask, first_slot, entries, count)
 //                                                    writes slot << 16 | sum of the slots of `mask`, returns the new
@@ -14,9 +14,9 @@
 // guess, so they are fetched ahead.
 #pragma once
 
-// Groups of heads fetched ahead. Lists are read in runs of few pages, each too short for the hardware prefetcher to run
-// up: this took a quarter off scans from DRAM. It passes the end of a call, where the caller usually goes on.
-enum { VK_SCAN_AHEAD = 8 };
+// Groups of heads fetched ahead, at the end of a batch those of the next. Lists are read in runs of few pages, each too
+// short for the hardware prefetcher to run up.
+enum { VK_SCAN_AHEAD = 16 };
 
 // Records fetched ahead.
 enum { VK_RECORDS_AHEAD = 12 };
@@ -32,29 +32,61 @@ VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, s
 }
 #endif
 
+// The groups of a batch, and those fetched ahead behind them.
+struct vk_groups {
+    size_t count;
+    const uint8_t *heads[VK_MAX_SCAN_GROUPS + VK_SCAN_AHEAD][VK_HEAD_PLANES];
+    const uint8_t *records[VK_MAX_SCAN_GROUPS];
+};
+
+VK_INLINE void find_groups(const struct vk_code_batch *batch, struct vk_groups *groups) {
+    const size_t group_record_bytes = VK_GROUP_ROWS * vk_record_bytes(batch->plane_count);
+    size_t count = 0;
+    for (size_t b = 0; b < batch->block_count; b++) {
+        const struct vk_code_block *block = &batch->blocks[b];
+        for (size_t g = 0; g < block->group_count; g++, count++) {
+            for (size_t p = 0; p < VK_HEAD_PLANES; p++) {
+                groups->heads[count][p] = (const uint8_t *)((uintptr_t)block->heads[p] + g * VK_GROUP_BYTES);
+            }
+            groups->records[count] = block->records + g * group_record_bytes;
+        }
+    }
+    groups->count = count;
+    for (size_t g = 0; g < VK_SCAN_AHEAD; g++) {
+        for (size_t p = 0; p < VK_HEAD_PLANES; p++) {
+            groups->heads[count + g][p] = (const uint8_t *)((uintptr_t)batch->next_heads[p] + g * VK_GROUP_BYTES);
+        }
+    }
+}
+
 // Slots above the threshold of the heads, each in the high half, its sum in the low half.
 struct vk_passed {
     size_t count;
     uint32_t entry[VK_MAX_SCAN_SLOTS + VK_RECORDS_TOGETHER];
 };
 
-VK_INLINE void pass_heads(const struct vk_code_block *block, const struct vk_scan_probe *probes,
-                          const size_t probe_count, struct vk_passed *passed) {
-    const size_t head_count = vk_head_count(block->plane_count), record_bytes = vk_record_bytes(block->plane_count);
+// The record of a slot above the threshold.
+VK_INLINE const uint8_t *record_of(const struct vk_groups *groups, uint32_t entry, size_t record_bytes) {
+    const uint32_t slot = entry >> 16;
+    return groups->records[slot / VK_GROUP_ROWS] + slot % VK_GROUP_ROWS * record_bytes;
+}
+
+VK_INLINE void pass_heads(const struct vk_groups *groups, size_t plane_count, int fetches,
+                          const struct vk_scan_probe *probes, const size_t probe_count, struct vk_passed *passed) {
+    const size_t head_count = vk_head_count(plane_count);
+    // A batch that is shorter was fetched from its beginning on while the one before it was scanned.
+    const size_t ahead = groups->count < VK_SCAN_AHEAD ? groups->count : VK_SCAN_AHEAD;
     for (size_t probe = 0; probe < probe_count; probe++) passed[probe].count = 0;
-    for (size_t g = 0; g < block->group_count; g++) {
-        for (size_t p = 0; p < head_count; p++) {
-            vk_prefetch(block->heads[p], (g + VK_SCAN_AHEAD) * VK_GROUP_BYTES, VK_GROUP_BYTES);
+    for (size_t g = 0; g < groups->count; g++) {
+        for (size_t p = 0; fetches && p < head_count; p++) {
+            vk_prefetch_l2(groups->heads[g + ahead][p], 0, VK_GROUP_BYTES);
         }
         vk_sums sums[VK_MAX_SCAN_PROBES] = {0};
-        add_heads(block->heads, head_count, g * VK_GROUP_BYTES, probes, probe_count, sums);
+        add_heads(groups->heads[g], head_count, probes, probe_count, sums);
         for (size_t probe = 0; probe < probe_count; probe++) {
             struct vk_passed *own = &passed[probe];
             const unsigned mask = rows_above(sums[probe], probes[probe].head_threshold);
-            const size_t first = own->count;
-            own->count = append_slots(sums[probe], mask, (uint32_t)(g * VK_GROUP_ROWS), own->entry, first);
-            // The first record of the group, or any: asking whether there is one would cost more.
-            vk_prefetch(block->records, (own->entry[first] >> 16) * record_bytes, record_bytes);
+            own->count = append_slots(sums[probe], mask, (uint32_t)(g * VK_GROUP_ROWS), own->entry, own->count);
         }
     }
 }
@@ -81,7 +113,7 @@ VK_INLINE void keep_found(struct vk_scan_probe *probe, const uint32_t *row_ids, 
     probe->count = found;
 }
 
-VK_INLINE void read_records(const struct vk_code_block *block, struct vk_scan_probe *probe, struct vk_passed *passed,
+VK_INLINE void read_records(const struct vk_groups *groups, struct vk_scan_probe *probe, struct vk_passed *passed,
                             const size_t tail_count) {
     const size_t record_bytes = VK_PLANE_BYTES * (tail_count + 1), count = passed->count;
     int32_t sums[VK_MAX_SCAN_SLOTS + VK_RECORDS_TOGETHER];
@@ -92,14 +124,14 @@ VK_INLINE void read_records(const struct vk_code_block *block, struct vk_scan_pr
         passed->entry[count + n] = count > 0 ? passed->entry[count - 1] : 0;
     }
     for (size_t n = 0; n < VK_RECORDS_AHEAD && n < count; n++) {
-        vk_prefetch(block->records, (passed->entry[n] >> 16) * record_bytes, record_bytes);
+        vk_prefetch(record_of(groups, passed->entry[n], record_bytes), 0, record_bytes);
     }
     for (size_t n = 0; n < count; n += VK_RECORDS_TOGETHER) {
         const uint8_t *records[VK_RECORDS_TOGETHER];
         for (size_t r = 0; r < VK_RECORDS_TOGETHER; r++) {
             const size_t ahead = n + r + VK_RECORDS_AHEAD < count ? n + r + VK_RECORDS_AHEAD : count;
-            vk_prefetch(block->records, (passed->entry[ahead] >> 16) * record_bytes, record_bytes);
-            records[r] = block->records + (passed->entry[n + r] >> 16) * record_bytes;
+            vk_prefetch(record_of(groups, passed->entry[ahead], record_bytes), 0, record_bytes);
+            records[r] = record_of(groups, passed->entry[n + r], record_bytes);
             const uint8_t *fields = records[r] + VK_PLANE_BYTES * tail_count;
             __builtin_memcpy(&row_ids[n + r], fields + VK_RECORD_ROW_ID, sizeof *row_ids);
             __builtin_memcpy(&factors[n + r], fields + VK_RECORD_FACTOR, sizeof *factors);
@@ -110,16 +142,18 @@ VK_INLINE void read_records(const struct vk_code_block *block, struct vk_scan_pr
     keep_found(probe, row_ids, factors, sums, count);
 }
 
-VK_INLINE void scan_block(const struct vk_code_block *block, struct vk_scan_probe *probes, const size_t probe_count) {
+VK_INLINE void scan_batch(const struct vk_code_batch *batch, struct vk_scan_probe *probes, const size_t probe_count) {
+    struct vk_groups groups;
     struct vk_passed passed[VK_MAX_SCAN_PROBES];
-    pass_heads(block, probes, probe_count, passed);
-    const size_t tail_count = vk_tail_count(block->plane_count);
+    find_groups(batch, &groups);
+    pass_heads(&groups, batch->plane_count, batch->next_heads[0] != 0, probes, probe_count, passed);
+    const size_t tail_count = vk_tail_count(batch->plane_count);
     for (size_t probe = 0; probe < probe_count; probe++) {
         // Compiled for what a codebook chooses, and for any number.
         if (tail_count == 3) {
-            read_records(block, &probes[probe], &passed[probe], 3);
+            read_records(&groups, &probes[probe], &passed[probe], 3);
         } else {
-            read_records(block, &probes[probe], &passed[probe], tail_count);
+            read_records(&groups, &probes[probe], &passed[probe], tail_count);
         }
     }
 }
@@ -127,8 +161,8 @@ VK_INLINE void scan_block(const struct vk_code_block *block, struct vk_scan_prob
 // Compiled for each number of probes.
 #define VK_SCAN_BODY \
     switch (probe_count) { \
-        case 1: scan_block(block, probes, 1); break; \
-        case 2: scan_block(block, probes, 2); break; \
-        case 3: scan_block(block, probes, 3); break; \
-        case 4: scan_block(block, probes, 4); break; \
+        case 1: scan_batch(batch, probes, 1); break; \
+        case 2: scan_batch(batch, probes, 2); break; \
+        case 3: scan_batch(batch, probes, 3); break; \
+        case 4: scan_batch(batch, probes, 4); break; \
     }

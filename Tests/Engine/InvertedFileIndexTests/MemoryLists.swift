@@ -69,18 +69,18 @@ final class MemoryLists: InvertedLists {
 
     private var recordByteCount: Int { VectorKernels.recordByteCount(planeCount: planeCount) }
 
-    func forEachBlock(ofLists wanted: ArraySlice<UInt32>, _ body: (CodeBlock) -> Void) -> Int {
+    func forEachBlock(ofLists wanted: ArraySlice<UInt32>, _ body: (VectorKernels.CodeBlock) -> Void) -> Int {
         for list in wanted { forEachBlock(of: lists[Int(list)], body) }
         return wanted.reduce(0) { $0 + lists[Int($1)].rows.count }
     }
 
-    private func forEachBlock(of list: List, _ body: (CodeBlock) -> Void) {
+    private func forEachBlock(of list: List, _ body: (VectorKernels.CodeBlock) -> Void) {
         let groupCount = (list.rows.count + 15) / 16
         for first in stride(from: 0, to: groupCount, by: blockGroups) {
             list.heads.withUnsafeBufferPointer { heads in
                 list.records.withUnsafeBufferPointer { records in
                     body(
-                        CodeBlock(
+                        VectorKernels.CodeBlock(
                             heads: heads.baseAddress! + first * VectorKernels.groupByteCount,
                             headStride: groupCount * VectorKernels.groupByteCount,
                             records: records.baseAddress! + 16 * first * recordByteCount,

@@ -272,14 +272,24 @@ struct PackedCodes {
         return out.values
     }
 
-    func scan(_ probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>) {
-        VectorKernels.scanCodes(
-            heads: UnsafePointer(heads.elements.baseAddress!),
-            headStride: slotCount * 16,
-            records: UnsafePointer(records.elements.baseAddress!),
-            planeCount: planeCount,
-            groupCount: slotCount / 16,
-            probes: probes
-        )
+    /// In blocks of `blockGroups` groups.
+    func scan(_ probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>, blockGroups: Int = 64) {
+        let recordByteCount = VectorKernels.recordByteCount(planeCount: planeCount)
+        let blocks = stride(from: 0, to: slotCount / 16, by: blockGroups).map { group in
+            VectorKernels.CodeBlock(
+                heads: UnsafePointer(heads.elements.baseAddress!) + 256 * group,
+                headStride: slotCount * 16,
+                records: UnsafePointer(records.elements.baseAddress!) + 16 * group * recordByteCount,
+                groupCount: min(blockGroups, slotCount / 16 - group)
+            )
+        }
+        blocks.withUnsafeBufferPointer { blocks in
+            VectorKernels.scanCodes(
+                blocks,
+                before: slotCount % 32 == 0 ? nil : blocks.last?.following,
+                planeCount: planeCount,
+                probes: probes
+            )
+        }
     }
 }

@@ -157,7 +157,7 @@ extension VectorKernelsTests {
                     )
                 }
             )
-            codes.scan(probes.elements)
+            codes.scan(probes.elements, blockGroups: [64, 1, 3][(codes.slotCount / 16 + tables.count) % 3])
             #expect((rows.map(\.guardsAreIntact) + estimates.map(\.guardsAreIntact)).allSatisfy { $0 })
             return withExtendedLifetime((luts, weights, rows, estimates)) {
                 probes.values.map { (Array($0.rowIDs), Array($0.estimates)) }

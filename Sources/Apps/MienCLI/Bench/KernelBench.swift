@@ -246,15 +246,23 @@ final class KernelBench {
     private func scan(_ probeCount: Int, firstRow: Int, count: Int) {
         let start = unsafe (memory.baseAddress! + memory.count / 2).assumingMemoryBound(to: UInt8.self)
         // Blocks of 96 bytes a slot: heads, then records.
-        let block = unsafe UnsafePointer(start + firstRow * 96)
-        unsafe VectorKernels.scanCodes(
-            heads: block,
-            headStride: count * VectorKernels.planeByteCount,
-            records: block + 2 * count * VectorKernels.planeByteCount,
-            planeCount: Self.planeCount,
-            groupCount: count / VectorKernels.groupRows,
-            probes: UnsafeMutableBufferPointer(rebasing: scans[0..<probeCount])
-        )
+        let blocks = (0..<2).map { place in
+            let block = unsafe UnsafePointer(start + (firstRow + place * count) * 96)
+            return unsafe VectorKernels.CodeBlock(
+                heads: block,
+                headStride: count * VectorKernels.planeByteCount,
+                records: block + 2 * count * VectorKernels.planeByteCount,
+                groupCount: count / VectorKernels.groupRows
+            )
+        }
+        unsafe blocks.withUnsafeBufferPointer { blocks in
+            unsafe VectorKernels.scanCodes(
+                UnsafeBufferPointer(rebasing: blocks[..<1]),
+                before: blocks[1],
+                planeCount: Self.planeCount,
+                probes: UnsafeMutableBufferPointer(rebasing: scans[0..<probeCount])
+            )
+        }
     }
 
     private func multiplyBytes(_ probeCount: Int, dimension: Int, firstRow: Int, count: Int) {

@@ -88,15 +88,20 @@ package struct ListScanner {
         }
         scan: while let round = visit.nextRound() {
             for step in round.steps {
-                if stops() { break scan }
+                if stops() { break }
                 let rowCount = try lists.forEachBlock(ofLists: step.lists) { block in
                     unsafe candidates.withUnsafeMutableBufferPointer { candidates in
-                        unsafe scratch.scan(block, probes: step.probes, lists: lists, into: candidates)
+                        unsafe scratch.add(block, probes: step.probes, lists: lists, into: candidates)
                     }
                 }
+                if round.probes.count > 1 { scratch.closeBatch() }
                 outcome.rowsVisited += UInt64(rowCount * step.probes.count)
                 for probe in step.probes { progress[Int(probe)].visitedLists += step.lists.count }
             }
+            unsafe candidates.withUnsafeMutableBufferPointer { candidates in
+                unsafe scratch.scanBatch(before: nil, lists: lists, into: candidates)
+            }
+            if isStopped { break }
             for probe in round.probes {
                 guard let least = try compare(probe, taking: candidates[probe].takeBest(comparisonCount)) else {
                     break scan

@@ -12,6 +12,9 @@ struct ScanScratch: ~Copyable {
     private let candidateDeviations: Float
     /// Of each probe, as of its last block.
     private let probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
+    /// What is scanned by the next call.
+    private let batch: UnsafeMutablePointer<Batch>
+    private let blocks: UnsafeMutableBufferPointer<VectorKernels.CodeBlock>
     /// Of the probes of one call.
     private let called: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
     private let rowIDs: UnsafeMutableBufferPointer<UInt32>
@@ -45,6 +48,9 @@ struct ScanScratch: ~Copyable {
         unsafe weights = Self.aligned(prepared.weights)
         unsafe rowIDs = .allocate(capacity: callCount * capacity)
         unsafe estimates = .allocate(capacity: callCount * capacity)
+        unsafe batch = .allocate(capacity: 1)
+        unsafe batch.initialize(to: Batch())
+        unsafe blocks = .allocate(capacity: VectorKernels.maximumScanGroups)
         unsafe called = .allocate(capacity: callCount)
         unsafe headFloors = .allocate(capacity: prepared.probeCount)
         unsafe headFloors.initialize(repeating: -.infinity)
@@ -72,6 +78,9 @@ struct ScanScratch: ~Copyable {
         SearchBuffers.add(-byteCount)
         unsafe probes.deallocate()
         unsafe called.deallocate()
+        unsafe blocks.deallocate()
+        unsafe batch.deinitialize(count: 1)
+        unsafe batch.deallocate()
         unsafe headFloors.deallocate()
         unsafe worstKept.deallocate()
         unsafe rowIDs.deallocate()
@@ -99,13 +108,43 @@ struct ScanScratch: ~Copyable {
         return meanTerms[probe] + calibration.whole.least(for: wanted, deviations: deviations)
     }
 
-    /// Scores one block against its probes, four at a time, and offers what is above each probe's threshold.
-    func scan<Lists: InvertedLists>(
-        _ block: CodeBlock,
+    /// Takes a block that is to be scored against its probes: it waits for others of the same probes, so that a call is
+    /// worth its while, and for the next, which is fetched meanwhile.
+    func add<Lists: InvertedLists>(
+        _ block: VectorKernels.CodeBlock,
         probes wanted: ArraySlice<UInt32>,
         lists: Lists,
         into candidates: UnsafeMutableBufferPointer<CandidateSet>
     ) {
+        if block.groupCount == 0 { return }
+        let groupCount = unsafe batch.pointee.groupCount
+        if unsafe batch.pointee.isClosed || groupCount + block.groupCount > VectorKernels.maximumScanGroups {
+            unsafe scanBatch(before: block, lists: lists, into: candidates)
+        }
+        unsafe blocks.initializeElement(at: batch.pointee.blockCount, to: block)
+        unsafe batch.pointee.blockCount += 1
+        unsafe batch.pointee.groupCount += block.groupCount
+        if unsafe batch.pointee.blockCount == 1 { unsafe batch.pointee.probes = wanted }
+    }
+
+    /// Tells that further blocks are for other probes.
+    func closeBatch() {
+        unsafe batch.pointee.isClosed = unsafe batch.pointee.blockCount > 0
+    }
+
+    /// Scores the blocks that wait against their probes, four at a time, and offers what is above each probe's
+    /// threshold.
+    ///
+    /// - Parameter next: the block that is scanned next, as far as that is known.
+    func scanBatch<Lists: InvertedLists>(
+        before next: VectorKernels.CodeBlock?,
+        lists: Lists,
+        into candidates: UnsafeMutableBufferPointer<CandidateSet>
+    ) {
+        let blocks = unsafe UnsafeBufferPointer(rebasing: blocks[..<batch.pointee.blockCount])
+        guard let last = unsafe blocks.last else { return }
+        let wanted = unsafe batch.pointee.probes
+        unsafe batch.pointee = Batch()
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         var first = wanted.startIndex
         while first < wanted.endIndex {
@@ -125,11 +164,9 @@ struct ScanScratch: ~Copyable {
                 )
             }
             unsafe VectorKernels.scanCodes(
-                heads: block.heads,
-                headStride: block.headStride,
-                records: block.records,
+                blocks,
+                before: first > wanted.startIndex ? nil : next ?? last.following,
                 planeCount: planeCount,
-                groupCount: block.groupCount,
                 probes: UnsafeMutableBufferPointer(rebasing: called[0..<count])
             )
             for place in 0..<count {
@@ -160,4 +197,13 @@ struct ScanScratch: ~Copyable {
             unsafe candidates.insert(estimate: estimates[index], row: rows[index])
         }
     }
+}
+
+/// Blocks that are scanned together, for the same probes: at most 64 groups.
+private struct Batch {
+    var blockCount = 0
+    var groupCount = 0
+    var probes: ArraySlice<UInt32> = []
+    /// No further block belongs to it.
+    var isClosed = false
 }

@@ -10,7 +10,7 @@ struct StoredInvertedLists: InvertedLists {
 
     func forEachBlock(
         ofLists lists: ArraySlice<UInt32>,
-        _ body: (CodeBlock) -> Void
+        _ body: (VectorKernels.CodeBlock) -> Void
     ) throws -> Int {
         var rowCount = 0
         for run in runs {
@@ -36,7 +36,7 @@ struct StoredInvertedLists: InvertedLists {
     private func forEachBlock(
         of run: CodeSnapshot.Run,
         slots: Range<Int>,
-        _ body: (CodeBlock) -> Void
+        _ body: (VectorKernels.CodeBlock) -> Void
     ) throws(PartitionStoreError) {
         let slotsPerChunk = run.slotCount(planeCount: planeCount)
         var slot = slots.lowerBound
@@ -56,7 +56,7 @@ struct StoredInvertedLists: InvertedLists {
                 run.marks.mark(chunk)
             }
             unsafe body(
-                CodeBlock(
+                VectorKernels.CodeBlock(
                     heads: view.heads + VectorKernels.planeByteCount * firstSlot,
                     headStride: view.headByteCount,
                     records: view.records + VectorKernels.recordByteCount(planeCount: planeCount) * firstSlot,

@@ -117,12 +117,22 @@ struct vk_estimator {
 struct vk_estimator vk_build_lut(const float *y, const struct vk_plane *planes, size_t plane_count,
                                  const float *scale, uint8_t *lut, int8_t *weights);
 
-// Some groups of packed codes.
+// Some groups of packed codes, one behind the other.
 struct vk_code_block {
     const uint8_t *heads[VK_HEAD_PLANES];  // each at the first group
     const uint8_t *records;                // at the first slot
-    size_t plane_count;                    // 1...8
-    size_t group_count;                    // 0...64
+    size_t group_count;
+};
+
+// Blocks that are scanned together, as if they were one.
+struct vk_code_batch {
+    const struct vk_code_block *blocks;
+    size_t block_count;
+    size_t plane_count;  // 1...8
+    size_t group_count;  // of all blocks, 0...64
+    // Where the scan goes on behind them: fetched ahead, never read. All null: nothing is fetched ahead, for the batch
+    // was scanned just before.
+    const uint8_t *next_heads[VK_HEAD_PLANES];
 };
 
 // One probe of a scan, and what the scan found for it.
@@ -133,14 +143,14 @@ struct vk_scan_probe {
     float mean_term;         // added to every estimate
     int32_t head_threshold;  // slots with a sum of the heads above it are read on; -1 reads all on
     float least_estimate;    // rows with an estimate of at least this are found
-    uint32_t *row_ids;       // [16 group_count], found rows in order of their slots; behind them is scratch
+    uint32_t *row_ids;       // [16 group_count], found rows in order of blocks and slots; behind them is scratch
     // [16 group_count], likewise: mean_term + factor * (step * sum + bias), each operation rounded.
     float *estimates;
     size_t count;            // rows found
 };
 
-// Scans a block for 1...4 probes at once. Slots without a row are never found.
-void vk_scan_codes(const struct vk_code_block *block, struct vk_scan_probe *probes, size_t probe_count);
+// Scans a batch for 1...4 probes at once. Slots without a row are never found.
+void vk_scan_codes(const struct vk_code_batch *batch, struct vk_scan_probe *probes, size_t probe_count);
 
 // Inner products of every probe with every row, as lane sums. dim % 8 == 0.
 //   probes [probe_count x dim], rows [row_count x dim] (float16 bits or float), out [probe_count x row_count]

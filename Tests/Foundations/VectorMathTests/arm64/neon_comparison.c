@@ -83,20 +83,22 @@ enum { SCAN_OPEN, SCAN_WHOLE_ONLY, SCAN_HEADS_ONLY, SCAN_BOTH, SCAN_EXTREME, SCA
 enum { TABLES_RANDOM, TABLES_FULL, TABLES_EMPTY, TABLES_KINDS };
 
 // Scans with fresh places for what is found.
-static void scan(const struct vk_kernels *kernels, const struct vk_code_block *block, struct vk_scan_probe *probes,
+static void scan(const struct vk_kernels *kernels, const struct vk_code_batch *batch, struct vk_scan_probe *probes,
                  size_t probe_count) {
     for (size_t probe = 0; probe < probe_count; probe++) {
-        probes[probe].row_ids = elements(block->group_count * VK_GROUP_ROWS, sizeof(uint32_t));
-        probes[probe].estimates = elements(block->group_count * VK_GROUP_ROWS, sizeof(float));
+        probes[probe].row_ids = elements(batch->group_count * VK_GROUP_ROWS, sizeof(uint32_t));
+        probes[probe].estimates = elements(batch->group_count * VK_GROUP_ROWS, sizeof(float));
         probes[probe].count = SIZE_MAX;
     }
-    kernels->scan_codes(block, probes, probe_count);
+    kernels->scan_codes(batch, probes, probe_count);
 }
 
-static int32_t head_sum(const struct vk_code_block *block, const uint8_t *lut, size_t slot) {
+// Of a batch whose blocks lie one behind the other.
+static int32_t head_sum(const struct vk_code_batch *batch, const uint8_t *lut, size_t slot) {
     int32_t sum = 0;
-    for (size_t p = 0; p < vk_head_count(block->plane_count); p++) {
-        const uint8_t *group = block->heads[p] + slot / VK_GROUP_ROWS * VK_GROUP_BYTES + 4 * (slot % VK_GROUP_ROWS);
+    for (size_t p = 0; p < vk_head_count(batch->plane_count); p++) {
+        const uint8_t *group =
+            batch->blocks[0].heads[p] + slot / VK_GROUP_ROWS * VK_GROUP_BYTES + 4 * (slot % VK_GROUP_ROWS);
         for (size_t z = 0; z < 4; z++) {
             for (size_t j = 0; j < 4; j++) {
                 const uint8_t byte = group[64 * z + j], *tables = lut + p * VK_LUT_PLANE_BYTES;
@@ -108,7 +110,7 @@ static int32_t head_sum(const struct vk_code_block *block, const uint8_t *lut, s
 }
 
 // Thresholds that some slots meet exactly, or nearly.
-static void set_thresholds(const struct vk_code_block *block, struct vk_scan_probe *probe, int kind) {
+static void set_thresholds(const struct vk_code_batch *batch, struct vk_scan_probe *probe, int kind) {
     static const int32_t extremes[] = {INT32_MIN, -1, 0, 0xfffe, 0xffff, 0x10000, INT32_MAX};
     probe->head_threshold = -1;
     probe->least_estimate = -INFINITY;
@@ -116,15 +118,15 @@ static void set_thresholds(const struct vk_code_block *block, struct vk_scan_pro
         probe->head_threshold = extremes[random_below(COUNT_OF(extremes))];
         probe->least_estimate = random_bits() & 1 ? INFINITY : -INFINITY;
     }
-    if (block->group_count == 0) return;
+    if (batch->group_count == 0) return;
     if (kind == SCAN_HEADS_ONLY || kind == SCAN_BOTH) {
-        const size_t slot = random_below(block->group_count * VK_GROUP_ROWS);
-        probe->head_threshold = head_sum(block, probe->lut, slot) - (int32_t)random_below(2);
+        const size_t slot = random_below(batch->group_count * VK_GROUP_ROWS);
+        probe->head_threshold = head_sum(batch, probe->lut, slot) - (int32_t)random_below(2);
     }
     if (kind == SCAN_WHOLE_ONLY || kind == SCAN_BOTH) {
         struct vk_scan_probe open = *probe;
         open.head_threshold = -1;
-        scan(&vk_kernels_scalar, block, &open, 1);
+        scan(&vk_kernels_scalar, batch, &open, 1);
         probe->least_estimate = open.count > 0 ? open.estimates[random_below(open.count)] : 0;
     }
 }
@@ -133,11 +135,11 @@ static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, s
                          int kind, int table_kind) {
     const size_t head_count = vk_head_count(plane_count), tail_count = vk_tail_count(plane_count);
     const size_t record_bytes = vk_record_bytes(plane_count), slot_count = group_count * VK_GROUP_ROWS;
-    struct vk_code_block block = {.plane_count = plane_count, .group_count = group_count};
+    struct vk_code_block whole = {.group_count = group_count};
     for (size_t p = 0; p < head_count; p++) {
         uint8_t *head = elements(group_count * VK_GROUP_BYTES, 1);
         for (size_t i = 0; i < group_count * VK_GROUP_BYTES; i++) head[i] = (uint8_t)random_bits();
-        block.heads[p] = head;
+        whole.heads[p] = head;
     }
     uint8_t *records = elements(slot_count * record_bytes, 1);
     for (size_t i = 0; i < slot_count * record_bytes; i++) records[i] = (uint8_t)random_bits();
@@ -147,7 +149,18 @@ static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, s
         memcpy(fields + VK_RECORD_FACTOR, &factor, sizeof factor);
         if (random_below(8) == 0) memset(fields + VK_RECORD_ROW_ID, 0xff, 4);
     }
-    block.records = records;
+    whole.records = records;
+    // In pieces of any length, with or without something behind them.
+    struct vk_code_block blocks[VK_MAX_SCAN_GROUPS + 1] = {whole};
+    struct vk_code_batch batch = {.blocks = blocks, .plane_count = plane_count, .group_count = group_count};
+    for (size_t group = 0; group < group_count; batch.block_count++) {
+        struct vk_code_block *block = &blocks[batch.block_count];
+        block->group_count = 1 + random_below(group_count - group);
+        block->records = records + group * VK_GROUP_ROWS * record_bytes;
+        for (size_t p = 0; p < head_count; p++) block->heads[p] = whole.heads[p] + group * VK_GROUP_BYTES;
+        group += block->group_count;
+    }
+    for (size_t p = 0; p < head_count && random_bits() & 1; p++) batch.next_heads[p] = whole.heads[p];
     struct vk_scan_probe expected[VK_MAX_SCAN_PROBES], found[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) {
         uint8_t *lut = elements(head_count * VK_LUT_PLANE_BYTES, 1);
@@ -166,11 +179,11 @@ static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, s
             .estimator = {.step = 0.001f + fabsf(random_float(0.01f)), .bias = random_float(1)},
             .mean_term = random_float(0.1f),
         };
-        set_thresholds(&block, &expected[probe], kind);
+        set_thresholds(&batch, &expected[probe], kind);
         found[probe] = expected[probe];
     }
-    scan(&vk_kernels_scalar, &block, expected, probe_count);
-    scan(kernels, &block, found, probe_count);
+    scan(&vk_kernels_scalar, &batch, expected, probe_count);
+    scan(kernels, &batch, found, probe_count);
     int same = 1;
     for (size_t probe = 0; probe < probe_count; probe++) {
         const size_t count = expected[probe].count;

@@ -124,7 +124,7 @@ struct AbandonExperiment {
             best.count < best.capacity ? floor : max(floor, best.score(ofRank: best.count))
         }
 
-        mutating func read(_ block: CodeBlock, counting: Bool) {
+        mutating func read(_ block: VectorKernels.CodeBlock, counting: Bool) {
             let worst = worstKept
             let threshold = deviations.map { scan.headThreshold(forEstimate: worst, deviations: $0) } ?? -1
             if counting { recordCount += unsafe scan.scan(block, headThreshold: threshold).rows.count }

@@ -134,7 +134,7 @@ final class PackedCodes {
     /// Passes the blocks of some lists in storage order; lists that follow each other share a block.
     ///
     /// - Parameter lists: ascending.
-    func forEachBlock(ofLists lists: some Sequence<Int>, _ body: (CodeBlock) -> Void) {
+    func forEachBlock(ofLists lists: some Sequence<Int>, _ body: (VectorKernels.CodeBlock) -> Void) {
         var slots = 0..<0
         for list in lists {
             if firstSlots[list] == slots.upperBound {
@@ -147,12 +147,12 @@ final class PackedCodes {
         forEachBlock(of: slots, body)
     }
 
-    private func forEachBlock(of slots: Range<Int>, _ body: (CodeBlock) -> Void) {
+    private func forEachBlock(of slots: Range<Int>, _ body: (VectorKernels.CodeBlock) -> Void) {
         var slot = slots.lowerBound
         while slot < slots.upperBound {
             let end = min(slots.upperBound, (slot / Self.chunkSlotCount + 1) * Self.chunkSlotCount)
             unsafe body(
-                CodeBlock(
+                VectorKernels.CodeBlock(
                     heads: heads(atSlot: slot),
                     headStride: Self.headByteCount,
                     records: records + slot * recordByteCount,
@@ -235,7 +235,7 @@ final class CodeProbe {
 
     /// The rows of a block, those that pass both thresholds, and their estimates; valid until the next call.
     func scan(
-        _ block: CodeBlock,
+        _ block: VectorKernels.CodeBlock,
         headThreshold: Int32 = -1,
         leastEstimate: Float = -.infinity
     ) -> (rows: UnsafeMutableBufferPointer<UInt32>, estimates: UnsafeMutableBufferPointer<Float>) {
@@ -243,14 +243,14 @@ final class CodeProbe {
         called.headThreshold = headThreshold
         called.leastEstimate = leastEstimate
         unsafe withUnsafeMutablePointer(to: &called) { called in
-            unsafe VectorKernels.scanCodes(
-                heads: block.heads,
-                headStride: block.headStride,
-                records: block.records,
-                planeCount: codebook.plan.planeCount,
-                groupCount: block.groupCount,
-                probes: UnsafeMutableBufferPointer(start: called, count: 1)
-            )
+            unsafe withUnsafePointer(to: block) { blocks in
+                unsafe VectorKernels.scanCodes(
+                    UnsafeBufferPointer(start: blocks, count: 1),
+                    before: block.following,
+                    planeCount: codebook.plan.planeCount,
+                    probes: UnsafeMutableBufferPointer(start: called, count: 1)
+                )
+            }
         }
         return unsafe (called.rowIDs, called.estimates)
     }
