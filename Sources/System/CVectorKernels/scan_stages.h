@@ -10,16 +10,13 @@
 //   tail_sums(records, weights, tail_count, sums)    which adds those of VK_RECORDS_TOGETHER records to their sums
 //
 // All probes pass over the heads together, so that they share loads and nibbles; then each reads the records of the
-// slots that were above its threshold, usually one in ten. Records are cache lines in no order that the processor could
-// guess, so they are fetched ahead.
+// slots that were above its threshold, usually one to four in a hundred. Records are cache lines in no order that the
+// processor could guess, so they are asked for at once.
 #pragma once
 
 // Groups of heads fetched ahead, at the end of a batch those of the next. Lists are read in runs of few pages, each too
 // short for the hardware prefetcher to run up.
 enum { VK_SCAN_AHEAD = 16 };
-
-// Records fetched ahead.
-enum { VK_RECORDS_AHEAD = 12 };
 
 enum { VK_MAX_SCAN_SLOTS = VK_MAX_SCAN_GROUPS * VK_GROUP_ROWS };
 
@@ -91,6 +88,16 @@ VK_INLINE void pass_heads(const struct vk_groups *groups, size_t plane_count, in
     }
 }
 
+// Asks for the records of all probes, long before the first is read.
+VK_INLINE void fetch_records(const struct vk_groups *groups, size_t record_bytes, const size_t probe_count,
+                             const struct vk_passed *passed) {
+    for (size_t probe = 0; probe < probe_count; probe++) {
+        for (size_t n = 0; n < passed[probe].count; n++) {
+            vk_prefetch_l2(record_of(groups, passed[probe].entry[n], record_bytes), 0, record_bytes);
+        }
+    }
+}
+
 // Writes the rows whose estimates are high enough.
 VK_INLINE void keep_found(struct vk_scan_probe *probe, const uint32_t *row_ids, const uint16_t *factors,
                           const int32_t *sums, size_t count) {
@@ -123,14 +130,9 @@ VK_INLINE void read_records(const struct vk_groups *groups, struct vk_scan_probe
     for (size_t n = 0; n < VK_RECORDS_TOGETHER; n++) {
         passed->entry[count + n] = count > 0 ? passed->entry[count - 1] : 0;
     }
-    for (size_t n = 0; n < VK_RECORDS_AHEAD && n < count; n++) {
-        vk_prefetch(record_of(groups, passed->entry[n], record_bytes), 0, record_bytes);
-    }
     for (size_t n = 0; n < count; n += VK_RECORDS_TOGETHER) {
         const uint8_t *records[VK_RECORDS_TOGETHER];
         for (size_t r = 0; r < VK_RECORDS_TOGETHER; r++) {
-            const size_t ahead = n + r + VK_RECORDS_AHEAD < count ? n + r + VK_RECORDS_AHEAD : count;
-            vk_prefetch(record_of(groups, passed->entry[ahead], record_bytes), 0, record_bytes);
             records[r] = record_of(groups, passed->entry[n + r], record_bytes);
             const uint8_t *fields = records[r] + VK_PLANE_BYTES * tail_count;
             __builtin_memcpy(&row_ids[n + r], fields + VK_RECORD_ROW_ID, sizeof *row_ids);
@@ -148,6 +150,7 @@ VK_INLINE void scan_batch(const struct vk_code_batch *batch, struct vk_scan_prob
     find_groups(batch, &groups);
     pass_heads(&groups, batch->plane_count, batch->next_heads[0] != 0, probes, probe_count, passed);
     const size_t tail_count = vk_tail_count(batch->plane_count);
+    fetch_records(&groups, vk_record_bytes(batch->plane_count), probe_count, passed);
     for (size_t probe = 0; probe < probe_count; probe++) {
         // Compiled for what a codebook chooses, and for any number.
         if (tail_count == 3) {
