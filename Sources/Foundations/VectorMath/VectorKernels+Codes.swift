@@ -185,7 +185,7 @@ extension VectorKernels {
             )
         }
 
-        /// The same probe, told where to write what a scan finds: room for 16 rows for each group of a block.
+        /// The same probe, told where to write what a scan finds: room for 16 rows for each group of a call.
         package func writing(
             rowIDs: UnsafeMutablePointer<UInt32>,
             estimates: UnsafeMutablePointer<Float>
@@ -278,11 +278,14 @@ extension VectorKernels {
                 blocks: blocks.baseAddress,
                 block_count: blocks.count,
                 plane_count: planeCount,
-                group_count: groupCount,
-                next_heads: next.map { unsafe ($0.block.heads.0, $0.block.heads.1) } ?? (nil, nil)
+                next: nil
             )
             unsafe probes.withMemoryRebound(to: vk_scan_probe.self) { probes in
-                unsafe vk_scan_codes(&batch, probes.baseAddress, probes.count)
+                guard let next else { return unsafe vk_scan_codes(&batch, probes.baseAddress, probes.count) }
+                unsafe withUnsafePointer(to: next.block) { next in
+                    unsafe batch.next = unsafe next
+                    unsafe vk_scan_codes(&batch, probes.baseAddress, probes.count)
+                }
             }
         }
     }

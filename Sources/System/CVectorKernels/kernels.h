@@ -81,9 +81,8 @@ VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
 
 // The same, into the second cache. A processor waits for few lines of its first cache at a time, and a line asked for
 // there keeps such a place for as long as memory takes.
-VK_INLINE void vk_prefetch_l2(const void *base, size_t offset, size_t bytes) {
-    const uintptr_t first = (uintptr_t)base + offset;
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 2);
+VK_INLINE void vk_prefetch_l2(const void *base, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)((uintptr_t)base + i), 0, 2);
 }
 
 // Runs a statement for each of `n` scattered rows, fetched in time. Each row lies on a page of its own: its first line

@@ -14,8 +14,8 @@
 // processor could guess, so they are asked for at once.
 #pragma once
 
-// Groups of heads fetched ahead, at the end of a batch those of the next. Lists are read in runs of few pages, each too
-// short for the hardware prefetcher to run up.
+// Groups of heads fetched ahead, at the end of a batch those of the block behind it. Lists are read in runs of few
+// pages, each too short for the hardware prefetcher to run up.
 enum { VK_SCAN_AHEAD = 16 };
 
 enum { VK_MAX_SCAN_SLOTS = VK_MAX_SCAN_GROUPS * VK_GROUP_ROWS };
@@ -29,31 +29,36 @@ VK_INLINE void tail_sums(const uint8_t *const *records, const int8_t *weights, s
 }
 #endif
 
-// The groups of a batch, and those fetched ahead behind them.
+// The groups of a batch, and behind them those that are fetched ahead.
 struct vk_groups {
-    size_t count;
+    size_t count, count_with_next;
     const uint8_t *heads[VK_MAX_SCAN_GROUPS + VK_SCAN_AHEAD][VK_HEAD_PLANES];
     const uint8_t *records[VK_MAX_SCAN_GROUPS];
 };
 
+VK_INLINE void add_block(const struct vk_code_block *block, size_t group_count, struct vk_groups *groups) {
+    for (size_t g = 0; g < group_count; g++, groups->count_with_next++) {
+        for (size_t p = 0; p < VK_HEAD_PLANES; p++) {
+            groups->heads[groups->count_with_next][p] =
+                (const uint8_t *)((uintptr_t)block->heads[p] + g * VK_GROUP_BYTES);
+        }
+    }
+}
+
 VK_INLINE void find_groups(const struct vk_code_batch *batch, struct vk_groups *groups) {
     const size_t group_record_bytes = VK_GROUP_ROWS * vk_record_bytes(batch->plane_count);
-    size_t count = 0;
+    groups->count_with_next = 0;
     for (size_t b = 0; b < batch->block_count; b++) {
         const struct vk_code_block *block = &batch->blocks[b];
-        for (size_t g = 0; g < block->group_count; g++, count++) {
-            for (size_t p = 0; p < VK_HEAD_PLANES; p++) {
-                groups->heads[count][p] = (const uint8_t *)((uintptr_t)block->heads[p] + g * VK_GROUP_BYTES);
-            }
-            groups->records[count] = block->records + g * group_record_bytes;
+        for (size_t g = 0; g < block->group_count; g++) {
+            groups->records[groups->count_with_next + g] = block->records + g * group_record_bytes;
         }
+        add_block(block, block->group_count, groups);
     }
-    groups->count = count;
-    for (size_t g = 0; g < VK_SCAN_AHEAD; g++) {
-        for (size_t p = 0; p < VK_HEAD_PLANES; p++) {
-            groups->heads[count + g][p] = (const uint8_t *)((uintptr_t)batch->next_heads[p] + g * VK_GROUP_BYTES);
-        }
-    }
+    groups->count = groups->count_with_next;
+    if (!batch->next) return;
+    const size_t next_count = batch->next->group_count;
+    add_block(batch->next, next_count < VK_SCAN_AHEAD ? next_count : VK_SCAN_AHEAD, groups);
 }
 
 // Slots above the threshold of the heads, each in the high half, its sum in the low half.
@@ -68,16 +73,21 @@ VK_INLINE const uint8_t *record_of(const struct vk_groups *groups, uint32_t entr
     return groups->records[slot / VK_GROUP_ROWS] + slot % VK_GROUP_ROWS * record_bytes;
 }
 
-VK_INLINE void pass_heads(const struct vk_groups *groups, size_t plane_count, int fetches,
+VK_INLINE void fetch_heads(const struct vk_groups *groups, size_t head_count, size_t group) {
+    for (size_t p = 0; p < head_count; p++) vk_prefetch_l2(groups->heads[group][p], VK_GROUP_BYTES);
+}
+
+VK_INLINE void pass_heads(const struct vk_code_batch *batch, const struct vk_groups *groups,
                           const struct vk_scan_probe *probes, const size_t probe_count, struct vk_passed *passed) {
-    const size_t head_count = vk_head_count(plane_count);
-    // A batch that is shorter was fetched from its beginning on while the one before it was scanned.
-    const size_t ahead = groups->count < VK_SCAN_AHEAD ? groups->count : VK_SCAN_AHEAD;
+    const size_t head_count = vk_head_count(batch->plane_count);
     for (size_t probe = 0; probe < probe_count; probe++) passed[probe].count = 0;
+    if (groups->count == 0) return;
+    // A short batch is followed by the beginning of the next.
+    const size_t ahead = groups->count < VK_SCAN_AHEAD ? groups->count : VK_SCAN_AHEAD;
+    // Of the groups at the beginning, the first block's were fetched while the batch before was scanned.
+    for (size_t g = batch->blocks[0].group_count; batch->next && g < ahead; g++) fetch_heads(groups, head_count, g);
     for (size_t g = 0; g < groups->count; g++) {
-        for (size_t p = 0; fetches && p < head_count; p++) {
-            vk_prefetch_l2(groups->heads[g + ahead][p], 0, VK_GROUP_BYTES);
-        }
+        if (batch->next && g + ahead < groups->count_with_next) fetch_heads(groups, head_count, g + ahead);
         vk_sums sums[VK_MAX_SCAN_PROBES] = {0};
         add_heads(groups->heads[g], head_count, probes, probe_count, sums);
         for (size_t probe = 0; probe < probe_count; probe++) {
@@ -93,7 +103,7 @@ VK_INLINE void fetch_records(const struct vk_groups *groups, size_t record_bytes
                              const struct vk_passed *passed) {
     for (size_t probe = 0; probe < probe_count; probe++) {
         for (size_t n = 0; n < passed[probe].count; n++) {
-            vk_prefetch_l2(record_of(groups, passed[probe].entry[n], record_bytes), 0, record_bytes);
+            vk_prefetch_l2(record_of(groups, passed[probe].entry[n], record_bytes), record_bytes);
         }
     }
 }
@@ -148,7 +158,7 @@ VK_INLINE void scan_batch(const struct vk_code_batch *batch, struct vk_scan_prob
     struct vk_groups groups;
     struct vk_passed passed[VK_MAX_SCAN_PROBES];
     find_groups(batch, &groups);
-    pass_heads(&groups, batch->plane_count, batch->next_heads[0] != 0, probes, probe_count, passed);
+    pass_heads(batch, &groups, probes, probe_count, passed);
     const size_t tail_count = vk_tail_count(batch->plane_count);
     fetch_records(&groups, vk_record_bytes(batch->plane_count), probe_count, passed);
     for (size_t probe = 0; probe < probe_count; probe++) {

@@ -79,16 +79,18 @@ struct ListScannerTests {
         return try Gallery(&source, rowCount: 1500)
     }
 
-    @Test func aFullScanOffersEveryRow() throws {
+    @Test(arguments: [1, 7])
+    func aFullScanOffersEveryRow(probeCount: Int) throws {
         let gallery = try Self.small.get()
         var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 1)
-        let probes = (0..<7).flatMap { _ in source.vector() }
+        let probes = (0..<probeCount).flatMap { _ in source.vector() }
         for blockGroups in [1, 3, 64] {
             let lists = MemoryLists(gallery.batch, codebook: gallery.codebook, blockGroups: blockGroups)
             let (outcome, compared) = gallery.scan(probes, lists, limit: 1500)
-            #expect(outcome.rowsVisited == 7 * 1500 && outcome.listsVisited == 7 * 24 && outcome.completedShare == 1)
-            #expect(outcome.rowsReranked == 7 * 1500)
-            for probe in 0..<7 { #expect(compared[probe] == (0..<1500).map { UInt32($0) }) }
+            #expect(outcome.rowsVisited == UInt64(probeCount * 1500) && outcome.completedShare == 1)
+            #expect(outcome.listsVisited == UInt64(probeCount * 24))
+            #expect(outcome.rowsReranked == UInt64(probeCount * 1500))
+            for probe in 0..<probeCount { #expect(compared[probe] == (0..<1500).map { UInt32($0) }) }
         }
     }
 

@@ -9,8 +9,9 @@ final class MemoryLists: InvertedLists {
         var codes: [[UInt8]] = []
         var factors: [UInt16] = []
         var rows: [UInt32] = []
-        var heads: [UInt8] = []
-        var records: [UInt8] = []
+        /// Allocated: blocks outlive the call that passes them.
+        var heads = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
+        var records = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
     }
 
     var dead: Set<UInt32> = []
@@ -31,6 +32,13 @@ final class MemoryLists: InvertedLists {
             lists[list].rows.append(UInt32(row))
         }
         for list in lists.indices { pack(list) }
+    }
+
+    deinit {
+        for list in lists {
+            list.heads.deallocate()
+            list.records.deallocate()
+        }
     }
 
     func rows(ofList list: Int) -> [UInt32] { lists[list].rows }
@@ -63,8 +71,10 @@ final class MemoryLists: InvertedLists {
                 }
             }
         }
-        lists[list].heads = heads
-        lists[list].records = records
+        lists[list].heads = .allocate(capacity: heads.count)
+        lists[list].records = .allocate(capacity: records.count)
+        _ = lists[list].heads.initialize(fromContentsOf: heads)
+        _ = lists[list].records.initialize(fromContentsOf: records)
     }
 
     private var recordByteCount: Int { VectorKernels.recordByteCount(planeCount: planeCount) }
@@ -77,18 +87,14 @@ final class MemoryLists: InvertedLists {
     private func forEachBlock(of list: List, _ body: (VectorKernels.CodeBlock) -> Void) {
         let groupCount = (list.rows.count + 15) / 16
         for first in stride(from: 0, to: groupCount, by: blockGroups) {
-            list.heads.withUnsafeBufferPointer { heads in
-                list.records.withUnsafeBufferPointer { records in
-                    body(
-                        VectorKernels.CodeBlock(
-                            heads: heads.baseAddress! + first * VectorKernels.groupByteCount,
-                            headStride: groupCount * VectorKernels.groupByteCount,
-                            records: records.baseAddress! + 16 * first * recordByteCount,
-                            groupCount: min(blockGroups, groupCount - first)
-                        )
-                    )
-                }
-            }
+            body(
+                VectorKernels.CodeBlock(
+                    heads: UnsafePointer(list.heads.baseAddress!) + first * VectorKernels.groupByteCount,
+                    headStride: groupCount * VectorKernels.groupByteCount,
+                    records: UnsafePointer(list.records.baseAddress!) + 16 * first * recordByteCount,
+                    groupCount: min(blockGroups, groupCount - first)
+                )
+            )
         }
     }
 

@@ -272,10 +272,21 @@ struct PackedCodes {
         return out.values
     }
 
-    /// In blocks of `blockGroups` groups.
-    func scan(_ probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>, blockGroups: Int = 64) {
+    /// The slots that have rows, as a scan in blocks of `blockGroups` groups meets them: the last block first.
+    func slots(blockGroups: Int) -> [Int] {
+        stride(from: 0, to: slotCount, by: 16 * blockGroups).reversed().flatMap {
+            Array($0..<max($0, min($0 + 16 * blockGroups, codes.count)))
+        }
+    }
+
+    /// In blocks of `blockGroups` groups, the last block first.
+    func scan(
+        _ probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>,
+        blockGroups: Int,
+        fetchesAhead: Bool
+    ) {
         let recordByteCount = VectorKernels.recordByteCount(planeCount: planeCount)
-        let blocks = stride(from: 0, to: slotCount / 16, by: blockGroups).map { group in
+        let blocks = stride(from: 0, to: slotCount / 16, by: blockGroups).reversed().map { group in
             VectorKernels.CodeBlock(
                 heads: UnsafePointer(heads.elements.baseAddress!) + 256 * group,
                 headStride: slotCount * 16,
@@ -286,7 +297,7 @@ struct PackedCodes {
         blocks.withUnsafeBufferPointer { blocks in
             VectorKernels.scanCodes(
                 blocks,
-                before: slotCount % 32 == 0 ? nil : blocks.last?.following,
+                before: fetchesAhead ? blocks.last?.following : nil,
                 planeCount: planeCount,
                 probes: probes
             )

@@ -90,11 +90,13 @@ extension VectorKernelsTests {
             check(codes, tables, "\(kind), seed \(seed)")
         }
 
+        /// In blocks of several lengths.
         private func check(_ codes: PackedCodes, _ tables: [Tables], _ what: String) {
+            let blockGroups = [64, 1, 3][(codes.slotCount / 16 + tables.count) % 3]
             VectorKernelsTests.onEveryLevel { level in
-                let found = scan(codes, tables)
+                let found = scan(codes, tables, blockGroups: blockGroups)
                 for (found, tables) in zip(found, tables) {
-                    let expected = expected(codes, tables)
+                    let expected = expected(codes, tables, blockGroups: blockGroups)
                     #expect(found.rows == expected.rows, "\(level.name), \(what)")
                     #expect(bits(found.estimates) == bits(expected.estimates), "\(level.name), \(what)")
                 }
@@ -102,10 +104,15 @@ extension VectorKernelsTests {
         }
 
         /// What must be found for one probe, by the definition.
-        private func expected(_ codes: PackedCodes, _ tables: Tables) -> (rows: [UInt32], estimates: [Float]) {
+        private func expected(
+            _ codes: PackedCodes,
+            _ tables: Tables,
+            blockGroups: Int = 64
+        ) -> (rows: [UInt32], estimates: [Float]) {
             var rows: [UInt32] = []
             var estimates: [Float] = []
-            for (slot, code) in codes.codes.enumerated() {
+            for slot in codes.slots(blockGroups: blockGroups) {
+                let code = codes.codes[slot]
                 let headSum = CodeOracle.headSum(code, lut: tables.lut, planeCount: codes.planeCount)
                 guard headSum > Int(tables.headThreshold) else { continue }
                 let sum = headSum + CodeOracle.tailSum(code, weights: tables.weights, planeCount: codes.planeCount)
@@ -136,7 +143,11 @@ extension VectorKernelsTests {
         }
 
         /// One call of the kernel over memory with guards, nothing aligned.
-        private func scan(_ codes: PackedCodes, _ tables: [Tables]) -> [(rows: [UInt32], estimates: [Float])] {
+        private func scan(
+            _ codes: PackedCodes,
+            _ tables: [Tables],
+            blockGroups: Int
+        ) -> [(rows: [UInt32], estimates: [Float])] {
             let luts = tables.map { TestBuffer($0.lut, offset: 3) }
             let weights = tables.map { TestBuffer($0.weights, offset: 3) }
             let rows = tables.map { _ in TestBuffer([UInt32](repeating: 7, count: codes.slotCount), offset: 1) }
@@ -157,7 +168,7 @@ extension VectorKernelsTests {
                     )
                 }
             )
-            codes.scan(probes.elements, blockGroups: [64, 1, 3][(codes.slotCount / 16 + tables.count) % 3])
+            codes.scan(probes.elements, blockGroups: blockGroups, fetchesAhead: tables.count > 1)
             #expect((rows.map(\.guardsAreIntact) + estimates.map(\.guardsAreIntact)).allSatisfy { $0 })
             return withExtendedLifetime((luts, weights, rows, estimates)) {
                 probes.values.map { (Array($0.rowIDs), Array($0.estimates)) }

@@ -38,7 +38,9 @@ final class KernelBench {
     private static let halfRowByteCount = 2 * dimension
     private static let planeCount = 5
     /// Share of the slots whose records a scan reads: what a search leaves.
-    static let passedShare = 0.08
+    static let passedShare = 0.03
+    /// Bytes from one slot to the next, heads and record, and room up to a power of two.
+    private static let slotSpan = 128
 
     /// More than any cache of the machine holds: float16 in its first half, bytes of any value in its second.
     private let memory: UnsafeMutableRawBufferPointer
@@ -143,7 +145,8 @@ final class KernelBench {
                 Kernel(
                     name: "scan of codes",
                     probeCount: probeCount,
-                    rowByteCount: 32 + Int((64 * passedShare).rounded())
+                    rowByteCount: 32 + Int((64 * passedShare).rounded()),
+                    rowSpan: slotSpan
                 ) { $0.scan(probeCount, firstRow: $1, count: $2) },
                 Kernel(
                     name: "ranking of lists",
@@ -245,23 +248,25 @@ final class KernelBench {
 
     private func scan(_ probeCount: Int, firstRow: Int, count: Int) {
         let start = unsafe (memory.baseAddress! + memory.count / 2).assumingMemoryBound(to: UInt8.self)
-        // Blocks of 96 bytes a slot: heads, then records.
-        let blocks = (0..<2).map { place in
-            let block = unsafe UnsafePointer(start + (firstRow + place * count) * 96)
+        // Blocks of 1024 slots of 96 bytes: heads, then records. The last is only fetched.
+        let blocks = stride(from: firstRow, through: firstRow + count, by: Self.cachedRowCount).map { row in
+            let block = unsafe UnsafePointer(start + row * 96)
             return unsafe VectorKernels.CodeBlock(
                 heads: block,
-                headStride: count * VectorKernels.planeByteCount,
-                records: block + 2 * count * VectorKernels.planeByteCount,
-                groupCount: count / VectorKernels.groupRows
+                headStride: Self.cachedRowCount * VectorKernels.planeByteCount,
+                records: block + 2 * Self.cachedRowCount * VectorKernels.planeByteCount,
+                groupCount: Self.cachedRowCount / VectorKernels.groupRows
             )
         }
         unsafe blocks.withUnsafeBufferPointer { blocks in
-            unsafe VectorKernels.scanCodes(
-                UnsafeBufferPointer(rebasing: blocks[..<1]),
-                before: blocks[1],
-                planeCount: Self.planeCount,
-                probes: UnsafeMutableBufferPointer(rebasing: scans[0..<probeCount])
-            )
+            for place in blocks.indices.dropLast() {
+                unsafe VectorKernels.scanCodes(
+                    UnsafeBufferPointer(rebasing: blocks[place...place]),
+                    before: blocks[place + 1],
+                    planeCount: Self.planeCount,
+                    probes: UnsafeMutableBufferPointer(rebasing: scans[0..<probeCount])
+                )
+            }
         }
     }
 

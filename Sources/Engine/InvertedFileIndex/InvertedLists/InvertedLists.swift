@@ -5,7 +5,7 @@ package protocol InvertedLists<Failure> {
     associatedtype Failure: Error
 
     /// Passes every block of some lists, in storage order; consecutive lists may share a block. A block's memory stays
-    /// valid for as long as a search goes on.
+    /// valid until the scan that asks returns.
     ///
     /// - Parameter lists: ascending, no list twice.
     /// - Returns: the rows of these lists.

@@ -10,7 +10,7 @@ struct ScanScratch: ~Copyable {
     private let deviations: Float
     /// The same for heads, below the line of the worst candidate kept.
     private let candidateDeviations: Float
-    /// Of each probe, as of its last block.
+    /// Of each probe, as of its last call.
     private let probes: UnsafeMutableBufferPointer<VectorKernels.ScanProbe>
     /// What is scanned by the next call.
     private let batch: UnsafeMutablePointer<Batch>

@@ -124,15 +124,14 @@ struct vk_code_block {
     size_t group_count;
 };
 
-// Blocks that are scanned together, as if they were one.
+// Blocks that are scanned together, as if they were one: 0...64 groups.
 struct vk_code_batch {
     const struct vk_code_block *blocks;
     size_t block_count;
     size_t plane_count;  // 1...8
-    size_t group_count;  // of all blocks, 0...64
-    // Where the scan goes on behind them: fetched ahead, never read. All null: nothing is fetched ahead, for the batch
-    // was scanned just before.
-    const uint8_t *next_heads[VK_HEAD_PLANES];
+    // Where the scan goes on behind them: its heads are fetched ahead, never read. Null: no heads are fetched, for the
+    // batch was scanned just before.
+    const struct vk_code_block *next;
 };
 
 // One probe of a scan, and what the scan found for it.
@@ -143,8 +142,8 @@ struct vk_scan_probe {
     float mean_term;         // added to every estimate
     int32_t head_threshold;  // slots with a sum of the heads above it are read on; -1 reads all on
     float least_estimate;    // rows with an estimate of at least this are found
-    uint32_t *row_ids;       // [16 group_count], found rows in order of blocks and slots; behind them is scratch
-    // [16 group_count], likewise: mean_term + factor * (step * sum + bias), each operation rounded.
+    uint32_t *row_ids;       // [16 for each group], found rows in order of blocks and slots; behind them is scratch
+    // [16 for each group], likewise: mean_term + factor * (step * sum + bias), each operation rounded.
     float *estimates;
     size_t count;            // rows found
 };

@@ -82,12 +82,18 @@ static void *elements(size_t count, size_t size) {
 enum { SCAN_OPEN, SCAN_WHOLE_ONLY, SCAN_HEADS_ONLY, SCAN_BOTH, SCAN_EXTREME, SCAN_KINDS };
 enum { TABLES_RANDOM, TABLES_FULL, TABLES_EMPTY, TABLES_KINDS };
 
+static size_t group_count_of(const struct vk_code_batch *batch) {
+    size_t count = 0;
+    for (size_t b = 0; b < batch->block_count; b++) count += batch->blocks[b].group_count;
+    return count;
+}
+
 // Scans with fresh places for what is found.
 static void scan(const struct vk_kernels *kernels, const struct vk_code_batch *batch, struct vk_scan_probe *probes,
                  size_t probe_count) {
     for (size_t probe = 0; probe < probe_count; probe++) {
-        probes[probe].row_ids = elements(batch->group_count * VK_GROUP_ROWS, sizeof(uint32_t));
-        probes[probe].estimates = elements(batch->group_count * VK_GROUP_ROWS, sizeof(float));
+        probes[probe].row_ids = elements(group_count_of(batch) * VK_GROUP_ROWS, sizeof(uint32_t));
+        probes[probe].estimates = elements(group_count_of(batch) * VK_GROUP_ROWS, sizeof(float));
         probes[probe].count = SIZE_MAX;
     }
     kernels->scan_codes(batch, probes, probe_count);
@@ -118,9 +124,9 @@ static void set_thresholds(const struct vk_code_batch *batch, struct vk_scan_pro
         probe->head_threshold = extremes[random_below(COUNT_OF(extremes))];
         probe->least_estimate = random_bits() & 1 ? INFINITY : -INFINITY;
     }
-    if (batch->group_count == 0) return;
+    if (group_count_of(batch) == 0) return;
     if (kind == SCAN_HEADS_ONLY || kind == SCAN_BOTH) {
-        const size_t slot = random_below(batch->group_count * VK_GROUP_ROWS);
+        const size_t slot = random_below(group_count_of(batch) * VK_GROUP_ROWS);
         probe->head_threshold = head_sum(batch, probe->lut, slot) - (int32_t)random_below(2);
     }
     if (kind == SCAN_WHOLE_ONLY || kind == SCAN_BOTH) {
@@ -152,7 +158,7 @@ static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, s
     whole.records = records;
     // In pieces of any length, with or without something behind them.
     struct vk_code_block blocks[VK_MAX_SCAN_GROUPS + 1] = {whole};
-    struct vk_code_batch batch = {.blocks = blocks, .plane_count = plane_count, .group_count = group_count};
+    struct vk_code_batch batch = {.blocks = blocks, .plane_count = plane_count};
     for (size_t group = 0; group < group_count; batch.block_count++) {
         struct vk_code_block *block = &blocks[batch.block_count];
         block->group_count = 1 + random_below(group_count - group);
@@ -160,7 +166,7 @@ static void compare_scan(const struct vk_kernels *kernels, size_t plane_count, s
         for (size_t p = 0; p < head_count; p++) block->heads[p] = whole.heads[p] + group * VK_GROUP_BYTES;
         group += block->group_count;
     }
-    for (size_t p = 0; p < head_count && random_bits() & 1; p++) batch.next_heads[p] = whole.heads[p];
+    if (random_bits() & 1) batch.next = &whole;
     struct vk_scan_probe expected[VK_MAX_SCAN_PROBES], found[VK_MAX_SCAN_PROBES];
     for (size_t probe = 0; probe < probe_count; probe++) {
         uint8_t *lut = elements(head_count * VK_LUT_PLANE_BYTES, 1);
