@@ -9,32 +9,28 @@
 #include "inner_product_rows.h"
 
 // vpdpbusd multiplies unsigned by signed bytes: rows are raised by 128, 128 times the probe's sum comes off again.
-// Four rows at a time, so that their sums are added up together.
+// Four rows at a time, so that their sums are added up together; `together` of them, 1 or 4, are read at once.
 VK_INLINE void dot_i8_rows(const int8_t *probes, const size_t probe_count, const int32_t *raised, const int8_t *rows,
-                           const size_t row_count, size_t dim, const int one_by_one, int32_t *out,
+                           const size_t row_count, size_t dim, const size_t together, int32_t *out,
                            size_t out_stride) {
     const __m512i raise = _mm512_set1_epi8((char)0x80);
     __m512i sums[4][4];
     for (size_t p = 0; p < probe_count; p++) {
         for (size_t r = 0; r < 4; r++) sums[p][r] = _mm512_setzero_si512();
     }
-    for (size_t r = 0; one_by_one && r < row_count; r++) {
+    for (size_t first = 0; first < row_count; first += together) {
+        const size_t end = first + together < row_count ? first + together : row_count;
         for (size_t i = 0; i < dim; i += 64) {
             const __mmask64 present = dim - i < 64 ? ((__mmask64)1 << (dim - i)) - 1 : ~(__mmask64)0;
-            const __m512i raised_row = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, rows + r * dim + i), raise);
-            sums[0][r] = _mm512_dpbusd_epi32(sums[0][r], raised_row, _mm512_maskz_loadu_epi8(present, probes + i));
-        }
-    }
-    for (size_t i = 0; !one_by_one && i < dim; i += 64) {
-        const __mmask64 present = dim - i < 64 ? ((__mmask64)1 << (dim - i)) - 1 : ~(__mmask64)0;
-        __m512i raised_rows[4];
-        for (size_t r = 0; r < row_count; r++) {
-            raised_rows[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, rows + r * dim + i), raise);
-        }
-        for (size_t p = 0; p < probe_count; p++) {
-            const __m512i probe = _mm512_maskz_loadu_epi8(present, probes + p * dim + i);
-            for (size_t r = 0; r < row_count; r++) {
-                sums[p][r] = _mm512_dpbusd_epi32(sums[p][r], raised_rows[r], probe);
+            __m512i raised_rows[4];
+            for (size_t r = first; r < end; r++) {
+                raised_rows[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, rows + r * dim + i), raise);
+            }
+            for (size_t p = 0; p < probe_count; p++) {
+                const __m512i probe = _mm512_maskz_loadu_epi8(present, probes + p * dim + i);
+                for (size_t r = first; r < end; r++) {
+                    sums[p][r] = _mm512_dpbusd_epi32(sums[p][r], raised_rows[r], probe);
+                }
             }
         }
     }
@@ -60,12 +56,12 @@ void vk_dot_f32_avx512(const float *probes, size_t probe_count, const float *row
 // faster.
 enum { VK_SHORT_ROW = 256 };
 
-#define VK_DOT_I8(probe_count, one_by_one) \
+#define VK_DOT_I8(probe_count, together) \
     for (size_t r = 0; r < row_count; r += 4, rows += 4 * dim, out += 4) { \
         if (row_count - r >= 4) { \
-            dot_i8_rows(probes, probe_count, raised, rows, 4, dim, one_by_one, out, out_stride); \
+            dot_i8_rows(probes, probe_count, raised, rows, 4, dim, together, out, out_stride); \
         } else { \
-            dot_i8_rows(probes, probe_count, raised, rows, row_count - r, dim, one_by_one, out, \
+            dot_i8_rows(probes, probe_count, raised, rows, row_count - r, dim, together, out, \
                         out_stride); \
         } \
     }
@@ -81,12 +77,12 @@ void vk_dot_i8_avx512(const int8_t *probes, size_t probe_count, const int8_t *ro
             if (dim > VK_SHORT_ROW) {
                 VK_DOT_I8(1, 1)
             } else {
-                VK_DOT_I8(1, 0)
+                VK_DOT_I8(1, 4)
             }
             break;
-        case 2: VK_DOT_I8(2, 0); break;
-        case 3: VK_DOT_I8(3, 0); break;
-        case 4: VK_DOT_I8(4, 0); break;
+        case 2: VK_DOT_I8(2, 4); break;
+        case 3: VK_DOT_I8(3, 4); break;
+        case 4: VK_DOT_I8(4, 4); break;
     }
 }
 

@@ -73,10 +73,9 @@ VK_INLINE float vk_factor(uint16_t half) {
     return vk_float_of(((uint32_t)half << 13) + ((uint32_t)(127 - 15) << 23));
 }
 
-// Prefetches `bytes` from `offset` bytes behind `base`, line by line; the range need not exist.
-VK_INLINE void vk_prefetch(const void *base, size_t offset, size_t bytes) {
-    const uintptr_t first = (uintptr_t)base + offset;
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)(first + i), 0, 3);
+// Prefetches `bytes` from `base` on, line by line; the range need not exist.
+VK_INLINE void vk_prefetch(const void *base, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const void *)((uintptr_t)base + i), 0, 3);
 }
 
 // The same, into the second cache. A processor waits for few lines of its first cache at a time, and a line asked for
@@ -88,9 +87,9 @@ VK_INLINE void vk_prefetch_l2(const void *base, size_t bytes) {
 // Runs a statement for each of `n` scattered rows, fetched in time. Each row lies on a page of its own: its first line
 // is fetched long before its turn, so that the page's translation is at hand when the rest is fetched.
 #define VK_GATHER(row_bytes, statement) \
-    for (size_t r = 0; r < n && r < VK_GATHER_TOUCH; r++) vk_prefetch(rows[r], 0, 1); \
+    for (size_t r = 0; r < n && r < VK_GATHER_TOUCH; r++) vk_prefetch(rows[r], 1); \
     for (size_t r = 0; r < n; r++) { \
-        if (r + VK_GATHER_TOUCH < n) vk_prefetch(rows[r + VK_GATHER_TOUCH], 0, 1); \
-        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], 0, row_bytes); \
+        if (r + VK_GATHER_TOUCH < n) vk_prefetch(rows[r + VK_GATHER_TOUCH], 1); \
+        if (r + VK_GATHER_AHEAD < n) vk_prefetch(rows[r + VK_GATHER_AHEAD], row_bytes); \
         statement; \
     }

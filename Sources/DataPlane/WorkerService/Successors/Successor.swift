@@ -396,10 +396,7 @@ final class Successor: Sendable {
         }
     }
 
-    /// Runs `body` with the sources' partitions, which stay open until it returns.
-    ///
-    /// - Parameter expected: what they were before; others have been opened since if they are not.
-    /// While the sources are still those that it was begun with.
+    /// Runs `body` while the sources are still those that it was begun with.
     private func step<R>(
         _ partitions: [ObjectIdentifier],
         _ body: () throws(PartitionError) -> R
@@ -407,6 +404,9 @@ final class Successor: Sendable {
         try withSources(partitions) { (_) throws(PartitionError) -> R in try body() }
     }
 
+    /// Runs `body` with the sources' partitions, which stay open until it returns.
+    ///
+    /// - Parameter expected: what they were before; others have been opened since if they are not.
     private func withSources<R>(
         _ expected: [ObjectIdentifier]? = nil,
         _ body: ([Partition]) throws(PartitionError) -> R

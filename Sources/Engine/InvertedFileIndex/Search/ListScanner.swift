@@ -94,7 +94,6 @@ package struct ListScanner {
                         unsafe scratch.add(block, probes: step.probes, lists: lists, into: candidates)
                     }
                 }
-                if round.probes.count > 1 { scratch.closeBatch() }
                 outcome.rowsVisited += UInt64(rowCount * step.probes.count)
                 for probe in step.probes { progress[Int(probe)].visitedLists += step.lists.count }
             }

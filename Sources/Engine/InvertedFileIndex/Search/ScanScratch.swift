@@ -117,19 +117,14 @@ struct ScanScratch: ~Copyable {
         into candidates: UnsafeMutableBufferPointer<CandidateSet>
     ) {
         if block.groupCount == 0 { return }
-        let groupCount = unsafe batch.pointee.groupCount
-        if unsafe batch.pointee.isClosed || groupCount + block.groupCount > VectorKernels.maximumScanGroups {
+        let groupCount = unsafe batch.pointee.groupCount + block.groupCount
+        if unsafe groupCount > VectorKernels.maximumScanGroups || batch.pointee.probes != wanted {
             unsafe scanBatch(before: block, lists: lists, into: candidates)
+            unsafe batch.pointee.probes = wanted
         }
         unsafe blocks.initializeElement(at: batch.pointee.blockCount, to: block)
         unsafe batch.pointee.blockCount += 1
         unsafe batch.pointee.groupCount += block.groupCount
-        if unsafe batch.pointee.blockCount == 1 { unsafe batch.pointee.probes = wanted }
-    }
-
-    /// Tells that further blocks are for other probes.
-    func closeBatch() {
-        unsafe batch.pointee.isClosed = unsafe batch.pointee.blockCount > 0
     }
 
     /// Scores the blocks that wait against their probes, four at a time, and offers what is above each probe's
@@ -204,6 +199,4 @@ private struct Batch {
     var blockCount = 0
     var groupCount = 0
     var probes: ArraySlice<UInt32> = []
-    /// No further block belongs to it.
-    var isClosed = false
 }
