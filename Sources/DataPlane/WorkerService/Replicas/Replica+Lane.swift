@@ -43,10 +43,15 @@ extension Replica {
     /// Time without a write after which fewer rows are worth a fold.
     private static let quietTime = Duration.seconds(1)
 
-    /// The thread's body: sessions of serving, with attempts to open between them.
-    ///
     /// - Parameter opened: the partition, when it is open already.
-    func runLane(_ opened: Partition? = nil) {
+    func startLane(_ opened: Partition? = nil) {
+        thread.withLock { thread in
+            thread = WorkerThread(name: "lane-\(shard.index)", priority: .writing) { self.runLane(opened) }
+        }
+    }
+
+    /// The thread's body: sessions of serving, with attempts to open between them.
+    private func runLane(_ opened: Partition?) {
         var opened = opened
         var pause = Self.firstPause
         while true {

@@ -149,7 +149,7 @@ final class Replica: Sendable {
             state.verified = verified
             state.isNew = isNew
         }
-        replica.thread.withLock { $0 = WorkerThread(name: "lane-\(record.shard.index)") { replica.runLane() } }
+        replica.startLane()
         return replica
     }
 

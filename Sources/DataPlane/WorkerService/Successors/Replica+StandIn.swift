@@ -48,7 +48,7 @@ extension Replica {
     /// Begins the lane of a replica that has taken its place, with the partition that is open.
     func begin() {
         guard case .serving(let partition) = monitor.withLock(\.phase) else { return }
-        thread.withLock { $0 = WorkerThread(name: "lane-\(shard.index)") { self.runLane(partition) } }
+        startLane(partition)
     }
 
     /// Ends standing in. Blocks until nobody reads.
