@@ -88,4 +88,37 @@ struct DecommissionTests {
             #expect(remainder == (isKnown ? nil : .copies(shard, inSyncCount: 1, wantedCount: 2)))
         }
     }
+
+    /// The second is the one that the first worker's replicas would have gone to.
+    @Test(arguments: 0..<16)
+    func ofTwoWorkersThatAreDrainedTheOneGetsNothingOfTheOther(delay: Int) throws {
+        var world = world(UInt64(delay) &+ 1)
+        let (first, second) = (workers[1], workers[4])
+        let heldCount = world.replicaCount(on: first)
+        #expect(heldCount > 1 && world.replicaCount(on: second) == 0)
+        try world.mustBegin(.decommission(first))
+        let id = try #require(world.metadata.operations.keys.first)
+        for _ in 0..<delay {
+            try world.coordinate()
+            try world.work()
+        }
+        let shards = Set(
+            world.metadata.operations[id]!.steps.filter { $0.change.newcomer == second }.map(\.shard)
+        )
+        let arrived = shards.filter { world.metadata.placement(of: $0)!.group.isInSync(second) }
+        #expect(delay > 0 || arrived.isEmpty)
+        try world.mustBegin(.decommission(second))
+        try world.settle()
+        let operations = Array(world.metadata.operations.values)
+        #expect(operations.count == 2 && operations.allSatisfy { $0.state == .done })
+        let done = operations.flatMap(\.steps).filter { $0.state == .done }
+        #expect(Set(done.filter { $0.change.newcomer == second }.map(\.shard)).isSubset(of: arrived))
+        // What had not arrived goes where it can stay, at once.
+        #expect(done.count <= heldCount + arrived.count, "\(operations.map(\.steps))")
+        for worker in [first, second] {
+            #expect(world.replicas[worker]?.isEmpty ?? true)
+            #expect(world.metadata.standings[worker] == .decommissioned)
+        }
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+    }
 }

@@ -22,5 +22,5 @@ struct CollectionTrainCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest { .train(collection: name) }
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] { [.train(collection: name)] }
 }

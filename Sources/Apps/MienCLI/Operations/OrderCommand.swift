@@ -1,13 +1,15 @@
 import ArgumentParser
 import MienClient
 
-/// A command that begins an operation. `mien plan` reads the same words and tells what it would do.
+/// A command that begins operations, one as a rule. `mien plan` reads the same words and tells what it would do.
 protocol OrderCommand: ConsoleCommand {
     var connection: ConnectionOptions { get }
     var order: OrderOptions { get }
 
+    /// What is asked for, one after the other; at least one.
+    ///
     /// - Parameter cluster: the cluster as it is, by which workers are found.
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest]
 }
 
 /// What all commands that begin an operation take.
@@ -25,18 +27,42 @@ extension OrderCommand {
 
     private func begin(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-        let request = try request(in: cluster)
-        var operation = try await calling { () async throws(MienClientError) in try await client.begin(request) }
-        if order.wait { operation = try await OperationWait.wait(for: operation, client, console) }
-        if connection.json {
-            console.writeOutput(OperationReport.json(operation).document)
-        } else {
-            console.writeOutput(OperationReport.text(operation, in: cluster))
-            if !operation.state.hasEnded {
-                console.writeOutput("It goes on by itself; 'mien operations --watch' shows how far it is.\n")
+        var operations: [OperationInfo] = []
+        do throws(CommandFailure) {
+            for request in try requests(in: cluster) {
+                operations.append(
+                    try await calling { () async throws(MienClientError) in try await client.begin(request) }
+                )
+            }
+        } catch {
+            // What has begun goes on, whatever becomes of the rest.
+            if !operations.isEmpty { show(operations, in: cluster, console) }
+            throw error
+        }
+        if order.wait {
+            for index in operations.indices {
+                operations[index] = try await OperationWait.wait(for: operations[index], client, console)
             }
         }
-        if order.wait, operation.state == .cancelled { throw CommandFailure(.no) }
+        show(operations, in: cluster, console)
+        if order.wait, operations.contains(where: { $0.state == .cancelled }) { throw CommandFailure(.no) }
+    }
+
+    private func show(_ operations: [OperationInfo], in cluster: ClusterInfo, _ console: Console) {
+        if connection.json {
+            let values = operations.map(OperationReport.json)
+            console.writeOutput((values.count == 1 ? values[0] : .array(values)).document)
+            return
+        }
+        for operation in operations { console.writeOutput(OperationReport.text(operation, in: cluster)) }
+        let openCount = operations.count { !$0.state.hasEnded }
+        if openCount > 0 {
+            console.writeOutput(
+                openCount == 1
+                    ? "It goes on by itself; 'mien operations --watch' shows how far it is.\n"
+                    : "They go on by themselves; 'mien operations --watch' shows how far they are.\n"
+            )
+        }
     }
 }
 
@@ -76,6 +102,17 @@ enum WorkerName {
     }
 
     private static let shortestPrefix = 4
+
+    /// As ``find(_:in:)`` for each of them, of which none may be named twice.
+    static func find(_ texts: [String], in cluster: ClusterInfo) throws(CommandFailure) -> [String] {
+        var workers: [String] = []
+        for text in texts {
+            let worker = try find(text, in: cluster)
+            guard !workers.contains(worker) else { throw CommandFailure(.usage, "'\(text)' is named twice") }
+            workers.append(worker)
+        }
+        return workers
+    }
 
     /// - Parameter text: an address, an identity, or the beginning of one that no other has.
     /// - Returns: the identity.

@@ -35,13 +35,9 @@ struct ShardMoveCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .move(
-            collection: name,
-            shard: shard,
-            from: try WorkerName.find(from, in: cluster),
-            to: try to.map { (text) throws(CommandFailure) in try WorkerName.find(text, in: cluster) }
-        )
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        let target = try to.map { (text) throws(CommandFailure) in try WorkerName.find(text, in: cluster) }
+        return [.move(collection: name, shard: shard, from: try WorkerName.find(from, in: cluster), to: target)]
     }
 }
 
@@ -64,8 +60,8 @@ struct ShardLeadCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .lead(collection: name, shard: shard, worker: try WorkerName.find(worker, in: cluster))
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        [.lead(collection: name, shard: shard, worker: try WorkerName.find(worker, in: cluster))]
     }
 }
 
@@ -98,8 +94,8 @@ struct ShardSplitCommand: OrderCommand {
         guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
     }
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .split(collection: name, shards: shards)
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        [.split(collection: name, shards: shards)]
     }
 }
 
@@ -135,8 +131,8 @@ struct ShardMergeCommand: OrderCommand {
         guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
     }
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .merge(collection: name, shards: shards)
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        [.merge(collection: name, shards: shards)]
     }
 }
 
@@ -162,7 +158,7 @@ struct CollectionCopiesCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .copies(collection: name, count: copies, minimumInSync: minCopies ?? min(copies, 2))
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        [.copies(collection: name, count: copies, minimumInSync: minCopies ?? min(copies, 2))]
     }
 }

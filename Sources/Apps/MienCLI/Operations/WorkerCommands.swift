@@ -4,54 +4,55 @@ import MienClient
 struct DrainCommand: OrderCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "Move all replicas off a worker and give it no others.",
+        abstract: "Move all replicas off workers and give them no others.",
         discussion: """
             EXAMPLE
               mien plan drain 10.0.0.5:7401
               mien drain 10.0.0.5:7401 --wait
 
             Searches and writes go on; a replica leaves only after another has every acknowledged write. The worker \
-            stays in the cluster, empty, until 'mien recommission'. A restart of a worker needs no drain: asked to \
-            stop, it hands over what others can take before it ends.
+            stays in the cluster, empty, until 'mien recommission'. Of several workers, which begin one after the \
+            other at once, none gets what another gives away. A restart of a worker needs no drain: asked to stop, it \
+            hands over what others can take before it ends.
             """
     )
 
-    @Argument(help: "Address or identity of the worker.")
-    var worker: String
+    @Argument(help: "Addresses or identities of the workers.")
+    var workers: [String]
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .drain(worker: try WorkerName.find(worker, in: cluster))
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        try WorkerName.find(workers, in: cluster).map { .drain(worker: $0) }
     }
 }
 
 struct DecommissionCommand: OrderCommand {
     static let configuration = CommandConfiguration(
         commandName: "decommission",
-        abstract: "Drain a worker and take it out of the cluster.",
+        abstract: "Drain workers and take them out of the cluster.",
         discussion: """
             EXAMPLE
-              mien decommission 10.0.0.5:7401 --wait
+              mien decommission 10.0.0.5:7401 10.0.0.6:7401 --wait
 
-            When it has ended the worker can be switched off and its data folder removed.
+            When it has ended the workers can be switched off and their data folders removed.
             """
     )
 
-    @Argument(help: "Address or identity of the worker.")
-    var worker: String
+    @Argument(help: "Addresses or identities of the workers.")
+    var workers: [String]
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .decommission(worker: try WorkerName.find(worker, in: cluster))
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        try WorkerName.find(workers, in: cluster).map { .decommission(worker: $0) }
     }
 }
 
 struct RecommissionCommand: OrderCommand {
     static let configuration = CommandConfiguration(
         commandName: "recommission",
-        abstract: "Let a drained or decommissioned worker have replicas again.",
+        abstract: "Let drained or decommissioned workers have replicas again.",
         discussion: """
             EXAMPLE
               mien recommission 10.0.0.5:7401
@@ -62,13 +63,13 @@ struct RecommissionCommand: OrderCommand {
             """
     )
 
-    @Argument(help: "Address or identity of the worker.")
-    var worker: String
+    @Argument(help: "Addresses or identities of the workers.")
+    var workers: [String]
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest {
-        .recommission(worker: try WorkerName.find(worker, in: cluster))
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
+        try WorkerName.find(workers, in: cluster).map { .recommission(worker: $0) }
     }
 }
 
@@ -89,5 +90,5 @@ struct RebalanceCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
-    func request(in cluster: ClusterInfo) throws(CommandFailure) -> OperationRequest { .rebalance }
+    func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] { [.rebalance] }
 }

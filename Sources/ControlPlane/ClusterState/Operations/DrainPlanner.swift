@@ -46,12 +46,25 @@ package enum DrainPlanner {
         }
     }
 
+    /// Whether the replica came for a move that is taken back, since the worker is to have none.
+    private static func isTakenBack(_ worker: NodeID, _ placement: ShardPlacement, _ view: ClusterView) -> Bool {
+        view.metadata.openOperations.contains { operation in
+            operation.steps.contains { step in
+                guard step.shard == placement.shard, step.state.isUnderWay, case .move(_, worker) = step.change else {
+                    return false
+                }
+                return !step.change.isPastCommitPoint(in: placement.group)
+            }
+        }
+    }
+
     /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and
     /// room on its disk, or to the one where its replacement is catching up already. Where none has room the step waits
     /// for one's. A replica for which there is no other worker stays where it is.
     package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
         var load = load(view)
         return replicas(on: worker, in: view).compactMap { placement in
+            if isTakenBack(worker, placement, view) { return nil }
             let members = placement.group.members
             if let target = replacement(of: worker, in: placement, view) {
                 return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))

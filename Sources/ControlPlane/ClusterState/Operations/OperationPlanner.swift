@@ -139,9 +139,13 @@ package enum OperationPlanner {
             let isUnwanted = operation.kind == .rebalance && view.metadata.pin(forbidding: step) != nil
             if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
-                if step.state == .running, isLost, !step.change.isPastCommitPoint(in: placement.group) {
+                guard step.state == .running, !step.change.isPastCommitPoint(in: placement.group) else { continue }
+                if isLost {
                     operation.steps[index].state = .undoing
                     operation.note = "Worker \(step.change.beneficiary!) has not been heard of for too long."
+                } else if isBarred, case .move = step.change {
+                    // It would only have to move on.
+                    operation.steps[index].state = .undoing
                 }
                 continue
             }
