@@ -107,6 +107,7 @@ extension MienClient {
                 workerID: $0.worker.description,
                 hasReplica: $0.hasReplica,
                 isPinned: $0.isPinned,
+                rule: $0.rule,
                 reason: $0.reason
             )
         }

@@ -55,7 +55,8 @@ struct MemoryPlacementTests {
             .explain(placement, on: worker, in: view)
         }
         #expect(reason(workers[1]) == .shortOfMemory(held: 1000 << 20, limit: 1 << 30))
-        #expect(reason(workers[2]) == .notNeeded(replicaCount: 1))
+        #expect(reason(workers[2]) == .notNeeded(replicaCount: 1, turn: 1))
         #expect(!reason(workers[1]).hasReplica)
+        #expect(reason(workers[1]).rule == .pressure && reason(workers[2]).rule == .copies)
     }
 }

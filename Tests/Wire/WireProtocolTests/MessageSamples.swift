@@ -415,7 +415,13 @@ enum MessageSamples {
         ExplainShard(collection: "gallery", shardIndex: 2),
         ShardExplanation(
             verdicts: [
-                .init(worker: nodeID, hasReplica: true, isPinned: true, reason: "It has a replica in sync.")
+                .init(
+                    worker: nodeID,
+                    hasReplica: true,
+                    isPinned: true,
+                    rule: "pin",
+                    reason: "It has a replica in sync."
+                )
             ]
         ),
         PinShard(

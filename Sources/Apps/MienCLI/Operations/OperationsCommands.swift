@@ -41,7 +41,10 @@ struct PlanCommand: ConsoleCommand {
         }
         try await command.connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-            let request = try command.request(in: cluster)
+            let requests = try command.requests(in: cluster)
+            guard requests.count == 1, let request = requests.first else {
+                throw CommandFailure(.usage, "mien plan tells of one worker at a time")
+            }
             let plan = try await calling { () async throws(MienClientError) in try await client.plan(request) }
             console.writeOutput(
                 command.connection.json
@@ -238,8 +241,15 @@ struct ExplainCommand: ConsoleCommand {
         commandName: "explain",
         abstract: "Tell why the replicas of a shard are where they are, and not elsewhere.",
         discussion: """
-            EXAMPLE
+            EXAMPLES
               mien explain people 0
+              mien explain people 0 --worker 10.0.0.5:7401
+
+            'rule' names the rule that decides: operation (one takes the replica away, or brings it), pin (what is \
+            pinned stays), stays (a replica stays until an operation takes it, or its worker has been away for \
+            coordinator.replace_after), drained (such a worker gets none), live (nor one that is silent, or about to \
+            stop), pressure (nor one that holds as much memory as it may), disk and memory (a replica has to fit, with \
+            what is on its way), copies (the shard has as many replicas as its collection has copies).
             """
     )
 
@@ -247,14 +257,17 @@ struct ExplainCommand: ConsoleCommand {
     var name: String
     @Argument(help: "Number of the shard.")
     var shard: Int
+    @Option(help: ArgumentHelp("Tell of this worker alone.", valueName: "worker"))
+    var worker: String?
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
-            let reasons = try await calling { () async throws(MienClientError) in
-                try await client.explain(name, shard: shard)
-            }
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+            let id = try worker.map { (text) throws(CommandFailure) in try WorkerName.find(text, in: cluster) }
+            let reasons = try await calling { () async throws(MienClientError) in
+                try await client.explain(name, shard: shard).filter { id == nil || $0.workerID == id }
+            }
             console.writeOutput(connection.json ? Self.json(reasons).document : Self.text(reasons, in: cluster))
         }
     }
@@ -264,7 +277,7 @@ struct ExplainCommand: ConsoleCommand {
             reasons.map {
                 .object([
                     ("worker", .string($0.workerID)), ("replica", .flag($0.hasReplica)), ("pinned", .flag($0.isPinned)),
-                    ("reason", .string($0.reason)),
+                    ("rule", .string($0.rule)), ("reason", .string($0.reason)),
                 ])
             }
         )
@@ -272,10 +285,14 @@ struct ExplainCommand: ConsoleCommand {
 
     static func text(_ reasons: [PlacementReason], in cluster: ClusterInfo) -> String {
         let names = WorkerName.addresses(of: cluster)
-        var table = TextTable([.init("worker", widthLimit: 48), .init("replica"), .init("why", widthLimit: 160)])
+        var table = TextTable([
+            .init("worker", widthLimit: 48), .init("replica"), .init("rule"), .init("why", widthLimit: 160),
+        ])
         for reason in reasons.sorted(by: { ($0.hasReplica ? 0 : 1, $0.workerID) < ($1.hasReplica ? 0 : 1, $1.workerID) }
         ) {
-            table.append([names[reason.workerID] ?? reason.workerID, reason.hasReplica ? "yes" : "no", reason.reason])
+            table.append([
+                names[reason.workerID] ?? reason.workerID, reason.hasReplica ? "yes" : "no", reason.rule, reason.reason,
+            ])
         }
         return table.rendered()
     }

@@ -250,7 +250,10 @@ public struct PlacementReason: Hashable, Sendable {
     public var hasReplica: Bool
     /// An operator wants a replica to stay there.
     public var isPinned: Bool
-    /// The rule that decides, as sentences.
+    /// Name of the rule that decides (`docs/operations/elasticity.md` lists them); empty when an older coordinator
+    /// does not tell.
+    public var rule: String
+    /// How things are, as sentences.
     public var reason: String
 }
 

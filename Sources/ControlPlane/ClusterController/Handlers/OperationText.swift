@@ -177,8 +177,11 @@ enum OperationText {
                 + "with what is reserved."
         case .shortOfMemory(let held, let limit):
             "It holds \(held >> 20) MiB of the \(limit >> 20) MiB of memory that there may be, and gets no replicas."
-        case .notNeeded(let count):
-            "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere."
+        case .notNeeded(let count, let turn):
+            "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere. "
+                + (turn == 1
+                    ? "Another would come here first, by the number of replicas."
+                    : "Of those that could have another it is number \(turn), by the number of replicas.")
         }
     }
 

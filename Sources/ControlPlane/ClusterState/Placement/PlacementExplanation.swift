@@ -1,6 +1,28 @@
 package import ClusterModel
 
-/// Which rule decides whether a worker holds a replica of a shard.
+/// The rules of placement, of which the first that applies decides.
+package enum PlacementRule: String, CaseIterable, Hashable, Sendable {
+    /// An operation takes a replica away, or brings one.
+    case operation
+    /// What is pinned stays.
+    case pin
+    /// A replica stays until an operation takes it away, or its worker has been away for coordinator.replace_after.
+    case stays
+    /// A worker that is drained or decommissioned gets no replicas.
+    case drained
+    /// Only a worker that is heard of, and is not about to stop, gets replicas.
+    case live
+    /// A worker that holds as much memory as it may gets no replicas.
+    case pressure
+    /// A replica fits a worker's disk with what is on its way and coordinator.spare_disk.
+    case disk
+    /// A replica's codes fit a worker's memory with what is on its way, unless coordinator.reserve_memory is none.
+    case memory
+    /// A shard has as many replicas as its collection has copies; another goes to the worker with the fewest.
+    case copies
+}
+
+/// Why a worker holds a replica of a shard, or holds none.
 package enum PlacementExplanation: Hashable, Sendable {
     case primary(since: Epoch)
     case inSync
@@ -17,8 +39,9 @@ package enum PlacementExplanation: Hashable, Sendable {
     case tooLittleDisk(needed: UInt64, free: UInt64)
     case tooLittleMemory(needed: UInt64, free: UInt64)
     case shortOfMemory(held: UInt64, limit: UInt64)
-    /// The shard has as many replicas as it should, on workers that were chosen.
-    case notNeeded(replicaCount: Int)
+    /// The shard has as many replicas as it should, on workers that were chosen. Were it to get others, this worker
+    /// would be chosen in this turn, the first being 1.
+    case notNeeded(replicaCount: Int, turn: Int)
 
     package static func explain(
         _ placement: ShardPlacement,
@@ -46,10 +69,27 @@ package enum PlacementExplanation: Hashable, Sendable {
         if view.isShortOfMemory(worker), let memory = view.observations[worker]?.memory {
             return .shortOfMemory(held: memory.heldByteCount, limit: memory.limitByteCount)
         }
-        return switch WorkerRoom(view).shortage(for: ReplicaSize(of: placement, in: view), on: worker) {
-        case .disk(let needed, let free): .tooLittleDisk(needed: needed, free: free)
-        case .memory(let needed, let free): .tooLittleMemory(needed: needed, free: free)
-        case nil: .notNeeded(replicaCount: group.members.count)
+        let size = ReplicaSize(of: placement, in: view)
+        switch WorkerRoom(view).shortage(for: size, on: worker) {
+        case .disk(let needed, let free): return .tooLittleDisk(needed: needed, free: free)
+        case .memory(let needed, let free): return .tooLittleMemory(needed: needed, free: free)
+        case nil:
+            let order = PlacementLoad(view).order(beside: group.members, taking: size)
+            let turn = order.firstIndex(of: worker).map { $0 + 1 } ?? order.count + 1
+            return .notNeeded(replicaCount: group.members.count, turn: turn)
+        }
+    }
+
+    package var rule: PlacementRule {
+        switch self {
+        case .leaving, .coming: .operation
+        case .primary, .inSync, .learner: .stays
+        case .decommissioned, .draining: .drained
+        case .notLive, .stopping: .live
+        case .shortOfMemory: .pressure
+        case .tooLittleDisk: .disk
+        case .tooLittleMemory: .memory
+        case .notNeeded: .copies
         }
     }
 

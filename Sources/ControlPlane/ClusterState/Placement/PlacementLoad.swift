@@ -68,12 +68,19 @@ struct PlacementLoad {
     }
 
     func best(beside chosen: [NodeID], where hasRoom: (NodeID) -> Bool = { _ in true }) -> NodeID? {
-        let candidates = workers.filter { !chosen.contains($0) && hasRoom($0) }
-        return candidates.min { left, right in
-            let (leftCount, rightCount) = (replicaCounts[left]!, replicaCounts[right]!)
-            guard leftCount == rightCount else { return leftCount < rightCount }
-            return (sharedCount(left, chosen), left) < (sharedCount(right, chosen), right)
-        }
+        workers.filter { !chosen.contains($0) && hasRoom($0) }.min { isBetter($0, than: $1, beside: chosen) }
+    }
+
+    /// The workers with room for a further replica beside those chosen, that to which it should go first.
+    func order(beside chosen: [NodeID], taking size: ReplicaSize) -> [NodeID] {
+        workers.filter { !chosen.contains($0) && room?.shortage(for: size, on: $0) == nil }
+            .sorted { isBetter($0, than: $1, beside: chosen) }
+    }
+
+    private func isBetter(_ left: NodeID, than right: NodeID, beside chosen: [NodeID]) -> Bool {
+        let (leftCount, rightCount) = (replicaCounts[left]!, replicaCounts[right]!)
+        guard leftCount == rightCount else { return leftCount < rightCount }
+        return (sharedCount(left, chosen), left) < (sharedCount(right, chosen), right)
     }
 
     func bestPrimary(of members: [NodeID]) -> NodeID {

@@ -26,6 +26,8 @@ extension Integration {
             try await expectReplicas(cluster, client) { $0[0] == 0 }
             let explained = try await cluster.mien("explain", FaceWriter.collection, "0")
             #expect(explained.output.contains("being drained"), "\(explained)")
+            let alone = try await cluster.mien("explain", FaceWriter.collection, "0", "--worker", first, "--json")
+            #expect(alone.output.matches(of: /"rule": "(\w+)"/).map(\.output.1) == ["drained"], "\(alone)")
             try await done(cluster, "recommission", first)
 
             try await done(cluster, "collection", "copies", FaceWriter.collection, "--copies", "3", "--wait")
@@ -40,7 +42,13 @@ extension Integration {
                 "1",
                 "--wait"
             )
-            for number in [3, 1] { try await done(cluster, "decommission", cluster.workerAddresses[number], "--wait") }
+            try await done(
+                cluster,
+                "decommission",
+                cluster.workerAddresses[3],
+                cluster.workerAddresses[1],
+                "--wait"
+            )
             try await expectReplicas(cluster, client) { $0[1] == 0 && $0[3] == 0 }
 
             for number in [0, 2, 4] {

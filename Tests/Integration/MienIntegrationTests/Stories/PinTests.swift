@@ -48,6 +48,7 @@ extension Integration {
                 try await cluster.start()
                 let explained = try await cluster.mien("explain", name, "0", "--json")
                 #expect(explained.status == 0 && explained.output.contains("\"pinned\": true"), "\(explained)")
+                #expect(explained.output.contains("\"rule\": \"pin\""), "\(explained)")
                 let free = try await cluster.mien("shard", "unpin", name, "0")
                 #expect(free.status == 0 && !free.output.contains("It is pinned here."), "\(free)")
                 let moved = try await cluster.mien("shard", "move", name, "0", "--from", worker.address, "--wait")

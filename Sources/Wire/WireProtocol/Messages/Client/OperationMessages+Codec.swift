@@ -399,10 +399,20 @@ extension ExplainShard: WireRequest {
 extension ShardExplanation: WireMessage {
     package static var type: MessageType { .shardExplanation }
 
-    package func encode(into writer: inout PayloadWriter) { writer.array(verdicts) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.array(verdicts)
+        writer.later { writer in for verdict in verdicts { writer.string(verdict.rule, "rule") } }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(verdicts: try reader.array("verdicts"))
+        verdicts = try reader.later(verdicts) { (reader) throws(WireDecodingError) in
+            var verdicts = verdicts
+            for index in verdicts.indices {
+                verdicts[index].rule = try reader.string("rule", limit: NameLimit.text)
+            }
+            return verdicts
+        }
     }
 }
 

@@ -316,13 +316,16 @@ package struct ShardExplanation: Hashable, Sendable {
         package var hasReplica: Bool
         /// An operator wants a replica to stay there.
         package var isPinned: Bool
-        /// The rule that decides, as sentences.
+        /// Name of the rule that decides; empty from a build that does not tell.
+        package var rule: String
+        /// How things are, as sentences.
         package var reason: String
 
-        package init(worker: NodeID, hasReplica: Bool, isPinned: Bool = false, reason: String) {
+        package init(worker: NodeID, hasReplica: Bool, isPinned: Bool = false, rule: String = "", reason: String) {
             self.worker = worker
             self.hasReplica = hasReplica
             self.isPinned = isPinned
+            self.rule = rule
             self.reason = reason
         }
     }
