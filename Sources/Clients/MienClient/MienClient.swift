@@ -58,6 +58,9 @@ public final class MienClient: Sendable {
         self.caller = caller
     }
 
+    /// Of this client since it was made; one that ``with(calls:)`` made counts for itself.
+    public var resends: Resends { caller.resends }
+
     /// The same connections with other times for its calls; closing either closes both.
     public func with(calls: CallOptions) -> MienClient {
         MienClient(caller: caller.with(calls))
@@ -102,6 +105,18 @@ extension MienClient {
             self.trustRootsFile = trustRootsFile
             self.certificateFile = certificateFile
             self.privateKeyFile = privateKeyFile
+        }
+    }
+
+    /// Calls that were sent again after a failure that may pass.
+    public struct Resends: Hashable, Sendable {
+        public var callCount: Int
+        /// After the first of each of these calls.
+        public var sendingCount: Int
+
+        public init(callCount: Int = 0, sendingCount: Int = 0) {
+            self.callCount = callCount
+            self.sendingCount = sendingCount
         }
     }
 

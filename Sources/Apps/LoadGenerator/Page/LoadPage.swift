@@ -146,6 +146,7 @@ package struct LoadPage {
                 "calls",
                 "deadline \(FigureText.seconds(load.timeoutSeconds)), "
                     + (load.retrySeconds > 0 ? "retried for \(FigureText.seconds(load.retrySeconds))" : "never retried")
+                    + (report.resends.map { " (\($0.text))" } ?? "")
                     + ", \(load.connectionCount) connections, "
                     + "at most \(FigureText.count(load.inFlightLimit)) under way, "
                     + "from \(load.processCount == 1 ? "1 process" : "\(load.processCount) processes")"

@@ -79,7 +79,8 @@ extension LoadReport {
             [
                 machine.processorCount, cluster.dimension, cluster.shardCount, cluster.replicationFactor,
                 cluster.faceCount, load.callerCount, load.matchLimit, load.connectionCount, load.inFlightLimit,
-                load.processCount, fill?.faceCount, fill?.sentCount, truth.writtenFaceCount, truth.uncertainFaceCount,
+                load.processCount, resends?.callCount, resends?.sendingCount, fill?.faceCount, fill?.sentCount,
+                truth.writtenFaceCount, truth.uncertainFaceCount,
                 truth.checkedAnswerCount, truth.checkedMatchCount, truth.flaggedPartialCount, truth.matedSearchCount,
                 truth.mateFoundCount, truth.comparedAnswerCount, truth.requiredMatchCount, truth.foundMatchCount,
                 truth.requiredMateCount, truth.foundMateCount, truth.readBackCount, truth.embeddingCount,

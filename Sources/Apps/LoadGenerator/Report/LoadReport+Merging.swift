@@ -23,6 +23,7 @@ extension LoadReport {
                 figures.add(other)
                 return figures
             }
+            sum.resends = sum.resends.flatMap { own in report.resends.map { own + $0 } }
             sum.pacing.add(report.pacing)
             sum.series.add(report.series)
             sum.truth.add(report.truth)

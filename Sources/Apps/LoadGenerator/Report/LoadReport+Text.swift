@@ -102,6 +102,7 @@ extension LoadReport {
                     + "\(FigureText.time(pacing.longestMicroseconds)) at most; that is part of the times"
             ),
         ]
+        if let resends { facts.append(("sent again", resends.text)) }
         facts += truthFacts
         if let objective, let objectiveIsMet {
             facts.append(("objective", "\(objective): \(objectiveIsMet ? "met" : "not met")"))

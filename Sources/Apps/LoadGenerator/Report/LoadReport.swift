@@ -19,6 +19,8 @@ package struct LoadReport: Sendable, Equatable, Codable {
     package var ramp: Ramp?
     /// Of the measured time, without the warm-up.
     package var totals: [LoadOperation: CallFigures]
+    /// Of the whole load, its warm-up included; nil in a report of a program that did not count them.
+    package var resends: Resends?
     /// How late calls began, against their intended times.
     package var pacing: LatencyHistogram
     package var series: LoadSeries
@@ -155,6 +157,33 @@ package struct LoadReport: Sendable, Equatable, Codable {
         }
     }
 
+    /// Calls that failed for a passing reason and were sent again; how they ended is among all others'.
+    package struct Resends: Sendable, Equatable, Codable {
+        package var callCount: Int
+        /// After the first of each of these calls.
+        package var sendingCount: Int
+
+        package init(callCount: Int = 0, sendingCount: Int = 0) {
+            self.callCount = callCount
+            self.sendingCount = sendingCount
+        }
+
+        /// Such as `12 calls, 15 times in all`.
+        package var text: String {
+            callCount == 0
+                ? "no call"
+                : "\(FigureText.count(callCount)) \(callCount == 1 ? "call" : "calls"), "
+                    + "\(FigureText.count(sendingCount)) \(sendingCount == 1 ? "time" : "times") in all"
+        }
+
+        package static func + (left: Resends, right: Resends) -> Resends {
+            Resends(
+                callCount: left.callCount + right.callCount,
+                sendingCount: left.sendingCount + right.sendingCount
+            )
+        }
+    }
+
     package struct Ramp: Sendable, Equatable, Codable {
         package struct Step: Sendable, Equatable, Codable {
             package var ratePerSecond: Double
@@ -230,6 +259,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
         cluster: Cluster,
         load: Load,
         figures: LoadFigures,
+        resends: Resends?,
         truth: TruthReport,
         faults: [Fault] = []
     ) {
@@ -242,6 +272,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
         self.truth = truth
         self.faults = faults
         totals = figures.totals
+        self.resends = resends
         pacing = figures.pacing
         series = figures.series
     }

@@ -9,13 +9,27 @@ struct CoordinatorCaller: Sendable {
         let peer = Atomic<Int>(0)
     }
 
+    /// Calls of one caller that were sent more than once.
+    private final class ResendTally: Sendable {
+        let calls = Atomic<Int>(0)
+        let sendings = Atomic<Int>(0)
+    }
+
     private let peers: [PeerClient]
     private let options: MienClient.CallOptions
     private let preference: Preference
+    private let tally = ResendTally()
 
     init(peers: [PeerClient], options: MienClient.CallOptions) {
         precondition(!peers.isEmpty, "a client without a coordinator")
         self.init(peers: peers, options: options, preference: Preference())
+    }
+
+    var resends: MienClient.Resends {
+        MienClient.Resends(
+            callCount: tally.calls.load(ordering: .relaxed),
+            sendingCount: tally.sendings.load(ordering: .relaxed)
+        )
     }
 
     private init(peers: [PeerClient], options: MienClient.CallOptions, preference: Preference) {
@@ -94,6 +108,8 @@ struct CoordinatorCaller: Sendable {
                 }
             }
             preference.peer.store((number + 1) % peers.count, ordering: .relaxed)
+            if sendCount == 1 { tally.calls.add(1, ordering: .relaxed) }
+            tally.sendings.add(1, ordering: .relaxed)
             aging(&request, .now - began)
         }
     }

@@ -21,6 +21,7 @@ import Testing
         #expect(summary["p99"] as? UInt64 == report.totals[.search]?.times.percentile(99))
         let cluster = try #require(document["cluster"] as? [String: Any])
         #expect(cluster["shard_count"] as? Int == 3)
+        #expect(document["resends"] as? [String: Int] == ["call_count": 3, "sending_count": 7])
     }
 
     @Test func anotherFormatAndAnythingElseAreRefused() throws {
@@ -41,6 +42,7 @@ import Testing
         #expect(sum.load.ratePerSecond == 200 && sum.load.processCount == 2 && sum.load.connectionCount == 16)
         #expect(sum.truth.checkedAnswerCount == 3400 && sum.truth.mateFoundCount == 1906)
         #expect(sum.faults.count == 1, "one fault that both saw")
+        #expect(sum.resends == .init(callCount: 6, sendingCount: 14))
         #expect(sum.series.windows[5].all.count == 200)
         #expect(sum.ramp == nil, "rates that one part tried")
         let objective = try LatencyObjective(#require(parts[0].objective))
@@ -49,6 +51,8 @@ import Testing
         var other = parts[1]
         other.objective = nil
         #expect(try LoadReport.merged([parts[0], other]).objectiveIsMet == nil)
+        other.resends = nil
+        #expect(try LoadReport.merged([parts[0], other]).resends == nil, "one part did not count them")
         var whole = parts[0].all.times
         whole.add(parts[1].all.times)
         #expect(sum.all.times == whole)
@@ -101,6 +105,7 @@ import Testing
         for name in ["search ", "photo search", "enrol", "all ", "before", "worker 2 killed", "after", "p99 "] {
             #expect(lines.contains { $0.hasPrefix(name) }, "\(name) is missing in \(report.text)")
         }
+        #expect(lines.contains { $0.hasPrefix("sent again ") && $0.hasSuffix("  3 calls, 7 times in all") })
         report.truth.findings.add(.resurrected, "face 7")
         #expect(report.text.contains("NOT TRUE: 0 lost, 1 resurrected"))
         #expect(report.text.contains("resurrected: face 7"))
