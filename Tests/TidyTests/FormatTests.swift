@@ -89,6 +89,26 @@ struct FormatTests {
             declaration: "format: UInt32 = ",
             fixture: "Tests/DataPlane/WorkerServiceTests/Formats/replica-#.txt"
         ),
+        Format(
+            source: "Sources/DataPlane/WorkerService/Successors/SuccessorRecord.swift",
+            declaration: "format: UInt32 = ",
+            fixture: "Tests/DataPlane/WorkerServiceTests/Formats/successor-#.txt"
+        ),
+        Format(
+            source: "Sources/DataPlane/WorkerService/Replication/IncomingCopyRecord.swift",
+            declaration: "format: UInt32 = ",
+            fixture: "Tests/DataPlane/WorkerServiceTests/Formats/incoming-#.txt"
+        ),
+        Format(
+            source: "Sources/DataPlane/WorkerService/Verification/VerificationRecord.swift",
+            declaration: "format: UInt32 = ",
+            fixture: "Tests/DataPlane/WorkerServiceTests/Formats/verified-#.txt"
+        ),
+        Format(
+            source: "Sources/ControlPlane/ClusterController/Metadata/EmbeddedMetadataStore.swift",
+            declaration: " format: UInt32 = ",
+            fixture: "Tests/ControlPlane/ClusterControllerTests/Formats/store-#.txt"
+        ),
     ]
 
     @Test(arguments: formats)

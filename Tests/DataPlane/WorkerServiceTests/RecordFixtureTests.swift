@@ -1,41 +1,77 @@
+import ClusterModel
+import FaceModel
 import Foundation
 import Testing
 import WorkerService
 
-/// The text records of a worker's data folder, of every format that there has been.
+/// The text records of a worker's data folder, of every format that there has been. `MIEN_WRITE_GOLDEN=1` writes files
+/// that are missing, of today's formats, and never one that is there.
 @Suite struct RecordFixtureTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Formats")
+    private static let shard = ShardID(collection: CollectionID(high: 1, low: 2), index: 3)
 
-    private static let replica = RecordText(
-        kind: "mien-replica",
-        format: 1,
-        fields: [
-            "collection": "00000000-0000-0001-0000-000000000002", "shard": "3", "epoch": "7", "first": "0",
-            "last": "18446744073709551615", "replicated": "1",
-        ]
-    )
-    private static let worker = RecordText(
-        kind: "mien-worker",
-        format: 1,
-        fields: [
-            "node": "00000000-0000-0003-0000-000000000004", "cluster": "00000000-0000-0005-0000-000000000006",
-        ]
-    )
+    private static let records = [
+        RecordText(
+            kind: "mien-replica",
+            format: 1,
+            fields: [
+                "collection": "00000000-0000-0001-0000-000000000002", "shard": "3", "epoch": "7", "first": "0",
+                "last": "18446744073709551615", "replicated": "1",
+            ]
+        ),
+        RecordText(
+            kind: "mien-worker",
+            format: 1,
+            fields: [
+                "node": "00000000-0000-0003-0000-000000000004", "cluster": "00000000-0000-0005-0000-000000000006",
+            ]
+        ),
+        RecordText(
+            kind: "mien-successor",
+            format: 1,
+            fields: [
+                "collection": "00000000-0000-0001-0000-000000000002", "shard": "3", "first": "0", "last": "99",
+                "sources": "1 2", "sequences": "17 4611686018427387905",
+            ]
+        ),
+        RecordText(kind: "mien-incoming", format: 1, fields: ["copy": "12345678901234567890", "bytes": "5000000000"]),
+        RecordText(kind: "mien-verified", format: 1, fields: ["milliseconds": "1795000000123"]),
+    ]
 
-    @Test func recordsOfEveryFormatAreRead() throws {
-        for (record, kind) in [(Self.replica, "replica"), (Self.worker, "worker")] {
-            let bytes = Array(try Data(contentsOf: Self.folder.appendingPathComponent("\(kind)-1.txt")))
-            let read = try RecordText(decoding: bytes, kind: "mien-\(kind)", supportedFormat: 1, path: kind)
-            #expect(read == record && record.encoded == bytes)
+    private static func file(_ kind: String, _ format: UInt32) -> URL {
+        folder.appendingPathComponent("\(kind.dropFirst("mien-".count))-\(format).txt")
+    }
+
+    @Test(arguments: records)
+    func recordsOfEveryFormatAreRead(record: RecordText) throws {
+        let bytes = Array(try Data(contentsOf: Self.file(record.kind, record.format)))
+        let read = try RecordText(decoding: bytes, kind: record.kind, supportedFormat: 1, path: record.kind)
+        #expect(read == record && record.encoded == bytes)
+    }
+
+    @Test func whatTheySayIsUnderstood() throws {
+        let folder = TemporaryFolder()
+        for (kind, name) in [("mien-successor", "successor"), ("mien-incoming", "copy")] {
+            try FileManager.default.copyItem(atPath: Self.file(kind, 1).path, toPath: "\(folder.path)/\(name)")
         }
+        let replica = try #require(try ReplicaRecord.read(from: Self.file("mien-replica", 1).path, of: Self.shard))
+        #expect(replica.shard == Self.shard && replica.epoch == Epoch(7) && replica.range == .all)
+        #expect(replica.isReplicated && replica.frozenVersion == 0)
+        let successor = try #require(try SuccessorRecord.read(in: folder.path, of: Self.shard))
+        #expect(successor.shard == Self.shard && successor.range == HashRange(first: 0, last: 99))
+        #expect(successor.sources == [1, 2] && successor.sequences == [17, 4_611_686_018_427_387_905])
+        let copy = try #require(IncomingCopyRecord.read(in: folder.path))
+        #expect(copy.copy == 12_345_678_901_234_567_890 && copy.totalByteCount == 5_000_000_000)
+        let time = VerificationRecord.read(from: Self.file("mien-verified", 1).path)
+        #expect(time == Timestamp(milliseconds: 1_795_000_000_123))
     }
 
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
     func filesAreWrittenWhenAskedFor() throws {
         try FileManager.default.createDirectory(at: Self.folder, withIntermediateDirectories: true)
-        for (record, kind) in [(Self.replica, "replica"), (Self.worker, "worker")] {
-            let file = Self.folder.appendingPathComponent("\(kind)-1.txt")
+        for record in Self.records {
+            let file = Self.file(record.kind, record.format)
             if !FileManager.default.fileExists(atPath: file.path) { try Data(record.encoded).write(to: file) }
         }
     }

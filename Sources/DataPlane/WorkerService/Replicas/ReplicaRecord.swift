@@ -1,22 +1,22 @@
-import ClusterModel
+package import ClusterModel
 import FaceModel
 
 /// What a worker promises to remember of a replica besides its faces: the epoch that fences it, and its range.
 ///
 /// Written after the partition is complete and removed before it goes, so a folder without a record holds nothing that
 /// was ever acknowledged.
-struct ReplicaRecord: Equatable {
+package struct ReplicaRecord: Equatable {
     static let kind = "mien-replica"
     static let format: UInt32 = 1
 
-    var shard: ShardID
-    var epoch: Epoch
-    var range: HashRange
+    package var shard: ShardID
+    package var epoch: Epoch
+    package var range: HashRange
     /// Whether its writes go through a log that other replicas have too. Once it is, it stays so.
-    var isReplicated = false
+    package var isReplicated = false
     /// Version of the group by which no write is ordered; 0 where writes are. What a replica that is alone said of its
     /// end holds beyond a restart.
-    var frozenVersion: UInt64 = 0
+    package var frozenVersion: UInt64 = 0
 
     func write(to path: String) throws(WorkerError) {
         var fields = [
@@ -28,7 +28,7 @@ struct ReplicaRecord: Equatable {
     }
 
     /// The record at `path`; nil when there is none.
-    static func read(from path: String, of shard: ShardID) throws(WorkerError) -> ReplicaRecord? {
+    package static func read(from path: String, of shard: ShardID) throws(WorkerError) -> ReplicaRecord? {
         guard let bytes = try DurableFile.read(path, limit: RecordText.byteLimit) else { return nil }
         let text = try RecordText(decoding: bytes, kind: kind, supportedFormat: format, path: path)
         func number(_ key: String) throws(WorkerError) -> UInt64 {

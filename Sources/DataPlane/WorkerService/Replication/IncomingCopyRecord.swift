@@ -3,12 +3,12 @@
 ///
 /// How much has come is the length of the copy's own file. What a power cut took of that, or put into it, is found by
 /// the copy's digest at the end.
-struct IncomingCopyRecord: Equatable {
+package struct IncomingCopyRecord: Equatable {
     static let kind = "mien-incoming"
     static let format: UInt32 = 1
 
-    var copy: UInt64
-    var totalByteCount: UInt64
+    package var copy: UInt64
+    package var totalByteCount: UInt64
 
     static func path(in folder: String) -> String { "\(folder)/copy" }
 
@@ -21,7 +21,7 @@ struct IncomingCopyRecord: Equatable {
     }
 
     /// - Returns: nil when the file is missing or cannot be read: then the copy begins anew.
-    static func read(in folder: String) -> IncomingCopyRecord? {
+    package static func read(in folder: String) -> IncomingCopyRecord? {
         let path = path(in: folder)
         do throws(WorkerError) {
             guard let bytes = try DurableFile.read(path, limit: RecordText.byteLimit) else { return nil }

@@ -1,18 +1,18 @@
-import ClusterModel
+package import ClusterModel
 import FaceModel
 
 /// What a worker remembers of a shard that is whole and may take the place of others. Written when everything is on
 /// disk, removed before anything is changed.
-struct SuccessorRecord: Equatable {
+package struct SuccessorRecord: Equatable {
     static let kind = "mien-successor"
     static let format: UInt32 = 1
 
-    var shard: ShardID
-    var range: HashRange
+    package var shard: ShardID
+    package var range: HashRange
     /// Shards that it is made from.
-    var sources: [UInt32]
+    package var sources: [UInt32]
     /// Through which everything of them is here, in the same order; empty in memory before there are any.
-    var sequences: [UInt64] = []
+    package var sequences: [UInt64] = []
 
     static func path(in directory: String) -> String { "\(directory)/successor" }
 
@@ -27,7 +27,7 @@ struct SuccessorRecord: Equatable {
     }
 
     /// The record in a folder; nil when there is none.
-    static func read(in directory: String, of shard: ShardID) throws(WorkerError) -> SuccessorRecord? {
+    package static func read(in directory: String, of shard: ShardID) throws(WorkerError) -> SuccessorRecord? {
         let path = path(in: directory)
         guard let bytes = try DurableFile.read(path, limit: RecordText.byteLimit) else { return nil }
         let text = try RecordText(decoding: bytes, kind: kind, supportedFormat: format, path: path)

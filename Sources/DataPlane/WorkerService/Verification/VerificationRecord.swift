@@ -1,8 +1,8 @@
-import FaceModel
+package import FaceModel
 
 /// When all of a replica's partition was last read and found sound: a small file beside it, so that a worker that
 /// starts anew goes on with those whose turn it is.
-enum VerificationRecord {
+package enum VerificationRecord {
     static let kind = "mien-verified"
     static let format: UInt32 = 1
 
@@ -12,7 +12,7 @@ enum VerificationRecord {
     }
 
     /// - Returns: nil when the file is missing or cannot be read: then the partition's turn is now.
-    static func read(from path: String) -> Timestamp? {
+    package static func read(from path: String) -> Timestamp? {
         do throws(WorkerError) {
             guard let bytes = try DurableFile.read(path, limit: RecordText.byteLimit) else { return nil }
             let text = try RecordText(decoding: bytes, kind: kind, supportedFormat: format, path: path)
