@@ -33,32 +33,76 @@ extension Integration {
                 let moved = ["shard", "move", FaceWriter.collection, "0", "--from", leaver, "--to", address]
                 let answer = try await cluster.mien(moved)
                 #expect(answer.status == 0, "\(answer)")
-                let begun = ContinuousClock.now
                 try await load.runs { pause in
-                    try await eventually("it is told why", within: .seconds(30)) {
-                        let told = try await cluster.mien(["operations"]).output
-                        return told.contains("is catching up. It ") ? () : nil
-                    }
-                    try await eventually("the step begins anew", within: .seconds(120)) {
-                        try await Self.operation(cluster).steps[0].restarts > 0 ? () : nil
-                    }
-                    #expect(ContinuousClock.now - begun > .seconds(50))
-                    let log = try #require(cluster.coordinator.process).error
-                    #expect(log.contains("/0 for a minute. The replica on the worker"), "\(log.suffix(2000))")
-                    #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
-                    let metrics = try await ScrapedMetrics(of: [cluster.coordinator])
-                    #expect(metrics.sum("mien_operation_silence_seconds") > 50)
-
+                    try await Self.beginsAnew(
+                        cluster,
+                        told: "is catching up. It ",
+                        logged: "The replica on the worker"
+                    )
                     try FileManager.default.removeItem(atPath: stage.path(faults(target)))
-                    try await eventually("the move is done", within: .seconds(120)) {
-                        try await Self.operation(cluster).state == "done" ? () : nil
-                    }
-                    try await load.isWhole("after the move")
-                    try await load.goesOn(pause, "after the move")
+                    try await Self.ends(cluster, load, pause, "after the move")
                 }
                 try await load.check("after the move")
                 try await load.end("a step that was stuck for a minute")
             }
+        }
+
+        /// One of the workers cannot write one of the shards that are made beside the one that is split.
+        @Test(.timeLimit(.minutes(6))) func aSplitThatDoesNotGetOnBeginsAnewUntilItDoes() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.workers[0].start(
+                    adding: StorageFaults.environment(each: stage.path("faults"), file: "/2/partition/data.mdb")
+                )
+                try await cluster.workers[1].start()
+                try await cluster.start()
+                let load = try await ReplicatedLoad("stuck split", cluster, copies: 2, minimumInSync: 1, shards: 1)
+                try stage.write("faults", "write:1:\(EIO)")
+                let answer = try await cluster.mien(["shard", "split", FaceWriter.collection, "0"])
+                #expect(answer.status == 0, "\(answer)")
+                try await load.runs { pause in
+                    try await Self.beginsAnew(cluster, told: "is being made on the", logged: "What takes the shard's")
+                    let shards = try await load.client.describe(FaceWriter.collection).shards
+                    #expect(shards.map(\.index) == [0], "nothing is in force that is not whole")
+                    try FileManager.default.removeItem(atPath: stage.path("faults"))
+                    try await Self.ends(cluster, load, pause, "after the split")
+                }
+                let shards = try await load.client.describe(FaceWriter.collection).shards
+                #expect(shards.map(\.index).sorted() == [1, 2])
+                try await load.check("after the split")
+                try await load.end("a split that was stuck for a minute")
+            }
+        }
+
+        /// Waits until the step has been silent for a minute, and begins anew.
+        private static func beginsAnew(_ cluster: Cluster, told: String, logged: String) async throws {
+            let begun = ContinuousClock.now
+            try await eventually("it is told why", within: .seconds(30)) {
+                try await cluster.mien(["operations"]).output.contains(told) ? () : nil
+            }
+            try await eventually("the step begins anew", within: .seconds(120)) {
+                try await operation(cluster).steps[0].restarts > 0 ? () : nil
+            }
+            #expect(ContinuousClock.now - begun > .seconds(50))
+            let log = try #require(cluster.coordinator.process).error
+            #expect(log.contains("/0 for a minute. \(logged)"), "\(log.suffix(2000))")
+            #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
+            let metrics = try await ScrapedMetrics(of: [cluster.coordinator])
+            #expect(metrics.sum("mien_operation_silence_seconds") > 50)
+        }
+
+        /// Nothing holds it up any more.
+        private static func ends(
+            _ cluster: Cluster,
+            _ load: ReplicatedLoad,
+            _ pause: FaceWriter.Pause,
+            _ when: String
+        ) async throws {
+            try await eventually("it is done", within: .seconds(120)) {
+                try await operation(cluster).state == "done" ? () : nil
+            }
+            try await load.isWhole(when)
+            try await load.goesOn(pause, when)
         }
 
         private static func operation(_ cluster: Cluster) async throws -> Operation {
