@@ -109,7 +109,7 @@ package final class Worker: Service {
         group: any EventLoopGroup
     ) async throws(WorkerError) -> Worker {
         precondition(options.searchThreadCount > 0, "a worker needs a thread to search on")
-        let changes = ReportChanges()
+        let changes = ReportChanges(on: group.next())
         let parts = try await WorkerThread.run(name: "open") {
             Result { () throws(WorkerError) in try open(options, changes: changes, group: group, logger: logger) }
         }.get()
@@ -507,14 +507,19 @@ private final class LatestReport: Sendable {
 }
 
 /// Passes "the report has changed" from replicas and trainings to the heartbeats, which come into being after them.
+///
+/// They are told by an event loop: a task that a lane wakes would yield to searches as the lane does.
 private final class ReportChanges: Sendable {
+    private let eventLoop: any EventLoop
     private let listener = Mutex<(@Sendable () -> Void)?>(nil)
+
+    init(on eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     func listen(_ listener: @escaping @Sendable () -> Void) {
         self.listener.withLock { $0 = listener }
     }
 
     func note() {
-        listener.withLock(\.self)?()
+        eventLoop.execute { self.listener.withLock(\.self)?() }
     }
 }

@@ -67,10 +67,38 @@ import Glibc
         priority: Priority = .normal,
         _ body: @escaping @Sendable () -> R
     ) async -> R {
-        await withCheckedContinuation { continuation in
-            let thread = WorkerThread(name: name, priority: priority) { continuation.resume(returning: body()) }
+        let relay = relay
+        return await withCheckedContinuation { continuation in
+            let thread = WorkerThread(name: name, priority: priority) {
+                let result = body()
+                relay.run { continuation.resume(returning: result) }
+            }
             thread.detach()
         }
+    }
+
+    /// Wakes tasks for threads that yield: what the pool of tasks starts a thread for runs as whoever woke the task
+    /// does, and would yield as well. Made by the first task that calls ``run(name:priority:_:)``.
+    private static let relay = Relay()
+
+    private final class Relay: Sendable {
+        private let waiting = Monitor<[@Sendable () -> Void]>([])
+
+        init() {
+            let waiting = waiting
+            let thread = WorkerThread(name: "relay") {
+                while true {
+                    let jobs = waiting.wait { jobs in
+                        defer { jobs = [] }
+                        return jobs.isEmpty ? nil : jobs
+                    }
+                    for job in jobs { job() }
+                }
+            }
+            thread.detach()
+        }
+
+        func run(_ job: @escaping @Sendable () -> Void) { waiting.withLock(waking: .all) { $0.append(job) } }
     }
 
     /// Lets the thread clean up after itself, instead of ``join()``.

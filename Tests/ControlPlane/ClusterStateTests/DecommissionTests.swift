@@ -121,4 +121,42 @@ struct DecommissionTests {
         }
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
     }
+
+    /// Of four workers three have a copy each, so that one may go: whichever is asked for first.
+    @Test(arguments: [[0, 3], [3, 0], [0, 1]], [0, 1, 2, 6])
+    func aSecondDrainThatWouldLeaveTheFirstNowhereToGoIsRefused(order: [Int], delay: Int) throws {
+        let record = ClusterScript.replicated(1, on: Array(workers[..<3]), minimum: 2)
+        var world = OperationWorld(seed: UInt64(delay), workers: 4, records: [record])
+        try world.mustBegin(.decommission(workers[order[0]]))
+        for _ in 0..<delay {
+            try world.coordinate()
+            try world.work()
+        }
+        let hasBegun = world.begin(.decommission(workers[order[1]]))
+        #expect(!hasBegun)
+        try world.settle()
+        #expect(world.metadata.operations.values.map(\.state) == [.done])
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 3 })
+    }
+
+    /// The worker that a copy goes to is to be drained, and the one that it comes from has died.
+    @Test func whatAShardCannotDoWithoutIsNotTakenBack() throws {
+        var world = world()
+        world.writeChance = 0
+        let shard = try #require(world.metadata.placements.first { $0.group.members.contains(workers[1]) }).shard
+        try world.mustBegin(.move(shard, from: workers[1], to: workers[4]))
+        let id = try #require(world.metadata.operations.keys.first)
+        while !world.metadata.placement(of: shard)!.group.learners.contains(workers[4]) { try world.coordinate() }
+        for isServing in [false, true] {
+            var other = world
+            if !isServing { other.live.remove(workers[1]) }
+            try other.mustBegin(.drain(workers[4]))
+            try other.coordinate()
+            #expect(other.metadata.operations[id]!.steps[0].state == (isServing ? .undoing : .running))
+            try other.settle()
+            #expect(other.metadata.operations[id]!.state == (isServing ? .cancelled : .done))
+            #expect(isServing == (other.metadata.operations[id]!.note != nil))
+            #expect(other.metadata.placement(of: shard)!.group.isInSync(workers[4]) == false)
+        }
+    }
 }

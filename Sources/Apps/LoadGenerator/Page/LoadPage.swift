@@ -145,7 +145,8 @@ package struct LoadPage {
             (
                 "calls",
                 "deadline \(FigureText.seconds(load.timeoutSeconds)), "
-                    + (load.retrySeconds > 0 ? "retried for \(FigureText.seconds(load.retrySeconds))" : "never retried")
+                    + (load.retrySeconds > 0
+                        ? "retried for \(FigureText.seconds(load.retrySeconds))" : "tried once at each coordinator")
                     + (report.resends.map { " (\($0.text))" } ?? "")
                     + ", \(load.connectionCount) connections, "
                     + "at most \(FigureText.count(load.inFlightLimit)) under way, "

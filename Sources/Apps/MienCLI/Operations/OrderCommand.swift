@@ -27,16 +27,17 @@ extension OrderCommand {
 
     private func begin(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+        let requests = try requests(in: cluster)
         var operations: [OperationInfo] = []
         do throws(CommandFailure) {
-            for request in try requests(in: cluster) {
+            for request in requests {
                 operations.append(
                     try await calling { () async throws(MienClientError) in try await client.begin(request) }
                 )
             }
         } catch {
             // What has begun goes on, whatever becomes of the rest.
-            if !operations.isEmpty { show(operations, in: cluster, console) }
+            if !operations.isEmpty { show(operations, of: requests.count, in: cluster, console) }
             throw error
         }
         if order.wait {
@@ -44,14 +45,20 @@ extension OrderCommand {
                 operations[index] = try await OperationWait.wait(for: operations[index], client, console)
             }
         }
-        show(operations, in: cluster, console)
+        show(operations, of: requests.count, in: cluster, console)
         if order.wait, operations.contains(where: { $0.state == .cancelled }) { throw CommandFailure(.no) }
     }
 
-    private func show(_ operations: [OperationInfo], in cluster: ClusterInfo, _ console: Console) {
+    /// - Parameter count: that were asked for: as JSON one is an object, several are an array.
+    private func show(
+        _ operations: [OperationInfo],
+        of count: Int,
+        in cluster: ClusterInfo,
+        _ console: Console
+    ) {
         if connection.json {
             let values = operations.map(OperationReport.json)
-            console.writeOutput((values.count == 1 ? values[0] : .array(values)).document)
+            console.writeOutput((count == 1 ? values[0] : .array(values)).document)
             return
         }
         for operation in operations { console.writeOutput(OperationReport.text(operation, in: cluster)) }

@@ -451,9 +451,13 @@ extension ClusterController {
             if operation.state == .paused { return OperationText.sentence(.paused, in: view) }
             guard case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) else { return nil }
             let sentence = OperationText.sentence(reason, in: view)
-            guard case .catchingUp(let worker) = reason, let hitch = hitch(of: step.shard, on: worker, in: view)
-            else { return sentence }
-            return sentence + " " + hitch
+            let hitch: String? =
+                switch reason {
+                case .catchingUp(let worker): hitch(of: step.shard, on: worker, in: view)
+                case .preparing(let worker): OperationText.hitch(of: step, on: worker, in: view)
+                case .tooFewInSync, .noSuccessor, .unaware, .draining, .resting, .notReady: nil
+                }
+            return hitch.map { "\(sentence) \($0)" } ?? sentence
         }
     }
 

@@ -57,6 +57,17 @@ enum OperationText {
         return shortage(of: shard, on: worker, in: view)
     }
 
+    /// Why a shard that a worker makes to take others' place is not made; nil when nothing is known to be in the way.
+    static func hitch(of step: Operation.Step, on worker: NodeID, in view: ClusterView) -> String? {
+        for index in step.change.successors {
+            let shard = ShardID(collection: step.shard.collection, index: index)
+            if case .failed(let reason)? = view.successor(shard, on: worker)?.state {
+                return "Shard \(index) begins anew there: \(reason)"
+            }
+        }
+        return nil
+    }
+
     /// What there is to say of the disk of a worker that a copy is on its way to; nil when there is room for it.
     private static func shortage(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
         guard let placement = view.metadata.placement(of: shard), let observation = view.observations[worker] else {
@@ -77,6 +88,8 @@ enum OperationText {
         case .replica(let shard, let worker):
             "The \(name(worker, view)) still has a replica of \(name(shard, view)), and no other worker can have one: "
                 + "'mien explain' tells why."
+        case .copyTakenBack(let shard, let worker):
+            "The copy of \(name(shard, view)) that was on its way to the \(name(worker, view)) is being taken back."
         case .expecting(let worker): "Another operation may bring the \(name(worker, view)) a replica."
         case .copies(let shard, let inSyncCount, let wantedCount):
             "Of \(name(shard, view)), a replica of which left, \(inSyncCount) of \(wantedCount) are in sync."

@@ -46,16 +46,45 @@ package enum DrainPlanner {
         }
     }
 
-    /// Whether the replica came for a move that is taken back, since the worker is to have none.
-    private static func isTakenBack(_ worker: NodeID, _ placement: ShardPlacement, _ view: ClusterView) -> Bool {
+    /// Whether a move under way brings a replica to a worker that is to have none, and what it would take the place of
+    /// still serves: then it is taken back, since it would only have to move on.
+    static func isFutile(_ step: Operation.Step, in view: ClusterView) -> Bool {
+        guard case .move(let from, let to) = step.change, view.metadata.standing(of: to) != .active,
+            let group = view.metadata.placement(of: step.shard)?.group
+        else { return false }
+        return group.isInSync(from) && view.isServing(step.shard, on: from)
+            && !step.change.isPastCommitPoint(in: group)
+    }
+
+    /// Whether a replica came for a move that is taken back, or will be.
+    static func isTakenBack(_ worker: NodeID, _ placement: ShardPlacement, _ view: ClusterView) -> Bool {
         view.metadata.openOperations.contains { operation in
-            operation.steps.contains { step in
-                guard step.shard == placement.shard, step.state.isUnderWay, case .move(_, worker) = step.change else {
-                    return false
+            operation.state != .paused
+                && operation.steps.contains { step in
+                    guard step.shard == placement.shard, case .move(_, worker) = step.change else { return false }
+                    return switch step.state {
+                    case .running: isFutile(step, in: view)
+                    case .undoing: !step.change.isPastCommitPoint(in: placement.group)
+                    case .waiting, .done, .undone: false
+                    }
                 }
-                return !step.change.isPastCommitPoint(in: placement.group)
-            }
         }
+    }
+
+    /// How many of a shard's replicas could go nowhere, were these workers to have none.
+    static func strandedCount(of placement: ShardPlacement, leaving: Set<NodeID>, in view: ClusterView) -> Int {
+        let members = Set(placement.group.members)
+        let leavers = members.intersection(leaving)
+        guard !leavers.isEmpty else { return 0 }
+        let targets = view.placementWorkers.subtracting(leaving)
+        let coming = view.metadata.openOperations.flatMap(\.steps).filter { step in
+            guard step.shard == placement.shard, step.state.isUnderWay, case .move(let from, let to) = step.change
+            else { return false }
+            return leavers.contains(from) && targets.contains(to) && members.contains(to)
+        }
+        let replacedCount = leavers.contains { replacement(of: $0, in: placement, view) != nil } ? 1 : 0
+        let placeCount = targets.subtracting(members).count + coming.count + replacedCount
+        return max(leavers.count - placeCount, 0)
     }
 
     /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and

@@ -143,9 +143,11 @@ package enum OperationPlanner {
                 if isLost {
                     operation.steps[index].state = .undoing
                     operation.note = "Worker \(step.change.beneficiary!) has not been heard of for too long."
-                } else if isBarred, case .move = step.change {
-                    // It would only have to move on.
+                } else if DrainPlanner.isFutile(step, in: view) {
                     operation.steps[index].state = .undoing
+                    if operation.drainedWorker == nil {
+                        operation.note = "Worker \(step.change.beneficiary!) is not to be given any replicas any more."
+                    }
                 }
                 continue
             }

@@ -5,6 +5,8 @@ import FaceModel
 package enum OperationRemainder: Hashable, Sendable {
     /// The worker that is to be empty still has a replica of the shard, and none of the others can have one.
     case replica(ShardID, on: NodeID)
+    /// A copy that was on its way to the worker is being taken back.
+    case copyTakenBack(ShardID, on: NodeID)
     /// Another operation's step may bring the worker a replica.
     case expecting(NodeID)
     /// The shard, of which a replica left, has fewer in sync than it should have: one was away when it left.
@@ -16,7 +18,8 @@ extension OperationPlanner {
     package static func remainder(of operation: Operation, in view: ClusterView) -> OperationRemainder? {
         guard operation.state == .running, let worker = operation.drainedWorker else { return nil }
         if let placement = DrainPlanner.replicas(on: worker, in: view).first {
-            return .replica(placement.shard, on: worker)
+            return DrainPlanner.isTakenBack(worker, placement, view)
+                ? .copyTakenBack(placement.shard, on: worker) : .replica(placement.shard, on: worker)
         }
         if DrainPlanner.isExpecting(worker, in: view) { return .expecting(worker) }
         for step in operation.steps where step.state == .done {

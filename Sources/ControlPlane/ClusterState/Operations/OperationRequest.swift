@@ -149,21 +149,25 @@ extension OperationRequest {
             throw OperationRefusal("Operation \(other.id) is draining worker \(worker).")
         }
         try PinPlanner.checkDrain(of: worker, in: view)
-        var view = view
-        view.metadata.standings[worker] = .draining
-        let others = view.placementWorkers
-        for placement in DrainPlanner.replicas(on: worker, in: view)
-        where others.subtracting(placement.group.members).isEmpty
-            && DrainPlanner.replacement(of: worker, in: placement, view) == nil
+        // Others that are being drained have to have somewhere to go as well.
+        let leaving = Set(view.metadata.openOperations.compactMap(\.drainedWorker))
+        for placement in view.metadata.placements
+        where DrainPlanner.strandedCount(of: placement, leaving: leaving.union([worker]), in: view)
+            > DrainPlanner.strandedCount(of: placement, leaving: leaving, in: view)
         {
             let name = view.metadata.collections[placement.shard.collection]?.collection.name ?? "?"
             let count = placement.group.members.count
+            let others = placement.group.members.filter { $0 != worker && leaving.contains($0) }
             throw OperationRefusal(
                 "Shard \(placement.shard.index) of collection '\(name)' has \(count) "
                     + "\(count == 1 ? "replica" : "replicas"), and of the other workers that may be given replicas "
-                    + "each has one, or there is none: add a worker, or have fewer copies."
+                    + "each has one, or there is none"
+                    + (others.isEmpty ? "" : ", or it is needed for that of a worker that is being drained")
+                    + ": add a worker, or have fewer copies."
             )
         }
+        var view = view
+        view.metadata.standings[worker] = .draining
         // What has left already is waited for: the drain ends when these shards have all of their copies.
         let left = DrainPlanner.formerReplicas(on: worker, in: view).map {
             Operation.Step(shard: $0.shard, change: .remove(worker), state: .done)

@@ -53,8 +53,11 @@ package enum PlacementExplanation: Hashable, Sendable {
             operation.steps.filter { $0.shard == placement.shard && !$0.state.hasEnded }.map { (operation.id, $0) }
         }.first
         if let (id, step) = step {
-            if step.change.leaver == worker, group.members.contains(worker) { return .leaving(id) }
-            if step.change.newcomer == worker, !group.isInSync(worker) { return .coming(id) }
+            let isTakenBack = step.state == .undoing
+            let (leaver, newcomer) =
+                isTakenBack ? (step.change.newcomer, step.change.leaver) : (step.change.leaver, step.change.newcomer)
+            if leaver == worker, group.members.contains(worker) { return .leaving(id) }
+            if newcomer == worker, !group.isInSync(worker) { return .coming(id) }
         }
         if group.primary == worker { return .primary(since: group.epoch) }
         if group.isInSync(worker) { return .inSync }

@@ -33,9 +33,11 @@ extension Integration {
                 let moved = ["shard", "move", FaceWriter.collection, "0", "--from", leaver, "--to", address]
                 let answer = try await cluster.mien(moved)
                 #expect(answer.status == 0, "\(answer)")
+                let begun = ContinuousClock.now
                 try await load.runs { pause in
                     try await Self.beginsAnew(
                         cluster,
+                        since: begun,
                         told: "is catching up. It ",
                         logged: "The replica on the worker"
                     )
@@ -60,8 +62,14 @@ extension Integration {
                 try stage.write("faults", "write:1:\(EIO)")
                 let answer = try await cluster.mien(["shard", "split", FaceWriter.collection, "0"])
                 #expect(answer.status == 0, "\(answer)")
+                let begun = ContinuousClock.now
                 try await load.runs { pause in
-                    try await Self.beginsAnew(cluster, told: "is being made on the", logged: "What takes the shard's")
+                    try await Self.beginsAnew(
+                        cluster,
+                        since: begun,
+                        told: "Shard 2 begins anew there: ",
+                        logged: "What takes the shard's"
+                    )
                     let shards = try await load.client.describe(FaceWriter.collection).shards
                     #expect(shards.map(\.index) == [0], "nothing is in force that is not whole")
                     try FileManager.default.removeItem(atPath: stage.path("faults"))
@@ -75,8 +83,12 @@ extension Integration {
         }
 
         /// Waits until the step has been silent for a minute, and begins anew.
-        private static func beginsAnew(_ cluster: Cluster, told: String, logged: String) async throws {
-            let begun = ContinuousClock.now
+        private static func beginsAnew(
+            _ cluster: Cluster,
+            since begun: ContinuousClock.Instant,
+            told: String,
+            logged: String
+        ) async throws {
             try await eventually("it is told why", within: .seconds(30)) {
                 try await cluster.mien(["operations"]).output.contains(told) ? () : nil
             }
