@@ -109,14 +109,30 @@ extension MienClient {
     }
 
     /// Calls that were sent again after a failure that may pass.
-    public struct Resends: Hashable, Sendable {
+    public struct Resends: Hashable, Sendable, Codable, AdditiveArithmetic {
+        public static let zero = Resends(callCount: 0, sendingCount: 0)
+
         public var callCount: Int
         /// After the first of each of these calls.
         public var sendingCount: Int
 
-        public init(callCount: Int = 0, sendingCount: Int = 0) {
+        public init(callCount: Int, sendingCount: Int) {
             self.callCount = callCount
             self.sendingCount = sendingCount
+        }
+
+        public static func + (left: Resends, right: Resends) -> Resends {
+            Resends(
+                callCount: left.callCount + right.callCount,
+                sendingCount: left.sendingCount + right.sendingCount
+            )
+        }
+
+        public static func - (left: Resends, right: Resends) -> Resends {
+            Resends(
+                callCount: left.callCount - right.callCount,
+                sendingCount: left.sendingCount - right.sendingCount
+            )
         }
     }
 

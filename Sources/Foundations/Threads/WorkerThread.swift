@@ -71,7 +71,8 @@ import Glibc
         return await withCheckedContinuation { continuation in
             let thread = WorkerThread(name: name, priority: priority) {
                 let result = body()
-                relay.run { continuation.resume(returning: result) }
+                let isQueued = relay.submit(.init(run: { continuation.resume(returning: result) }, abandon: {}))
+                precondition(isQueued, "it has no limit, and is never stopped")
             }
             thread.detach()
         }
@@ -79,27 +80,7 @@ import Glibc
 
     /// Wakes tasks for threads that yield: what the pool of tasks starts a thread for runs as whoever woke the task
     /// does, and would yield as well. Made by the first task that calls ``run(name:priority:_:)``.
-    private static let relay = Relay()
-
-    private final class Relay: Sendable {
-        private let waiting = Monitor<[@Sendable () -> Void]>([])
-
-        init() {
-            let waiting = waiting
-            let thread = WorkerThread(name: "relay") {
-                while true {
-                    let jobs = waiting.wait { jobs in
-                        defer { jobs = [] }
-                        return jobs.isEmpty ? nil : jobs
-                    }
-                    for job in jobs { job() }
-                }
-            }
-            thread.detach()
-        }
-
-        func run(_ job: @escaping @Sendable () -> Void) { waiting.withLock(waking: .all) { $0.append(job) } }
-    }
+    private static let relay = BoundedExecutor(name: "relay", threadCount: 1, queueLimit: .max)
 
     /// Lets the thread clean up after itself, instead of ``join()``.
     package func detach() {

@@ -19,18 +19,14 @@ import WireTransport
         let text = try String(contentsOf: folder.appendingPathComponent("\(name).txt"), encoding: .utf8)
         return text.split(separator: "\n").map { line in
             let parts = line.split(separator: " ")
-            let digits = parts[1].compactMap(\.hexDigitValue)
-            let value = stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
-            return .put(key: String(parts[0]), value: value)
+            return .put(key: String(parts[0]), value: HexText.bytes(parts[1]))
         }
     }
 
     private static func write(_ records: [(key: String, value: [UInt8])], _ name: String) throws {
         let file = folder.appendingPathComponent("\(name).txt")
         guard !FileManager.default.fileExists(atPath: file.path) else { return }
-        let text = records.map { record in
-            "\(record.key) " + record.value.map { String(format: "%02x", $0) }.joined() + "\n"
-        }.joined()
+        let text = records.map { "\($0.key) \(HexText.text($0.value))\n" }.joined()
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
 

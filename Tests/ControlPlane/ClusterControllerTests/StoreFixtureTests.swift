@@ -26,8 +26,7 @@ import Testing
             for line in lines {
                 let parts = line.split(separator: " ").map(String.init)
                 let table = try #require(tables[parts[0]])
-                let digits = parts[2].compactMap(\.hexDigitValue)
-                let value = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+                let value = HexText.bytes(parts[2])
                 try environment.write { transaction in try transaction.put(table, key: parts[1], value: value) }
             }
         }
@@ -42,8 +41,7 @@ import Testing
                 try environment.read { transaction in
                     try transaction.forEach(in: table) { entry in
                         let key = String(decoding: Array(entry.key), as: UTF8.self)
-                        let value = Array(entry.value).map { String(format: "%02x", $0) }.joined()
-                        lines.append("\(name) \(key) \(value)")
+                        lines.append("\(name) \(key) \(HexText.text(Array(entry.value)))")
                         return .next
                     }
                 }

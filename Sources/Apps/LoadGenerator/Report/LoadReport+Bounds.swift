@@ -1,3 +1,5 @@
+import MienClient
+
 /// What a report may hold: others made it, and what is beyond any load would end the program that adds it up.
 extension LoadReport {
     /// Calls, which one bucket of a histogram has to bear.

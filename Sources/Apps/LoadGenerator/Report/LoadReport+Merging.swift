@@ -1,3 +1,5 @@
+import MienClient
+
 extension LoadReport {
     /// Behind an objective that faults are not held against.
     static let faultsLeftOut = ", faults left out"

@@ -1,3 +1,5 @@
+package import MienClient
+
 extension LoadReport {
     /// The report for a terminal.
     package var text: String {
@@ -182,5 +184,15 @@ extension LoadReport {
                 return column == 0 ? cells[column] + blanks : blanks + cells[column]
             }.joined(separator: "  ")
         }
+    }
+}
+
+extension MienClient.Resends {
+    /// Such as `12 calls, 15 times in all`.
+    package var text: String {
+        callCount == 0
+            ? "no call"
+            : "\(FigureText.count(callCount)) \(callCount == 1 ? "call" : "calls"), "
+                + "\(FigureText.count(sendingCount)) \(sendingCount == 1 ? "time" : "times") in all"
     }
 }

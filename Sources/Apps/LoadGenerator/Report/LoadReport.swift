@@ -1,4 +1,4 @@
-import MienClient
+package import MienClient
 
 /// Everything that a load came to: what it did, on what, how it went, and whether the answers were true.
 ///
@@ -19,8 +19,9 @@ package struct LoadReport: Sendable, Equatable, Codable {
     package var ramp: Ramp?
     /// Of the measured time, without the warm-up.
     package var totals: [LoadOperation: CallFigures]
-    /// Of the whole load, its warm-up included; nil in a report of a program that did not count them.
-    package var resends: Resends?
+    /// Of the whole load, its warm-up included; how these calls ended is among all others'. Nil in a report of a
+    /// program that did not count them.
+    package var resends: MienClient.Resends?
     /// How late calls began, against their intended times.
     package var pacing: LatencyHistogram
     package var series: LoadSeries
@@ -157,33 +158,6 @@ package struct LoadReport: Sendable, Equatable, Codable {
         }
     }
 
-    /// Calls that failed for a passing reason and were sent again; how they ended is among all others'.
-    package struct Resends: Sendable, Equatable, Codable {
-        package var callCount: Int
-        /// After the first of each of these calls.
-        package var sendingCount: Int
-
-        package init(callCount: Int = 0, sendingCount: Int = 0) {
-            self.callCount = callCount
-            self.sendingCount = sendingCount
-        }
-
-        /// Such as `12 calls, 15 times in all`.
-        package var text: String {
-            callCount == 0
-                ? "no call"
-                : "\(FigureText.count(callCount)) \(callCount == 1 ? "call" : "calls"), "
-                    + "\(FigureText.count(sendingCount)) \(sendingCount == 1 ? "time" : "times") in all"
-        }
-
-        package static func + (left: Resends, right: Resends) -> Resends {
-            Resends(
-                callCount: left.callCount + right.callCount,
-                sendingCount: left.sendingCount + right.sendingCount
-            )
-        }
-    }
-
     package struct Ramp: Sendable, Equatable, Codable {
         package struct Step: Sendable, Equatable, Codable {
             package var ratePerSecond: Double
@@ -259,7 +233,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
         cluster: Cluster,
         load: Load,
         figures: LoadFigures,
-        resends: Resends?,
+        resends: MienClient.Resends?,
         truth: TruthReport,
         faults: [Fault] = []
     ) {

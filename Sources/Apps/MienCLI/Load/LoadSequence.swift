@@ -173,7 +173,7 @@ struct LoadSequence {
         var recorder: LoadRecorder
         var startedAt: Face.Timestamp
         var faults = FaultPlayer.Outcome()
-        var resends: LoadReport.Resends
+        var resends: MienClient.Resends
         /// Warm-up and measured time; less than planned when it was ended early.
         var seconds: Double
         /// Of a step of a ramp, whose writes are undone before the next; nil for what is still to be checked.
@@ -195,7 +195,7 @@ struct LoadSequence {
         let player = player
         let console = console
         let folder = command.part.folder
-        let resends = subject.resends()
+        let resends = subject.resends
         async let faults: FaultPlayer.Outcome =
             if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
         await withTaskGroup(of: Void.self) { group in
@@ -220,7 +220,7 @@ struct LoadSequence {
             recorder: run.recorder,
             startedAt: startedAt,
             faults: outcome,
-            resends: subject.resends(since: resends),
+            resends: subject.resends - resends,
             seconds: seconds
         )
     }

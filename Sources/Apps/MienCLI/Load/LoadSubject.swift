@@ -92,17 +92,8 @@ struct LoadSubject {
         )
     }
 
-    /// Calls of the measured clients that were sent again.
-    ///
-    /// - Parameter former: what this was before, to be left out.
-    func resends(since former: LoadReport.Resends = .init()) -> LoadReport.Resends {
-        clients.map(\.resends).reduce(
-            into: .init(callCount: -former.callCount, sendingCount: -former.sendingCount)
-        ) { sum, resends in
-            sum.callCount += resends.callCount
-            sum.sendingCount += resends.sendingCount
-        }
-    }
+    /// Calls of the measured clients that were sent again, so far.
+    var resends: MienClient.Resends { clients.map(\.resends).reduce(.zero, +) }
 
     func close() async { for client in clients { await client.close() } }
 }

@@ -120,7 +120,7 @@ extension ClusterController {
                     worker: worker,
                     hasReplica: explanation.hasReplica,
                     isPinned: pin != nil,
-                    rule: (pin != nil && explanation.rule == .stays ? .pin : explanation.rule).rawValue,
+                    rule: explanation.rule(isPinned: pin != nil).rawValue,
                     reason: OperationText.sentence(explanation)
                         + (placement.group.learners.contains(worker)
                             ? hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")

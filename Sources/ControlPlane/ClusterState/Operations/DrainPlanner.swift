@@ -53,7 +53,6 @@ package enum DrainPlanner {
             let group = view.metadata.placement(of: step.shard)?.group
         else { return false }
         return group.isInSync(from) && view.isServing(step.shard, on: from)
-            && !step.change.isPastCommitPoint(in: group)
     }
 
     /// Whether a replica came for a move that is taken back, or will be.

@@ -151,8 +151,9 @@ extension OperationRequest {
         try PinPlanner.checkDrain(of: worker, in: view)
         // Others that are being drained have to have somewhere to go as well.
         let leaving = Set(view.metadata.openOperations.compactMap(\.drainedWorker))
+        let together = leaving.union([worker])
         for placement in view.metadata.placements
-        where DrainPlanner.strandedCount(of: placement, leaving: leaving.union([worker]), in: view)
+        where DrainPlanner.strandedCount(of: placement, leaving: together, in: view)
             > DrainPlanner.strandedCount(of: placement, leaving: leaving, in: view)
         {
             let name = view.metadata.collections[placement.shard.collection]?.collection.name ?? "?"

@@ -83,10 +83,11 @@ package enum PlacementExplanation: Hashable, Sendable {
         }
     }
 
-    package var rule: PlacementRule {
+    /// - Parameter isPinned: whether the shard's pin names the worker.
+    package func rule(isPinned: Bool) -> PlacementRule {
         switch self {
         case .leaving, .coming: .operation
-        case .primary, .inSync, .learner: .stays
+        case .primary, .inSync, .learner: isPinned ? .pin : .stays
         case .decommissioned, .draining: .drained
         case .notLive, .stopping: .live
         case .shortOfMemory: .pressure

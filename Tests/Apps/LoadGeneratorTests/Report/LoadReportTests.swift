@@ -1,5 +1,6 @@
 import Foundation
 import LoadGenerator
+import MienClient
 import Testing
 
 @Suite struct LoadReportTests {

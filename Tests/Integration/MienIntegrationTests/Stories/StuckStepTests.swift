@@ -29,21 +29,14 @@ extension Integration {
                     .address
                 let target = try #require(cluster.workerAddresses.firstIndex(of: address))
 
-                try stage.write(faults(target), "write:1:\(EIO)")
-                let moved = ["shard", "move", FaceWriter.collection, "0", "--from", leaver, "--to", address]
-                let answer = try await cluster.mien(moved)
-                #expect(answer.status == 0, "\(answer)")
-                let begun = ContinuousClock.now
-                try await load.runs { pause in
-                    try await Self.beginsAnew(
-                        cluster,
-                        since: begun,
-                        told: "is catching up. It ",
-                        logged: "The replica on the worker"
-                    )
-                    try FileManager.default.removeItem(atPath: stage.path(faults(target)))
-                    try await Self.ends(cluster, load, pause, "after the move")
-                }
+                try await Self.getStuck(
+                    ["shard", "move", FaceWriter.collection, "0", "--from", leaver, "--to", address],
+                    cluster,
+                    load,
+                    faults: faults(target),
+                    told: "is catching up. It ",
+                    logged: "The replica on the worker"
+                )
                 try await load.check("after the move")
                 try await load.end("a step that was stuck for a minute")
             }
@@ -59,21 +52,16 @@ extension Integration {
                 try await cluster.workers[1].start()
                 try await cluster.start()
                 let load = try await ReplicatedLoad("stuck split", cluster, copies: 2, minimumInSync: 1, shards: 1)
-                try stage.write("faults", "write:1:\(EIO)")
-                let answer = try await cluster.mien(["shard", "split", FaceWriter.collection, "0"])
-                #expect(answer.status == 0, "\(answer)")
-                let begun = ContinuousClock.now
-                try await load.runs { pause in
-                    try await Self.beginsAnew(
-                        cluster,
-                        since: begun,
-                        told: "Shard 2 begins anew there: ",
-                        logged: "What takes the shard's"
-                    )
+                try await Self.getStuck(
+                    ["shard", "split", FaceWriter.collection, "0"],
+                    cluster,
+                    load,
+                    faults: "faults",
+                    told: "Shard 2 begins anew there: ",
+                    logged: "What takes the shard's"
+                ) {
                     let shards = try await load.client.describe(FaceWriter.collection).shards
                     #expect(shards.map(\.index) == [0], "nothing is in force that is not whole")
-                    try FileManager.default.removeItem(atPath: stage.path("faults"))
-                    try await Self.ends(cluster, load, pause, "after the split")
                 }
                 let shards = try await load.client.describe(FaceWriter.collection).shards
                 #expect(shards.map(\.index).sorted() == [1, 2])
@@ -82,39 +70,47 @@ extension Integration {
             }
         }
 
-        /// Waits until the step has been silent for a minute, and begins anew.
-        private static func beginsAnew(
-            _ cluster: Cluster,
-            since begun: ContinuousClock.Instant,
-            told: String,
-            logged: String
-        ) async throws {
-            try await eventually("it is told why", within: .seconds(30)) {
-                try await cluster.mien(["operations"]).output.contains(told) ? () : nil
-            }
-            try await eventually("the step begins anew", within: .seconds(120)) {
-                try await operation(cluster).steps[0].restarts > 0 ? () : nil
-            }
-            #expect(ContinuousClock.now - begun > .seconds(50))
-            let log = try #require(cluster.coordinator.process).error
-            #expect(log.contains("/0 for a minute. \(logged)"), "\(log.suffix(2000))")
-            #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
-            let metrics = try await ScrapedMetrics(of: [cluster.coordinator])
-            #expect(metrics.sum("mien_operation_silence_seconds") > 50)
-        }
-
-        /// Nothing holds it up any more.
-        private static func ends(
+        /// Begins an operation, of which nothing can be written, under load: its step is silent for a minute, begins
+        /// anew, and ends once it can.
+        ///
+        /// - Parameters:
+        ///   - faults: the file on the stage by which writes fail.
+        ///   - stuck: what is to be looked at before they do not fail any more.
+        private static func getStuck(
+            _ order: [String],
             _ cluster: Cluster,
             _ load: ReplicatedLoad,
-            _ pause: FaceWriter.Pause,
-            _ when: String
+            faults: String,
+            told: String,
+            logged: String,
+            _ stuck: () async throws -> Void = {}
         ) async throws {
-            try await eventually("it is done", within: .seconds(120)) {
-                try await operation(cluster).state == "done" ? () : nil
+            try cluster.stage.write(faults, "write:1:\(EIO)")
+            let answer = try await cluster.mien(order)
+            #expect(answer.status == 0, "\(answer)")
+            let begun = ContinuousClock.now
+            try await load.runs { pause in
+                try await eventually("it is told why", within: .seconds(30)) {
+                    try await cluster.mien(["operations"]).output.contains(told) ? () : nil
+                }
+                try await eventually("the step begins anew", within: .seconds(120)) {
+                    try await operation(cluster).steps[0].restarts > 0 ? () : nil
+                }
+                #expect(ContinuousClock.now - begun > .seconds(50))
+                let log = try #require(cluster.coordinator.process).error
+                #expect(log.contains("/0 for a minute. \(logged)"), "\(log.suffix(2000))")
+                #expect(log.contains("a step of an operation begins anew"), "\(log.suffix(2000))")
+                let metrics = try await ScrapedMetrics(of: [cluster.coordinator])
+                #expect(metrics.sum("mien_operation_silence_seconds") > 50)
+                try await stuck()
+
+                try FileManager.default.removeItem(atPath: cluster.stage.path(faults))
+                try await eventually("it is done", within: .seconds(120)) {
+                    try await operation(cluster).state == "done" ? () : nil
+                }
+                try await load.isWhole("after it")
+                try await load.goesOn(pause, "after it")
             }
-            try await load.isWhole(when)
-            try await load.goesOn(pause, when)
         }
 
         private static func operation(_ cluster: Cluster) async throws -> Operation {
