@@ -127,6 +127,8 @@ class Reader:
 
     def search_answer(self):
         answer = {"outcomes": self.array(self.outcome), "coverage": self.coverage(), "elapsed": self.read("Q")}
+        # A later field.
+        answer["loss"] = self.offset < len(self.payload) and self.read("B") == 1
         self.finish()
         return answer
 

@@ -94,6 +94,32 @@ extension MienClient {
         return RecordAcceptance(try await caller.call(request), shardIndex: shard)
     }
 
+    /// Goes on without what was lost with every replica of a shard that was in sync: the replica that has most of what
+    /// there is leads, or an empty shard takes the place. Answers say from then on that faces were given up.
+    ///
+    /// - Parameter isPlan: only tell what would come of it.
+    /// - Throws: `invalidRequest` when nothing is lost, and for a shard that is not there; `notFound`.
+    public func recoverShard(
+        of collection: String,
+        shard: Int,
+        isPlan: Bool
+    ) async throws(MienClientError) -> ShardRecovery {
+        let request = RecoverShard(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        return ShardRecovery(try await caller.call(request), of: shard)
+    }
+
+    /// When faces of a collection were given up, as far as they are not back.
+    ///
+    /// - Parameter isSettling: they are back; answers do not tell of them any more.
+    /// - Returns: those that are left.
+    public func losses(
+        of collection: String,
+        isSettling: Bool = false
+    ) async throws(MienClientError) -> [AcceptedLoss] {
+        let list = try await caller.call(ReadLosses(collection: collection, isSettling: isSettling))
+        return list.losses.map { AcceptedLoss($0) }
+    }
+
     private static func worker(_ id: String) throws(MienClientError) -> NodeID {
         guard let worker = NodeID(id) else {
             throw MienClientError(code: .notFound, message: "'\(id.prefix(64))' is no worker's identity.")

@@ -34,6 +34,8 @@ package struct ShardMap: Sendable {
     package let addresses: [NodeID: NodeAddress]
     /// Collections that are being restored from a backup: they take nothing else.
     package let restoring: Set<CollectionID>
+    /// Collections of which faces were given up, and have not come back.
+    package let lossy: Set<CollectionID>
     private let idsByName: [String: CollectionID]
 
     package init(
@@ -41,7 +43,8 @@ package struct ShardMap: Sendable {
         collections: [Collection],
         placements: [CollectionID: [ShardPlacement]],
         addresses: [NodeID: NodeAddress],
-        restoring: Set<CollectionID> = []
+        restoring: Set<CollectionID> = [],
+        lossy: Set<CollectionID> = []
     ) {
         self.epoch = epoch
         self.collections = Dictionary(collections.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
@@ -49,6 +52,7 @@ package struct ShardMap: Sendable {
         self.placements = placements.mapValues { $0.sorted { $0.range.first < $1.range.first } }
         self.addresses = addresses
         self.restoring = restoring
+        self.lossy = lossy
     }
 
     package static let empty = ShardMap(epoch: Epoch(0), collections: [], placements: [:], addresses: [:])

@@ -48,6 +48,9 @@ package struct Coverage: Hashable, Sendable {
     /// Oldest codebook generation whose codes were scanned; 0 when every embedding was compared.
     package var generation: UInt32
     package var missing: [MissingShard]
+    /// Faces of the collection were given up when every replica of theirs was lost, and nobody has said that they are
+    /// back: they are in none of the numbers above.
+    package var hasLoss: Bool
 
     package init(
         shardsAsked: Int = 0,
@@ -57,7 +60,8 @@ package struct Coverage: Hashable, Sendable {
         rowsVisited: UInt64 = 0,
         listsVisited: UInt64 = 0,
         generation: UInt32 = 0,
-        missing: [MissingShard] = []
+        missing: [MissingShard] = [],
+        hasLoss: Bool = false
     ) {
         self.shardsAsked = shardsAsked
         self.shardsAnswered = shardsAnswered
@@ -67,6 +71,7 @@ package struct Coverage: Hashable, Sendable {
         self.listsVisited = listsVisited
         self.generation = generation
         self.missing = missing
+        self.hasLoss = hasLoss
     }
 
     /// Whether every shard answered in full.

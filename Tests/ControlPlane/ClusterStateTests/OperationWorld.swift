@@ -159,7 +159,8 @@ struct OperationWorld {
                 let retirement = metadata.collections[shard.collection]?.retirement(of: shard)
                 if let retirement { try checkReplaced(retirement.range, of: shard.collection) }
                 if live.contains(worker) { replicas[worker]?[shard] = nil }
-            case .establish, .advance, .balance, .divide, .rollOut, .train, .abandonTraining, .fetch, .install: break
+            case .establish, .begin, .advance, .balance, .divide, .rollOut, .train, .abandonTraining, .fetch, .install:
+                break
             }
         }
         for update in OperationPlanner.updates(view, limits: limits, now: Timestamp(milliseconds: now))

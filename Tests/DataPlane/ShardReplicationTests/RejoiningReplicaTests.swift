@@ -34,6 +34,46 @@ struct RejoiningReplicaTests {
         #expect(replicas.machines[one]?.applied == 3 && mayRead(one, group, &replicas))
     }
 
+    /// An operator gave up what the others had: fewer are in sync than a write needs, until another one joins.
+    @Test(arguments: [true, false]) func theOnlyOneLeftLeadsAndTakesInAnother(isAloneFirst: Bool) throws {
+        var replicas = try written(3)
+        putBack(two, to: 2, &replicas)
+        replicas.machines[one] = nil
+        replicas.machines[three] = Machine(
+            node: three,
+            log: .empty,
+            timings: ReplicationTimings(),
+            now: replicas.now,
+            isNew: true
+        )
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one, three], learners: [two], minimum: 2), [two])
+        replicas.pass(.seconds(1))
+        if isAloneFirst {
+            let alone = ReplicaFixture.group(epoch: 2, version: 3, primary: two, inSync: [two], minimum: 2)
+            replicas.configure(alone)
+            replicas.pass(.seconds(3))
+            #expect(replicas.machines[two]?.role == .primary && mayRead(two, alone, &replicas))
+        }
+        let group = ReplicaFixture.group(
+            epoch: 2,
+            version: 4,
+            primary: two,
+            inSync: [two],
+            learners: [three],
+            minimum: 2
+        )
+        replicas.configure(group)
+        replicas.pass(.seconds(3))
+        #expect(replicas.machines[two]?.role == .primary)
+        #expect(replicas.proposals.last?.change == .add(three))
+        replicas.configure(
+            ReplicaFixture.group(epoch: 2, version: 5, primary: two, inSync: [two, three], minimum: 2)
+        )
+        try replicas.submit("4", to: two, ticket: 40)
+        replicas.settle()
+        #expect(replicas.acknowledged.contains(40))
+    }
+
     /// It may have lost its disk since: only what it says as the learner that it is now makes it join.
     @Test func whatAReplicaSaidBeforeItLeftIsNotTheLearners() throws {
         var replicas = try written(3, minimum: 1)

@@ -11,7 +11,8 @@ struct CollectionCommand: AsyncParsableCommand {
             """,
         subcommands: [
             CollectionCreateCommand.self, CollectionDescribeCommand.self, CollectionListCommand.self,
-            CollectionCopiesCommand.self, CollectionTrainCommand.self, CollectionDeleteCommand.self,
+            CollectionCopiesCommand.self, CollectionTrainCommand.self, CollectionLossesCommand.self,
+            CollectionDeleteCommand.self,
         ]
     )
 }

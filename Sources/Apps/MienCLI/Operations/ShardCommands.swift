@@ -4,10 +4,10 @@ import MienClient
 struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shard",
-        abstract: "Move the replicas of a shard, keep them where they are, split shards and merge them.",
+        abstract: "Move the replicas of a shard, keep them where they are, split shards, merge and recover them.",
         subcommands: [
             ShardMoveCommand.self, ShardLeadCommand.self, ShardPinCommand.self, ShardUnpinCommand.self,
-            ShardSplitCommand.self, ShardMergeCommand.self,
+            ShardSplitCommand.self, ShardMergeCommand.self, ShardRecoverCommand.self,
         ]
     )
 }

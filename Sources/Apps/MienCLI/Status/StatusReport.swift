@@ -79,6 +79,7 @@ enum StatusReport {
             ("store_problem", cluster.storeProblem.map { .string($0) } ?? .null),
             ("workers", .array(cluster.workers.map(json))),
             ("collections", .array(cluster.collections.map(CollectionReport.json))),
+            ("losses", .array(cluster.lossyCollections.map { .string($0) })),
         ])
     }
 
@@ -165,6 +166,13 @@ enum StatusReport {
         }
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
+        if !cluster.lossyCollections.isEmpty {
+            let names = cluster.lossyCollections
+            let more = names.count > 8 ? " and \(names.count - 8) more" : ""
+            text +=
+                "faces were given up of \(names.prefix(8).joined(separator: ", "))\(more): "
+                + "'mien collection losses' tells\n"
+        }
         return text
     }
 

@@ -100,6 +100,8 @@ public struct ClusterInfo: Hashable, Sendable {
     public var storeProblem: String?
     public var workers: [Worker]
     public var collections: [CollectionInfo]
+    /// Names of the collections of which faces were given up and have not come back.
+    public var lossyCollections: [String]
 
     init(_ status: ClusterStatus) {
         id = status.clusterID.description
@@ -142,6 +144,8 @@ public struct ClusterInfo: Hashable, Sendable {
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
+        lossyCollections = zip(status.collections, status.losses).filter(\.1)
+            .map(\.0.collection.configuration.name).sorted()
     }
 }
 

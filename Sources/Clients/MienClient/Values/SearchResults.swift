@@ -39,6 +39,9 @@ public struct SearchResults: Sendable {
         public var isFull: Bool
         /// Share of the faces that were covered, 0…1.
         public var share: Double
+        /// Faces of the collection were given up when every copy of theirs was lost, and nobody has said that they are
+        /// back. No other number here counts them.
+        public var hasLoss: Bool
 
         init(_ coverage: FaceModel.Coverage) {
             shardsAsked = coverage.shardsAsked
@@ -50,6 +53,7 @@ public struct SearchResults: Sendable {
             missing = coverage.missing.map { MissingShard(index: Int($0.shardIndex), reason: $0.reason.name) }
             isFull = coverage.isFull
             share = coverage.share
+            hasLoss = coverage.hasLoss
         }
     }
 

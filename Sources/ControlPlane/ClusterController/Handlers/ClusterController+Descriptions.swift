@@ -43,7 +43,8 @@ extension ClusterController {
             coordinators: coordinators,
             storeProblem: storeProblem,
             workers: workers,
-            collections: view.metadata.collectionsByName.map { description(of: $0, in: view) }
+            collections: view.metadata.collectionsByName.map { description(of: $0, in: view) },
+            losses: view.metadata.collectionsByName.map { !$0.losses.isEmpty }
         )
     }
 

@@ -43,6 +43,8 @@ package struct ControlHandler: Sendable {
             answer(call) { () throws(WireStatus) in try controller.explain(request) }
         case .pinShard(let request): call.run { try await controller.pin(request) }
         case .acceptRecord(let request): call.run { try await controller.accept(request) }
+        case .recoverShard(let request): call.run { try await controller.recover(request) }
+        case .readLosses(let request): call.run { try await controller.losses(request) }
         case .getClusterStatus: call.reply(controller.status(activity: activity()))
         case .heartbeat(let request):
             guard call.peerRole == .worker else {

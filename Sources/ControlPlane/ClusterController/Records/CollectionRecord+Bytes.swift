@@ -3,12 +3,12 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 5 of a collection's record; one of layout 4 ends before its retired shards, and its groups before their
-/// marks; one of layout 3 also ends before its erasure key:
+/// Layout 6 of a collection's record; one of layout 5 ends before its losses; one of layout 4 also before its retired
+/// shards, and its groups before their marks; one of layout 3 also before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 5 |
+/// | layout | u8 = 6 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -33,9 +33,11 @@ import FaceModel
 /// | is verified | u8, 0 or 1 |
 ///
 /// and then, whether it is being restored or not, the shards whose place others took: u32 count, then each: index u32,
-/// epoch u64, first u64, last u64.
+/// epoch u64, first u64, last u64; and losses that were accepted: u32 count, then each: first u64, last u64, time i64
+/// in milliseconds since 1970, whether a shard begins in its place u8, and if so its index u32.
 extension CollectionRecord {
-    static let layout: UInt8 = 5
+    static let layout: UInt8 = 6
+    private static let layoutWithoutLosses: UInt8 = 5
     private static let layoutWithoutRetirements: UInt8 = 4
     private static let layoutWithoutErasureKey: UInt8 = 3
 
@@ -69,14 +71,22 @@ extension CollectionRecord {
                 writer.write(retirement.range.first)
                 writer.write(retirement.range.last)
             }
+            writer.write(UInt32(losses.count))
+            for loss in losses {
+                writer.write(loss.range.first)
+                writer.write(loss.range.last)
+                writer.write(loss.time.milliseconds)
+                writer.write(loss.beginning != nil)
+                if let index = loss.beginning { writer.write(index) }
+            }
         }
     }
 
     init(bytes: [UInt8]) throws {
-        let known = [Self.layoutWithoutErasureKey, Self.layoutWithoutRetirements]
+        let known = [Self.layoutWithoutErasureKey, Self.layoutWithoutRetirements, Self.layoutWithoutLosses]
         let layout = bytes.first.flatMap { known.contains($0) ? $0 : nil } ?? Self.layout
         let hasErasureKey = layout != Self.layoutWithoutErasureKey
-        let hasRetirements = layout == Self.layout
+        let hasRetirements = layout >= Self.layoutWithoutLosses
         self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let id = CollectionID(high: high, low: low)
@@ -123,6 +133,10 @@ extension CollectionRecord {
             for _ in 0..<(hasRetirements ? try reader.readCount(leastByteCount: 28) : 0) {
                 retirements.append(try ShardRetirement(from: &reader))
             }
+            var losses: [AcceptedLoss] = []
+            for _ in 0..<(layout == Self.layout ? try reader.readCount(leastByteCount: 25) : 0) {
+                losses.append(try AcceptedLoss(from: &reader))
+            }
             return CollectionRecord(
                 collection: Collection(id: id, configuration: configuration, created: created),
                 placements: placements,
@@ -130,7 +144,8 @@ extension CollectionRecord {
                 isEstablished: isEstablished,
                 codebook: codebook,
                 restoration: restoration,
-                erasureKey: erasureKey
+                erasureKey: erasureKey,
+                losses: losses
             )
         }
     }
@@ -164,6 +179,18 @@ extension ShardRetirement {
         let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
         guard first <= last else { throw RecordProblem(description: "the range of shard \(index) is reversed") }
         self.init(index: index, epoch: epoch, range: HashRange(first: first, last: last))
+    }
+}
+
+extension AcceptedLoss {
+    fileprivate init(from reader: inout ByteReader) throws {
+        let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
+        guard first <= last else { throw RecordProblem(description: "the range of a loss is reversed") }
+        self.init(
+            range: HashRange(first: first, last: last),
+            time: Timestamp(milliseconds: try reader.read()),
+            beginning: try reader.readFlag("mark of a shard that begins") ? try reader.read(UInt32.self) : nil
+        )
     }
 }
 

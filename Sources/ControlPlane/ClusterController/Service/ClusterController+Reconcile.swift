@@ -99,6 +99,7 @@ extension ClusterController {
             case .abandon(let shard, let worker): try await abandon(shard, on: worker)
             case .succeed(let succession): try await succeed(succession)
             case .establish(let collection): try await establish(collection)
+            case .begin(let shard): try await begin(shard)
             case .advance(let update): try await advance(update)
             case .balance(let steps): try await beginBalancing(steps)
             case .divide(let request): try await beginDividing(request)
@@ -135,7 +136,7 @@ extension ClusterController {
                     policy: options.training,
                     now: now
                 )
-            case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .advance, .balance, .divide,
+            case .host, .drop, .regroup, .prepare, .abandon, .succeed, .establish, .begin, .advance, .balance, .divide,
                 .rollOut, .abandonTraining, .install:
                 break
             }
@@ -167,7 +168,7 @@ extension ClusterController {
             collection: record.collection,
             erasureKey: record.erasureKey,
             group: placement.group,
-            mayBegin: !record.isEstablished || !placement.group.isInSync(worker)
+            mayBegin: record.mayBegin(placement, on: worker)
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now
@@ -206,6 +207,18 @@ extension ClusterController {
             guard var record = records.metadata.collections[collection], !record.isEstablished else { return nil }
             record.isEstablished = true
             return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
+        }
+    }
+
+    private func begin(_ shard: ShardID) async throws(WireStatus) {
+        try await commit(asController: true) { records throws(WireStatus) in
+            guard var record = records.metadata.collections[shard.collection], record.isBeginning(shard) else {
+                return nil
+            }
+            for index in record.losses.indices where record.losses[index].beginning == shard.index {
+                record.losses[index].beginning = nil
+            }
+            return ([records.unchanged(ClusterRecords.collectionKey(shard.collection))], [ClusterRecords.put(record)])
         }
     }
 
@@ -254,6 +267,7 @@ extension ReconcileAction {
             "put shards \(succession.successors.map(\.shard.index)) of \(succession.collection) in the place of "
                 + "\(succession.sources.map(\.shard.index))"
         case .establish(let collection): "establish \(collection)"
+        case .begin(let shard): "begin \(shard)"
         case .advance(let update): "advance operation \(update.old.id)"
         case .divide(let request): "begin \(request)"
         case .balance(let steps): "balance by \(steps.count) steps"

@@ -128,7 +128,7 @@ package struct ClusterView: Sendable {
     /// A learner counts for nothing: an empty replica may take its place. A shard that took others' place and is not
     /// whole on the worker counts as no replica: its disk went back to before it was.
     func hasLost(_ placement: ShardPlacement, on member: NodeID, of record: CollectionRecord) -> Bool {
-        record.isEstablished && placement.group.isInSync(member) && liveWorkers.contains(member)
+        !record.mayBegin(placement, on: member) && liveWorkers.contains(member)
             && replica(of: placement.shard, on: member) == nil
             && successor(placement.shard, on: member)?.state.isSealed != true
     }

@@ -90,7 +90,8 @@ package struct ClusterMetadata: Hashable, Sendable {
             collections: collections.values.map(\.collection),
             placements: collections.mapValues(\.placements),
             addresses: workers,
-            restoring: Set(collections.values.filter { $0.restoration != nil }.map(\.collection.id))
+            restoring: Set(collections.values.filter { $0.restoration != nil }.map(\.collection.id)),
+            lossy: Set(collections.values.filter { !$0.losses.isEmpty }.map(\.collection.id))
         )
     }
 }

@@ -16,6 +16,8 @@ package struct CollectionRecord: Hashable, Sendable {
     /// While faces of a backup are being put into it; nil for one that serves.
     package var restoration: RestorationRecord?
     package var erasureKey: ErasureKey
+    /// Faces that were given up, until somebody says that they are back. In order of time.
+    package var losses: [AcceptedLoss]
 
     /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
@@ -25,7 +27,8 @@ package struct CollectionRecord: Hashable, Sendable {
         isEstablished: Bool = false,
         codebook: CodebookRecord? = nil,
         restoration: RestorationRecord? = nil,
-        erasureKey: ErasureKey? = nil
+        erasureKey: ErasureKey? = nil,
+        losses: [AcceptedLoss] = []
     ) {
         self.collection = collection
         self.placements = placements
@@ -34,6 +37,7 @@ package struct CollectionRecord: Hashable, Sendable {
         self.codebook = codebook
         self.restoration = restoration
         self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
+        self.losses = losses
     }
 
     /// Gives the collection another configuration; id and time of its creation stay.
@@ -54,6 +58,15 @@ package struct CollectionRecord: Hashable, Sendable {
     package func retirement(of shard: ShardID) -> ShardRetirement? {
         retirements.first { $0.index == shard.index && shard.collection == collection.id }
     }
+
+    /// Whether an empty replica may begin on a worker: nothing that was acknowledged can be missing from it.
+    package func mayBegin(_ placement: ShardPlacement, on worker: NodeID) -> Bool {
+        !isEstablished || isBeginning(placement.shard) || !placement.group.isInSync(worker)
+    }
+
+    /// Whether the shard begins with nothing in the place of one that was given up, and not all of its replicas have
+    /// been made yet.
+    package func isBeginning(_ shard: ShardID) -> Bool { losses.contains { $0.beginning == shard.index } }
 
     /// The lowest index that no shard ever had.
     package var nextShardIndex: UInt32 {

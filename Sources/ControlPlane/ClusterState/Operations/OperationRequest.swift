@@ -259,7 +259,7 @@ extension OperationRequest {
     }
 
     /// The lowest index that no shard of the collection has had, or is about to have.
-    private static func nextIndex(of record: CollectionRecord, in view: ClusterView) -> UInt32 {
+    static func nextIndex(of record: CollectionRecord, in view: ClusterView) -> UInt32 {
         let awaited = view.metadata.operations.values.flatMap(\.steps)
             .filter { $0.shard.collection == record.collection.id }.flatMap(\.change.successors)
         return max(record.nextShardIndex, awaited.max().map { $0 + 1 } ?? 0)

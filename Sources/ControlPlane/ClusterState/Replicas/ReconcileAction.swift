@@ -17,6 +17,8 @@ package enum ReconcileAction: Hashable, Sendable {
     case succeed(Succession)
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
+    /// Record that every replica has been made of a shard that began in the place of one that was given up.
+    case begin(ShardID)
     /// Put another record of an operation in place of the one it was made from.
     case advance(OperationPlanner.Update)
     /// Begin an operation that divides replicas and primaries evenly.
@@ -67,6 +69,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .abandon(let shard, let worker): .replica(shard, worker)
         case .succeed(let succession): .groups(succession.collection)
         case .establish(let collection): .establishment(collection)
+        case .begin(let shard): .establishment(shard.collection)
         case .advance(let update): .operation(update.old.id)
         case .balance, .divide: .balance
         case .train(let order): .training(order.collection)
@@ -82,7 +85,7 @@ package enum ReconcileAction: Hashable, Sendable {
             .prepare(_, let worker), .abandon(_, let worker), .abandonTraining(_, _, let worker):
             worker
         case .train(let order): order.worker
-        case .regroup, .succeed, .establish, .advance, .balance, .divide, .rollOut: nil
+        case .regroup, .succeed, .establish, .begin, .advance, .balance, .divide, .rollOut: nil
         }
     }
 }

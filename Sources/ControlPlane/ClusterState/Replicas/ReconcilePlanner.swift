@@ -65,11 +65,11 @@ package enum ReconcilePlanner {
                 if view.isDifferent(placement) { plan.problems.append(.differentReplicas(placement.shard)) }
                 for member in placement.group.members { compare(placement, member, of: record, in: view, into: &plan) }
             }
-            // Learners have nothing to lose.
-            let isHosted = record.placements.allSatisfy { placement in
-                placement.group.inSync.allSatisfy { view.isHosted(placement, on: $0) }
+            let hosted = record.placements.filter { isHosted($0, in: view) }
+            if !record.isEstablished, hosted.count == record.placements.count {
+                plan.actions.append(.establish(record.collection.id))
             }
-            if !record.isEstablished, isHosted { plan.actions.append(.establish(record.collection.id)) }
+            plan.actions += hosted.map(\.shard).filter(record.isBeginning).map { .begin($0) }
         }
         for (shard, byteCount) in restorations.unplaced.sorted(by: { $0.key < $1.key }) {
             plan.problems.append(.noRoom(shard, byteCount: byteCount))
@@ -87,6 +87,11 @@ package enum ReconcilePlanner {
             }
         }
         return plan
+    }
+
+    /// Whether every replica in sync is there: learners have nothing to lose.
+    private static func isHosted(_ placement: ShardPlacement, in view: ClusterView) -> Bool {
+        placement.group.inSync.allSatisfy { view.isHosted(placement, on: $0) }
     }
 
     private static func actions(for succession: Succession, in view: ClusterView) -> [ReconcileAction] {

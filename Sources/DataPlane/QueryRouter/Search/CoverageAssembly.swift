@@ -9,8 +9,9 @@ package struct CoverageAssembly: Sendable {
     /// Ring width of the shards that answered, as a share of the whole.
     private var answeredWidth = 0.0
 
-    package init(shardCount: Int) {
-        coverage = Coverage(shardsAsked: shardCount)
+    /// - Parameter hasLoss: whether faces of the collection were given up.
+    package init(shardCount: Int, hasLoss: Bool = false) {
+        coverage = Coverage(shardsAsked: shardCount, hasLoss: hasLoss)
     }
 
     package mutating func add(_ answer: ShardSearchAnswer, of placement: ShardPlacement) {

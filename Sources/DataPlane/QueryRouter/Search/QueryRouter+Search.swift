@@ -163,7 +163,10 @@ extension QueryRouter {
         let answered = NIODeadline.now()
         let merge = SearchSpan.start(.merge, below: span)
         defer { merge.end() }
-        var assembly = CoverageAssembly(shardCount: placements.count)
+        var assembly = CoverageAssembly(
+            shardCount: placements.count,
+            hasLoss: context.map.lossy.contains(context.collection.id)
+        )
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {
             switch result {

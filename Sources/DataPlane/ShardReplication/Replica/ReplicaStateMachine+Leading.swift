@@ -97,13 +97,13 @@ extension ReplicaStateMachine {
     }
 
     /// Leads once enough of those in sync know of nothing that is not here: as many as a write needs, so that one of
-    /// them would know what was acknowledged. Where a write needs no other all of them, unless they are silent. When
-    /// too few are heard of for long, the others are gone.
+    /// them would know what was acknowledged. Where a write needs no other, or fewer are in sync than it needs, all of
+    /// them, unless they are silent. When too few are heard of for long, the others are gone.
     mutating func lead(ifHeard now: Duration) {
         guard isAsking, let group else { return }
         let others = group.inSync.filter { $0 != node }
         let agreedCount = others.count { progress[$0]?.hasAgreed ?? false }
-        let isEnough = agreedCount >= group.minimumInSync - 1
+        let isEnough = agreedCount >= min(group.minimumInSync - 1, others.count)
         // One of these would know.
         let isSure = isEnough && (group.minimumInSync > 1 || agreedCount == others.count)
         guard isSure || isUnopposed(now: now) && (isEnough || now - activated >= timings.patience) else { return }

@@ -303,11 +303,11 @@ extension World {
         controllers[index].underWay[call.number] = action
         plan(.callDeadline(call), after: Self.callTimeout)
         switch action {
-        case .regroup, .advance, .succeed, .establish, .rollOut: ask(.commit(action, call), index)
+        case .regroup, .advance, .succeed, .establish, .begin, .rollOut: ask(.commit(action, call), index)
         case .drop, .abandon, .abandonTraining: ask(.check(action, call), index)
         case .host(let placement, let worker):
-            let isEstablished = controllers[index].metadata?.collections[Self.collection]?.isEstablished ?? false
-            let mayBegin = !isEstablished || !placement.group.isInSync(worker)
+            let record = controllers[index].metadata?.collections[Self.collection]
+            let mayBegin = record?.mayBegin(placement, on: worker) ?? true
             send(.host(placement, mayBegin: mayBegin), to: worker, call)
         case .prepare(let preparation, let worker): send(.prepare(preparation), to: worker, call)
         case .train(let order): send(.train(order.generation), to: order.worker, call)

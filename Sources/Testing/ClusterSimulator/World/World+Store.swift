@@ -124,7 +124,7 @@ extension World {
         case .establish: record.isEstablished = true
         case .rollOut(let rollout): beginRollout(rollout, of: lease?.controller ?? 0)
         case .fetch(_, let generation, let origin, _): recordCodebook(generation, origin)
-        case .host, .drop, .prepare, .abandon, .balance, .divide, .train, .install, .abandonTraining: return
+        case .begin, .host, .drop, .prepare, .abandon, .balance, .divide, .train, .install, .abandonTraining: return
         }
         revision += 1
     }

@@ -110,7 +110,11 @@ enum ClusterRecordTarget {
                     collection: collection,
                     placements: [placement],
                     isEstablished: true,
-                    codebook: codebook
+                    codebook: codebook,
+                    losses: [
+                        AcceptedLoss(range: placement.range, time: Timestamp(milliseconds: 10)),
+                        AcceptedLoss(range: placement.range, time: Timestamp(milliseconds: 11), beginning: 2),
+                    ]
                 )
             ],
             deletions: [CollectionID(high: 9, low: 9): Epoch(2)],

@@ -36,6 +36,7 @@ package enum WireTarget {
         AbandonTraining.self, ReadCodebook.self, RestoreCodebook.self,
         ReadLog.self, LogRead.self,
         PinShard.self, AcceptRecord.self, RecordAccepted.self,
+        RecoverShard.self, ShardRecovered.self, ReadLosses.self, LossList.self,
     ]
 
     private static let messagesByNumber = Dictionary(

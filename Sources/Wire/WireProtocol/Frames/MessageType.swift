@@ -48,6 +48,10 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case pinShard = 0x014c
     case acceptRecord = 0x014d
     case recordAccepted = 0x014e
+    case recoverShard = 0x0149
+    case shardRecovered = 0x014a
+    case readLosses = 0x014b
+    case lossList = 0x014f
     case beginBackup = 0x0150
     case backupBegun = 0x0151
     case describeSnapshot = 0x0152
@@ -112,7 +116,8 @@ extension MessageType {
         switch self {
         case .createCollection, .describeCollection, .listCollections, .deleteCollection, .verifyShard, .enrolFaces,
             .deleteFaces, .getFaces, .listFaces, .searchFaces, .searchByFace, .getClusterStatus, .planOperation,
-            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .acceptRecord, .heartbeat,
+            .beginOperation, .changeOperation, .listOperations, .explainShard, .pinShard, .acceptRecord, .recoverShard,
+            .readLosses, .heartbeat,
             .hostReplica, .dropReplica,
             .trainCodebook, .fetchCodebook, .installCodebook, .sampleEmbeddings, .proposeGroup,
             .verifyReplica, .prepareSuccessor, .abandonSuccessor, .abandonTraining,
@@ -129,7 +134,8 @@ extension MessageType {
             .codebookFetched, .embeddingSample, .groupRecord, .replicaVerified,
             .shardEnrolled,
             .shardDeleted, .shardSearchAnswer, .entriesAppended, .backupBegun, .snapshotDescription, .snapshotPage,
-            .shardCut, .erasureList, .logRead, .recordAccepted, .copyStanding, .latestToken, .shardConfirmed:
+            .shardCut, .erasureList, .logRead, .recordAccepted, .shardRecovered, .lossList, .copyStanding, .latestToken,
+            .shardConfirmed:
             false
         }
     }

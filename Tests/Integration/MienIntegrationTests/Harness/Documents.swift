@@ -51,6 +51,7 @@ struct SearchSummaryLine: Decodable {
         var faces_total: Int
         var faces_answered: Int
         var missing: [Missing]
+        var has_loss: Bool
     }
 
     struct Summary: Decodable {

@@ -70,6 +70,7 @@ extension SearchAnswer: WireMessage {
         writer.array(outcomes)
         coverage.encode(into: &writer)
         writer.integer(elapsedMicroseconds)
+        writer.later { $0.flag(coverage.hasLoss) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -78,5 +79,6 @@ extension SearchAnswer: WireMessage {
             coverage: try Coverage(decoding: &reader),
             elapsedMicroseconds: try reader.integer("elapsed")
         )
+        coverage.hasLoss = try reader.later(false) { (reader) throws(WireDecodingError) in try reader.flag("loss") }
     }
 }

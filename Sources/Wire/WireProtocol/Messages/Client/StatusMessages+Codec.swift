@@ -65,6 +65,7 @@ extension ClusterStatus: WireMessage {
         writer.optional(storeProblem) { writer, text in writer.string(text, "store problem") }
         writer.array(workers)
         writer.array(collections)
+        writer.later { writer in for hasLoss in losses { writer.flag(hasLoss) } }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -82,5 +83,8 @@ extension ClusterStatus: WireMessage {
             workers: try reader.array("workers"),
             collections: try reader.array("collections")
         )
+        losses = try reader.later(losses) { (reader) throws(WireDecodingError) in
+            try collections.map { _ throws(WireDecodingError) in try reader.flag("loss") }
+        }
     }
 }

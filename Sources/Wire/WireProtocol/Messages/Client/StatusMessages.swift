@@ -59,6 +59,8 @@ package struct ClusterStatus: Hashable, Sendable {
     package var storeProblem: String?
     package var workers: [Worker]
     package var collections: [CollectionDescription]
+    /// Whether faces of each collection were given up and have not come back; as many as collections.
+    package var losses: [Bool]
 
     package init(
         clusterID: NodeID,
@@ -70,7 +72,8 @@ package struct ClusterStatus: Hashable, Sendable {
         coordinators: [Coordinator] = [],
         storeProblem: String? = nil,
         workers: [Worker],
-        collections: [CollectionDescription]
+        collections: [CollectionDescription],
+        losses: [Bool]? = nil
     ) {
         self.clusterID = clusterID
         self.coordinatorID = coordinatorID
@@ -82,5 +85,7 @@ package struct ClusterStatus: Hashable, Sendable {
         self.storeProblem = storeProblem
         self.workers = workers
         self.collections = collections
+        self.losses = losses ?? collections.map { _ in false }
+        precondition(self.losses.count == collections.count, "each collection has a mark")
     }
 }

@@ -1,0 +1,48 @@
+import ClusterModel
+import FaceModel
+import WireProtocol
+
+/// How a shard goes on, or would, without what was lost with its replicas.
+public struct ShardRecovery: Hashable, Sendable {
+    public struct Replica: Hashable, Sendable {
+        /// Identity of its worker.
+        public var workerID: String
+        /// Number of the last write that it has; nil for one that begins with nothing.
+        public var sequence: UInt64?
+        /// Whether it orders the shard's writes from now on.
+        public var isPrimary: Bool
+    }
+
+    /// Index of the shard that was lost.
+    public var lostShardIndex: Int
+    /// Identities of the workers whose replicas had every acknowledged write.
+    public var lostWorkerIDs: [String]
+    /// Index of the shard that goes on: another one where nothing is left.
+    public var shardIndex: Int
+    public var replicas: [Replica]
+
+    /// Whether nothing is left of the shard.
+    public var isEmpty: Bool { shardIndex != lostShardIndex }
+
+    init(_ recovered: ShardRecovered, of shard: Int) {
+        lostShardIndex = shard
+        lostWorkerIDs = recovered.lost.map(\.description)
+        shardIndex = Int(recovered.shardIndex)
+        replicas = recovered.replicas.map {
+            Replica(workerID: "\($0.worker)", sequence: $0.sequence, isPrimary: $0.worker == recovered.primary)
+        }
+    }
+}
+
+/// Faces that were given up.
+public struct AcceptedLoss: Hashable, Sendable {
+    /// When that was.
+    public var time: Face.Timestamp
+    /// Share of the collection's ring that they were spread over, 0…1: about the share of its faces.
+    public var share: Double
+
+    init(_ loss: LossList.Loss) {
+        time = Face.Timestamp(millisecondsSince1970: loss.time.milliseconds)
+        share = loss.range.share
+    }
+}

@@ -1,0 +1,157 @@
+package import ClusterModel
+package import FaceModel
+
+/// How a shard goes on of which no replica in sync is left, when an operator gives up what only those had.
+///
+/// Where a replica is there that was not in sync, the one that has applied most leads: what it has begins what was
+/// acknowledged. Otherwise an empty shard takes the place on the ring. Either way the loss is recorded, and answers say
+/// so until somebody says that the faces are back.
+package struct ShardRecovery: Hashable, Sendable {
+    package enum Outcome: Hashable, Sendable {
+        /// In place of the shard's group.
+        case group(ReplicaGroup)
+        /// In place of the shard.
+        case emptyShard(ShardPlacement)
+    }
+
+    /// As the metadata store has it.
+    package let old: ShardPlacement
+    package let outcome: Outcome
+    /// What the replicas that are there have applied.
+    package let sequences: [NodeID: UInt64]
+
+    /// - Throws: when something is left that would be lost, or that has to be done before; a sentence for people.
+    package init(of shard: ShardID, in view: ClusterView) throws(OperationRefusal) {
+        guard let record = view.metadata.collections[shard.collection], let placement = record.placement(of: shard)
+        else { throw OperationRefusal("There is no shard \(shard).") }
+        try Self.check(placement, of: record, in: view)
+        let holders = view.liveWorkers.sorted().filter { view.isServing(shard, on: $0) }
+        let sequences = Dictionary(
+            uniqueKeysWithValues: holders.map { ($0, view.replica(of: shard, on: $0)?.sequence ?? 0) }
+        )
+        old = placement
+        self.sequences = sequences
+        outcome =
+            if let leader = holders.max(by: { (sequences[$0]!, $1) < (sequences[$1]!, $0) }) {
+                .group(Self.group(of: placement, ledBy: leader, among: holders, in: view))
+            } else {
+                .emptyShard(try Self.emptyShard(for: placement, of: record, in: view))
+            }
+    }
+
+    /// Puts what comes of it into the record; false when the shard is not any more as it was.
+    package func apply(to record: inout CollectionRecord, now: Timestamp) -> Bool {
+        guard let index = record.index(of: old.shard), record.placements[index] == old else { return false }
+        var loss = AcceptedLoss(range: old.range, time: now)
+        switch outcome {
+        case .group(let group): record.placements[index].group = group
+        case .emptyShard(let placement):
+            loss.beginning = placement.shard.index
+            record.placements.remove(at: index)
+            record.placements = (record.placements + [placement]).sorted { $0.shard < $1.shard }
+            record.retirements.append(ShardRetirement(index: old.shard.index, epoch: old.epoch, range: old.range))
+        }
+        record.losses.append(loss)
+        return true
+    }
+
+    private static func check(
+        _ placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView
+    ) throws(OperationRefusal) {
+        let shard = placement.shard
+        guard view.isSettled else {
+            throw OperationRefusal(
+                "This coordinator has just begun, and may not have heard of every worker; ask again in some seconds."
+            )
+        }
+        guard !view.olderShards.contains(shard) else {
+            throw OperationRefusal(
+                "Workers go by a newer record of shard \(shard) than the metadata store holds: 'mien metadata accept' "
+                    + "is for that."
+            )
+        }
+        guard record.isEstablished, record.restoration == nil, !record.isBeginning(shard) else {
+            throw OperationRefusal(
+                "Shard \(shard) is not whole yet: it is being made, or restored."
+            )
+        }
+        for member in placement.group.inSync where view.liveWorkers.contains(member) {
+            switch view.replica(of: shard, on: member)?.state {
+            case .serving, .opening:
+                throw OperationRefusal(
+                    "Worker \(member) has a replica of shard \(shard) that is in sync: nothing of it is lost."
+                )
+            case .failed, nil: continue
+            }
+        }
+        for operation in view.metadata.openOperations {
+            let isOfIt = operation.steps.contains { !$0.state.hasEnded && $0.shards.contains(shard) }
+            if isOfIt {
+                throw OperationRefusal(
+                    "Operation \(operation.id) is about to change shard \(shard): 'mien operation cancel' it first."
+                )
+            }
+        }
+    }
+
+    /// What comes back of the other members has more than the leader and is no part of it any more.
+    private static func group(
+        of placement: ShardPlacement,
+        ledBy leader: NodeID,
+        among holders: [NodeID],
+        in view: ClusterView
+    ) -> ReplicaGroup {
+        let reports = holders.compactMap { view.replica(of: placement.shard, on: $0) }
+        let epoch = reports.map(\.epoch).reduce(placement.epoch, max)
+        let version = reports.map(\.groupVersion).reduce(placement.group.version, max)
+        return ReplicaGroup(
+            epoch: Epoch(epoch.number + 1),
+            version: version + 1,
+            primary: leader,
+            inSync: [leader],
+            learners: holders.filter { $0 != leader },
+            minimumInSync: placement.group.minimumInSync
+        )
+    }
+
+    private static func emptyShard(
+        for placement: ShardPlacement,
+        of record: CollectionRecord,
+        in view: ClusterView
+    ) throws(OperationRefusal) -> ShardPlacement {
+        guard view.metadata.pins[placement.shard] == nil else {
+            throw OperationRefusal(
+                "Shard \(placement.shard) is pinned, and another takes its place: 'mien shard unpin' it first."
+            )
+        }
+        let configuration = record.collection.configuration
+        var load = PlacementLoad(view)
+        var members: [NodeID] = []
+        while members.count < configuration.replicationFactor, let next = load.best(beside: members) {
+            load.add(next, to: members)
+            members.append(next)
+        }
+        guard members.count >= configuration.minimumInSync else {
+            throw OperationRefusal(
+                "An empty shard needs \(configuration.minimumInSync) workers that may be given replicas, and there "
+                    + "\(members.count == 1 ? "is 1" : "are \(members.count)"); start more."
+            )
+        }
+        return ShardPlacement(
+            shard: ShardID(
+                collection: placement.shard.collection,
+                index: OperationRequest.nextIndex(of: record, in: view)
+            ),
+            range: placement.range,
+            group: ReplicaGroup(
+                epoch: Epoch(placement.epoch.number + 1),
+                version: 1,
+                primary: load.bestPrimary(of: members),
+                inSync: members,
+                minimumInSync: configuration.minimumInSync
+            )
+        )
+    }
+}

@@ -1,0 +1,195 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// Every replica that had all faces of a shard is lost, and an operator goes on without them.
+    @Suite struct LostShardTests {
+        private static let dimension = 64
+        private static let model = "model-a"
+
+        private typealias Sample = (id: Face.ID, embedding: [Float])
+
+        @Test(.timeLimit(.minutes(2))) func anEmptyShardTakesThePlaceOfOneThatIsLost() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 4)
+                try await cluster.start()
+                let client = try cluster.client()
+                let faces = Self.samples(400)
+                try await create(cluster, shards: 2, copies: 2)
+                try await enrol(faces, client)
+                let holders = try await holders(ofShard: 0, cluster, client)
+                try await eventually("what is there is not given up", within: .seconds(10)) {
+                    let early = try await cluster.mien("shard", "recover", "people", "0", "--accept-data-loss")
+                    #expect(early.status != 0, "\(early)")
+                    return early.error.contains("nothing of it is lost") ? () : nil
+                }
+
+                // One disk is destroyed; the other comes back when it is too late.
+                for holder in holders { cluster.workers[holder].kill() }
+                try FileManager.default.removeItem(atPath: stage.path("worker-\(holders[0] + 1)"))
+                try await searches("nothing answers for shard 0", cluster, faces) { $0.status == 69 }
+                let left = try await eventually("the coordinator misses the shard", within: .seconds(5)) {
+                    let shards = try await client.describe("people").shards
+                    return shards.contains { $0.state == .missing } ? shards.first { $0.index == 1 }!.faceCount : nil
+                }
+
+                let plan = try await cluster.mien("shard", "recover", "people", "0")
+                #expect(plan.status == 0 && plan.output.contains("shard 2 takes its place, empty"), "\(plan)")
+                #expect(plan.output.contains("Nothing was changed"), "\(plan)")
+                #expect(try await client.describe("people").shards.map(\.index) == [0, 1])
+                let done = try await cluster.mien("shard", "recover", "people", "0", "--accept-data-loss")
+                #expect(done.status == 0 && done.output.contains("Done"), "\(done)")
+
+                let partial = try await searches("all that is left", cluster, faces) { $0.status == 0 }
+                var coverage = try #require(try partial.search().summary.coverage)
+                #expect(coverage.full && coverage.has_loss && coverage.faces_total == Int(left))
+                #expect(try await client.describe("people").shards.map(\.index).sorted() == [1, 2])
+                try await tells(true, cluster)
+
+                // It takes writes, and a coordinator that is started anew still tells of the loss.
+                try await enrol(faces, client)
+                let deleted = faces[0].id
+                _ = try await client.deleteFaces([deleted], from: "people")
+                cluster.coordinator.kill()
+                try await cluster.coordinator.start()
+                try await cluster.workers[holders[1]].start()
+                try await eventually("what came back is removed", within: .seconds(20)) {
+                    let worker = try await client.status().workers.first {
+                        $0.address == cluster.workerAddresses[holders[1]]
+                    }
+                    return worker?.isLive == true && worker?.replicaCount == 0 ? () : nil
+                }
+                let whole = try await searches("everything but what was deleted", cluster, faces) { $0.status == 0 }
+                let (probes, summary) = try whole.search()
+                coverage = try #require(summary.coverage)
+                #expect(coverage.full && coverage.has_loss && coverage.faces_total == faces.count - 1)
+                #expect(probes.dropFirst().map { $0.matches.first?.face_id } == faces.dropFirst().map { "\($0.id)" })
+                #expect(!probes[0].matches.contains { $0.face_id == "\(deleted)" })
+
+                let settled = try await cluster.mien("collection", "losses", "people", "--restored")
+                #expect(settled.status == 0 && settled.output.contains("No faces"), "\(settled)")
+                try await tells(false, cluster)
+                await client.close()
+            }
+        }
+
+        @Test(.timeLimit(.minutes(2))) func aReplicaThatWasBehindGoesOnWithWhatItHas() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 3)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15), timeout: .seconds(20))
+                let faces = Self.samples(200)
+                try await create(cluster, shards: 1, copies: 3)
+                try await enrol(Array(faces.prefix(120)), client)
+                let holders = try await holders(ofShard: 0, cluster, client)
+                let behind = holders[2]
+                try await eventually("all have it", within: .seconds(10)) {
+                    try await client.describe("people").shards[0].inSyncCount == 3 ? () : nil
+                }
+                cluster.workers[behind].kill()
+                try await enrol(Array(faces.dropFirst(120)), client)
+                for holder in holders.prefix(2) {
+                    cluster.workers[holder].kill()
+                    try FileManager.default.removeItem(atPath: stage.path("worker-\(holder + 1)"))
+                }
+                try await cluster.workers[behind].start()
+                let done = try await eventually("it can be gone on with", within: .seconds(15)) {
+                    let done = try await cluster.mien("shard", "recover", "people", "0", "--accept-data-loss")
+                    return done.status == 0 ? done : nil
+                }
+                #expect(done.output.contains("Shard 0 goes on with what the replica has"), "\(done)")
+
+                let answer = try await searches("what it has", cluster, faces) { $0.status == 0 }
+                let (probes, summary) = try answer.search()
+                let coverage = try #require(summary.coverage)
+                #expect(coverage.full && coverage.has_loss && coverage.faces_total == 120)
+                #expect(
+                    probes.prefix(120).map { $0.matches.first?.face_id } == faces.prefix(120).map { "\($0.id)" }
+                )
+                // Writes need a second copy, which a new worker gets.
+                try cluster.addWorker()
+                try await cluster.workers.last!.start()
+                try await enrol(faces, client)
+                #expect(try await client.describe("people").shards[0].inSyncCount >= 2)
+                await client.close()
+            }
+        }
+
+        // MARK: Steps
+
+        private static func samples(_ count: Int) -> [Sample] {
+            var random = SeededRandom(seed: SeededRandom.storySeed("lost shard"))
+            return (0..<count).map { _ in
+                (Face.ID(high: random.next(), low: random.next()), random.direction(dimension: dimension))
+            }
+        }
+
+        private func create(_ cluster: Cluster, shards: Int, copies: Int) async throws {
+            let created = try await cluster.mien(
+                "collection",
+                "create",
+                "people",
+                "--dimension",
+                "\(Self.dimension)",
+                "--model",
+                Self.model,
+                "--shards",
+                "\(shards)",
+                "--copies",
+                "\(copies)"
+            )
+            #expect(created.status == 0, "\(created)")
+        }
+
+        private func enrol(_ faces: [Sample], _ client: MienClient) async throws {
+            let result = try await client.enrol(
+                faces.map { NewFace(id: $0.id) },
+                embeddings: Embeddings(dimension: Self.dimension, values: faces.flatMap(\.embedding)),
+                into: "people",
+                model: Self.model
+            )
+            #expect(result.outcomes.count == faces.count)
+        }
+
+        /// Positions of the workers that have a shard, of its primary first.
+        private func holders(ofShard index: Int, _ cluster: Cluster, _ client: MienClient) async throws -> [Int] {
+            let workers = try await client.status().workers
+            let shard = try #require(try await client.describe("people").shards.first { $0.index == index })
+            let replicas = shard.replicas.sorted { $0.isPrimary && !$1.isPrimary }
+            return try replicas.map { replica in
+                let address = try #require(workers.first { $0.id == replica.workerID }?.address)
+                return try #require(cluster.workerAddresses.firstIndex(of: address))
+            }
+        }
+
+        @discardableResult
+        private func searches(
+            _ what: String,
+            _ cluster: Cluster,
+            _ faces: [Sample],
+            until isIt: (CommandResult) -> Bool
+        ) async throws -> CommandResult {
+            try cluster.stage.write("probes.npy", NpyFile(rows: faces.map(\.embedding)).data)
+            return try await eventually(what, within: .seconds(20)) {
+                let result = try await cluster.mien(
+                    "search",
+                    "people",
+                    "--probes",
+                    cluster.stage.path("probes.npy"),
+                    "-k",
+                    "1",
+                    "--json"
+                )
+                return isIt(result) ? result : nil
+            }
+        }
+
+        private func tells(_ isLost: Bool, _ cluster: Cluster) async throws {
+            let status = try await cluster.mien("status")
+            #expect(status.output.contains("faces were given up of people") == isLost, "\(status)")
+            let losses = try await cluster.mien("collection", "losses", "people")
+            #expect(losses.status == 0 && losses.output.contains("%") == isLost, "\(losses)")
+        }
+    }
+}

@@ -1,0 +1,168 @@
+import Foundation
+import MienClient
+import Testing
+
+extension Integration {
+    /// The folder of an etcd is put back to a copy, made before a worker died and others took over.
+    @Suite struct RestoredEtcdTests {
+        @Test(.timeLimit(.minutes(3))) func aStoreThatIsPutBackIsNotFollowed() async throws {
+            try await Stage.play { stage in
+                let etcd = try LoneEtcd(stage)
+                try await etcd.start()
+                let cluster = try Cluster(stage, workers: 3, coordinatorSettings: etcd.coordinatorSettings)
+                try await cluster.start()
+                let load = try await ReplicatedLoad("etcd put back", cluster, copies: 2, minimumInSync: 1)
+                try await load.runs { pause in try await load.goesOn(pause, "before the copy") }
+                let shards = try await load.client.describe(FaceWriter.collection).shards
+                let victim = try #require(shards[0].replicas.first { $0.isPrimary }?.workerID)
+                let left = shards.filter { shard in shard.replicas.contains { $0.workerID == victim } }.map(\.index)
+                let address = try #require(try await load.client.status().workers.first { $0.id == victim }?.address)
+                let index = try #require(cluster.workerAddresses.firstIndex(of: address))
+                let worker = cluster.workers[index]
+                let old = try await Self.leaders(of: left, load.client)
+                etcd.kill()
+                try FileManager.default.copyItem(atPath: etcd.folder, toPath: stage.path("kept"))
+                try await etcd.start()
+                try await Self.awaitController(load.client)
+
+                // What the copy does not know: who leads, and who was away for a while.
+                try await load.runs { pause in
+                    worker.kill()
+                    try await Self.awaitAbsence(of: victim, load.client)
+                    try await load.goesOn(pause, "without it")
+                    try await worker.start()
+                    try await load.isWhole("when it is back")
+                    try await load.goesOn(pause, "on newer records")
+                }
+                try await load.check("on newer records")
+                #expect(try await Self.leaders(of: left, load.client) != old, "another replica took over")
+
+                #expect(try await cluster.coordinator.stop() == 0)
+                etcd.kill()
+                try FileManager.default.removeItem(atPath: etcd.folder)
+                try FileManager.default.moveItem(atPath: stage.path("kept"), toPath: etcd.folder)
+                try await etcd.start()
+                try await cluster.start()
+                try await Self.expectLeftAlone(left, as: old, cluster, load)
+
+                // No other replica takes over from the one that leads by the record, and is gone.
+                worker.kill()
+                try await Task.sleep(for: .seconds(4))
+                #expect(try await Self.leaders(of: left, load.client) == old, "nobody steers what is left alone")
+
+                let accepted = try await cluster.mien("metadata", "accept", FaceWriter.collection, "--yes")
+                #expect(accepted.status == 0, "\(accepted)")
+                #expect(accepted.output.contains("Accepted the records of"), "\(accepted)")
+                #expect(accepted.output.contains("leads") && accepted.output.contains("is away"), "\(accepted)")
+                // The one that was killed leads nothing: what the others have is all that was acknowledged.
+                try await load.check("when the records were accepted")
+                #expect(try await Self.leaders(of: left, load.client).allSatisfy { $0 != victim })
+                try await load.runs { pause in
+                    try await load.goesOn(pause, "when the records were accepted")
+                    try await worker.start()
+                    try await load.isWhole("at the end")
+                    try await load.goesOn(pause, "at the end")
+                }
+                try await load.check("at the end")
+                #expect(try await Self.olderCount(cluster) == 0)
+                let status = try await cluster.mien("status")
+                #expect(status.status == 0, "\(status)")
+                try await load.end("accepted the records of \(left.count) of \(shards.count) shards")
+            }
+        }
+
+        /// The coordinator says which shards it leaves alone, and they are as the copy has them. Everything that was
+        /// acknowledged can be read all the same: every replica in sync is there.
+        private static func expectLeftAlone(
+            _ shards: [Int],
+            as old: [String?],
+            _ cluster: Cluster,
+            _ load: ReplicatedLoad
+        ) async throws {
+            let words = "Workers go by a newer record of shard"
+            try await load.explaining {
+                try await eventually("the log tells of it", within: .seconds(30)) {
+                    cluster.coordinator.process?.error.contains(words) == true ? () : nil
+                }
+                try await eventually("\(shards.count) shards are left alone", within: .seconds(10)) {
+                    try await olderCount(cluster) >= Double(shards.count) ? () : nil
+                }
+            }
+            #expect(try await leaders(of: shards, load.client) == old)
+            // By the record somebody leads who does not.
+            let status = try await cluster.mien("status")
+            #expect(status.status == 69 && status.error.contains("not served yet: shard"), "\(status)")
+            try await load.check("while nobody is steered")
+        }
+
+        private static func olderCount(_ cluster: Cluster) async throws -> Double {
+            try await ScrapedMetrics(of: [cluster.coordinator]).sum("mien_shards_of_older_records")
+        }
+
+        /// Who leads by the records.
+        private static func leaders(of indices: [Int], _ client: MienClient) async throws -> [String?] {
+            let shards = try await client.describe(FaceWriter.collection).shards
+            return shards.filter { indices.contains($0.index) }.map { shard in
+                shard.replicas.first { $0.isPrimary }?.workerID
+            }
+        }
+
+        /// After an absence of the etcd.
+        private static func awaitController(_ client: MienClient) async throws {
+            // Longer than between two looks at the lease.
+            try await Task.sleep(for: .seconds(1))
+            try await eventually("there is a controller", within: .seconds(20)) {
+                let status = try await client.status()
+                return status.storeProblem == nil && status.coordinators.contains { $0.controllerSince != nil }
+                    ? () : nil
+            }
+        }
+
+        /// Waits until every shard goes on without the worker.
+        private static func awaitAbsence(of worker: String, _ client: MienClient) async throws {
+            try await eventually("nobody counts on \(worker)", within: .seconds(20)) {
+                let shards = try await client.describe(FaceWriter.collection).shards
+                let copies = shards.flatMap(\.replicas).filter { $0.workerID == worker }
+                return copies.allSatisfy { !$0.isInSync } ? () : nil
+            }
+        }
+    }
+}
+
+/// An etcd of one member on loopback.
+private final class LoneEtcd {
+    let folder: String
+    private let stage: Stage
+    private let endpoint: String
+    private let peer: String
+    private var process: ChildProcess?
+
+    init(_ stage: Stage) throws {
+        self.stage = stage
+        folder = stage.path("etcd")
+        endpoint = "http://127.0.0.1:\(try LoopbackPort.free())"
+        peer = "http://127.0.0.1:\(try LoopbackPort.free())"
+    }
+
+    var coordinatorSettings: [String] {
+        [
+            "coordinator.metadata=etcd", "coordinator.etcd.endpoints=\(endpoint)", "coordinator.etcd.prefix=story/",
+            "coordinator.etcd.lease=2s",
+        ]
+    }
+
+    /// Starts it on the folder that is there, and waits until it answers.
+    func start() async throws {
+        process = try await stage.launch([
+            "/usr/bin/etcd", "--name", "member", "--data-dir", folder, "--listen-client-urls", endpoint,
+            "--advertise-client-urls", endpoint, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", "member=\(peer)", "--log-level", "error",
+        ])
+        try await eventually("etcd answers", within: .seconds(20)) {
+            let health = try await stage.run(["/usr/bin/curl", "--silent", "--max-time", "5", "\(endpoint)/health"])
+            return health.output.contains(#""health":"true""#) ? () : nil
+        }
+    }
+
+    func kill() { process?.kill() }
+}
