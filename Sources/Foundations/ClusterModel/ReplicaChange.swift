@@ -111,7 +111,8 @@ package enum ReplicaChange: Hashable, Sendable {
         unaware: Set<NodeID> = []
     ) -> Next {
         guard !isPastCommitPoint(in: group) else { return next(group, ready: ready, unaware: unaware) }
-        if let formerPrimary, formerPrimary != group.primary, ready.contains(formerPrimary),
+        // The replica that has to leave is not made the primary again.
+        if let formerPrimary, formerPrimary != group.primary, formerPrimary != newcomer, ready.contains(formerPrimary),
             let next = group.handingOver(to: formerPrimary)
         {
             return .regroup(next)

@@ -36,6 +36,8 @@ package struct ShardMap: Sendable {
     package let restoring: Set<CollectionID>
     /// Collections of which faces were given up, and have not come back.
     package let lossy: Set<CollectionID>
+    /// Per collection, indices of the shards whose place others have taken.
+    package let retired: [CollectionID: Set<UInt32>]
     private let idsByName: [String: CollectionID]
 
     package init(
@@ -44,7 +46,8 @@ package struct ShardMap: Sendable {
         placements: [CollectionID: [ShardPlacement]],
         addresses: [NodeID: NodeAddress],
         restoring: Set<CollectionID> = [],
-        lossy: Set<CollectionID> = []
+        lossy: Set<CollectionID> = [],
+        retired: [CollectionID: Set<UInt32>] = [:]
     ) {
         self.epoch = epoch
         self.collections = Dictionary(collections.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
@@ -53,12 +56,21 @@ package struct ShardMap: Sendable {
         self.addresses = addresses
         self.restoring = restoring
         self.lossy = lossy
+        self.retired = retired
     }
 
     package static let empty = ShardMap(epoch: Epoch(0), collections: [], placements: [:], addresses: [:])
 
     package func collection(named name: String) -> Collection? {
         idsByName[name].flatMap { collections[$0] }
+    }
+
+    /// Whether somebody who has seen these shards has seen a newer map: one of them is not there yet. What was written
+    /// to a shard is in those that have taken its place, and not in those that it took the place of.
+    package func isOlder(than shards: some Sequence<UInt32>, of collection: CollectionID) -> Bool {
+        let present = Set((placements[collection] ?? []).map(\.shard.index))
+        let past = retired[collection] ?? []
+        return shards.contains { !present.contains($0) && !past.contains($0) }
     }
 
     /// Position in `placements[collection]` of the shard that a face id belongs to; nil for an unknown collection.

@@ -35,7 +35,8 @@ struct DiskPlacementTests {
         world.live.remove(workers[1])
         world.gone.insert(workers[1])
         let view = world.view
-        let regroupings = ReconcilePlanner.plan(view).actions.flatMap { action -> [ReconcileAction.Regrouping] in
+        let plan = ReconcilePlanner.plan(view, limits: .init(copiesPerWorker: 6))
+        let regroupings = plan.actions.flatMap { action -> [ReconcileAction.Regrouping] in
             if case .regroup(_, let regroupings) = action { regroupings } else { [] }
         }
         let newcomers = regroupings.flatMap(\.group.learners).filter { $0 != workers[1] }

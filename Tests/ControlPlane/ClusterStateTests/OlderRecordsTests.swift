@@ -27,9 +27,20 @@ struct OlderRecordsTests {
         var records = OlderRecords(patience: .zero)
         records.observe(view, now: .zero)
         #expect(records.shards == [shards[0]])
-        view.olderShards = records.shards
+        (view.olderShards, view.suspectShards) = (records.shards, records.suspects)
         #expect(ReconcilePlanner.plan(view) == .init(problems: [.olderRecord(shards[0])]))
         #expect("\(ReconcileProblem.olderRecord(shards[0]))".contains("put back to an earlier state"))
+    }
+
+    @Test func nobodyTakesOverByARecordThatMayBeOlder() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let failed = ClusterScript.view([record], reports: ClusterScript.serving(record), live: [second])
+        #expect(!ReconcilePlanner.plan(failed).actions.isEmpty, "it would take over")
+        var view = older(failed, by: record.placements[0].group, on: second)
+        var records = OlderRecords(patience: .seconds(3))
+        records.observe(view, now: .zero)
+        (view.olderShards, view.suspectShards) = (records.shards, records.suspects)
+        #expect(ReconcilePlanner.plan(view) == .init())
     }
 
     @Test func aDifferenceCountsWhenItLasts() {
@@ -40,11 +51,12 @@ struct OlderRecordsTests {
         records.observe(behind, now: .seconds(1))
         records.observe(behind, now: .seconds(3))
         #expect(records.shards.isEmpty)
+        #expect(records.suspects == [record.placements[0].shard])
         records.observe(behind, now: .seconds(4))
         #expect(records.shards == [record.placements[0].shard])
         // The store knows again.
         records.observe(equal, now: .seconds(5))
-        #expect(records.shards.isEmpty)
+        #expect(records.shards.isEmpty && records.suspects.isEmpty)
         records.observe(behind, now: .seconds(6))
         #expect(records.shards.isEmpty, "it begins anew")
     }

@@ -103,9 +103,11 @@ struct ReconcilePlannerTests {
 
     private func regroupings(
         _ record: CollectionRecord,
-        _ view: ClusterView
+        _ view: ClusterView,
+        copies: Int = 1
     ) -> [ReconcileAction.Regrouping] {
-        ReconcilePlanner.plan(view).actions.flatMap { action -> [ReconcileAction.Regrouping] in
+        ReconcilePlanner.plan(view, limits: .init(copiesPerWorker: copies)).actions.flatMap {
+            action -> [ReconcileAction.Regrouping] in
             guard case .regroup(record.collection.id, let regroupings) = action else { return [] }
             return regroupings
         }
@@ -298,9 +300,50 @@ struct ReconcilePlannerTests {
             live: Set(workers.filter { $0 != workers[1] }),
             gone: [workers[1]]
         )
-        let newcomers = records.flatMap { regroupings($0, view).flatMap(\.group.learners) }
+        let newcomers = records.flatMap { regroupings($0, view, copies: 8).flatMap(\.group.learners) }
         #expect(newcomers.count == 8)
         #expect(workers.map { worker in newcomers.count { $0 == worker } } == [0, 0, 3, 3, 2])
+    }
+
+    /// What a worker leaves behind is not all copied at once, and what writes wait for comes first.
+    @Test func aWorkerHasPartInAsManyCopiesAsItMay() {
+        let workers = (1...5).map { ClusterScript.worker(UInt64($0)) }
+        let (left, gone) = (workers[0], workers[1])
+        var records = (1...4).map { ClusterScript.replicated(UInt64($0), on: [left, gone], minimum: 1) }
+        records.append(ClusterScript.replicated(5, on: [left, gone], minimum: 2))
+        records.append(ClusterScript.replicated(6, on: [workers[2], gone], minimum: 1))
+        var reports = workers.reduce(into: [:]) { $0[$1] = WorkerObservation() }
+        for record in records {
+            for (worker, report) in ClusterScript.serving(record) {
+                reports[worker]!.replicas.merge(report.replicas) { first, _ in first }
+            }
+        }
+        var view = ClusterScript.view(
+            records,
+            reports: reports,
+            live: Set(workers.filter { $0 != gone }),
+            gone: [gone]
+        )
+        func grown() -> [CollectionRecord] { records.filter { !regroupings($0, view).isEmpty } }
+        // From the one that has most, that which is short; from the other one beside it, to others.
+        #expect(grown().map(\.collection.id) == [records[4], records[5]].map(\.collection.id))
+        let newcomers = grown().flatMap { regroupings($0, view).flatMap(\.group.learners) }
+        #expect(Set(newcomers).count == 2 && Set(newcomers).isDisjoint(with: [left, workers[2]]))
+
+        // Until they are there nobody else begins; what has come counts no more.
+        for record in grown() {
+            let index = records.firstIndex { $0.collection.id == record.collection.id }!
+            records[index].placements[0].group = regroupings(record, view)[0].group
+            view.metadata.collections[record.collection.id] = records[index]
+        }
+        #expect(grown().isEmpty && view.newcomers.count == 2)
+        for newcomer in view.newcomers {
+            let record = records.first { $0.placements[0].shard == newcomer.shard }!
+            view.observations[newcomer.worker]!.replicas.merge(
+                ClusterScript.serving(record)[newcomer.worker]!.replicas
+            ) { first, _ in first }
+        }
+        #expect(view.newcomers.isEmpty && grown().count == 1)
     }
 
     @Test func aShardIsServedOnceItsPrimaryLeads() {

@@ -232,4 +232,34 @@ struct WriteRoutingTests {
             _ = try await write.value
         }
     }
+
+    /// Another coordinator knew of shards that took others' place, and this one does not yet.
+    @Test func aTokenOfANewerMapWaitsForThatMap() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let token = try await cluster.enrolNumbered(10).token
+            var newer = token
+            newer.sequences[5] = 1
+            let ahead = newer
+            let before = cluster.workers.map(\.requestCount)
+            let status = await #expect(throws: WireStatus.self) {
+                try await cluster.search([FakeCluster.embedding(1)], token: ahead, deadline: .milliseconds(600))
+            }
+            #expect(status?.code == .notYet && status?.message.contains("not heard of yet") == true)
+            #expect(cluster.workers.map(\.requestCount) == before, "nobody is asked by the older map")
+
+            // The one that it had is gone by now: what was written to it is in those in its place.
+            let old = cluster.source.current
+            cluster.source.state.withLock { state in
+                state.afterRefresh = ShardMap(
+                    epoch: Epoch(2),
+                    collections: [cluster.collection],
+                    placements: old.placements,
+                    addresses: old.addresses,
+                    retired: [cluster.collection.id: [5]]
+                )
+            }
+            let answer = try await cluster.search([FakeCluster.embedding(5)], k: 1, token: ahead)
+            #expect(answer.outcomes[0].ids == [FakeCluster.face(5)])
+        }
+    }
 }

@@ -67,6 +67,7 @@ struct SimulationTests {
             (.matchIsLast, SimulationCourse(aim: .upheavals), 690),
             (.countOldReplies, SimulationCourse(), 150),
             (.readUnconfirmed, SimulationCourse(aim: .divisions), 1),
+            (.confirmBeforeInherited, SimulationCourse(aim: .divisions), 44),
         ] as [(PlantedBug, SimulationCourse, UInt64)]
     )
     func rareBugIsFound(bug: PlantedBug, course: SimulationCourse, first: UInt64) {

@@ -32,7 +32,7 @@ extension ClusterController {
             // What another may be changing is told nobody.
             let membership = hasRivals ? nil : state.records.memberships[worker]
             // What the records say of these is history: a worker that began anew must not go by it.
-            let older = state.olderRecords.shards
+            let older = state.olderRecords.suspects
             return .success(
                 HeartbeatReply(
                     clusterID: metadata.clusterID,

@@ -18,7 +18,7 @@ extension ClusterController {
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations, balance)
         }
-        var plan = ReconcilePlanner.plan(view)
+        var plan = ReconcilePlanner.plan(view, limits: options.operations)
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())

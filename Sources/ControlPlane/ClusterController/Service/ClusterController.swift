@@ -59,6 +59,7 @@ package final class ClusterController: Sendable {
                 restingShards: operations.restingShards(now: now)
             )
             view.olderShards = olderRecords.shards
+            view.suspectShards = olderRecords.suspects
             view.spareDiskByteCount = spareDiskByteCount
             view.reservesMemory = reservesMemory
             return view

@@ -10,8 +10,10 @@ package struct ClusterView: Sendable {
     package var goneWorkers: Set<NodeID>
     /// Whether a silence means something: nobody has been listened to for long enough before.
     package var isSettled: Bool
-    /// See ``OlderRecords``: their groups are not changed, and workers are told nothing of them.
+    /// See ``OlderRecords``: people are told of them.
     package var olderShards: Set<ShardID> = []
+    /// These, and those that may be: their groups are not changed, and workers are told nothing of them.
+    package var suspectShards: Set<ShardID> = []
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
     /// Disk that stays free on every worker, whatever comes to it.

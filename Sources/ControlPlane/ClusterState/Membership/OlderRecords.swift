@@ -4,13 +4,17 @@ package import ClusterModel
 /// state, and knows nothing of what was agreed on since. Nobody steers them until it knows again.
 ///
 /// Workers hear of a group from the store's word alone, so one that goes by a newer version than the store has is
-/// right. Of several coordinators one may have read the records a moment before another changed them: a difference
-/// counts once it has lasted.
+/// right. Of several coordinators one may have read the records a moment before another changed them: people are told
+/// of a difference once it has lasted. Nobody acts on such a record meanwhile: what came of that would be another
+/// history, under versions that the first one has used.
 package struct OlderRecords: Sendable {
     /// How long a difference has to last.
     package let patience: Duration
     private var since: [ShardID: Duration] = [:]
     package private(set) var shards: Set<ShardID> = []
+
+    /// Of which a worker goes by a newer record at the moment, for however long.
+    package var suspects: Set<ShardID> { Set(since.keys) }
 
     package init(patience: Duration) {
         self.patience = patience

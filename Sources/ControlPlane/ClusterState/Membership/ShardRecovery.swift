@@ -66,7 +66,7 @@ package struct ShardRecovery: Hashable, Sendable {
                 "This coordinator has just begun, and may not have heard of every worker; ask again in some seconds."
             )
         }
-        guard !view.olderShards.contains(shard) else {
+        guard !view.suspectShards.contains(shard) else {
             throw OperationRefusal(
                 "Workers go by a newer record of shard \(shard) than the metadata store holds: 'mien metadata accept' "
                     + "is for that."

@@ -91,7 +91,8 @@ package struct ClusterMetadata: Hashable, Sendable {
             placements: collections.mapValues(\.placements),
             addresses: workers,
             restoring: Set(collections.values.filter { $0.restoration != nil }.map(\.collection.id)),
-            lossy: Set(collections.values.filter { !$0.losses.isEmpty }.map(\.collection.id))
+            lossy: Set(collections.values.filter { !$0.losses.isEmpty }.map(\.collection.id)),
+            retired: collections.mapValues { Set($0.retirements.map(\.index)) }
         )
     }
 }

@@ -202,6 +202,11 @@ package enum OperationPlanner {
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
             begun.insert(operation.steps[index].shard.collection)
+            // Another step has brought it there: this one would only take a copy away, and taken back take it with it.
+            if operation.drainedWorker == nil, operation.steps[index].isReached(placement.group) {
+                operation.steps[index].state = .undone
+                continue
+            }
             operation.steps[index].state = .running
             operation.steps[index].formerPrimary = placement.primary
             busy.add(operation.steps[index], in: view)
@@ -218,7 +223,8 @@ package enum OperationPlanner {
     }
 }
 
-/// What the steps under way already ask of the workers, and why others cannot begin on account of it.
+/// What the steps under way, and copies that take the place of lost ones, already ask of the workers, and why others
+/// cannot begin on account of it.
 package struct Occupancy: Sendable {
     private let limits: OperationPlanner.Limits
     private var shards: Set<ShardID> = []
@@ -231,6 +237,17 @@ package struct Occupancy: Sendable {
         for operation in view.metadata.openOperations {
             for step in operation.steps where step.state.isUnderWay { count(step, in: view) }
         }
+        for newcomer in view.newcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
+    }
+
+    /// Whether two workers may have part in one more copy.
+    func mayCopy(from source: NodeID, to target: NodeID) -> Bool { !isBusy(source) && !isBusy(target) }
+
+    func isBusy(_ worker: NodeID) -> Bool { copies[worker, default: 0] >= limits.copiesPerWorker }
+
+    mutating func addCopy(from source: NodeID, to target: NodeID) {
+        copies[target, default: 0] += 1
+        copies[source, default: 0] += 1
     }
 
     /// Why a step that waits cannot begin; nil when it can.
@@ -257,8 +274,7 @@ package struct Occupancy: Sendable {
         guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
             !placement.group.isInSync(newcomer)
         else { return }
-        copies[newcomer, default: 0] += 1
-        copies[placement.primary, default: 0] += 1
+        addCopy(from: placement.primary, to: newcomer)
     }
 
     func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
@@ -273,9 +289,7 @@ package struct Occupancy: Sendable {
         guard view.replica(of: step.shard, on: newcomer) == nil, view.successor(step.shard, on: newcomer) == nil else {
             return .leftover(newcomer)
         }
-        for worker in [newcomer, placement.primary] where copies[worker, default: 0] >= limits.copiesPerWorker {
-            return .workerIsBusy(worker)
-        }
+        for worker in [newcomer, placement.primary] where isBusy(worker) { return .workerIsBusy(worker) }
         // The source makes a copy on its own disk before it sends it.
         let size = ReplicaSize(of: placement, in: view)
         let source = room.diskShortage(for: size.diskByteCount, on: placement.primary)
@@ -299,7 +313,7 @@ extension Occupancy {
         let size = ReplicaSize(of: succession, in: view)
         for worker in succession.sources[0].group.inSync {
             guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
-            guard copies[worker, default: 0] < limits.copiesPerWorker else { return .workerIsBusy(worker) }
+            guard !isBusy(worker) else { return .workerIsBusy(worker) }
             let shortage = room.shortage(for: size, on: worker, isSuccessor: true)
             if let shortage { return Self.hindrance(shortage, on: worker) }
         }

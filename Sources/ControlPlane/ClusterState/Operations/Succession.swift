@@ -156,6 +156,12 @@ package struct Succession: Hashable, Sendable {
 }
 
 extension Operation.Step {
+    /// Whether the worker that a replica is to move to has one in sync already.
+    func isReached(_ group: ReplicaGroup) -> Bool {
+        guard case .move(_, let target) = change else { return false }
+        return group.isInSync(target)
+    }
+
     /// The shards that it is a change of.
     package var shards: [ShardID] {
         [shard] + (change.partner.map { [ShardID(collection: shard.collection, index: $0)] } ?? [])

@@ -17,6 +17,8 @@ package enum ReconcilePlanner {
     private struct Restorations {
         /// Of the workers with what was planned so far; nil before anybody asked.
         var load: PlacementLoad?
+        /// Of the workers with copies under way, and what was planned so far.
+        var occupancy: Occupancy
         /// Shards that lack a replica for which no worker has room, with the bytes that it takes.
         var unplaced: [ShardID: UInt64] = [:]
     }
@@ -34,9 +36,11 @@ package enum ReconcilePlanner {
     /// Trainings come from ``TrainingPlanner``.
     ///
     /// Only live workers are asked for anything. The order is the same for the same view.
-    package static func plan(_ view: ClusterView) -> Plan {
+    ///
+    /// - Parameter limits: of the copies that each worker has part in at a time.
+    package static func plan(_ view: ClusterView, limits: OperationPlanner.Limits = .init()) -> Plan {
         var plan = Plan()
-        var restorations = Restorations()
+        var restorations = Restorations(occupancy: Occupancy(view, limits: limits))
         var steps: [ShardID: (operation: Operation, step: Operation.Step)] = [:]
         for operation in view.metadata.openOperations {
             for step in operation.steps {
@@ -54,14 +58,24 @@ package enum ReconcilePlanner {
                 if operation.state != .paused { plan.actions += actions(for: succession, in: view) }
             }
         }
-        for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
-            let regroupings = view.isSettled ? regroupings(of: record, steps, in: view, &restorations) : []
-            if !regroupings.isEmpty { plan.actions.append(.regroup(record.collection.id, regroupings)) }
+        let records = view.metadata.collections.values.sorted { $0.collection.id < $1.collection.id }
+        var regroupings: [CollectionID: [ReconcileAction.Regrouping]] = [:]
+        // Copies that writes wait for come first.
+        for isUrgent in [true, false] where view.isSettled {
+            for record in records {
+                let placements = record.placements.filter { isShort($0, in: view) == isUrgent }
+                regroupings[record.collection.id, default: []] +=
+                    Self.regroupings(of: placements, in: record, steps, in: view, &restorations)
+            }
+        }
+        for record in records {
+            let changes = regroupings[record.collection.id] ?? []
+            if !changes.isEmpty {
+                plan.actions.append(.regroup(record.collection.id, changes.sorted { $0.shard < $1.shard }))
+            }
             for placement in record.placements {
-                if view.olderShards.contains(placement.shard) {
-                    plan.problems.append(.olderRecord(placement.shard))
-                    continue
-                }
+                if view.olderShards.contains(placement.shard) { plan.problems.append(.olderRecord(placement.shard)) }
+                if view.suspectShards.contains(placement.shard) { continue }
                 if view.isDifferent(placement) { plan.problems.append(.differentReplicas(placement.shard)) }
                 for member in placement.group.members { compare(placement, member, of: record, in: view, into: &plan) }
             }
@@ -103,17 +117,23 @@ package enum ReconcilePlanner {
         }
     }
 
-    /// What the groups of a collection should be instead, from who is there.
+    /// Whether writes wait for a copy.
+    private static func isShort(_ placement: ShardPlacement, in view: ClusterView) -> Bool {
+        placement.group.inSync.count(where: view.liveWorkers.contains) < placement.group.minimumInSync
+    }
+
+    /// What the groups of shards should be instead, from who is there.
     ///
     /// - Parameter steps: of operations, under way.
     private static func regroupings(
-        of record: CollectionRecord,
+        of placements: [ShardPlacement],
+        in record: CollectionRecord,
         _ steps: [ShardID: (operation: Operation, step: Operation.Step)],
         in view: ClusterView,
         _ restorations: inout Restorations
     ) -> [ReconcileAction.Regrouping] {
-        record.placements.compactMap { placement in
-            if view.olderShards.contains(placement.shard) { return nil }
+        placements.compactMap { placement in
+            if view.suspectShards.contains(placement.shard) { return nil }
             var next = failover(placement, of: record, in: view) ?? requirement(placement, of: record)
             if next == nil {
                 if placement.group.isFrozen, steps[placement.shard]?.step.change.successors.isEmpty ?? true {
@@ -195,14 +215,20 @@ package enum ReconcilePlanner {
         let gone = leaver.map { view.goneWorkers.union([$0]) } ?? view.goneWorkers
         let size = ReplicaSize(of: placement, in: view)
         if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
-            let current = restorations.load ?? PlacementLoad(view)
+            var current = restorations.load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
             let holders = view.liveWorkers.filter {
                 view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
             }
             let others = members + holders.subtracting(members).sorted()
-            candidates = current.makeshift(beside: others, taking: size).map { [$0] } ?? []
-            if candidates.isEmpty, current.best(beside: others) != nil {
+            if let best = current.makeshift(beside: others, taking: size) {
+                let busy = current.workers.filter(restorations.occupancy.isBusy)
+                if !busy.contains(group.primary) {
+                    candidates = current.makeshift(beside: others + busy, taking: size).map { [$0] } ?? []
+                }
+                // Its turn comes: nobody else gets its room meanwhile.
+                if candidates.isEmpty { current.add(best, to: members, taking: size) }
+            } else if current.best(beside: others) != nil {
                 restorations.unplaced[placement.shard] = size.diskByteCount
             }
             restorations.load = current
@@ -220,6 +246,7 @@ package enum ReconcilePlanner {
             )
         for newcomer in next?.members ?? [] where !members.contains(newcomer) {
             restorations.load?.add(newcomer, to: members, taking: size)
+            restorations.occupancy.addCopy(from: group.primary, to: newcomer)
         }
         return next
     }
@@ -275,7 +302,7 @@ package enum ReconcilePlanner {
             plan.actions.append(.drop(shard, epoch: max(deletion, replica.epoch), worker: worker))
         } else if let placement = view.metadata.placement(of: shard) {
             let group = placement.group
-            if view.olderShards.contains(shard) { return }
+            if view.suspectShards.contains(shard) { return }
             // What goes by a newer group than this view may be a member of it.
             guard !group.members.contains(worker), replica.groupVersion <= group.version else { return }
             plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))

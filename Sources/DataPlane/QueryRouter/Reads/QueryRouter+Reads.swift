@@ -25,7 +25,7 @@ extension QueryRouter {
                 faces: try await faces(
                     request.ids,
                     includesEmbeddings: request.includesEmbeddings,
-                    minimumSequences: try minimumSequences(request.token, context),
+                    minimumSequences: try await minimumSequences(request.token, context),
                     context
                 )
             )

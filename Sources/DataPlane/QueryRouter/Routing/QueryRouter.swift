@@ -176,10 +176,14 @@ package final class QueryRouter: Sendable {
     }
 
     /// Checks a consistency token and gives the sequence each shard has to have reached.
+    ///
+    /// A token that names a shard which is not in the map yet comes from a coordinator that knows a newer one: the
+    /// shard that is asked by this map may go on answering for a moment without what was written to those in its place.
+    /// The request begins anew by a newer map, until there is one or its deadline comes.
     func minimumSequences(
         _ token: ConsistencyToken?,
         _ context: Context
-    ) throws(WireStatus) -> [UInt32: UInt64] {
+    ) async throws(WireStatus) -> [UInt32: UInt64] {
         guard let token else { return [:] }
         guard token.collection == context.collection.id else {
             throw WireStatus(
@@ -188,8 +192,21 @@ package final class QueryRouter: Sendable {
                     + "was deleted; leave it out."
             )
         }
-        return token.sequences
+        let (shards, collection) = (token.sequences.keys, context.collection.id)
+        guard context.map.isOlder(than: shards, of: collection) else { return token.sequences }
+        await source.refresh()
+        if source.current.isOlder(than: shards, of: collection) { try? await Task.sleep(for: Self.newerMapPause) }
+        context.replacement.set()
+        throw WireStatus(
+            .notYet,
+            "The consistency token names a shard of '\(context.name)' that this coordinator has not heard of yet; send "
+                + "the request again, or to another coordinator.",
+            retryAfterMilliseconds: 200
+        )
     }
+
+    /// Between two looks for a map that a token tells of.
+    private static let newerMapPause = Duration.milliseconds(200)
 
     /// Embeddings must be of the collection's model and dimension before any of them is looked at.
     func check(

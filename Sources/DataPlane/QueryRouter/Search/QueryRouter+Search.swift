@@ -31,7 +31,7 @@ extension QueryRouter {
                 outcomesOf: rejections,
                 parameters: request.parameters,
                 coverage: request.coverage,
-                minimumSequences: try minimumSequences(request.token, context),
+                minimumSequences: try await minimumSequences(request.token, context),
                 excluding: nil,
                 context
             )
@@ -47,7 +47,7 @@ extension QueryRouter {
         try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(request.parameters, request.coverage)
-            let sequences = try minimumSequences(request.token, context)
+            let sequences = try await minimumSequences(request.token, context)
             let faces = try await faces(
                 [request.faceID],
                 includesEmbeddings: true,

@@ -50,4 +50,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case confirmWithoutAsking
     /// A primary answers strong reads by what it has applied itself, though others may have shown more.
     case confirmApplied
+    /// A primary answers strong reads before what its predecessors may have shown is committed.
+    case confirmBeforeInherited
 }

@@ -14,7 +14,7 @@ extension ReplicaStateMachine {
     /// - SeeAlso: Ongaro, "Consensus: Bridging Theory and Practice" (2014), section 6.4, where it is the read index.
     package func confirmedPosition(since asked: Duration) -> UInt64? {
         guard role == .primary, let group, !group.isFrozen, isWhole else { return nil }
-        guard committed >= inherited || bug == .confirmApplied else { return nil }
+        guard committed >= inherited || bug == .confirmBeforeInherited else { return nil }
         for member in required where member != node {
             guard let confirmed = progress[member]?.confirmed, confirmed >= asked || bug == .confirmWithoutAsking else {
                 return nil

@@ -81,6 +81,7 @@ struct SimulatedController: Sendable {
             restingShards: operations.restingShards(now: now)
         )
         view.olderShards = olderRecords.shards
+        view.suspectShards = olderRecords.suspects
         view.spareDiskByteCount = 1 << 30
         return view
     }
@@ -121,7 +122,7 @@ extension World {
         controllers[controller].reports.report(observation, by: worker, now: now)
         _ = controllers[controller].trainings.observe(worker, observation, policy: Self.trainingPolicy, now: now)
         if isBack || known.map({ !$0.isAsBefore(observation) }) ?? true { wake(controller) }
-        let older = controllers[controller].olderRecords.shards
+        let older = controllers[controller].olderRecords.suspects
         let groups = (metadata.collections[Self.collection]?.placements ?? [])
             .filter { $0.group.members.contains(worker) && !older.contains($0.shard) }
         // It was so when the store was last known to have it.
@@ -232,7 +233,7 @@ extension World {
         controllers[index].olderRecords.observe(known, now: now)
         controllers[index].operations.observe(known, limits: Self.limits, now: now)
         guard let view = controllers[index].view(now: now) else { return }
-        var actions = ReconcilePlanner.plan(view).actions
+        var actions = ReconcilePlanner.plan(view, limits: Self.limits).actions
         if view.isSettled {
             let time = wallTime(of: index)
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }

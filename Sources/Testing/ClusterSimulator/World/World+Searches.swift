@@ -25,6 +25,12 @@ extension World {
             hasToken: searchRandom.chance(0.3)
         )
         counts.searches += 1
+        if searches[nextSearch]!.hasToken, hasNotHeard(of: client, controller) {
+            // Of the shards that its token names.
+            searches[nextSearch] = nil
+            counts.refusedSearches += 1
+            return
+        }
         plan(.searchDeadline(nextSearch), after: searches[nextSearch]!.deadline - now)
         beginParts(of: nextSearch)
     }
@@ -35,6 +41,12 @@ extension World {
         searches[id]!.isReplaced = false
         searches[id]!.parts = placements.map { SimulatedSearch.Part($0, asked: now) }
         for part in placements.indices { beginRound(id, part) }
+    }
+
+    /// Whether a client's token is newer than a coordinator's map.
+    private func hasNotHeard(of client: SimulatedClient, _ controller: Int) -> Bool {
+        guard let map = controllers[controller].metadata?.shardMap else { return true }
+        return map.isOlder(than: client.tokens.keys.map(\.index), of: Self.collection)
     }
 
     private func knownPlacements(_ controller: Int) -> [ShardPlacement] {

@@ -9,6 +9,7 @@ package final class PeerClient: Sendable {
     private typealias Waiter = CheckedContinuation<Attempt, Never>
 
     package let address: NodeAddress
+    private let node: NodeID?
     private let role: PeerRole
     private let token: String
     private let tls: ClientTLS?
@@ -20,8 +21,11 @@ package final class PeerClient: Sendable {
     /// Longest attempt to connect and be accepted.
     private static let connectTimeout = Duration.seconds(5)
 
+    /// - Parameter node: who has to answer at the address; nil for whoever does. Another one may have taken it, whose
+    ///   word must not count as that node's.
     package init(
         address: NodeAddress,
+        node: NodeID? = nil,
         role: PeerRole,
         token: String,
         tls: ClientTLS?,
@@ -29,6 +33,7 @@ package final class PeerClient: Sendable {
         agent: String
     ) {
         self.address = address
+        self.node = node
         self.role = role
         self.token = token
         self.tls = tls
@@ -65,17 +70,23 @@ package final class PeerClient: Sendable {
         Task(executorPreference: EventLoopTaskExecutor(eventLoop)) { [self] in
             var result: Attempt
             do throws(WireStatus) {
-                result = .success(
-                    try await WireConnection.connect(
-                        to: address,
-                        as: role,
-                        token: token,
-                        tls: tls,
-                        on: eventLoop,
-                        agent: agent,
-                        timeout: Self.connectTimeout
-                    )
+                let connection = try await WireConnection.connect(
+                    to: address,
+                    as: role,
+                    token: token,
+                    tls: tls,
+                    on: eventLoop,
+                    agent: agent,
+                    timeout: Self.connectTimeout
                 )
+                if let node, connection.peer.node != node {
+                    await connection.close()
+                    throw WireStatus(
+                        .unavailable,
+                        "node \(connection.peer.node) answers at \(address), where node \(node) was"
+                    )
+                }
+                result = .success(connection)
             } catch {
                 result = .failure(error)
             }

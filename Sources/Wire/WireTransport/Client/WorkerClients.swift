@@ -37,6 +37,7 @@ package final class WorkerClients: Sendable {
             if let known, known.address == address { return (known.client, nil) }
             let client = PeerClient(
                 address: address,
+                node: worker,
                 role: role,
                 token: token,
                 tls: tls,
