@@ -222,7 +222,8 @@ package enum ReconcilePlanner {
             }
             let others = members + holders.subtracting(members).sorted()
             if let best = current.makeshift(beside: others, taking: size) {
-                let busy = current.workers.filter(restorations.occupancy.isBusy)
+                // A step that is under way, and counts, may wait for just this copy.
+                let busy = onlyAdding ? [] : current.workers.filter(restorations.occupancy.isBusy)
                 if !busy.contains(group.primary) {
                     candidates = current.makeshift(beside: others + busy, taking: size).map { [$0] } ?? []
                 }
