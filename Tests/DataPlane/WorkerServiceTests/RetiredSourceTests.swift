@@ -46,7 +46,6 @@ struct RetiredSourceTests {
                 _ = try await worker.peer.call(host(half, copies: 2), deadline: .after(.seconds(20)))
                 return
             } catch {
-                print("DEBUG", error)
                 guard error.code == .notYet || error.code == .unavailable else { throw error }
             }
             try await Task.sleep(for: .milliseconds(20))

@@ -73,8 +73,7 @@ enum CollectionReport {
     private static func singleCopies(_ collections: [CollectionInfo]) -> String {
         let names = collections.filter { $0.options.minimumInSync == 1 }.map(\.options.name)
         guard !names.isEmpty else { return "" }
-        let more = names.count > 8 ? " and \(names.count - 8) more" : ""
-        return "durability: single copy of \(names.prefix(8).joined(separator: ", "))\(more)\n"
+        return "durability: single copy of \(NumberText.listed(names))\n"
     }
 
     /// How many copies are sure to have a write that was acknowledged.

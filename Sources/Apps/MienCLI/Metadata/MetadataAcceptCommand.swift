@@ -80,18 +80,7 @@ struct MetadataAcceptCommand: ConsoleCommand {
                             ("index", .count(acceptance.shardIndex)),
                             ("stored_version", .count(acceptance.storedVersion)),
                             ("known_version", .count(acceptance.knownVersion)),
-                            (
-                                "replicas",
-                                .array(
-                                    acceptance.replicas.map { replica in
-                                        .object([
-                                            ("worker", .string(replica.workerID)),
-                                            ("primary", .flag(replica.isPrimary)),
-                                            ("sequence", replica.sequence.map { .count($0) } ?? .null),
-                                        ])
-                                    }
-                                )
-                            ),
+                            ("replicas", .array(acceptance.replicas.map(\.json))),
                         ])
                     }
                 )
@@ -116,5 +105,14 @@ struct MetadataAcceptCommand: ConsoleCommand {
             }
         }
         return table.rendered()
+    }
+}
+
+extension RecordAcceptance.Replica {
+    var json: JSONValue {
+        .object([
+            ("worker", .string(workerID)), ("primary", .flag(isPrimary)),
+            ("sequence", sequence.map { .count($0) } ?? .null),
+        ])
     }
 }

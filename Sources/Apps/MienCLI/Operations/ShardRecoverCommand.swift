@@ -51,17 +51,7 @@ struct ShardRecoverCommand: ConsoleCommand {
             ("collection", .string(name)), ("shard", .count(shard)), ("done", .flag(acceptDataLoss)),
             ("lost_workers", .array(recovery.lostWorkerIDs.map { .string($0) })),
             ("goes_on_as", .count(recovery.shardIndex)), ("empty", .flag(recovery.isEmpty)),
-            (
-                "replicas",
-                .array(
-                    recovery.replicas.map { replica in
-                        .object([
-                            ("worker", .string(replica.workerID)), ("primary", .flag(replica.isPrimary)),
-                            ("sequence", replica.sequence.map { .count($0) } ?? .null),
-                        ])
-                    }
-                )
-            ),
+            ("replicas", .array(recovery.replicas.map(\.json))),
         ])
     }
 

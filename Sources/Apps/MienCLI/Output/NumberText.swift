@@ -44,6 +44,11 @@ package enum NumberText {
         return Double(seconds) + Double(attoseconds) / 1e18
     }
 
+    /// The first eight with commas between them, and how many more there are.
+    static func listed(_ names: [String]) -> String {
+        names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
+    }
+
     /// `1 face`, `2 faces`.
     package static func counted(_ count: some BinaryInteger, _ noun: String, plural: String? = nil) -> String {
         "\(count) \(count == 1 ? noun : plural ?? noun + "s")"

@@ -63,8 +63,7 @@ enum StatusReport {
         ] where !shards.isEmpty {
             let names = shards.map { "shard \($0.index) (\($0.inSyncCount) of \(copyCount))" }
             problems.append(
-                "collection \(collection.options.name): \(what) \(names.prefix(8).joined(separator: ", "))"
-                    + (names.count > 8 ? " and \(names.count - 8) more" : "")
+                "collection \(collection.options.name): \(what) \(NumberText.listed(names))"
             )
         }
         return problems
@@ -167,11 +166,8 @@ enum StatusReport {
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
         if !cluster.lossyCollections.isEmpty {
-            let names = cluster.lossyCollections
-            let more = names.count > 8 ? " and \(names.count - 8) more" : ""
-            text +=
-                "faces were given up of \(names.prefix(8).joined(separator: ", "))\(more): "
-                + "'mien collection losses' tells\n"
+            let names = NumberText.listed(cluster.lossyCollections)
+            text += "faces were given up of \(names): 'mien collection losses' tells\n"
         }
         return text
     }

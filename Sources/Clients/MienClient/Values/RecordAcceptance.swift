@@ -1,3 +1,4 @@
+import ClusterModel
 import WireProtocol
 
 /// How a shard goes on, or would, when what was agreed on after the record in the metadata store is given up.
@@ -5,10 +6,16 @@ public struct RecordAcceptance: Hashable, Sendable {
     public struct Replica: Hashable, Sendable {
         /// Identity of its worker.
         public var workerID: String
-        /// Sequence of the last write that it has; nil when its worker is not there.
+        /// Sequence of the last write that it has; nil when its worker is not there, or it begins with nothing.
         public var sequence: UInt64?
         /// Whether it orders the shard's writes from now on. The others catch up with it.
         public var isPrimary: Bool
+
+        init(_ replica: RecordAccepted.Replica, primary: NodeID?) {
+            workerID = "\(replica.worker)"
+            sequence = replica.sequence
+            isPrimary = replica.worker == primary
+        }
     }
 
     public var shardIndex: Int
@@ -25,8 +32,6 @@ public struct RecordAcceptance: Hashable, Sendable {
         self.shardIndex = shardIndex
         storedVersion = accepted.storedVersion
         knownVersion = accepted.knownVersion
-        replicas = accepted.replicas.map {
-            Replica(workerID: "\($0.worker)", sequence: $0.sequence, isPrimary: $0.worker == accepted.primary)
-        }
+        replicas = accepted.replicas.map { Replica($0, primary: accepted.primary) }
     }
 }

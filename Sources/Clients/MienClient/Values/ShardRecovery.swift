@@ -4,22 +4,13 @@ import WireProtocol
 
 /// How a shard goes on, or would, without what was lost with its replicas.
 public struct ShardRecovery: Hashable, Sendable {
-    public struct Replica: Hashable, Sendable {
-        /// Identity of its worker.
-        public var workerID: String
-        /// Number of the last write that it has; nil for one that begins with nothing.
-        public var sequence: UInt64?
-        /// Whether it orders the shard's writes from now on.
-        public var isPrimary: Bool
-    }
-
     /// Index of the shard that was lost.
     public var lostShardIndex: Int
     /// Identities of the workers whose replicas had every acknowledged write.
     public var lostWorkerIDs: [String]
     /// Index of the shard that goes on: another one where nothing is left.
     public var shardIndex: Int
-    public var replicas: [Replica]
+    public var replicas: [RecordAcceptance.Replica]
 
     /// Whether nothing is left of the shard.
     public var isEmpty: Bool { shardIndex != lostShardIndex }
@@ -28,9 +19,7 @@ public struct ShardRecovery: Hashable, Sendable {
         lostShardIndex = shard
         lostWorkerIDs = recovered.lost.map(\.description)
         shardIndex = Int(recovered.shardIndex)
-        replicas = recovered.replicas.map {
-            Replica(workerID: "\($0.worker)", sequence: $0.sequence, isPrimary: $0.worker == recovered.primary)
-        }
+        replicas = recovered.replicas.map { RecordAcceptance.Replica($0, primary: recovered.primary) }
     }
 }
 

@@ -240,9 +240,7 @@ package struct Occupancy: Sendable {
         for newcomer in view.newcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
     }
 
-    /// Whether two workers may have part in one more copy.
-    func mayCopy(from source: NodeID, to target: NodeID) -> Bool { !isBusy(source) && !isBusy(target) }
-
+    /// Whether the worker has part in as many copies as it may.
     func isBusy(_ worker: NodeID) -> Bool { copies[worker, default: 0] >= limits.copiesPerWorker }
 
     mutating func addCopy(from source: NodeID, to target: NodeID) {

@@ -15,7 +15,7 @@ extension World {
         let ups = controllers.indices.filter { controllers[$0].isUp && controllers[$0].metadata != nil }
         guard let controller = searchRandom.pick(ups), let client = searchRandom.pick(clients) else { return }
         nextSearch += 1
-        searches[nextSearch] = SimulatedSearch(
+        let search = SimulatedSearch(
             controller: controller,
             life: controllers[controller].life,
             client: client,
@@ -25,13 +25,12 @@ extension World {
             hasToken: searchRandom.chance(0.3)
         )
         counts.searches += 1
-        if searches[nextSearch]!.hasToken, hasNotHeard(of: client, controller) {
-            // Of the shards that its token names.
-            searches[nextSearch] = nil
+        if search.hasToken, isOlder(controller, than: client) {
             counts.refusedSearches += 1
             return
         }
-        plan(.searchDeadline(nextSearch), after: searches[nextSearch]!.deadline - now)
+        searches[nextSearch] = search
+        plan(.searchDeadline(nextSearch), after: search.deadline - now)
         beginParts(of: nextSearch)
     }
 
@@ -43,8 +42,8 @@ extension World {
         for part in placements.indices { beginRound(id, part) }
     }
 
-    /// Whether a client's token is newer than a coordinator's map.
-    private func hasNotHeard(of client: SimulatedClient, _ controller: Int) -> Bool {
+    /// Whether a coordinator has not heard of a shard that a client's token names.
+    private func isOlder(_ controller: Int, than client: SimulatedClient) -> Bool {
         guard let map = controllers[controller].metadata?.shardMap else { return true }
         return map.isOlder(than: client.tokens.keys.map(\.index), of: Self.collection)
     }

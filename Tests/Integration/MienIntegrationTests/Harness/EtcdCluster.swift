@@ -1,12 +1,13 @@
-/// An etcd of three members on loopback.
+/// An etcd on loopback, of three members unless told otherwise.
 final class EtcdCluster {
     private let stage: Stage
     private let ports: [(client: Int, peer: Int)]
-    private(set) var members: [ChildProcess?] = [nil, nil, nil]
+    private(set) var members: [ChildProcess?]
 
-    init(_ stage: Stage) throws {
+    init(_ stage: Stage, memberCount: Int = 3) throws {
         self.stage = stage
-        ports = try (0..<3).map { _ in (try LoopbackPort.free(), try LoopbackPort.free()) }
+        members = Array(repeating: nil, count: memberCount)
+        ports = try (0..<memberCount).map { _ in (try LoopbackPort.free(), try LoopbackPort.free()) }
     }
 
     var endpoints: [String] { ports.map { "http://127.0.0.1:\($0.client)" } }
@@ -14,10 +15,10 @@ final class EtcdCluster {
     var clientPorts: [Int] { ports.map(\.client) }
 
     /// Settings of a coordinator that keeps its metadata here.
-    var coordinatorSettings: [String] { coordinatorSettings(endpoints: endpoints) }
+    var coordinatorSettings: [String] { Self.coordinatorSettings(endpoints: endpoints) }
 
-    /// Likewise, of one that reaches the members in another way.
-    func coordinatorSettings(endpoints: [String]) -> [String] {
+    /// Likewise, of one that reaches members in another way.
+    static func coordinatorSettings(endpoints: [String]) -> [String] {
         [
             "coordinator.metadata=etcd", "coordinator.etcd.endpoints=\(endpoints.joined(separator: ","))",
             "coordinator.etcd.prefix=story/", "coordinator.etcd.lease=2s",
@@ -48,18 +49,45 @@ final class EtcdCluster {
         return try await stage.run(command + request.dropFirst()).output
     }
 
+    /// What a member has on disk.
+    func folder(of number: Int) -> String { stage.path("etcd-\(number)") }
+
     /// Starts the members that do not run, on the data that they have.
     func start() async throws {
-        let names = (0..<3).map { "member-\($0)" }
-        let cluster = zip(names, ports).map { "\($0)=http://127.0.0.1:\($1.peer)" }.joined(separator: ",")
-        for number in 0..<3 where members[number]?.status != nil || members[number] == nil {
-            let peer = "http://127.0.0.1:\(ports[number].peer)"
-            members[number] = try await stage.launch([
-                "/usr/bin/etcd", "--name", names[number], "--data-dir", stage.path("etcd-\(number)"),
-                "--listen-client-urls", endpoints[number], "--advertise-client-urls", endpoints[number],
-                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
-                "--log-level", "error",
-            ])
+        let names = members.indices.map { "member-\($0)" }
+        let peers = ports.map { "http://127.0.0.1:\($0.peer)" }
+        let cluster = zip(names, peers).map { "\($0)=\($1)" }.joined(separator: ",")
+        for number in members.indices where members[number]?.status != nil || members[number] == nil {
+            members[number] = try await Self.launch(
+                stage,
+                names[number],
+                folder: folder(of: number),
+                endpoint: endpoints[number],
+                peer: peers[number],
+                cluster: cluster
+            )
         }
+    }
+
+    /// - Parameters:
+    ///   - endpoint: where clients find it.
+    ///   - peer: where the other members do.
+    ///   - cluster: all members, each as `name=peer`.
+    ///   - joins: whether the others are an etcd already.
+    static func launch(
+        _ stage: Stage,
+        _ name: String,
+        folder: String,
+        endpoint: String,
+        peer: String,
+        cluster: String,
+        joins: Bool = false
+    ) async throws -> ChildProcess {
+        try await stage.launch([
+            "/usr/bin/etcd", "--name", name, "--data-dir", folder, "--listen-client-urls", endpoint,
+            "--advertise-client-urls", endpoint, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", cluster, "--initial-cluster-state", joins ? "existing" : "new", "--log-level",
+            "error",
+        ])
     }
 }

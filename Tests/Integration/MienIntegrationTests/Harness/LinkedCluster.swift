@@ -57,7 +57,7 @@ final class LinkedCluster: ClusterOfCoordinators {
         for node in coordinators + workers { ports[node] = try LoopbackPort.free() }
         for (party, port) in ports { proxies[party] = try await FaultProxy.start(to: port) }
         func address(_ party: Party) -> String { "127.0.0.1:\(proxies[party]!.port)" }
-        let metadata = etcd.coordinatorSettings(endpoints: members.map { "http://\(address($0))" })
+        let metadata = EtcdCluster.coordinatorSettings(endpoints: members.map { "http://\(address($0))" })
         for node in coordinators {
             let settings = ["coordinator.worker_timeout=1500ms", "coordinator.advertise=\(address(node))"] + metadata
             processes[node] = Node(

@@ -119,14 +119,13 @@ private final class TwoGenerations {
         firstPorts = Array(ports[..<6] + ports[12..<14] + ports[16..<19])
         coordinators = addresses.enumerated().map { number, address in
             let settings = [
-                "coordinator.worker_timeout=1500ms", "coordinator.spare_disk=16MiB", "coordinator.metadata=etcd",
-                "coordinator.etcd.endpoints=\(etcd.endpoints(areLater: number >= 2))",
-                "coordinator.etcd.prefix=story/", "coordinator.etcd.lease=2s",
+                "coordinator.worker_timeout=1500ms", "coordinator.spare_disk=16MiB",
             ]
             return Node(
                 stage,
                 ["coordinator", "--listen", "\(address)", "--data", stage.path("coordinator-\(number)")]
-                    + settings.flatMap { ["--set", $0] }
+                    + (settings + EtcdCluster.coordinatorSettings(endpoints: etcd.endpoints(areLater: number >= 2)))
+                    .flatMap { ["--set", $0] }
             )
         }
         workers = workerAddresses.enumerated().map { number, address in
@@ -265,12 +264,10 @@ private final class ExchangedEtcd {
     }
 
     /// For a coordinator that is told of the first three, or of the later ones.
-    func endpoints(areLater: Bool) -> String {
-        (areLater ? places[3...] : places[..<3]).map(\.endpoint).joined(separator: ",")
-    }
+    func endpoints(areLater: Bool) -> [String] { (areLater ? places[3...] : places[..<3]).map(\.endpoint) }
 
     func start() async throws {
-        for number in 0..<3 { try await launch(number, among: [0, 1, 2], state: "new") }
+        for number in 0..<3 { try await launch(number, among: [0, 1, 2]) }
         for number in 0..<3 { try await awaitHealth(number) }
     }
 
@@ -280,7 +277,7 @@ private final class ExchangedEtcd {
         let others = processes.keys.filter { $0 != old }.sorted()
         // None is added as long as another was away in the last five seconds.
         try await change("add", #"{"peerURLs":["\#(places[new].peer)"]}"#, at: others[0], new, isMember: true)
-        try await launch(new, among: others + [old, new], state: "existing")
+        try await launch(new, among: others + [old, new], joins: true)
         try await awaitHealth(new)
         let answer = try await ask(old, "maintenance/status")
         let match = try #require(answer.firstMatch(of: /"member_id":"([0-9]+)"/))
@@ -295,15 +292,17 @@ private final class ExchangedEtcd {
         try await peers(at: 5).sorted() == places[3...].map(\.peer).sorted()
     }
 
-    private func launch(_ number: Int, among numbers: [Int], state: String) async throws {
+    private func launch(_ number: Int, among numbers: [Int], joins: Bool = false) async throws {
         let place = places[number]
-        let cluster = numbers.map { "\(places[$0].name)=\(places[$0].peer)" }.joined(separator: ",")
-        processes[number] = try await stage.launch([
-            "/usr/bin/etcd", "--name", place.name, "--data-dir", stage.path("etcd-\(number)"),
-            "--listen-client-urls", place.endpoint, "--advertise-client-urls", place.endpoint,
-            "--listen-peer-urls", place.peer, "--initial-advertise-peer-urls", place.peer,
-            "--initial-cluster", cluster, "--initial-cluster-state", state, "--log-level", "error",
-        ])
+        processes[number] = try await EtcdCluster.launch(
+            stage,
+            place.name,
+            folder: stage.path("etcd-\(number)"),
+            endpoint: place.endpoint,
+            peer: place.peer,
+            cluster: numbers.map { "\(places[$0].name)=\(places[$0].peer)" }.joined(separator: ","),
+            joins: joins
+        )
     }
 
     /// Waits until a member has joined the others, and they have a leader.

@@ -9,8 +9,8 @@ extension Integration {
         @Test(.timeLimit(.minutes(3)), arguments: [false, true])
         func aStoreThatIsPutBackIsNotFollowed(isGone: Bool) async throws {
             try await Stage.play { stage in
-                let etcd = try LoneEtcd(stage)
-                try await etcd.start()
+                let etcd = try EtcdCluster(stage, memberCount: 1)
+                try await Self.start(etcd)
                 let cluster = try Cluster(stage, workers: 3, coordinatorSettings: etcd.coordinatorSettings)
                 try await cluster.start()
                 let load = try await ReplicatedLoad("etcd put back", cluster, copies: 2, minimumInSync: 1)
@@ -22,9 +22,9 @@ extension Integration {
                 let index = try #require(cluster.workerAddresses.firstIndex(of: address))
                 let worker = cluster.workers[index]
                 let old = try await Self.leaders(of: left, load.client)
-                etcd.kill()
-                try FileManager.default.copyItem(atPath: etcd.folder, toPath: stage.path("kept"))
-                try await etcd.start()
+                etcd.members[0]?.kill()
+                try FileManager.default.copyItem(atPath: etcd.folder(of: 0), toPath: stage.path("kept"))
+                try await Self.start(etcd)
                 try await Self.awaitController(load.client)
 
                 // What the copy does not know: who leads, and who was away for a while.
@@ -40,11 +40,11 @@ extension Integration {
                 #expect(try await Self.leaders(of: left, load.client) != old, "another replica took over")
 
                 #expect(try await cluster.coordinator.stop() == 0)
-                etcd.kill()
-                try FileManager.default.removeItem(atPath: etcd.folder)
-                try FileManager.default.moveItem(atPath: stage.path("kept"), toPath: etcd.folder)
+                etcd.members[0]?.kill()
+                try FileManager.default.removeItem(atPath: etcd.folder(of: 0))
+                try FileManager.default.moveItem(atPath: stage.path("kept"), toPath: etcd.folder(of: 0))
                 if isGone { worker.kill() }
-                try await etcd.start()
+                try await Self.start(etcd)
                 if isGone { try await cluster.coordinator.start() } else { try await cluster.start() }
                 try await Self.expectLeftAlone(left, as: old, cluster, load)
                 // Everything that was acknowledged can be read where every replica in sync is there.
@@ -110,6 +110,12 @@ extension Integration {
             }
         }
 
+        /// Starts it on the folder that is there, and waits until it answers.
+        private static func start(_ etcd: EtcdCluster) async throws {
+            try await etcd.start()
+            try await eventually("etcd answers", within: .seconds(20)) { try await etcd.isHealthy(0) ? () : nil }
+        }
+
         /// After an absence of the etcd.
         private static func awaitController(_ client: MienClient) async throws {
             // Longer than between two looks at the lease.
@@ -130,42 +136,4 @@ extension Integration {
             }
         }
     }
-}
-
-/// An etcd of one member on loopback.
-private final class LoneEtcd {
-    let folder: String
-    private let stage: Stage
-    private let endpoint: String
-    private let peer: String
-    private var process: ChildProcess?
-
-    init(_ stage: Stage) throws {
-        self.stage = stage
-        folder = stage.path("etcd")
-        endpoint = "http://127.0.0.1:\(try LoopbackPort.free())"
-        peer = "http://127.0.0.1:\(try LoopbackPort.free())"
-    }
-
-    var coordinatorSettings: [String] {
-        [
-            "coordinator.metadata=etcd", "coordinator.etcd.endpoints=\(endpoint)", "coordinator.etcd.prefix=story/",
-            "coordinator.etcd.lease=2s",
-        ]
-    }
-
-    /// Starts it on the folder that is there, and waits until it answers.
-    func start() async throws {
-        process = try await stage.launch([
-            "/usr/bin/etcd", "--name", "member", "--data-dir", folder, "--listen-client-urls", endpoint,
-            "--advertise-client-urls", endpoint, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", "member=\(peer)", "--log-level", "error",
-        ])
-        try await eventually("etcd answers", within: .seconds(20)) {
-            let health = try await stage.run(["/usr/bin/curl", "--silent", "--max-time", "5", "\(endpoint)/health"])
-            return health.output.contains(#""health":"true""#) ? () : nil
-        }
-    }
-
-    func kill() { process?.kill() }
 }
