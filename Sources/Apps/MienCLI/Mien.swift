@@ -39,7 +39,8 @@ struct Mien: AsyncParsableCommand {
             CommandGroup(
                 name: "Operation",
                 subcommands: [
-                    PlanCommand.self, OperationsCommand.self, OperationCommand.self, DrainCommand.self,
+                    PlanCommand.self, ApplyCommand.self, OperationsCommand.self, OperationCommand.self,
+                    DrainCommand.self,
                     DecommissionCommand.self, RecommissionCommand.self, RebalanceCommand.self, ShardCommand.self,
                     ExplainCommand.self, VerifyCommand.self, BackupCommand.self, MetadataCommand.self,
                 ]

@@ -11,15 +11,38 @@ extension MienClient {
 
     /// Begins an operation; it goes on after the answer, and whatever becomes of this client.
     ///
-    /// - Throws: as ``plan(_:)``; nothing was begun then.
-    public func begin(_ request: OperationRequest) async throws(MienClientError) -> OperationInfo {
+    /// - Parameter plan: identity of a plan of the same request: what would do anything else by now is not begun.
+    /// - Throws: as ``plan(_:)``; nothing was begun then. `invalidRequest` when the plan would be another now.
+    public func begin(
+        _ request: OperationRequest,
+        planned plan: String? = nil
+    ) async throws(MienClientError) -> OperationInfo {
+        var fingerprint: UInt64 = 0
+        if let plan {
+            guard let number = OperationPlanInfo.fingerprint(plan) else {
+                throw MienClientError(
+                    code: .invalidRequest,
+                    message: "'\(plan.prefix(64))' is no plan's identity: 'mien plan' shows it."
+                )
+            }
+            fingerprint = number
+        }
         // Sent again under one id, it is begun once.
-        OperationInfo(try await caller.call(BeginOperation(id: .random(), order: try request.order)))
+        return OperationInfo(
+            try await caller.call(
+                BeginOperation(id: .random(), order: try request.order, fingerprint: fingerprint)
+            )
+        )
     }
 
     /// Operations that are open and the last that ended, the oldest first.
     public func operations() async throws(MienClientError) -> [OperationInfo] {
-        try await caller.call(ListOperations()).operations.map(OperationInfo.init)
+        try await operationOverview().operations
+    }
+
+    /// Operations, and the replicas that no operation brings.
+    public func operationOverview() async throws(MienClientError) -> OperationOverview {
+        OperationOverview(try await caller.call(ListOperations()))
     }
 
     /// Begins nothing more of an operation, and leaves what is under way as it is.

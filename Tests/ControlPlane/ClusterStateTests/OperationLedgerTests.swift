@@ -45,7 +45,7 @@ struct OperationLedgerTests {
         ledger.observe(world.view, limits: world.limits, now: .seconds(60))
         #expect(ledger.stalled(now: .seconds(60)) == [key] && ledger.motionless(now: .seconds(60)) == [key])
 
-        let operation = try #require(world.metadata.operations[key.operation])
+        let operation = try #require(world.metadata.operations[key.operation!])
         let group = try placement(of: key.shard, in: world).group
         let actions = OperationPlanner.restart(operation.steps[0], of: operation, in: world.view)
         let next = group.removing(learner: workers[5])
@@ -193,7 +193,7 @@ struct OperationLedgerTests {
 
     @Test func whatIsBeingUndoneAlertsAsWell() throws {
         var (world, key) = try moving()
-        let isCancelled = world.cancel(key.operation)
+        let isCancelled = world.cancel(key.operation!)
         #expect(isCancelled)
         var ledger = OperationLedger()
         for second in 0...61 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
@@ -203,7 +203,7 @@ struct OperationLedgerTests {
 
     @Test func whatIsPausedIsNotExpectedToGetOn() throws {
         var (world, key) = try moving()
-        world.metadata.operations[key.operation]!.state = .paused
+        world.metadata.operations[key.operation!]!.state = .paused
         var ledger = OperationLedger()
         for second in 0...100 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
         #expect(ledger.stalled(now: .seconds(100)).isEmpty && ledger.motionless(now: .seconds(100)).isEmpty)
@@ -294,7 +294,7 @@ struct OperationLedgerTests {
     /// The worker that leaves is dead, and the one that comes has nothing yet: the move can still be taken back.
     @Test func aMoveFromADeadWorkerCanBeCancelledUntilItsSuccessorCounts() throws {
         var (world, key) = try moving()
-        let from = try #require(world.metadata.operations[key.operation]?.steps[0].change.leaver)
+        let from = try #require(world.metadata.operations[key.operation!]?.steps[0].change.leaver)
         world.live.remove(from)
         let group = try placement(of: key.shard, in: world).group
         let other = try #require(group.inSync.first { $0 != from })
@@ -312,10 +312,10 @@ struct OperationLedgerTests {
         )
         try world.coordinate()
         #expect(try placement(of: key.shard, in: world).group.members.contains(from), "it waits for the copy")
-        let isCancelled = world.cancel(key.operation)
+        let isCancelled = world.cancel(key.operation!)
         #expect(isCancelled)
         for _ in 0..<5 { try world.coordinate() }
-        #expect(world.metadata.operations[key.operation]?.state == .cancelled)
+        #expect(world.metadata.operations[key.operation!]?.state == .cancelled)
         let members = try placement(of: key.shard, in: world).group.members
         #expect(members.sorted() == [other, from].sorted())
     }

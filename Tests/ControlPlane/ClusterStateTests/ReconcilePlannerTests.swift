@@ -336,14 +336,14 @@ struct ReconcilePlannerTests {
             records[index].placements[0].group = regroupings(record, view)[0].group
             view.metadata.collections[record.collection.id] = records[index]
         }
-        #expect(grown().isEmpty && view.newcomers.count == 2)
-        for newcomer in view.newcomers {
+        #expect(grown().isEmpty && view.copiedNewcomers.count == 2)
+        for newcomer in view.copiedNewcomers {
             let record = records.first { $0.placements[0].shard == newcomer.shard }!
             view.observations[newcomer.worker]!.replicas.merge(
                 ClusterScript.serving(record)[newcomer.worker]!.replicas
             ) { first, _ in first }
         }
-        #expect(view.newcomers.isEmpty && grown().count == 1)
+        #expect(view.copiedNewcomers.isEmpty && grown().count == 1)
     }
 
     @Test func aShardIsServedOnceItsPrimaryLeads() {

@@ -354,11 +354,13 @@ enum MessageSamples {
             ],
             estimatedSeconds: 12.5,
             assumedBytesPerSecond: 64e6,
-            remarks: ["Shard 2 of collection 'gallery' is pinned to the worker at 10.0.0.5:7401: it stays."]
+            remarks: ["Shard 2 of collection 'gallery' is pinned to the worker at 10.0.0.5:7401: it stays."],
+            fingerprint: 0x5f0e_4c2a_91d3_7b68
         ),
         BeginOperation(
             id: operationID,
-            order: .copies(collection: "gallery", CopyCount(replicationFactor: 3, minimumInSync: 2))
+            order: .copies(collection: "gallery", CopyCount(replicationFactor: 3, minimumInSync: 2)),
+            fingerprint: 0x5f0e_4c2a_91d3_7b68
         ),
         ChangeOperation(id: operationID, verb: .cancel),
         OperationDescription(
@@ -410,7 +412,8 @@ enum MessageSamples {
                         silentMilliseconds: 120
                     )
                 ),
-            ]
+            ],
+            replacements: [operationStep]
         ),
         ExplainShard(collection: "gallery", shardIndex: 2),
         ShardExplanation(

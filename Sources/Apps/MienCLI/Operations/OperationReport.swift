@@ -26,6 +26,13 @@ enum OperationReport {
         return text
     }
 
+    /// Copies that no operation brings; empty without any.
+    static func text(replacements: [OperationInfo.Step], in cluster: ClusterInfo) -> String {
+        guard !replacements.isEmpty else { return "" }
+        return "replacement of lost copies, running, \(NumberText.counted(replacements.count, "step")) open\n"
+            + table(replacements, WorkerName.addresses(of: cluster))
+    }
+
     /// One that is being put back, which a program does and no operation; nil of any other.
     static func restoration(_ collection: CollectionInfo) -> String? {
         guard let backup = collection.restoredFrom else { return nil }
@@ -137,6 +144,17 @@ enum OperationReport {
         }
     }
 
+    /// All of them, the replacement of lost copies last, where there is one.
+    static func json(_ operations: [OperationInfo], replacements: [OperationInfo.Step]) -> JSONValue {
+        guard !replacements.isEmpty else { return .array(operations.map(json)) }
+        let replacement = JSONValue.object([
+            ("id", .null), ("kind", .string("replacement")), ("worker", .null), ("collection", .null),
+            ("state", .string(OperationInfo.State.running.rawValue)), ("created", .null), ("ended", .null),
+            ("note", .null), ("steps", .array(replacements.map(json))), ("rollout", .null),
+        ])
+        return .array(operations.map(json) + [replacement])
+    }
+
     static func json(_ operation: OperationInfo) -> JSONValue {
         .object([
             ("id", .string(operation.id)), ("kind", .string(operation.kind.rawValue)),
@@ -150,6 +168,7 @@ enum OperationReport {
 
     static func json(_ plan: OperationPlanInfo) -> JSONValue {
         .object([
+            ("plan", .text(plan.id.isEmpty ? nil : plan.id)),
             ("steps", .array(plan.steps.map(json))),
             (
                 "workers",

@@ -2,58 +2,6 @@ import ArgumentParser
 import MienClient
 import Threads
 
-struct PlanCommand: ConsoleCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "plan",
-        abstract: "Tell what an operation would do, without beginning it.",
-        discussion: """
-            EXAMPLE
-              mien plan drain 10.0.0.5:7401
-              mien plan shard move people 0 --from 10.0.0.5:7401
-              mien plan collection copies people --copies 3
-              mien plan rebalance
-
-            Takes the words of the command that would begin it: drain, decommission, rebalance, shard move, lead, \
-            split or merge, collection copies or train. Shows the steps, the bytes that move, the disk and memory that \
-            they take on each worker, about how long it takes, and what would hold a step up now. What breaks a rule \
-            is refused with the rule.
-            """
-    )
-
-    @Argument(parsing: .captureForPassthrough, help: "The words of the command.")
-    var words: [String] = []
-
-    func run(on console: Console) async throws(CommandFailure) {
-        let command: any OrderCommand
-        do {
-            guard let found = try Mien.parseAsRoot(words) as? any OrderCommand else {
-                throw CommandFailure(
-                    .usage,
-                    "mien plan takes the words of a command that begins an operation, such as 'mien plan rebalance'"
-                )
-            }
-            command = found
-        } catch let error as CommandFailure {
-            throw error
-        } catch {
-            let text = Mien.message(for: error)
-            throw CommandFailure(.usage, text.isEmpty ? "the command after 'plan' cannot be read" : text)
-        }
-        try await command.connection.withClient(on: console) { (client) async throws(CommandFailure) in
-            let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-            let requests = try command.requests(in: cluster)
-            guard requests.count == 1, let request = requests.first else {
-                throw CommandFailure(.usage, "mien plan tells of one worker at a time")
-            }
-            let plan = try await calling { () async throws(MienClientError) in try await client.plan(request) }
-            console.writeOutput(
-                command.connection.json
-                    ? OperationReport.json(plan).document : OperationReport.text(plan, in: cluster)
-            )
-        }
-    }
-}
-
 struct OperationsCommand: ConsoleCommand {
     static let configuration = CommandConfiguration(
         commandName: "operations",
@@ -63,8 +11,9 @@ struct OperationsCommand: ConsoleCommand {
               mien operations
               mien operations --watch
 
-            Shows those that are open and the last five that ended; with --all all that are remembered. Collections \
-            that are being restored from a backup follow: no operations, since 'mien backup restore' drives them.
+            Shows those that are open and the last five that ended; with --all all that are remembered. Copies that \
+            come in the place of lost ones follow, which nobody has to ask for, and collections that are being \
+            restored from a backup: no operations, since 'mien backup restore' drives them.
             """
     )
 
@@ -88,7 +37,7 @@ struct OperationsCommand: ConsoleCommand {
                 let look = try await look(client)
                 console.writeOutput(
                     connection.json
-                        ? JSONValue.array(look.operations.map(OperationReport.json)).document : look.text
+                        ? OperationReport.json(look.operations, replacements: look.replacements).document : look.text
                 )
             }
         }
@@ -101,7 +50,7 @@ struct OperationsCommand: ConsoleCommand {
                 let look = try await look(client)
                 if look.text != shown { console.writeOutput(look.text + "\n") }
                 shown = look.text
-                if look.operations.allSatisfy(\.state.hasEnded) { return }
+                if look.operations.allSatisfy(\.state.hasEnded), look.replacements.isEmpty { return }
                 try? await Task.sleep(for: .seconds(1))
             }
         }
@@ -121,24 +70,32 @@ struct OperationsCommand: ConsoleCommand {
 
     private struct Look {
         var operations: [OperationInfo]
+        var replacements: [OperationInfo.Step]
         var cluster: ClusterInfo
         var restorations: [String]
 
         var text: String {
-            guard !operations.isEmpty || !restorations.isEmpty else { return "no operation yet\n" }
-            return operations.map { OperationReport.text($0, in: cluster) }.joined() + restorations.joined()
+            let parts =
+                operations.map { OperationReport.text($0, in: cluster) }
+                + [OperationReport.text(replacements: replacements, in: cluster)] + restorations
+            let text = parts.joined()
+            return text.isEmpty ? "no operation yet\n" : text
         }
     }
 
     private func look(_ client: MienClient) async throws(CommandFailure) -> Look {
         try await calling { () async throws(MienClientError) in
-            let operations = try await client.operations()
+            let overview = try await client.operationOverview()
+            let (operations, replacements) = (overview.operations, overview.replacements)
             let cluster = try await client.status()
-            if connection.json { return Look(operations: operations, cluster: cluster, restorations: []) }
+            if connection.json {
+                return Look(operations: operations, replacements: replacements, cluster: cluster, restorations: [])
+            }
             let restorations = try await client.collections().compactMap(OperationReport.restoration)
             let ended = operations.filter(\.state.hasEnded).suffix(Self.shownEndedCount)
             return Look(
                 operations: all ? operations : ended + operations.filter { !$0.state.hasEnded },
+                replacements: replacements,
                 cluster: cluster,
                 restorations: restorations
             )

@@ -19,20 +19,30 @@ struct OrderOptions: ParsableArguments {
 }
 
 extension OrderCommand {
-    func run(on console: Console) async throws(CommandFailure) {
+    func run(on console: Console) async throws(CommandFailure) { try await begin(planned: nil, on: console) }
+
+    /// - Parameter plan: identity of a plan; nil for whatever the operation does.
+    func begin(planned plan: String?, on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
-            try await begin(client, console)
+            try await begin(client, planned: plan, console)
         }
     }
 
-    private func begin(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
+    private func begin(
+        _ client: MienClient,
+        planned plan: String?,
+        _ console: Console
+    ) async throws(CommandFailure) {
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
         let requests = try requests(in: cluster)
+        if plan != nil, requests.count > 1 { throw CommandFailure(.usage, "a plan is applied to one worker at a time") }
         var operations: [OperationInfo] = []
         do throws(CommandFailure) {
             for request in requests {
                 operations.append(
-                    try await calling { () async throws(MienClientError) in try await client.begin(request) }
+                    try await calling { () async throws(MienClientError) in
+                        try await client.begin(request, planned: plan)
+                    }
                 )
             }
         } catch {

@@ -215,6 +215,9 @@ public struct OperationPlanInfo: Hashable, Sendable {
         public var memoryByteCount: UInt64
     }
 
+    /// Sixteen hexadecimal digits, others where other steps are planned: ``MienClient/begin(_:planned:)`` takes it.
+    /// Empty from an older coordinator.
+    public var id: String
     /// In a step's `waitsFor` is what would hold it up now.
     public var steps: [OperationInfo.Step]
     public var loads: [Load]
@@ -226,7 +229,15 @@ public struct OperationPlanInfo: Hashable, Sendable {
     /// pinned.
     public var remarks: [String]
 
+    /// Nil of what is no plan's identity.
+    static func fingerprint(_ id: String) -> UInt64? {
+        guard id.utf8.count == 16, let number = UInt64(id, radix: 16), number != 0 else { return nil }
+        return number
+    }
+
     init(_ plan: OperationPlan) {
+        let digits = String(plan.fingerprint, radix: 16)
+        id = plan.fingerprint == 0 ? "" : String(repeating: "0", count: 16 - digits.count) + digits
         steps = plan.steps.map(OperationInfo.Step.init)
         loads = plan.loads.map { load in
             Load(
@@ -255,6 +266,20 @@ public struct PlacementReason: Hashable, Sendable {
     public var rule: String
     /// How things are, as sentences.
     public var reason: String
+}
+
+/// Operations, and what is done beside them.
+public struct OperationOverview: Hashable, Sendable {
+    /// Those that are open and the last that ended, the oldest first.
+    public var operations: [OperationInfo]
+    /// Replicas that come in the place of lost ones, or come back themselves: on their way, or waiting for their turn.
+    /// No operation brings them; none from an older coordinator.
+    public var replacements: [OperationInfo.Step]
+
+    init(_ list: OperationList) {
+        operations = list.operations.map(OperationInfo.init)
+        replacements = list.replacements.map(OperationInfo.Step.init)
+    }
 }
 
 extension OperationInfo.Step {

@@ -34,7 +34,8 @@ extension ClusterController {
             },
             estimatedSeconds: estimate.seconds,
             assumedBytesPerSecond: estimate.isMade && !estimate.isSent ? rates.making : rates.sending,
-            remarks: OperationText.remarks(on: estimate, ledger) + remarks(on: operation, in: view)
+            remarks: OperationText.remarks(on: estimate, ledger) + remarks(on: operation, in: view),
+            fingerprint: operation.fingerprint
         )
     }
 
@@ -46,6 +47,13 @@ extension ClusterController {
             var view = self.currentView
             view.metadata = records.metadata
             let operation = try self.operation(request.id, for: request.order, in: view)
+            guard request.fingerprint == 0 || request.fingerprint == operation.fingerprint else {
+                throw WireStatus(
+                    .invalidRequest,
+                    "The cluster has changed since that plan: it would be another now. 'mien plan' with the same words "
+                        + "tells which."
+                )
+            }
             return self.beginning(of: operation, for: request.order, in: records)
         }
         let description = try describe(request.id)
@@ -104,7 +112,8 @@ extension ClusterController {
         return OperationList(
             operations: view.metadata.operations.values.sorted { ($0.created, $0.id) < ($1.created, $1.id) }.map {
                 self.description(of: $0, in: view, ledger, now: now)
-            }
+            },
+            replacements: replacements(in: view, ledger, now: now)
         )
     }
 
@@ -410,14 +419,7 @@ extension ClusterController {
                 description.waitsFor = waitsFor(step, of: operation, in: view, occupancy)
                 guard step.state.isUnderWay else { return description }
                 let key = OperationLedger.Key(operation: operation.id, shard: step.shard)
-                if let progress = ledger.progress(of: key) {
-                    if progress.totalByteCount > 0 { description.totalByteCount = progress.totalByteCount }
-                    description.sentByteCount = progress.sentByteCount
-                    description.bytesPerSecond = progress.bytesPerSecond
-                    description.silentMilliseconds = Self.milliseconds(now - progress.changed)
-                    description.restartCount = UInt32(clamping: progress.restartCount)
-                }
-                return description
+                return Self.adding(ledger.progress(of: key), to: description, now: now)
             }
         )
         if operation.steps.allSatisfy(\.state.hasEnded), description.note == nil {
@@ -463,7 +465,7 @@ extension ClusterController {
 
     /// Why a replica that is meant for a worker does not come there, as a sentence; nil when nothing is known to be in
     /// the way.
-    private func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
+    func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
         if let hitch = OperationText.hitch(of: shard, on: worker, in: view) { return hitch }
         return state.withLock { $0.actions.lastFailure(of: .replica(shard, worker)) }.map {
             "It is not hosted there: \($0)"
@@ -480,11 +482,16 @@ extension ClusterController {
         guard !steps.isEmpty || !operations.isEmpty else { return [] }
         let occupancy = Occupancy(view, limits: options.operations)
         return steps.compactMap { key -> ReconcileProblem? in
-            guard let operation = view.metadata.operations[key.operation],
+            guard let id = key.operation else {
+                return view.newcomers.first { OperationLedger.Key($0) == key }.map {
+                    .stalledNewcomer($0.shard, worker: $0.worker, reason: waitsFor($0, in: view))
+                }
+            }
+            guard let operation = view.metadata.operations[id],
                 let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
             else { return nil }
             let reason = waitsFor(step, of: operation, in: view, occupancy)
-            return .stalledStep(key.operation, key.shard, reason: reason ?? "Its next change of the group is not made.")
+            return .stalledStep(id, key.shard, reason: reason ?? "Its next change of the group is not made.")
         }
             + operations.compactMap { id -> ReconcileProblem? in
                 guard let operation = view.metadata.operations[id] else { return nil }
@@ -496,7 +503,7 @@ extension ClusterController {
             }
     }
 
-    private static func description(of step: Operation.Step, in view: ClusterView) -> OperationDescription.Step {
+    static func description(of step: Operation.Step, in view: ClusterView) -> OperationDescription.Step {
         let placement = view.metadata.placement(of: step.shard)
         let isCopied = (step.change.newcomer != nil || !step.change.successors.isEmpty) && !step.state.hasEnded
         return OperationDescription.Step(

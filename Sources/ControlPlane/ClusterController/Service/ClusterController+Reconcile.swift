@@ -23,7 +23,10 @@ extension ClusterController {
         if view.isSettled {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
             plan.actions += updates.map { .advance($0) }
-            restarts = Self.restarts(of: ledger.motionless(now: now), in: view)
+            for key in ledger.motionless(now: now) {
+                let actions = OperationPlanner.restart(key, in: view)
+                if !actions.isEmpty { restarts[key] = actions }
+            }
             plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             plan.problems += stalledOperations(in: view, ledger, now: now)
             plan.problems += stalledRollouts(in: view, now: now)
@@ -56,8 +59,11 @@ extension ClusterController {
         for problem in news { logger.error("\(problem)") }
         for key in begunAnew {
             logger.warning(
-                "a step of an operation begins anew, since nothing of it moved",
-                metadata: ["operation": "\(key.operation)", "shard": "\(key.shard)"]
+                "what did not move begins anew",
+                metadata: [
+                    "operation": "\(key.operation.map(\.description) ?? "none")", "shard": "\(key.shard)",
+                    "worker": "\(key.newcomer.map(\.description) ?? "any")",
+                ]
             )
         }
         return actions
@@ -70,21 +76,6 @@ extension ClusterController {
             let view = state.view(now: now)
             state.operations.observe(view, limits: options.operations, now: now)
         }
-    }
-
-    private static func restarts(
-        of keys: [OperationLedger.Key],
-        in view: ClusterView
-    ) -> [OperationLedger.Key: [ReconcileAction]] {
-        var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
-        for key in keys {
-            guard let operation = view.metadata.operations[key.operation],
-                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
-            else { continue }
-            let actions = OperationPlanner.restart(step, of: operation, in: view)
-            if !actions.isEmpty { restarts[key] = actions }
-        }
-        return restarts
     }
 
     /// Does one action to its end; a failure is logged, and the action planned again after a pause.

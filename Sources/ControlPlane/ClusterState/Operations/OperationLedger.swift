@@ -1,14 +1,27 @@
 package import ClusterModel
+import FaceModel
 
 /// How operations get on, as far as this coordinator has seen it.
 package struct OperationLedger: Sendable {
     package struct Key: Hashable, Sendable {
-        package var operation: OperationID
+        /// Nil of a replica that no operation brings.
+        package var operation: OperationID?
         package var shard: ShardID
+        /// Of such a replica.
+        package var newcomer: NodeID?
 
         package init(operation: OperationID, shard: ShardID) {
             self.operation = operation
             self.shard = shard
+        }
+
+        package init(_ newcomer: Newcomer) {
+            shard = newcomer.shard
+            self.newcomer = newcomer.worker
+        }
+
+        fileprivate var order: (UInt64, UInt64, ShardID, UInt64, UInt64) {
+            (operation?.high ?? 0, operation?.low ?? 0, shard, newcomer?.high ?? 0, newcomer?.low ?? 0)
         }
     }
 
@@ -57,6 +70,8 @@ package struct OperationLedger: Sendable {
     package private(set) var sendingPace = CopyPace()
     package private(set) var makingPace = CopyPace()
     private var traces: [Key: StepTrace] = [:]
+    /// Of copies of these shards that were made to begin anew, and have not come again: they may come elsewhere.
+    private var returning: [ShardID: Progress] = [:]
     private var standstills: [OperationID: Standstill] = [:]
     private var rollouts: [OperationID: RolloutEntry] = [:]
     private var freezes: [ShardID: Duration] = [:]
@@ -75,22 +90,38 @@ package struct OperationLedger: Sendable {
         var current: [Key: StepTrace] = [:]
         for operation in operations {
             for step in operation.steps where step.state.isUnderWay {
-                guard let placement = view.metadata.placement(of: step.shard) else { continue }
                 let key = Key(operation: operation.id, shard: step.shard)
-                // Another step may have followed for the same shard.
-                guard var trace = traces[key], trace.change == step.change else {
-                    current[key] = StepTrace(step, of: operation, placement, in: view, now: now)
-                    continue
-                }
-                if let sample = trace.observe(step, of: operation, placement, in: view, now: now) {
-                    if step.change.successors.isEmpty { sendingPace.add(sample) } else { makingPace.add(sample) }
-                }
-                current[key] = trace
+                current[key] = trace(step, key, isPaused: operation.state == .paused, in: view, now: now)
             }
+        }
+        returning = returning.filter { shard, _ in view.isShort(shard) }
+        for newcomer in view.newcomers {
+            let key = Key(newcomer)
+            let isNew = traces[key] == nil
+            current[key] = trace(newcomer.step, key, isPaused: false, in: view, now: now)
+            if isNew, let former = returning.removeValue(forKey: newcomer.shard) { current[key]?.goesOn(from: former) }
         }
         traces = current
         observeStandstills(operations, in: view, limits: limits, now: now)
         observeRollouts(view, now: now)
+    }
+
+    private mutating func trace(
+        _ step: Operation.Step,
+        _ key: Key,
+        isPaused: Bool,
+        in view: ClusterView,
+        now: Duration
+    ) -> StepTrace? {
+        guard let placement = view.metadata.placement(of: step.shard) else { return nil }
+        // Another step may have followed for the same shard.
+        guard var trace = traces[key], trace.change == step.change else {
+            return StepTrace(step, isPaused: isPaused, placement, in: view, now: now)
+        }
+        if let sample = trace.observe(step, isPaused: isPaused, placement, in: view, now: now) {
+            if step.change.successors.isEmpty { sendingPace.add(sample) } else { makingPace.add(sample) }
+        }
+        return trace
     }
 
     /// The lease came or went: what another coordinator did meanwhile nobody here knows, and every step has its time
@@ -172,7 +203,7 @@ package struct OperationLedger: Sendable {
         }
     }
 
-    /// Steps under way that have not got on for too long, whether they move or not.
+    /// Steps under way, and replicas that no step brings, that have not got on for too long, whether they move or not.
     package func stalled(now: Duration) -> [Key] {
         keys { !$0.isPaused && now - $0.progress.changed >= patience }
     }
@@ -186,7 +217,7 @@ package struct OperationLedger: Sendable {
     }
 
     private func keys(_ isWanted: (StepTrace) -> Bool) -> [Key] {
-        traces.filter { isWanted($0.value) }.map(\.key).sorted { ($0.operation, $0.shard) < ($1.operation, $1.shard) }
+        traces.filter { isWanted($0.value) }.map(\.key).sorted { $0.order < $1.order }
     }
 
     /// Time since the step, the rollout or the operation that has waited longest last got on; zero without one. What is
@@ -194,10 +225,23 @@ package struct OperationLedger: Sendable {
     package func longestSilence(now: Duration) -> Duration {
         let times =
             traces.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)
-            + standstills.values.map(\.since)
+            + standstills.values.map(\.since) + returning.values.map(\.changed)
         return times.map { now - $0 }.max() ?? .zero
     }
 
     /// A step was made to begin anew: it has as much time again.
-    package mutating func restarted(_ key: Key, now: Duration) { traces[key]?.beginsAnew(now: now) }
+    package mutating func restarted(_ key: Key, now: Duration) {
+        traces[key]?.beginsAnew(now: now)
+        if key.newcomer != nil { returning[key.shard] = traces[key]?.progress }
+    }
+}
+
+extension ClusterView {
+    fileprivate func isShort(_ shard: ShardID) -> Bool {
+        guard let placement = metadata.placement(of: shard), let record = metadata.collections[shard.collection] else {
+            return false
+        }
+        let wanted = record.collection.configuration.replicationFactor
+        return placement.group.inSync.count(where: liveWorkers.contains) < wanted
+    }
 }

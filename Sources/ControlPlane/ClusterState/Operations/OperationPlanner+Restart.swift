@@ -1,6 +1,39 @@
 import ClusterModel
 
 extension OperationPlanner {
+    /// What makes begin anew what does not move; nothing where that would not help it.
+    package static func restart(_ key: OperationLedger.Key, in view: ClusterView) -> [ReconcileAction] {
+        guard let id = key.operation else {
+            return view.newcomers.first { OperationLedger.Key($0) == key }.map { restart($0, in: view) } ?? []
+        }
+        guard let operation = view.metadata.operations[id],
+            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+        else { return [] }
+        return restart(step, of: operation, in: view)
+    }
+
+    /// A replica that comes in the place of a lost one leaves its group, and one comes again, there or elsewhere, when
+    /// it has been removed. What holds something besides a copy under way stays: it may be all that is left one day.
+    private static func restart(_ newcomer: Newcomer, in view: ClusterView) -> [ReconcileAction] {
+        guard view.isCopied(newcomer), !view.suspectShards.contains(newcomer.shard),
+            let placement = view.metadata.placement(of: newcomer.shard), view.isHosted(placement)
+        else { return [] }
+        return [removal(of: newcomer.worker, from: placement)]
+    }
+
+    private static func removal(of learner: NodeID, from placement: ShardPlacement) -> ReconcileAction {
+        .regroup(
+            placement.shard.collection,
+            [
+                .init(
+                    shard: placement.shard,
+                    version: placement.group.version,
+                    group: placement.group.removing(learner: learner)
+                )
+            ]
+        )
+    }
+
     /// What makes a step that does not move begin anew; nothing where that would not help it: passing a primary on, a
     /// replica that leaves, and the moment in which shards take others' place are tried again at every look.
     ///
@@ -12,11 +45,10 @@ extension OperationPlanner {
         in view: ClusterView
     ) -> [ReconcileAction] {
         guard operation.state == .running, step.state == .running,
-            let group = view.metadata.placement(of: step.shard)?.group
+            let placement = view.metadata.placement(of: step.shard)
         else { return [] }
-        if let newcomer = step.change.newcomer, group.learners.contains(newcomer) {
-            let next = group.removing(learner: newcomer)
-            return [.regroup(step.shard.collection, [.init(shard: step.shard, version: group.version, group: next)])]
+        if let newcomer = step.change.newcomer, placement.group.learners.contains(newcomer) {
+            return [removal(of: newcomer, from: placement)]
         }
         guard let succession = Succession(step, in: view.metadata), succession.isTogether else { return [] }
         return succession.sources[0].group.inSync.filter(view.liveWorkers.contains).flatMap { worker in

@@ -237,7 +237,7 @@ package struct Occupancy: Sendable {
         for operation in view.metadata.openOperations {
             for step in operation.steps where step.state.isUnderWay { count(step, in: view) }
         }
-        for newcomer in view.newcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
+        for newcomer in view.copiedNewcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
     }
 
     /// Whether the worker has part in as many copies as it may.
@@ -275,7 +275,8 @@ package struct Occupancy: Sendable {
         addCopy(from: placement.primary, to: newcomer)
     }
 
-    func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
+    /// As ``hindrance(_:of:in:)`` of an operation that is not paused.
+    package func hindrance(_ step: Operation.Step, in view: ClusterView) -> OperationPlanner.Hindrance? {
         guard shards.isDisjoint(with: step.shards) else { return .shardIsBusy }
         if let pin = view.metadata.pin(forbidding: step) { return .pinned(pin) }
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }

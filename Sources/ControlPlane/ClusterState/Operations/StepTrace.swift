@@ -73,7 +73,7 @@ struct StepTrace: Sendable {
 
     init(
         _ step: Operation.Step,
-        of operation: Operation,
+        isPaused: Bool,
         _ placement: ShardPlacement,
         in view: ClusterView,
         now: Duration
@@ -89,19 +89,19 @@ struct StepTrace: Sendable {
         milestones = look.reached
         last = look
         rateStart = (now, look.position.sentByteCount)
-        _ = observe(step, of: operation, placement, in: view, now: now)
+        _ = observe(step, isPaused: isPaused, placement, in: view, now: now)
     }
 
     /// - Returns: what has just been copied or made, whole, when that was seen from its beginning.
     mutating func observe(
         _ step: Operation.Step,
-        of operation: Operation,
+        isPaused: Bool,
         _ placement: ShardPlacement,
         in view: ClusterView,
         now: Duration
     ) -> CopyPace.Sample? {
         let look = Self.look(at: step, placement.group, in: view)
-        isPaused = operation.state == .paused
+        self.isPaused = isPaused
         let isOther = step.state != state || placement.epoch != epoch
         if step.state != state { milestones = [] }
         // Another primary sends a copy from its beginning.
@@ -124,6 +124,12 @@ struct StepTrace: Sendable {
 
     /// It was made to begin anew, or may have been by another coordinator.
     mutating func beginsAnew(now: Duration) { attempted = now }
+
+    /// It is what began anew after that.
+    mutating func goesOn(from former: OperationLedger.Progress) {
+        progress.changed = former.changed
+        progress.restartCount = former.restartCount + 1
+    }
 
     /// How much longer a step keeps what has come of a copy, which could go on. Its sender keeps the rest of it for ten
     /// minutes.

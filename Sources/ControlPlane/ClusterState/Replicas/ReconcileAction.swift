@@ -106,6 +106,8 @@ package enum ReconcileProblem: Hashable, Sendable {
     case noRoom(ShardID, byteCount: UInt64)
     /// A step of an operation has not got on for too long; with what it waits for, as sentences.
     case stalledStep(OperationID, ShardID, reason: String)
+    /// A replica that no operation brings has not got on for too long; with what it waits for, as sentences.
+    case stalledNewcomer(ShardID, worker: NodeID, reason: String)
     /// No step of an operation has been under way for too long; with what it waits for, as sentences.
     case stalledOperation(OperationID, reason: String)
     /// Nothing about the rollout of a codebook has changed for too long; with what it waits for, as sentences.
@@ -116,6 +118,7 @@ package enum ReconcileProblem: Hashable, Sendable {
         switch self {
         case .noRoom(let shard, _): .noRoom(shard, byteCount: 0)
         case .stalledStep(let operation, let shard, _): .stalledStep(operation, shard, reason: "")
+        case .stalledNewcomer(let shard, let worker, _): .stalledNewcomer(shard, worker: worker, reason: "")
         case .stalledOperation(let operation, _): .stalledOperation(operation, reason: "")
         case .stalledRollout(let operation, _): .stalledRollout(operation, reason: "")
         case .lostReplica, .unnamedReplica, .differentReplicas, .failedReplica, .olderRecord: self
@@ -147,6 +150,9 @@ extension ReconcileProblem: CustomStringConvertible {
                 + "'mien explain' tells how much is missing where."
         case .stalledStep(let operation, let shard, let reason):
             "Operation \(operation) has not got on with shard \(shard) for a minute. \(reason)"
+        case .stalledNewcomer(let shard, let worker, let reason):
+            "Shard \(shard) lacks a copy, and the one on worker \(worker), which is to be that, has not got on for a "
+                + "minute. \(reason)"
         case .stalledOperation(let operation, let reason):
             "No step of operation \(operation) has been under way for a minute. \(reason)"
         case .stalledRollout(let operation, let reason):

@@ -6,6 +6,9 @@ package enum ReconcilePlanner {
     package struct Plan: Hashable, Sendable {
         package var actions: [ReconcileAction]
         package var problems: [ReconcileProblem]
+        /// Replicas in the place of lost ones that wait for their turn, as operations would call them, in order of
+        /// their shards; where they come in the end is decided then.
+        package var waiting: [Operation.Step] = []
 
         package init(actions: [ReconcileAction] = [], problems: [ReconcileProblem] = []) {
             self.actions = actions
@@ -19,6 +22,8 @@ package enum ReconcilePlanner {
         var load: PlacementLoad?
         /// Of the workers with copies under way, and what was planned so far.
         var occupancy: Occupancy
+        /// Shards that lack a replica whose turn has not come, with where it would come.
+        var waiting: [ShardID: NodeID] = [:]
         /// Shards that lack a replica for which no worker has room, with the bytes that it takes.
         var unplaced: [ShardID: UInt64] = [:]
     }
@@ -88,6 +93,7 @@ package enum ReconcilePlanner {
         for (shard, byteCount) in restorations.unplaced.sorted(by: { $0.key < $1.key }) {
             plan.problems.append(.noRoom(shard, byteCount: byteCount))
         }
+        plan.waiting = restorations.waiting.sorted { $0.key < $1.key }.map { .init(shard: $0, change: .add($1)) }
         for worker in view.liveWorkers.sorted() {
             let replicas = view.observations[worker]?.replicas ?? [:]
             for (shard, replica) in replicas.sorted(by: { $0.key < $1.key }) {
@@ -228,7 +234,10 @@ package enum ReconcilePlanner {
                     candidates = current.makeshift(beside: others + busy, taking: size).map { [$0] } ?? []
                 }
                 // Its turn comes: nobody else gets its room meanwhile.
-                if candidates.isEmpty { current.add(best, to: members, taking: size) }
+                if candidates.isEmpty {
+                    current.add(best, to: members, taking: size)
+                    restorations.waiting[placement.shard] = best
+                }
             } else if current.best(beside: others) != nil {
                 restorations.unplaced[placement.shard] = size.diskByteCount
             }

@@ -239,20 +239,13 @@ extension World {
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
             for key in controllers[index].operations.motionless(now: now) {
                 controllers[index].operations.restarted(key, now: now)
-                actions += restart(key, in: view)
+                actions += OperationPlanner.restart(key, in: view)
             }
             actions += policyActions(index, in: view)
         }
         actions += codebookActions(index, in: view)
         plant(&actions, view)
         for action in controllers[index].actions.admit(actions, now: now) { begin(action, index) }
-    }
-
-    private func restart(_ key: OperationLedger.Key, in view: ClusterView) -> [ReconcileAction] {
-        guard let operation = view.metadata.operations[key.operation],
-            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
-        else { return [] }
-        return OperationPlanner.restart(step, of: operation, in: view)
     }
 
     /// Faults of the planners.

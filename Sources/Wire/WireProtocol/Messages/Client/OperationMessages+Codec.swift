@@ -178,6 +178,7 @@ extension OperationPlan: WireMessage {
         writer.double(assumedBytesPerSecond)
         writer.count(remarks.count)
         for remark in remarks { writer.string(remark, "remark") }
+        writer.later { $0.integer(fingerprint) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -189,6 +190,9 @@ extension OperationPlan: WireMessage {
         )
         for _ in 0..<(try reader.elementCount("remarks", leastByteCount: 2, limit: Self.remarkLimit)) {
             remarks.append(try reader.string("remark", limit: NameLimit.text))
+        }
+        fingerprint = try reader.later(0) { (reader) throws(WireDecodingError) in
+            try reader.integer("fingerprint")
         }
     }
 }
@@ -224,11 +228,15 @@ extension BeginOperation: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         writer.identity(high: id.high, low: id.low)
         order.encode(into: &writer)
+        writer.later { $0.integer(fingerprint) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let (high, low) = try reader.identity("operation")
         self.init(id: OperationID(high: high, low: low), order: try OperationOrder(decoding: &reader))
+        fingerprint = try reader.later(0) { (reader) throws(WireDecodingError) in
+            try reader.integer("fingerprint")
+        }
     }
 }
 
@@ -372,10 +380,16 @@ extension ListOperations: WireRequest, EmptyWireMessage {
 extension OperationList: WireMessage {
     package static var type: MessageType { .operationList }
 
-    package func encode(into writer: inout PayloadWriter) { writer.array(operations) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.array(operations)
+        writer.later { $0.array(replacements) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(operations: try reader.array("operations"))
+        replacements = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("replacements")
+        }
     }
 }
 

@@ -71,6 +71,8 @@ package struct OperationPlan: Hashable, Sendable {
     package var assumedBytesPerSecond: Double
     /// What people should know besides, a sentence each: at most ``remarkLimit``.
     package var remarks: [String]
+    /// Other steps have another; 0 from a build that does not tell.
+    package var fingerprint: UInt64
 
     package static let remarkLimit = 100
 
@@ -79,10 +81,12 @@ package struct OperationPlan: Hashable, Sendable {
         loads: [Load],
         estimatedSeconds: Double,
         assumedBytesPerSecond: Double,
-        remarks: [String] = []
+        remarks: [String] = [],
+        fingerprint: UInt64 = 0
     ) {
         self.steps = steps
         self.loads = loads
+        self.fingerprint = fingerprint
         self.estimatedSeconds = estimatedSeconds
         self.assumedBytesPerSecond = assumedBytesPerSecond
         self.remarks = remarks
@@ -93,10 +97,13 @@ package struct OperationPlan: Hashable, Sendable {
 package struct BeginOperation: Hashable, Sendable {
     package var id: OperationID
     package var order: OperationOrder
+    /// Of the plan that somebody has seen: what would do anything else is refused. 0 for whatever it does.
+    package var fingerprint: UInt64
 
-    package init(id: OperationID, order: OperationOrder) {
+    package init(id: OperationID, order: OperationOrder, fingerprint: UInt64 = 0) {
         self.id = id
         self.order = order
+        self.fingerprint = fingerprint
     }
 }
 
@@ -288,12 +295,17 @@ package struct ListOperations: Hashable, Sendable {
     package init() {}
 }
 
-/// Answer to ``ListOperations``: the oldest first.
+/// Answer to ``ListOperations``.
 package struct OperationList: Hashable, Sendable {
+    /// The oldest first.
     package var operations: [OperationDescription]
+    /// Replicas that come in the place of lost ones, or come back, which no operation brings: on their way, or waiting
+    /// for their turn.
+    package var replacements: [OperationDescription.Step]
 
-    package init(operations: [OperationDescription]) {
+    package init(operations: [OperationDescription], replacements: [OperationDescription.Step] = []) {
         self.operations = operations
+        self.replacements = replacements
     }
 }
 

@@ -1,0 +1,139 @@
+import ClusterModel
+import ClusterState
+import Testing
+
+/// Copies in the place of lost ones are watched as the steps of operations are, though no operation brings them.
+struct ReplacementTests {
+    private let workers = (1...4).map { ClusterScript.worker(UInt64($0)) }
+
+    /// The second of four workers has gone, and copies that it leaves behind are on their way.
+    private func bereft() throws -> OperationWorld {
+        let records = (1...2 as ClosedRange<UInt64>).map {
+            ClusterScript.replicated($0, on: [workers[0], workers[1]], minimum: 1)
+        }
+        var world = OperationWorld(seed: 1, workers: 4, records: records)
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        for _ in 0..<3 { try world.coordinate() }
+        return world
+    }
+
+    @Test func aCopyThatDoesNotGetOnIsToldOfAndBeginsAnew() throws {
+        var world = try bereft()
+        let newcomer = try #require(world.view.newcomers.first)
+        let key = OperationLedger.Key(newcomer)
+        #expect(world.view.copiedNewcomers == [newcomer] && world.view.newcomers.count == 1)
+        #expect(newcomer.source == workers[0] && workers[2...].contains(newcomer.worker))
+        // The other one waits: it has the same source.
+        let waiting = ReconcilePlanner.plan(world.view).waiting
+        #expect(waiting.count == 1 && waiting[0].shard != newcomer.shard && waiting[0].state == .waiting)
+        #expect(workers[2...].contains(try #require(waiting[0].change.newcomer)))
+
+        var ledger = OperationLedger()
+        for second in 0..<60 {
+            ledger.observe(world.view, limits: world.limits, now: .seconds(second))
+            #expect(ledger.stalled(now: .seconds(second)).isEmpty && ledger.motionless(now: .seconds(second)).isEmpty)
+        }
+        ledger.observe(world.view, limits: world.limits, now: .seconds(60))
+        #expect(ledger.stalled(now: .seconds(60)) == [key] && ledger.motionless(now: .seconds(60)) == [key])
+        #expect(ledger.longestSilence(now: .seconds(60)) == .seconds(60))
+        let placement = try #require(world.metadata.placement(of: newcomer.shard))
+        let next = placement.group.removing(learner: newcomer.worker)
+        #expect(
+            OperationPlanner.restart(key, in: world.view) == [
+                .regroup(
+                    newcomer.shard.collection,
+                    [.init(shard: newcomer.shard, version: placement.group.version, group: next)]
+                )
+            ]
+        )
+
+        // It is silent for as long when it has come again, be it elsewhere.
+        ledger.restarted(key, now: .seconds(60))
+        let index = try #require(world.metadata.collections[newcomer.shard.collection]?.index(of: newcomer.shard))
+        let other = try #require(workers[2...].first { $0 != newcomer.worker })
+        var without = world
+        without.metadata.collections[newcomer.shard.collection]!.placements[index].group = next
+        ledger.observe(without.view, limits: world.limits, now: .seconds(61))
+        #expect(ledger.stalled(now: .seconds(61)).isEmpty && ledger.longestSilence(now: .seconds(61)) == .seconds(61))
+        without.metadata.collections[newcomer.shard.collection]!.placements[index].group = next.adding(learner: other)
+        ledger.observe(without.view, limits: world.limits, now: .seconds(62))
+        let elsewhere = try #require(ledger.stalled(now: .seconds(62)).first)
+        #expect(elsewhere.newcomer == other && ledger.progress(of: elsewhere)?.restartCount == 1)
+        #expect(ledger.motionless(now: .seconds(121)).isEmpty && ledger.motionless(now: .seconds(122)) == [elsewhere])
+
+        // What gets on is left alone; what has come is no newcomer any more.
+        ledger = OperationLedger()
+        world.replicas[newcomer.worker]![newcomer.shard] = 50
+        ledger.observe(world.view, limits: world.limits, now: .seconds(61))
+        #expect(ledger.stalled(now: .seconds(61)).isEmpty && ledger.motionless(now: .seconds(61)).isEmpty)
+        try world.settle(rounds: 40)
+        #expect(world.view.newcomers.isEmpty && ReconcilePlanner.plan(world.view).waiting.isEmpty)
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+    }
+
+    /// One day it may be all that is left.
+    @Test func whatHoldsSomethingIsToldOfAndNotTakenAway() throws {
+        var world = try bereft()
+        let newcomer = try #require(world.view.newcomers.first)
+        world.replicas[newcomer.worker]![newcomer.shard] = 50
+        var ledger = OperationLedger()
+        for second in 0...60 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
+        let key = OperationLedger.Key(newcomer)
+        #expect(ledger.stalled(now: .seconds(60)) == [key] && world.view.newcomers == [newcomer])
+        #expect(OperationPlanner.restart(key, in: world.view).isEmpty)
+    }
+
+    /// Nobody sends anything, and nobody orders the group that would bring another.
+    @Test func whereThePrimaryIsAwayNothingIsTakenAway() throws {
+        var world = try bereft()
+        let newcomer = try #require(world.view.newcomers.first)
+        let key = OperationLedger.Key(newcomer)
+        #expect(!OperationPlanner.restart(key, in: world.view).isEmpty)
+        world.live.remove(newcomer.source)
+        #expect(world.view.newcomers.contains(newcomer))
+        #expect(OperationPlanner.restart(key, in: world.view).isEmpty)
+        world.live.remove(newcomer.worker)
+        #expect(!world.view.newcomers.contains(newcomer), "it is its worker that is waited for")
+    }
+
+    @Test func whatAStepBringsIsItsOperations() throws {
+        var world = OperationWorld(
+            seed: 1,
+            workers: 4,
+            records: [ClusterScript.replicated(1, on: [workers[0], workers[1]], minimum: 1)]
+        )
+        let shard = world.metadata.placements[0].shard
+        try world.mustBegin(.move(shard, from: workers[1], to: workers[3]))
+        for _ in 0..<3 { try world.coordinate() }
+        #expect(world.replicas[workers[3]]?[shard] == 0)
+        #expect(world.view.newcomers.isEmpty)
+    }
+
+    @Test func twoCopiesOfOneShardAreWatchedEach() throws {
+        var world = OperationWorld(
+            seed: 1,
+            workers: 4,
+            records: [ClusterScript.replicated(1, on: Array(workers[0...2]), minimum: 1)]
+        )
+        let shard = world.metadata.placements[0].shard
+        let group = world.metadata.placements[0].group
+        world.metadata.collections[shard.collection]!.placements[0].group = ReplicaGroup(
+            epoch: group.epoch,
+            version: group.version + 1,
+            primary: workers[0],
+            inSync: [workers[0]],
+            learners: [workers[1], workers[2]],
+            minimumInSync: 1
+        )
+        world.replicas[workers[1]]![shard] = 10
+        world.replicas[workers[2]]![shard] = 20
+        var ledger = OperationLedger()
+        for second in 0...60 {
+            world.replicas[workers[2]]![shard] = UInt64(20 + second)
+            ledger.observe(world.view, limits: world.limits, now: .seconds(second))
+        }
+        #expect(world.view.newcomers.map(\.worker) == [workers[1], workers[2]])
+        #expect(ledger.stalled(now: .seconds(60)).map(\.newcomer) == [workers[1]])
+    }
+}
