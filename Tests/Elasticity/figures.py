@@ -22,6 +22,8 @@ class Phase:
     """That were copied, in all steps."""
     replica_bytes: int = 0
     """That the replicas which moved, or the shards that were made, have."""
+    least_bytes: int = 0
+    """That replicas have which have to move, or shards that have to be made, whoever does it."""
     step_count: int = 0
     pause: float = 0.0
     """Seconds that the machine kept everything waiting for, at most."""
@@ -106,7 +108,18 @@ class Series:
 def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
     """In Markdown; times against those of the first phase of the same load."""
     lines = [
-        ["meanwhile", "took", "bytes copied", "of replicas", "search p50", "p99", "to before", "longest", "write p99"]
+        [
+            "meanwhile",
+            "took",
+            "bytes copied",
+            "of replicas",
+            "least",
+            "search p50",
+            "p99",
+            "to before",
+            "longest",
+            "write p99",
+        ]
         + ["longest write", "pause of the machine"]
     ]
     for series, phases in parts:
@@ -120,6 +133,7 @@ def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
                     f"{phase.seconds:.1f} s",
                     f"{phase.moved_bytes / 1e9:.2f} GB, {phase.step_count} steps" if phase.step_count else "",
                     f"{phase.replica_bytes / 1e9:.2f} GB" if phase.step_count else "",
+                    f"{phase.least_bytes / 1e9:.2f} GB" if phase.step_count else "",
                     milliseconds(searches.percentile(50)),
                     milliseconds(p99),
                     f"{p99 / base:.1f}" if base else "",
