@@ -234,8 +234,9 @@ final class PartitionReceiver: Sendable {
                     at: incoming.received
                 )
             } catch {
-                // Others need the room sooner than the next attempt would give it back.
-                if error.isStorageFull { remove(slice.shard, of: replica) }
+                // After a failed sync earlier slices may be in memory alone, where the digest would find them; and the
+                // room of a full disk others need sooner than the next attempt would give it back.
+                remove(slice.shard, of: replica)
                 throw Refusal.folder(error)
             }
             incoming.received = end
