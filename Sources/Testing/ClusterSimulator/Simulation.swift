@@ -34,6 +34,18 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Reads that a primary answered whose disk had gone back, and that could not know it.
     package var unnoticedReads = 0
     package var copies = 0
+    /// Copies that were gone on with by their senders, those that another life of the receiver found, and those that were
+    /// not what was sent.
+    package var resumedCopies = 0
+    package var foundCopies = 0
+    package var tornCopies = 0
+    /// Steps whose commit failed, and of these those of which something was there.
+    package var failedSteps = 0
+    package var unknownSteps = 0
+    /// Of those that failed, those that a power cut showed to have ended otherwise than it had seemed.
+    package var turnedSteps = 0
+    /// Of several workers in one instant.
+    package var powerCuts = 0
     /// Changes of the primary.
     package var epochs = 0
     package var operations = 0
@@ -74,6 +86,13 @@ package struct SimulationCounts: Hashable, Sendable {
         left.lossesTold += right.lossesTold
         left.unnoticedReads += right.unnoticedReads
         left.copies += right.copies
+        left.resumedCopies += right.resumedCopies
+        left.foundCopies += right.foundCopies
+        left.tornCopies += right.tornCopies
+        left.failedSteps += right.failedSteps
+        left.unknownSteps += right.unknownSteps
+        left.turnedSteps += right.turnedSteps
+        left.powerCuts += right.powerCuts
         left.epochs += right.epochs
         left.operations += right.operations
         left.operationsBegunAlone += right.operationsBegunAlone
@@ -161,7 +180,9 @@ package struct Simulation: Sendable {
         var best = self
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
-            { $0.pinInterval = nil }, { $0.rebalanceTime = .zero }, { $0.faceLimit = 0 },
+            { $0.pinInterval = nil }, { $0.failureInterval = nil }, { $0.powerCutInterval = nil },
+            { $0.hasTornSteps = false }, { $0.hasCopyParts = false }, { $0.rebalanceTime = .zero },
+            { $0.faceLimit = 0 },
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil },
             { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },

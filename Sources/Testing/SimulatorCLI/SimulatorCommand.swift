@@ -88,6 +88,17 @@ struct Run: ParsableCommand {
         print("strong reads          \(counts.strongReads), refused \(counts.refusedStrongReads)")
         print("reads, others unheard \(counts.unheardReads), \(counts.unnoticedReads) of what went back")
         print("copies                \(counts.copies)")
+        if counts.powerCuts > 0 {
+            print("power cuts            \(counts.powerCuts), of several workers in one instant")
+            print(
+                "steps failed          \(counts.failedSteps), \(counts.unknownSteps) with something of them there, "
+                    + "\(counts.turnedSteps) turned out otherwise"
+            )
+            print(
+                "copies gone on with   \(counts.resumedCopies), \(counts.foundCopies) found by another life, "
+                    + "\(counts.tornCopies) not what was sent"
+            )
+        }
         print("changes of primary    \(counts.epochs)")
         print(
             "operations            \(counts.operations), \(counts.operationsDone) done, "

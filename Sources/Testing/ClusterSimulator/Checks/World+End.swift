@@ -15,6 +15,7 @@ extension World {
         slowNodes.removeAll()
         fullNodes.removeAll()
         spentNodes.removeAll()
+        failingNodes.removeAll()
         for index in workers.indices {
             workers[index].pauseEnd = min(workers[index].pauseEnd, now)
             if !workers[index].isUp { plan(.restart(workers[index].name), after: .milliseconds(10)) }

@@ -32,10 +32,16 @@ package struct SimulationSettings: Sendable {
     package var fillInterval: Duration?
     package var upheavalInterval: Duration?
     package var pinInterval: Duration?
+    package var failureInterval: Duration?
+    package var powerCutInterval: Duration?
     /// How long workers are uneven before a controller levels them by itself; zero for never.
     package var rebalanceTime = Duration.zero
     /// Faces above which a controller splits a shard by itself; zero for never.
     package var faceLimit: UInt64 = 0
+    /// A step that a process leaves behind may be there in part, as far as its first transaction.
+    package var hasTornSteps = false
+    /// Copies come in parts, of which those that have come outlive the process.
+    package var hasCopyParts = false
     /// Codebooks are trained.
     package var hasCodebooks = false
     /// Most that a worker's clock gains or loses, as a share of time.
@@ -107,6 +113,13 @@ package struct SimulationSettings: Sendable {
             rebalanceTime = .milliseconds(200 + random.below(2000))
             faceLimit = random.chance(0.6) ? UInt64(2 + random.below(3)) : 0
             workerCount = 4 + random.below(2)
+        case .disks:
+            failureInterval = .milliseconds(500 + random.below(3000))
+            powerCutInterval = .milliseconds(2000 + random.below(6000))
+            (hasTornSteps, hasCopyParts) = (true, true)
+            // So that more replicas need copies.
+            operationInterval = .milliseconds(800 + random.below(2000))
+            logLength = 4
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }

@@ -202,6 +202,7 @@ extension World {
         if settings.fault == .amnesia {
             for replica in workers[index].replicas.indices {
                 workers[index].replicas[replica].disk = SimulatedDisk()
+                workers[index].replicas[replica].incoming = nil
             }
             plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(500)))
             return
@@ -266,14 +267,13 @@ extension World {
         let lasts = workers[index].replicas.map { ($0.shard, $0.disk.last.sequence) }
         note("\(name.low) goes back from \(lasts.map { ($0.0.index, $0.1) })")
         rolledBack[name] = Dictionary(uniqueKeysWithValues: lasts)
-        workers[index].replicas = earlier.replicas.map {
-            SimulatedReplica(shard: $0.shard, range: $0.range, disk: $0.disk, isSucceeded: $0.isSucceeded)
-        }
+        workers[index].replicas = earlier.replicas.map { SimulatedReplica($0) }
         workers[index].successors = earlier.successors.map { successor in
             var successor = successor
             successor.isFound = true
             successor.image = successor.written
             successor.phase = .sealed
+            successor.doneCount = 0
             return successor
         }
         plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(1000)))

@@ -50,6 +50,18 @@ struct SimulatedReplica: Sendable {
     var isStopped = false
     /// Other shards have taken its shard's place, as a mark on disk says.
     var isSucceeded = false
+    /// Its partition is closed, after an error or for a copy to take its place, and is opened again.
+    var isClosed = false
+    /// A copy is about to take its partition's place.
+    var isReplacing = false
+    /// What comes to it.
+    var incoming: IncomingCopy?
+    /// The copy that last took its partition's place in this life of the process.
+    var takenCopy: Int?
+    /// Copies that it has made for others.
+    var outgoing: [NodeID: OutgoingCopy] = [:]
+    /// What a power cut may bring to light of the last commit, which failed.
+    var unsettled: UnsettledStep?
 
     /// - Parameter disk: another than an empty one.
     init(_ placement: ShardPlacement, disk: SimulatedDisk = SimulatedDisk()) {
@@ -59,16 +71,30 @@ struct SimulatedReplica: Sendable {
         self.disk = disk
     }
 
-    init(shard: ShardID, range: HashRange, disk: SimulatedDisk, isSucceeded: Bool) {
-        self.shard = shard
-        self.range = range
-        firstEpoch = disk.promised
-        self.disk = disk
-        self.isSucceeded = isSucceeded
+    init(_ files: SimulatedWorker.ReplicaFiles) {
+        shard = files.shard
+        range = files.range
+        firstEpoch = files.disk.promised
+        disk = files.disk
+        incoming = files.incoming
+        isSucceeded = files.isSucceeded
+        incoming?.isKnown = false
+        incoming?.isWhole = false
+    }
+
+    /// What is on disk of it. A copy that is about to take its place is not kept there.
+    var files: SimulatedWorker.ReplicaFiles {
+        SimulatedWorker.ReplicaFiles(
+            shard: shard,
+            range: range,
+            disk: disk,
+            incoming: incoming?.isCompared ?? false ? nil : incoming,
+            isSucceeded: isSucceeded
+        )
     }
 
     /// Whether its partition is open.
-    var isServing: Bool { !isStopped && !isSucceeded }
+    var isServing: Bool { !isStopped && !isSucceeded && !isClosed }
     /// That it goes by.
     var epoch: Epoch { isSucceeded ? Epoch(0) : group?.epoch ?? firstEpoch }
     var isFrozenInThisLife: Bool { isConfirmed && group?.isFrozen ?? false }
@@ -96,6 +122,10 @@ struct SimulatedReplica: Sendable {
 
     mutating func forgetProcess() {
         isStopped = false
+        isClosed = false
+        isReplacing = false
+        takenCopy = nil
+        outgoing.removeAll()
         machine = nil
         group = nil
         isConfirmed = false
@@ -106,6 +136,12 @@ struct SimulatedReplica: Sendable {
         copies.removeAll()
         freezeUnderWay = nil
         end = nil
+    }
+
+    /// Another partition takes the place of the one on disk.
+    mutating func install(_ image: SimulatedDisk.Image) {
+        disk.install(image)
+        unsettled = nil
     }
 
     func observation(_ clock: Duration) -> ReplicaObservation {
@@ -120,7 +156,7 @@ struct SimulatedReplica: Sendable {
             epoch: epoch,
             groupVersion: group?.version ?? 0,
             role: role,
-            state: isStopped ? .failed : .serving,
+            state: isStopped ? .failed : isClosed ? .opening : .serving,
             faceCount: UInt64(disk.image.faces.count),
             sequence: disk.image.applied.sequence,
             diskByteCount: 1 << 20,
@@ -244,6 +280,7 @@ extension World {
         let state = workers[index].replicas[replica]
         guard state.machine != nil, state.step == nil, state.freezeUnderWay == nil else { return }
         let name = workers[index].name
+        if try replacePartition(index, replica) { return }
         if let version = state.freezeToNote {
             workers[index].replicas[replica].freezeUnderWay = version
             return plan(.freezeNoted(life(index, replica), version: version), after: diskDelay(name))
@@ -305,6 +342,7 @@ extension World {
 
     mutating func freezeNoted(_ life: ReplicaLife, version: UInt64) throws(Violation) {
         guard let (index, replica) = awake(life, .freezeNoted(life, version: version)) else { return }
+        if diskFails(life.worker) { return try failFreeze(index, replica, version: version) }
         workers[index].replicas[replica].disk.frozenVersion = version
         workers[index].replicas[replica].freezeUnderWay = nil
         workers[index].replicas[replica].end = nil
@@ -325,6 +363,7 @@ extension World {
                 after: .seconds(1)
             )
         }
+        if diskFails(life.worker) { return try failStep(index, replica) }
         try commit(index, replica)
         let clock = workers[index].clock(now)
         workers[index].replicas[replica].machine!.stored(now: clock)
@@ -332,7 +371,7 @@ extension World {
     }
 
     /// A machine that was told to stop has its last say.
-    private mutating func settleLast(_ index: Int, _ replica: Int) throws(Violation) {
+    mutating func settleLast(_ index: Int, _ replica: Int) throws(Violation) {
         workers[index].replicas[replica].step = nil
         workers[index].replicas[replica].freezeUnderWay = workers[index].replicas[replica].freezeUnderWay ?? 0
         try settle(index, replica)
@@ -350,20 +389,29 @@ extension World {
         try begin(index, replica)
     }
 
-    /// The disk has the step under way.
-    mutating func commit(_ index: Int, _ replica: Int) throws(Violation) {
-        guard let step = workers[index].replicas[replica].step else { return }
+    /// The disk has the step under way, or as much of it as is said.
+    mutating func commit(_ index: Int, _ replica: Int, _ fate: StepFate = .all) throws(Violation) {
+        guard var step = workers[index].replicas[replica].step else { return }
         workers[index].replicas[replica].step = nil
+        if fate == .nothing { return }
+        if fate == .begun { step = cutShort(step, of: workers[index].replicas[replica].disk) }
+        workers[index].replicas[replica].unsettled = nil
         let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
-        let promised = workers[index].replicas[replica].disk.promised
+        let (promised, before) = (
+            workers[index].replicas[replica].disk.promised, workers[index].replicas[replica].disk.image.applied
+        )
         var applied: [LogItem<SimulatedWrite>] = []
         workers[index].replicas[replica].disk.commit(step, fault: settings.fault) { applied.append($0) }
         for item in applied { try history.applied(item, in: shard, by: name, at: now) }
+        if settings.fault == .stepsMixed, fate == .begun {
+            workers[index].replicas[replica].disk.image.applied = before
+        }
         noteChanges(applied.map(\.payload.face), of: shard, on: index)
         let (disk, copies) = (workers[index].replicas[replica].disk, workers[index].replicas[replica].copies)
         workers[index].replicas[replica].copies = copies.filter { $0.value.end > now }
         let wanted =
             workers[index].replicas[replica].copies.values.map(\.sequence)
+            + workers[index].replicas[replica].outgoing.values.map(\.image.applied.sequence)
             + [workers[index].replicas[replica].machine?.wantedFrom].compactMap { $0 }
         let lag = wanted.map { disk.last.sequence - min($0, disk.last.sequence) }.max() ?? 0
         workers[index].replicas[replica].disk.trim(keeping: max(settings.logLength, min(Int(lag), 1000)))
@@ -373,17 +421,13 @@ extension World {
     // MARK: Copies
 
     private mutating func beginCopy(from index: Int, _ replica: Int, to: NodeID) {
+        if settings.hasCopyParts { return offerCopy(from: index, replica, to: to) }
         if let copy = workers[index].replicas[replica].copies[to], copy.end > now { return }
         let (name, state) = (workers[index].name, workers[index].replicas[replica])
         // It is made on the disk that it is a copy of.
         guard !isFull(name) else { return }
-        var image = state.disk.image
+        let image = copiedImage(of: state)
         workers[index].replicas[replica].copies[to] = (now + .seconds(1), image.applied.sequence)
-        if settings.fault == .tombstonesForgotten,
-            let face = (0..<SimulatedClient.faceCount).first(where: { image.faces[$0] == nil })
-        {
-            image.faces[face] = 0
-        }
         counts.copies += 1
         let epoch = state.machine?.group?.epoch ?? Epoch(0)
         let time = random.duration(.milliseconds(5), .milliseconds(400))
@@ -393,6 +437,17 @@ extension World {
             to: to,
             after: time + (isSlow(name) ? diskDelay(name) : .zero)
         )
+    }
+
+    /// What a copy of a replica brings.
+    func copiedImage(of replica: SimulatedReplica) -> SimulatedDisk.Image {
+        var image = replica.disk.image
+        if settings.fault == .tombstonesForgotten,
+            let face = (0..<SimulatedClient.faceCount).first(where: { image.faces[$0] == nil })
+        {
+            image.faces[face] = 0
+        }
+        return image
     }
 
     mutating func copy(
@@ -460,13 +515,20 @@ extension World {
     mutating func stop(_ index: Int, _ replica: Int) throws(Violation) {
         workers[index].replicas[replica].isStopped = true
         guard workers[index].replicas[replica].machine != nil else { return }
-        if !isSpent(workers[index].name) { try commit(index, replica) }
+        if !isSpent(workers[index].name) {
+            try commit(index, replica, diskFails(workers[index].name) ? .nothing : .all)
+        }
         workers[index].replicas[replica].machine?.stop()
+        refuseQueue(index, replica)
+        try settleLast(index, replica)
+        workers[index].replicas[replica].session = workers[index].nextSession()
+    }
+
+    /// Nothing of what waits is done.
+    mutating func refuseQueue(_ index: Int, _ replica: Int) {
         let waiting = workers[index].replicas[replica].queue
         workers[index].replicas[replica].queue.removeAll()
         for write in waiting { answer(write.client, write.attempt, workers[index].replicas[replica].shard, .refused) }
-        try settleLast(index, replica)
-        workers[index].replicas[replica].session = workers[index].nextSession()
     }
 
     static func text(_ message: ReplicaMessage<SimulatedWrite>) -> String {

@@ -33,6 +33,8 @@ struct SimulatedSuccessor: Sendable {
     var changes: [ShardID: Set<Int>] = [:]
     /// The sources' partitions, as they were when it began.
     var partitions: [Int] = []
+    /// What is on disk of its taking the others' place, though it could not be done: the marks, and then its record.
+    var doneCount = 0
     /// It was found whole when the process started.
     var isFound = false
     /// It is in force, so that the sources are not written to any more, whatever they know.
@@ -124,7 +126,8 @@ extension World {
         let state = workers[index].successors[successor]
         if state.phase == .sealed { return watchSealed(successor, of: index) }
         guard let sources, !isFull(life.worker),
-            state.phase == .failed || state.nextSlice == 0 || state.partitions == sources.map(\.partition)
+            state.phase == .failed || state.nextSlice == 0 || state.partitions == sources.map(\.partition),
+            !diskFails(life.worker)
         else { return failSuccessor(successor, of: index) }
         switch state.phase {
         case .copying where state.nextSlice < sources.count * SimulatedSuccessor.sliceCount:
@@ -249,6 +252,14 @@ extension World {
     mutating func sealed(_ life: SuccessorLife, _ places: [ShardID: LogPosition]) {
         guard let (index, successor) = awake(life, .successorSealed(life, places)) else { return }
         guard !isFull(life.worker) else { return failSuccessor(successor, of: index) }
+        guard !diskFails(life.worker) else {
+            // The record that seals it may be there all the same, and then everything else is.
+            if diskRandom.chance(0.5) {
+                workers[index].successors[successor].places = places
+                workers[index].successors[successor].written = workers[index].successors[successor].image
+            }
+            return failSuccessor(successor, of: index)
+        }
         note("\(life.worker.low) seals \(life.shard.index) at \(places.values.map(\.sequence).sorted())")
         workers[index].successors[successor].places = places
         workers[index].successors[successor].phase = .sealed
@@ -295,6 +306,14 @@ extension World {
         guard let (index, successor) = awake(life, .activated(life, placement, call)) else { return }
         workers[index].activating = nil
         guard !isFull(life.worker) else { return reply(to: call, from: life.worker, failure: "the disk is full") }
+        guard !diskFails(life.worker) else {
+            let doneCount = diskRandom.below(3)
+            workers[index].successors[successor].doneCount = max(
+                workers[index].successors[successor].doneCount,
+                doneCount
+            )
+            return reply(to: call, from: life.worker, failure: "the disk fails")
+        }
         let state = workers[index].successors[successor]
         for shard in state.sources {
             if let replica = workers[index].replica(of: shard) { try stop(index, replica) }
@@ -327,19 +346,24 @@ extension World {
             }
             workers[index].successors[successor].image = workers[index].successors[successor].written
             workers[index].successors[successor].isFound = true
+            workers[index].successors[successor].phase = .sealed
             workers[index].successors[successor].areSourcesRetired = false
-            guard workers[index].activating == workers[index].successors[successor].shard else { continue }
             // The marks come first.
-            let doneCount = random.below(3)
+            var doneCount = workers[index].successors[successor].doneCount
+            if workers[index].activating == workers[index].successors[successor].shard {
+                doneCount = max(doneCount, random.below(3))
+            }
             if doneCount > 0 { markSources(of: successor, on: index) }
             guard doneCount > 1 else { continue }
             let state = workers[index].successors.remove(at: successor)
             workers[index].replicas.append(
                 SimulatedReplica(
-                    shard: state.shard,
-                    range: state.range,
-                    disk: SimulatedDisk(succeeding: state.image),
-                    isSucceeded: false
+                    SimulatedWorker.ReplicaFiles(
+                        shard: state.shard,
+                        range: state.range,
+                        disk: SimulatedDisk(succeeding: state.image),
+                        isSucceeded: false
+                    )
                 )
             )
         }

@@ -5,9 +5,18 @@ import VectorMath
 
 /// A worker: replicas, shards that it makes to take others' place, a disk, and a clock.
 struct SimulatedWorker: Sendable {
+    /// What is on its disk of one replica.
+    struct ReplicaFiles: Sendable {
+        var shard: ShardID
+        var range: HashRange
+        var disk: SimulatedDisk
+        var incoming: IncomingCopy?
+        var isSucceeded: Bool
+    }
+
     /// What is on its disk.
     struct Files: Sendable {
-        var replicas: [(shard: ShardID, range: HashRange, disk: SimulatedDisk, isSucceeded: Bool)] = []
+        var replicas: [ReplicaFiles] = []
         var successors: [SimulatedSuccessor] = []
     }
 
@@ -16,6 +25,8 @@ struct SimulatedWorker: Sendable {
     var replicas: [SimulatedReplica] = []
     var successors: [SimulatedSuccessor] = []
     var trainings: [SimulatedTraining] = []
+    /// Replicas that it has no more, and that are on its disk still, since they could not be removed.
+    var leftovers: [SimulatedReplica] = []
     var isUp = true
     /// Which start of the process this is.
     var life = 0
@@ -50,7 +61,7 @@ struct SimulatedWorker: Sendable {
 
     var files: Files {
         Files(
-            replicas: replicas.map { ($0.shard, $0.range, $0.disk, $0.isSucceeded) },
+            replicas: replicas.map(\.files),
             successors: successors.filter { $0.places != nil }
         )
     }
@@ -208,6 +219,8 @@ extension World {
         }
         guard mayBegin else { return "no replica is here" }
         guard !isFull(workers[index].name) else { return "the disk is full" }
+        guard !diskFails(workers[index].name) else { return "the disk fails" }
+        workers[index].leftovers.removeAll { $0.shard == placement.shard }
         try add(SimulatedReplica(placement), to: index, isNew: true, placement.group)
         return nil
     }
@@ -216,8 +229,10 @@ extension World {
         guard let replica = workers[index].replica(of: shard) else { return nil }
         guard epoch >= workers[index].replicas[replica].epoch else { return "a stale epoch" }
         try stop(index, replica)
-        workers[index].replicas.remove(at: replica)
-        return nil
+        let dropped = workers[index].replicas.remove(at: replica)
+        guard diskFails(workers[index].name) else { return nil }
+        if diskRandom.chance(0.5) { workers[index].leftovers.append(dropped) }
+        return "the disk fails"
     }
 
     // MARK: Lives
@@ -263,9 +278,15 @@ extension World {
         let name = workers[index].name
         note("\(name.low) dies")
         for replica in workers[index].replicas.indices {
-            if random.chance(0.5), !isSpent(name) { try commit(index, replica) }
+            if random.chance(0.5), !isSpent(name) { try commit(index, replica, fateOfDying()) }
+            endCopy(index, replica)
             workers[index].replicas[replica].forgetProcess()
         }
+        for var leftover in workers[index].leftovers where workers[index].replica(of: leftover.shard) == nil {
+            leftover.forgetProcess()
+            workers[index].replicas.append(leftover)
+        }
+        workers[index].leftovers = []
         killSuccessors(of: index)
         workers[index].isUp = false
         workers[index].activating = nil

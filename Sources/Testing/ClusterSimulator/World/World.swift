@@ -19,6 +19,11 @@ struct World {
         case freezeNoted(ReplicaLife, version: UInt64)
         case roomSought(ReplicaLife)
         case copy(SimulatedDisk.Image, of: ShardID, epoch: Epoch, from: NodeID, to: NodeID)
+        case copySlice(CopySlice)
+        case copyAnswer(CopyAnswer, CopySlice)
+        case copyCompared(NodeID, life: Int, ShardID, number: Int)
+        case copyInstalled(ReplicaLife)
+        case reopened(ReplicaLife, pause: Duration)
         case heartbeat(NodeID, life: Int, controller: Int, asked: Duration, WorkerObservation)
         case heartbeatReply(NodeID, life: Int, [ShardPlacement], asked: Duration)
         case proposal(NodeID, life: Int, ShardID, controller: Int, GroupProposal)
@@ -61,7 +66,7 @@ struct World {
         case crash, cut
         case cutAway(Link, for: Duration)
         case pause, wipe, fill, operate, snapshot, rollback, upheaval, leap
-        case pin
+        case pin, failDisk, powerCut
         case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
         case resume(OperationID)
@@ -101,6 +106,8 @@ struct World {
     var searchRandom: SplitMix64
     var wallRandom: SplitMix64
     var strongRandom: SplitMix64
+    /// Of disks that fail, of power cuts, and of copies in parts.
+    var diskRandom: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -118,8 +125,11 @@ struct World {
     var slowNodes: [NodeID: Duration] = [:]
     var fullNodes: [NodeID: Duration] = [:]
     var spentNodes: [NodeID: Duration] = [:]
+    /// Nodes of whose disks a share of the calls fails, until when.
+    var failingNodes: [NodeID: (end: Duration, share: Double)] = [:]
     var nextWorker: UInt64
     var nextKey: UInt64 = 1
+    var nextCopy = 0
     var nextOperation: UInt64 = 1
     var nextSearch = 0
     /// That are under way.
@@ -160,6 +170,7 @@ struct World {
         searchRandom = SplitMix64(seed: seed ^ 0x7ea2_c40d)
         wallRandom = SplitMix64(seed: seed ^ 0x51c7_0a9e)
         strongRandom = SplitMix64(seed: seed ^ 0x2b1d_8f37)
+        diskRandom = SplitMix64(seed: seed ^ 0x6d31_94b5)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         metadata = Self.firstRecords(settings, names)
@@ -185,6 +196,8 @@ struct World {
         planFault(.fill, settings.fillInterval)
         planFault(.upheaval, settings.upheavalInterval)
         planFault(.pin, settings.pinInterval)
+        planFault(.failDisk, settings.failureInterval)
+        planFault(.powerCut, settings.powerCutInterval)
     }
 
     private static func firstRecords(_ settings: SimulationSettings, _ workers: [NodeID]) -> ClusterMetadata {
@@ -289,6 +302,12 @@ struct World {
         case .roomSought(let replica): try seekRoom(replica)
         case .copy(let image, let shard, let epoch, let from, let to):
             try copy(image, of: shard, epoch, from: from, to: to)
+        case .copySlice(let slice): take(slice)
+        case .copyAnswer(let answer, let slice): hear(answer, to: slice)
+        case .copyCompared(let worker, let life, let shard, let number):
+            try compared(worker, life, shard, number: number)
+        case .copyInstalled(let replica): try copyInstalled(replica)
+        case .reopened(let replica, let pause): try reopen(replica, pause: pause)
         case .heartbeat(let worker, let life, let controller, let asked, let observation):
             heartbeat(worker, life, controller, asked: asked, observation)
         case .heartbeatReply(let worker, let life, let groups, let asked):
@@ -339,6 +358,8 @@ struct World {
         case .forced(let shard, let group): try force(shard, group)
         case .operate: try operate()
         case .pin: try pin()
+        case .failDisk: failDisk()
+        case .powerCut: try cutPower()
         case .intervention(let operation): intervene(operation)
         case .resume(let operation): resume(operation)
         case .snapshot: snapshot()

@@ -36,6 +36,14 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case stepsBesidePins
     /// A client tells that nothing was done when that is so of its last attempt alone.
     case earlierAttemptsForgotten
+    /// A step whose commit failed counts as durable.
+    case failedStepCounted
+    /// Writes of a step whose commit failed are told that nothing of them was done.
+    case failedStepRefused
+    /// A step that is cut short leaves what it applies, and not how far that is.
+    case stepsMixed
+    /// A copy that is as long as it was said to be is taken for whole.
+    case tornCopyTaken
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -51,7 +59,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
-            .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten:
+            .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
+            .failedStepRefused, .stepsMixed, .tornCopyTaken:
             []
         }
     }
