@@ -119,6 +119,23 @@ struct SimulationTests {
         #expect(counts.operationsBegunAlone > 20 && counts.pins > 20)
     }
 
+    @Test func disksFailAndLosePowerOnTheirCourse() {
+        var counts = SimulationCounts()
+        for seed in 1...40 {
+            counts += Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .disks)).run().counts
+        }
+        #expect(counts.powerCuts > 40)
+        #expect(counts.failedSteps > counts.unknownSteps && counts.unknownSteps > 40 && counts.turnedSteps > 0)
+        #expect(counts.copies > 40 && counts.resumedCopies > 0 && counts.foundCopies > 0 && counts.tornCopies > 0)
+        #expect(counts.acknowledged > 1000 && counts.operationsDone > 10)
+    }
+
+    @Test(arguments: [WorldFault.failedStepCounted, .failedStepRefused, .stepsMixed, .tornCopyTaken])
+    func aDiskThatIsTakenAtItsWordIsFound(fault: WorldFault) {
+        let course = SimulationCourse(aim: .disks)
+        #expect((1...60).contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
+    }
+
     @Test func aStepThatBeginsBesideAPinIsFound() {
         let course = SimulationCourse(aim: .policies)
         #expect(

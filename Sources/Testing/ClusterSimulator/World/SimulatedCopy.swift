@@ -13,16 +13,12 @@ struct OutgoingCopy: Sendable {
 struct IncomingCopy: Sendable {
     /// Of every copy: faces of one remainder each.
     static let partCount = 8
-    /// The file is synced as it grows.
-    static let partsBetweenSyncs = 4
 
     let sender: NodeID
     let copy: OutgoingCopy
     /// Parts that have come: the length of its file.
     var received = 0
-    /// Parts that no power cut takes.
-    var synced = 0
-    /// Parts that a power cut has taken from the file, whose length it left.
+    /// Parts that a power cut has taken from the file, whose length it left: nothing counts as synced before all is.
     var torn: Set<Int> = []
     /// One of an earlier life of the process is nothing to go on with before its sender offers it.
     var isKnown = true
@@ -51,7 +47,6 @@ struct IncomingCopy: Sendable {
     mutating func find() {
         isKnown = true
         received = min(received, Self.partCount - 1)
-        synced = min(synced, received)
     }
 }
 

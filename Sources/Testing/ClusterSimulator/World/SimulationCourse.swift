@@ -11,8 +11,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         case rollouts
         /// Controllers level workers and split shards by themselves, and operators pin replicas meanwhile.
         case policies
-        /// Disks fail calls, with what was under way there or not; power is cut for several workers in one instant; copies
-        /// come in parts.
+        /// Disks fail calls, with what was under way there or not; power is cut for several workers in one instant;
+        /// copies come in parts.
         case disks
     }
 

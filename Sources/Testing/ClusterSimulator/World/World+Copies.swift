@@ -2,9 +2,9 @@ import ClusterModel
 import ShardReplication
 import VectorMath
 
-/// Copies of partitions that come in parts, by the rules of the real worker: offered, gone on with where they were, also
-/// by another life of the process, compared whole with what was sent, and put into their place by one rename. Only some
-/// runs have them: see ``SimulationSettings/hasCopyParts``.
+/// Copies of partitions that come in parts, by the rules of the real worker: offered, gone on with where they were, by
+/// another life of the process too, compared whole with what was sent, and put into their place by one rename.
+/// Only some runs have them: see ``SimulationSettings/hasCopyParts``.
 extension World {
     private static var patience: Duration { .milliseconds(1500) }
     private static var pause: Duration { .milliseconds(250) }
@@ -118,7 +118,6 @@ extension World {
             if diskFails(slice.to) { return answer(.useless, to: slice) }
             incoming.received += 1
             incoming.torn.remove(part)
-            if incoming.received % IncomingCopy.partsBetweenSyncs == 0 { incoming.synced = incoming.received }
         }
         incoming.isWhole = incoming.received == IncomingCopy.partCount
         workers[index].replicas[replica].incoming = incoming
@@ -153,7 +152,6 @@ extension World {
             workers[index].replicas[replica].incoming = nil
             return answer(.useless, to: incoming, of: shard, by: name)
         }
-        workers[index].replicas[replica].incoming?.synced = IncomingCopy.partCount
         workers[index].replicas[replica].incoming?.isCompared = true
         try settle(index, replica)
     }

@@ -77,18 +77,17 @@ extension World {
     private mutating func losePower(_ index: Int) throws(Violation) {
         for replica in workers[index].replicas.indices {
             if let unsettled = workers[index].replicas[replica].unsettled, diskRandom.chance(0.5) {
-                try settle(as: unsettled, index, replica)
+                try turnOut(as: unsettled, index, replica)
             }
-            guard var incoming = workers[index].replicas[replica].incoming else { continue }
+            guard var incoming = workers[index].replicas[replica].incoming, diskRandom.chance(0.7) else { continue }
             // The file's length may outlive what is in it.
-            let unsynced = incoming.received - incoming.synced
-            if unsynced > 0 { incoming.received = incoming.synced + diskRandom.below(unsynced + 1) }
-            for part in incoming.synced..<incoming.received where diskRandom.chance(0.5) { incoming.torn.insert(part) }
+            if diskRandom.chance(0.5) { incoming.received = diskRandom.below(incoming.received + 1) }
+            for part in 0..<incoming.received where diskRandom.chance(0.3) { incoming.torn.insert(part) }
             workers[index].replicas[replica].incoming = incoming
         }
     }
 
-    private mutating func settle(as unsettled: UnsettledStep, _ index: Int, _ replica: Int) throws(Violation) {
+    private mutating func turnOut(as unsettled: UnsettledStep, _ index: Int, _ replica: Int) throws(Violation) {
         counts.turnedSteps += 1
         let (name, shard) = (workers[index].name.low, workers[index].replicas[replica].shard.index)
         note("\(name)/\(shard) has another state than was found")
@@ -159,7 +158,7 @@ extension World {
         plan(.reopened(life(index, replica), pause: Self.firstPause), after: Self.firstPause)
     }
 
-    /// The record that says that no write is ordered, or that writes are again, could not be written.
+    /// The record could not be written that says that no write is ordered, or that writes are again.
     mutating func failFreeze(_ index: Int, _ replica: Int, version: UInt64) throws(Violation) {
         counts.failedSteps += 1
         if diskRandom.chance(0.5) { workers[index].replicas[replica].disk.frozenVersion = version }

@@ -26,7 +26,7 @@ struct SimulatedWorker: Sendable {
     var successors: [SimulatedSuccessor] = []
     var trainings: [SimulatedTraining] = []
     /// Replicas that it has no more, and that are on its disk still, since they could not be removed.
-    var leftovers: [SimulatedReplica] = []
+    var leftovers: [ReplicaFiles] = []
     var isUp = true
     /// Which start of the process this is.
     var life = 0
@@ -231,7 +231,7 @@ extension World {
         try stop(index, replica)
         let dropped = workers[index].replicas.remove(at: replica)
         guard diskFails(workers[index].name) else { return nil }
-        if diskRandom.chance(0.5) { workers[index].leftovers.append(dropped) }
+        if diskRandom.chance(0.5) { workers[index].leftovers.append(dropped.files) }
         return "the disk fails"
     }
 
@@ -282,10 +282,7 @@ extension World {
             endCopy(index, replica)
             workers[index].replicas[replica].forgetProcess()
         }
-        for var leftover in workers[index].leftovers where workers[index].replica(of: leftover.shard) == nil {
-            leftover.forgetProcess()
-            workers[index].replicas.append(leftover)
-        }
+        workers[index].replicas += workers[index].leftovers.map { SimulatedReplica($0) }
         workers[index].leftovers = []
         killSuccessors(of: index)
         workers[index].isUp = false
