@@ -117,7 +117,12 @@ package final class Environment: @unchecked Sendable {
                 )
             }
             try unsafe coverUsedPages(handle, path, options)
-            if !options.readOnly { try Directory.sync(path) }
+            if !options.readOnly {
+                // What is read from here on is on disk: a commit that failed may have left its end in memory alone.
+                code = unsafe mdb_env_sync(handle, 1)
+                guard code == MDB_SUCCESS else { throw LMDBError(errno: code, path: path) }
+                try Directory.sync(path)
+            }
         } catch {
             unsafe mdb_env_close(handle)
             throw error
