@@ -141,7 +141,7 @@ struct Planted: ParsableCommand {
         for plant in planted where bug.map({ $0 == plant.name }) ?? true {
             let name = plant.name + String(repeating: " ", count: max(1, 28 - plant.name.count))
             var isFound = false
-            for course in SimulationCourse.all where !isFound {
+            for course in SimulationCourse.all where !isFound && course.aim == plant.fault?.aim ?? course.aim {
                 let sweep = Sweep.run(options, stopsAtFirst: true) { seed in
                     plant.fault.map { Simulation.run(seed: seed, course: course, fault: $0) }
                         ?? Simulation(seed: seed, course: course, bug: plant.bug)

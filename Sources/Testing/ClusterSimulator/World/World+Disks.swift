@@ -10,8 +10,8 @@ enum StepFate: Sendable {
     case all
 }
 
-/// What a disk may turn out to have, when the power was cut, in the place of what was found there after a commit that
-/// failed: until the next commit nobody knows.
+/// What a disk may turn out to have, when the power was cut, in the place of what was there after a commit that failed:
+/// until it is opened again, and so synced, or the next commit, nobody knows.
 enum UnsettledStep: Sendable {
     case before(SimulatedDisk)
     case after(LogStep<SimulatedWrite>)
@@ -52,6 +52,10 @@ extension World {
         counts.powerCuts += 1
         let receivers = workers.indices.filter { workers[$0].replicas.contains { $0.incoming != nil } }
         if diskRandom.chance(0.5), let receiver = diskRandom.pick(receivers) { return try cutPower(of: receiver) }
+        try cutPowerOfSeveral()
+    }
+
+    private mutating func cutPowerOfSeveral() throws(Violation) {
         let isAll = diskRandom.chance(0.3)
         for index in workers.indices where isAll || diskRandom.chance(0.6) {
             try cutPower(of: index)
@@ -63,6 +67,13 @@ extension World {
         }
     }
 
+    /// A disk that fails may be one whose power is about to go, and others' with it.
+    mutating func losePower(of name: NodeID) throws(Violation) {
+        guard isFaulty, let index = index(of: name) else { return }
+        counts.powerCuts += 1
+        try diskRandom.chance(0.5) ? cutPower(of: index) : cutPowerOfSeveral()
+    }
+
     private mutating func cutPower(of index: Int) throws(Violation) {
         guard !lostWorkers.contains(workers[index].name) else { return }
         let name = workers[index].name.low
@@ -71,7 +82,7 @@ extension World {
         try losePower(index)
     }
 
-    private mutating func restTime() -> Duration { diskRandom.duration(.milliseconds(10), .milliseconds(1500)) }
+    private mutating func restTime() -> Duration { diskRandom.duration(.milliseconds(10), .milliseconds(3000)) }
 
     /// What was not synced may be gone from the disk of a worker whose process has ended.
     private mutating func losePower(_ index: Int) throws(Violation) {
@@ -90,7 +101,7 @@ extension World {
     private mutating func turnOut(as unsettled: UnsettledStep, _ index: Int, _ replica: Int) throws(Violation) {
         counts.turnedSteps += 1
         let (name, shard) = (workers[index].name.low, workers[index].replicas[replica].shard.index)
-        note("\(name)/\(shard) has another state than was found")
+        note("\(name)/\(shard) has another state than there was")
         switch unsettled {
         case .before(var disk):
             // That is a file of its own.
@@ -156,6 +167,8 @@ extension World {
         }
         try close(index, replica)
         plan(.reopened(life(index, replica), pause: Self.firstPause), after: Self.firstPause)
+        guard diskRandom.chance(0.2) else { return }
+        plan(.powerLost(name), after: diskRandom.duration(.milliseconds(50), .milliseconds(900)))
     }
 
     /// The record could not be written that says that no write is ordered, or that writes are again.
@@ -179,7 +192,7 @@ extension World {
         workers[index].replicas[replica].session = workers[index].nextSession()
     }
 
-    /// The partition is opened, unless the disk fails again: then after a longer pause.
+    /// The partition is synced and opened, unless the disk fails again: then after a longer pause.
     mutating func reopen(_ life: ReplicaLife, pause: Duration) throws(Violation) {
         guard let index = awake(life.worker, life: nil, .reopened(life, pause: pause)),
             let replica = workers[index].replica(of: life.shard),

@@ -489,6 +489,8 @@ extension World {
             if case .abandon(let ticket) = action { workers[index].replicas[replica].writes[ticket] = nil }
         }
         let clock = workers[index].clock(now)
+        // What is opened has been synced.
+        if settings.fault != .openedUnsynced { workers[index].replicas[replica].unsettled = nil }
         workers[index].replicas[replica].strongReads.removeAll()
         workers[index].replicas[replica].isStopped = false
         workers[index].replicas[replica].machine = ReplicaStateMachine(

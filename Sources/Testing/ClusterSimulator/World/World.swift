@@ -67,6 +67,7 @@ struct World {
         case cutAway(Link, for: Duration)
         case pause, wipe, fill, operate, snapshot, rollback, upheaval, leap
         case pin, failDisk, powerCut
+        case powerLost(NodeID)
         case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
         case resume(OperationID)
@@ -360,6 +361,7 @@ struct World {
         case .pin: try pin()
         case .failDisk: failDisk()
         case .powerCut: try cutPower()
+        case .powerLost(let worker): try losePower(of: worker)
         case .intervention(let operation): intervene(operation)
         case .resume(let operation): resume(operation)
         case .snapshot: snapshot()

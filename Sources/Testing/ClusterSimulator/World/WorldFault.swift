@@ -40,10 +40,20 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case failedStepCounted
     /// Writes of a step whose commit failed are told that nothing of them was done.
     case failedStepRefused
+    /// What a partition holds counts as durable when it is opened after a commit that failed, though nothing synced it.
+    case openedUnsynced
     /// A step that is cut short leaves what it applies, and not how far that is.
     case stepsMixed
     /// A copy that is as long as it was said to be is taken for whole.
     case tornCopyTaken
+
+    /// What the faults of a run must be aimed at to show it; nil when any run may.
+    package var aim: SimulationCourse.Aim? {
+        switch self {
+        case .failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken: .disks
+        default: nil
+        }
+    }
 
     /// Runs of the crash matrix that may show it; none when any run may.
     var cells: [MatrixCell] {
@@ -60,7 +70,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
             .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
-            .failedStepRefused, .stepsMixed, .tornCopyTaken:
+            .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken:
             []
         }
     }
