@@ -44,7 +44,7 @@ package struct SimulationCounts: Hashable, Sendable {
     package var unknownSteps = 0
     /// Of those that failed, those that a power cut showed to have ended otherwise than it had seemed.
     package var turnedSteps = 0
-    /// Of several workers in one instant.
+    /// Of several workers in one instant, or of one.
     package var powerCuts = 0
     /// Changes of the primary.
     package var epochs = 0

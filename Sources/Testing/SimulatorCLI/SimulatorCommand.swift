@@ -89,7 +89,7 @@ struct Run: ParsableCommand {
         print("reads, others unheard \(counts.unheardReads), \(counts.unnoticedReads) of what went back")
         print("copies                \(counts.copies)")
         if counts.powerCuts > 0 {
-            print("power cuts            \(counts.powerCuts), of several workers in one instant")
+            print("power cuts            \(counts.powerCuts)")
             print(
                 "steps failed          \(counts.failedSteps), \(counts.unknownSteps) with something of them there, "
                     + "\(counts.turnedSteps) turned out otherwise"
