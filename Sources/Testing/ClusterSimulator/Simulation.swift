@@ -34,8 +34,8 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Reads that a primary answered whose disk had gone back, and that could not know it.
     package var unnoticedReads = 0
     package var copies = 0
-    /// Copies that were gone on with by their senders, those that another life of the receiver found, and those that were
-    /// not what was sent.
+    /// Copies that their senders went on with, those that another life of the receiver found, and those that were not
+    /// what was sent.
     package var resumedCopies = 0
     package var foundCopies = 0
     package var tornCopies = 0

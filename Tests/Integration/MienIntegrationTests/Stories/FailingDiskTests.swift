@@ -25,8 +25,8 @@ extension Integration {
                 try await FaceWriter.createCollection(shards: 1, client)
                 var writer = FaceWriter(seed: seed)
                 var (struck, erasures) = (0, 0)
-                // A commit is a few writes of pages, a sync, and the write of the page that names them. The first sync is
-                // that of opening.
+                // A commit is a few writes of pages, a sync, and the write of the page that names them. The first sync
+                // is that of opening.
                 let faults =
                     (1...7).map { StorageFaults.Fault(kind: .write, number: $0, error: EIO) }
                     + (1...3).map { StorageFaults.Fault(kind: .sync, number: $0, error: EIO) }
