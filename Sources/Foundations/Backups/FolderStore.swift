@@ -4,12 +4,15 @@ internal import Synchronization
 
 /// Backups in a folder.
 ///
-/// An object is written beside its place, synced, and given its name by a rename; the folder is synced after that. No
-/// link is followed: what is not a plain file or folder of the backup's own is refused. Names come from digests and
-/// checked texts only.
+/// An object is written beside its place, synced, and given its name by a rename; the folder is synced after that.
+/// Whoever made a folder or an object that is there may have been killed before its name was on the disk: a store that
+/// makes its folder, or is locked, sees to that again. No link is followed: what is not a plain file or folder of the
+/// backup's own is refused. Names come from digests and checked texts only.
 package final class FolderStore: BackupStore {
     package let place: String
     private let lockFile = Mutex<Int32?>(nil)
+    /// Folders of objects whose names are known to be on the disk.
+    private let durableFolders = Mutex<Set<String>>([])
 
     /// - Parameter createsFolder: makes the folder when it is missing.
     package init(_ path: String, createsFolder: Bool) throws(BackupError) {
@@ -20,6 +23,8 @@ package final class FolderStore: BackupStore {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { throw Self.failure(path, "opened") }
         guard status.st_mode & S_IFMT == S_IFDIR else { throw .notOfABackup(object: path, reason: "it is no folder") }
+        // Whoever may not read the folder above has not made this one.
+        if createsFolder, unsafe access(Self.parent(of: path), R_OK) == 0 { try syncFolder(of: path) }
     }
 
     deinit {
@@ -121,6 +126,9 @@ package final class FolderStore: BackupStore {
             throw Self.failure(path, "listed")
         }
         defer { unsafe closedir(directory) }
+        // Whoever has the lock writes no object again that is listed.
+        let isWriting = lockFile.withLock { $0 != nil }
+        if isWriting, unsafe fsync(dirfd(directory)) != 0 { throw Self.failure(path, "made durable") }
         while let entry = unsafe readdir(directory) {
             let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
                 unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
@@ -203,12 +211,13 @@ package final class FolderStore: BackupStore {
 
     private func makeFolders(of name: String) throws(BackupError) {
         for folder in folders(of: name) {
-            if unsafe mkdir(folder, 0o700) == 0 {
-                try syncFolder(of: folder)
-                continue
+            if unsafe mkdir(folder, 0o700) != 0 {
+                guard errno == EEXIST else { throw Self.failure(folder, "made") }
+                try check(folder, of: name)
+                if durableFolders.withLock({ $0.contains(folder) }) { continue }
             }
-            guard errno == EEXIST else { throw Self.failure(folder, "made") }
-            try check(folder, of: name)
+            try syncFolder(of: folder)
+            durableFolders.withLock { _ = $0.insert(folder) }
         }
     }
 
@@ -227,8 +236,12 @@ package final class FolderStore: BackupStore {
         }
     }
 
+    private static func parent(of path: String) -> String {
+        path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    }
+
     private func syncFolder(of path: String) throws(BackupError) {
-        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let parent = Self.parent(of: path)
         let folder = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw Self.failure(parent, "opened") }
         defer { Glibc.close(folder) }

@@ -32,15 +32,20 @@ struct ExportPlace {
         }
     }
 
-    /// Renames what is whole, and makes the name durable.
+    /// Renames what is whole, and makes the name durable; of a folder also the names in it.
     func putInPlace() throws(CommandFailure) {
         try checkIsFree()
+        try sync(partial, O_RDONLY)
         guard unsafe rename(partial, path) == 0 else { throw .fileSystem(path, "put in place") }
         let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .fileSystem(parent, "opened") }
+        try sync(parent, O_RDONLY | O_DIRECTORY)
+    }
+
+    private func sync(_ path: String, _ flags: Int32) throws(CommandFailure) {
+        let descriptor = unsafe open(path, flags | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .fileSystem(path, "opened") }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .fileSystem(parent, "made durable") }
+        guard fsync(descriptor) == 0 else { throw .fileSystem(path, "made durable") }
     }
 }
 

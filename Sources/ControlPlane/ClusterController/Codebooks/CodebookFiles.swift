@@ -18,10 +18,12 @@ package struct CodebookFiles: Sendable {
         self.directory = directory
     }
 
-    /// Makes the folder when it is missing.
+    /// Makes the folder when it is missing. Its name, and those in it, are on the disk then, even if a process was
+    /// killed before it had seen to that.
     package func prepare() throws(CodebookFileError) {
         guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw .io(path: directory, errno: errno) }
-        try syncDirectory()
+        try sync(parent)
+        try sync(directory)
     }
 
     package static func digest(of bytes: [UInt8]) -> [UInt8] {
@@ -49,7 +51,7 @@ package struct CodebookFiles: Sendable {
             }
             guard fsync(file) == 0 else { throw .io(path: temporary, errno: errno) }
             guard unsafe rename(temporary, path) == 0 else { throw .io(path: path, errno: errno) }
-            try syncDirectory()
+            try sync(directory)
         } catch {
             _ = unsafe unlink(temporary)
             throw error
@@ -121,11 +123,15 @@ package struct CodebookFiles: Sendable {
         return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self) + suffix
     }
 
-    private func syncDirectory() throws(CodebookFileError) {
-        let folder = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw .io(path: directory, errno: errno) }
+    private var parent: String {
+        directory.lastIndex(of: "/").map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? "."
+    }
+
+    private func sync(_ path: String) throws(CodebookFileError) {
+        let folder = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw .io(path: path, errno: errno) }
         defer { _ = Glibc.close(folder) }
-        guard fsync(folder) == 0 else { throw .io(path: directory, errno: errno) }
+        guard fsync(folder) == 0 else { throw .io(path: path, errno: errno) }
     }
 }
 

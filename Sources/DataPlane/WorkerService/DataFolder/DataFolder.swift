@@ -41,6 +41,7 @@ final class DataFolder: Sendable {
             }
             node = identity.node
             joinedCluster = Mutex(identity.cluster)
+            // This puts the name `worker` on the disk, too, even if a process was killed that had just written it.
             try DurableFile.makeDirectory(path + "/replicas")
             try DurableFile.makeDirectory(path + "/codebooks")
         } catch {
@@ -94,11 +95,14 @@ final class DataFolder: Sendable {
     /// Folder of the snapshots that backups are made from.
     var snapshotsPath: String { path + "/snapshots" }
 
-    /// Every shard that has a folder, complete or not, in order.
+    /// Every shard that has a folder, complete or not, in order. The names of their folders are on the disk then, even
+    /// if a process was killed that had just made them: what is acknowledged next rests on them.
     func shardsOnDisk() throws(WorkerError) -> [ShardID] {
         var shards: [ShardID] = []
+        try DurableFile.syncDirectory(path + "/replicas")
         for name in try DurableFile.names(in: path + "/replicas") {
             guard let collection = CollectionID(name) else { continue }
+            try DurableFile.syncDirectory("\(path)/replicas/\(name)")
             for index in try DurableFile.names(in: "\(path)/replicas/\(name)").compactMap({ UInt32($0) }) {
                 shards.append(ShardID(collection: collection, index: index))
             }

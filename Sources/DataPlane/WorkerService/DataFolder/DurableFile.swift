@@ -5,9 +5,12 @@ enum DurableFile {
     /// Of a file that is written piece by piece.
     private static let syncedByteCount: UInt64 = 16 << 20
 
+    /// What the name of a file ends with while it is written.
+    private static let stagingSuffix = ".new"
+
     /// Replaces `path` by `bytes`, and returns once both the content and the name are on the disk.
     static func write(_ bytes: [UInt8], to path: String) throws(WorkerError) {
-        let staging = path + ".new"
+        let staging = path + stagingSuffix
         let file = unsafe open(staging, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw .folderUnusable(path: staging, operation: "create", code: errno) }
         var failure = append(bytes, to: file)
@@ -146,8 +149,10 @@ enum DurableFile {
         return 0
     }
 
-    /// Removes a file and makes that last; no error when there is none.
+    /// Removes a file, and what a write of it that was cut short has left, and makes that last; no error when there is
+    /// none.
     static func remove(_ path: String) throws(WorkerError) {
+        unsafe unlink(path + stagingSuffix)
         guard unsafe unlink(path) == 0 else {
             if errno == ENOENT { return }
             throw .folderUnusable(path: path, operation: "remove", code: errno)
@@ -164,10 +169,16 @@ enum DurableFile {
     }
 
     /// Makes the directory and those above it that are missing, each lastingly.
+    ///
+    /// Whoever made one that exists may have been killed before its name was on the disk, so that is seen to again,
+    /// where the directory above may be read.
     static func makeDirectory(_ path: String) throws(WorkerError) {
         if unsafe mkdir(path, 0o700) == 0 { return try syncDirectory(parent(of: path)) }
         switch errno {
-        case EEXIST: return
+        case EEXIST:
+            do throws(WorkerError) {
+                try syncDirectory(parent(of: path))
+            } catch .folderUnusable(_, _, EACCES) {}
         case ENOENT where parent(of: path) != path:
             try makeDirectory(parent(of: path))
             try makeDirectory(path)
@@ -203,7 +214,8 @@ enum DurableFile {
         unsafe access(path, F_OK) == 0
     }
 
-    private static func syncDirectory(_ path: String) throws(WorkerError) {
+    /// Returns once the names in the directory are on the disk.
+    static func syncDirectory(_ path: String) throws(WorkerError) {
         let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw .folderUnusable(path: path, operation: "open", code: errno) }
         defer { close(directory) }

@@ -46,11 +46,13 @@ final class ReplicaTable: Sendable {
         for shard in try folder.shardsOnDisk() {
             let directory = folder.replicaPath(shard)
             let replica: Replica
-            if DurableFile.exists(succeededPath(shard)) {
-                replicas.withLock { $0[shard] = succeededReplica(shard) }
-                continue
-            }
             do throws(WorkerError) {
+                // Whoever wrote a record or a mark may have been killed before its name was on the disk.
+                try DurableFile.syncDirectory(directory)
+                if DurableFile.exists(succeededPath(shard)) {
+                    replicas.withLock { $0[shard] = succeededReplica(shard) }
+                    continue
+                }
                 guard let record = try ReplicaRecord.read(from: Replica.recordPath(in: directory), of: shard) else {
                     if let record = try SuccessorRecord.read(in: directory, of: shard) {
                         keep(record, in: directory)
