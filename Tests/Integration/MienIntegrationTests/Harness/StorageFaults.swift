@@ -1,6 +1,6 @@
 import Foundation
 
-/// A library that stands between a node and its partition's file; built from C when a story first needs it.
+/// A library that stands between a node and its files; built from C when a story first needs it.
 enum StorageFaults {
     private static let built = Result<String, any Error> {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -45,18 +45,21 @@ enum StorageFaults {
     /// - Parameters:
     ///   - each: a file that may hold faults, of which every so manieth call is meant, such as `write:7:5 sync:3:5`.
     ///   - file: what the paths of watched files end with.
+    ///   - root: a folder below which everything is recorded, names too. Several processes may have one record.
     static func environment(
         fault: Fault? = nil,
         each: String? = nil,
         report: String? = nil,
         record: String? = nil,
-        file: String = "/partition/data.mdb"
+        file: String = "/partition/data.mdb",
+        root: String? = nil
     ) throws -> [String: String] {
         var variables = ["LD_PRELOAD": try built.get(), "STORAGE_FAULTS_FILE": file]
         variables["STORAGE_FAULTS_EACH"] = each
         variables["STORAGE_FAULTS_FAULT"] = fault.map { "\($0)" }
         variables["STORAGE_FAULTS_REPORT"] = report
         variables["STORAGE_FAULTS_RECORD"] = record
+        variables["STORAGE_FAULTS_ROOT"] = root
         return variables
     }
 }

@@ -1,14 +1,19 @@
 import Foundation
 
-/// What files were made to be, call by call.
+/// What files were made to be, call by call; of a folder that is watched as a whole, what became of names, too.
 struct StorageRecord {
     enum Event {
         case write(offset: Int, bytes: Data, isDurable: Bool)
         case sync
         case length(Int)
+        /// A file or a folder; folders that names are in go by their inodes.
+        case made(name: String, folder: UInt64, isFolder: Bool)
+        case removed(name: String, folder: UInt64)
+        case renamed(name: String, folder: UInt64, newName: String, newFolder: UInt64)
     }
 
-    /// Each with its file's inode, and with the number of bytes of the record up to its end.
+    /// Each with the inode of its file, or of what the name is of, and with the number of bytes of the record up to its
+    /// end.
     private(set) var events: [(event: Event, inode: UInt64, end: Int)] = []
 
     /// - Throws: when the record is not whole.
@@ -28,9 +33,28 @@ struct StorageRecord {
             case 1, 2: events.append((.write(offset: offset, bytes: bytes, isDurable: kind == 2), inode, place))
             case 3: events.append((.sync, inode, place))
             case 4: events.append((.length(offset), inode, place))
+            case 5...8:
+                events.append((try Self.name(kind, folder: UInt64(offset), bytes), inode, place))
             default: throw StoryError("the record has a kind \(kind)")
             }
         }
+    }
+
+    private static func name(_ kind: UInt8, folder: UInt64, _ bytes: Data) throws -> Event {
+        guard kind == 8 else {
+            let name = String(decoding: bytes, as: UTF8.self)
+            return kind == 7
+                ? .removed(name: name, folder: folder) : .made(name: name, folder: folder, isFolder: kind == 6)
+        }
+        let names = bytes.dropFirst(8).split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+        guard bytes.count > 8, names.count == 2 else { throw StoryError("the record has a broken name") }
+        let newFolder = bytes.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return .renamed(name: names[0], folder: folder, newName: names[1], newFolder: newFolder)
+    }
+
+    /// The number of the first event that was not recorded yet when the record was so long.
+    func firstEvent(after byteCount: Int) -> Int {
+        events.firstIndex { $0.end > byteCount } ?? events.count
     }
 
     /// Numbers of the writes of nothing but zeros: free pages that are overwritten. LMDB itself writes no such page.
@@ -53,41 +77,12 @@ struct StorageRecord {
         doesSync: Bool = true,
         random: inout SeededRandom
     ) -> Data {
-        var file = base
-        var unsynced: [(offset: Int, bytes: Data)] = []
-        func put(_ bytes: Data, at offset: Int) {
-            if file.count < offset + bytes.count {
-                file.append(Data(count: offset + bytes.count - file.count))
-            }
-            file.replaceSubrange(offset..<offset + bytes.count, with: bytes)
-        }
+        var file = WrittenFile(base)
         for (event, owner, _) in events[..<end] where inode == nil || owner == inode {
-            switch event {
-            case .write(let offset, let bytes, true): put(bytes, at: offset)
-            case .write(let offset, let bytes, false): unsynced.append((offset, bytes))
-            case .sync:
-                guard doesSync else { continue }
-                for write in unsynced { put(write.bytes, at: write.offset) }
-                unsynced.removeAll()
-            case .length(let length):
-                if length < file.count {
-                    file = file.prefix(length)
-                } else {
-                    file.append(Data(count: length - file.count))
-                }
-            }
+            if case .sync = event, !doesSync { continue }
+            file.take(event)
         }
-        let share = Double.random(in: 0...1, using: &random)
-        for write in unsynced.shuffled(using: &random) {
-            let isTorn = Bool.random(using: &random)
-            for first in stride(from: 0, to: write.bytes.count, by: isTorn ? 512 : write.bytes.count) {
-                guard Double.random(in: 0..<1, using: &random) < share else { continue }
-                let start = write.bytes.startIndex + first
-                let stop = isTorn ? min(start + 512, write.bytes.endIndex) : write.bytes.endIndex
-                put(write.bytes[start..<stop], at: write.offset + first)
-            }
-        }
-        return file
+        return file.afterPowerCut(random: &random)
     }
 }
 
