@@ -19,12 +19,17 @@ package final class FolderStore: BackupStore {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         place = path
-        if createsFolder, unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.failure(path, "made") }
+        let isNew = unsafe createsFolder && mkdir(path, 0o700) == 0
+        if createsFolder, !isNew, errno != EEXIST { throw Self.failure(path, "made") }
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { throw Self.failure(path, "opened") }
         guard status.st_mode & S_IFMT == S_IFDIR else { throw .notOfABackup(object: path, reason: "it is no folder") }
-        // Whoever may not read the folder above has not made this one.
-        if createsFolder, unsafe access(Self.parent(of: path), R_OK) == 0 { try syncFolder(of: path) }
+        if isNew {
+            try syncFolder(of: path)
+        } else if createsFolder {
+            // What is above a folder that others have made need not let us.
+            try? syncFolder(of: path)
+        }
     }
 
     deinit {
@@ -236,12 +241,8 @@ package final class FolderStore: BackupStore {
         }
     }
 
-    private static func parent(of path: String) -> String {
-        path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    }
-
     private func syncFolder(of path: String) throws(BackupError) {
-        let parent = Self.parent(of: path)
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let folder = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw Self.failure(parent, "opened") }
         defer { Glibc.close(folder) }

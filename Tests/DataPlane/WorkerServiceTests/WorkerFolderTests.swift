@@ -163,6 +163,24 @@ import WorkerService
         try #require(rename(aside, "\(replicas)/1/partition") == 0)
     }
 
+    @Test func aCopyThatWasCutOffBeforeItsFirstFileHadItsNameIsRemoved() async throws {
+        let folder = TemporaryFolder()
+        let ids = test.ids(10)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            _ = try await harness.call(test.host())
+            _ = try await harness.call(test.enrol(ids))
+        }
+        let copy = "\(folder.path)/replicas/\(test.collection.id)/0/incoming"
+        try #require(mkdir(copy, 0o700) == 0)
+        let file = open("\(copy)/copy.new", O_CREAT | O_WRONLY, 0o600)
+        try #require(file >= 0)
+        close(file)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            #expect(try await harness.call(test.search(ids)).matches.map { $0.first?.faceID } == ids)
+            #expect(access(copy, F_OK) != 0)
+        }
+    }
+
     @Test func aDamagedEmbeddingTakesTheReplicaOutOfServiceOnFirstTouch() async throws {
         let folder = TemporaryFolder()
         let one = TestCollection()

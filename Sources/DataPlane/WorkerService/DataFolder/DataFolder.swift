@@ -41,9 +41,10 @@ final class DataFolder: Sendable {
             }
             node = identity.node
             joinedCluster = Mutex(identity.cluster)
-            // This puts the name `worker` on the disk, too, even if a process was killed that had just written it.
             try DurableFile.makeDirectory(path + "/replicas")
             try DurableFile.makeDirectory(path + "/codebooks")
+            // Whoever wrote what is here may have been killed before the names were on the disk.
+            try DurableFile.syncDirectory(path)
         } catch {
             close(lockFile)
             throw error

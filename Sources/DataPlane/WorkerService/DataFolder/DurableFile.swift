@@ -170,15 +170,13 @@ enum DurableFile {
 
     /// Makes the directory and those above it that are missing, each lastingly.
     ///
-    /// Whoever made one that exists may have been killed before its name was on the disk, so that is seen to again,
-    /// where the directory above may be read.
+    /// Whoever made one that exists may have been killed before its name was on the disk, so that is seen to again, as
+    /// far as the directory above lets us.
     static func makeDirectory(_ path: String) throws(WorkerError) {
         if unsafe mkdir(path, 0o700) == 0 { return try syncDirectory(parent(of: path)) }
         switch errno {
         case EEXIST:
-            do throws(WorkerError) {
-                try syncDirectory(parent(of: path))
-            } catch .folderUnusable(_, _, EACCES) {}
+            try? syncDirectory(parent(of: path))
         case ENOENT where parent(of: path) != path:
             try makeDirectory(parent(of: path))
             try makeDirectory(path)

@@ -4,8 +4,8 @@ import Glibc
 enum Directory {
     /// Makes `path` and its missing parents for this user only, durably.
     ///
-    /// Whoever made one that exists may have been killed before its name was on disk, so that is seen to again, where
-    /// the folder above may be read.
+    /// Whoever made one that exists may have been killed before its name was on disk, so that is seen to again, as far
+    /// as the folder above lets us.
     static func create(_ path: String) throws(LMDBError) {
         let parent = parent(of: path)
         var result = unsafe mkdir(path, 0o700)
@@ -13,11 +13,12 @@ enum Directory {
             try create(parent)
             result = unsafe mkdir(path, 0o700)
         }
-        guard result == 0 || errno == EEXIST else { throw LMDBError(errno: errno, path: path) }
-        let isNew = result == 0
-        do throws(LMDBError) {
-            try sync(parent)
-        } catch .permissionDenied where !isNew {}
+        guard result == 0 else {
+            guard errno == EEXIST else { throw LMDBError(errno: errno, path: path) }
+            try? sync(parent)
+            return
+        }
+        try sync(parent)
     }
 
     /// Waits until the names in the folder, of files made or renamed, are on disk.

@@ -48,9 +48,9 @@ struct FolderRecord {
     /// - Throws: for an event of something that nobody has made.
     init(_ record: StorageRecord, of folder: String) throws {
         self.record = record
-        let inode = try FileManager.default.attributesOfItem(atPath: folder)[.systemFileNumber] as? NSNumber
-        guard let inode else { throw StoryError("\(folder) has no inode") }
-        var known = [inode.uint64Value: 0]
+        let attributes = try FileManager.default.attributesOfItem(atPath: folder)
+        guard let root = attributes[.systemFileNumber] as? NSNumber else { throw StoryError("\(folder) has no inode") }
+        var known = [root.uint64Value: 0]
         func object(_ inode: UInt64, _ event: Int) throws -> Int {
             guard let object = known[inode] else { throw StoryError("nobody has made what event \(event) is of") }
             return object

@@ -63,7 +63,7 @@ extension Integration {
                     try record.content(cutAt: cut, names: names, random: &random).replace(in: disk)
                     let length = cut == 0 ? 0 : record.record.events[cut - 1].end
                     let done = marks.filter { $0.recorded <= length }.map(\.name)
-                    let missing = try await missing(of: done, in: place, stage)
+                    let missing = try await unsound(done, in: place, stage)
                     let remark = "cut \(state), \(names), at \(cut) of \(end)"
                     #expect(missing.isEmpty, "\(remark): \(missing) of \(done) are missing or broken")
                     let again = try await stage.mien(words)
@@ -74,7 +74,7 @@ extension Integration {
                 // The story must be able to fail: a disk that does not sync folders, and says that it does.
                 let lie = record.record.firstEvent(after: marks[0].recorded)
                 try record.content(cutAt: end, names: .synced, firstLie: lie, random: &random).replace(in: disk)
-                let missing = try await missing(of: marks.map(\.name), in: place, stage)
+                let missing = try await unsound(marks.map(\.name), in: place, stage)
                 let isSeen = missing == [marks[1].name]
                 #expect(isSeen, "a story that sees nothing when folders are not synced proves nothing")
                 print(
@@ -102,13 +102,13 @@ extension Integration {
         }
 
         /// Which of these backups are not there, or not sound.
-        private func missing(of names: [String], in place: String, _ stage: Stage) async throws -> [String] {
-            var missing: [String] = []
+        private func unsound(_ names: [String], in place: String, _ stage: Stage) async throws -> [String] {
+            var unsound: [String] = []
             for name in names {
                 let verified = try await stage.mien("backup", "verify", place, "--backup", name)
-                if verified.status != 0 { missing.append(name) }
+                if verified.status != 0 { unsound.append(name) }
             }
-            return missing
+            return unsound
         }
     }
 }

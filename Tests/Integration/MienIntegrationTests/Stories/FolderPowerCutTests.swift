@@ -85,8 +85,8 @@ extension Integration {
                 #expect(isSeen, "a story that sees nothing when folders are not synced proves nothing")
                 print(
                     "power cut of folders: \(Self.stateCount) states of \(end) calls, \(record.nameEvents.count) of "
-                        + "them of names, \(marks.count) things acknowledged; \(lost) faults, \(refusals) folders refused "
-                        + "in which nothing was"
+                        + "them of names, \(marks.count) things acknowledged; \(lost) faults, \(refusals) refused "
+                        + "with nothing in them"
                 )
                 await client.close()
             }
