@@ -3,8 +3,8 @@ import MienClient
 import Testing
 
 extension Integration {
-    /// The power fails at any moment for a coordinator with its own store and for its worker, in one instant: whatever
-    /// became of names in their folders, and of whatever else was not synced, what was acknowledged is there.
+    /// The power fails at any moment for a coordinator with its own store and for its two workers, in one instant:
+    /// whatever became of names in their folders, and of whatever else was not synced, what was acknowledged is there.
     @Suite struct FolderPowerCutTests {
         /// `MIEN_FOLDER_POWER_CUTS` makes it a long run.
         private static let stateCount = StoryLength.named("MIEN_FOLDER_POWER_CUTS", or: 10)
@@ -19,7 +19,7 @@ extension Integration {
             /// Of each collection its faces, with the version of each.
             var collections: [String: [Face.ID: Int]] = [:]
             var hasCodebook = false
-            /// The cluster's and the worker's names, once they have been told.
+            /// The cluster's and the workers' names, once they have been told.
             var identity: [String]?
         }
 
@@ -38,7 +38,7 @@ extension Integration {
                 let recordPath = stage.path("record")
                 let cluster = try Cluster(
                     stage,
-                    workers: 1,
+                    workers: 2,
                     coordinatorSettings: [
                         "coordinator.training.min_faces=\(Self.trainingCount)", "coordinator.spare_disk=16MiB",
                     ],
@@ -158,8 +158,8 @@ extension Integration {
             }
         }
 
-        /// Collections come and go, a codebook comes, a shard is divided and put together again; in between the nodes
-        /// are killed, and go on with what they find.
+        /// Collections come and go, a codebook comes, a shard is moved, divided and put together again; in between the
+        /// nodes are killed, and go on with what they find.
         private func live(
             _ cluster: Cluster,
             _ chronicle: inout Chronicle,
@@ -183,6 +183,8 @@ extension Integration {
                 return description.training == .trained && description.codebook != nil ? () : nil
             }
             try chronicle.note { $0.hasCodebook = true }
+            try await move(cluster, client)
+            try await write(&chronicle, &random)
             try await reshard("split", cluster)
             try await write(&chronicle, &random)
 
@@ -220,6 +222,16 @@ extension Integration {
             }
         }
 
+        private func move(_ cluster: Cluster, _ client: MienClient) async throws {
+            let shard = try await client.describe(Self.people).shards[0]
+            let workers = try await client.status().workers
+            let from = try #require(workers.first { $0.id == shard.workerID }).address
+            let to = try #require(workers.first { $0.id != shard.workerID }).address
+            let words = ["shard", "move", Self.people, "\(shard.index)", "--from", from, "--to", to, "--wait"]
+            let result = try await cluster.mien(words)
+            #expect(result.status == 0, "\(words): \(result)")
+        }
+
         private func reshard(_ verb: String, _ cluster: Cluster) async throws {
             let result = try await cluster.mien("shard", verb, Self.people, "--all", "--wait")
             #expect(result.status == 0, "shard \(verb): \(result)")
@@ -227,7 +239,7 @@ extension Integration {
 
         private static func identity(_ client: MienClient) async throws -> [String] {
             let status = try await client.status()
-            return [status.id] + status.workers.map(\.id)
+            return [status.id] + status.workers.map(\.id).sorted()
         }
 
         // MARK: What is left
@@ -252,7 +264,7 @@ extension Integration {
             }
             try await cluster.start()
             if let identity = before.identity, try await Self.identity(client) != identity {
-                faults.append("the cluster or the worker is another")
+                faults.append("the cluster or a worker is another")
             }
             let listed = Set(try await client.collections().map(\.options.name))
             for name in [Self.people, Self.others] {
