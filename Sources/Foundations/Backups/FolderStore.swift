@@ -19,7 +19,7 @@ package final class FolderStore: BackupStore {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         place = path
-        let isNew = unsafe createsFolder && mkdir(path, 0o700) == 0
+        let isNew = if createsFolder { unsafe mkdir(path, 0o700) == 0 } else { false }
         if createsFolder, !isNew, errno != EEXIST { throw Self.failure(path, "made") }
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { throw Self.failure(path, "opened") }
