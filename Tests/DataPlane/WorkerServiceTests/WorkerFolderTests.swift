@@ -176,7 +176,8 @@ import WorkerService
         try #require(file >= 0)
         close(file)
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
-            #expect(try await harness.call(test.search(ids)).matches.map { $0.first?.faceID } == ids)
+            let matches = try await harness.call(test.search(ids)).matches
+            #expect(matches.map { $0.first?.faceID } == ids)
             #expect(access(copy, F_OK) != 0)
         }
     }
