@@ -73,15 +73,24 @@ package struct ShardMap: Sendable {
         return shards.contains { !present.contains($0) && !past.contains($0) }
     }
 
+    /// Where a shard is; nil when it is nowhere.
+    package func placement(of shard: ShardID) -> ShardPlacement? {
+        placements[shard.collection]?.first { $0.shard == shard }
+    }
+
     /// Position in `placements[collection]` of the shard that a face id belongs to; nil for an unknown collection.
     package func placementIndex(of face: FaceID, in collection: CollectionID) -> Int? {
+        placementIndex(at: FaceIDHash.hash(face, in: collection), in: collection)
+    }
+
+    /// Likewise of the shard that a place on the ring belongs to.
+    package func placementIndex(at place: UInt64, in collection: CollectionID) -> Int? {
         guard let shards = placements[collection], !shards.isEmpty else { return nil }
-        let hash = FaceIDHash.hash(face, in: collection)
         var low = 0
         var high = shards.count - 1
         while low < high {
             let middle = (low + high + 1) / 2
-            if shards[middle].range.first <= hash { low = middle } else { high = middle - 1 }
+            if shards[middle].range.first <= place { low = middle } else { high = middle - 1 }
         }
         return low
     }

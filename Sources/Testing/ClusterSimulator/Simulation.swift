@@ -7,6 +7,12 @@ package struct SimulationCounts: Hashable, Sendable {
     package var acknowledged = 0
     package var rejected = 0
     package var unknown = 0
+    /// Rounds of writes that coordinators began, those begun anew by a newer map, attempts at shards, and calls of clients
+    /// that died with their coordinator.
+    package var routedRounds = 0
+    package var routedAnew = 0
+    package var routedAttempts = 0
+    package var routedLost = 0
     package var reads = 0
     package var refusedReads = 0
     package var strongReads = 0
@@ -66,6 +72,10 @@ package struct SimulationCounts: Hashable, Sendable {
         left.acknowledged += right.acknowledged
         left.rejected += right.rejected
         left.unknown += right.unknown
+        left.routedRounds += right.routedRounds
+        left.routedAnew += right.routedAnew
+        left.routedAttempts += right.routedAttempts
+        left.routedLost += right.routedLost
         left.reads += right.reads
         left.refusedReads += right.refusedReads
         left.strongReads += right.strongReads
@@ -181,7 +191,8 @@ package struct Simulation: Sendable {
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
             { $0.pinInterval = nil }, { $0.failureInterval = nil }, { $0.powerCutInterval = nil },
-            { $0.hasTornSteps = false }, { $0.hasCopyParts = false }, { $0.rebalanceTime = .zero },
+            { $0.hasTornSteps = false }, { $0.hasCopyParts = false }, { $0.coordinatorDeathInterval = nil },
+            { $0.rebalanceTime = .zero },
             { $0.faceLimit = 0 },
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil },

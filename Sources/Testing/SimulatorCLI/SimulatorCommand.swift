@@ -73,6 +73,12 @@ struct Run: ParsableCommand {
         print("writes acknowledged   \(counts.acknowledged)")
         print("writes refused        \(counts.rejected)")
         print("writes unknown        \(counts.unknown)")
+        if counts.routedRounds > 0 {
+            print(
+                "through coordinators  \(counts.routedRounds) rounds, \(counts.routedAnew) begun anew, "
+                    + "\(counts.routedAttempts) attempts, \(counts.routedLost) died with one"
+            )
+        }
         print(
             "searches              \(counts.searches), full \(counts.fullSearches), "
                 + "in part \(counts.partialSearches), refused \(counts.refusedSearches)"

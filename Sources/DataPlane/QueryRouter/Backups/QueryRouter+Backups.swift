@@ -175,8 +175,9 @@ extension QueryRouter {
         let (replies, token) = try await write(
             context.divide(faces.count) { faces.rows[$0].id },
             context,
+            WriteUnderWay(WriteStateMachine(age: .zero, options: options)),
             rowCount: faces.count,
-            request: { part, route in
+            request: { part, route, _ in
                 let isWhole = part.positions.count == faces.count
                 return ShardRestore(
                     route: route,

@@ -6,19 +6,21 @@ import WireProtocol
 ///
 /// One may have died of anything, and then another answers. After two the request is sent to nobody any more, so that
 /// one that kills workers does not go on through all replicas.
-final class LostWorkers: Sendable {
+package struct LostWorkers: Sendable {
     private static let limit = 2
 
-    private let workers = Mutex<Set<NodeID>>([])
+    private var workers: Set<NodeID> = []
 
-    /// - Returns: whether this is the one after which the request is not sent on.
-    func note(_ worker: NodeID) -> Bool {
-        workers.withLock { $0.insert(worker).inserted && $0.count == Self.limit }
-    }
+    package init() {}
+
+    mutating func note(_ worker: NodeID) { workers.insert(worker) }
+
+    /// Whether the request is not sent on.
+    package var areTooMany: Bool { workers.count >= Self.limit }
 
     /// Why the request is not sent any more; nil while it may be.
     var refusal: WireStatus? {
-        guard workers.withLock({ $0.count }) >= Self.limit else { return nil }
+        guard areTooMany else { return nil }
         return WireStatus(
             .internalError,
             "the connections to \(Self.limit) workers were lost while this request was under way there; it is not sent "
@@ -35,4 +37,22 @@ final class LostWorkers: Sendable {
                 + "the workers tell more"
         )
     }
+}
+
+/// Those of a request whose shards are asked by several tasks.
+final class SharedLosses: Sendable {
+    private let workers = Mutex(LostWorkers())
+
+    /// - Parameter didGiveUp: called when the request is not sent on from now on.
+    func withLock<R: Sendable>(_ body: (inout LostWorkers) -> R, didGiveUp: () -> Void) -> R {
+        let (result, hasGivenUp) = workers.withLock { workers in
+            let wereTooMany = workers.areTooMany
+            let result = body(&workers)
+            return (result, workers.areTooMany && !wereTooMany)
+        }
+        if hasGivenUp { didGiveUp() }
+        return result
+    }
+
+    var current: LostWorkers { workers.withLock { $0 } }
 }

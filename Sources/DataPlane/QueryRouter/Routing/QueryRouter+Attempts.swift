@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import Synchronization
 import Threads
 import WireProtocol
 import WireTransport
@@ -19,153 +20,123 @@ extension QueryRouter {
         _ context: Context,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async throws(ShardFailure) -> R.Reply {
-        noteRequest()
-        // While another replica may take over, its doing so is waited for.
-        let mayFailOver = first.group.members.count > 1
-        let grace = mayFailOver ? max(options.absenceGrace, options.failoverGrace) : options.absenceGrace
-        let graceEnd = WireDeadline.after(grace)
-        var placement = first
-        var map = context.map
-        var pause = options.firstPause
-        var lastRefusal: WireStatus?
-        var mayHaveBeenDone = false
-        while true {
-            let worker = placement.primary
-            let target = Target(placement, worker, map, source.presence(of: worker), graceEnd: graceEnd)
-            let end =
-                await (mayFailOver ? attemptUntilMoved(target, context, request) : attempt(target, context, request))
-            var failure: ShardFailure
-            switch end {
-            case .success(let reply): return reply
-            case .failure(let this): failure = this
-            }
-            mayHaveBeenDone = mayHaveBeenDone || !failure.hasNoEffect
-            failure.mayHaveBeenDone = mayHaveBeenDone
-            // What the worker said before tells more than that the time then ran out.
-            if failure.status.code == .deadlineExceeded, let lastRefusal { failure.status = lastRefusal }
-
-            let status = failure.status
-            let retryEnd: WireDeadline
-            switch status.code {
-            case .overloaded, .notYet: retryEnd = context.deadline
-            case .unavailable where mayFailOver: retryEnd = min(context.deadline, graceEnd)
-            case .unavailable:
-                if target.address == nil || target.presence.isKnownAbsent { throw failure }
-                var end = min(context.deadline, graceEnd)
-                if canBeMissing, let since = unreachable.firstFailure(of: worker) {
-                    end = min(end, WireDeadline(since + TimeAmount(options.absenceGrace)))
+        let attempts = Mutex(PrimaryAttempts(first, end: context.end, options: options))
+        return try await attempt(
+            first,
+            canBeMissing: canBeMissing,
+            context,
+            decide: { event, mayRetry in
+                context.lost.withLock { lost in
+                    attempts.withLock { $0.event(event, now: context.elapsed, lost: &lost, mayRetry: mayRetry) }
+                } didGiveUp: {
+                    metrics.gaveUp(context.name)
                 }
-                retryEnd = end
-            case .staleEpoch, .unknownReplica: retryEnd = min(context.deadline, graceEnd)
-            default: throw failure
-            }
-            let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
-            guard wait < retryEnd.remaining, !Task.isCancelled, mayRetry(after: status.code) else { throw failure }
-            pause = min(pause * 2, ReadRetry.longestPause(after: status, options))
-            lastRefusal = status
+            },
+            isOvertaken: { newest in attempts.withLock { $0.isOvertaken(by: newest) } },
+            request: request
+        )
+    }
 
-            metrics.retried(after: status.code)
-            if status.code.retry == .refreshAndRetry { await source.refresh() }
-            guard let moved = newest(placement) else {
-                context.replacement.set()
+    /// Does what is decided about one shard until that ends.
+    ///
+    /// - Parameters:
+    ///   - decide: what to do after an event; calls its parameter when the shard would be asked again.
+    ///   - isOvertaken: whether whoever is asked need not be waited for, by the newest placement.
+    func attempt<R: WireRequest>(
+        _ first: ShardPlacement,
+        canBeMissing: Bool = false,
+        _ context: Context,
+        decide: (PrimaryAttempts.Event, (StatusCode) -> Bool) -> PrimaryAttempts.Action,
+        isOvertaken: @escaping @Sendable (ShardPlacement?) -> Bool,
+        request: @escaping @Sendable (ShardRoute) -> R
+    ) async throws(ShardFailure) -> R.Reply {
+        noteRequest()
+        let mayFailOver = first.group.members.count > 1
+        var event = PrimaryAttempts.Event.begun(place(of: first, in: context.map))
+        while true {
+            switch decide(event, { !Task.isCancelled && mayRetry(after: $0) }) {
+            case .ask(let target):
+                let end =
+                    await
+                    (mayFailOver
+                    ? call(target, context, until: isOvertaken, request) : call(target, context, request))
+                switch end {
+                case .success(let reply)?: return reply
+                case .failure(let status)?:
+                    event = .failed(status, absence: canBeMissing ? absence(of: [target.worker]) : nil)
+                case nil: event = .overtaken
+                }
+            case .look(let status):
+                metrics.retried(after: status)
+                if status.retry == .refreshAndRetry { await source.refresh() }
+                event = .looked(newest(first))
+            case .wait(let pause):
+                try? await Task.sleep(for: pause)
+                event = .looked(newest(first))
+            case .end(let failure, let isReplaced):
+                if isReplaced { context.replacement.set() }
                 throw failure
             }
-            // A newer placement is tried at once; the same one after a pause.
-            if moved.placement.epoch == placement.epoch {
-                try? await Task.sleep(for: wait)
-                guard let moved = newest(placement) else {
-                    context.replacement.set()
-                    throw failure
-                }
-                (placement, map) = moved
-            } else {
-                (placement, map) = moved
-            }
         }
     }
 
-    /// Where a shard is by the newest map; nil when it is nowhere.
-    func newest(_ placement: ShardPlacement) -> (placement: ShardPlacement, map: ShardMap)? {
+    /// Where a shard's primary is by the newest map; nil when the shard is nowhere.
+    func newest(_ placement: ShardPlacement) -> ShardPlace? {
         let map = source.current
-        let moved = map.placements[placement.shard.collection]?.first { $0.shard == placement.shard }
-        return moved.map { ($0, map) }
+        return map.placement(of: placement.shard).map { place(of: $0, in: map) }
     }
 
-    /// Who is asked for a shard, as far as is known.
-    struct Target: Sendable {
-        var placement: ShardPlacement
-        var worker: NodeID
-        var address: NodeAddress?
-        var presence: WorkerPresence
-        /// Until when one that is known to be away is asked.
-        var graceEnd: WireDeadline
-
-        init(
-            _ placement: ShardPlacement,
-            _ worker: NodeID,
-            _ map: ShardMap,
-            _ presence: WorkerPresence,
-            graceEnd: WireDeadline
-        ) {
-            self.placement = placement
-            self.worker = worker
-            self.presence = presence
-            self.graceEnd = graceEnd
-            address = map.addresses[worker]
-        }
-
-        func failure(_ status: WireStatus) -> ShardFailure {
-            ShardFailure(placement: placement, worker: worker, address: address, presence: presence, status: status)
-        }
+    /// Where a replica is, the primary when no worker is named.
+    func place(of placement: ShardPlacement, on worker: NodeID? = nil, in map: ShardMap) -> ShardPlace {
+        let worker = worker ?? placement.primary
+        return ShardPlace(
+            placement,
+            worker: worker,
+            address: map.addresses[worker],
+            presence: source.presence(of: worker)
+        )
     }
 
     /// Asks once.
-    func attempt<R: WireRequest>(
-        _ target: Target,
+    func call<R: WireRequest>(
+        _ target: ShardTarget,
         _ context: Context,
         _ request: @Sendable (ShardRoute) -> R
-    ) async -> Result<R.Reply, ShardFailure> {
-        guard let address = target.address else {
-            let status = WireStatus(.unavailable, "No worker is known that holds the shard.")
-            return .failure(target.failure(status.withoutEffect))
-        }
-        if let refusal = context.lost.refusal { return .failure(target.failure(refusal.withoutEffect)) }
-        let isKnownAbsent = target.presence.isKnownAbsent
+    ) async -> Result<R.Reply, WireStatus> {
+        guard let address = target.place.address else { preconditionFailure("nobody is asked without an address") }
         let client = clients.client(for: target.worker, at: address, on: context.eventLoop)
-        var status: WireStatus
         do throws(WireStatus) {
-            // A connection attempt to a host that is gone would take all the time there is.
             let reply = try await client.call(
                 request(ShardRoute(shard: target.placement.shard, epoch: target.placement.epoch)),
-                deadline: isKnownAbsent ? min(context.deadline, target.graceEnd) : context.deadline
+                deadline: .after(target.deadline - context.elapsed)
             )
             unreachable.noteAnswer(of: target.worker)
             return .success(reply)
         } catch {
-            status = error
+            switch error.code {
+            case .unavailable: unreachable.noteFailure(of: target.worker, at: .now())
+            case .deadlineExceeded, .cancelled: break
+            default: unreachable.noteAnswer(of: target.worker)
+            }
+            return .failure(error)
         }
-        if status.isLoss, context.lost.note(target.worker) { metrics.gaveUp(context.name) }
-        switch status.code {
-        case .unavailable: unreachable.noteFailure(of: target.worker, at: .now())
-        case .deadlineExceeded, .cancelled: break
-        default: unreachable.noteAnswer(of: target.worker)
-        }
-        if isKnownAbsent, status.code == .deadlineExceeded, !context.deadline.hasPassed {
-            status.code = .unavailable
-        }
-        return .failure(target.failure(status))
     }
 
     /// Asks once, and no longer once the shard has another primary: one that hangs answers nobody.
-    private func attemptUntilMoved<R: WireRequest>(
-        _ target: Target,
+    ///
+    /// - Returns: nil when it was not waited for.
+    private func call<R: WireRequest>(
+        _ target: ShardTarget,
         _ context: Context,
+        until isOvertaken: @escaping @Sendable (ShardPlacement?) -> Bool,
         _ request: @escaping @Sendable (ShardRoute) -> R
-    ) async -> Result<R.Reply, ShardFailure> {
-        await withTaskGroup(of: Result<R.Reply, ShardFailure>?.self) { group in
-            group.addTask { await self.attempt(target, context, request) }
+    ) async -> Result<R.Reply, WireStatus>? {
+        await withTaskGroup(of: Result<R.Reply, WireStatus>?.self) { group in
+            group.addTask { await self.call(target, context, request) }
             group.addTask {
-                await self.waitForOtherPrimary(of: target.placement)
+                repeat {
+                    try? await Task.sleep(for: self.options.moveCheckInterval)
+                } while !Task.isCancelled && !isOvertaken(self.newest(target.placement)?.placement)
                 return nil
             }
             var hasMoved = false
@@ -179,16 +150,7 @@ extension QueryRouter {
                 if hasMoved, case .failure = end { break }
                 return end
             }
-            return .failure(
-                target.failure(WireStatus(.unavailable, "another worker orders the shard's writes by now"))
-            )
+            return nil
         }
-    }
-
-    /// Returns when the newest map has the shard under another epoch, or when cancelled.
-    private func waitForOtherPrimary(of placement: ShardPlacement) async {
-        repeat {
-            try? await Task.sleep(for: options.moveCheckInterval)
-        } while !Task.isCancelled && newest(placement)?.placement.epoch == placement.epoch
     }
 }

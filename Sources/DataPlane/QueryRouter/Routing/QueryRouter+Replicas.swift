@@ -23,7 +23,7 @@ extension QueryRouter {
             return try await ask(first, canBeMissing: canBeMissing, context, request)
         }
         noteRequest()
-        let graceEnd = WireDeadline.after(options.absenceGrace)
+        let graceEnd = context.elapsed + options.absenceGrace
         var placement = first
         var map = context.map
         var retry = ReadRetry(options: options)
@@ -36,7 +36,7 @@ extension QueryRouter {
             let decision = retry.next(
                 after: failures,
                 deadline: context.deadline.remaining,
-                grace: graceEnd.remaining,
+                grace: graceEnd - context.elapsed,
                 absence: canBeMissing ? absence(of: failures.map(\.worker)) : nil
             )
             let wait: Duration
@@ -48,19 +48,20 @@ extension QueryRouter {
                 wait = pause
             case .again, .fail: throw failure
             }
-            if newest(placement)?.placement.group.version == placement.group.version {
+            if source.current.placement(of: placement.shard)?.group.version == placement.group.version {
                 try? await Task.sleep(for: wait)
             }
-            guard let moved = newest(placement) else {
+            map = source.current
+            guard let moved = map.placement(of: placement.shard) else {
                 context.replacement.set()
                 throw failure
             }
-            (placement, map) = moved
+            placement = moved
         }
     }
 
     /// For how long none of the workers has been reached, whoever asked; nil when one has.
-    private func absence(of workers: [NodeID]) -> Duration? {
+    func absence(of workers: [NodeID]) -> Duration? {
         let since = workers.map(unreachable.firstFailure)
         guard !since.contains(nil), let last = since.compactMap(\.self).max() else { return nil }
         return .nanoseconds((NIODeadline.now() - last).nanoseconds)
@@ -84,7 +85,7 @@ extension QueryRouter {
         of placement: ShardPlacement,
         _ map: ShardMap,
         _ context: Context,
-        graceEnd: WireDeadline,
+        graceEnd: Duration,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async -> ReadEnd<R.Reply> {
         let presences = Dictionary(
@@ -101,7 +102,16 @@ extension QueryRouter {
                 choice.hedgeDelay(placement.shard)
             )
         }
-        let targets = workers.map { Target(placement, $0, map, presences[$0]!, graceEnd: graceEnd) }
+        let end = context.end
+        let targets = workers.map { worker in
+            let place = ShardPlace(
+                placement,
+                worker: worker,
+                address: map.addresses[worker],
+                presence: presences[worker]!
+            )
+            return ShardTarget(place, end: end, graceEnd: graceEnd)
+        }
         return await withTaskGroup(of: ReadEvent<R.Reply>.self) { group in
             var round = ReplicaRound(replicaCount: targets.count)
             var failures: [ShardFailure] = []
@@ -159,9 +169,30 @@ extension QueryRouter {
         }
     }
 
+    /// Asks once, if the worker is asked at all.
+    private func attempt<R: WireRequest>(
+        _ target: ShardTarget,
+        _ context: Context,
+        _ request: @Sendable (ShardRoute) -> R
+    ) async -> Result<R.Reply, ShardFailure> {
+        if let obstacle = target.obstacle(context.lost.current) { return .failure(target.place.failure(obstacle)) }
+        switch await call(target, context, request) {
+        case .success(let reply): return .success(reply)
+        case .failure(let status):
+            if status.isLoss {
+                context.lost.withLock {
+                    $0.note(target.worker)
+                } didGiveUp: {
+                    metrics.gaveUp(context.name)
+                }
+            }
+            return .failure(target.failure(status, now: context.elapsed))
+        }
+    }
+
     /// Takes note of what an answer tells of the replicas: those asked before it and silent still are slow.
     private func finish(
-        _ targets: [Target],
+        _ targets: [ShardTarget],
         answered number: Int,
         took time: Duration,
         _ round: ReplicaRound

@@ -52,13 +52,18 @@ package final class QueryRouter: Sendable {
         var deadline: WireDeadline
         var eventLoop: any EventLoop
         var began: NIODeadline
+        /// When the request came, by the clock that goes on while the machine is suspended.
+        var arrival = ContinuousClock.now
         /// Set when a shard that was asked is in no newer map: others have taken its place.
         let replacement = OneWayFlag()
-        var lost = LostWorkers()
-        /// Set when a shard may have changed something.
-        var effect = OneWayFlag()
+        /// Of a request that is no write: those have their own.
+        var lost = SharedLosses()
 
         var name: String { collection.name }
+        /// Since the request came.
+        var elapsed: Duration { .now - arrival }
+        /// When the shards have to have answered: since the request came, as the machines have it.
+        var end: Duration { elapsed + deadline.remaining }
     }
 
     /// - Parameter isRestore: whether the request is for a collection that is being restored, and for no other.
@@ -90,12 +95,11 @@ package final class QueryRouter: Sendable {
                 )
         }
         let remaining = deadline.isNone ? options.defaultDeadline : deadline.remaining
-        let kept = min(remaining * options.answerShare, options.longestAnswerTime)
         return Context(
             map: map,
             collection: collection,
             placements: placements,
-            deadline: .after(remaining - kept),
+            deadline: .after(options.shardTime(of: remaining)),
             eventLoop: eventLoop,
             began: .now()
         )
@@ -105,29 +109,29 @@ package final class QueryRouter: Sendable {
     /// place of one that it asked: what the others answered before is asked of them once more, since a face may have
     /// been counted twice or not at all otherwise. Writes carry their key.
     ///
-    /// - Parameter request: it is refused while it is remembered as one that workers were lost under.
+    /// - Parameters:
+    ///   - request: it is refused while it is remembered as one that workers were lost under.
+    ///   - write: what the request does as a write; nil for one that changes nothing.
     /// - Throws: a status that says whether nothing was done by all of it.
     func onNewestMap<R>(
         of name: String,
         for request: some WireRequest,
+        write: WriteUnderWay? = nil,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
-        let effect = OneWayFlag()
         do throws(WireStatus) {
-            return try await inRounds(of: name, for: request, effect: effect, deadline: deadline, on: eventLoop, body)
+            return try await inRounds(of: name, for: request, write, deadline: deadline, on: eventLoop, body)
         } catch {
-            var status = error
-            status.hasNoEffect = !effect.isSet
-            throw status
+            throw write?.withLock { $0.told(error) } ?? error.withoutEffect
         }
     }
 
     private func inRounds<R>(
         of name: String,
         for request: some WireRequest,
-        effect: OneWayFlag,
+        _ write: WriteUnderWay?,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
         _ body: (Context) async throws(WireStatus) -> R
@@ -139,12 +143,14 @@ package final class QueryRouter: Sendable {
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var first: Context?
         defer {
-            if first?.lost.refusal != nil { deadly.withLock { $0.remember(request, now: .now) } }
+            let lost = write?.withLock(\.lost) ?? first?.lost.current
+            if lost?.areTooMany ?? false { deadly.withLock { $0.remember(request, now: .now) } }
         }
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
-            if let first { (context.began, context.lost) = (first.began, first.lost) }
-            context.effect = effect
+            if let first {
+                (context.began, context.arrival, context.lost) = (first.began, first.arrival, first.lost)
+            }
             first = context
             do throws(WireStatus) {
                 let answer = try await body(context)

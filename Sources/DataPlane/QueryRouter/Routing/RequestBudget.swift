@@ -2,7 +2,7 @@
 /// more of it. For hedged reads, and for what a worker refused for overload. Not thread-safe.
 ///
 /// - SeeAlso: Google, "Site reliability engineering" (2016), chapter 21, for retry budgets.
-struct RequestBudget: Sendable {
+package struct RequestBudget: Sendable {
     private let share: Double
     private let reserve: Double
     private var allowance: Double
@@ -10,17 +10,17 @@ struct RequestBudget: Sendable {
     /// - Parameters:
     ///   - share: further requests for each first one, in the long run.
     ///   - reserve: further requests at once.
-    init(share: Double, reserve: Double) {
+    package init(share: Double, reserve: Double) {
         self.share = share
         self.reserve = reserve
         allowance = reserve
     }
 
     /// A request is made for the first time.
-    mutating func noteRequest() { allowance = min(allowance + share, reserve) }
+    package mutating func noteRequest() { allowance = min(allowance + share, reserve) }
 
     /// - Returns: whether a further request may be made; it is then counted.
-    mutating func take() -> Bool {
+    package mutating func take() -> Bool {
         guard allowance >= 1 else { return false }
         allowance -= 1
         return true

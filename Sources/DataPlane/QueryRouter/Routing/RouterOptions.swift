@@ -73,6 +73,9 @@ package struct RouterOptions: Hashable, Sendable {
         self.bytesUnderWay = bytesUnderWay
     }
 
+    /// What the shards have of the time that a caller gives.
+    package func shardTime(of time: Duration) -> Duration { time - min(time * answerShare, longestAnswerTime) }
+
     package var reads: ReadChoice.Limits {
         .init(
             leastHedgeDelay: leastHedgeDelay,

@@ -11,7 +11,7 @@ package struct ShardFailure: Error, Hashable, Sendable {
     package let presence: WorkerPresence?
     package var status: WireStatus
     /// Whether an attempt, this one or an earlier one, ended so that it may have been carried out.
-    var mayHaveBeenDone = false
+    package internal(set) var mayHaveBeenDone = false
     /// Other replicas that were asked and failed too.
     var otherFailureCount = 0
 

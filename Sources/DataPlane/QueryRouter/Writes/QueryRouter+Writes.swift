@@ -15,10 +15,15 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesEnrolled {
-        let attempts = WriteAttempts(age: request.age)
-        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        let write = WriteUnderWay(WriteStateMachine(age: request.age, options: options))
+        return try await onNewestMap(
+            of: request.collection,
+            for: request,
+            write: write,
+            deadline: deadline,
+            on: eventLoop
+        ) {
             (context) async throws(WireStatus) -> FacesEnrolled in
-            attempts.beginRound()
             guard !request.rows.isEmpty else {
                 throw WireStatus(.invalidRequest, "The batch is empty: send at least one face.")
             }
@@ -45,16 +50,17 @@ extension QueryRouter {
 
             let parts = context.divide(rows.count) { outcomes[$0] == nil ? rows[$0].id : nil }
             let matrix = embeddings
-            let (replies, token) = try await write(
+            let (replies, token) = try await self.write(
                 parts,
                 context,
+                write,
                 rowCount: rows.count,
-                request: { part, route in
+                request: { part, route, age in
                     let isWhole = part.positions.count == rows.count
                     return ShardEnrol(
                         route: route,
                         key: request.key,
-                        age: attempts.age(of: route.shard),
+                        age: age,
                         rows: isWhole ? rows : part.positions.map { rows[$0] },
                         embeddings: isWhole ? matrix : matrix.rows(part.positions)
                     )
@@ -72,21 +78,27 @@ extension QueryRouter {
         deadline: WireDeadline,
         on eventLoop: any EventLoop
     ) async throws(WireStatus) -> FacesDeleted {
-        let attempts = WriteAttempts(age: request.age)
-        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        let write = WriteUnderWay(WriteStateMachine(age: request.age, options: options))
+        return try await onNewestMap(
+            of: request.collection,
+            for: request,
+            write: write,
+            deadline: deadline,
+            on: eventLoop
+        ) {
             (context) async throws(WireStatus) -> FacesDeleted in
-            attempts.beginRound()
             let ids = request.ids
             guard !ids.isEmpty else { throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.") }
-            let (replies, token) = try await write(
+            let (replies, token) = try await self.write(
                 context.divide(ids.count) { ids[$0] },
                 context,
+                write,
                 rowCount: ids.count,
-                request: { part, route in
+                request: { part, route, age in
                     ShardDelete(
                         route: route,
                         key: request.key,
-                        age: attempts.age(of: route.shard),
+                        age: age,
                         ids: part.positions.map { ids[$0] }
                     )
                 },
@@ -99,52 +111,60 @@ extension QueryRouter {
     }
 
     /// Sends each part to its shard; positions with their outcomes, and the token, once all have acknowledged. Notes in
-    /// the context when something may have been done.
+    /// the context when all of it is to begin anew.
     func write<R: WireRequest, Outcome: Sendable>(
         _ parts: [BatchPart],
         _ context: Context,
+        _ write: WriteUnderWay,
         rowCount: Int,
-        request: @escaping @Sendable (BatchPart, ShardRoute) -> R,
-        outcome: (R.Reply) -> (outcomes: [Outcome], sequence: UInt64)
+        request: @escaping @Sendable (BatchPart, ShardRoute, _ age: Duration) -> R,
+        outcome: @escaping @Sendable (R.Reply) -> (outcomes: [Outcome], sequence: UInt64)
     ) async throws(WireStatus) -> (replies: [(Int, Outcome)], token: ConsistencyToken) {
-        let results = await fanOut(parts.count) { number -> Result<R.Reply, ShardFailure> in
+        let end = context.end
+        write.withLock { $0.beginRound(parts, rowCount: rowCount, collection: context.name, end: end) }
+        let answers = await fanOut(parts.count) { number -> [Outcome] in
+            let part = parts[number]
             do throws(ShardFailure) {
-                return .success(
-                    try await self.admit(parts[number].placement, context) { () async throws(ShardFailure) in
-                        try await self.ask(parts[number].placement, context) { request(parts[number], $0) }
-                    }
-                )
-            } catch {
-                return .failure(error)
-            }
-        }
-        var replies: [(Int, Outcome)] = []
-        replies.reserveCapacity(rowCount)
-        var token = ConsistencyToken(collection: context.collection.id, sequences: [:])
-        var failures: [(part: BatchPart, failure: ShardFailure)] = []
-        for (part, result) in zip(parts, results) {
-            switch result {
-            case .success(let reply):
-                context.effect.set()
-                let (outcomes, sequence) = outcome(reply)
-                guard outcomes.count == part.positions.count else {
-                    throw WireStatus(
-                        .internalError,
-                        "Shard \(part.placement.shard.index) of '\(context.name)' answered \(outcomes.count) rows of "
-                            + "\(part.positions.count)."
-                    )
+                let reply = try await self.admit(part.placement, context) { () async throws(ShardFailure) in
+                    try await self.ask(part, number, of: write, context) { request(part, $0, $1) }
                 }
-                replies += zip(part.positions, outcomes)
-                token.sequences[part.placement.shard.index] = sequence
-            case .failure(let failure):
-                if failure.mayHaveBeenDone { context.effect.set() }
-                failures.append((part, failure))
+                let (outcomes, sequence) = outcome(reply)
+                write.withLock { $0.acknowledged(part: number, rowCount: outcomes.count, sequence: sequence) }
+                return outcomes
+            } catch {
+                write.withLock { $0.refused(part: number, error) }
+                return []
             }
         }
-        guard failures.isEmpty else {
-            throw Self.writeStatus(failures, shardCount: parts.count, rowCount: rowCount, context)
+        switch write.withLock({ $0.endRound(now: context.elapsed, isCancelled: Task.isCancelled) }) {
+        case .acknowledged(let sequences):
+            let replies = zip(parts, answers).flatMap { zip($0.positions, $1) }
+            return (replies, ConsistencyToken(collection: context.collection.id, sequences: sequences))
+        case .failed(let status, let beginsAnew):
+            if beginsAnew { context.replacement.set() }
+            throw status
         }
-        return (replies, token)
+    }
+
+    /// Asks the primary of a part's shard, as the write says.
+    private func ask<R: WireRequest>(
+        _ part: BatchPart,
+        _ number: Int,
+        of write: WriteUnderWay,
+        _ context: Context,
+        _ request: @escaping @Sendable (ShardRoute, _ age: Duration) -> R
+    ) async throws(ShardFailure) -> R.Reply {
+        try await attempt(
+            part.placement,
+            context,
+            decide: { event, mayRetry in
+                write.event(event, ofPart: number, now: context.elapsed, mayRetry: mayRetry) {
+                    metrics.gaveUp(context.name)
+                }
+            },
+            isOvertaken: { newest in write.withLock { $0.isOvertaken(part: number, by: newest) } },
+            request: { route in request(route, write.withLock { $0.age(ofPart: number) }) }
+        )
     }
 
     /// Does a shard's part of a write unless as many are under way there as can be expected to be done in time.
@@ -160,8 +180,7 @@ extension QueryRouter {
         guard let admission else {
             let reason = "as many are under way as can be expected to be done in time"
             metrics.refusedOverload(.writes, of: context.name, reason)
-            let presence = source.presence(of: placement.primary)
-            throw Target(placement, placement.primary, context.map, presence, graceEnd: context.deadline)
+            throw place(of: placement, in: context.map)
                 .failure(Refusal.overloaded("writes of shard \(shard.index)", reason))
         }
         let (began, given) = (NIODeadline.now(), context.deadline.remaining)
@@ -177,48 +196,5 @@ extension QueryRouter {
             leave(error.status.code)
             throw error
         }
-    }
-
-    private static func writeStatus(
-        _ failures: [(part: BatchPart, failure: ShardFailure)],
-        shardCount: Int,
-        rowCount: Int,
-        _ context: Context
-    ) -> WireStatus {
-        let refused = failures.filter(\.failure.isRefusal)
-        if let first = refused.first {
-            let status = first.failure.status
-            let rowText = "\(refused.reduce(0) { $0 + $1.part.positions.count }) of \(rowCount) rows"
-            let outcome =
-                refused.contains(where: { $0.failure.mayHaveBeenDone || $0.failure.status.code == .keyTooOld })
-                ? "It is not known whether an earlier attempt did anything for" : "Nothing was done for"
-            let rest =
-                if refused.count < failures.count {
-                    "; other shards may have done their part."
-                } else {
-                    shardCount > refused.count ? "; the other shards have done theirs." : "."
-                }
-            return WireStatus(
-                status.code,
-                "Collection '\(context.name)': shard \(first.failure.placement.shard.index) refused the write "
-                    + "(\(first.failure.explanation)). \(outcome) \(rowText)\(rest)",
-                retryAfterMilliseconds: status.retryAfterMilliseconds
-            )
-        }
-        let positions = failures.flatMap(\.part.positions).sorted()
-        let listed = positions.prefix(8).map(String.init).joined(separator: ", ")
-        let rest = positions.count - min(positions.count, 8)
-        let outcome =
-            failures.contains(where: \.failure.mayHaveBeenDone)
-            ? "It is not known whether \(positions.count) of \(rowCount) rows were written"
-            : "Nothing was done for \(positions.count) of \(rowCount) rows"
-        return WireStatus(
-            StatusCode.ofAll(failures.map(\.failure.status.code)),
-            "Collection '\(context.name)': \(shardCount - failures.count) of \(shardCount) shards have acknowledged; "
-                + "\(ShardFailureText.missing(failures.map(\.failure))). \(outcome) (counted from 0: "
-                + "\(listed)\(rest > 0 ? " and \(rest) more" : "")); send the same batch again under the same "
-                + "idempotency key, which writes nothing twice.",
-            retryAfterMilliseconds: failures.map(\.failure.status.retryAfterMilliseconds).max() ?? 0
-        )
     }
 }

@@ -11,21 +11,26 @@ struct FaceOracle: Sendable {
     private var candidates: [Int: [Candidate]] = [:]
 
     mutating func began(_ write: SimulatedWrite, at time: Duration) {
-        candidates[write.face, default: []].append(Candidate(write: write, began: time))
+        for face in write.faces.faces {
+            candidates[face, default: []].append(Candidate(write: write, began: time))
+        }
     }
 
     /// Whatever was acknowledged before this write began is over.
     mutating func acknowledged(_ write: SimulatedWrite, at time: Duration) {
-        guard var known = candidates[write.face], let index = known.firstIndex(where: { $0.write.key == write.key }),
-            known[index].acknowledged == nil
-        else { return }
-        known[index].acknowledged = time
-        let began = known[index].began
-        candidates[write.face] = known.filter { $0.acknowledged.map { $0 >= began } ?? true }
+        for face in write.faces.faces {
+            guard var known = candidates[face],
+                let index = known.firstIndex(where: { $0.write.origin == write.origin }),
+                known[index].acknowledged == nil
+            else { continue }
+            known[index].acknowledged = time
+            let began = known[index].began
+            candidates[face] = known.filter { $0.acknowledged.map { $0 >= began } ?? true }
+        }
     }
 
     mutating func rejected(_ write: SimulatedWrite) {
-        candidates[write.face]?.removeAll { $0.write.key == write.key }
+        for face in write.faces.faces { candidates[face]?.removeAll { $0.write.origin == write.origin } }
     }
 
     /// - Parameter value: nil when it is not there.

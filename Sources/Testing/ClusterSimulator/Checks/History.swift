@@ -70,7 +70,9 @@ struct ShardHistory: Sendable {
         guard item.sequence == last + 1, successors.isEmpty else {
             throw Violation(promise: .oneLog, time: time, details: "\(node) applied \(item.sequence) behind \(last)")
         }
-        if done.insert(item.payload.key).inserted { faces[item.payload.face] = item.payload.value }
+        if done.insert(item.payload.key).inserted {
+            for face in item.payload.faces.faces { faces[face] = item.payload.value }
+        }
         entries.append(Entry(epoch: item.epoch, write: item.payload, digest: Self.digest(faces)))
     }
 
@@ -96,8 +98,10 @@ struct ShardHistory: Sendable {
         highestAcknowledged = max(highestAcknowledged, sequence)
         acknowledgements.append((time, highestAcknowledged))
         if write.value == nil { highestDeletion = max(highestDeletion, sequence) }
-        let before = acknowledgedFaces[write.face]
-        acknowledgedFaces[write.face] = (before?.time ?? time, write.value == nil || before?.isDeleted ?? false)
+        for face in write.faces.faces {
+            let before = acknowledgedFaces[face]
+            acknowledgedFaces[face] = (before?.time ?? time, write.value == nil || before?.isDeleted ?? false)
+        }
     }
 
     /// A replica answered a read from what it has.
@@ -160,6 +164,10 @@ struct ShardHistory: Sendable {
 struct History: Sendable {
     private var shards: [ShardID: ShardHistory] = [:]
     private var rejected: Set<UInt64> = []
+    /// By what its client calls a write: the key under which each face of it was done first, and the faces of it that
+    /// were acknowledged.
+    private var keys: [UInt64: [Int: UInt64]] = [:]
+    private var acknowledgedFaces: [UInt64: FaceSet] = [:]
 
     var entryCount: UInt64 { shards.values.reduce(0) { $0 + $1.last - $1.base } }
 
@@ -169,7 +177,7 @@ struct History: Sendable {
 
     mutating func began(_ shard: ShardID, _ range: HashRange) { shards[shard] = ShardHistory(range: range) }
 
-    mutating func rejected(_ write: SimulatedWrite) { rejected.insert(write.key) }
+    mutating func rejected(_ write: SimulatedWrite) { rejected.insert(write.origin) }
 
     mutating func applied(
         _ item: LogItem<SimulatedWrite>,
@@ -178,6 +186,30 @@ struct History: Sendable {
         at time: Duration
     ) throws(Violation) {
         try shards[shard]?.applied(item, by: node, at: time)
+        let write = item.payload
+        for face in write.faces.faces {
+            let key = keys[write.origin, default: [:]][face, default: write.key]
+            keys[write.origin, default: [:]][face] = key
+            guard key == write.key else {
+                throw Violation(
+                    promise: .keys,
+                    time: time,
+                    details: "face \(face) of write \(write.origin) is written under \(write.key) after \(key)"
+                )
+            }
+        }
+    }
+
+    /// A client was told that all of its write is done.
+    func toldAsAcknowledged(_ write: SimulatedWrite, at time: Duration) throws(Violation) {
+        let missing = write.faces.subtracting(acknowledgedFaces[write.origin] ?? [])
+        guard missing.isEmpty else {
+            throw Violation(
+                promise: .durability,
+                time: time,
+                details: "write \(write.origin) was acknowledged; no shard has done so for faces \(missing.faces)"
+            )
+        }
     }
 
     mutating func acknowledged(
@@ -189,6 +221,7 @@ struct History: Sendable {
         at time: Duration
     ) throws(Violation) {
         try shards[shard]?.acknowledged(write, sequence: sequence, by: node, under: epoch, at: time)
+        acknowledgedFaces[write.origin, default: []].formUnion(write.faces)
     }
 
     /// Shards have taken the place of others: everything that was applied of those is theirs.

@@ -7,6 +7,8 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case durability
         /// A write that was refused is there.
         case rejection
+        /// A write was done under two keys, or a shard was told that one is new which it had been sent before.
+        case keys
         /// A read missed what it had to show.
         case freshness
         /// A read showed what had been deleted before it began.

@@ -1,25 +1,65 @@
 import ClusterModel
 import ShardReplication
 
-/// What a client asks for in a simulated run: one write of one face.
+/// What a client asks for in a simulated run: one write of a face, or of a few at once, or what a shard gets of it.
 package struct SimulatedWrite: Hashable, Sendable {
     /// Idempotency key.
     var key: UInt64
-    var face: Int
-    /// What the face is to be; nil deletes it.
+    /// The key that its client gave it, which says what is one write.
+    let origin: UInt64
+    var faces: FaceSet
+    /// What the faces are to be; nil deletes them.
     var value: UInt64?
+
+    init(key: UInt64, faces: FaceSet, value: UInt64?) {
+        self.key = key
+        origin = key
+        self.faces = faces
+        self.value = value
+    }
 
     var isFace: Bool { value != nil }
 }
 
+/// Some of the faces that clients write.
+struct FaceSet: OptionSet, Hashable, Sendable {
+    let rawValue: UInt8
+
+    init(rawValue: UInt8) {
+        self.rawValue = rawValue
+    }
+
+    init(face: Int) {
+        self.init(rawValue: 1 << UInt8(face))
+    }
+
+    init(faces: [Int]) {
+        self.init(faces.map { FaceSet(face: $0) })
+    }
+
+    /// Ascending.
+    var faces: [Int] { (0..<8).filter { contains(FaceSet(face: $0)) } }
+}
+
 /// What a replica has on disk: the log, and the faces as of the entry applied last. A step changes all of it at once.
 struct SimulatedDisk: Sendable {
+    /// What was applied under a key.
+    struct Receipt: Hashable, Sendable {
+        var sequence: UInt64
+        var faces: FaceSet
+
+        /// Of parts of one write, in shards that became one.
+        func joined(with other: Receipt) -> Receipt {
+            Receipt(sequence: min(sequence, other.sequence), faces: faces.union(other.faces))
+        }
+    }
+
     /// The part that a copy brings.
     struct Image: Hashable, Sendable {
         var applied = LogPosition.start
         var faces: [Int: UInt64] = [:]
-        /// Idempotency keys of what was applied → sequence.
-        var receipts: [UInt64: UInt64] = [:]
+        /// By idempotency key.
+        var receipts: [UInt64: Receipt] = [:]
         /// Newest codebook, and one that still has codes beside it; 0 for none.
         var generation: UInt32 = 0
         var olderGeneration: UInt32 = 0
@@ -88,8 +128,8 @@ struct SimulatedDisk: Sendable {
             applied(item)
             // A write that was done before changes nothing.
             guard image.receipts[item.payload.key] == nil || fault == .noDeduplication else { continue }
-            image.receipts[item.payload.key] = item.sequence
-            image.faces[item.payload.face] = item.payload.value
+            image.receipts[item.payload.key] = Receipt(sequence: item.sequence, faces: item.payload.faces)
+            for face in item.payload.faces.faces { image.faces[face] = item.payload.value }
         }
     }
 

@@ -66,6 +66,10 @@ struct SimulatedRouter: Sendable {
     static let options = RouterOptions()
 
     var choice = ReadChoice(limits: options.reads)
+    var overloadRetries = RequestBudget(
+        share: options.overloadRetryShare,
+        reserve: Double(options.overloadRetryReserve)
+    )
     /// When workers failed to answer first since they last answered.
     var firstFailures: [NodeID: Duration] = [:]
 

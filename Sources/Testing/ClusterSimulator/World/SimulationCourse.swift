@@ -14,6 +14,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         /// Disks fail calls, with what was under way there or not; power is cut for several workers in one instant;
         /// copies come in parts.
         case disks
+        /// Clients write through coordinators, which have older maps, die in the midst of writes, and are cut off.
+        case routers
     }
 
     package var aim = Aim.anything

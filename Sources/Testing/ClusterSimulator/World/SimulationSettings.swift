@@ -34,6 +34,7 @@ package struct SimulationSettings: Sendable {
     package var pinInterval: Duration?
     package var failureInterval: Duration?
     package var powerCutInterval: Duration?
+    package var coordinatorDeathInterval: Duration?
     /// How long workers are uneven before a controller levels them by itself; zero for never.
     package var rebalanceTime = Duration.zero
     /// Faces above which a controller splits a shard by itself; zero for never.
@@ -120,6 +121,14 @@ package struct SimulationSettings: Sendable {
             // So that more replicas need copies.
             operationInterval = .milliseconds(800 + random.below(2000))
             logLength = 4
+        case .routers:
+            (controllerCount, shardCount) = (2 + random.below(2), 1 + random.below(3))
+            coordinatorDeathInterval = .milliseconds(400 + random.below(2500))
+            lossRate = sometimes(0.7, &random, 0.08)
+            repeatRate = sometimes(0.7, &random, 0.08)
+            slowRate = sometimes(0.7, &random, 0.2)
+            upheavalInterval = interval(0.5, &random)
+            operationInterval = random.chance(0.6) ? .milliseconds(500 + random.below(2500)) : nil
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }

@@ -20,12 +20,15 @@ struct SimulatedClient: Sendable {
     var map: [ShardPlacement]
     var write: SimulatedWrite?
     var attempt = 0
+    /// The coordinator that it asks.
+    var coordinator = 0
     /// How many times as fast as the cluster's its time goes: a run is short, and what breaks promises is that writes
     /// come again, and often.
     var haste = 1.0
     /// Of the write under way.
     var began = Duration.zero
     var attempts = CallAttempts(peerCount: 1, timeout: .zero, retryDuration: .zero)
+    var timeout = Duration.zero
     /// Of its last acknowledged write to each shard.
     var tokens: [ShardID: UInt64] = [:]
     /// Keys of its last acknowledged writes, by face.
@@ -55,13 +58,18 @@ extension World {
             return plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(30)))
         }
         let face = random.below(SimulatedClient.faceCount)
-        let write = SimulatedWrite(key: nextKey, face: face, value: random.chance(0.35) ? nil : nextKey)
+        let write = SimulatedWrite(
+            key: nextKey,
+            faces: FaceSet(face: face).union(moreFaces()),
+            value: random.chance(0.35) ? nil : nextKey
+        )
         clients[index].write = write
         clients[index].began = now
         clients[index].haste = 1 + 31 * random.unit() * random.unit()
+        clients[index].timeout = random.duration(.seconds(4), .seconds(200))
         clients[index].attempts = CallAttempts(
-            peerCount: 1,
-            timeout: random.duration(.seconds(4), .seconds(200)),
+            peerCount: settings.course.aim == .routers ? controllers.count : 1,
+            timeout: clients[index].timeout,
             retryDuration: random.duration(.seconds(4), .seconds(200))
         )
         nextKey += 1
@@ -70,7 +78,10 @@ extension World {
     }
 
     private mutating func attempt(_ index: Int) {
-        guard let write = clients[index].write, let placement = clients[index].placement(of: write.face) else { return }
+        if settings.course.aim == .routers { return sendToCoordinator(index) }
+        guard let write = clients[index].write, let face = write.faces.faces.first,
+            let placement = clients[index].placement(of: face)
+        else { return }
         clients[index].attempt += 1
         let attempt = clients[index].attempt
         let primary = placement.primary
@@ -91,8 +102,10 @@ extension World {
     ) throws(Violation) {
         let event = Event.clientWrite(index, attempt: attempt, write, of: shard, to: name)
         guard let worker = awake(name, life: nil, event) else { return }
-        guard let replica = workers[worker].replica(of: shard) else { return answer(index, attempt, shard, .refused) }
-        try submit(SimulatedReplica.Write(client: index, attempt: attempt, write: write), worker, replica)
+        guard let replica = workers[worker].replica(of: shard) else {
+            return answer(index, attempt, shard, .refused(.unknownReplica))
+        }
+        try submit(SimulatedReplica.Write(caller: .client(index, attempt: attempt), write: write), worker, replica)
     }
 
     mutating func answer(_ client: Int, _ attempt: Int, _ shard: ShardID, _ reply: ClientReply) {
@@ -106,14 +119,18 @@ extension World {
         switch reply {
         case .acknowledged(let sequence):
             if let shard { clients[index].tokens[shard] = max(clients[index].tokens[shard] ?? 0, sequence) }
-            clients[index].ownKeys[write.face] = write.key
+            for face in write.faces.faces { clients[index].ownKeys[face] = write.key }
             counts.acknowledged += 1
-            return endWrite(index)
-        case .refused, .unknown: break
+            endWrite(index)
+        case .refused: writeFailed(index, WireStatus(.unavailable, "not acknowledged").withoutEffect)
+        case .unknown: writeFailed(index, WireStatus(.unavailable, "not acknowledged"))
         }
+    }
+
+    /// An attempt at a client's write has failed.
+    mutating func writeFailed(_ index: Int, _ failure: WireStatus) {
+        guard let write = clients[index].write else { return }
         clients[index].map = placements
-        var failure = WireStatus(.unavailable, "not acknowledged")
-        failure.hasNoEffect = reply == .refused
         let (least, most) = (CallAttempts.spread.lowerBound, CallAttempts.spread.upperBound)
         let spread = least + random.unit() * (most - least)
         let elapsed = (now - clients[index].began) * clients[index].haste
@@ -130,6 +147,7 @@ extension World {
         case .again(let pause):
             // Whatever else comes of this attempt is too late.
             clients[index].attempt += 1
+            clients[index].coordinator = (clients[index].coordinator + 1) % controllers.count
             plan(.clientRetry(index, attempt: clients[index].attempt), after: pause / clients[index].haste)
         }
     }
@@ -138,7 +156,7 @@ extension World {
         if clients[index].attempt == number { attempt(index) }
     }
 
-    private mutating func endWrite(_ index: Int) {
+    mutating func endWrite(_ index: Int) {
         clients[index].write = nil
         plan(.clientTurn(index), after: random.duration(.milliseconds(1), .milliseconds(20)))
     }

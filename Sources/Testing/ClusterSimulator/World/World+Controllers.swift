@@ -163,6 +163,7 @@ extension World {
     mutating func killController(_ index: Int) {
         note("controller \(index) dies")
         controllers[index].isUp = false
+        loseCalls(toController: index)
     }
 
     mutating func controllerTick(_ index: Int, _ life: Int) {

@@ -4,6 +4,7 @@ import VectorMath
 
 extension World {
     static func name(ofController index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }
+    static func name(ofClient index: Int) -> NodeID { NodeID(high: 3, low: UInt64(index)) }
 
     /// Sends something over a link: late, twice, or not at all. What controllers ask for goes over connections, which
     /// lose the last of it at most, and repeat nothing.
@@ -20,7 +21,7 @@ extension World {
 
     func isSlow(_ node: NodeID) -> Bool { slowNodes[node].map { now < $0 } ?? false }
 
-    private mutating func delay(_ from: NodeID, _ to: NodeID) -> Duration {
+    mutating func delay(_ from: NodeID, _ to: NodeID) -> Duration {
         if isSlow(from) || isSlow(to) {
             return random.duration(.milliseconds(20), .milliseconds(random.chance(0.3) ? 3000 : 400))
         }
@@ -38,6 +39,7 @@ extension World {
 
     private var ends: [NodeID] {
         workers.map(\.name) + controllers.indices.map(Self.name(ofController:)) + [Self.store]
+            + (settings.course.aim == .routers ? clients.indices.map(Self.name(ofClient:)) : [])
     }
 
     mutating func cut() throws(Violation) {

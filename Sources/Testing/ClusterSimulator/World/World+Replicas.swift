@@ -2,6 +2,7 @@ import ClusterModel
 import ClusterState
 import ShardReplication
 import VectorMath
+import WireProtocol
 
 /// One life of one replica: what was planned for another is void.
 struct ReplicaLife: Hashable, Sendable {
@@ -13,8 +14,13 @@ struct ReplicaLife: Hashable, Sendable {
 /// One replica on a worker: its disk, and the machine while it goes by the log.
 struct SimulatedReplica: Sendable {
     struct Write: Sendable {
-        var client: Int
-        var attempt: Int
+        enum Caller: Sendable {
+            case client(Int, attempt: Int)
+            /// - Parameter epoch: that it was sent under.
+            case coordinator(PartCall, epoch: Epoch)
+        }
+
+        var caller: Caller
         var write: SimulatedWrite
     }
 
@@ -251,6 +257,10 @@ extension World {
                 transmit(event, from: name, to: Self.name(ofController: controller))
             case .acknowledge(let ticket, let sequence):
                 guard let write = workers[index].replicas[replica].writes.removeValue(forKey: ticket) else { continue }
+                if isReused(write.write, replica: workers[index].replicas[replica]) {
+                    answer(write, from: name, of: shard, .refused(WireStatus(.keyReused, "another write's key")))
+                    continue
+                }
                 note("\(name.low)/\(shard.index) acknowledges \(write.write) at \(sequence)")
                 mix(sequence)
                 try history.acknowledged(
@@ -262,10 +272,10 @@ extension World {
                     at: now
                 )
                 faces.acknowledged(write.write, at: now)
-                answer(write.client, write.attempt, shard, .acknowledged(sequence))
+                answer(write, from: name, of: shard, .acknowledged(sequence))
             case .abandon(let ticket):
                 guard let write = workers[index].replicas[replica].writes.removeValue(forKey: ticket) else { continue }
-                answer(write.client, write.attempt, shard, .unknown)
+                answer(write, from: name, of: shard, .unknown)
             case .tell(let loss):
                 note("\(name.low)/\(shard.index) tells \(loss)")
                 counts.lossesTold += 1
@@ -307,7 +317,7 @@ extension World {
     mutating func submit(_ write: SimulatedReplica.Write, _ index: Int, _ replica: Int) throws(Violation) {
         let shard = workers[index].replicas[replica].shard
         guard let machine = workers[index].replicas[replica].machine, machine.role == .primary else {
-            return answer(write.client, write.attempt, shard, .refused)
+            return answer(write, from: workers[index].name, of: shard, .refused(.notPrimary))
         }
         if ordersNothing(workers[index].replicas[replica]) {
             workers[index].replicas[replica].queue.append(write)
@@ -318,10 +328,14 @@ extension World {
     }
 
     private mutating func order(_ write: SimulatedReplica.Write, _ index: Int, _ replica: Int) {
+        let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
+        if case .coordinator(_, let epoch) = write.caller, workers[index].replicas[replica].group?.epoch != epoch {
+            return answer(write, from: name, of: shard, .refused(.notPrimary))
+        }
         // What does not fit on every disk that counts is not to come into the log.
         let isFull = isFull(workers[index].name) || workers[index].replicas[replica].machine?.fullReplica != nil
         if write.write.isFace, isFull {
-            return answer(write.client, write.attempt, workers[index].replicas[replica].shard, .refused)
+            return answer(write, from: name, of: shard, .refused(WireStatus(.storageFull, "no room")))
         }
         workers[index].replicas[replica].nextTicket += 1
         let ticket = WriteTicket(workers[index].replicas[replica].nextTicket)
@@ -336,7 +350,12 @@ extension World {
             )
             workers[index].replicas[replica].writes[ticket] = write
         } catch {
-            answer(write.client, write.attempt, workers[index].replicas[replica].shard, .refused)
+            let status =
+                switch error {
+                case .notPrimary: WireStatus.notPrimary
+                case .tooFewInSync: WireStatus(.unavailable, "too few in sync", retryAfterMilliseconds: 500)
+                }
+            answer(write, from: name, of: shard, .refused(status))
         }
     }
 
@@ -406,7 +425,7 @@ extension World {
         if settings.fault == .stepsMixed, fate == .begun {
             workers[index].replicas[replica].disk.image.applied = before
         }
-        noteChanges(applied.map(\.payload.face), of: shard, on: index)
+        noteChanges(applied.flatMap(\.payload.faces.faces), of: shard, on: index)
         let (disk, copies) = (workers[index].replicas[replica].disk, workers[index].replicas[replica].copies)
         workers[index].replicas[replica].copies = copies.filter { $0.value.end > now }
         let wanted =
@@ -530,7 +549,8 @@ extension World {
     mutating func refuseQueue(_ index: Int, _ replica: Int) {
         let waiting = workers[index].replicas[replica].queue
         workers[index].replicas[replica].queue.removeAll()
-        for write in waiting { answer(write.client, write.attempt, workers[index].replicas[replica].shard, .refused) }
+        let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
+        for write in waiting { answer(write, from: name, of: shard, .refused(.unknownReplica)) }
     }
 
     static func text(_ message: ReplicaMessage<SimulatedWrite>) -> String {

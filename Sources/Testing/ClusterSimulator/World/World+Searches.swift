@@ -86,7 +86,7 @@ extension World {
         waitAWhile(id, part)
     }
 
-    private func presence(of worker: NodeID, for controller: Int) -> WorkerPresence {
+    func presence(of worker: NodeID, for controller: Int) -> WorkerPresence {
         let liveness = controllers[controller].membership.liveness(of: worker, now: now)
         return WorkerPresence(isLive: liveness.isLive, silence: liveness.silence)
     }

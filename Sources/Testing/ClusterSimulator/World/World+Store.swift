@@ -13,6 +13,7 @@ struct ControllerLease: Hashable, Sendable {
 enum StoreRequest: Sendable {
     /// To have or keep the lease, and to read.
     case campaign
+    case read
     case propose(ShardID, GroupProposal, by: NodeID, life: Int)
     /// To commit what an action changes, on the conditions that it has.
     case commit(ReconcileAction, ControlCall)
@@ -63,7 +64,7 @@ extension World {
         case .campaign where isHolder || lease.map({ $0.end <= now }) ?? true:
             lease = ControllerLease(controller: controller, life: life, end: now + Self.leaseTime)
             outcome = .leased
-        case .campaign: break
+        case .campaign, .read: break
         case .propose(let shard, let proposal, let worker, let workerLife):
             if let next = metadata.placement(of: shard)?.group.applying(proposal), !isFull(Self.store) {
                 try change(shard, to: next)

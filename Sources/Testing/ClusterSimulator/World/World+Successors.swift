@@ -229,7 +229,7 @@ extension World {
         image.receipts = [:]
         image.applied = .start
         for source in sources {
-            image.receipts.merge(source.disk.image.receipts) { min($0, $1) }
+            image.receipts.merge(source.disk.image.receipts) { $0.joined(with: $1) }
             image.applied.sequence += source.disk.image.applied.sequence
             image.applied.epoch = max(image.applied.epoch, source.disk.image.applied.epoch)
             // What the newest does not code is coded anew.

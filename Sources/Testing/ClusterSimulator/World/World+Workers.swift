@@ -286,6 +286,7 @@ extension World {
         workers[index].leftovers = []
         killSuccessors(of: index)
         workers[index].isUp = false
+        loseCalls(to: name)
         workers[index].activating = nil
         workers[index].trainings = []
     }

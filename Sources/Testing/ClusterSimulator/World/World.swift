@@ -54,6 +54,14 @@ struct World {
         case clientRead(NodeID, of: ShardID, SimulatedToken)
         case strongTurn
         case strongAsked(StrongRead, NodeID)
+        // Writes through coordinators.
+        case routedWrite(RoutedWrite)
+        case routedAnswer(Int, attempt: Int, Result<[ShardID: UInt64], WireStatus>)
+        case partAsked(PartCall, SimulatedWrite, ShardRoute, age: Duration, to: NodeID)
+        case partAnswered(PartCall, Result<UInt64, WireStatus>)
+        case partLook(PartCall)
+        case partCheck(PartCall)
+        case coordinatorDeath
         // Searches of all shards.
         case searchTurn
         case searchAsked(SearchCall, of: ShardID, SimulatedToken, NodeID, asked: Duration)
@@ -76,7 +84,8 @@ struct World {
 
     enum ClientReply: Hashable, Sendable {
         case acknowledged(UInt64)
-        case refused
+        /// Nothing of it was done.
+        case refused(WireStatus)
         case unknown
     }
 
@@ -135,6 +144,11 @@ struct World {
     var nextSearch = 0
     /// That are under way.
     var searches: [Int: SimulatedSearch] = [:]
+    /// Writes that coordinators do.
+    var routedWrites: [Int: RoutedWrite] = [:]
+    var nextRoutedWrite = 0
+    /// Attempts that reached a shard.
+    var arrivals: [ArrivalKey: Arrival] = [:]
     /// When the last one began that was answered in full.
     var lastFullSearch = Duration.zero
     /// When the last strong read of each shard was asked for that was answered.
@@ -199,6 +213,7 @@ struct World {
         planFault(.pin, settings.pinInterval)
         planFault(.failDisk, settings.failureInterval)
         planFault(.powerCut, settings.powerCutInterval)
+        planFault(.coordinatorDeath, settings.coordinatorDeathInterval)
     }
 
     private static func firstRecords(_ settings: SimulationSettings, _ workers: [NodeID]) -> ClusterMetadata {
@@ -341,6 +356,14 @@ struct World {
         case .clientRead(let worker, let shard, let token): try clientRead(worker, of: shard, token)
         case .strongTurn: strongTurn()
         case .strongAsked(let read, let worker): try strongAsked(read, worker)
+        case .routedWrite(let write): try route(write)
+        case .routedAnswer(let client, let attempt, let answer): try routedAnswer(client, attempt, answer)
+        case .partAsked(let call, let write, let route, let age, let worker):
+            try partAsked(call, write, route, age: age, worker)
+        case .partAnswered(let call, let answer): partAnswered(call, answer)
+        case .partLook(let call): partLook(call)
+        case .partCheck(let call): partCheck(call)
+        case .coordinatorDeath: killCoordinator()
         case .searchTurn: searchTurn()
         case .searchAsked(let call, let shard, let token, let worker, let asked):
             try searchAsked(call, of: shard, token, worker, asked: asked)

@@ -46,11 +46,23 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case stepsMixed
     /// A copy that is as long as it was said to be is taken for whole.
     case tornCopyTaken
+    /// A coordinator takes a primary that did not answer for one that did nothing.
+    case unknownToldAsRejected
+    /// A coordinator sends a write to a shard again under another key.
+    case otherKeyOnRetry
+    /// A coordinator that begins a write anew by a newer map forgets what it tried before.
+    case earlierRoundsForgotten
+    /// A coordinator acknowledges a write when its first shard has.
+    case otherPartsForgotten
+    /// A client that sends a write again does not say that it is not new.
+    case agesForgotten
 
     /// What the faults of a run must be aimed at to show it; nil when any run may.
     package var aim: SimulationCourse.Aim? {
         switch self {
         case .failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken: .disks
+        case .unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten:
+            .routers
         default: nil
         }
     }
@@ -70,7 +82,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
             .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
-            .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken:
+            .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken, .unknownToldAsRejected,
+            .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten:
             []
         }
     }
