@@ -7,11 +7,15 @@ package struct SimulationCounts: Hashable, Sendable {
     package var acknowledged = 0
     package var rejected = 0
     package var unknown = 0
-    /// Rounds of writes that coordinators began, those begun anew by a newer map, attempts at shards, and calls of clients
-    /// that died with their coordinator.
+    /// Rounds of writes that coordinators began, and those that they began anew by a newer map.
     package var routedRounds = 0
     package var routedAnew = 0
+    /// Attempts at shards, and those that were waited for no longer since the shard had another primary.
     package var routedAttempts = 0
+    package var routedOvertaken = 0
+    /// Keys that were refused as another write's: of a part of it in a shard that has become one with another.
+    package var keysReused = 0
+    /// Calls of clients that died with their coordinator.
     package var routedLost = 0
     package var reads = 0
     package var refusedReads = 0
@@ -75,6 +79,8 @@ package struct SimulationCounts: Hashable, Sendable {
         left.routedRounds += right.routedRounds
         left.routedAnew += right.routedAnew
         left.routedAttempts += right.routedAttempts
+        left.routedOvertaken += right.routedOvertaken
+        left.keysReused += right.keysReused
         left.routedLost += right.routedLost
         left.reads += right.reads
         left.refusedReads += right.refusedReads

@@ -76,7 +76,11 @@ struct Run: ParsableCommand {
         if counts.routedRounds > 0 {
             print(
                 "through coordinators  \(counts.routedRounds) rounds, \(counts.routedAnew) begun anew, "
-                    + "\(counts.routedAttempts) attempts, \(counts.routedLost) died with one"
+                    + "\(counts.routedLost) calls died with one"
+            )
+            print(
+                "attempts at shards    \(counts.routedAttempts), overtaken \(counts.routedOvertaken), "
+                    + "keys of others' \(counts.keysReused)"
             )
         }
         print(

@@ -101,6 +101,26 @@ struct SimulationTests {
         )
     }
 
+    /// Each on the course on which clients write through coordinators.
+    @Test(arguments: [
+        WorldFault.unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten,
+        .agesForgotten,
+    ])
+    func plantedFaultOfACoordinatorIsFound(fault: WorldFault) {
+        let course = SimulationCourse(aim: .routers)
+        #expect((1...30).contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
+    }
+
+    @Test func writesGoThroughCoordinatorsOnTheirCourse() {
+        var counts = SimulationCounts()
+        for seed in 1...20 {
+            counts += Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .routers)).run().counts
+        }
+        #expect(counts.acknowledged > 500 && counts.rejected > 0 && counts.unknown > 0)
+        #expect(counts.routedAttempts > counts.routedRounds && counts.routedRounds > counts.acknowledged)
+        #expect(counts.routedAnew > 0 && counts.routedLost > 0 && counts.routedOvertaken > 0)
+    }
+
     @Test func codebooksComeOnTheirCourse() {
         var counts = SimulationCounts()
         for seed in 1...10 {

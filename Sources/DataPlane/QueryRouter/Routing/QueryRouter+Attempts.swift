@@ -26,11 +26,13 @@ extension QueryRouter {
             canBeMissing: canBeMissing,
             context,
             decide: { event, mayRetry in
-                context.lost.withLock { lost in
+                let action = context.lost.withLock { lost in
                     attempts.withLock { $0.event(event, now: context.elapsed, lost: &lost, mayRetry: mayRetry) }
                 } didGiveUp: {
                     metrics.gaveUp(context.name)
                 }
+                if case .end(_, isReplaced: true) = action { context.replacement.set() }
+                return action
             },
             isOvertaken: { newest in attempts.withLock { $0.isOvertaken(by: newest) } },
             request: request
@@ -40,7 +42,7 @@ extension QueryRouter {
     /// Does what is decided about one shard until that ends.
     ///
     /// - Parameters:
-    ///   - decide: what to do after an event; calls its parameter when the shard would be asked again.
+    ///   - decide: what to do after an event; asks by its parameter whether the shard may be asked again.
     ///   - isOvertaken: whether whoever is asked need not be waited for, by the newest placement.
     func attempt<R: WireRequest>(
         _ first: ShardPlacement,
@@ -73,9 +75,7 @@ extension QueryRouter {
             case .wait(let pause):
                 try? await Task.sleep(for: pause)
                 event = .looked(newest(first))
-            case .end(let failure, let isReplaced):
-                if isReplaced { context.replacement.set() }
-                throw failure
+            case .end(let failure, _): throw failure
             }
         }
     }
@@ -86,14 +86,12 @@ extension QueryRouter {
         return map.placement(of: placement.shard).map { place(of: $0, in: map) }
     }
 
-    /// Where a replica is, the primary when no worker is named.
-    func place(of placement: ShardPlacement, on worker: NodeID? = nil, in map: ShardMap) -> ShardPlace {
-        let worker = worker ?? placement.primary
-        return ShardPlace(
+    /// Where a shard's primary is by a map.
+    func place(of placement: ShardPlacement, in map: ShardMap) -> ShardPlace {
+        ShardPlace(
             placement,
-            worker: worker,
-            address: map.addresses[worker],
-            presence: source.presence(of: worker)
+            address: map.addresses[placement.primary],
+            presence: source.presence(of: placement.primary)
         )
     }
 

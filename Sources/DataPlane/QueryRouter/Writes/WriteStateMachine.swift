@@ -1,12 +1,11 @@
 package import ClusterModel
-import FaceModel
 package import WireProtocol
 
 /// One write of a client: which shards get which rows, what each is told of the write's age, when it all begins anew by
 /// a newer map, and what the client is told in the end.
 ///
-/// A write goes in rounds. A round divides its rows over the shards of one shard map; each shard is asked at its primary
-/// by ``PrimaryAttempts``, always under the client's key. When all parts have ended, so has the round.
+/// A write goes in rounds. A round divides its rows over the shards of one shard map; each shard is asked at its
+/// primary by ``PrimaryAttempts``, always under the client's key. When all parts have ended, so has the round.
 ///
 /// Without clock, connections and tasks: whoever drives it does what it says, and tells it what came of that. Times are
 /// spans since the request came.

@@ -38,7 +38,7 @@ struct FaceSet: OptionSet, Hashable, Sendable {
     }
 
     /// Ascending.
-    var faces: [Int] { (0..<8).filter { contains(FaceSet(face: $0)) } }
+    var faces: [Int] { (0..<SimulatedClient.faceCount).filter { contains(FaceSet(face: $0)) } }
 }
 
 /// What a replica has on disk: the log, and the faces as of the entry applied last. A step changes all of it at once.

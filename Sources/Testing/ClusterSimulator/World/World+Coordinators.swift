@@ -1,6 +1,5 @@
 import ClusterModel
 import ClusterState
-import MienClient
 import QueryRouter
 import ShardReplication
 import VectorMath
@@ -207,7 +206,10 @@ extension World {
             let map = controllers[write.controller].metadata?.shardMap
         else { return }
         let newest = map.placement(of: write.parts[call.part].batch.placement.shard)
-        if write.machine.isOvertaken(part: call.part, by: newest) { return step(call.write, call.part, .overtaken) }
+        if write.machine.isOvertaken(part: call.part, by: newest) {
+            counts.routedOvertaken += 1
+            return step(call.write, call.part, .overtaken)
+        }
         plan(.partCheck(call), after: SimulatedRouter.options.moveCheckInterval)
     }
 

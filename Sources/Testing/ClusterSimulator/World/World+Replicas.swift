@@ -258,6 +258,7 @@ extension World {
             case .acknowledge(let ticket, let sequence):
                 guard let write = workers[index].replicas[replica].writes.removeValue(forKey: ticket) else { continue }
                 if isReused(write.write, replica: workers[index].replicas[replica]) {
+                    counts.keysReused += 1
                     answer(write, from: name, of: shard, .refused(WireStatus(.keyReused, "another write's key")))
                     continue
                 }
