@@ -10,8 +10,10 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Rounds of writes that coordinators began, and those that they began anew by a newer map.
     package var routedRounds = 0
     package var routedAnew = 0
-    /// Attempts at shards, and those that were waited for no longer since the shard had another primary.
+    /// Attempts at shards, those of them by an older map than the worker's, and those that were waited for no longer
+    /// since the shard had another primary.
     package var routedAttempts = 0
+    package var routedStale = 0
     package var routedOvertaken = 0
     /// Keys that were refused as another write's: of a part of it in a shard that has become one with another.
     package var keysReused = 0
@@ -79,6 +81,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.routedRounds += right.routedRounds
         left.routedAnew += right.routedAnew
         left.routedAttempts += right.routedAttempts
+        left.routedStale += right.routedStale
         left.routedOvertaken += right.routedOvertaken
         left.keysReused += right.keysReused
         left.routedLost += right.routedLost

@@ -79,8 +79,8 @@ struct Run: ParsableCommand {
                     + "\(counts.routedLost) calls died with one"
             )
             print(
-                "attempts at shards    \(counts.routedAttempts), overtaken \(counts.routedOvertaken), "
-                    + "keys of others' \(counts.keysReused)"
+                "attempts at shards    \(counts.routedAttempts), stale \(counts.routedStale), "
+                    + "overtaken \(counts.routedOvertaken), keys of others' \(counts.keysReused)"
             )
         }
         print(

@@ -119,6 +119,7 @@ struct SimulationTests {
         #expect(counts.acknowledged > 500 && counts.rejected > 0 && counts.unknown > 0)
         #expect(counts.routedAttempts > counts.routedRounds && counts.routedRounds > counts.acknowledged)
         #expect(counts.routedAnew > 0 && counts.routedLost > 0 && counts.routedOvertaken > 0)
+        #expect(counts.routedStale > 0)
     }
 
     @Test func codebooksComeOnTheirCourse() {

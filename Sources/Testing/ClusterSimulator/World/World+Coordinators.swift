@@ -285,6 +285,7 @@ extension World {
         guard let group = state.group, let machine = state.machine, route.epoch <= group.epoch else {
             return reply(to: call, from: name, .failure(.notConfirmed))
         }
+        if route.epoch < group.epoch { counts.routedStale += 1 }
         guard route.epoch == group.epoch, machine.role == .primary || group.primary == name else {
             return reply(to: call, from: name, .failure(.notPrimary))
         }

@@ -99,7 +99,10 @@ extension World {
             life: life ?? controllers[controller].life,
             asked: asked
         )
-        transmit(event, from: Self.store, to: Self.name(ofController: controller))
+        // What nobody asked for may come late where old maps are to be seen.
+        let isLate = settings.course.aim == .routers && asked == nil && isFaulty && random.chance(0.3)
+        let lateness = isLate ? random.duration(.zero, .seconds(2)) : .zero
+        transmit(event, from: Self.store, to: Self.name(ofController: controller), after: lateness)
     }
 
     /// What is changed by people, at once.
