@@ -161,7 +161,7 @@ extension World {
         }
         if settings.fault == .failedStepRefused {
             for (_, write) in workers[index].replicas[replica].writes.sorted(by: { $0.key < $1.key }) {
-                answer(write, from: workers[index].name, of: shard, .refused(.unknownReplica))
+                answer(write, from: name, of: shard, .refused(.unknownReplica))
             }
             workers[index].replicas[replica].writes.removeAll()
         }
