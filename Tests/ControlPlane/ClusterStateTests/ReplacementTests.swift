@@ -40,7 +40,7 @@ struct ReplacementTests {
         let placement = try #require(world.metadata.placement(of: newcomer.shard))
         let next = placement.group.removing(learner: newcomer.worker)
         #expect(
-            OperationPlanner.restart(key, in: world.view) == [
+            OperationPlanner.restarts(of: [key], in: world.view)[key] == [
                 .regroup(
                     newcomer.shard.collection,
                     [.init(shard: newcomer.shard, version: placement.group.version, group: next)]
@@ -60,6 +60,17 @@ struct ReplacementTests {
         ledger.observe(without.view, limits: world.limits, now: .seconds(62))
         let elsewhere = try #require(ledger.stalled(now: .seconds(62)).first)
         #expect(elsewhere.newcomer == other && ledger.progress(of: elsewhere)?.restartCount == 1)
+        // An empty replica that serves has been there before.
+        var emptied = ledger
+        without.replicas[other, default: [:]][newcomer.shard] = 0
+        emptied.observe(without.view, limits: world.limits, now: .seconds(70))
+        #expect(
+            emptied.stalled(now: .seconds(70)) == [elsewhere]
+                && emptied.longestSilence(now: .seconds(70)) == .seconds(70)
+        )
+        without.replicas[other]![newcomer.shard] = 1
+        emptied.observe(without.view, limits: world.limits, now: .seconds(71))
+        #expect(emptied.stalled(now: .seconds(71)).isEmpty)
         #expect(ledger.motionless(now: .seconds(121)).isEmpty && ledger.motionless(now: .seconds(122)) == [elsewhere])
 
         // What gets on is left alone; what has come is no newcomer any more.
@@ -81,7 +92,32 @@ struct ReplacementTests {
         for second in 0...60 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
         let key = OperationLedger.Key(newcomer)
         #expect(ledger.stalled(now: .seconds(60)) == [key] && world.view.newcomers == [newcomer])
-        #expect(OperationPlanner.restart(key, in: world.view).isEmpty)
+        #expect(OperationPlanner.restarts(of: [key], in: world.view).isEmpty)
+    }
+
+    /// A copy that it cannot be given, or that nobody has yet, makes it no emptier; nor does its being opened.
+    @Test(arguments: [nil, "no room" as String?]) func whatMayHoldSomethingIsNotTakenAwayForWantOfACopy(
+        refusal: String?
+    ) throws {
+        var world = try bereft()
+        let newcomer = try #require(world.view.newcomers.first)
+        let key = OperationLedger.Key(newcomer)
+        world.replicas[newcomer.worker]![newcomer.shard] = 50
+        var view = world.view
+        view.observations[newcomer.source]!.replicas[newcomer.shard]!.copies = [
+            .init(worker: newcomer.worker, sentByteCount: 0, totalByteCount: 0, refusal: refusal)
+        ]
+        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty)
+        view.observations[newcomer.worker]!.replicas[newcomer.shard]!.sequence = 0
+        view.observations[newcomer.worker]!.replicas[newcomer.shard]!.state = .opening
+        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty)
+        view.observations[newcomer.worker]!.replicas[newcomer.shard]!.state = .failed
+        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty)
+        // What is empty for certain goes elsewhere when it is refused a copy, and waits for one that is being made.
+        view.observations[newcomer.worker]!.replicas[newcomer.shard]!.state = .serving
+        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty == (refusal == nil))
+        view.observations[newcomer.worker]!.replicas[newcomer.shard] = nil
+        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty == (refusal == nil))
     }
 
     /// Nobody sends anything, and nobody orders the group that would bring another.
@@ -89,10 +125,10 @@ struct ReplacementTests {
         var world = try bereft()
         let newcomer = try #require(world.view.newcomers.first)
         let key = OperationLedger.Key(newcomer)
-        #expect(!OperationPlanner.restart(key, in: world.view).isEmpty)
+        #expect(!OperationPlanner.restarts(of: [key], in: world.view).isEmpty)
         world.live.remove(newcomer.source)
         #expect(world.view.newcomers.contains(newcomer))
-        #expect(OperationPlanner.restart(key, in: world.view).isEmpty)
+        #expect(OperationPlanner.restarts(of: [key], in: world.view).isEmpty)
         world.live.remove(newcomer.worker)
         #expect(!world.view.newcomers.contains(newcomer), "it is its worker that is waited for")
     }

@@ -481,9 +481,10 @@ extension ClusterController {
         let (steps, operations) = (ledger.stalled(now: now), ledger.stalledOperations(now: now))
         guard !steps.isEmpty || !operations.isEmpty else { return [] }
         let occupancy = Occupancy(view, limits: options.operations)
+        let newcomers = view.newcomersByKey
         return steps.compactMap { key -> ReconcileProblem? in
             guard let id = key.operation else {
-                return view.newcomers.first { OperationLedger.Key($0) == key }.map {
+                return newcomers[key].map {
                     .stalledNewcomer($0.shard, worker: $0.worker, reason: waitsFor($0, in: view))
                 }
             }

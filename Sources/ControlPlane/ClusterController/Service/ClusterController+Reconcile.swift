@@ -23,10 +23,7 @@ extension ClusterController {
         if view.isSettled {
             let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
             plan.actions += updates.map { .advance($0) }
-            for key in ledger.motionless(now: now) {
-                let actions = OperationPlanner.restart(key, in: view)
-                if !actions.isEmpty { restarts[key] = actions }
-            }
+            restarts = OperationPlanner.restarts(of: ledger.motionless(now: now), in: view)
             plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             plan.problems += stalledOperations(in: view, ledger, now: now)
             plan.problems += stalledRollouts(in: view, now: now)

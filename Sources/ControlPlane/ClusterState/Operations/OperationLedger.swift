@@ -71,7 +71,7 @@ package struct OperationLedger: Sendable {
     package private(set) var makingPace = CopyPace()
     private var traces: [Key: StepTrace] = [:]
     /// Of copies of these shards that were made to begin anew, and have not come again: they may come elsewhere.
-    private var returning: [ShardID: Progress] = [:]
+    private var returning: [ShardID: StepTrace] = [:]
     private var standstills: [OperationID: Standstill] = [:]
     private var rollouts: [OperationID: RolloutEntry] = [:]
     private var freezes: [ShardID: Duration] = [:]
@@ -225,14 +225,14 @@ package struct OperationLedger: Sendable {
     package func longestSilence(now: Duration) -> Duration {
         let times =
             traces.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)
-            + standstills.values.map(\.since) + returning.values.map(\.changed)
+            + standstills.values.map(\.since) + returning.values.map(\.progress.changed)
         return times.map { now - $0 }.max() ?? .zero
     }
 
     /// A step was made to begin anew: it has as much time again.
     package mutating func restarted(_ key: Key, now: Duration) {
         traces[key]?.beginsAnew(now: now)
-        if key.newcomer != nil { returning[key.shard] = traces[key]?.progress }
+        if key.newcomer != nil { returning[key.shard] = traces[key] }
     }
 }
 

@@ -1,21 +1,32 @@
 import ClusterModel
 
 extension OperationPlanner {
-    /// What makes begin anew what does not move; nothing where that would not help it.
-    package static func restart(_ key: OperationLedger.Key, in view: ClusterView) -> [ReconcileAction] {
-        guard let id = key.operation else {
-            return view.newcomers.first { OperationLedger.Key($0) == key }.map { restart($0, in: view) } ?? []
+    /// What makes begin anew what does not move; what that would not help is left out.
+    package static func restarts(
+        of keys: [OperationLedger.Key],
+        in view: ClusterView
+    ) -> [OperationLedger.Key: [ReconcileAction]] {
+        let newcomers = view.newcomersByKey
+        var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
+        for key in keys {
+            var actions: [ReconcileAction] = []
+            if let newcomer = newcomers[key] {
+                actions = restart(newcomer, in: view)
+            } else if let operation = key.operation.flatMap({ view.metadata.operations[$0] }),
+                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+            {
+                actions = restart(step, of: operation, in: view)
+            }
+            if !actions.isEmpty { restarts[key] = actions }
         }
-        guard let operation = view.metadata.operations[id],
-            let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
-        else { return [] }
-        return restart(step, of: operation, in: view)
+        return restarts
     }
 
     /// A replica that comes in the place of a lost one leaves its group, and one comes again, there or elsewhere, when
-    /// it has been removed. What holds something besides a copy under way stays: it may be all that is left one day.
+    /// it has been removed. What holds something, or may, stays: it may be all that is left one day. So does one to
+    /// which a copy is on its way: making it takes its time, and its sender gives up what does not get on.
     private static func restart(_ newcomer: Newcomer, in view: ClusterView) -> [ReconcileAction] {
-        guard view.isCopied(newcomer), !view.suspectShards.contains(newcomer.shard),
+        guard view.isEmpty(newcomer), !view.isBeingCopied(newcomer), !view.suspectShards.contains(newcomer.shard),
             let placement = view.metadata.placement(of: newcomer.shard), view.isHosted(placement)
         else { return [] }
         return [removal(of: newcomer.worker, from: placement)]

@@ -126,9 +126,13 @@ struct StepTrace: Sendable {
     mutating func beginsAnew(now: Duration) { attempted = now }
 
     /// It is what began anew after that.
-    mutating func goesOn(from former: OperationLedger.Progress) {
-        progress.changed = former.changed
-        progress.restartCount = former.restartCount + 1
+    ///
+    /// It gets on when it is further than that one was, as a step does that begins anew.
+    mutating func goesOn(from former: StepTrace) {
+        progress.changed = former.progress.changed
+        progress.restartCount = former.progress.restartCount + 1
+        milestones.formUnion(former.milestones)
+        if epoch == former.epoch { furthest.raise(to: former.furthest) }
     }
 
     /// How much longer a step keeps what has come of a copy, which could go on. Its sender keeps the rest of it for ten

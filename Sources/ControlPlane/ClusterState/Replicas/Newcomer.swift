@@ -29,10 +29,26 @@ extension ClusterView {
         }.filter { !brought.contains($0) }.sorted { ($0.shard, $0.worker) < ($1.shard, $1.worker) }
     }
 
+    package var newcomersByKey: [OperationLedger.Key: Newcomer] {
+        Dictionary(newcomers.map { (OperationLedger.Key($0), $0) }) { first, _ in first }
+    }
+
     /// Those of which there is nothing yet, or a copy on its way. What others lack comes from the log.
     package var copiedNewcomers: [Newcomer] { newcomers.filter(isCopied) }
 
-    func isCopied(_ newcomer: Newcomer) -> Bool {
+    /// Whether nothing of it is there, for certain: of one that is being opened nobody knows what it holds.
+    func isEmpty(_ newcomer: Newcomer) -> Bool {
+        guard let replica = replica(of: newcomer.shard, on: newcomer.worker) else { return true }
+        return replica.state == .serving && replica.sequence == 0
+    }
+
+    /// Whether its source makes or sends a copy for it, and it has not been refused.
+    func isBeingCopied(_ newcomer: Newcomer) -> Bool {
+        let copies = replica(of: newcomer.shard, on: newcomer.source)?.copies ?? []
+        return copies.contains { $0.worker == newcomer.worker && $0.refusal == nil }
+    }
+
+    private func isCopied(_ newcomer: Newcomer) -> Bool {
         let copies = replica(of: newcomer.shard, on: newcomer.source)?.copies ?? []
         if copies.contains(where: { $0.worker == newcomer.worker }) { return true }
         guard let replica = replica(of: newcomer.shard, on: newcomer.worker) else { return true }

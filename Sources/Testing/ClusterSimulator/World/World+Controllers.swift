@@ -166,15 +166,20 @@ extension World {
         loseCalls(toController: index)
     }
 
+    /// Whether a controller is still in that life of its own.
+    func lives(_ controller: Int, _ life: Int) -> Bool {
+        controllers[controller].isUp && controllers[controller].life == life
+    }
+
     mutating func controllerTick(_ index: Int, _ life: Int) {
-        guard controllers[index].isUp, controllers[index].life == life else { return }
+        guard lives(index, life) else { return }
         plan(.controllerTick(index, life: life), after: random.duration(.milliseconds(200), .milliseconds(300)))
         ask(.campaign, index)
         decide(index)
     }
 
     mutating func controllerWake(_ index: Int, _ life: Int) {
-        guard controllers[index].isUp, controllers[index].life == life else { return }
+        guard lives(index, life) else { return }
         controllers[index].isWoken = false
         decide(index)
     }
@@ -190,7 +195,7 @@ extension World {
 
     /// The store has answered, or tells of a change.
     mutating func hear(_ reply: StoreReply, _ index: Int, _ life: Int, asked: Duration?) {
-        guard controllers[index].isUp, controllers[index].life == life else { return }
+        guard lives(index, life) else { return }
         if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
             controllers[index].metadata = reply.metadata
             controllers[index].revision = reply.revision
@@ -238,9 +243,12 @@ extension World {
         if view.isSettled {
             let time = wallTime(of: index)
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
-            for key in controllers[index].operations.motionless(now: now) {
+            let motionless = controllers[index].operations.motionless(now: now)
+            let restarts = OperationPlanner.restarts(of: motionless, in: view)
+            for key in motionless {
+                guard let restart = restarts[key] else { continue }
                 controllers[index].operations.restarted(key, now: now)
-                actions += OperationPlanner.restart(key, in: view)
+                actions += restart
             }
             actions += policyActions(index, in: view)
         }
@@ -320,7 +328,7 @@ extension World {
     /// A worker has done what it was asked for, or not.
     mutating func answered(_ call: ControlCall, failure: String?) {
         // What was fetched is still to be recorded.
-        if failure == nil, controllers[call.controller].isUp, controllers[call.controller].life == call.life,
+        if failure == nil, lives(call.controller, call.life),
             case .fetch? = controllers[call.controller].underWay[call.number]
         {
             ask(.commit(controllers[call.controller].underWay[call.number]!, call), call.controller)
@@ -331,7 +339,7 @@ extension World {
 
     /// An action is over, or nobody knows.
     mutating func end(_ call: ControlCall, failure: String?, wasDone: Bool = true) {
-        guard controllers[call.controller].isUp, controllers[call.controller].life == call.life,
+        guard lives(call.controller, call.life),
             let action = controllers[call.controller].underWay.removeValue(forKey: call.number)
         else { return }
         controllers[call.controller].actions.finished(action, failure: failure, now: now)

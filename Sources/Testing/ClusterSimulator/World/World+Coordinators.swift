@@ -103,7 +103,7 @@ extension World {
     /// The write, if its coordinator lives; one whose coordinator has died is forgotten.
     private mutating func underWay(_ id: Int) -> RoutedWrite? {
         guard let write = routedWrites[id] else { return nil }
-        guard controllers[write.controller].isUp, controllers[write.controller].life == write.life else {
+        guard lives(write.controller, write.life) else {
             routedWrites[id] = nil
             return nil
         }

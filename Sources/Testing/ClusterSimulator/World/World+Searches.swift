@@ -55,7 +55,7 @@ extension World {
     /// The search, if it goes on and its coordinator lives; one whose coordinator has died is forgotten.
     private mutating func underWay(_ id: Int) -> SimulatedSearch? {
         guard let search = searches[id] else { return nil }
-        guard controllers[search.controller].isUp, controllers[search.controller].life == search.life else {
+        guard lives(search.controller, search.life) else {
             searches[id] = nil
             return nil
         }
