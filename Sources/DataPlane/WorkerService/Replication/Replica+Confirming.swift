@@ -9,7 +9,7 @@ import WireProtocol
 extension Replica {
     private enum Confirmation {
         case confirmed(UInt64)
-        case waiting([ReplicaAction<LogEntry>])
+        case waiting([Replication.Effect])
     }
 
     /// Answers with a sequence that is behind none that was acknowledged before this call, by whomever: at once where
@@ -32,11 +32,11 @@ extension Replica {
                 throw Refusal.tooManyStrongReads(self.shard, limit: Replication.positionCallerLimit)
             }
             state.replication?.machine.seekConfirmation(since: now, now: now)
-            return .waiting(state.replication?.machine.takeActions() ?? [])
+            return .waiting(state.replication?.takeEffects() ?? [])
         }
         switch outcome {
         case .confirmed(let position): answer(.success(position))
-        case .waiting(let actions): perform(actions)
+        case .waiting(let effects): perform(effects)
         }
     }
 

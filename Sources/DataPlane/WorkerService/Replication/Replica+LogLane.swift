@@ -34,6 +34,7 @@ extension Replica {
             let now = ReplicationClock.now
             let isNew = monitor.withLock(\.isNew)
             var replication = Replication(
+                shard: shard,
                 machine: ReplicaStateMachine(
                     node: links.node,
                     log: log,
@@ -50,19 +51,19 @@ extension Replica {
                 now: now
             )
             replication.machine.hasRoom = Self.hasRoom(partition)
-            let actions = monitor.withLock { state in
+            let effects = monitor.withLock { state in
                 if let group = state.group {
                     replication.machine.configured(group, now: now)
                     if let asked = state.confirmation {
                         replication.machine.confirmed(version: group.version, asked: asked)
                     }
                 }
-                let actions = replication.machine.takeActions()
+                let effects = replication.takeEffects()
                 state.replication = replication
                 state.isNew = false
-                return actions
+                return effects
             }
-            perform(actions)
+            perform(effects)
             options.reportChanged()
             return nil
         } catch {
@@ -104,17 +105,11 @@ extension Replica {
 
     /// Ends going by the log: who waits is told that nothing is known.
     func endReplication() {
-        let (actions, callers) = monitor.withLock { state -> ([ReplicaAction<LogEntry>], [Replication.Caller]) in
-            state.replication?.machine.stop()
-            return (state.replication?.machine.takeActions() ?? [], state.replication?.takeCallers() ?? [])
-        }
-        perform(actions)
-        for caller in callers { caller.answer(.failure(Refusal.opening(shard))) }
-        let waiting = monitor.withLock { state in
+        let effects = monitor.withLock { state in
             defer { state.replication = nil }
-            return state.replication?.takePositionCallers() ?? []
+            return state.replication?.end() ?? []
         }
-        for caller in waiting { caller.answer(.failure(Refusal.opening(shard))) }
+        perform(effects)
     }
 
     // MARK: Writes
@@ -162,18 +157,17 @@ extension Replica {
         }
         guard !entries.isEmpty else { return }
         let now = ReplicationClock.now
-        let (actions, refused) = monitor.withLock {
-            state -> ([ReplicaAction<LogEntry>], ([PendingWrite], WireStatus)?) in
+        let (effects, refused) = monitor.withLock { state -> ([Replication.Effect], ([PendingWrite], WireStatus)?) in
             guard state.replication?.place == first else {
                 return ([], (entries.map(\.write), Refusal.notPrimary(self.shard)))
             }
             let refused = state.replication?.order(entries, now: now)
             return (
-                state.replication?.machine.takeActions() ?? [],
+                state.replication?.takeEffects() ?? [],
                 refused.map { (Array($0.refused), self.status(of: $0.reason)) }
             )
         }
-        perform(actions)
+        perform(effects)
         for write in refused?.0 ?? [] { write.refuse(refused!.1) }
     }
 
@@ -295,12 +289,12 @@ extension Replica {
             }
             let hasRoom = Self.hasRoom(partition)
             let now = ReplicationClock.now
-            let actions = monitor.withLock { state in
+            let effects = monitor.withLock { state in
                 state.replication?.machine.hasRoom = hasRoom
                 state.replication?.stored(now: now)
-                return state.replication?.machine.takeActions() ?? []
+                return state.replication?.takeEffects() ?? []
             }
-            perform(actions)
+            perform(effects)
             answerConfirmed()
             return nil
         } catch {

@@ -11,14 +11,12 @@ import WireProtocol
 ///
 /// All of it is short and may come from any thread. What the machine wants done is done after the lock is free.
 extension Replica {
-    private typealias Action = ReplicaAction<LogEntry>
-
     /// The metadata store has, or had, this group.
     ///
     /// - Parameter asked: it was so at this time at the earliest; nil when that is not known.
     func take(_ group: ReplicaGroup, asked: Duration?) {
         let now = ReplicationClock.now
-        let (actions, isNew) = monitor.withLock(waking: .all) { state -> ([Action], Bool) in
+        let (effects, isNew) = monitor.withLock(waking: .all) { state -> ([Replication.Effect], Bool) in
             let isNew = state.group.map { $0.version < group.version } ?? true
             if isNew {
                 state.group = group
@@ -32,9 +30,9 @@ extension Replica {
             if let confirmation = state.confirmation {
                 state.replication?.machine.confirmed(version: version, asked: confirmation)
             }
-            return (state.replication?.machine.takeActions() ?? [], isNew)
+            return (state.replication?.takeEffects() ?? [], isNew)
         }
-        perform(actions)
+        perform(effects)
         answerConfirmed()
         if isNew { options.reportChanged() }
     }
@@ -48,7 +46,7 @@ extension Replica {
             return answer(.failure(error))
         }
         let now = ReplicationClock.now
-        let actions = monitor.withLock(waking: .all) { state -> [Action]? in
+        let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect]? in
             guard state.replication != nil, !state.isStopping else { return nil }
             state.replication?.wait(
                 Replication.Caller(
@@ -60,36 +58,36 @@ extension Replica {
                 )
             )
             state.replication?.machine.receive(.append(request), from: message.sender, now: now)
-            return state.replication?.machine.takeActions()
+            return state.replication?.takeEffects()
         }
-        guard let actions else { return answer(.failure(Refusal.opening(shard))) }
-        perform(actions)
+        guard let effects else { return answer(.failure(Refusal.opening(shard))) }
+        perform(effects)
     }
 
     private func receive(_ reply: EntriesAppended, from sender: NodeID) {
         let now = ReplicationClock.now
-        let actions = monitor.withLock(waking: .all) { state -> [Action] in
+        let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect] in
             state.replication?.machine.receive(.reply(AppendReply(reply)), from: sender, now: now)
-            return state.replication?.machine.takeActions() ?? []
+            return state.replication?.takeEffects() ?? []
         }
-        perform(actions)
+        perform(effects)
         answerConfirmed()
     }
 
     /// Time has passed.
     func tick() {
         let now = ReplicationClock.now
-        let (actions, late, hasStep) = monitor.withLock { state -> ([Action], [Replication.Caller], Bool) in
+        let (effects, late, hasStep) = monitor.withLock { state -> ([Replication.Effect], [Replication.Caller], Bool) in
             guard state.replication != nil else { return ([], [], false) }
             state.replication?.machine.tick(now: now)
             return (
-                state.replication?.machine.takeActions() ?? [],
+                state.replication?.takeEffects() ?? [],
                 state.replication?.takeCallers(arrivedBefore: now - Replication.longestCall) ?? [],
                 state.replication?.machine.hasStep ?? false
             )
         }
         for caller in late { caller.answer(.failure(Refusal.opening(shard))) }
-        perform(actions)
+        perform(effects)
         answerConfirmed()
         if hasStep { monitor.wakeAll() }
         dropOutgoingCopies()
@@ -112,29 +110,23 @@ extension Replica {
 
     // MARK: Doing what the machine wants
 
-    func perform(_ actions: [ReplicaAction<LogEntry>]) {
-        for action in actions {
-            switch action {
-            case .send(.append(let request), let node):
+    func perform(_ effects: [Replication.Effect]) {
+        for effect in effects {
+            switch effect {
+            case .send(let request, let node):
                 links.send(AppendEntries(request, of: shard, from: links.node), to: node) { [weak self] reply in
                     self?.receive(reply, from: node)
                 }
-            case .send(.reply(let reply), let node):
-                let caller = monitor.withLock { $0.replication?.caller(of: reply, to: node) }
-                caller?.answer(.success(EntriesAppended(reply)))
             case .load(let first, let node): load(from: first, for: node)
             case .copy(let node): beginCopy(for: node)
             case .propose(let proposal):
                 links.propose(ProposeGroup(shard: shard, proposal: proposal)) { [weak self] group in
                     self?.take(group, asked: nil)
                 }
-            case .acknowledge(let ticket, _):
-                guard let write = monitor.withLock({ $0.replication?.take(ticket) }) else { continue }
-                write.finish(write.receipt.map { .success($0) } ?? .failure(Refusal.leftBehind(shard)))
-            case .abandon(let ticket):
-                let write = monitor.withLock { $0.replication?.take(ticket) }
-                write?.finish(.failure(Refusal.leftBehind(shard)))
             case .tell(let loss): tell(loss)
+            case .answer(let caller, let result): caller.answer(result)
+            case .finish(let write, let result): write.finish(result)
+            case .refuse(let caller, let status): caller.answer(.failure(status))
             }
         }
     }
@@ -166,11 +158,11 @@ extension Replica {
             guard let self else { return }
             let (items, previous) = await WorkerThread.run(name: "log-\(shard.index)") { self.entries(from: first) }
             let now = ReplicationClock.now
-            let actions = monitor.withLock(waking: .all) { state -> [Action] in
+            let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect] in
                 state.replication?.machine.loaded(items, previous: previous, for: node, now: now)
-                return state.replication?.machine.takeActions() ?? []
+                return state.replication?.takeEffects() ?? []
             }
-            perform(actions)
+            perform(effects)
         }
     }
 

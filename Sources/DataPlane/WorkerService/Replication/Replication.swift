@@ -27,6 +27,19 @@ struct Replication {
         let answer: @Sendable (Result<EntriesAppended, WireStatus>) -> Void
     }
 
+    /// What is to be done once the lock is free. Whoever is to be answered has been taken from those who wait, so
+    /// nothing that happens meanwhile leaves anybody without an answer.
+    enum Effect {
+        case send(AppendRequest<LogEntry>, to: NodeID)
+        case load(first: UInt64, for: NodeID)
+        case copy(to: NodeID)
+        case propose(GroupProposal)
+        case tell(DiskLoss)
+        case answer(Caller, Result<EntriesAppended, WireStatus>)
+        case finish(OrderedWrite, Result<WriteReceipt, WireStatus>)
+        case refuse(PositionCaller, WireStatus)
+    }
+
     /// Who waits for a place in the log that is behind everything acknowledged before it was asked for.
     struct PositionCaller {
         let asked: Duration
@@ -54,6 +67,7 @@ struct Replication {
     /// Most that wait for a position.
     static let positionCallerLimit = 4096
 
+    private let shard: ShardID
     var machine: ReplicaStateMachine<LogEntry>
     /// As of the last commit.
     private(set) var extent: LogExtent
@@ -83,12 +97,14 @@ struct Replication {
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(
+        shard: ShardID,
         machine: ReplicaStateMachine<LogEntry>,
         extent: LogExtent,
         checkpoints: [UInt64],
         horizon: LogHorizon,
         now: Duration
     ) {
+        self.shard = shard
         self.machine = machine
         self.checkpoints = checkpoints
         lastCheckpoint = now
@@ -151,8 +167,40 @@ struct Replication {
         return nil
     }
 
+    // MARK: Effects
+
+    /// What the machine wants done.
+    mutating func takeEffects() -> [Effect] {
+        machine.takeActions().compactMap { action in
+            switch action {
+            case .send(.reply(let reply), let node):
+                caller(of: reply, to: node).map { .answer($0, .success(EntriesAppended(reply))) }
+            case .acknowledge(let ticket, _):
+                take(ticket).map { write in
+                    .finish(write, write.receipt.map { .success($0) } ?? .failure(Refusal.leftBehind(shard)))
+                }
+            case .abandon(let ticket):
+                take(ticket).map { .finish($0, .failure(Refusal.leftBehind(shard))) }
+            case .send(.append(let request), let node): .send(request, to: node)
+            case .load(let first, let node): .load(first: first, for: node)
+            case .copy(let node): .copy(to: node)
+            case .propose(let proposal): .propose(proposal)
+            case .tell(let loss): .tell(loss)
+            }
+        }
+    }
+
+    /// Ends going by the log: nobody waits for it afterwards. What became of a write that waits nobody knows.
+    mutating func end() -> [Effect] {
+        machine.stop()
+        let opening = Refusal.opening(shard)
+        return takeEffects()
+            + takeCallers().map { .answer($0, .failure(opening)) }
+            + takePositionCallers().map { .refuse($0, opening) }
+    }
+
     /// The write is over: what it was told about it is in its receipt.
-    mutating func take(_ ticket: WriteTicket) -> OrderedWrite? {
+    private mutating func take(_ ticket: WriteTicket) -> OrderedWrite? {
         guard let write = ordered.removeValue(forKey: ticket) else { return nil }
         ticketOfSequence[write.sequence] = nil
         unacknowledgedRowCount -= write.rowCount
@@ -240,7 +288,7 @@ struct Replication {
     mutating func wait(_ caller: Caller) { callers.append(caller) }
 
     /// Who waits for this answer. Any of several calls with one time will do: the answer is the same.
-    mutating func caller(of reply: AppendReply, to sender: NodeID) -> Caller? {
+    private mutating func caller(of reply: AppendReply, to sender: NodeID) -> Caller? {
         callers.firstIndex { $0.sender == sender && $0.epoch == reply.epoch && $0.sent == reply.sent }
             .map { callers.remove(at: $0) }
     }
