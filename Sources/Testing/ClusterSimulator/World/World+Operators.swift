@@ -135,9 +135,8 @@ extension World {
         }
         if !metadata.pins.isEmpty { changeRecords { $0.pins.removeAll() } }
         let names = workers.map(\.name)
-        let leavers = Set(
-            metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.compactMap(\.change.leaver)
-        )
+        let steps = metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }
+        let leavers = Set(steps.compactMap { $0.state == .undoing ? $0.change.newcomer : $0.change.leaver })
         while names.count(where: { metadata.standing(of: $0) == .active && !leavers.contains($0) })
             < record.collection.configuration.replicationFactor,
             let worker = names.first(where: { metadata.standing(of: $0) != .active })
