@@ -17,7 +17,8 @@
 //   STORAGE_FAULTS_ROOT    a folder; everything below it is recorded, and what becomes of names with it: 5 a file made,
 //                          6 a folder made, 7 a name removed, 8 renamed. The inode is that of what has the name, the
 //                          offset the folder's inode, the bytes the name; of what is renamed the other folder's inode
-//                          (8), the old name, a zero, the new name. What is written through a mapping is not seen
+//                          (8), the old name, a zero, the new name. What is written through a mapping is not seen.
+//                          While a call is made and recorded its process holds the record locked (flock)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -94,6 +96,18 @@ __attribute__((constructor)) static void begin(void) {
     if (path) record = next_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     const char *folder = getenv("STORAGE_FAULTS_ROOT");
     if (folder && !realpath(folder, root)) abort();
+}
+
+// One call at a time, with what is recorded of it. Of a whole folder the calls of all processes: then they are in the
+// record in the order in which they were made, and whoever has locked the record knows that no call is half recorded.
+static void begin_call(void) {
+    pthread_mutex_lock(&lock);
+    while (root[0] && record >= 0 && flock(record, LOCK_EX) != 0) if (errno != EINTR) abort();
+}
+
+static void end_call(void) {
+    if (root[0] && record >= 0 && flock(record, LOCK_UN) != 0) abort();
+    pthread_mutex_unlock(&lock);
 }
 
 // The number that a file holds; 0 without one.
@@ -279,13 +293,13 @@ static int open_at(int at, const char *path, int flags, mode_t mode) {
     if (!next_openat) next_openat = dlsym(RTLD_NEXT, "openat");
     struct place place;
     if (!(flags & (O_CREAT | O_TRUNC)) || !find_place(at, path, &place)) return next_openat(at, path, flags, mode);
-    pthread_mutex_lock(&lock);
+    begin_call();
     int is_new = inode_at(at, path) == 0;
     int fd = next_openat(at, path, flags, mode);
     int saved = errno;
     if (fd >= 0 && is_new) note_name(inode_at(at, path), 5, &place);
     if (fd >= 0 && !is_new && flags & O_TRUNC) note(fd, 4, 0, NULL, 0, 0);
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return fd;
 }
@@ -323,11 +337,11 @@ int openat64(int at, const char *path, int flags, ...) {
 int mkdir(const char *path, mode_t mode) {
     struct place place;
     if (!find_place(AT_FDCWD, path, &place)) return next_mkdir(path, mode);
-    pthread_mutex_lock(&lock);
+    begin_call();
     int result = next_mkdir(path, mode);
     int saved = errno;
     if (result == 0) note_name(inode_at(AT_FDCWD, path), 6, &place);
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -335,12 +349,12 @@ int mkdir(const char *path, mode_t mode) {
 static int remove_name(const char *path, int (*next)(const char *)) {
     struct place place;
     if (!find_place(AT_FDCWD, path, &place)) return next(path);
-    pthread_mutex_lock(&lock);
+    begin_call();
     uint64_t inode = inode_at(AT_FDCWD, path);
     int result = next(path);
     int saved = errno;
     if (result == 0) note_name(inode, 7, &place);
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -354,7 +368,7 @@ int rename(const char *from, const char *to) {
     if (!was_below && !is_below) return next_rename(from, to);
     // Half of it cannot be recorded.
     if (!was_below || !is_below) abort();
-    pthread_mutex_lock(&lock);
+    begin_call();
     int result = next_rename(from, to);
     int saved = errno;
     if (result == 0) {
@@ -364,7 +378,7 @@ int rename(const char *from, const char *to) {
         size_t byte_count = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
         note_of(inode_at(AT_FDCWD, to), 8, old.folder, parts, 3, byte_count);
     }
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -373,7 +387,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
     // Before the constructor.
     if (!next_write) next_write = dlsym(RTLD_NEXT, "write");
     if (!is_below_root(fd)) return next_write(fd, bytes, count);
-    pthread_mutex_lock(&lock);
+    begin_call();
     off_t offset = lseek(fd, 0, fcntl(fd, F_GETFL) & O_APPEND ? SEEK_END : SEEK_CUR);
     ssize_t result = next_write(fd, bytes, count);
     int saved = errno;
@@ -381,7 +395,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
         struct iovec part = {(void *)bytes, (size_t)result};
         note(fd, write_kind(fd), (uint64_t)offset, &part, 1, (size_t)result);
     }
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -389,7 +403,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
     int is_victim = is_meant(fd);
     if (!is_victim && !is_below_root(fd)) return next_pwrite(fd, bytes, count, offset);
-    pthread_mutex_lock(&lock);
+    begin_call();
     ssize_t result;
     if (is_victim && strikes(0)) {
         if (fault_error) {
@@ -406,7 +420,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
         note(fd, write_kind(fd), (uint64_t)offset, &part, 1, (size_t)result);
     }
     int saved = errno;
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -416,7 +430,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) { return
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     int is_victim = is_meant(fd);
     if (!is_victim && !is_below_root(fd)) return next_writev(fd, parts, count);
-    pthread_mutex_lock(&lock);
+    begin_call();
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t result;
     if (is_victim && strikes(0)) {
@@ -431,7 +445,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
     }
     if (result > 0) note(fd, write_kind(fd), (uint64_t)offset, parts, count, (size_t)result);
     int saved = errno;
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -441,7 +455,7 @@ static int sync_file(int fd, int (*next)(int)) {
     if (!is_victim && !is_below_root(fd)) return next(fd);
     long delay = is_victim ? number_in(delay_file) : 0;
     if (delay > 0) usleep((useconds_t)delay * 1000);
-    pthread_mutex_lock(&lock);
+    begin_call();
     int result;
     if (is_victim && strikes(1)) {
         errno = fault_error;
@@ -451,7 +465,7 @@ static int sync_file(int fd, int (*next)(int)) {
     }
     if (result == 0) note(fd, 3, 0, NULL, 0, 0);
     int saved = errno;
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }
@@ -462,12 +476,12 @@ int fsync(int fd) { return sync_file(fd, next_fsync); }
 // A call that changes a file's length, which is what it is afterwards; its result.
 static int change_length(int fd, int (*next)(int, off_t, off_t), off_t first, off_t second) {
     if (!is_recorded(fd)) return next(fd, first, second);
-    pthread_mutex_lock(&lock);
+    begin_call();
     int result = next(fd, first, second);
     int saved = errno;
     struct stat status;
     if (result == 0 && fstat(fd, &status) == 0) note(fd, 4, (uint64_t)status.st_size, NULL, 0, 0);
-    pthread_mutex_unlock(&lock);
+    end_call();
     errno = saved;
     return result;
 }

@@ -16,6 +16,17 @@ struct FolderRecord {
         case all
     }
 
+    /// A moment at which the power fails, and what becomes of names.
+    struct Cut {
+        /// The number of the first event that is not there.
+        let event: Int
+        let names: Names
+        /// The length of the record at that moment.
+        let recorded: Int
+        /// For people.
+        let remark: String
+    }
+
     private struct NameChange {
         var event: Int
         var name: String
@@ -76,6 +87,23 @@ struct FolderRecord {
             }
             nameEvents.append(number)
         }
+    }
+
+    /// The power cut of that number of a story: at any moment, and as often right behind a name, while its folder is
+    /// not synced, or behind the sync.
+    func cut(_ number: Int, random: inout SeededRandom) -> Cut {
+        let end = record.events.count
+        var event = Int.random(in: 0...end, using: &random)
+        if Bool.random(using: &random), let nameEvent = nameEvents.randomElement(using: &random) {
+            event = min(nameEvent + Int.random(in: 1...3, using: &random), end)
+        }
+        let names = Names.allCases[number % Names.allCases.count]
+        return Cut(
+            event: event,
+            names: names,
+            recorded: event == 0 ? 0 : record.events[event - 1].end,
+            remark: "cut \(number), \(names), at \(event) of \(end)"
+        )
     }
 
     /// As whoever looked saw it in the end.

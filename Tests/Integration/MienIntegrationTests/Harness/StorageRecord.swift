@@ -16,6 +16,20 @@ struct StorageRecord {
     /// end.
     private(set) var events: [(event: Event, inode: UInt64, end: Int)] = []
 
+    /// How long the record is by now.
+    static func byteCount(at path: String) throws -> Int {
+        try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+    }
+
+    /// Does something while no process is in the midst of a call: of a whole folder, what is done is recorded then, and
+    /// what is recorded is done.
+    static func betweenCalls(at path: String, _ body: () throws -> Void) throws {
+        let file = open(path, O_WRONLY)
+        defer { close(file) }
+        guard flock(file, LOCK_EX) == 0 else { throw StoryError("\(path) cannot be locked: error \(errno)") }
+        try body()
+    }
+
     /// - Throws: when the record is not whole.
     init(path: String) throws {
         let data = try Data(contentsOf: URL(filePath: path))

@@ -38,14 +38,14 @@ extension Integration {
                 for number in 1...3 {
                     for _ in 0..<40 { try await writer.writeOnce(to: client) }
                     if number == 2 {
-                        try await cutOff(words, adding: variables, stage, place, &random)
+                        try await cutOff(words, adding: variables, recordPath, stage, place, &random)
                         continue
                     }
                     let program = try await stage.start(words, adding: variables)
                     let status = try await program.end(within: .seconds(100))
                     let made = CommandResult(status: status, output: program.output, error: program.error)
                     #expect(status == 0, "\(made)")
-                    let size = try FileManager.default.attributesOfItem(atPath: recordPath)[.size] as? Int ?? 0
+                    let size = try StorageRecord.byteCount(at: recordPath)
                     marks.append(Mark(name: try made.document([BackupDocument].self)[0].backup, recorded: size))
                 }
 
@@ -54,17 +54,11 @@ extension Integration {
                 #expect(unseen.isEmpty, "the record does not tell how these came about: \(unseen.prefix(5))")
                 let end = record.record.events.count
                 for state in 1...Self.stateCount {
-                    // Now and then right behind a name, while its folder is not synced, or behind the sync.
-                    var cut = Int.random(in: 0...end, using: &random)
-                    if Bool.random(using: &random), let event = record.nameEvents.randomElement(using: &random) {
-                        cut = min(event + Int.random(in: 1...3, using: &random), end)
-                    }
-                    let names = FolderRecord.Names.allCases[state % FolderRecord.Names.allCases.count]
-                    try record.content(cutAt: cut, names: names, random: &random).replace(in: disk)
-                    let length = cut == 0 ? 0 : record.record.events[cut - 1].end
-                    let done = marks.filter { $0.recorded <= length }.map(\.name)
+                    let cut = record.cut(state, random: &random)
+                    try record.content(cutAt: cut.event, names: cut.names, random: &random).replace(in: disk)
+                    let done = marks.filter { $0.recorded <= cut.recorded }.map(\.name)
                     let missing = try await unsound(done, in: place, stage)
-                    let remark = "cut \(state), \(names), at \(cut) of \(end)"
+                    let remark = cut.remark
                     #expect(missing.isEmpty, "\(remark): \(missing) of \(done) are missing or broken")
                     let again = try await stage.mien(words)
                     #expect(again.status == 0, "\(remark): the next backup is not made: \(again)")
@@ -89,6 +83,7 @@ extension Integration {
         private func cutOff(
             _ words: [String],
             adding variables: [String: String],
+            _ recordPath: String,
             _ stage: Stage,
             _ place: String,
             _ random: inout SeededRandom
@@ -98,7 +93,7 @@ extension Integration {
             try await eventually("blocks are written", within: .seconds(20)) {
                 try BackupPlace.blockCount(place) >= enough ? () : nil
             }
-            program.kill()
+            try StorageRecord.betweenCalls(at: recordPath) { program.kill() }
         }
 
         /// Which of these backups are not there, or not sound.

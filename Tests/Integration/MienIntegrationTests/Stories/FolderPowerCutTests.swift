@@ -61,22 +61,15 @@ extension Integration {
                 let end = record.record.events.count
                 var (lost, refusals) = (0, 0)
                 for state in 1...Self.stateCount {
-                    var cut = Int.random(in: 0...end, using: &random)
-                    if Bool.random(using: &random), let event = record.nameEvents.randomElement(using: &random) {
-                        // Right behind it, while its folder is not synced, or behind the sync.
-                        cut = min(event + Int.random(in: 1...3, using: &random), end)
-                    }
-                    let names = FolderRecord.Names.allCases[state % FolderRecord.Names.allCases.count]
-                    try record.content(cutAt: cut, names: names, random: &random).replace(in: disks)
-                    let length = cut == 0 ? 0 : record.record.events[cut - 1].end
-                    let remark = "cut \(state), \(names), at \(cut) of \(end)"
+                    let cut = record.cut(state, random: &random)
+                    try record.content(cutAt: cut.event, names: cut.names, random: &random).replace(in: disks)
                     do {
-                        let faults = try await faults(cluster, client, marks, recordedBefore: length, disks)
-                        #expect(faults.isEmpty, "\(remark): \(faults.prefix(3))")
+                        let faults = try await faults(cluster, client, marks, recordedBefore: cut.recorded, disks)
+                        #expect(faults.isEmpty, "\(cut.remark): \(faults.prefix(3))")
                         lost += faults.count
                     } catch {
                         // A folder that was being made may be refused: nothing is in it yet.
-                        if marks[0].recorded <= length { Issue.record("\(remark): \(error)") }
+                        if marks[0].recorded <= cut.recorded { Issue.record("\(cut.remark): \(error)") }
                         refusals += 1
                     }
                     Self.kill(cluster)
@@ -113,7 +106,7 @@ extension Integration {
 
             mutating func note(_ change: (inout Knowledge) -> Void) throws {
                 change(&now)
-                let size = try FileManager.default.attributesOfItem(atPath: recordPath)[.size] as? Int ?? 0
+                let size = try StorageRecord.byteCount(at: recordPath)
                 marks.append(Mark(knowledge: now, recorded: size))
             }
 
@@ -188,8 +181,7 @@ extension Integration {
             try await reshard("split", cluster)
             try await write(&chronicle, &random)
 
-            try await quiet(recordPath)
-            Self.kill(cluster)
+            try StorageRecord.betweenCalls(at: recordPath) { Self.kill(cluster) }
             try await start(cluster, adding: variables)
             try await write(&chronicle, &random)
             try await chronicle.create(Self.others)
@@ -202,17 +194,6 @@ extension Integration {
         private func start(_ cluster: Cluster, adding variables: [String: String]) async throws {
             for node in [cluster.coordinator] + cluster.workers { try await node.start(adding: variables) }
             try await cluster.start()
-        }
-
-        /// Waits until nothing is written: what is done and not yet recorded when a node is killed, no record has.
-        private func quiet(_ recordPath: String) async throws {
-            var last = -1
-            try await eventually("nothing is written any more", within: .seconds(30)) {
-                try await Task.sleep(for: .milliseconds(300))
-                let size = try FileManager.default.attributesOfItem(atPath: recordPath)[.size] as? Int ?? 0
-                defer { last = size }
-                return size == last ? () : nil
-            }
         }
 
         private func write(_ chronicle: inout Chronicle, _ random: inout SeededRandom) async throws {

@@ -128,7 +128,7 @@ extension Integration {
                         model: FaceWriter.model
                     )
                 }
-                let size = try FileManager.default.attributesOfItem(atPath: recordPath)[.size] as? Int ?? 0
+                let size = try StorageRecord.byteCount(at: recordPath)
                 marks.append(Mark(faces: faces, content: content, recorded: size))
                 if number == last { break }
                 if last == nil, number >= Self.writeCount, number % 4 == 0 {
