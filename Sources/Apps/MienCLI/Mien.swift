@@ -40,9 +40,9 @@ struct Mien: AsyncParsableCommand {
                 name: "Operation",
                 subcommands: [
                     PlanCommand.self, ApplyCommand.self, OperationsCommand.self, OperationCommand.self,
-                    DrainCommand.self,
-                    DecommissionCommand.self, RecommissionCommand.self, RebalanceCommand.self, ShardCommand.self,
-                    ExplainCommand.self, VerifyCommand.self, BackupCommand.self, MetadataCommand.self,
+                    DrainCommand.self, DecommissionCommand.self, RecommissionCommand.self, RebalanceCommand.self,
+                    ShardCommand.self, ExplainCommand.self, VerifyCommand.self, BackupCommand.self,
+                    MetadataCommand.self,
                 ]
             ),
             CommandGroup(

@@ -1,6 +1,6 @@
-import Checksum
 import ClusterModel
 import ClusterState
+import Crypto
 import FaceModel
 
 extension Operation {
@@ -13,18 +13,6 @@ extension Operation {
             created: Timestamp(milliseconds: 0),
             steps: steps
         )
-        let hash = SipHash.hash64(key: (0, 0)) { hash in
-            var (word, count) = (UInt64(0), 0)
-            for byte in plain.bytes {
-                word |= UInt64(byte) << (8 * UInt64(count % 8))
-                count += 1
-                if count % 8 == 0 {
-                    hash.add(word)
-                    word = 0
-                }
-            }
-            hash.add(word)
-        }
-        return max(hash, 1)
+        return max(SHA256.hash(data: plain.bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }, 1)
     }
 }
