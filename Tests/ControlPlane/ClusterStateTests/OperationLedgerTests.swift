@@ -111,6 +111,25 @@ struct OperationLedgerTests {
         }
     }
 
+    /// How far it is made nothing tells, and a large one is made for longer than a minute.
+    @Test func aCopyThatIsBeingMadeHasMoreTimeUnlessItIsRefused() throws {
+        let (world, key) = try moving()
+        let primary = try placement(of: key.shard, in: world).primary
+        for refusal in [nil, "no room" as String?] {
+            var view = world.view
+            view.observations[primary]!.replicas[key.shard]!.copies = [
+                .init(worker: workers[5], sentByteCount: 0, totalByteCount: 0, refusal: refusal)
+            ]
+            var ledger = OperationLedger()
+            for second in [0, 60, 599, 600] {
+                ledger.observe(view, limits: world.limits, now: .seconds(second))
+                let isMotionless = second >= (refusal == nil ? 600 : 60)
+                #expect(ledger.motionless(now: .seconds(second)) == (isMotionless ? [key] : []))
+                #expect(ledger.stalled(now: .seconds(second)) == (second >= 60 ? [key] : []))
+            }
+        }
+    }
+
     @Test func whatCameIsMeasured() throws {
         var (world, key) = try moving()
         let primary = try placement(of: key.shard, in: world).primary

@@ -50,6 +50,8 @@ struct StepTrace: Sendable {
         var position = Position()
         var reached: Set<Milestone> = []
         var parts: Set<Part> = []
+        /// Its source makes or sends a copy, and it has not been refused. How far it is made nothing tells.
+        var isBeingCopied = false
     }
 
     private static let rateInterval = Duration.seconds(3)
@@ -135,13 +137,14 @@ struct StepTrace: Sendable {
         if epoch == former.epoch { furthest.raise(to: former.furthest) }
     }
 
-    /// How much longer a step keeps what has come of a copy, which could go on. Its sender keeps the rest of it for ten
-    /// minutes.
+    /// How much longer a step has while a copy is made, and keeps what has come of one, which could go on. Its sender
+    /// keeps the rest of it for ten minutes.
     static let copyPatienceFactor = 10
 
     /// Whether nothing has moved for so long, and it has had as much time since it last began anew.
     func isMotionless(for patience: Duration, now: Duration) -> Bool {
-        let factor = last.position.sentByteCount > 0 ? Self.copyPatienceFactor : 1
+        let isCopied = last.isBeingCopied || last.position.sentByteCount > 0
+        let factor = isCopied ? Self.copyPatienceFactor : 1
         return !isPaused && now - max(moved, attempted) >= patience * factor
     }
 
@@ -160,7 +163,9 @@ struct StepTrace: Sendable {
             } else if !isUndone {
                 look.position.sequence = replica?.sequence ?? 0
                 let copies = view.replica(of: step.shard, on: group.primary)?.copies ?? []
-                look.position.sentByteCount = copies.first { $0.worker == newcomer }?.sentByteCount ?? 0
+                let copy = copies.first { $0.worker == newcomer }
+                look.position.sentByteCount = copy?.sentByteCount ?? 0
+                look.isBeingCopied = copy.map { $0.refusal == nil } ?? false
             }
         }
         if let leaver = isUndone ? step.change.newcomer : step.change.leaver {

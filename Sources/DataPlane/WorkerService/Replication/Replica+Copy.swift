@@ -110,15 +110,15 @@ extension Replica {
     /// Makes a copy of the partition, or takes the one that was interrupted, sends it slice by slice, and removes it.
     /// Ends early when a slice is not taken, or when this replica is no primary any more; the other asks again then.
     ///
-    /// - Returns: how long not to begin another.
-    func sendCopy(to node: NodeID) async -> Duration {
-        guard let epoch = primaryEpoch else { return .zero }
+    /// - Returns: why it has not come about; nil when it was taken, or when none was to be sent.
+    func sendCopy(to node: NodeID) async -> CopyFailure? {
+        guard let epoch = primaryEpoch else { return nil }
         let start = ContinuousClock.now
         let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]
         var outgoing = takeOutgoingCopy(to: node)
         do throws(WireStatus) {
             if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch) }
-            guard var copy = outgoing else { return .zero }
+            guard var copy = outgoing else { return nil }
             note(copy, to: node)
             logger.info(
                 "a copy of a partition is sent",
@@ -135,7 +135,7 @@ extension Replica {
                 metadata: metadata.merging(["took": "\(ContinuousClock.now - start)"]) { $1 }
             )
             await removeOutgoingCopy(at: copy.path)
-            return .zero
+            return nil
         } catch {
             logger.warning(
                 "a copy of a partition was not taken",
@@ -146,7 +146,7 @@ extension Replica {
             let isForGood = error.code.retry == .doNotRetry && error != Refusal.copyRefused(shard)
             let isKept = !isForGood && outgoing.map { keep($0, to: node) } ?? false
             if !isKept, let path = outgoing?.path { await removeOutgoingCopy(at: path) }
-            return .milliseconds(Int64(error.retryAfterMilliseconds))
+            return CopyFailure(isForGood: isForGood, pause: .milliseconds(Int64(error.retryAfterMilliseconds)))
         }
     }
 
@@ -241,6 +241,16 @@ extension Replica {
         }
     }
 
+    /// Whether this replica leads in that epoch, and the other one is of its group.
+    private func sends(to node: NodeID, under epoch: Epoch) -> Bool {
+        monitor.withLock { state in
+            guard let machine = state.replication?.machine, machine.role == .primary, let group = machine.group else {
+                return false
+            }
+            return group.epoch == epoch && group.members.contains(node)
+        }
+    }
+
     /// Makes a copy, when the other worker would take it.
     private func makeCopy(for node: NodeID, under epoch: Epoch) async throws(WireStatus) -> OutgoingCopy? {
         let name = UInt64.random(in: .min ... .max)
@@ -255,9 +265,10 @@ extension Replica {
             on: node,
             under: epoch
         )
+        monitor.withLock { $0.copyRefusals[node] = nil }
         let made = await WorkerThread.run(name: "copy-\(shard.index)", priority: .background) {
             Result { () throws(WireStatus) in
-                try self.copyPartition(to: path, priority: .background) { self.primaryEpoch != epoch }
+                try self.copyPartition(to: path, priority: .background) { !self.sends(to: node, under: epoch) }
             }
         }
         do throws(WireStatus) {
@@ -308,7 +319,7 @@ extension Replica {
         var refusedAt: UInt64?
         var due = ContinuousClock.now
         repeat {
-            guard primaryEpoch == copy.epoch else { return .failure(Refusal.notPrimary(shard)) }
+            guard sends(to: node, under: copy.epoch) else { return .failure(Refusal.notPrimary(shard)) }
             do throws(WireStatus) {
                 var start = offset ?? 0
                 if offset == nil {

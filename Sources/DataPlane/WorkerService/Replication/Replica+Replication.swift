@@ -200,7 +200,7 @@ extension Replica {
     private func beginCopy(for node: NodeID) {
         let begins = monitor.withLock { state -> Bool in
             guard let replication = state.replication, replication.copies[node] == nil,
-                replication.copyRests[node].map({ $0 <= .now }) ?? true
+                replication.copyRests[node].map({ $0.end <= .now }) ?? true
             else { return false }
             state.replication?.copies[node] = .init(wantedFrom: replication.machine.applied)
             return true
@@ -208,11 +208,8 @@ extension Replica {
         guard begins else { return }
         Task { [weak self] in
             guard let self else { return }
-            let rest = await sendCopy(to: node)
-            monitor.withLock {
-                $0.replication?.copies[node] = nil
-                $0.replication?.copyRests[node] = rest > .zero ? .now + rest : nil
-            }
+            let failure = await sendCopy(to: node)
+            monitor.withLock { $0.replication?.copyEnded(for: node, failure, now: .now) }
         }
     }
 }

@@ -92,8 +92,8 @@ struct Replication {
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
     var copies: [NodeID: CopyProgress] = [:]
-    /// Until when no copy is begun for a replica, after one that had to be given up.
-    var copyRests: [NodeID: ContinuousClock.Instant] = [:]
+    /// After copies that did not come about.
+    private(set) var copyRests: [NodeID: CopyRest] = [:]
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(
@@ -110,6 +110,11 @@ struct Replication {
         lastCheckpoint = now
         self.extent = extent
         self.horizon = horizon
+    }
+
+    mutating func copyEnded(for node: NodeID, _ failure: CopyFailure?, now: ContinuousClock.Instant) {
+        copies[node] = nil
+        copyRests[node] = failure.map { CopyRest(after: $0, copyRests[node], now: now) }
     }
 
     /// Whether nothing that is in the log waits to be durable or applied.

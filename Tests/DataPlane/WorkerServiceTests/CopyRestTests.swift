@@ -1,0 +1,30 @@
+import Testing
+import WorkerService
+
+@Suite struct CopyRestTests {
+    private let now = ContinuousClock.now
+
+    /// A copy costs both disks all of the partition.
+    @Test func pausesAfterFailuresForGoodDoubleUpToTenMinutes() {
+        var rest: CopyRest?
+        var pauses: [Duration] = []
+        for _ in 0..<9 {
+            rest = CopyRest(after: CopyFailure(isForGood: true, pause: .zero), rest, now: now)
+            pauses.append(rest!.end - now)
+        }
+        #expect(pauses == [5, 10, 20, 40, 80, 160, 320, 600, 600].map { .seconds($0) })
+    }
+
+    @Test func whatMayPassIsTriedAgainAsSoonAsIsAskedFor() {
+        let first = CopyRest(after: CopyFailure(isForGood: false, pause: .zero), nil, now: now)
+        #expect(first.end == now)
+        let asked = CopyRest(after: CopyFailure(isForGood: false, pause: .seconds(60)), first, now: now)
+        #expect(asked.end == now + .seconds(60))
+        // It makes a pause of before no shorter, nor longer.
+        let failed = CopyRest(after: CopyFailure(isForGood: true, pause: .zero), asked, now: now)
+        let passing = CopyRest(after: CopyFailure(isForGood: false, pause: .seconds(1)), failed, now: now)
+        #expect(failed.end == now + .seconds(5) && passing.end == now + .seconds(1))
+        let again = CopyRest(after: CopyFailure(isForGood: true, pause: .seconds(7)), passing, now: now)
+        #expect(again.end == now + .seconds(10), "the longer of both")
+    }
+}
