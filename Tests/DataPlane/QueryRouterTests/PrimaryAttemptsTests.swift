@@ -209,8 +209,36 @@ struct PrimaryAttemptsTests {
         _ = try target(script.event(.looked(Self.place(Self.placement(epoch: 2)))))
         #expect(!script.lost.areTooMany)
         #expect(script.failed(loss) == .look(after: .unavailable))
-        #expect(script.lost.areTooMany)
+        #expect(script.lost.areTooMany && script.lost.areDeadly)
         let end = try failure(script.event(.looked(Self.place(Self.placement(epoch: 3)))))
         #expect(end.status.code == .internalError && end.mayHaveBeenDone)
+    }
+
+    /// Two that had it before either was lost: as when a rack fails.
+    @Test func whatWasAtBothWhenTheyWereLostMayComeAgain() throws {
+        var loss = WireStatus(.unavailable, "The connection was lost.")
+        loss.isLoss = true
+        var scripts = [Script(Self.placement()), Script(Self.placement(1, epoch: 2))]
+        for number in scripts.indices {
+            _ = scripts[number].event(.begun(Self.place(Self.placement(UInt32(number), epoch: UInt64(number) + 1))))
+        }
+        #expect(scripts[0].failed(loss) == .look(after: .unavailable))
+        scripts[1].lost = scripts[0].lost
+        #expect(scripts[1].failed(loss) == .look(after: .unavailable))
+        #expect(scripts[1].lost.areTooMany && !scripts[1].lost.areDeadly)
+        let end = try failure(scripts[1].event(.looked(Self.place(Self.placement(1, epoch: 3)))))
+        #expect(end.status.code == .unavailable && end.status.retryAfterMilliseconds > 0 && end.mayHaveBeenDone)
+    }
+
+    @Test func oneLossIsEnoughForASuspectedRequest() throws {
+        var script = Script(Self.placement())
+        var loss = WireStatus(.unavailable, "The connection was lost.")
+        loss.isLoss = true
+        script.lost = LostWorkers(isSuspected: true)
+        _ = script.event(.begun(Self.place(Self.placement())))
+        _ = script.failed(loss)
+        #expect(script.lost.areDeadly)
+        let end = try failure(script.event(.looked(Self.place(Self.placement(epoch: 2)))))
+        #expect(end.status.code == .internalError)
     }
 }

@@ -239,44 +239,6 @@ import WireTransport
         }
     }
 
-    @Test func aDeadlyRequestIsKnownAgainUnderAnotherKeyForFiveMinutes() {
-        var requests = DeadlyRequests()
-        let now = ContinuousClock.now
-        func enrolment(_ number: UInt64, key: UInt64, age: Duration = .zero) -> EnrolFaces {
-            EnrolFaces(
-                collection: "people",
-                embeddingModel: "m",
-                key: IdempotencyKey(high: key, low: 1),
-                age: age,
-                rows: [EnrolRow(id: FakeCluster.face(number), metadata: FaceMetadata())],
-                embeddings: EmbeddingMatrix(dimension: 2, values: [1, Float(number)])
-            )
-        }
-        #expect(requests.refusal(of: enrolment(1, key: 1), now: now) == nil)
-        requests.remember(enrolment(1, key: 1), now: now)
-        #expect(requests.refusal(of: enrolment(1, key: 7, age: .seconds(1)), now: now) == .seconds(300))
-        #expect(requests.refusal(of: enrolment(2, key: 1), now: now) == nil)
-        let deletion = DeleteFaces(collection: "people", key: .random(), ids: [FakeCluster.face(1)])
-        #expect(requests.refusal(of: deletion, now: now) == nil)
-        requests.remember(deletion, now: now + .seconds(100))
-        let other = DeleteFaces(collection: "people", key: .random(), ids: [FakeCluster.face(1)])
-        #expect(requests.refusal(of: other, now: now + .seconds(399)) == .seconds(1))
-        #expect(requests.refusal(of: enrolment(1, key: 1), now: now + .seconds(300)) == nil)
-        #expect(requests.refusal(of: other, now: now + .seconds(400)) == nil)
-    }
-
-    @Test func theOldestDeadlyRequestIsForgotten() {
-        var requests = DeadlyRequests()
-        let now = ContinuousClock.now
-        func deletion(_ number: Int) -> DeleteFaces {
-            DeleteFaces(collection: "people", key: .random(), ids: [FakeCluster.face(UInt64(number))])
-        }
-        for number in 0...DeadlyRequests.limit { requests.remember(deletion(number), now: now + .milliseconds(number)) }
-        let end = now + .seconds(1)
-        #expect(requests.refusal(of: deletion(0), now: end) == nil)
-        #expect((1...DeadlyRequests.limit).allSatisfy { requests.refusal(of: deletion($0), now: end) != nil })
-    }
-
     @Test func replicasKnownToBeAwayAreNotWaitedFor() async throws {
         let options = RouterOptions(absenceGrace: .seconds(4))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in

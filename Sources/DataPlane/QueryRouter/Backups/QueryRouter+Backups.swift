@@ -81,7 +81,7 @@ extension QueryRouter {
         _ context: Context,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async throws(WireStatus) -> [R.Reply] {
-        let results = await fanOut(context.placements.count) { number -> Result<R.Reply, ShardFailure> in
+        let results = await fanOut(context.placements.count, context) { number -> Result<R.Reply, ShardFailure> in
             do throws(ShardFailure) {
                 return .success(try await self.ask(context.placements[number], context, request))
             } catch {
@@ -106,7 +106,7 @@ extension QueryRouter {
 
     /// Lets workers forget snapshots that nobody will read. One that is not reached forgets them by itself.
     private func release(_ context: Context, _ snapshot: SnapshotID) async {
-        _ = await fanOut(context.placements.count) { number in
+        _ = await fanOut(context.placements.count, context) { number in
             let placement = context.placements[number]
             let route = SnapshotRoute(worker: placement.primary, snapshot: snapshot, shard: placement.shard)
             _ = try? await self.forward(

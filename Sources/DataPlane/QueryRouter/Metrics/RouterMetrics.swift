@@ -35,6 +35,7 @@ package final class RouterMetrics: Sendable {
     private let switches = Mutex<[StatusCode: Counter]>([:])
     private let wonHedges: Counter
     private let lostHedges: Counter
+    private let deadlySuspected: Counter
     private let deadlyGivenUp: Counter
     private let deadlyRefused: Counter
     private let refusalAllowance = Mutex(LogAllowance(perSecond: 1))
@@ -59,6 +60,7 @@ package final class RouterMetrics: Sendable {
         partial = registry.counter(MetricCatalogue.partialAnswers)
         wonHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.won)
         lostHedges = registry.counter(MetricCatalogue.hedgedReads, LabelValue.lost)
+        deadlySuspected = registry.counter(MetricCatalogue.deadlyRequests, LabelValue.suspected)
         deadlyGivenUp = registry.counter(MetricCatalogue.deadlyRequests, LabelValue.givenUp)
         deadlyRefused = registry.counter(MetricCatalogue.deadlyRequests, LabelValue.refused)
         slow = registry.counter(MetricCatalogue.slowSearches, LabelValue.coordinator)
@@ -89,7 +91,15 @@ package final class RouterMetrics: Sendable {
     }
 
     /// A request was under way at too many workers that were lost, and is sent to nobody any more.
-    func gaveUp(_ collection: String) {
+    func gaveUp(_ collection: String, _ lost: LostWorkers) {
+        guard lost.areDeadly else {
+            deadlySuspected.increment()
+            logger.warning(
+                "two workers were lost at once while one request was under way at both; it may come once more",
+                metadata: ["collection": "\(collection)"]
+            )
+            return
+        }
         deadlyGivenUp.increment()
         logger.critical(
             "the connections to two workers were lost while one request was under way there; it is not sent on",

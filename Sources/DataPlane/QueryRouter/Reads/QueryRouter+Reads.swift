@@ -39,7 +39,7 @@ extension QueryRouter {
         _ context: Context
     ) async throws(WireStatus) -> [StoredFace] {
         let parts = context.divide(ids.count) { ids[$0] }
-        let results = await fanOut(parts.count) { number -> Result<FaceList, ShardFailure> in
+        let results = await fanOut(parts.count, context) { number -> Result<FaceList, ShardFailure> in
             let part = parts[number]
             let asked = part.positions.map { ids[$0] }
             let minimumSequence = minimumSequences[part.placement.shard.index] ?? 0
@@ -80,7 +80,7 @@ extension QueryRouter {
         try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
             (context) async throws(WireStatus) -> LatestToken in
             let placements = context.placements
-            let results = await fanOut(placements.count) { number -> Result<ShardConfirmed, ShardFailure> in
+            let results = await fanOut(placements.count, context) { number -> Result<ShardConfirmed, ShardFailure> in
                 do throws(ShardFailure) {
                     return .success(try await self.ask(placements[number], context) { ConfirmShard(route: $0) })
                 } catch {

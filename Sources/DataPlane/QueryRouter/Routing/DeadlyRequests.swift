@@ -3,34 +3,48 @@ import FaceModel
 import NIOCore
 package import WireProtocol
 
-/// Requests that workers were lost under, as long as they are refused: whoever sends one of them again would take two
-/// more workers along.
+/// Requests that workers were lost under, as long as they are refused, since whoever sends one of them again would take
+/// more workers along, or suspected: see ``LostWorkers``.
 ///
 /// Of each only a hash under a key of this process is kept: nothing can be learned of a face from it. Not thread-safe.
 package struct DeadlyRequests: Sendable {
+    package enum Standing: Hashable, Sendable {
+        /// It is taken, and one more loss is enough.
+        case suspected
+        /// For so much longer.
+        case refused(Duration)
+    }
+
+    private struct Entry {
+        var end: ContinuousClock.Instant
+        var isDeadly: Bool
+    }
+
     /// Long enough for workers to come back and for people to read the log.
     package static let refusalTime = Duration.seconds(300)
     /// More at once are not remembered: the oldest is forgotten.
     package static let limit = 256
 
     private let key = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max))
-    private var ends: [UInt128: ContinuousClock.Instant] = [:]
+    private var entries: [UInt128: Entry] = [:]
 
     package init() {}
 
-    /// Refuses a request from now on, and all that are like it.
-    package mutating func remember(_ request: some WireRequest, now: ContinuousClock.Instant) {
-        ends = ends.filter { $0.value > now }
-        if ends.count >= Self.limit, let oldest = ends.min(by: { $0.value < $1.value }) {
-            ends.removeValue(forKey: oldest.key)
+    /// Refuses a request from now on, or suspects it, and all that are like it.
+    package mutating func remember(_ request: some WireRequest, isDeadly: Bool, now: ContinuousClock.Instant) {
+        entries = entries.filter { $0.value.end > now }
+        if entries.count >= Self.limit, let oldest = entries.min(by: { $0.value.end < $1.value.end }) {
+            entries.removeValue(forKey: oldest.key)
         }
-        ends[fingerprint(of: request)] = now + Self.refusalTime
+        entries[fingerprint(of: request)] = Entry(end: now + Self.refusalTime, isDeadly: isDeadly)
     }
 
-    /// How much longer the request is refused; nil when it is not. Costs nothing while none is remembered.
-    package func refusal(of request: some WireRequest, now: ContinuousClock.Instant) -> Duration? {
-        guard ends.contains(where: { $0.value > now }) else { return nil }
-        return ends[fingerprint(of: request)].flatMap { $0 > now ? $0 - now : nil }
+    /// What is held against a request; nil when nothing is. Costs nothing while none is remembered.
+    package func standing(of request: some WireRequest, now: ContinuousClock.Instant) -> Standing? {
+        guard entries.contains(where: { $0.value.end > now }),
+            let entry = entries[fingerprint(of: request)], entry.end > now
+        else { return nil }
+        return entry.isDeadly ? .refused(entry.end - now) : .suspected
     }
 
     /// Of what the request asks for, whenever it is sent: a write is another attempt under another key as well.

@@ -34,7 +34,8 @@ package struct PrimaryAttempts: Sendable {
 
     private enum State: Sendable {
         case unbegun
-        case asking(ShardTarget)
+        /// - Parameter isSentOn: workers had been lost under the request before.
+        case asking(ShardTarget, isSentOn: Bool)
         case looking(ShardFailure, wait: Duration)
         case waiting(ShardFailure)
         case ended
@@ -73,10 +74,10 @@ package struct PrimaryAttempts: Sendable {
         case (.begun(let place), .unbegun):
             graceEnd = now + (mayFailOver ? max(options.absenceGrace, options.failoverGrace) : options.absenceGrace)
             return ask(place, now: now, lost, mayRetry)
-        case (.failed(let status, let absence), .asking(let target)):
-            if status.isLoss { lost.note(target.worker) }
+        case (.failed(let status, let absence), .asking(let target, let isSentOn)):
+            if status.isLoss { lost.note(target.worker, isSentOn: isSentOn) }
             return failed(target, target.failure(status, now: now), absence: absence, now: now, mayRetry)
-        case (.overtaken, .asking(let target)):
+        case (.overtaken, .asking(let target, _)):
             let status = WireStatus(.unavailable, "another worker orders the shard's writes by now")
             return failed(target, target.place.failure(status), absence: nil, now: now, mayRetry)
         case (.looked(let place), .looking(let failure, let wait)):
@@ -93,7 +94,7 @@ package struct PrimaryAttempts: Sendable {
 
     /// Whether the one that is asked need not be waited for any longer, by the newest map.
     package func isOvertaken(by newest: ShardPlacement?) -> Bool {
-        guard mayFailOver, case .asking(let target) = state else { return false }
+        guard mayFailOver, case .asking(let target, _) = state else { return false }
         return newest?.epoch != target.placement.epoch
     }
 
@@ -116,9 +117,10 @@ package struct PrimaryAttempts: Sendable {
     ) -> Action {
         let target = ShardTarget(place, end: end, graceEnd: graceEnd)
         if let obstacle = target.obstacle(lost) {
-            return failed(target, place.failure(obstacle), absence: nil, now: now, mayRetry)
+            let isLast = lost.areTooMany
+            return failed(target, place.failure(obstacle), absence: nil, isLast: isLast, now: now, mayRetry)
         }
-        state = .asking(target)
+        state = .asking(target, isSentOn: !lost.isEmpty)
         return .ask(target)
     }
 
@@ -126,12 +128,14 @@ package struct PrimaryAttempts: Sendable {
         _ target: ShardTarget,
         _ failure: ShardFailure,
         absence: Duration?,
+        isLast: Bool = false,
         now: Duration,
         _ mayRetry: (StatusCode) -> Bool
     ) -> Action {
         var failure = failure
         mayHaveBeenDone = mayHaveBeenDone || !failure.hasNoEffect
         failure.mayHaveBeenDone = mayHaveBeenDone
+        if isLast { return end(failure) }
         // What the worker said before tells more than that the time then ran out.
         if failure.status.code == .deadlineExceeded, let lastRefusal { failure.status = lastRefusal }
         let status = failure.status

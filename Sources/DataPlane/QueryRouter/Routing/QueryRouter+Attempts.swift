@@ -29,7 +29,7 @@ extension QueryRouter {
                 let action = context.lost.withLock { lost in
                     attempts.withLock { $0.event(event, now: context.elapsed, lost: &lost, mayRetry: mayRetry) }
                 } didGiveUp: {
-                    metrics.gaveUp(context.name)
+                    metrics.gaveUp(context.name, $0)
                 }
                 if case .end(_, isReplaced: true) = action { context.replacement.set() }
                 return action

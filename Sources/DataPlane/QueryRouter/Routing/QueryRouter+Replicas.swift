@@ -33,6 +33,11 @@ extension QueryRouter {
             case .answered(let reply): return reply
             case .failed(let all): failures = all
             }
+            if let refusal = context.lost.current.refusal {
+                var failure = ShardFailure.ofAll(failures)
+                failure.status = refusal.withoutEffect
+                throw failure
+            }
             let decision = retry.next(
                 after: failures,
                 deadline: context.deadline.remaining,
@@ -175,15 +180,16 @@ extension QueryRouter {
         _ context: Context,
         _ request: @Sendable (ShardRoute) -> R
     ) async -> Result<R.Reply, ShardFailure> {
-        if let obstacle = target.obstacle(context.lost.current) { return .failure(target.place.failure(obstacle)) }
+        let lost = context.lost.current
+        if let obstacle = target.obstacle(lost) { return .failure(target.place.failure(obstacle)) }
         switch await call(target, context, request) {
         case .success(let reply): return .success(reply)
         case .failure(let status):
             if status.isLoss {
                 context.lost.withLock {
-                    $0.note(target.worker)
+                    $0.note(target.worker, isSentOn: !lost.isEmpty)
                 } didGiveUp: {
-                    metrics.gaveUp(context.name)
+                    metrics.gaveUp(context.name, $0)
                 }
             }
             return .failure(target.failure(status, now: context.elapsed))

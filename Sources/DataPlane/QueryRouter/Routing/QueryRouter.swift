@@ -58,6 +58,8 @@ package final class QueryRouter: Sendable {
         let replacement = OneWayFlag()
         /// Of a request that is no write: those have their own.
         var lost = SharedLosses()
+        /// Shards are asked one after the other: the request may be what workers die of.
+        var isInTurn = false
 
         var name: String { collection.name }
         /// Since the request came.
@@ -136,18 +138,24 @@ package final class QueryRouter: Sendable {
         on eventLoop: any EventLoop,
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
-        if let time = deadly.withLock({ $0.refusal(of: request, now: .now) }) {
+        let standing = deadly.withLock { $0.standing(of: request, now: .now) }
+        if case .refused(let time)? = standing {
             metrics.refusedDeadly(name)
             throw LostWorkers.refusal(for: time)
         }
+        let isSuspected = standing == .suspected
+        if isSuspected { write?.withLock { $0.suspect() } }
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var first: Context?
         defer {
             let lost = write?.withLock(\.lost) ?? first?.lost.current
-            if lost?.areTooMany ?? false { deadly.withLock { $0.remember(request, now: .now) } }
+            if let lost, lost.areTooMany {
+                deadly.withLock { $0.remember(request, isDeadly: lost.areDeadly, now: .now) }
+            }
         }
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
+            if isSuspected { (context.isInTurn, context.lost) = (true, SharedLosses(isSuspected: true)) }
             if let first {
                 (context.began, context.arrival, context.lost) = (first.began, first.arrival, first.lost)
             }
@@ -162,9 +170,18 @@ package final class QueryRouter: Sendable {
         }
     }
 
-    /// Runs one task per number below `count` at once; results in order of number.
-    func fanOut<T: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) async -> T) async -> [T] {
-        if count == 1 { return [await body(0)] }
+    /// Runs one task per number below `count` at once, unless the context wants them in turn; results in order of
+    /// number.
+    func fanOut<T: Sendable>(
+        _ count: Int,
+        _ context: Context,
+        _ body: @escaping @Sendable (Int) async -> T
+    ) async -> [T] {
+        if count == 1 || context.isInTurn {
+            var results: [T] = []
+            for number in 0..<count { results.append(await body(number)) }
+            return results
+        }
         return await withTaskGroup(of: (Int, T).self) { group in
             for number in 0..<count { group.addTask { (number, await body(number)) } }
             var results = [T?](repeating: nil, count: count)

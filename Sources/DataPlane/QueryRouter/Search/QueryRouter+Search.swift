@@ -133,7 +133,7 @@ extension QueryRouter {
         // Without an acceptable probe there is nothing to ask.
         let placements = probes.rowCount == 0 ? [] : context.placements
         let asked = NIODeadline.now()
-        let results = await fanOut(placements.count) { number -> ShardResult in
+        let results = await fanOut(placements.count, context) { number -> ShardResult in
             let minimumSequence = minimumSequences[placements[number].shard.index] ?? 0
             let call = SearchSpan.start(.shardCall, below: span)
             call.set(.shard, Int(placements[number].shard.index))

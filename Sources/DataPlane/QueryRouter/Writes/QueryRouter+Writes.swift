@@ -122,7 +122,7 @@ extension QueryRouter {
     ) async throws(WireStatus) -> (replies: [(Int, Outcome)], token: ConsistencyToken) {
         let end = context.end
         write.withLock { $0.beginRound(parts, rowCount: rowCount, collection: context.name, end: end) }
-        let answers = await fanOut(parts.count) { number -> [Outcome] in
+        let answers = await fanOut(parts.count, context) { number -> [Outcome] in
             let part = parts[number]
             do throws(ShardFailure) {
                 let reply = try await self.admit(part.placement, context) { () async throws(ShardFailure) in
@@ -159,7 +159,7 @@ extension QueryRouter {
             context,
             decide: { event, mayRetry in
                 write.event(event, ofPart: number, now: context.elapsed, mayRetry: mayRetry) {
-                    metrics.gaveUp(context.name)
+                    metrics.gaveUp(context.name, $0)
                 }
             },
             isOvertaken: { newest in write.withLock { $0.isOvertaken(part: number, by: newest) } },

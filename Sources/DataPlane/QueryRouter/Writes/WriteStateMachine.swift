@@ -55,6 +55,9 @@ package struct WriteStateMachine: Sendable {
         self.options = options
     }
 
+    /// Workers were lost under the write when it came before, all of them at once. Before its first round.
+    package mutating func suspect() { lost = LostWorkers(isSuspected: true) }
+
     /// Whether nothing of it was done, and nothing will be, as far as rounds that are over tell.
     package var hasNoEffect: Bool { !hadEffect }
 

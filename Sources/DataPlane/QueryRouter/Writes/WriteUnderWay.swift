@@ -20,14 +20,14 @@ final class WriteUnderWay: Sendable {
         ofPart number: Int,
         now: Duration,
         mayRetry: (StatusCode) -> Bool,
-        didGiveUp: () -> Void
+        didGiveUp: (LostWorkers) -> Void
     ) -> PrimaryAttempts.Action {
-        let (action, hasGivenUp) = machine.withLock { machine in
+        let (action, given) = machine.withLock { machine -> (PrimaryAttempts.Action, LostWorkers?) in
             let wereTooMany = machine.lost.areTooMany
             let action = machine.event(event, ofPart: number, now: now, mayRetry: mayRetry)
-            return (action, machine.lost.areTooMany && !wereTooMany)
+            return (action, machine.lost.areTooMany && !wereTooMany ? machine.lost : nil)
         }
-        if hasGivenUp { didGiveUp() }
+        if let given { didGiveUp(given) }
         return action
     }
 }

@@ -97,6 +97,7 @@ package enum LabelValue {
     package static let sound = "sound"
     package static let damaged = "damaged"
     package static let stopped = "stopped"
+    package static let suspected = "suspected"
     package static let givenUp = "given_up"
     package static let refused = "refused"
 }

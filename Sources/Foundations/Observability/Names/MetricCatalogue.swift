@@ -122,7 +122,7 @@ package enum MetricCatalogue {
         "mien_deadly_requests_total",
         .counter,
         [.status],
-        "Requests under which two workers were lost (given_up), and those that are not taken since (refused)"
+        "Requests under which two workers were lost at once (suspected) or in turn (given_up), or refused since"
     )
     package static let probes = Metric(
         "mien_searched_probes_total",
