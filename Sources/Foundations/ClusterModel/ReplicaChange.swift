@@ -134,6 +134,8 @@ package enum ReplicaChange: Hashable, Sendable {
         _ unaware: Set<NodeID>
     ) -> Next {
         if group.learners.contains(worker) {
+            // While none of the others is there, what it holds may be all that is left.
+            guard !successors.isEmpty else { return .wait(.notReady(group.primary)) }
             // While it is a member the primary hears from it that it answers no reads any more, and need not wait for
             // the end of its lease.
             return unaware.contains(worker) ? .wait(.unaware(worker)) : .regroup(group.removing(learner: worker))

@@ -115,15 +115,16 @@ struct OperationLedgerTests {
     @Test func aCopyThatIsBeingMadeHasMoreTimeUnlessItIsRefused() throws {
         let (world, key) = try moving()
         let primary = try placement(of: key.shard, in: world).primary
-        for refusal in [nil, "no room" as String?] {
+        // One that is made, and of which nothing is there yet for want of a connection, can be gone on with.
+        for (made, refusal) in [(0, nil), (0, "no room" as String?), (1 << 30, "the connection was lost")] {
             var view = world.view
             view.observations[primary]!.replicas[key.shard]!.copies = [
-                .init(worker: workers[5], sentByteCount: 0, totalByteCount: 0, refusal: refusal)
+                .init(worker: workers[5], sentByteCount: 0, totalByteCount: UInt64(made), refusal: refusal)
             ]
             var ledger = OperationLedger()
             for second in [0, 60, 599, 600] {
                 ledger.observe(view, limits: world.limits, now: .seconds(second))
-                let isMotionless = second >= (refusal == nil ? 600 : 60)
+                let isMotionless = second >= (refusal == nil || made > 0 ? 600 : 60)
                 #expect(ledger.motionless(now: .seconds(second)) == (isMotionless ? [key] : []))
                 #expect(ledger.stalled(now: .seconds(second)) == (second >= 60 ? [key] : []))
             }

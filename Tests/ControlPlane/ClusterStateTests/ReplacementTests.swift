@@ -113,11 +113,18 @@ struct ReplacementTests {
         #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty)
         view.observations[newcomer.worker]!.replicas[newcomer.shard]!.state = .failed
         #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty)
-        // What is empty for certain goes elsewhere when it is refused a copy, and waits for one that is being made.
+        // What is empty for certain goes elsewhere, after a minute when it is refused a copy, and after ten when it is
+        // not.
         view.observations[newcomer.worker]!.replicas[newcomer.shard]!.state = .serving
-        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty == (refusal == nil))
+        #expect(!OperationPlanner.restarts(of: [key], in: view).isEmpty)
         view.observations[newcomer.worker]!.replicas[newcomer.shard] = nil
-        #expect(OperationPlanner.restarts(of: [key], in: view).isEmpty == (refusal == nil))
+        #expect(!OperationPlanner.restarts(of: [key], in: view).isEmpty)
+        var ledger = OperationLedger()
+        for second in [0, 60, 600] {
+            ledger.observe(view, limits: world.limits, now: .seconds(second))
+            let isMotionless = second >= (refusal == nil ? 600 : 60)
+            #expect(ledger.motionless(now: .seconds(second)) == (isMotionless ? [key] : []))
+        }
     }
 
     /// Nobody sends anything, and nobody orders the group that would bring another.

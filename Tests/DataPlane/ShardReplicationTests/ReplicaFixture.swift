@@ -116,13 +116,13 @@ struct ReplicaFixture {
         for action in machines[node]!.takeActions() {
             switch action {
             case .send(let message, let to): sent.append((message, node, to))
-            case .load(let first, let member):
+            case .load(let first, let member, let epoch):
                 let log = logs[node] ?? []
                 let items = log.filter { $0.sequence >= first }
                 let previous = log.last { $0.sequence < first }
                 let position = previous.map { LogPosition(sequence: $0.sequence, epoch: $0.epoch) } ?? .start
                 let now = now
-                with(node) { $0.loaded(items, previous: position, for: member, now: now) }
+                with(node) { $0.loaded(items, previous: position, for: member, in: epoch, now: now) }
             case .copy(let to): copies.append(to)
             case .propose(let proposal): proposals.append(proposal)
             case .acknowledge(let ticket, _): acknowledged.append(ticket.number)

@@ -367,6 +367,29 @@ struct ReplicaStateMachineTests {
         #expect(replicas.machines[two]?.applied == 40)
     }
 
+    /// A read that hung for as long as another led: what it found may have been cut off since.
+    @Test(arguments: [0, 1] as [UInt64]) func whatWasReadInAnotherEpochIsSentToNobody(epoch: UInt64) throws {
+        var replicas = try written(3)
+        replicas.machines[three] = Machine(
+            node: three,
+            log: .empty,
+            timings: ReplicationTimings(),
+            now: replicas.now
+        )
+        replicas.configure(ReplicaFixture.group(version: 2, learners: [three], minimum: 2), [one])
+        replicas.sent.removeAll()
+        let item = LogItem(sequence: 4, epoch: Epoch(epoch), payload: "of before", byteCount: 10)
+        let now = replicas.now
+        replicas.with(one) {
+            let previous = LogPosition(sequence: 3, epoch: Epoch(1))
+            $0.loaded([item], previous: previous, for: three, in: Epoch(epoch), now: now)
+        }
+        let isSent = replicas.sent.contains {
+            if case .append(let request) = $0.message { !request.entries.isEmpty } else { false }
+        }
+        #expect(isSent == (epoch == 1))
+    }
+
     @Test func aLearnerBehindTheLogAsksForACopy() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group(inSync: [one]), [one])

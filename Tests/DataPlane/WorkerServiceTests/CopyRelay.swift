@@ -14,6 +14,10 @@ final class CopyRelay: RequestHandler {
         /// So that this attempt at the copy ends.
         case endsTheAttempt
         case isFlipped
+        /// As by a disk that fails.
+        case isRefused
+        /// With all of its copy, the first time: the worker has nothing of it then.
+        case isForgotten
     }
 
     struct Slice {
@@ -27,6 +31,8 @@ final class CopyRelay: RequestHandler {
         var slices: [Slice] = []
         var offers: [OfferCopy] = []
         var client: (address: NodeAddress, client: PeerClient)?
+        /// Of which the worker is said to have nothing.
+        var forgotten: UInt64?
     }
 
     private let address: @Sendable () -> NodeAddress?
@@ -54,7 +60,11 @@ final class CopyRelay: RequestHandler {
         switch request {
         case .appendEntries(let request): Task { await pass(request, call) }
         case .offerCopy(let request):
-            state.withLock { $0.offers.append(request) }
+            let isForgotten = state.withLock { state in
+                state.offers.append(request)
+                return state.forgotten == request.copy
+            }
+            if isForgotten { return call.reply(CopyStanding(receivedByteCount: 0)) }
             Task { await pass(request, call) }
         case .partitionSlice(let request): Task { await spoil(request, call) }
         default: call.fail(WireStatus(.invalidRequest, "unexpected"))
@@ -79,6 +89,15 @@ final class CopyRelay: RequestHandler {
             _ = await answer(to: request)
             call.fail(WireStatus(.unavailable, "the answer is lost"))
         case .endsTheAttempt: call.fail(WireStatus(.unknownReplica, "the attempt ends"))
+        case .isRefused: call.fail(WireStatus(.internalError, "the disk fails"))
+        case .isForgotten:
+            let isFirst = state.withLock { state in
+                guard state.forgotten == nil else { return false }
+                state.forgotten = request.copy
+                return true
+            }
+            guard isFirst else { return await pass(request, call) }
+            call.fail(WireStatus(.unavailable, "it cannot be opened"))
         case .isFlipped:
             var request = request
             request.bytes[request.bytes.count / 2] ^= 0x40

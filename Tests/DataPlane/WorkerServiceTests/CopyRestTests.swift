@@ -27,4 +27,18 @@ import WorkerService
         let again = CopyRest(after: CopyFailure(isForGood: true, pause: .seconds(7)), passing, now: now)
         #expect(again.end == now + .seconds(10), "the longer of both")
     }
+
+    /// So that an operation that begins anew is an attempt, and not one without end.
+    @Test func whoLeavesAndComesAgainIsTriedOnceAtOnce() {
+        var rest: CopyRest?
+        for _ in 0..<6 { rest = CopyRest(after: CopyFailure(isForGood: true, pause: .zero), rest, now: now) }
+        #expect(rest!.end == now + .seconds(160))
+        rest!.left(now: now + .seconds(60))
+        #expect(rest!.end == now + .seconds(60))
+        #expect(!rest!.isForgotten(now: now + .seconds(70)) && rest!.isForgotten(now: now + .seconds(1261)))
+        let next = CopyRest(after: CopyFailure(isForGood: true, pause: .zero), rest, now: now + .seconds(60))
+        #expect(next.end == now + .seconds(60 + 320))
+        let unwanted = CopyRest(after: .unwanted, next, now: now + .seconds(400))
+        #expect(unwanted.end == now + .seconds(400))
+    }
 }

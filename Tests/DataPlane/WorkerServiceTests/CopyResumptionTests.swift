@@ -126,6 +126,28 @@ import WorkerService
         #expect(relay.copies.count >= 2)
     }
 
+    /// A copy costs both disks all of the partition.
+    @Test func aCopyThatADiskRefusedIsMadeAgainAfterAPause() async throws {
+        let times = Mutex<[ContinuousClock.Instant]>([])
+        let relay = try await copy { number, slice in
+            if slice.offset == 0 { times.withLock { $0.append(.now) } }
+            return number == 0 ? .isRefused : .passes
+        }
+        #expect(relay.copies.count == 2, "what was refused for good is not kept")
+        let began = times.withLock(\.self)
+        #expect(began.count == 2 && began[1] - began[0] >= .seconds(5))
+    }
+
+    /// The other worker could not open it, say. Sending all of it again, and again, would be of no use.
+    @Test func aCopyThatIsGoneOnceItWasThereIsGivenUp() async throws {
+        let relay = try await copy { _, slice in
+            slice.offset + UInt64(slice.byteCount) == slice.totalByteCount ? .isForgotten : .passes
+        }
+        #expect(relay.copies.count == 2)
+        let firsts = relay.slices.filter { $0.copy == relay.copies.first }
+        #expect(firsts.count { $0.offset == 0 } == 1, "it is not sent anew from its beginning")
+    }
+
     @Test func aFlippedByteIsFoundAndTheCopyMadeAnew() async throws {
         let relay = try await copy { number, _ in number == 2 ? .isFlipped : .passes }
         #expect(relay.copies.count == 2)

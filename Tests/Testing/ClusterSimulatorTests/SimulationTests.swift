@@ -77,11 +77,19 @@ struct SimulationTests {
 
     @Test(arguments: [
         WorldFault.noDeduplication, .earlierAttemptsForgotten, .electOutsideInSync, .amnesia, .shrinkBelowMinimum,
-        .tombstonesForgotten, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
+        .tombstonesForgotten, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
     ])
     func plantedFaultIsFound(fault: WorldFault) {
         let seeds: [UInt64] = Array(1...60) + [93, 454, 627]
         #expect(seeds.contains { Simulation(seed: $0, fault: fault).run().violation != nil })
+    }
+
+    @Test func shardsThatTakeOthersPlaceAndAnswerAtOnceAreFound() {
+        let course = SimulationCourse(aim: .rollouts)
+        let seeds = 405...412 as ClosedRange<UInt64>
+        #expect(
+            seeds.contains { Simulation(seed: $0, course: course, fault: .successorsAlwaysNew).run().violation != nil }
+        )
     }
 
     @Test func groupsThatAreReplacedWhateverTheirVersionAreFound() {
@@ -142,7 +150,8 @@ struct SimulationTests {
 
     @Test func disksFailAndLosePowerOnTheirCourse() {
         var counts = SimulationCounts()
-        for seed in 1...40 {
+        // With some in which a copy arrives torn.
+        for seed in Array(1...36) + [174, 175, 176, 177] {
             counts += Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .disks)).run().counts
         }
         #expect(counts.powerCuts > 40)
@@ -152,13 +161,22 @@ struct SimulationTests {
     }
 
     @Test(arguments: [
-        WorldFault.failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken,
+        WorldFault.failedStepCounted, .failedStepRefused, .stepsMixed, .tornCopyTaken,
     ])
     func aDiskThatIsTakenAtItsWordIsFound(fault: WorldFault) {
         let course = SimulationCourse(aim: .disks)
         // With those that two of them alone are found by.
         let seeds: [UInt64] = Array(1...10) + [157, 174]
         #expect(seeds.contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
+    }
+
+    @Test func aPartitionThatIsOpenedAndNotSyncedIsFound() {
+        let course = SimulationCourse(aim: .disks, trustsDisks: true)
+        #expect(
+            (38...44).contains {
+                Simulation(seed: $0, course: course, fault: .openedUnsynced).run().violation != nil
+            }
+        )
     }
 
     @Test func aStepThatBeginsBesideAPinIsFound() {

@@ -5,7 +5,8 @@ import FaceModel
 
 extension Operation {
     /// The same for all operations that would do the same to the same replicas, whenever and by whomever they are
-    /// begun; never 0. Coordinators of all builds with one layout of its record agree on it.
+    /// begun; never 0. Coordinators agree on it whose builds lay out its record alike; between others a plan is not
+    /// known again, and has to be made anew.
     var fingerprint: UInt64 {
         let plain = Operation(
             id: OperationID(high: 0, low: 0),

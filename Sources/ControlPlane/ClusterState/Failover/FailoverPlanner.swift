@@ -54,7 +54,9 @@ package enum FailoverPlanner {
         if let next = addition(to: group, gone: gone, candidates: candidates, replicationFactor: replicationFactor) {
             return next
         }
-        guard group.members.count > replicationFactor else { return nil }
+        guard group.members.count > replicationFactor, group.inSync.contains(where: { !gone.contains($0) }) else {
+            return nil
+        }
         // Somebody was replaced. A learner leaves at once; a replica in sync becomes one first.
         if let leaver = group.learners.first(where: gone.contains) { return group.removing(learner: leaver) }
         guard group.inSync.filter({ !gone.contains($0) }).count >= replicationFactor else { return nil }

@@ -87,7 +87,11 @@ package struct ShardRecovery: Hashable, Sendable {
             }
         }
         for operation in view.metadata.openOperations {
-            let isOfIt = operation.steps.contains { !$0.state.hasEnded && $0.shards.contains(shard) }
+            // One that is taken back waits for a replica in sync before anything leaves.
+            let isOfIt = operation.steps.contains { step in
+                !step.state.hasEnded && step.shards.contains(shard)
+                    && !(step.state == .undoing && step.change.successors.isEmpty)
+            }
             if isOfIt {
                 throw OperationRefusal(
                     "Operation \(operation.id) is about to change shard \(shard): 'mien operation cancel' it first."

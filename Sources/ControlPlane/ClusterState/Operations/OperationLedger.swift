@@ -99,7 +99,10 @@ package struct OperationLedger: Sendable {
             let key = Key(newcomer)
             let isNew = traces[key] == nil
             current[key] = trace(newcomer.step, key, isPaused: false, in: view, now: now)
-            if isNew, let former = returning.removeValue(forKey: newcomer.shard) { current[key]?.goesOn(from: former) }
+            guard let former = returning[newcomer.shard], let changed = current[key]?.progress.changed else { continue }
+            if isNew { current[key]?.goesOn(from: former) }
+            // One that was to begin anew, and gets on instead, has not gone.
+            if isNew || changed > former.progress.changed { returning[newcomer.shard] = nil }
         }
         traces = current
         observeStandstills(operations, in: view, limits: limits, now: now)

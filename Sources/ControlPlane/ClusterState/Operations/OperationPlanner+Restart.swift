@@ -23,13 +23,18 @@ extension OperationPlanner {
     }
 
     /// A replica that comes in the place of a lost one leaves its group, and one comes again, there or elsewhere, when
-    /// it has been removed. What holds something, or may, stays: it may be all that is left one day. So does one to
-    /// which a copy is on its way: making it takes its time, and its sender gives up what does not get on.
+    /// it has been removed. What holds something, or may, stays: it may be all that is left one day.
     private static func restart(_ newcomer: Newcomer, in view: ClusterView) -> [ReconcileAction] {
-        guard view.isEmpty(newcomer), !view.isBeingCopied(newcomer), !view.suspectShards.contains(newcomer.shard),
-            let placement = view.metadata.placement(of: newcomer.shard), view.isHosted(placement)
+        guard view.isEmpty(newcomer), let placement = view.metadata.placement(of: newcomer.shard),
+            mayTakeAway(from: placement, in: view)
         else { return [] }
         return [removal(of: newcomer.worker, from: placement)]
+    }
+
+    /// Whether what leaves the group has its like there: where the primary is away nobody sends another, and it may be
+    /// all that is left.
+    private static func mayTakeAway(from placement: ShardPlacement, in view: ClusterView) -> Bool {
+        view.isHosted(placement) && !view.suspectShards.contains(placement.shard)
     }
 
     private static func removal(of learner: NodeID, from placement: ShardPlacement) -> ReconcileAction {
@@ -59,7 +64,7 @@ extension OperationPlanner {
             let placement = view.metadata.placement(of: step.shard)
         else { return [] }
         if let newcomer = step.change.newcomer, placement.group.learners.contains(newcomer) {
-            return [removal(of: newcomer, from: placement)]
+            return mayTakeAway(from: placement, in: view) ? [removal(of: newcomer, from: placement)] : []
         }
         guard let succession = Succession(step, in: view.metadata), succession.isTogether else { return [] }
         return succession.sources[0].group.inSync.filter(view.liveWorkers.contains).flatMap { worker in

@@ -50,7 +50,7 @@ struct StepTrace: Sendable {
         var position = Position()
         var reached: Set<Milestone> = []
         var parts: Set<Part> = []
-        /// Its source makes or sends a copy, and it has not been refused. How far it is made nothing tells.
+        /// Its source makes a copy, how far it is nothing tells, or has made one, which can be gone on with.
         var isBeingCopied = false
     }
 
@@ -143,8 +143,7 @@ struct StepTrace: Sendable {
 
     /// Whether nothing has moved for so long, and it has had as much time since it last began anew.
     func isMotionless(for patience: Duration, now: Duration) -> Bool {
-        let isCopied = last.isBeingCopied || last.position.sentByteCount > 0
-        let factor = isCopied ? Self.copyPatienceFactor : 1
+        let factor = last.isBeingCopied ? Self.copyPatienceFactor : 1
         return !isPaused && now - max(moved, attempted) >= patience * factor
     }
 
@@ -165,7 +164,7 @@ struct StepTrace: Sendable {
                 let copies = view.replica(of: step.shard, on: group.primary)?.copies ?? []
                 let copy = copies.first { $0.worker == newcomer }
                 look.position.sentByteCount = copy?.sentByteCount ?? 0
-                look.isBeingCopied = copy.map { $0.refusal == nil } ?? false
+                look.isBeingCopied = copy.map { $0.refusal == nil || $0.totalByteCount > 0 } ?? false
             }
         }
         if let leaver = isUndone ? step.change.newcomer : step.change.leaver {

@@ -42,12 +42,6 @@ extension ClusterView {
         return replica.state == .serving && replica.sequence == 0
     }
 
-    /// Whether its source makes or sends a copy for it, and it has not been refused.
-    func isBeingCopied(_ newcomer: Newcomer) -> Bool {
-        let copies = replica(of: newcomer.shard, on: newcomer.source)?.copies ?? []
-        return copies.contains { $0.worker == newcomer.worker && $0.refusal == nil }
-    }
-
     private func isCopied(_ newcomer: Newcomer) -> Bool {
         let copies = replica(of: newcomer.shard, on: newcomer.source)?.copies ?? []
         if copies.contains(where: { $0.worker == newcomer.worker }) { return true }

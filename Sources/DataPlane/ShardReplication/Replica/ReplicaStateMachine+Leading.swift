@@ -348,7 +348,7 @@ extension ReplicaStateMachine {
                 first <= follower.next, follower.next <= last, log.epoch(at: follower.next - 1) != nil
             else {
                 follower.isLoading = true
-                actions.append(.load(first: follower.next, for: member))
+                actions.append(.load(first: follower.next, for: member, in: group.epoch))
                 break
             }
             var items: [LogItem<Payload>] = []
@@ -366,7 +366,9 @@ extension ReplicaStateMachine {
         }
     }
 
-    /// Entries from disk, asked for by ``ReplicaAction/load(first:for:)``.
+    /// Entries from disk, asked for by ``ReplicaAction/load(first:for:in:)``.
+    ///
+    /// What was read in another epoch may have been cut off since, and is nothing of this one's.
     ///
     /// - Parameters:
     ///   - items: contiguous; empty when the log no longer has them, so that the replica needs a copy.
@@ -375,9 +377,10 @@ extension ReplicaStateMachine {
         _ items: [LogItem<Payload>],
         previous: LogPosition,
         for member: NodeID,
+        in epoch: Epoch,
         now: Duration
     ) {
-        guard role == .primary, let group, var follower = progress[member] else { return }
+        guard role == .primary, let group, group.epoch == epoch, var follower = progress[member] else { return }
         follower.isLoading = false
         if items.isEmpty {
             follower.needsCopy = true

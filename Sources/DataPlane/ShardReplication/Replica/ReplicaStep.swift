@@ -38,8 +38,8 @@ package struct DurableLog: Hashable, Sendable {
 package enum ReplicaAction<Payload: Sendable>: Sendable {
     case send(ReplicaMessage<Payload>, to: NodeID)
     /// Read entries from `first` on, at most up to the last applied one, and hand them to
-    /// ``ReplicaStateMachine/loaded(_:previous:for:now:)``; when they are no longer there, the replica needs a copy.
-    case load(first: UInt64, for: NodeID)
+    /// ``ReplicaStateMachine/loaded(_:previous:for:in:now:)``; when they are no longer there, the replica needs a copy.
+    case load(first: UInt64, for: NodeID, in: Epoch)
     /// Bring the replica a copy of this partition as it is now, unless one is on its way.
     case copy(to: NodeID)
     /// Ask the metadata store. The answer comes as a group, or not at all.

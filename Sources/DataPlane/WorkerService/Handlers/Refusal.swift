@@ -207,6 +207,17 @@ enum Refusal {
         )
     }
 
+    /// Said by the sender.
+    static func copyNotKept(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .internalError,
+            message: """
+                the other worker had all of a copy of \(name(shard)), and has not any more: it could not use it, and \
+                its log says why
+                """
+        )
+    }
+
     static func copyBeingChecked(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .unavailable,

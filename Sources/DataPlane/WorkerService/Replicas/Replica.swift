@@ -48,8 +48,7 @@ final class Replica: Sendable {
         var copy: PendingCopy?
         /// Copies for other workers that were interrupted, and can be gone on with.
         var outgoing: [NodeID: OutgoingCopy] = [:]
-        /// Why the last attempt at a copy for a worker failed.
-        var copyRefusals: [NodeID: String] = [:]
+        var copyAttempts = CopyAttempts()
         /// Since when a step of the log is being made durable; nil while none is.
         var stepBegan: Duration?
         /// While it is in force no write is ordered.

@@ -110,16 +110,18 @@ extension Replica {
     /// Makes a copy of the partition, or takes the one that was interrupted, sends it slice by slice, and removes it.
     /// Ends early when a slice is not taken, or when this replica is no primary any more; the other asks again then.
     ///
-    /// - Returns: why it has not come about; nil when it was taken, or when none was to be sent.
-    func sendCopy(to node: NodeID) async -> CopyFailure? {
-        guard let epoch = primaryEpoch else { return nil }
+    /// - Returns: why it has not come about; nil when it was taken.
+    func sendCopy(to node: NodeID, _ attempt: UInt64) async -> CopyFailure? {
+        guard let epoch = primaryEpoch else { return .unwanted }
         let start = ContinuousClock.now
         let metadata: Logger.Metadata = ["shard": "\(shard)", "worker": "\(node)"]
-        var outgoing = takeOutgoingCopy(to: node)
+        var outgoing = takeOutgoingCopy(to: node, attempt)
+        var isMaking = false
         do throws(WireStatus) {
-            if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch) }
-            guard var copy = outgoing else { return nil }
-            note(copy, to: node)
+            if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch, attempt, &isMaking) }
+            guard var copy = outgoing else { return .unwanted }
+            isMaking = false
+            note(copy, to: node, attempt)
             logger.info(
                 "a copy of a partition is sent",
                 metadata: metadata.merging(
@@ -127,7 +129,7 @@ extension Replica {
                 ) { $1 }
             )
             // What a copy has come to counts also when it is interrupted.
-            let result = await send(&copy, to: node)
+            let result = await send(&copy, to: node, attempt)
             outgoing = copy
             try result.get()
             logger.info(
@@ -146,7 +148,12 @@ extension Replica {
             let isForGood = error.code.retry == .doNotRetry && error != Refusal.copyRefused(shard)
             let isKept = !isForGood && outgoing.map { keep($0, to: node) } ?? false
             if !isKept, let path = outgoing?.path { await removeOutgoingCopy(at: path) }
-            return CopyFailure(isForGood: isForGood, pause: .milliseconds(Int64(error.retryAfterMilliseconds)))
+            // An offer that was refused cost nothing. Making that failed did, unless it says itself when to try again.
+            let isCostly = isMaking ? error.retryAfterMilliseconds < Refusal.copyRestMilliseconds : outgoing != nil
+            return CopyFailure(
+                isForGood: isCostly && (isForGood || isMaking),
+                pause: .milliseconds(Int64(error.retryAfterMilliseconds))
+            )
         }
     }
 
@@ -164,13 +171,14 @@ extension Replica {
 
     private var longestCopy: Duration { ErasureSchedule(period: options.partition.erasurePeriod).longestCopy }
 
-    private func takeOutgoingCopy(to node: NodeID) -> OutgoingCopy? {
+    private func takeOutgoingCopy(to node: NodeID, _ attempt: UInt64) -> OutgoingCopy? {
         monitor.withLock { state in
             guard let copy = state.outgoing[node], state.isUseful(copy, to: node, for: self.longestCopy) else {
                 return nil
             }
+            guard state.replication?.isCurrent(attempt, for: node) ?? false else { return nil }
             // The log that it needs is older than what another copy would.
-            state.replication?.copies[node] = .init(wantedFrom: copy.wantedFrom)
+            state.replication?.copies[node]?.wantedFrom = copy.wantedFrom
             return state.outgoing.removeValue(forKey: node)
         }
     }
@@ -188,10 +196,13 @@ extension Replica {
     /// none.
     func dropOutgoingCopies() {
         let dropped = monitor.withLock { state -> [OutgoingCopy] in
-            if !state.copyRefusals.isEmpty {
+            if !state.copyAttempts.refusals.isEmpty {
                 let group = state.replication?.machine.role == .primary ? state.replication?.machine.group : nil
-                state.copyRefusals = state.copyRefusals.filter { group?.learners.contains($0.key) ?? false }
+                state.copyAttempts.refusals = state.copyAttempts.refusals.filter {
+                    group?.learners.contains($0.key) ?? false
+                }
             }
+            state.copyAttempts.forget(besides: state.group, now: .now)
             guard !state.outgoing.isEmpty else { return [] }
             let useless = state.outgoing.filter { !state.isUseful($0.value, to: $0.key, for: self.longestCopy) }
             for node in useless.keys { state.outgoing[node] = nil }
@@ -241,18 +252,25 @@ extension Replica {
         }
     }
 
-    /// Whether this replica leads in that epoch, and the other one is of its group.
-    private func sends(to node: NodeID, under epoch: Epoch) -> Bool {
+    /// Whether this replica leads in that epoch, the other one is of its group, and no other attempt has begun.
+    private func sends(to node: NodeID, under epoch: Epoch, _ attempt: UInt64) -> Bool {
         monitor.withLock { state in
-            guard let machine = state.replication?.machine, machine.role == .primary, let group = machine.group else {
-                return false
-            }
-            return group.epoch == epoch && group.members.contains(node)
+            guard let replication = state.replication, replication.machine.role == .primary,
+                let group = replication.machine.group
+            else { return false }
+            return group.epoch == epoch && group.members.contains(node) && replication.isCurrent(attempt, for: node)
         }
     }
 
     /// Makes a copy, when the other worker would take it.
-    private func makeCopy(for node: NodeID, under epoch: Epoch) async throws(WireStatus) -> OutgoingCopy? {
+    ///
+    /// - Parameter isMaking: true once that is known.
+    private func makeCopy(
+        for node: NodeID,
+        under epoch: Epoch,
+        _ attempt: UInt64,
+        _ isMaking: inout Bool
+    ) async throws(WireStatus) -> OutgoingCopy? {
         let name = UInt64.random(in: .min ... .max)
         let path = outgoingCopyPath(to: node, name)
         guard let wantedFrom = monitor.withLock({ $0.replication?.copies[node]?.wantedFrom }) else { return nil }
@@ -265,10 +283,11 @@ extension Replica {
             on: node,
             under: epoch
         )
-        monitor.withLock { $0.copyRefusals[node] = nil }
+        isMaking = true
+        monitor.withLock { $0.copyAttempts.refusals[node] = nil }
         let made = await WorkerThread.run(name: "copy-\(shard.index)", priority: .background) {
             Result { () throws(WireStatus) in
-                try self.copyPartition(to: path, priority: .background) { !self.sends(to: node, under: epoch) }
+                try self.copyPartition(to: path, priority: .background) { !self.sends(to: node, under: epoch, attempt) }
             }
         }
         do throws(WireStatus) {
@@ -311,15 +330,21 @@ extension Replica {
         }
     }
 
-    private func send(_ copy: inout OutgoingCopy, to node: NodeID) async -> Result<Void, WireStatus> {
+    private func send(
+        _ copy: inout OutgoingCopy,
+        to node: NodeID,
+        _ attempt: UInt64
+    ) async -> Result<Void, WireStatus> {
         var end = ContinuousClock.now + Self.slicePatience
         // Where the other worker is; nil when it has to be asked.
         var offset: UInt64?
         var canTell = true
         var refusedAt: UInt64?
+        // Where the last slice begins, once it was sent.
+        var lastStart: UInt64?
         var due = ContinuousClock.now
         repeat {
-            guard sends(to: node, under: copy.epoch) else { return .failure(Refusal.notPrimary(shard)) }
+            guard sends(to: node, under: copy.epoch, attempt) else { return .failure(Refusal.notPrimary(shard)) }
             do throws(WireStatus) {
                 var start = offset ?? 0
                 if offset == nil {
@@ -331,16 +356,18 @@ extension Replica {
                         under: copy.epoch
                     )
                     canTell = standing != nil
+                    if let lastStart, let standing, standing < lastStart { throw Refusal.copyNotKept(shard) }
                     // Of one that has all of it the last byte asks what became of it.
                     start = min(standing ?? 0, copy.copy.byteCount - 1)
                 }
                 offset = start
+                if copy.copy.byteCount - start <= UInt64(options.copySliceByteCount) { lastStart = start }
                 let count = try await sendSlice(of: &copy, at: start, to: node)
                 offset = start + UInt64(count)
                 copy.sentByteCount = start + UInt64(count)
                 copy.lastProgress = .now
                 end = copy.lastProgress + Self.slicePatience
-                note(copy, to: node, isTaken: true)
+                note(copy, to: node, attempt, isTaken: true)
                 // No faster than it may be: more than a second behind schedule is not made up for.
                 due = max(due, .now - .seconds(1)) + .seconds(Double(count) / Double(options.copyBytesPerSecond))
                 if due > .now { try? await Task.sleep(until: due) }
@@ -394,7 +421,7 @@ extension Replica {
 
     /// Why copies to other workers do not come about, for the report.
     var copyRefusals: [WorkerReport.CopyRefusal] {
-        monitor.withLock(\.copyRefusals).sorted { $0.key < $1.key }.map {
+        monitor.withLock(\.copyAttempts.refusals).sorted { $0.key < $1.key }.map {
             WorkerReport.CopyRefusal(shard: shard, worker: $0.key, reason: $0.value)
         }
     }
@@ -402,16 +429,17 @@ extension Replica {
     private func note(_ refusal: WireStatus, of node: NodeID) {
         let reason = String(refusal.message.prefix(WorkerReport.CopyRefusal.reasonLimit / 4))
         let isNew = monitor.withLock { state in
-            defer { state.copyRefusals[node] = reason }
-            return state.copyRefusals[node] == nil
+            defer { state.copyAttempts.refusals[node] = reason }
+            return state.copyAttempts.refusals[node] == nil
         }
         if isNew { options.reportChanged() }
     }
 
     /// - Parameter isTaken: more of it than before.
-    private func note(_ copy: OutgoingCopy, to node: NodeID, isTaken: Bool = false) {
+    private func note(_ copy: OutgoingCopy, to node: NodeID, _ attempt: UInt64, isTaken: Bool = false) {
         monitor.withLock { state in
-            if isTaken { state.copyRefusals[node] = nil }
+            if isTaken { state.copyAttempts.refusals[node] = nil }
+            guard state.replication?.isCurrent(attempt, for: node) ?? false else { return }
             state.replication?.copies[node]?.sentByteCount = copy.sentByteCount
             state.replication?.copies[node]?.totalByteCount = copy.copy.byteCount
         }

@@ -117,7 +117,7 @@ extension Replica {
                 links.send(AppendEntries(request, of: shard, from: links.node), to: node) { [weak self] reply in
                     self?.receive(reply, from: node)
                 }
-            case .load(let first, let node): load(from: first, for: node)
+            case .load(let first, let node, let epoch): load(from: first, for: node, in: epoch)
             case .copy(let node): beginCopy(for: node)
             case .propose(let proposal):
                 links.propose(ProposeGroup(shard: shard, proposal: proposal)) { [weak self] group in
@@ -153,13 +153,13 @@ extension Replica {
     }
 
     /// Reads entries from disk for a replica that lacks them.
-    private func load(from first: UInt64, for node: NodeID) {
+    private func load(from first: UInt64, for node: NodeID, in epoch: Epoch) {
         Task { [weak self] in
             guard let self else { return }
             let (items, previous) = await WorkerThread.run(name: "log-\(shard.index)") { self.entries(from: first) }
             let now = ReplicationClock.now
             let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect] in
-                state.replication?.machine.loaded(items, previous: previous, for: node, now: now)
+                state.replication?.machine.loaded(items, previous: previous, for: node, in: epoch, now: now)
                 return state.replication?.takeEffects() ?? []
             }
             perform(effects)
@@ -198,18 +198,25 @@ extension Replica {
     }
 
     private func beginCopy(for node: NodeID) {
-        let begins = monitor.withLock { state -> Bool in
+        let begun = monitor.withLock { state -> UInt64? in
             guard let replication = state.replication, replication.copies[node] == nil,
-                replication.copyRests[node].map({ $0.end <= .now }) ?? true
-            else { return false }
-            state.replication?.copies[node] = .init(wantedFrom: replication.machine.applied)
-            return true
+                state.copyAttempts.mayBegin(for: node, now: .now)
+            else { return nil }
+            let progress = Replication.CopyProgress(
+                attempt: state.copyAttempts.next(),
+                wantedFrom: replication.machine.applied
+            )
+            state.replication?.copies[node] = progress
+            return progress.attempt
         }
-        guard begins else { return }
+        guard let attempt = begun else { return }
         Task { [weak self] in
             guard let self else { return }
-            let failure = await sendCopy(to: node)
-            monitor.withLock { $0.replication?.copyEnded(for: node, failure, now: .now) }
+            let failure = await sendCopy(to: node, attempt)
+            monitor.withLock { state in
+                state.copyAttempts.ended(for: node, failure, now: .now)
+                if state.replication?.isCurrent(attempt, for: node) ?? false { state.replication?.copies[node] = nil }
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ struct Replication {
     /// nothing that happens meanwhile leaves anybody without an answer.
     enum Effect {
         case send(AppendRequest<LogEntry>, to: NodeID)
-        case load(first: UInt64, for: NodeID)
+        case load(first: UInt64, for: NodeID, in: Epoch)
         case copy(to: NodeID)
         case propose(GroupProposal)
         case tell(DiskLoss)
@@ -48,8 +48,10 @@ struct Replication {
 
     /// How far a copy is that is being made or sent.
     struct CopyProgress {
+        /// Which of the replica's attempts at copies it is.
+        let attempt: UInt64
         /// The entry from which on the replica will want the log.
-        let wantedFrom: UInt64
+        var wantedFrom: UInt64
         var sentByteCount: UInt64 = 0
         /// 0 while the copy is being made.
         var totalByteCount: UInt64 = 0
@@ -92,8 +94,6 @@ struct Replication {
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
     var copies: [NodeID: CopyProgress] = [:]
-    /// After copies that did not come about.
-    private(set) var copyRests: [NodeID: CopyRest] = [:]
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(
@@ -112,10 +112,8 @@ struct Replication {
         self.horizon = horizon
     }
 
-    mutating func copyEnded(for node: NodeID, _ failure: CopyFailure?, now: ContinuousClock.Instant) {
-        copies[node] = nil
-        copyRests[node] = failure.map { CopyRest(after: $0, copyRests[node], now: now) }
-    }
+    /// Whether an attempt at a copy is the one that is under way; it is not once the replica has begun its log anew.
+    func isCurrent(_ attempt: UInt64, for node: NodeID) -> Bool { copies[node]?.attempt == attempt }
 
     /// Whether nothing that is in the log waits to be durable or applied.
     var isFinished: Bool {
@@ -187,7 +185,7 @@ struct Replication {
             case .abandon(let ticket):
                 take(ticket).map { .finish($0, .failure(Refusal.leftBehind(shard))) }
             case .send(.append(let request), let node): .send(request, to: node)
-            case .load(let first, let node): .load(first: first, for: node)
+            case .load(let first, let node, let epoch): .load(first: first, for: node, in: epoch)
             case .copy(let node): .copy(to: node)
             case .propose(let proposal): .propose(proposal)
             case .tell(let loss): .tell(loss)

@@ -240,21 +240,21 @@ extension World {
         controllers[index].operations.observe(known, limits: Self.limits, now: now)
         guard let view = controllers[index].view(now: now) else { return }
         var actions = ReconcilePlanner.plan(view, limits: Self.limits).actions
+        var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let time = wallTime(of: index)
             actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
-            let motionless = controllers[index].operations.motionless(now: now)
-            let restarts = OperationPlanner.restarts(of: motionless, in: view)
-            for key in motionless {
-                guard let restart = restarts[key] else { continue }
-                controllers[index].operations.restarted(key, now: now)
-                actions += restart
-            }
+            restarts = OperationPlanner.restarts(of: controllers[index].operations.motionless(now: now), in: view)
+            actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             actions += policyActions(index, in: view)
         }
         actions += codebookActions(index, in: view)
         plant(&actions, view)
-        for action in controllers[index].actions.admit(actions, now: now) { begin(action, index) }
+        let admitted = controllers[index].actions.admit(actions, now: now)
+        for (key, restart) in restarts where restart.contains(where: admitted.contains) {
+            controllers[index].operations.restarted(key, now: now)
+        }
+        for action in admitted { begin(action, index) }
     }
 
     /// Faults of the planners.

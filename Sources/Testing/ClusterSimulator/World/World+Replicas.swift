@@ -150,7 +150,8 @@ struct SimulatedReplica: Sendable {
         unsettled = nil
     }
 
-    func observation(_ clock: Duration) -> ReplicaObservation {
+    /// - Parameter now: of the world.
+    func observation(_ clock: Duration, now: Duration) -> ReplicaObservation {
         guard !isSucceeded else { return ReplicaObservation(epoch: Epoch(0), state: .failed) }
         let role: ReplicaObservation.Role =
             if let machine, machine.role == .primary {
@@ -168,6 +169,9 @@ struct SimulatedReplica: Sendable {
             diskByteCount: 1 << 20,
             generation: disk.image.generation,
             olderGeneration: disk.image.olderGeneration,
+            copies: copies.filter { $0.value.end > now }.keys.sorted().map {
+                ReplicaObservation.Copy(worker: $0, sentByteCount: 0, totalByteCount: 0)
+            },
             end: end.flatMap { $0.groupVersion == group?.version ? $0 : nil }
         )
     }
@@ -230,7 +234,7 @@ extension World {
             switch action {
             case .send(let message, let to):
                 transmit(.deliver(message, of: shard, from: name, to: to), from: name, to: to)
-            case .load(let first, let member):
+            case .load(let first, let member, let epoch):
                 let disk = workers[index].replicas[replica].disk
                 let durable = workers[index].replicas[replica].machine!.durableLast
                 let clock = workers[index].clock(now)
@@ -241,6 +245,7 @@ extension World {
                     items,
                     previous: previous,
                     for: member,
+                    in: epoch,
                     now: clock
                 )
                 try settle(index, replica)

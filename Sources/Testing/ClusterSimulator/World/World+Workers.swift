@@ -132,7 +132,7 @@ extension World {
     private func observation(of worker: SimulatedWorker) -> WorkerObservation {
         var observation = WorkerObservation(freeDiskByteCount: isFull(worker.name) ? 0 : 1 << 40)
         let clock = worker.clock(now)
-        for replica in worker.replicas { observation.replicas[replica.shard] = replica.observation(clock) }
+        for replica in worker.replicas { observation.replicas[replica.shard] = replica.observation(clock, now: now) }
         for successor in worker.successors { observation.successors[successor.shard] = successor.observation }
         observation.trainings = worker.trainings.map(\.observation)
         return observation
