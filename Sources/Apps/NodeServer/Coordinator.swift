@@ -121,6 +121,7 @@ final class Coordinator: Service {
                 silenceLimit: configuration.workerTimeout,
                 replacementTime: configuration.replaceAfter,
                 balancingTime: configuration.rebalanceAfter,
+                loadWindow: configuration.loadWindow,
                 shardFaceLimit: UInt64(configuration.splitAbove),
                 training: TrainingPolicy(
                     minimumFaceCount: UInt64(configuration.training.minFaces),

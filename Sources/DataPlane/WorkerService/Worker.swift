@@ -193,6 +193,7 @@ package final class Worker: Service {
                     replicas: replicas.map(\.report),
                     copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
                     stuckShards: parts.replicas.all.filter(\.isStuck).map(\.shard),
+                    searchedRows: parts.replicas.all.map(\.searchedRows).filter { $0.rowCount > 0 },
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),

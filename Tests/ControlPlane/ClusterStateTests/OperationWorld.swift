@@ -45,6 +45,7 @@ struct OperationWorld {
     var limits = OperationPlanner.Limits(copiesPerWorker: 1)
     /// Disk that stays free on every worker.
     var spareDiskByteCount: UInt64 = 0
+    var searchRates: [ShardID: SearchRate] = [:]
     /// Of workers that have less than others.
     var freeDisk: [NodeID: UInt64] = [:]
     /// Memory that searches may read from, of workers that have less than others.
@@ -108,6 +109,7 @@ struct OperationWorld {
             isSettled: true
         )
         view.spareDiskByteCount = spareDiskByteCount
+        view.searchRates = searchRates
         return view
     }
 

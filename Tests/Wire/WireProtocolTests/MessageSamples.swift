@@ -180,6 +180,7 @@ enum MessageSamples {
     private static var reportWithRefusals: WorkerReport {
         var report = report
         report.stuckShards = [shardID]
+        report.searchedRows = [.init(shard: shardID, rowCount: 1_234_567_890_123)]
         report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
         return report
     }

@@ -16,6 +16,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var replaceAfter: Duration
     /// How long workers must have been uneven before replicas are moved without being asked; zero for never.
     package var rebalanceAfter: Duration
+    package var loadWindow: Duration
     /// Faces above which a shard is split without being asked; 0 for never.
     package var splitAbove: Int
     /// Copies that a worker has part in at a time, on account of operations.
@@ -82,6 +83,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
         replaceAfter = configuration.value(KeyCatalogue.replaceAfter)
         rebalanceAfter = configuration.value(KeyCatalogue.rebalanceAfter)
+        loadWindow = configuration.value(KeyCatalogue.loadWindow)
         splitAbove = configuration.value(KeyCatalogue.splitAbove)
         copiesPerWorker = configuration.value(KeyCatalogue.copiesPerWorker)
         spareDisk = configuration.value(KeyCatalogue.spareDisk)

@@ -26,6 +26,7 @@ extension WorkerObservation {
         )
         for refusal in report.copyRefusals { note(refusal) }
         for shard in report.stuckShards { replicas[shard]?.isStuck = true }
+        for rows in report.searchedRows { replicas[rows.shard]?.searchedRowCount = rows.rowCount }
     }
 
     private mutating func note(_ refusal: WorkerReport.CopyRefusal) {

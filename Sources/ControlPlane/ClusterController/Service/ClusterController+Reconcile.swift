@@ -14,6 +14,7 @@ extension ClusterController {
             let known = state.view(now: now)
             state.olderRecords.observe(known, now: now)
             state.operations.observe(known, limits: options.operations, now: now)
+            state.searchLoad.observe(known, now: now)
             let view = state.view(now: now)
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations, balance)
@@ -72,6 +73,7 @@ extension ClusterController {
         state.withLock { state in
             let view = state.view(now: now)
             state.operations.observe(view, limits: options.operations, now: now)
+            state.searchLoad.observe(view, now: now)
         }
     }
 

@@ -23,6 +23,7 @@ package final class ClusterController: Sendable {
         var trainings = TrainingLedger()
         var operations = OperationLedger()
         var balance: BalanceLedger
+        var searchLoad: SearchLoadLedger
         var problems: Set<ReconcileProblem> = []
         var olderRecords: OlderRecords
         var rivals = Rivals()
@@ -60,6 +61,7 @@ package final class ClusterController: Sendable {
             )
             view.olderShards = olderRecords.shards
             view.suspectShards = olderRecords.suspects
+            view.searchRates = searchLoad.rates
             view.spareDiskByteCount = spareDiskByteCount
             view.reservesMemory = reservesMemory
             return view
@@ -116,6 +118,7 @@ package final class ClusterController: Sendable {
                 reports: ReportBook(overlap: options.silenceLimit),
                 actions: ActionLedger(limits: options.actions),
                 balance: BalanceLedger(patience: options.balancingTime),
+                searchLoad: SearchLoadLedger(window: options.loadWindow),
                 // Nobody else changes the records of an exclusive store.
                 olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
                 currency: RecordCurrency(isExclusive: store.isExclusive),

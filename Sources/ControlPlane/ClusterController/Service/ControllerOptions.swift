@@ -8,6 +8,8 @@ package struct ControllerOptions: Sendable {
     package var replacementTime: Duration
     /// Workers that have been uneven for so long are levelled without being asked; zero for never.
     package var balancingTime: Duration
+    /// Time over which the load of shards is averaged; zero for balance by bytes alone.
+    package var loadWindow: Duration
     /// Faces above which a shard is split without being asked; 0 for never.
     package var shardFaceLimit: UInt64
     /// Time between two looks at whether the records in memory are still those of a store that others change too.
@@ -36,6 +38,7 @@ package struct ControllerOptions: Sendable {
         silenceLimit: Duration = .milliseconds(1500),
         replacementTime: Duration = .seconds(600),
         balancingTime: Duration = .zero,
+        loadWindow: Duration = .seconds(6 * 3600),
         shardFaceLimit: UInt64 = 0,
         confirmationInterval: Duration = .milliseconds(300),
         tick: Duration = .milliseconds(250),
@@ -53,6 +56,7 @@ package struct ControllerOptions: Sendable {
         self.silenceLimit = silenceLimit
         self.replacementTime = replacementTime
         self.balancingTime = balancingTime
+        self.loadWindow = loadWindow
         self.shardFaceLimit = shardFaceLimit
         self.confirmationInterval = confirmationInterval
         self.tick = tick

@@ -16,6 +16,8 @@ package struct ClusterView: Sendable {
     package var suspectShards: Set<ShardID> = []
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
+    /// Of shards that were watched.
+    package var searchRates: [ShardID: SearchRate] = [:]
     /// Disk that stays free on every worker, whatever comes to it.
     package var spareDiskByteCount: UInt64 = 0
     /// Whether replicas come only to workers with memory for what searches read of them.

@@ -89,6 +89,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var warmth: Double
     /// It has waited for its disk for long, and waits still.
     package var isStuck: Bool
+    /// Rows that searches of it have compared since its worker began to hold it.
+    package var searchedRowCount: UInt64 = 0
 
     package init(
         epoch: Epoch,

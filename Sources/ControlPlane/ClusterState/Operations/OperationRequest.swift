@@ -78,7 +78,8 @@ extension OperationRequest {
             operation.steps = RebalancePlanner.steps(in: view)
             guard !operation.steps.isEmpty else {
                 throw OperationRefusal(
-                    "Nothing has to move: no replica could be moved that would level the workers by a tenth"
+                    "Nothing has to move: no replica could be moved that would level the workers by a tenth in bytes, "
+                        + "or by a quarter in what searches compare"
                         + (view.metadata.pins.isEmpty ? "." : "; pinned replicas stay.")
                 )
             }

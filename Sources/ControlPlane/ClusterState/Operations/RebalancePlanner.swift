@@ -1,10 +1,11 @@
 package import ClusterModel
 
-/// Which replicas and primaries to move so that all workers have about as much.
+/// Which replicas and primaries to move so that all workers have about as much, in bytes and in what searches compare.
 package enum RebalancePlanner {
     /// Moves replicas from the worker with the most bytes to the one with the least, as long as that makes the larger
-    /// of the two smaller by a tenth of the mean; then passes primaries on until no worker has two more than another
-    /// that could take one.
+    /// of the two smaller by a tenth of the mean. Then has replicas change places, or moves them, where that levels
+    /// what searches compare by a quarter of the mean and leaves bytes about as level; then passes primaries on until
+    /// no worker has two more than another that could take one.
     ///
     /// The fewest bytes are moved by moving first what closes a gap best; a replica is moved once at most.
     ///
@@ -39,6 +40,17 @@ package enum RebalancePlanner {
             steps.append(move)
             let index = placements.firstIndex { $0.shard == move.shard }!
             placements[index].group = placements[index].group.replacing(from, by: to)
+        }
+        while let moves = ReplicaExchange(placements, sizes, load, in: view).next(leaving: moved) {
+            for move in moves {
+                moved.insert(move.shard)
+                guard case .move(let from, let to) = move.change else { continue }
+                load[from]! -= sizes[move.shard]!
+                load[to]! += sizes[move.shard]!
+                let index = placements.firstIndex { $0.shard == move.shard }!
+                placements[index].group = placements[index].group.replacing(from, by: to)
+            }
+            steps += moves
         }
         return steps + leads(placements, leaving: resting, pins, workers: workers)
     }

@@ -382,7 +382,7 @@ final class Replica: Sendable {
         }
     }
 
-    /// Notes what a whole search took, for the estimates of the next ones.
+    /// Notes what a whole search took.
     func searched(_ search: ShardSearch, rowsVisited: UInt64, took time: Duration) {
         monitor.withLock {
             $0.pace.searched(
@@ -397,7 +397,7 @@ final class Replica: Sendable {
 
     /// After an estimate that was wrong: there is none before the next measurement.
     func forgetPace() {
-        monitor.withLock { $0.pace = SearchPace() }
+        monitor.withLock { $0.pace.forget() }
     }
 
     // MARK: Writes

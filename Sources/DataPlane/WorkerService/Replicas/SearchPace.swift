@@ -1,4 +1,6 @@
 package import FaceModel
+import Threads
+import WireProtocol
 
 /// What a replica's searches have been costing: tells beforehand which will be short. Pure: told the time, never asks.
 ///
@@ -22,6 +24,8 @@ package struct SearchPace: Sendable {
 
     private var latest: Latest?
     private var nanosecondsPerRow = 0.0
+    /// Rows of all searches so far.
+    package private(set) var rowCount: UInt64 = 0
 
     package init() {}
 
@@ -36,9 +40,10 @@ package struct SearchPace: Sendable {
         took time: Duration,
         now: ContinuousClock.Instant
     ) {
-        guard parameters.filter == nil else { return }
         let rowsPerProbe = Double(rowsVisited) / Double(max(1, probeCount))
         let rows = Self.rows(parameters, probeCount: probeCount, rowsPerProbe: rowsPerProbe)
+        rowCount &+= UInt64(rows)
+        guard parameters.filter == nil else { return }
         let measured = time / .nanoseconds(1) / rows
         if latest == nil {
             nanosecondsPerRow = measured
@@ -49,6 +54,9 @@ package struct SearchPace: Sendable {
         }
         latest = Latest(effort: parameters.effort, rowsPerProbe: rowsPerProbe, time: now)
     }
+
+    /// An estimate was wrong: there is none before the next measurement.
+    package mutating func forget() { latest = nil }
 
     /// How long a search will take; nil when the latest one was long ago or of another effort, or it has a filter.
     package func estimate(
@@ -64,5 +72,12 @@ package struct SearchPace: Sendable {
 
     private static func rows(_ parameters: SearchParameters, probeCount: Int, rowsPerProbe: Double) -> Double {
         rowsPerSearch + Double(probeCount) * (rowsPerProbe + rowsPerMatch * Double(parameters.matchLimit))
+    }
+}
+
+extension Replica {
+    /// What its searches have cost so far.
+    var searchedRows: WorkerReport.SearchedRows {
+        WorkerReport.SearchedRows(shard: shard, rowCount: monitor.withLock(\.pace.rowCount))
     }
 }

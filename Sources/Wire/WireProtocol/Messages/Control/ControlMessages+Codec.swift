@@ -15,6 +15,7 @@ extension Heartbeat: WireRequest {
             standing.encode(into: &$0)
             $0.array(report.copyRefusals)
             $0.array(report.stuckShards)
+            $0.array(report.searchedRows)
         }
     }
 
@@ -33,6 +34,9 @@ extension Heartbeat: WireRequest {
         }
         report.stuckShards = try reader.later([]) { (reader) throws(WireDecodingError) in
             try reader.array("stuck shards")
+        }
+        report.searchedRows = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("searched rows")
         }
     }
 }

@@ -118,6 +118,19 @@ extension WorkerReport.Copy: WireValue {
     }
 }
 
+extension WorkerReport.SearchedRows: WireValue {
+    package static var leastByteCount: Int { ShardID.leastByteCount + 8 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        writer.integer(rowCount)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), rowCount: try reader.integer("searched rows"))
+    }
+}
+
 extension WorkerReport.CopyRefusal: WireValue {
     package static var leastByteCount: Int { 38 }
 

@@ -62,6 +62,19 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// What searches of a replica have cost since its worker's process began to hold it. It goes with the
+    /// ``Heartbeat``, behind the report.
+    package struct SearchedRows: Hashable, Sendable {
+        package var shard: ShardID
+        /// Rows that were compared, each search and each match counted as some.
+        package var rowCount: UInt64
+
+        package init(shard: ShardID, rowCount: UInt64) {
+            self.shard = shard
+            self.rowCount = rowCount
+        }
+    }
+
     /// Where a primary that orders no writes any more has ended.
     package struct End: Hashable, Sendable {
         /// Of the group by which it orders none.
@@ -246,6 +259,8 @@ package struct WorkerReport: Hashable, Sendable {
     package var copyRefusals: [CopyRefusal]
     /// Shards whose replica here has waited for the disk for long, and waits still.
     package var stuckShards: [ShardID]
+    /// Of replicas that were searched.
+    package var searchedRows: [SearchedRows]
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -265,6 +280,7 @@ package struct WorkerReport: Hashable, Sendable {
         replicas: [Replica] = [],
         copyRefusals: [CopyRefusal] = [],
         stuckShards: [ShardID] = [],
+        searchedRows: [SearchedRows] = [],
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -279,6 +295,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.replicas = replicas
         self.copyRefusals = copyRefusals
         self.stuckShards = stuckShards
+        self.searchedRows = searchedRows
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
