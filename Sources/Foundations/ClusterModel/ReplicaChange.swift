@@ -118,6 +118,8 @@ package enum ReplicaChange: Hashable, Sendable {
             return .regroup(next)
         }
         guard let newcomer else { return .done }
+        // It was made the only one when all others were lost.
+        if group.members == [newcomer] { return .done }
         return Self.leaving(newcomer, group, successors: ready, unaware)
     }
 

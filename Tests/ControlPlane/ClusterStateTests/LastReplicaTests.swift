@@ -61,6 +61,54 @@ struct LastReplicaTests {
         #expect(!after.members.contains(learner) && Set(after.inSync) == away)
     }
 
+    /// The replica that came has everything and dies for good before the one that leaves has left: that one is all
+    /// there is, and no cancelling helps.
+    @Test func aReplicaThatWasToLeaveMayLeadOnceTheOtherIsLost() throws {
+        let record = ClusterScript.replicated(1, on: [workers[0]], minimum: 1)
+        let shard = record.placements[0].shard
+        var world = OperationWorld(seed: 1, workers: 4, records: [record])
+        try world.mustBegin(.move(shard, from: workers[0], to: workers[2]))
+        let id = try #require(world.metadata.openOperations.first?.id)
+        world.metadata.operations[id]!.steps[0].state = .running
+        world.metadata.collections[shard.collection]!.placements[0].group = ReplicaGroup(
+            epoch: Epoch(2),
+            version: 9,
+            primary: workers[2],
+            inSync: [workers[2]],
+            learners: [workers[0]],
+            minimumInSync: 1
+        )
+        world.replicas[workers[2], default: [:]][shard] = 100
+        #expect(throws: OperationRefusal.self) { try ShardRecovery(of: shard, in: world.view) }
+        world.live.remove(workers[2])
+        let isCancelled = world.cancel(id)
+        #expect(!isCancelled, "it is past its commit point")
+        for _ in 0..<5 { try world.coordinate() }
+        #expect(world.metadata.placement(of: shard)?.group.learners == [workers[0]])
+        guard case .group(let recovered) = try ShardRecovery(of: shard, in: world.view).outcome else {
+            Issue.record("an empty shard takes its place")
+            return
+        }
+        #expect(recovered.primary == workers[0])
+        // It leads, and stays.
+        world.metadata.collections[shard.collection]!.placements[0].group = recovered
+        world.gone.insert(workers[2])
+        for _ in 0..<10 { try world.coordinate() }
+        #expect(world.metadata.placement(of: shard)?.group.isInSync(workers[0]) == true)
+    }
+
+    /// It was to leave again, and has become the only one.
+    @Test func whatIsTakenBackEndsWhereNothingElseIsLeft() {
+        let group = ReplicaGroup(
+            epoch: Epoch(3),
+            version: 9,
+            primary: workers[2],
+            inSync: [workers[2]],
+            minimumInSync: 1
+        )
+        #expect(ReplicaChange.add(workers[2]).undoing(group, formerPrimary: nil, ready: [workers[2]]) == .done)
+    }
+
     @Test func aReplicaWhoseWorkerIsGoneStaysWhileAllOthersAreGone() {
         let group = ReplicaGroup(
             epoch: Epoch(1),

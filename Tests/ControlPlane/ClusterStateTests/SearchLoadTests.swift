@@ -103,6 +103,41 @@ struct SearchLoadTests {
         }
     }
 
+    /// What levels searches is not taken back by what levels bytes, nor the reverse: plan after plan ends.
+    @Test(arguments: 0..<400) func nothingSwingsToAndFro(seed: UInt64) throws {
+        var random = OperationWorld.Random(state: seed)
+        let workerCount = Int.random(in: 3...4, using: &random)
+        var members = (0..<Int.random(in: 4...9, using: &random)).map { _ in
+            Array((0..<workerCount).shuffled(using: &random).prefix(Int.random(in: 1...2, using: &random)))
+        }
+        var sizes = members.map { _ in UInt64.random(in: 100...1000, using: &random) << 20 }
+        var rates = members.map { _ in Bool.random(using: &random) ? 0 : Double.random(in: 1e6...2e7, using: &random) }
+        if seed == 0 {
+            (members, sizes) = ([[0], [0], [1], [2], [2]], [200, 750, 890, 580, 580].map { $0 << 20 })
+            rates = [1e7, 1e7, 0, 5e6, 5e6]
+        }
+        var planCount = 0
+        while planCount < 8 {
+            let world = world(members)
+            var view = view(world, rates: rates)
+            view.liveWorkers = Set(workers.prefix(workerCount))
+            for (index, placement) in world.metadata.placements.enumerated() {
+                for worker in workers {
+                    view.observations[worker]?.replicas[placement.shard]?.diskByteCount = sizes[index]
+                }
+            }
+            let moves = moves(RebalancePlanner.steps(in: view))
+            if moves.isEmpty { break }
+            planCount += 1
+            for (index, placement) in world.metadata.placements.enumerated() {
+                for case .move(let from, let to) in moves.filter({ $0.shard == placement.shard }).map(\.change) {
+                    members[index] = members[index].map { workers[$0] == from ? workers.firstIndex(of: to)! : $0 }
+                }
+            }
+        }
+        #expect(planCount < 8)
+    }
+
     // MARK: What is measured
 
     private func observed(_ world: OperationWorld, _ counts: [NodeID: [ShardID: UInt64]]) -> ClusterView {
@@ -154,6 +189,12 @@ struct SearchLoadTests {
             _ = ledger.steps(in: view, now: .zero)
             #expect(ledger.steps(in: view, now: .seconds(60)).isEmpty == !isSettled)
         }
+        // What has just begun to be watched, as the halves of a shard do, is no idle shard: its worker gets nothing.
+        var view = view(world, rates: [8e6, 8e6, 8e6, 8e6, 2e6, 3e6, 3e6, 2e6])
+        for placement in world.metadata.placements[2..<4] { view.searchRates[placement.shard]!.isSettled = false }
+        let steps = moves(RebalancePlanner.steps(in: view, goesBySettledRates: true))
+        #expect(!steps.isEmpty)
+        for case .move(let from, let to) in steps.map(\.change) { #expect(from != workers[1] && to != workers[1]) }
     }
 
     @Test func withoutAWindowNothingIsWatched() {

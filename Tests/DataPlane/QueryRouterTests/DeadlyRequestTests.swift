@@ -81,7 +81,14 @@ import WireTransport
         requests.remember(deletion(1), isDeadly: false, now: now)
         #expect(requests.standing(of: deletion(1), now: now) == .suspected)
         #expect(requests.standing(of: deletion(2), now: now) == nil)
+        requests.acquit(deletion(2))
+        #expect(requests.standing(of: deletion(1), now: now) == .suspected)
+        requests.acquit(deletion(1))
+        #expect(requests.standing(of: deletion(1), now: now) == nil, "it was answered")
         requests.remember(deletion(1), isDeadly: true, now: now + .seconds(1))
+        // Another like it, that was under way as well, makes it no better.
+        requests.remember(deletion(1), isDeadly: false, now: now + .seconds(1))
+        requests.acquit(deletion(1))
         #expect(requests.standing(of: deletion(1), now: now + .seconds(1)) == .refused(.seconds(300)))
         #expect(requests.standing(of: deletion(1), now: now + .seconds(301)) == nil)
     }

@@ -136,9 +136,10 @@ struct RetryTests {
             let answer = try await cluster.search(
                 [FakeCluster.embedding(1)],
                 coverage: .minimum(0),
-                deadline: .milliseconds(400)
+                // Enough for the other one, however busy the machine is.
+                deadline: .milliseconds(1500)
             )
-            #expect(ContinuousClock.now - began < .seconds(3))
+            #expect(ContinuousClock.now - began < .seconds(5))
             #expect(answer.coverage.missing == [.init(shardIndex: 0, reason: .deadlineExceeded)])
         }
     }

@@ -46,7 +46,11 @@ struct RolledBackDiskTests {
                 shard.keeper.change { $0!.handingOver(to: nodes[index]) }
                 _ = try await shard.enrol(Array(ids.prefix(0)) + [ids[39]])
             }
+            // On a busy machine it may be away for so long that it is done without: then what it lacks is no loss.
+            shard.keeper.remove(false)
             try await exchange(index, of: shard, putsBack: true, "\(kept.path)/folder")
+            _ = try await shard.eventually("it is told of") { () async throws(WireStatus) in !told(shard).isEmpty }
+            shard.keeper.remove(true)
             _ = try await shard.eventually("both are in sync again", both)
             _ = try await shard.enrol(Array(ids[40...]))
             for node in 0..<2 {
@@ -55,7 +59,6 @@ struct RolledBackDiskTests {
                 }
                 #expect(found == Array(ids.dropFirst(5)), "replica \(node)")
             }
-            #expect(!told(shard).isEmpty)
         }
     }
 

@@ -83,7 +83,7 @@ final class FakeCoordinator: RequestHandler {
     /// The first report, from now on, that fits.
     func report(where fits: (WorkerReport) -> Bool) async throws -> WorkerReport {
         heartbeats.withLock { $0 = [] }
-        let end = ContinuousClock.now + .seconds(20)
+        let end = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < end {
             if let report = heartbeats.withLock({ $0.map(\.report) }).first(where: fits) { return report }
             try await Task.sleep(for: .milliseconds(10))

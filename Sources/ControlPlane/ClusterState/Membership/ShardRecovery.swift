@@ -87,10 +87,8 @@ package struct ShardRecovery: Hashable, Sendable {
             }
         }
         for operation in view.metadata.openOperations {
-            // One that is taken back waits for a replica in sync before anything leaves.
             let isOfIt = operation.steps.contains { step in
-                !step.state.hasEnded && step.shards.contains(shard)
-                    && !(step.state == .undoing && step.change.successors.isEmpty)
+                !step.state.hasEnded && step.shards.contains(shard) && !Self.onlyTakesAway(step, placement.group)
             }
             if isOfIt {
                 throw OperationRefusal(
@@ -98,6 +96,12 @@ package struct ShardRecovery: Hashable, Sendable {
                 )
             }
         }
+    }
+
+    /// Whether a step only has a replica leave, which waits until one is in sync that has more.
+    private static func onlyTakesAway(_ step: Operation.Step, _ group: ReplicaGroup) -> Bool {
+        guard step.change.successors.isEmpty else { return false }
+        return step.state == .undoing || step.state == .running && step.change.isPastCommitPoint(in: group)
     }
 
     /// What comes back of the other members has more than the leader and is no part of it any more.

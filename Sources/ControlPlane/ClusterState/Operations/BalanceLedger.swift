@@ -23,10 +23,9 @@ package struct BalanceLedger: Sendable {
     package mutating func steps(in view: ClusterView, now: Duration) -> [Operation.Step] {
         guard patience > .zero, now >= nextLook else { return [] }
         nextLook = now + min(Self.lookInterval, patience)
-        var view = view
-        // An hour in which many ask is no reason to move what will be quiet by the time that it has moved.
-        view.searchRates = view.searchRates.filter(\.value.isSettled)
-        let steps = Self.isCalm(view) ? RebalancePlanner.steps(in: view, leaving: Self.namedShards(view)) : []
+        let steps =
+            Self.isCalm(view)
+            ? RebalancePlanner.steps(in: view, leaving: Self.namedShards(view), goesBySettledRates: true) : []
         guard !steps.isEmpty else {
             unevenSince = nil
             return []

@@ -11,8 +11,14 @@ package enum RebalancePlanner {
     ///
     /// What is pinned stays, and a primary goes back to where it is pinned.
     ///
-    /// - Parameter resting: shards that stay as they are, though their bytes count.
-    package static func steps(in view: ClusterView, leaving resting: Set<ShardID> = []) -> [Operation.Step] {
+    /// - Parameters:
+    ///   - resting: shards that stay as they are, though their bytes count.
+    ///   - goesBySettledRates: what was not watched for long counts, and does not move on account of it.
+    package static func steps(
+        in view: ClusterView,
+        leaving resting: Set<ShardID> = [],
+        goesBySettledRates: Bool = false
+    ) -> [Operation.Step] {
         let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.flatMap(\.shards))
         let workers = view.placementWorkers.sorted()
         guard workers.count > 1 else { return [] }
@@ -41,7 +47,8 @@ package enum RebalancePlanner {
             let index = placements.firstIndex { $0.shard == move.shard }!
             placements[index].group = placements[index].group.replacing(from, by: to)
         }
-        while let moves = ReplicaExchange(placements, sizes, load, in: view).next(leaving: moved) {
+        let unsettled = goesBySettledRates ? Set(view.searchRates.filter { !$0.value.isSettled }.keys) : []
+        while let moves = ReplicaExchange(placements, sizes, load, in: view).next(leaving: moved.union(unsettled)) {
             for move in moves {
                 moved.insert(move.shard)
                 guard case .move(let from, let to) = move.change else { continue }
@@ -65,7 +72,8 @@ package enum RebalancePlanner {
     ) -> Operation.Step? {
         let order = load.keys.sorted { (load[$0]!, $0) < (load[$1]!, $1) }
         for from in order.reversed() {
-            for to in order where load[to]! < load[from]! {
+            // Half of the difference is the most that can be gained.
+            for to in order where load[to]! < load[from]! && load[from]! - load[to]! >= 2 * least {
                 let gap = load[from]! - load[to]!
                 let movable = placements.filter {
                     $0.group.members.contains(from) && !$0.group.members.contains(to) && sizes[$0.shard]! < gap

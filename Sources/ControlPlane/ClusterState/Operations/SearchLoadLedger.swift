@@ -54,14 +54,14 @@ package struct SearchLoadLedger: Sendable {
         var next: [ShardID: Entry] = [:]
         for placement in view.metadata.placements {
             let shard = placement.shard
-            let rows = (current[shard] ?? [:]).reduce(UInt64(0)) { sum, count in
+            let rows = (current[shard] ?? [:]).reduce(0.0) { sum, count in
                 let (worker, rows) = count
                 // A count that was never seen may be of hours; one that is lower began anew with its worker.
                 guard let before = counts[shard]?[worker] else { return sum }
-                return sum + (rows >= before ? rows - before : rows)
+                return sum + Double(rows >= before ? rows - before : rows)
             }
             var entry = entries[shard] ?? Entry()
-            entry.average += share * (Double(rows) / (elapsed / .seconds(1)) - entry.average)
+            entry.average += share * (rows / (elapsed / .seconds(1)) - entry.average)
             entry.weight += share * (1 - entry.weight)
             next[shard] = entry
         }

@@ -132,7 +132,7 @@ extension QueryRouter {
                 }
             }
             func waitAWhile() {
-                guard round.hasMore else { return }
+                guard round.hasMore, !context.isInTurn else { return }
                 group.addTask {
                     try? await Task.sleep(for: delay)
                     return .waited

@@ -147,10 +147,13 @@ package final class QueryRouter: Sendable {
         if isSuspected { write?.withLock { $0.suspect() } }
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var first: Context?
+        var isAnswered = false
         defer {
             let lost = write?.withLock(\.lost) ?? first?.lost.current
             if let lost, lost.areTooMany {
                 deadly.withLock { $0.remember(request, isDeadly: lost.areDeadly, now: .now) }
+            } else if isSuspected, isAnswered {
+                deadly.withLock { $0.acquit(request) }
             }
         }
         while true {
@@ -163,7 +166,10 @@ package final class QueryRouter: Sendable {
             do throws(WireStatus) {
                 let answer = try await body(context)
                 // One that does without the shard need not.
-                if !context.replacement.isSet || context.deadline.hasPassed { return answer }
+                if !context.replacement.isSet || context.deadline.hasPassed {
+                    isAnswered = true
+                    return answer
+                }
             } catch {
                 guard context.replacement.isSet, !context.deadline.hasPassed, !Task.isCancelled else { throw error }
             }

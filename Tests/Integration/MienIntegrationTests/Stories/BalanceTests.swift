@@ -33,5 +33,103 @@ extension Integration {
                 await client.close()
             }
         }
+
+        /// All have as many bytes, and the collections that are searched are on one worker: one of them changes places
+        /// with one that nobody asks.
+        @Test(.timeLimit(.minutes(3))) func busyCollectionsComeToDifferentWorkersByThemselves() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 2,
+                    coordinatorSettings: [
+                        "coordinator.rebalance_after=1s", "coordinator.load_window=4s", "coordinator.spare_disk=16MiB",
+                    ]
+                )
+                try await cluster.start()
+                let client = try cluster.client()
+                let names = ["first", "second", "third", "fourth"]
+                for name in names { try await Self.fill(name, client) }
+                func holders() async throws -> [String: String] {
+                    var holders: [String: String] = [:]
+                    for name in names { holders[name] = try await client.describe(name).shards[0].workerID }
+                    return holders
+                }
+                let before = try await holders()
+                let together = Dictionary(grouping: names) { before[$0]! }
+                #expect(together.values.allSatisfy { $0.count == 2 }, "\(together)")
+                let busy = try #require(together.values.first)
+                let pause = FaceWriter.Pause()
+                let failures = try await withThrowingTaskGroup(of: [String].self) { group in
+                    for name in busy { group.addTask { await Self.photos(of: name, client, until: pause) } }
+                    defer { pause.ask() }
+                    let operation = try await eventually("the busy ones are apart", within: .seconds(90)) {
+                        try await client.operations().first { $0.state == .done && $0.kind == .rebalance }
+                    }
+                    #expect(operation.note?.contains("by itself") == true)
+                    pause.ask()
+                    return try await group.reduce(into: []) { $0 += $1 }
+                }
+                #expect(failures.isEmpty, "\(failures.prefix(3))")
+                let after = try await holders()
+                #expect(Set(busy.map { after[$0] }).count == 2, "\(before) became \(after)")
+                #expect(Dictionary(grouping: names) { after[$0]! }.values.allSatisfy { $0.count == 2 }, "\(after)")
+                await client.close()
+            }
+        }
+
+        private static let faces = (0..<2000).map { Face.ID(high: 7, low: $0) }
+
+        private static func embeddings(_ faces: some Sequence<Face.ID>) -> Embeddings {
+            let dimension = FaceWriter.dimension
+            let values = faces.flatMap { FaceLedger.embedding($0, version: 1, dimension: dimension) }
+            return Embeddings(dimension: dimension, values: values)
+        }
+
+        private static func fill(_ name: String, _ client: MienClient) async throws {
+            _ = try await client.createCollection(
+                CollectionOptions(
+                    name: name,
+                    dimension: FaceWriter.dimension,
+                    embeddingModel: FaceWriter.model,
+                    shardCount: 1,
+                    replicationFactor: 1
+                )
+            )
+            for start in stride(from: 0, to: faces.count, by: 500) {
+                let part = faces[start..<min(start + 500, faces.count)]
+                _ = try await client.enrol(
+                    part.map { NewFace(id: $0) },
+                    embeddings: embeddings(part),
+                    into: name,
+                    model: FaceWriter.model
+                )
+            }
+        }
+
+        /// Searches a hundred faces at a time, and says what failed.
+        private static func photos(
+            of name: String,
+            _ client: MienClient,
+            until pause: FaceWriter.Pause
+        ) async -> [String] {
+            let probes = embeddings(faces.prefix(100))
+            let options = SearchOptions(matchLimit: 1, effort: .exact)
+            var failures: [String] = []
+            while !pause.isAsked, !Task.isCancelled {
+                do throws(MienClientError) {
+                    let results = try await client.search(
+                        name,
+                        probes: probes,
+                        model: FaceWriter.model,
+                        options: options
+                    )
+                    if !results.coverage.isFull { failures.append("\(name): \(results.coverage)") }
+                } catch {
+                    failures.append("\(name): \(error)")
+                }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+            return failures
+        }
     }
 }

@@ -4,7 +4,7 @@ import FaceModel
 extension Heartbeat: WireRequest {
     package typealias Reply = HeartbeatReply
     package static var type: MessageType { .heartbeat }
-    package var expectedByteCount: Int { 512 + report.replicas.count * 134 }
+    package var expectedByteCount: Int { 512 + report.replicas.count * 162 }
 
     package func encode(into writer: inout PayloadWriter) {
         worker.encode(into: &writer)
