@@ -105,8 +105,7 @@ enum KeyCatalogue {
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
         .init(workerTimeout), .init(replaceAfter), .init(rebalanceAfter), .init(loadWindow), .init(splitAbove),
-        .init(copiesPerWorker),
-        .init(spareDisk), .init(reservedMemory), .init(defaultDeadline),
+        .init(copiesPerWorker), .init(spareDisk), .init(reservedMemory), .init(defaultDeadline),
         .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
         .init(coordinatorSlowSearch), .init(archivePlace), .init(archiveInterval),
     ]

@@ -16,6 +16,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var replaceAfter: Duration
     /// How long workers must have been uneven before replicas are moved without being asked; zero for never.
     package var rebalanceAfter: Duration
+    /// Time over which what searches of a shard compare is averaged; zero to level workers by bytes alone.
     package var loadWindow: Duration
     /// Faces above which a shard is split without being asked; 0 for never.
     package var splitAbove: Int

@@ -38,26 +38,21 @@ package enum RebalancePlanner {
         var steps: [Operation.Step] = []
         var moved = resting
         let pins = view.metadata.pins
-        while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, pins, gaining: least) {
+        func take(_ move: Operation.Step) {
             moved.insert(move.shard)
-            guard case .move(let from, let to) = move.change else { break }
+            guard case .move(let from, let to) = move.change else { return }
             load[from]! -= sizes[move.shard]!
             load[to]! += sizes[move.shard]!
             steps.append(move)
             let index = placements.firstIndex { $0.shard == move.shard }!
             placements[index].group = placements[index].group.replacing(from, by: to)
         }
+        while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, pins, gaining: least) {
+            take(move)
+        }
         let unsettled = goesBySettledRates ? Set(view.searchRates.filter { !$0.value.isSettled }.keys) : []
         while let moves = ReplicaExchange(placements, sizes, load, in: view).next(leaving: moved.union(unsettled)) {
-            for move in moves {
-                moved.insert(move.shard)
-                guard case .move(let from, let to) = move.change else { continue }
-                load[from]! -= sizes[move.shard]!
-                load[to]! += sizes[move.shard]!
-                let index = placements.firstIndex { $0.shard == move.shard }!
-                placements[index].group = placements[index].group.replacing(from, by: to)
-            }
-            steps += moves
+            moves.forEach(take)
         }
         return steps + leads(placements, leaving: resting, pins, workers: workers)
     }

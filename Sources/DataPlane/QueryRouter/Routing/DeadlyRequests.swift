@@ -36,15 +36,15 @@ package struct DeadlyRequests: Sendable {
         if entries.count >= Self.limit, let oldest = entries.min(by: { $0.value.end < $1.value.end }) {
             entries.removeValue(forKey: oldest.key)
         }
-        let print = fingerprint(of: request)
-        let isDeadly = isDeadly || entries[print]?.isDeadly ?? false
-        entries[print] = Entry(end: now + Self.refusalTime, isDeadly: isDeadly)
+        let hash = fingerprint(of: request)
+        let isDeadly = isDeadly || entries[hash]?.isDeadly ?? false
+        entries[hash] = Entry(end: now + Self.refusalTime, isDeadly: isDeadly)
     }
 
     /// A suspected request has been answered, and nobody was lost.
     package mutating func acquit(_ request: some WireRequest) {
-        let print = fingerprint(of: request)
-        if entries[print]?.isDeadly == false { entries[print] = nil }
+        let hash = fingerprint(of: request)
+        if entries[hash]?.isDeadly == false { entries[hash] = nil }
     }
 
     /// What is held against a request; nil when nothing is. Costs nothing while none is remembered.

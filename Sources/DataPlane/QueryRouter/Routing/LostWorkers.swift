@@ -16,7 +16,7 @@ package struct LostWorkers: Sendable {
     /// One of them was asked after another had been lost.
     private var wereLostInTurn = false
     /// Whether workers were lost under the request before, all of them at once.
-    package let isSuspected: Bool
+    private let isSuspected: Bool
 
     package init(isSuspected: Bool = false) {
         self.isSuspected = isSuspected
@@ -33,6 +33,9 @@ package struct LostWorkers: Sendable {
 
     /// Whether the request is not sent on.
     package var areTooMany: Bool { workers.count >= (isSuspected ? 1 : Self.limit) }
+
+    /// These, when it is on account of what was lost since that the request is not sent on; nil otherwise.
+    func givenUp(since before: LostWorkers) -> LostWorkers? { areTooMany && !before.areTooMany ? self : nil }
 
     /// Whether it is not taken again either.
     package var areDeadly: Bool { areTooMany && (isSuspected || wereLostInTurn) }
@@ -69,18 +72,20 @@ package struct LostWorkers: Sendable {
 
 /// Those of a request whose shards are asked by several tasks.
 final class SharedLosses: Sendable {
+    let isSuspected: Bool
     private let workers: Mutex<LostWorkers>
 
     init(isSuspected: Bool = false) {
+        self.isSuspected = isSuspected
         workers = Mutex(LostWorkers(isSuspected: isSuspected))
     }
 
     /// - Parameter didGiveUp: called when the request is not sent on from now on.
     func withLock<R: Sendable>(_ body: (inout LostWorkers) -> R, didGiveUp: (LostWorkers) -> Void) -> R {
         let (result, given) = workers.withLock { workers -> (R, LostWorkers?) in
-            let wereTooMany = workers.areTooMany
+            let before = workers
             let result = body(&workers)
-            return (result, workers.areTooMany && !wereTooMany ? workers : nil)
+            return (result, workers.givenUp(since: before))
         }
         if let given { didGiveUp(given) }
         return result

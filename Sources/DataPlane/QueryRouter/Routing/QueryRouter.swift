@@ -58,9 +58,9 @@ package final class QueryRouter: Sendable {
         let replacement = OneWayFlag()
         /// Of a request that is no write: those have their own.
         var lost = SharedLosses()
-        /// Shards are asked one after the other: the request may be what workers die of.
-        var isInTurn = false
 
+        /// Whether shards are asked one after the other: the request may be what workers die of.
+        var isInTurn: Bool { lost.isSuspected }
         var name: String { collection.name }
         /// Since the request came.
         var elapsed: Duration { .now - arrival }
@@ -147,18 +147,15 @@ package final class QueryRouter: Sendable {
         if isSuspected { write?.withLock { $0.suspect() } }
         let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var first: Context?
-        var isAnswered = false
         defer {
             let lost = write?.withLock(\.lost) ?? first?.lost.current
             if let lost, lost.areTooMany {
                 deadly.withLock { $0.remember(request, isDeadly: lost.areDeadly, now: .now) }
-            } else if isSuspected, isAnswered {
-                deadly.withLock { $0.acquit(request) }
             }
         }
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
-            if isSuspected { (context.isInTurn, context.lost) = (true, SharedLosses(isSuspected: true)) }
+            context.lost = SharedLosses(isSuspected: isSuspected)
             if let first {
                 (context.began, context.arrival, context.lost) = (first.began, first.arrival, first.lost)
             }
@@ -167,7 +164,7 @@ package final class QueryRouter: Sendable {
                 let answer = try await body(context)
                 // One that does without the shard need not.
                 if !context.replacement.isSet || context.deadline.hasPassed {
-                    isAnswered = true
+                    if isSuspected { deadly.withLock { $0.acquit(request) } }
                     return answer
                 }
             } catch {

@@ -23,9 +23,9 @@ final class WriteUnderWay: Sendable {
         didGiveUp: (LostWorkers) -> Void
     ) -> PrimaryAttempts.Action {
         let (action, given) = machine.withLock { machine -> (PrimaryAttempts.Action, LostWorkers?) in
-            let wereTooMany = machine.lost.areTooMany
+            let before = machine.lost
             let action = machine.event(event, ofPart: number, now: now, mayRetry: mayRetry)
-            return (action, machine.lost.areTooMany && !wereTooMany ? machine.lost : nil)
+            return (action, machine.lost.givenUp(since: before))
         }
         if let given { didGiveUp(given) }
         return action

@@ -375,31 +375,6 @@ final class Replica: Sendable {
         if needsLane { monitor.wakeAll() }
     }
 
-    /// How long a search is going to take; nil when there is no telling.
-    func estimate(of search: ShardSearch) -> Duration? {
-        monitor.withLock {
-            $0.pace.estimate(search.parameters, probeCount: search.probes.rowCount, now: .now)
-        }
-    }
-
-    /// Notes what a whole search took.
-    func searched(_ search: ShardSearch, rowsVisited: UInt64, took time: Duration) {
-        monitor.withLock {
-            $0.pace.searched(
-                search.parameters,
-                probeCount: search.probes.rowCount,
-                rowsVisited: rowsVisited,
-                took: time,
-                now: .now
-            )
-        }
-    }
-
-    /// After an estimate that was wrong: there is none before the next measurement.
-    func forgetPace() {
-        monitor.withLock { $0.pace.forget() }
-    }
-
     // MARK: Writes
 
     /// Queues a write on the lane; its `finish` is called exactly once unless this throws.

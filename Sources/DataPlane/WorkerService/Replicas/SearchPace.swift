@@ -1,6 +1,4 @@
 package import FaceModel
-import Threads
-import WireProtocol
 
 /// What a replica's searches have been costing: tells beforehand which will be short. Pure: told the time, never asks.
 ///
@@ -72,12 +70,5 @@ package struct SearchPace: Sendable {
 
     private static func rows(_ parameters: SearchParameters, probeCount: Int, rowsPerProbe: Double) -> Double {
         rowsPerSearch + Double(probeCount) * (rowsPerProbe + rowsPerMatch * Double(parameters.matchLimit))
-    }
-}
-
-extension Replica {
-    /// What its searches have cost so far.
-    var searchedRows: WorkerReport.SearchedRows {
-        WorkerReport.SearchedRows(shard: shard, rowCount: monitor.withLock(\.pace.rowCount))
     }
 }

@@ -79,27 +79,13 @@ extension Integration {
 
         private static let faces = (0..<2000).map { Face.ID(high: 7, low: $0) }
 
-        private static func embeddings(_ faces: some Sequence<Face.ID>) -> Embeddings {
-            let dimension = FaceWriter.dimension
-            let values = faces.flatMap { FaceLedger.embedding($0, version: 1, dimension: dimension) }
-            return Embeddings(dimension: dimension, values: values)
-        }
-
         private static func fill(_ name: String, _ client: MienClient) async throws {
-            _ = try await client.createCollection(
-                CollectionOptions(
-                    name: name,
-                    dimension: FaceWriter.dimension,
-                    embeddingModel: FaceWriter.model,
-                    shardCount: 1,
-                    replicationFactor: 1
-                )
-            )
+            try await FaceWriter.createCollection(name, shards: 1, client)
             for start in stride(from: 0, to: faces.count, by: 500) {
                 let part = faces[start..<min(start + 500, faces.count)]
                 _ = try await client.enrol(
                     part.map { NewFace(id: $0) },
-                    embeddings: embeddings(part),
+                    embeddings: Searcher.embeddings(part),
                     into: name,
                     model: FaceWriter.model
                 )
@@ -112,7 +98,7 @@ extension Integration {
             _ client: MienClient,
             until pause: FaceWriter.Pause
         ) async -> [String] {
-            let probes = embeddings(faces.prefix(100))
+            let probes = Searcher.embeddings(faces.prefix(100))
             let options = SearchOptions(matchLimit: 1, effort: .exact)
             var failures: [String] = []
             while !pause.isAsked, !Task.isCancelled {

@@ -44,6 +44,7 @@ struct FaceWriter: Sendable {
     ///
     /// - Parameter minimumInSync: nil for the usual number.
     static func createCollection(
+        _ name: String = collection,
         shards shardCount: Int,
         copies: Int = 1,
         minimumInSync: Int? = nil,
@@ -51,7 +52,7 @@ struct FaceWriter: Sendable {
     ) async throws {
         _ = try await client.createCollection(
             CollectionOptions(
-                name: collection,
+                name: name,
                 dimension: dimension,
                 embeddingModel: model,
                 shardCount: shardCount,

@@ -111,14 +111,7 @@ extension Integration {
             }
 
             mutating func create(_ collection: String) async throws {
-                _ = try await client.createCollection(
-                    CollectionOptions(
-                        name: collection,
-                        dimension: FaceWriter.dimension,
-                        embeddingModel: FaceWriter.model,
-                        shardCount: 1
-                    )
-                )
+                try await FaceWriter.createCollection(collection, shards: 1, client)
                 try note { $0.collections[collection] = [:] }
             }
 

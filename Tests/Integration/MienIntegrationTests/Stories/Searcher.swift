@@ -63,7 +63,7 @@ actor Searcher {
         )
     }
 
-    private static func embeddings(_ faces: [Face.ID]) -> Embeddings {
+    static func embeddings(_ faces: some Sequence<Face.ID>) -> Embeddings {
         Embeddings(
             dimension: FaceWriter.dimension,
             values: faces.flatMap { FaceLedger.embedding($0, version: 0, dimension: FaceWriter.dimension) }
