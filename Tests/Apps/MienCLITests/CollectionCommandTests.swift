@@ -189,9 +189,10 @@ import WireProtocol
                     0.5        1.25 %          -
                     0.995     25.00 %     6.25 %
                     1        100.00 %   100.00 %
-                    Share of the faces whose lists hold a recall of the mates from a similarity up (the search's
-                    threshold, 0.30 without one), and lack at most twice as many in any band of 0.05: what
-                    1500 probes at each similarity, of as many faces, show with 95 % confidence.
+                    Share of the faces that a search visits for a recall of the mates from a similarity up (its
+                    threshold, 0.30 without one), missing at most twice as many in any band of 0.05: what
+                    1500 probes at each similarity, of as many faces, show with 95 % confidence, and a part
+                    left for codes to lose.
 
                     """
             )

@@ -5,40 +5,49 @@ import Testing
 struct CodeToleranceTests {
     private static let curve = RecallCalibration.Curve(
         leastSimilarity: 0.3,
-        points: RecallCalibration.targets.map { .init(recall: $0, visitedShare: $0) }
-            + [.init(recall: 1, visitedShare: 1)],
+        points: RecallCalibration.targets.map {
+            let recall = RecallCalibration.listRecall(for: $0)
+            return .init(recall: recall, visitedShare: recall)
+        } + [.init(recall: 1, visitedShare: 1)],
         probeCount: 8192
     )
 
-    @Test func aTabulatedTargetLeavesNothingToLose() {
-        for target in RecallCalibration.targets + [1] {
-            #expect(Self.curve.slack(forRecall: target) == 0)
-            #expect(CodeTolerance(Self.curve, recall: target) == .strict, "\(target)")
+    @Test func aTabulatedTargetLeavesCodesTheirPart() {
+        for target in RecallCalibration.targets {
+            let recall = RecallCalibration.listRecall(for: target)
+            #expect(abs(Self.curve.slack(forRecall: target) - (1 - target / recall)) < 1e-9)
+            #expect(CodeTolerance(Self.curve, recall: target) == (target <= 0.995 ? .strict : .careful), "\(target)")
         }
+        #expect(CodeTolerance(Self.curve, recall: 1) == .careful)
         // Nothing above it is tabulated, and nothing is known.
         let unknown = RecallCalibration.Curve(leastSimilarity: 0.3, points: [], probeCount: 0)
         #expect(unknown.slack(forRecall: 0.5) == 0)
     }
 
     @Test func aTargetBetweenTwoLeavesWhatTheNextFindsBeyondIt() {
-        #expect(abs(Self.curve.slack(forRecall: 0.85) - (1 - 0.85 / 0.9)) < 1e-12)
+        #expect(abs(Self.curve.slack(forRecall: 0.85) - (1 - 0.85 / 0.9025)) < 1e-12)
         for target in [0.4, 0.6, 0.75, 0.85, 0.92] {
             #expect(CodeTolerance(Self.curve, recall: target) == .ample, "\(target)")
         }
         // The next is too near.
-        for target in [0.899, 0.94, 0.96, 0.975, 0.985, 0.9925, 0.9995] {
+        for target in [0.899, 0.94, 0.96, 0.975, 0.985, 0.991, 0.9951] {
             #expect(CodeTolerance(Self.curve, recall: target) == .strict, "\(target)")
+        }
+        for target in [0.9975, 0.998, 0.9995] {
+            #expect(CodeTolerance(Self.curve, recall: target) == .careful, "\(target)")
         }
     }
 
-    /// Lists find what the next point says; codes may lose the slack of it, twice as much in any one band. What is left
-    /// is what the target promises, of all and of each band.
+    /// Lists find what a point says; codes may lose the slack of it, twice as much in any one band. What is left is
+    /// what the target promises, of all and of each band.
     @Test func whatMayBeLostIsNotOwed() {
         for step in 1..<1000 {
             let target = Double(step) / 1000
-            guard CodeTolerance(Self.curve, recall: target) != .strict else { continue }
-            let point = Self.curve.points.first { $0.recall >= target }?.recall ?? 1
-            let lost = CodeTolerance.ampleSlack
+            let tolerance = CodeTolerance(Self.curve, recall: target)
+            guard tolerance != .careful else { continue }
+            let due = RecallCalibration.listRecall(for: target) - 1e-9
+            let point = Self.curve.points.first { $0.recall >= due }?.recall ?? 1
+            let lost = tolerance == .ample ? CodeTolerance.ampleSlack : CodeTolerance.strictSlack
             #expect(point * (1 - lost) >= target, "\(target)")
             let (factor, inBand) = (RecallCalibration.bandMissFactor, RecallCalibration.bandMissFactor * lost)
             let (found, owed) = (1 - factor * (1 - point), 1 - factor * (1 - target))
@@ -47,9 +56,11 @@ struct CodeToleranceTests {
     }
 
     @Test func moreToleranceGivesUpMore() {
-        #expect(CodeTolerance.ample.missRate > CodeTolerance.strict.missRate)
-        #expect(CodeTolerance.ample.candidateDeviations < CodeTolerance.strict.candidateDeviations)
-        #expect(CodeTolerance.ample.candidateShare < CodeTolerance.strict.candidateShare)
+        for (more, less) in [(CodeTolerance.ample, CodeTolerance.strict), (.strict, .careful)] {
+            #expect(more.missRate > less.missRate)
+            #expect(more.candidateDeviations < less.candidateDeviations)
+            #expect(more.candidateShare < less.candidateShare)
+        }
         // One loses no more of the mates at the similarity that matters than the other has to spare.
         #expect(2 * CodeTolerance.ample.missRate <= CodeTolerance.ampleSlack)
     }

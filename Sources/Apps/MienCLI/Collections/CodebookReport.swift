@@ -98,8 +98,9 @@ enum CodebookReport {
         }
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
         return table.rendered()
-            + "Share of the faces whose lists hold a recall of the mates from a similarity up (the search's\n"
-            + "threshold, 0.30 without one), and lack at most twice as many in any band of 0.05: what\n"
-            + "\(probes) at each similarity, of as many faces, show with 95 % confidence.\n"
+            + "Share of the faces that a search visits for a recall of the mates from a similarity up (its\n"
+            + "threshold, 0.30 without one), missing at most twice as many in any band of 0.05: what\n"
+            + "\(probes) at each similarity, of as many faces, show with 95 % confidence, and a part\n"
+            + "left for codes to lose.\n"
     }
 }

@@ -88,11 +88,11 @@ extension CollectionDescription.Codebook {
             sampleCount: UInt32(clamping: codebook.sampleCount),
             calibrationProbeCount: UInt32(clamping: codebook.calibration.probeCount),
             calibration: codebook.calibration.curves.flatMap { curve in
-                curve.points.map {
+                (RecallCalibration.targets + [1]).map {
                     CalibrationPoint(
                         leastSimilarity: curve.leastSimilarity,
-                        recall: $0.recall,
-                        visitedShare: $0.visitedShare
+                        recall: $0,
+                        visitedShare: curve.visitedShare(forRecall: $0)
                     )
                 }
             }

@@ -16,20 +16,25 @@ package struct CodeTolerance: Hashable, Sendable {
         self.candidateShare = candidateShare
     }
 
-    /// For efforts whose lists may lose all that the effort may. Of 300 000 wild faces recall@10 of a full scan is
-    /// 0.9986 with a margin of 1.5 deviations, 0.9977 with 1.0, 0.9962 with 0.6, and mates are the same.
-    package static let strict = CodeTolerance(missRate: 0.001)
+    /// For efforts that may lose ``strictSlack`` to codes, and for those that promise no share of the mates. Of a
+    /// million wild faces codes lose, in the lists visited, 0.5 % of the mates from 0.30 to 0.35, and 1.1 % with half
+    /// as many candidates (decision 9). Of 300 000 recall@10 of a full scan is 0.9986 with a margin of 1.5 deviations,
+    /// 0.9977 with 1.0, 0.9962 with 0.6, and mates are the same.
+    package static let strict = CodeTolerance(missRate: 0.001, candidateShare: 2)
+
+    /// For efforts that may lose less than that.
+    package static let careful = CodeTolerance(missRate: 0.0002, candidateDeviations: 1.6, candidateShare: 4)
 
     /// For efforts whose visits find ``ampleSlack`` more than they owe. Of a million wild faces codes lose, in the
-    /// lists visited, 2.4 % of the mates from 0.30 to 0.35, where ``strict`` loses 0.9 %, and 0.7 % of those to 0.40
-    /// (decision 9).
+    /// lists visited, 2.4 % of the mates from 0.30 to 0.35 and 0.7 % of those to 0.40 (decision 9).
     package static let ample = CodeTolerance(missRate: 0.01, candidateDeviations: 0.4, candidateShare: 0.5)
 
-    /// Share of all mates; in any band of similarity twice as much may be lost.
-    package static let ampleSlack = 0.025
+    /// Shares of all mates; in any band of similarity twice as much may be lost.
+    package static let (strictSlack, ampleSlack) = (0.0025, 0.025)
 
     /// What a target owes less than its visits find is what codes may lose.
     package init(_ curve: RecallCalibration.Curve, recall: Double) {
-        self = curve.slack(forRecall: recall) >= Self.ampleSlack ? .ample : .strict
+        let slack = curve.slack(forRecall: recall)
+        self = slack >= Self.ampleSlack ? .ample : slack >= Self.strictSlack ? .strict : .careful
     }
 }

@@ -1,9 +1,12 @@
 internal import FaceModel
 
 /// How much of a collection must be visited to find a share of the mates.
+///
+/// A mate is missed when its list is not visited, or when its code hides it: what a target leaves to miss is divided
+/// between the two.
 package struct RecallCalibration: Sendable, Hashable {
     package struct Point: Sendable, Hashable {
-        /// Share of the mates found, 0…1.
+        /// Share of the mates whose lists are visited, 0…1.
         package let recall: Double
         /// Share of the collection visited, 0…1.
         package let visitedShare: Double
@@ -28,13 +31,14 @@ package struct RecallCalibration: Sendable, Hashable {
             self.probeCount = probeCount
         }
 
-        /// The visited share for a recall target: of the first point that reaches it, never an interpolation below one.
+        /// The visited share for a recall target: of the first point at which lists find enough for it, never an
+        /// interpolation below one.
         package func visitedShare(forRecall recall: Double) -> Double {
             point(forRecall: recall)?.visitedShare ?? 1
         }
 
-        /// Share that may be lost, of the mates that the lists of a target's visits hold, before fewer than the target
-        /// are found: above 0 for targets between two tabulated ones, whose visits are those of the next.
+        /// Share that codes may lose, of the mates that the lists of a target's visits hold, before fewer than the
+        /// target are found.
         ///
         /// Of the mates in each band of similarity twice as much may be lost, to within the promise: with `m` and `n`
         /// missed of all, as the target and as the point say, `1 - (1 - 2m) / (1 - 2n)` is at least twice
@@ -44,16 +48,28 @@ package struct RecallCalibration: Sendable, Hashable {
             return max(0, 1 - recall / point.recall)
         }
 
-        private func point(forRecall recall: Double) -> Point? { points.first { $0.recall >= recall } }
+        private func point(forRecall recall: Double) -> Point? {
+            let least = RecallCalibration.listRecall(for: recall)
+            // Other sums of the same numbers differ in the last bits.
+            return points.first { $0.recall >= least - 1e-9 }
+        }
     }
 
-    /// The recall targets that are tabulated.
+    /// The recall targets whose lists are tabulated.
     package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
+    /// What codes may lose of all mates, where as much is left to lose for lists.
+    private static let codeLoss = 0.0025
     /// The similarities that curves begin at. A recall is promised for mates from the first one on when nothing says
     /// where matches begin to be of use.
     package static let leastSimilarities: [Float] = (0...10).map { Float(30 + 5 * $0) / 100 }
     /// How many times as many mates as of all may be missed of those in one band of similarity.
     package static let bandMissFactor = 2.0
+
+    /// Share of the mates that lists find for a target, so that codes may lose what ``codeLoss`` says, and half of what
+    /// may be missed where that is less.
+    package static func listRecall(for target: Double) -> Double {
+        min(target + codeLoss, 1 - (1 - target) / 2)
+    }
 
     /// Ascending by similarity, at least one.
     package let curves: [Curve]
@@ -91,7 +107,7 @@ package struct RecallCalibration: Sendable, Hashable {
 
     /// Curves from what was measured.
     ///
-    /// A target's share finds at least the target of the mates with 95 % confidence (a one-sided binomial bound, so
+    /// A point's share finds at least its recall of the mates with 95 % confidence (a one-sided binomial bound, so
     /// each share must be of another row), and of those in each band of similarity it misses at most ``bandMissFactor``
     /// times as many as of all: weak mates are few, and would be missed most. What finds mates from a similarity on is
     /// enough for better ones.
@@ -99,10 +115,11 @@ package struct RecallCalibration: Sendable, Hashable {
         var curves: [Curve] = []
         for measured in mateShares {
             let (all, band) = (measured.all.sorted(), measured.band.sorted())
-            var points = Self.targets.map { target in
-                let before = curves.last?.visitedShare(forRecall: target) ?? 1
-                let ofBand = Self.share(band, found: 1 - Self.bandMissFactor * (1 - target))
-                return Point(recall: target, visitedShare: min(before, max(ofBand, Self.share(all, found: target))))
+            var points = Self.targets.enumerated().map { index, target in
+                let recall = Self.listRecall(for: target)
+                let before = curves.last?.points[index].visitedShare ?? 1
+                let ofBand = Self.share(band, found: 1 - Self.bandMissFactor * (1 - recall))
+                return Point(recall: recall, visitedShare: min(before, max(ofBand, Self.share(all, found: recall))))
             }
             points.append(Point(recall: 1, visitedShare: 1))
             curves.append(
