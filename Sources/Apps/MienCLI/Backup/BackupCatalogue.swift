@@ -10,18 +10,39 @@ struct BackupCatalogue {
         var collection: String { manifest.collection.name }
     }
 
+    /// One whose manifest cannot be read: what it needs is not known.
+    struct Damage {
+        var name: String
+        var problem: BackupError
+    }
+
     /// By time, the oldest first.
     var entries: [Entry]
+    /// In order of name.
+    var damaged: [Damage] = []
 
-    /// - Throws: for a manifest that cannot be read: what it needs is then not known.
+    /// What cannot be read, a line each; nil when everything can.
+    var problem: CommandFailure? {
+        guard let first = damaged.first else { return nil }
+        var failure = CommandFailure(first.problem)
+        failure.message = damaged.map { "\($0.problem)" }.joined(separator: "\n")
+        return failure
+    }
+
     static func read(_ store: any BackupStore) async throws(CommandFailure) -> BackupCatalogue {
         try await keeping { () async throws(BackupError) in
-            var entries: [Entry] = []
+            var catalogue = BackupCatalogue(entries: [])
             for name in try await store.backups() {
-                entries.append(Entry(name: name, manifest: try await store.manifest(of: name)))
+                do throws(BackupError) {
+                    catalogue.entries.append(Entry(name: name, manifest: try await store.manifest(of: name)))
+                } catch {
+                    if case .storeFailed = error { throw error }
+                    catalogue.damaged.append(Damage(name: name, problem: error))
+                }
             }
-            entries.sort { ($0.manifest.created, $0.name) < ($1.manifest.created, $1.name) }
-            return BackupCatalogue(entries: entries)
+            catalogue.entries.sort { ($0.manifest.created, $0.name) < ($1.manifest.created, $1.name) }
+            catalogue.damaged.sort { $0.name < $1.name }
+            return catalogue
         }
     }
 

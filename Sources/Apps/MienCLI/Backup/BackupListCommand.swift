@@ -12,7 +12,8 @@ struct BackupListCommand: ConsoleCommand {
               mien backup list /backups --archive
 
             Below them are the archived logs, where there are any: which moments can be restored, and how far behind \
-            the archive is. With --archive there are only these.
+            the archive is. With --archive there are only these. A backup whose manifest cannot be read is named on \
+            standard error, and the command ends with 65.
             """
     )
 
@@ -32,12 +33,14 @@ struct BackupListCommand: ConsoleCommand {
         }
         if json {
             let document = archive ? ArchiveReport.json(chains, catalogue) : BackupReport.json(catalogue)
-            return console.writeOutput(document.document)
+            console.writeOutput(document.document)
+        } else {
+            if !archive { console.writeOutput(BackupReport.table(catalogue)) }
+            if archive || !chains.isEmpty {
+                if !archive { console.line("") }
+                console.writeOutput(ArchiveReport.table(chains, catalogue))
+            }
         }
-        if !archive { console.writeOutput(BackupReport.table(catalogue)) }
-        if archive || !chains.isEmpty {
-            if !archive { console.line("") }
-            console.writeOutput(ArchiveReport.table(chains, catalogue))
-        }
+        if let problem = catalogue.problem { throw problem }
     }
 }

@@ -11,12 +11,15 @@ struct BackupPruneCommand: ConsoleCommand {
               mien backup prune /backups --keep 14
               mien backup prune /backups --older-than 30d
               mien backup prune /backups --keep 0 --older-than 90d --dry-run
+              mien backup prune /backups --backup people-20261126T231500123Z-3f2a9c1b
 
             With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
             so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
             backups that were cut off left behind. Of an archived log goes what is older than every backup that \
             stays, in volumes of some hundred segments. In an object store blocks of the last day stay in any case. A \
-            place with a manifest that cannot be read is left as it is.
+            place with a manifest that cannot be read is left as it is: what that backup needs is not known. With \
+            --backup just the named ones go, such a one among them. The last backup of a collection goes with --yes \
+            only.
             """
     )
 
@@ -30,6 +33,10 @@ struct BackupPruneCommand: ConsoleCommand {
         transform: BackupArgument.age
     )
     var age: Int?
+    @Option(help: "Remove this backup, and no other; may be repeated.", transform: BackupArgument.backup)
+    var backup: [String] = []
+    @Flag(help: "Remove the last backup of a collection, too.")
+    var yes = false
     @Flag(help: "Only say what would go.")
     var dryRun = false
     @Flag(help: "Write JSON for programs.")
@@ -37,6 +44,9 @@ struct BackupPruneCommand: ConsoleCommand {
 
     func validate() throws {
         if let keep, keep < 0 { throw ValidationError("--keep must be 0 or more.") }
+        if !backup.isEmpty, keep != nil || age != nil {
+            throw ValidationError("Give either --backup, or --keep and --older-than.")
+        }
     }
 
     /// Age from which a block may go that may be a backup's under way.
@@ -51,15 +61,14 @@ struct BackupPruneCommand: ConsoleCommand {
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let (removed, blocks, logs) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
-            let leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
-            let names = Set(leaving.map(\.name))
+            let names = Set(try leaving(catalogue))
             let needed = Set(
                 catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.objects.map(\.digest) }
             )
             let blocks = try await keeping { () async throws(BackupError) in
                 // The manifest goes first: a backup without its blocks must not look like one.
                 if !dryRun {
-                    for entry in leaving { try await store.remove(BackupName.manifest(of: entry.name)) }
+                    for name in names.sorted() { try await store.remove(BackupName.manifest(of: name)) }
                 }
                 let all = try await store.list(BackupName.blockPrefix)
                 let now = TimeText.milliseconds
@@ -79,7 +88,7 @@ struct BackupPruneCommand: ConsoleCommand {
             let kept = catalogue.entries.filter { !names.contains($0.name) }.map(\.manifest)
             let logs = try await keeping { () async throws(BackupError) in try await pruneArchives(store, keeping: kept)
             }
-            return (leaving.map(\.name), blocks, logs)
+            return (names.sorted(), blocks, logs)
         }
         let byteCount = blocks.reduce(0) { $0 + $1.byteCount }
         let logByteCount = logs.reduce(0) { $0 + $1.byteCount }
@@ -105,6 +114,32 @@ struct BackupPruneCommand: ConsoleCommand {
 }
 
 extension BackupPruneCommand {
+    /// Names of the backups that go.
+    private func leaving(_ catalogue: BackupCatalogue) throws(CommandFailure) -> [String] {
+        var unnamed = catalogue
+        unnamed.damaged.removeAll { backup.contains($0.name) }
+        if let problem = unnamed.problem { throw problem }
+        let entries: [BackupCatalogue.Entry]
+        if backup.isEmpty {
+            entries = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
+        } else {
+            entries = catalogue.entries.filter { backup.contains($0.name) }
+            let known = Set(catalogue.entries.map(\.name) + catalogue.damaged.map(\.name))
+            if let unknown = backup.first(where: { !known.contains($0) }) {
+                throw CommandFailure(.no, "there is no backup \(unknown) in \(place)")
+            }
+        }
+        let names = Set(entries.map(\.name))
+        let left = Set(catalogue.entries.filter { !names.contains($0.name) }.map(\.collection))
+        if !yes, !dryRun, let last = entries.first(where: { !left.contains($0.collection) }) {
+            throw CommandFailure(
+                .usage,
+                "no backup of '\(last.collection)' would be left; give --yes as well if that is wanted"
+            )
+        }
+        return entries.map(\.name) + catalogue.damaged.map(\.name)
+    }
+
     /// Removes what of archived logs no restore of these backups needs; the segments.
     ///
     /// The archive may be written meanwhile: what no list names yet, and is young, may be named by the next one.

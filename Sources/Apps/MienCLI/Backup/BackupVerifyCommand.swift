@@ -14,7 +14,7 @@ struct BackupVerifyCommand: ConsoleCommand {
             Every manifest and every block is read: its digest must be right, and the faces of all blocks together \
             must be those that the cluster counted at the cut. Of an archived log every volume and segment is read, \
             and every entry must continue the one before. What is cut short, changed, missing or from elsewhere \
-            is named. No cluster is needed. Ends with 65 when something was found.
+            is named. No cluster is needed. Ends with 65 when something was found, with 1 when nothing is there.
             """
     )
 
@@ -90,6 +90,8 @@ struct BackupVerifyCommand: ConsoleCommand {
             if findings.isEmpty { console.line("There are no backups in \(place).") }
         }
         guard findings.allSatisfy({ $0.problem == nil }) else { throw CommandFailure(.badData) }
+        // A place that was wiped, or is not mounted, is no sound backup.
+        if findings.isEmpty { throw CommandFailure(.no) }
     }
 
     /// Reads every archived log.

@@ -266,8 +266,40 @@ extension Integration {
                     Self.collection
                 )
                 #expect(restored.status == 0 && last.faces > 0, "\(restored)")
+                try await Self.spoil(last.backup, place, stage)
                 await client.close()
             }
+        }
+
+        /// A manifest that cannot be read hides no other backup, and goes by name.
+        private static func spoil(_ backup: String, _ place: String, _ stage: Stage) async throws {
+            let sound = try await stage.mien("backup", "list", place, "--json").document([BackupDocument].self)
+            let manifest = URL(fileURLWithPath: "\(place)/manifests/\(backup)")
+            var bytes = try Data(contentsOf: manifest)
+            bytes[bytes.count / 2] ^= 1
+            try bytes.write(to: manifest)
+            let rest = sound.map(\.backup).filter { $0 != backup }
+            #expect(!rest.isEmpty)
+            let listed = try await stage.mien("backup", "list", place, "--json")
+            #expect(listed.status == 65 && listed.error.contains(backup), "\(listed)")
+            #expect(try listed.document([BackupDocument].self).map(\.backup) == rest)
+            let refused = try await stage.mien("backup", "prune", place, "--keep", "1")
+            #expect(refused.status == 65 && refused.error.contains(backup), "\(refused)")
+            let unknown = try await stage.mien("backup", "prune", place, "--backup", rest[0] + "0")
+            #expect(unknown.status == 65, "\(unknown)")
+            let removed = try await stage.mien("backup", "prune", place, "--backup", backup)
+            #expect(removed.status == 0 && removed.output.contains("Removed 1 backup"), "\(removed)")
+            let left = try await stage.mien("backup", "list", place, "--json")
+            #expect(try left.document([BackupDocument].self).map(\.backup) == rest)
+
+            // The last one goes when that is meant, and a place without any is not sound.
+            let last = try await stage.mien("backup", "prune", place, "--keep", "0")
+            #expect(last.status == 64 && last.error.contains("--yes"), "\(last)")
+            #expect(try await stage.mien("backup", "verify", place).status == 0)
+            let all = try await stage.mien("backup", "prune", place, "--keep", "0", "--yes")
+            #expect(all.status == 0, "\(all)")
+            let empty = try await stage.mien("backup", "verify", place)
+            #expect(empty.status == 1 && empty.output.contains("There are no backups"), "\(empty)")
         }
 
         private static func enrol(
