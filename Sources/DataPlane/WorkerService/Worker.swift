@@ -76,7 +76,7 @@ package final class Worker: Service {
         let folder: DataFolder
         let replicas: ReplicaTable
         let shelf: CodebookShelf
-        let codebookHolds: CodebookHolds
+        let operationHolds: OperationHolds
         let searches: BoundedExecutor
         let loopTurns = LoopTurns()
         let control: BoundedExecutor
@@ -126,7 +126,7 @@ package final class Worker: Service {
         }
         let training = TrainingService(
             shelf: parts.shelf,
-            holds: parts.codebookHolds,
+            holds: parts.operationHolds,
             limits: options.limits,
             backgroundProcessorShare: options.backgroundProcessorShare,
             makePeer: makePeer,
@@ -181,6 +181,7 @@ package final class Worker: Service {
             throw .cannotListen(error)
         }
         memory.start()
+        let copyBytesPerSecond = UInt64(options.copyBytesPerSecond)
         let report: @Sendable () async -> WorkerReport? = { [parts] in
             await parts.control.run {
                 let replicas = parts.replicas.all.map { replica in
@@ -194,6 +195,7 @@ package final class Worker: Service {
                     copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
                     stuckShards: parts.replicas.all.filter(\.isStuck).map(\.shard),
                     searchedRows: parts.replicas.all.map(\.searchedRows).filter { $0.rowCount > 0 },
+                    copyBytesPerSecond: copyBytesPerSecond,
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
@@ -229,7 +231,7 @@ package final class Worker: Service {
                 runs: runs,
                 report: report,
                 heard: { reply, asked in
-                    parts.codebookHolds.set(reply.heldCollections)
+                    parts.operationHolds.set(collections: reply.heldCollections, shards: reply.heldShards)
                     parts.links.heard(reply, asked: asked, of: parts.replicas)
                 },
                 ended: ended,
@@ -278,7 +280,7 @@ package final class Worker: Service {
             group: group
         )
         let pace = SharedBackgroundPace(processorShare: options.backgroundProcessorShare)
-        let codebookHolds = CodebookHolds()
+        let operationHolds = OperationHolds()
         let replicas = ReplicaTable(
             folder: folder,
             options: ReplicaOptions(
@@ -286,7 +288,7 @@ package final class Worker: Service {
                 partition: options.partition,
                 backgroundPace: pace,
                 successorShare: DividedProcessorShare(options.backgroundProcessorShare),
-                codebookHolds: codebookHolds,
+                operationHolds: operationHolds,
                 replication: options.replication,
                 checkpointInterval: options.checkpointInterval,
                 copyBytesPerSecond: options.copyBytesPerSecond,
@@ -330,7 +332,7 @@ package final class Worker: Service {
             folder: folder,
             replicas: replicas,
             shelf: shelf,
-            codebookHolds: codebookHolds,
+            operationHolds: operationHolds,
             searches: searches,
             control: BoundedExecutor(
                 name: "control",

@@ -18,6 +18,11 @@ import mien
         )
     }
 
+    @Test func largeNumbersAreByThousands() {
+        let texts = [0, 950, 1000, 12_345, 3.44e6, 9.99e8, 2e9].map(NumberText.thousands)
+        #expect(texts == ["0", "950", "1 k", "12 k", "3.4 M", "999 M", "2 G"])
+    }
+
     @Test func jsonKeepsItsOrderAndEscapes() {
         let value = JSONValue.object([
             ("b", .string("a \"quote\"\n")), ("a", .array([.integer(1), .number(0.5), .null, .flag(true)])),

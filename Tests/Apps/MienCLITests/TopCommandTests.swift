@@ -12,7 +12,7 @@ import mien
             // The coordinator's: 150 searches and 10 writes a second.
             #expect(lines.contains("150 850 µs 3.1 ms 10 12.0 ms 0 2 4"), "\(lines)")
             let live = try #require(lines.first { $0.hasPrefix("127.0.0.1:7401 live") })
-            #expect(live.contains("50 850 µs 3.1 ms 4096 12.0 ms 6 77"), "\(live)")
+            #expect(live.contains("50 1.5 M 850 µs 3.1 ms 4096 12.0 ms 6 77"), "\(live)")
             #expect(lines.contains { $0.hasPrefix("127.0.0.1:7402 silent 12.0 s") })
             #expect(lines.contains { $0.hasPrefix("! the worker at 127.0.0.1:7402 is missing") })
             // Once there are rates, nothing more is asked.
@@ -27,6 +27,7 @@ import mien
             #expect(result.output.contains("\"searches\": 150"))
             #expect(result.output.contains("\"searches\": 50"))
             #expect(result.output.contains("\"search_99th_seconds\": 0.0031"))
+            #expect(result.output.contains("\"compared_rows_per_second\": 3000000"))
         }
     }
 

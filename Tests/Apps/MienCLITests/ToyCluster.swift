@@ -365,7 +365,8 @@ final class ToyCluster: RequestHandler {
             coordinators: state.coordinators,
             storeProblem: state.storeProblem,
             workers: workers,
-            collections: collections
+            collections: collections,
+            comparedRowRates: workers.indices.map { 1_500_000 * Double($0 + 1) }
         )
     }
 }

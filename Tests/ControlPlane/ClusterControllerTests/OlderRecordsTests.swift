@@ -49,6 +49,10 @@ struct OlderRecordsTests {
                 registry.collect { later.controller.collect(into: &$0) }
                 let told = "mien_shards_of_older_records{collection=\"people\"} 1"
                 try await eventually("it is noticed") { registry.rendered().contains(told) }
+                // People who ask are told, too.
+                let problem = try #require(try await later.status().storeProblem)
+                #expect(problem.contains("older records of people/\(shard.index) than"), "\(problem)")
+                #expect(problem.contains("mien metadata accept"), "\(problem)")
                 // The leader of the old record is gone for longer than it takes to put another in its place.
                 try await Task.sleep(for: ControlCluster.options.replacementTime * 2)
                 #expect(later.controller.shardMap.placements.values.first!.first!.group == old)
@@ -71,6 +75,7 @@ struct OlderRecordsTests {
                 }
                 try await eventually("nothing is left") { registry.rendered().contains("\(told.dropLast())0") }
                 #expect(try await later.accept(shard, isPlan: true).primary == nil)
+                #expect(later.controller.storeProblem == nil)
             }
             await later.stop()
             try outcome.get()

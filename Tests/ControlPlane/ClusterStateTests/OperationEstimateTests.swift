@@ -15,12 +15,19 @@ struct OperationEstimateTests {
         let half = UInt64(1) << 19
         let rates = OperationEstimate.Rates(sending: Double(half), making: Double(half / 2))
         var estimate = OperationEstimate(of: moves, in: world.view, rates: rates)
-        #expect(estimate.seconds == 4 && estimate.isSent && !estimate.isMade)
+        #expect(estimate.seconds == 4 && estimate.sendingRate == rates.sending && !estimate.isMade)
         #expect(OperationEstimate(of: moves, in: world.view).seconds == 2.0 / 64)
+        // Whoever sends them sends no faster than it may, whatever was measured elsewhere.
+        var slow = world.view
+        slow.observations[workers[0]]!.copyBytesPerSecond = half / 4
+        slow.observations[workers[1]]!.copyBytesPerSecond = 1
+        estimate = OperationEstimate(of: moves, in: slow, rates: rates)
+        #expect(estimate.seconds == 16)
+        #expect(estimate.sendingRate == Double(half / 4))
 
         let split = Operation.Step(shard: shards[0], change: .split(at: 1 << 63, lower: 1, upper: 2))
         estimate = OperationEstimate(of: [split], in: world.view, rates: rates)
-        #expect(estimate.seconds == 4 && !estimate.isSent && estimate.isMade)
+        #expect(estimate.seconds == 4 && estimate.sendingRate == nil && estimate.isMade)
         estimate = OperationEstimate(of: [split, moves[1]], in: world.view, rates: rates)
         #expect(estimate.seconds == 6, "one worker makes the one and sends the other")
     }

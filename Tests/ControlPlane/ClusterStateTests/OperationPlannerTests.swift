@@ -283,6 +283,27 @@ struct OperationPlannerTests {
         #expect(operation.note?.contains("did not come") == true)
     }
 
+    /// Its copy stands still, and those of others need not wait for it.
+    @Test func aPausedStepKeepsNoWorkerFromOthers() throws {
+        var world = world()
+        let placement = world.metadata.placements[0]
+        let from = placement.primary
+        try world.mustBegin(.move(placement.shard, from: from, to: workers[5]))
+        try world.coordinate()
+        let first = try #require(world.metadata.openOperations.first)
+        let other = try #require(world.metadata.placements.dropFirst().first { $0.group.members.contains(from) })
+        let step = Operation.Step(shard: other.shard, change: .move(from: from, to: workers[5]))
+        #expect(
+            Occupancy(world.view, limits: world.limits).hindrance(step, in: world.view) == .workerIsBusy(workers[5])
+        )
+        world.metadata.operations[first.id]!.state = .paused
+        let occupancy = Occupancy(world.view, limits: world.limits)
+        #expect(occupancy.hindrance(step, in: world.view) == nil)
+        // Its shard stays its own.
+        let same = Operation.Step(shard: placement.shard, change: .move(from: from, to: workers[4]))
+        #expect(occupancy.hindrance(same, in: world.view) == .shardIsBusy)
+    }
+
     @Test func aPausedOperationStaysWhereItIs() throws {
         var world = world()
         try world.mustBegin(.drain(workers[1]))

@@ -46,6 +46,7 @@ struct SearchLoadTests {
         let world = world([[0], [0], [1], [1], [2], [2], [3], [3]])
         let view = view(world, rates: [8e6, 8e6, 1e6, 1e6, 4e6, 5e6, 5e6, 4e6])
         #expect(RebalancePlanner.steps(in: world.view).isEmpty, "they are level in bytes")
+        #expect(workers.map { view.comparedRowRates[$0] } == loads(view, after: []))
         let steps = RebalancePlanner.steps(in: view)
         #expect(moves(steps).count == 2 && Set(moves(steps).map(\.shard)).count == 2)
         let after = loads(view, after: steps)

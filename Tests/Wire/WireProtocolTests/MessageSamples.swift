@@ -180,6 +180,7 @@ enum MessageSamples {
     private static var reportWithRefusals: WorkerReport {
         var report = report
         report.stuckShards = [shardID]
+        report.copyBytesPerSecond = 67_108_864
         report.searchedRows = [.init(shard: shardID, rowCount: 1_234_567_890_123)]
         report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
         return report
@@ -477,7 +478,8 @@ enum MessageSamples {
             ],
             storeProblem: "No store.",
             workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
-            collections: [description]
+            collections: [description],
+            comparedRowRates: [1_500_000]
         ),
     ]
 
@@ -499,7 +501,8 @@ enum MessageSamples {
             workers: [.init(id: nodeID, address: address)],
             recordAge: 1500,
             heldCollections: [collectionID],
-            run: secondNodeID
+            run: secondNodeID,
+            heldShards: [shardID]
         ),
         HostReplica(
             shard: shardID,

@@ -82,7 +82,8 @@ enum OperationReport {
     private static func title(_ operation: OperationInfo, _ names: [String: String]) -> String {
         let worker = operation.workerID.map { names[$0] ?? $0 } ?? "?"
         return switch operation.kind {
-        case .change: "change of a shard"
+        case .change:
+            operation.steps.count == 1 ? "change of \(subject(operation.steps[0], names))" : "change of shards"
         case .drain: "drain of \(worker)"
         case .decommission: "decommission of \(worker)"
         case .recommission: "recommission of \(worker)"
@@ -90,6 +91,10 @@ enum OperationReport {
         case .rebalance: "rebalance"
         case .rollout: operation.rollout.map { RolloutReport.title($0, of: operation.collection) } ?? "rollout"
         }
+    }
+
+    private static func subject(_ step: OperationInfo.Step, _ names: [String: String]) -> String {
+        "shard \(step.collection)/\(step.shardIndex) (\(change(step.change, names)))"
     }
 
     private static func table(_ steps: [OperationInfo.Step], _ names: [String: String]) -> String {

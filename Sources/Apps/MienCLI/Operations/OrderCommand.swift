@@ -103,11 +103,24 @@ enum OperationWait {
                 throw CommandFailure(.no, "the operation \(id) is not listed any more")
             }
             operation = current
-            let codedRowCount = operation.rollout.map { Int(clamping: $0.codedRowCount) }
-            progress.update(done: codedRowCount ?? operation.steps.count(where: \.state.hasEnded))
+            if let rollout = operation.rollout {
+                progress.update(done: Int(clamping: rollout.codedRowCount))
+            } else {
+                progress.update(
+                    done: operation.steps.count(where: \.state.hasEnded),
+                    share: operation.steps.map(share).reduce(0, +) / Double(max(1, operation.steps.count))
+                )
+            }
         }
         progress.clear()
         return operation
+    }
+
+    /// Of a step, by what has been copied; what follows the copy takes little.
+    private static func share(of step: OperationInfo.Step) -> Double {
+        if step.state.hasEnded { return 1 }
+        guard step.totalByteCount > 0 else { return 0 }
+        return Double(min(step.sentByteCount, step.totalByteCount)) / Double(step.totalByteCount)
     }
 }
 

@@ -16,7 +16,7 @@ struct PlanCommand: ConsoleCommand {
             split or merge, collection copies or train. Shows the steps, the bytes that move, the disk and memory that \
             they take on each worker, about how long it takes, and what would hold a step up now. What breaks a rule \
             is refused with the rule. Of several workers each is planned as if it was the only one. 'mien apply' \
-            begins just what was shown.
+            begins just what was shown, of all but a training.
             """
     )
 
@@ -75,6 +75,9 @@ struct ApplyCommand: ConsoleCommand {
             throw CommandFailure(.usage, "mien apply takes a plan's identity, which 'mien plan' shows, and its words")
         }
         let command = try PlannedWords.command(isHelp ? words : Array(words.dropFirst()), of: Self.self, console)
+        if command is CollectionTrainCommand {
+            throw CommandFailure(.usage, "a training has no steps to identify: begin it with 'mien collection train'")
+        }
         try await command?.begin(planned: plan, on: console)
     }
 }

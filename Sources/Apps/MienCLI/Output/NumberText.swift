@@ -15,6 +15,13 @@ package enum NumberText {
         return text
     }
 
+    /// By thousands, millions or billions where there are some, such as `950`, `12 k` or `3.4 M`.
+    package static func thousands(_ value: Double) -> String {
+        let units = [(1e9, " G"), (1e6, " M"), (1e3, " k")]
+        guard let (size, unit) = units.first(where: { value >= $0.0 }) else { return short(value) }
+        return short(value / size) + unit
+    }
+
     /// Such as `95.6 %`.
     package static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 

@@ -21,7 +21,10 @@ struct ProgressLine {
     }
 
     /// Shows the progress if it is time to.
-    mutating func update(done: Int, now: ContinuousClock.Instant = .now) {
+    ///
+    /// - Parameter share: of all that there is to do, done, 0…1, where items under way count in part; nil for that of
+    ///   whole items.
+    mutating func update(done: Int, share: Double? = nil, now: ContinuousClock.Instant = .now) {
         let interval = console.errorIsTerminal ? Self.terminalInterval : Self.plainInterval
         guard now - lastShown >= interval else { return }
         lastShown = now
@@ -29,6 +32,7 @@ struct ProgressLine {
             noun: noun,
             done: done,
             total: total,
+            share: share,
             elapsed: now - start,
             barWidth: console.errorIsTerminal ? Self.barWidth : 0
         )
@@ -50,20 +54,30 @@ struct ProgressLine {
 
 /// The words of a progress line.
 package enum ProgressText {
-    /// Such as `[######------]  50.0 %  5000 of 10000 rows  1250 rows/s  4.0 s left`.
-    package static func text(noun: String, done: Int, total: Int?, elapsed: Duration, barWidth: Int) -> String {
-        let rate = Double(done) / max(NumberText.seconds(elapsed), 1e-9)
+    /// Such as `[######------]  50.0 %  5000 of 10000 rows  1250 rows/s  4.0 s left`; with a share of its own
+    /// `[######------]  50.0 %  1 of 3 steps  4.0 s left`.
+    package static func text(
+        noun: String,
+        done: Int,
+        total: Int?,
+        share known: Double? = nil,
+        elapsed: Duration,
+        barWidth: Int
+    ) -> String {
+        let seconds = max(NumberText.seconds(elapsed), 1e-9)
+        let rate = Double(done) / seconds
         let speed = "\(NumberText.fixed(rate, 0)) \(noun)/s"
         // A count that the cluster last heard of may be old by now.
         guard let total, total > 0, done <= total else { return "\(done) \(noun)  \(speed)" }
-        let share = Double(done) / Double(total)
+        let share = known ?? Double(done) / Double(total)
         let filled = Int(share * Double(barWidth))
         let bar =
             barWidth == 0
             ? ""
             : "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled) + "]  "
         let left =
-            done > 0 && done < total ? "  \(NumberText.duration(.seconds(Double(total - done) / rate))) left" : ""
-        return "\(bar)\(NumberText.percent(share))  \(done) of \(total) \(noun)  \(speed)\(left)"
+            share > 0 && share < 1 ? "  \(NumberText.duration(.seconds(seconds * (1 - share) / share))) left" : ""
+        let items = "\(done) of \(total) \(noun)" + (known == nil ? "  \(speed)" : "")
+        return "\(bar)\(NumberText.percent(share))  \(items)\(left)"
     }
 }

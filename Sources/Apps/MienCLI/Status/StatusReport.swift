@@ -108,6 +108,7 @@ enum StatusReport {
             ("resident_embedding_bytes", .count(worker.residentRowByteCount)), ("memory", json(worker.memory)),
             ("kernels", .string(worker.kernelLevel)),
             ("activity", json(worker.activity)), ("successors", .array(worker.successors.map(SuccessorReport.json))),
+            ("compared_rows_per_second", .number(worker.comparedRowRate)),
         ])
     }
 

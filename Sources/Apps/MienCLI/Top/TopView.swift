@@ -58,7 +58,8 @@ struct TopView: Sendable {
     private func table(_ list: [ClusterInfo.Worker]) -> String {
         var table = TextTable([
             .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
-            .init("faces", .right), .init("shards/s", .right), .init("median", .right, leastWidth: 8),
+            .init("faces", .right), .init("shards/s", .right), .init("rows/s", .right),
+            .init("median", .right, leastWidth: 8),
             .init("99th", .right, leastWidth: 8), .init("faces/s", .right), .init("write 99th", .right),
             .init("queue", .right), .init("rows queued", .right), .init("memory", .right), .init("warm", .right),
             .init("free disk", .right),
@@ -69,7 +70,8 @@ struct TopView: Sendable {
             let state = worker.isLive ? "live" : worker.silence.map { "silent \(NumberText.duration($0))" }
             table.append([
                 worker.address, state ?? "not heard of", "\(worker.replicaCount)", "\(worker.faceCount)",
-                rate(rates.searches, rates), latency(activity.medianSearchTime), latency(activity.search99thTime),
+                rate(rates.searches, rates), NumberText.thousands(worker.comparedRowRate),
+                latency(activity.medianSearchTime), latency(activity.search99thTime),
                 rate(rates.writtenFaces, rates), latency(activity.write99thTime), "\(activity.queuedSearchCount)",
                 "\(activity.queuedRowCount)", NumberText.bytes(worker.residentByteCount), warmth(worker),
                 NumberText.bytes(worker.freeDiskByteCount),

@@ -41,6 +41,9 @@ public struct ClusterInfo: Hashable, Sendable {
         public var activity: NodeActivityInfo
         /// Shards that are made here to take the place of others.
         public var successors: [Successor]
+        /// Rows that searches compare here in a second, as the coordinator that answered has averaged them over hours:
+        /// what replicas are placed by.
+        public var comparedRowRate: Double
 
         /// Whether searches read codes from disk.
         public var isCold: Bool {
@@ -118,7 +121,7 @@ public struct ClusterInfo: Hashable, Sendable {
             )
         }
         storeProblem = status.storeProblem
-        workers = status.workers.map { worker in
+        workers = zip(status.workers, status.comparedRowRates).map { worker, comparedRowRate in
             let report = worker.report
             return Worker(
                 id: worker.id.description,
@@ -140,7 +143,8 @@ public struct ClusterInfo: Hashable, Sendable {
                 memory: MemoryInfo(report.memory),
                 kernelLevel: report.kernelLevel,
                 activity: NodeActivityInfo(report.activity),
-                successors: report.successors.map(Successor.init)
+                successors: report.successors.map(Successor.init),
+                comparedRowRate: comparedRowRate
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }

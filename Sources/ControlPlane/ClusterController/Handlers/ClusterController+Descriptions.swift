@@ -33,6 +33,7 @@ extension ClusterController {
                 report: WorkerReport(view.observations[id] ?? WorkerObservation())
             )
         }
+        let rates = view.comparedRowRates
         return ClusterStatus(
             clusterID: view.metadata.clusterID,
             coordinatorID: node,
@@ -44,7 +45,8 @@ extension ClusterController {
             storeProblem: storeProblem,
             workers: workers,
             collections: view.metadata.collectionsByName.map { description(of: $0, in: view) },
-            losses: view.metadata.collectionsByName.map { !$0.losses.isEmpty }
+            losses: view.metadata.collectionsByName.map { !$0.losses.isEmpty },
+            comparedRowRates: workers.map { rates[$0.id] ?? 0 }
         )
     }
 

@@ -46,7 +46,8 @@ extension ClusterController {
                     workers: membership?.workers ?? [],
                     recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now)),
                     heldCollections: state.records.heldCollections,
-                    run: run
+                    run: run,
+                    heldShards: state.records.heldShards
                 )
             )
         }

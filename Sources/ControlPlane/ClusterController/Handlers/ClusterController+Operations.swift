@@ -33,7 +33,7 @@ extension ClusterController {
                 )
             },
             estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: estimate.isMade && !estimate.isSent ? rates.making : rates.sending,
+            assumedBytesPerSecond: estimate.sendingRate ?? (estimate.isMade ? rates.making : rates.sending),
             remarks: OperationText.remarks(on: estimate, ledger) + remarks(on: operation, in: view),
             fingerprint: operation.fingerprint
         )

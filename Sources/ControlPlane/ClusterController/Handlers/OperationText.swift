@@ -124,11 +124,12 @@ enum OperationText {
     /// Where the rates come from that an estimate goes by.
     static func remarks(on estimate: OperationEstimate, _ ledger: OperationLedger) -> [String] {
         var remarks: [String] = []
-        if estimate.isSent {
+        if let rate = estimate.sendingRate {
             remarks.append(
                 source(ledger.sendingPace, of: "copies", verb: "came")
                     ?? "No copy was seen since this coordinator started, so that the rate is assumed."
             )
+            if rate < estimate.rates.sending { remarks.append("Workers send no faster than worker.copy_rate.") }
         }
         if estimate.isMade {
             remarks.append(

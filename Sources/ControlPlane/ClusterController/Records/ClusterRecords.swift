@@ -29,6 +29,8 @@ package struct ClusterRecords: Sendable {
     let memberships: [NodeID: Membership]
     /// Collections whose rollout is paused.
     let heldCollections: [CollectionID]
+    /// Shards that a step of a paused operation is under way for.
+    let heldShards: [ShardID]
     private let versions: [String: MetadataRevision]
 
     /// The groups that a worker is a member of, and where their members are.
@@ -264,7 +266,9 @@ package struct ClusterRecords: Sendable {
         self.coordinators = coordinators
         self.controller = controller
         memberships = Membership.all(in: metadata)
-        heldCollections = metadata.openOperations.filter { $0.state == .paused }.compactMap(\.rollout?.collection)
+        let paused = metadata.openOperations.filter { $0.state == .paused }
+        heldCollections = paused.compactMap(\.rollout?.collection)
+        heldShards = paused.flatMap(\.steps).filter(\.state.isUnderWay).flatMap(\.shards)
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }

@@ -84,9 +84,26 @@ extension ClusterController {
     /// Searches and writes do not need the metadata store: a coordinator that routes is not taken out of service.
     package var storeProblem: String? {
         if let rivalProblem { return rivalProblem }
-        guard case .unreachable(let reason) = state.withLock(\.standing) else { return nil }
-        return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go on. "
-            + reason
+        let (standing, older) = state.withLock { ($0.standing, $0.olderRecords.shards) }
+        if case .unreachable(let reason) = standing {
+            return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go "
+                + "on. " + reason
+        }
+        return older.isEmpty ? nil : olderRecordProblem(older)
+    }
+
+    private func olderRecordProblem(_ older: Set<ShardID>) -> String {
+        let shards = currentView.metadata.collectionsByName.flatMap { record in
+            record.placements.map(\.shard).filter(older.contains).map {
+                "\(record.collection.configuration.name)/\($0.index)"
+            }
+        }
+        // Of a thousand shards some are enough.
+        let named = shards.prefix(5).joined(separator: ", ") + (shards.count > 5 ? " and \(shards.count - 5) more" : "")
+        return
+            "The metadata store holds older records of \(named) than workers go by, as if it had been put back to an "
+            + "earlier state: they are left as they are, and no other replica takes over. Put back newer records, or "
+            + "accept these with 'mien metadata accept'."
     }
 
     /// Why this coordinator steers no worker, as a sentence; nil while no worker refuses it.

@@ -39,6 +39,17 @@ package struct ClusterView: Sendable {
         self.restingShards = restingShards
     }
 
+    /// Rows that searches compare on each worker in a second: those of a shard are shared by its replicas in sync.
+    package var comparedRowRates: [NodeID: Double] {
+        var rates: [NodeID: Double] = [:]
+        for placement in metadata.placements {
+            guard let rate = searchRates[placement.shard]?.rowsPerSecond else { continue }
+            let members = placement.group.inSync
+            for member in members { rates[member, default: 0] += rate / Double(members.count) }
+        }
+        return rates
+    }
+
     /// Workers that may be given replicas.
     package var placementWorkers: Set<NodeID> {
         liveWorkers.filter { metadata.standing(of: $0) == .active && !isStopping($0) && !isShortOfMemory($0) }

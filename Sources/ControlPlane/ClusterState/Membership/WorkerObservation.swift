@@ -211,6 +211,8 @@ package struct WorkerObservation: Hashable, Sendable {
     package var isStopping: Bool
     package var kernelLevel: String
     package var activity: NodeActivity
+    /// Most bytes of a copy that it sends in a second; nil when it did not say.
+    package var copyBytesPerSecond: UInt64?
 
     package init(
         replicas: [ShardID: ReplicaObservation] = [:],

@@ -7,8 +7,8 @@ package struct OperationEstimate: Hashable, Sendable {
         package var outgoingByteCount: UInt64 = 0
         package var largestOutgoingByteCount: UInt64 = 0
         package var memoryByteCount: UInt64 = 0
-        /// Of what comes, what is made of shards on the same disk.
-        package var madeByteCount: UInt64 = 0
+        /// Time in which it has part in copies, and in which shards are made on it.
+        package var seconds = 0.0
 
         /// What comes stays; of what goes one copy at a time lies on the disk until it is sent.
         package var peakDiskByteCount: UInt64 { incomingByteCount + largestOutgoingByteCount }
@@ -32,6 +32,12 @@ package struct OperationEstimate: Hashable, Sendable {
             self.making = making
         }
 
+        /// No worker sends faster than it says that it may.
+        func sending(from worker: NodeID, in view: ClusterView) -> Double {
+            // `Double.init` alone would be that of a bit pattern.
+            min(sending, view.observations[worker]?.copyBytesPerSecond.map { Double($0) } ?? .infinity)
+        }
+
         /// As the last copies came, as far as there were any.
         package init(_ ledger: OperationLedger) {
             self.init(
@@ -44,6 +50,10 @@ package struct OperationEstimate: Hashable, Sendable {
     package let rates: Rates
     package private(set) var loads: [NodeID: Load] = [:]
     package private(set) var byteCounts: [ShardID: UInt64] = [:]
+    /// Bytes a second of the slowest copy; nil when none is sent to another worker.
+    package private(set) var sendingRate: Double?
+    /// Whether anything is made beside what it replaces.
+    package private(set) var isMade = false
 
     package init(of steps: [Operation.Step], in view: ClusterView, rates: Rates = Rates()) {
         self.rates = rates
@@ -55,7 +65,8 @@ package struct OperationEstimate: Hashable, Sendable {
                     for worker in succession.sources[0].group.inSync {
                         // It comes from the same disk, and what it is made from goes only when it is there.
                         loads[worker, default: Load()].incomingByteCount += size.diskByteCount
-                        loads[worker]!.madeByteCount += size.diskByteCount
+                        loads[worker]!.seconds += Double(size.diskByteCount) / rates.making
+                        isMade = true
                         loads[worker]!.memoryByteCount += size.memoryByteCount
                     }
                 }
@@ -71,20 +82,14 @@ package struct OperationEstimate: Hashable, Sendable {
             var source = loads[placement.primary] ?? Load()
             source.outgoingByteCount += size.diskByteCount
             source.largestOutgoingByteCount = max(source.largestOutgoingByteCount, size.diskByteCount)
+            let rate = rates.sending(from: placement.primary, in: view)
+            loads[newcomer]!.seconds += Double(size.diskByteCount) / rate
+            source.seconds += Double(size.diskByteCount) / rate
+            sendingRate = min(sendingRate ?? rate, rate)
             loads[placement.primary] = source
         }
     }
 
     /// A worker has part in one copy at a time, so that the busiest one decides.
-    package var seconds: Double {
-        let times = loads.values.map { load in
-            let sent = load.incomingByteCount - load.madeByteCount + load.outgoingByteCount
-            return Double(sent) / rates.sending + Double(load.madeByteCount) / rates.making
-        }
-        return times.max() ?? 0
-    }
-
-    /// Whether anything is sent to another worker; whether anything is made beside what it replaces.
-    package var isSent: Bool { loads.values.contains { $0.outgoingByteCount > 0 } }
-    package var isMade: Bool { loads.values.contains { $0.madeByteCount > 0 } }
+    package var seconds: Double { loads.values.map(\.seconds).max() ?? 0 }
 }

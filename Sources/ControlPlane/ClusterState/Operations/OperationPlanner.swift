@@ -235,7 +235,9 @@ package struct Occupancy: Sendable {
         self.limits = limits
         room = WorkerRoom(view)
         for operation in view.metadata.openOperations {
-            for step in operation.steps where step.state.isUnderWay { count(step, in: view) }
+            // What an operator holds up keeps its shards to itself, and others need not wait for its workers.
+            let isPaused = operation.state == .paused
+            for step in operation.steps where step.state.isUnderWay { count(step, isPaused: isPaused, in: view) }
         }
         for newcomer in view.copiedNewcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
     }
@@ -259,12 +261,13 @@ package struct Occupancy: Sendable {
 
     /// A step begins.
     mutating func add(_ step: Operation.Step, in view: ClusterView) {
-        count(step, in: view)
+        count(step, isPaused: false, in: view)
         room.reserve(step, in: view)
     }
 
-    private mutating func count(_ step: Operation.Step, in view: ClusterView) {
+    private mutating func count(_ step: Operation.Step, isPaused: Bool, in view: ClusterView) {
         shards.formUnion(step.shards)
+        if isPaused { return }
         if let succession = Succession(step, in: view.metadata) {
             for worker in succession.sources[0].group.inSync { copies[worker, default: 0] += 1 }
             return

@@ -121,7 +121,7 @@ struct StepTrace: Sendable {
         milestones.formUnion(look.reached)
         last = look
         measure(step, placement, in: view, now: now)
-        return sample(step, news, in: view, now: now)
+        return sample(step, news, now: now)
     }
 
     /// It was made to begin anew, or may have been by another coordinator.
@@ -242,15 +242,13 @@ struct StepTrace: Sendable {
     private func sample(
         _ step: Operation.Step,
         _ news: Set<Milestone>,
-        in view: ClusterView,
         now: Duration
     ) -> CopyPace.Sample? {
         guard isWhole, progress.restartCount == 0, now > began else { return nil }
         if news.contains(.inSync) {
-            // A copy that takes less than the time between two heartbeats is in none.
-            let replica = step.change.newcomer.flatMap { view.replica(of: step.shard, on: $0) }
-            let byteCount = max(progress.totalByteCount, replica?.diskByteCount ?? 0)
-            return CopyPace.Sample(byteCount: byteCount, time: now - began)
+            // One that took less than the time between two heartbeats was in none, and one that the log was enough for
+            // was no copy: neither tells how fast copies are.
+            return CopyPace.Sample(byteCount: progress.totalByteCount, time: now - began)
         }
         let sample = CopyPace.Sample(byteCount: progress.totalByteCount, time: now - began)
         let isMade = last.parts.allSatisfy { milestones.contains(.following($0.worker)) }

@@ -23,7 +23,7 @@ final class TrainingService: Sendable {
     private static let holdInterval = Duration.milliseconds(100)
 
     private let shelf: CodebookShelf
-    private let holds: CodebookHolds
+    private let holds: OperationHolds
     private let limits: WorkerLimits
     private let backgroundProcessorShare: Double
     private let makePeer: @Sendable (NodeAddress) -> PeerClient
@@ -38,7 +38,7 @@ final class TrainingService: Sendable {
 
     init(
         shelf: CodebookShelf,
-        holds: CodebookHolds,
+        holds: OperationHolds,
         limits: WorkerLimits,
         backgroundProcessorShare: Double,
         makePeer: @escaping @Sendable (NodeAddress) -> PeerClient,
@@ -141,7 +141,9 @@ final class TrainingService: Sendable {
                             let isOver = {
                                 isCancelled.isRaised || !shelf.isWanted(collection, generation: generation)
                             }
-                            while holds.contains(collection), !isOver() { ThreadTime.sleep(for: Self.holdInterval) }
+                            while holds.holdsCodebook(of: collection), !isOver() {
+                                ThreadTime.sleep(for: Self.holdInterval)
+                            }
                             return pace.rest(unless: isOver)
                         }
                     )
@@ -194,7 +196,7 @@ final class TrainingService: Sendable {
         var page: UInt64 = 0
         let (collection, generation) = (order.collection.id, order.generation)
         while remaining > 0 {
-            while holds.contains(collection), shelf.isWanted(collection, generation: generation) {
+            while holds.holdsCodebook(of: collection), shelf.isWanted(collection, generation: generation) {
                 try await Task.sleep(for: Self.holdInterval)
             }
             guard shelf.isWanted(collection, generation: generation) else { throw CancellationError() }

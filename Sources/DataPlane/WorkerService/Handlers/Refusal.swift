@@ -218,6 +218,17 @@ enum Refusal {
         )
     }
 
+    /// Said by the sender.
+    static func copyHeldTooLong(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                its operation is paused, and has been for so long that a copy of \(name(shard)) holds what has been \
+                deleted since: it is made anew
+                """
+        )
+    }
+
     static func copyBeingChecked(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .unavailable,

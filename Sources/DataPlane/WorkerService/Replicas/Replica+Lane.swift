@@ -175,7 +175,7 @@ extension Replica {
                     var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
                     var rest = Duration.zero
                     let untilErasing = try eraseRemnants(in: partition, next: &nextErasing)
-                    if !hasMore, !options.codebookHolds.contains(shard.collection) {
+                    if !hasMore, !options.operationHolds.holdsCodebook(of: shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now

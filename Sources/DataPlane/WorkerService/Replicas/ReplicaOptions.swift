@@ -11,7 +11,7 @@ struct ReplicaOptions: Sendable {
     /// What making shards of others has, of all that are made here together.
     var successorShare: DividedProcessorShare
     /// Collections whose rows are not coded again for now.
-    var codebookHolds: CodebookHolds
+    var operationHolds: OperationHolds
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.
     var checkpointInterval: Duration

@@ -85,6 +85,8 @@ extension Replica {
     /// How long it is tried to get on over a network that fails.
     private static let slicePatience = Duration.seconds(30)
     private static let slicePause = Duration.milliseconds(250)
+    /// Between two looks whether a paused operation goes on.
+    private static let holdPause = Duration.milliseconds(250)
     /// How long a copy that the other worker has taken no more of is kept.
     static let outgoingCopyPatience = Duration.seconds(10 * 60)
 
@@ -118,6 +120,9 @@ extension Replica {
         var outgoing = takeOutgoingCopy(to: node, attempt)
         var isMaking = false
         do throws(WireStatus) {
+            while outgoing == nil, isHeld, sends(to: node, under: epoch, attempt) {
+                try? await Task.sleep(for: Self.holdPause)
+            }
             if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch, attempt, &isMaking) }
             guard var copy = outgoing else { return .unwanted }
             isMaking = false
@@ -244,6 +249,9 @@ extension Replica {
         return copy
     }
 
+    /// Whether an operator has paused the operation that copies are for.
+    private var isHeld: Bool { options.operationHolds.holdsCopies(of: shard) }
+
     /// The epoch that this replica leads in; nil while it does not.
     private var primaryEpoch: Epoch? {
         monitor.withLock { state in
@@ -345,6 +353,15 @@ extension Replica {
         var due = ContinuousClock.now
         repeat {
             guard sends(to: node, under: copy.epoch, attempt) else { return .failure(Refusal.notPrimary(shard)) }
+            if isHeld {
+                guard ContinuousClock.now - copy.made < longestCopy else {
+                    return .failure(Refusal.copyHeldTooLong(shard))
+                }
+                try? await Task.sleep(for: Self.holdPause)
+                copy.lastProgress = .now
+                end = copy.lastProgress + Self.slicePatience
+                continue
+            }
             do throws(WireStatus) {
                 var start = offset ?? 0
                 if offset == nil {

@@ -181,6 +181,16 @@ final class Successor: Sendable {
         monitor.wait(atMost: time) { state in state.isStopping ? true : nil } ?? false
     }
 
+    /// Between two steps, while no page is pinned: also for as long as an operator holds the operation up.
+    private func mustStop(resting pace: inout BackgroundPace) -> Bool {
+        if pace.rest(unless: { isStopping }) { return true }
+        let shards = record.sources.map(sourceShard)
+        while shards.contains(where: options.operationHolds.holdsCopies) {
+            if mustStop(within: Self.retryPause) { return true }
+        }
+        return false
+    }
+
     private func set(_ phase: Phase) {
         monitor.withLock { $0.phase = phase }
         options.reportChanged()
@@ -263,17 +273,17 @@ final class Successor: Sendable {
         while try step(partitions, { () throws(PartitionError) in try builder.copyRows() }) {
             monitor.withLock { $0.progress = builder.progress }
             options.reportChanged()
-            if pace.rest(unless: { isStopping }) { return false }
+            if mustStop(resting: &pace) { return false }
         }
         let isWhole = try step(partitions) { () throws(PartitionError) in
             try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
         }
         guard isWhole else { return false }
         while try step(partitions, { () throws(PartitionError) in try fold(builder) }) {
-            if pace.rest(unless: { isStopping }) { return false }
+            if mustStop(resting: &pace) { return false }
         }
         while try step(partitions, { () throws(PartitionError) in try builder.copyReceipts() }) {
-            if pace.rest(unless: { isStopping }) { return false }
+            if mustStop(resting: &pace) { return false }
         }
         return true
     }

@@ -66,6 +66,7 @@ extension ClusterStatus: WireMessage {
         writer.array(workers)
         writer.array(collections)
         writer.later { writer in for hasLoss in losses { writer.flag(hasLoss) } }
+        writer.later { writer in for rate in comparedRowRates { writer.double(rate) } }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -85,6 +86,9 @@ extension ClusterStatus: WireMessage {
         )
         losses = try reader.later(losses) { (reader) throws(WireDecodingError) in
             try collections.map { _ throws(WireDecodingError) in try reader.flag("loss") }
+        }
+        comparedRowRates = try reader.later(comparedRowRates) { (reader) throws(WireDecodingError) in
+            try workers.map { _ throws(WireDecodingError) in try reader.double("rows a second", in: 0...1e18) }
         }
     }
 }

@@ -61,6 +61,9 @@ package struct ClusterStatus: Hashable, Sendable {
     package var collections: [CollectionDescription]
     /// Whether faces of each collection were given up and have not come back; as many as collections.
     package var losses: [Bool]
+    /// Rows that searches compare on each worker in a second, averaged as replicas are placed by it; as many as
+    /// workers.
+    package var comparedRowRates: [Double]
 
     package init(
         clusterID: NodeID,
@@ -73,7 +76,8 @@ package struct ClusterStatus: Hashable, Sendable {
         storeProblem: String? = nil,
         workers: [Worker],
         collections: [CollectionDescription],
-        losses: [Bool]? = nil
+        losses: [Bool]? = nil,
+        comparedRowRates: [Double]? = nil
     ) {
         self.clusterID = clusterID
         self.coordinatorID = coordinatorID
@@ -86,6 +90,8 @@ package struct ClusterStatus: Hashable, Sendable {
         self.workers = workers
         self.collections = collections
         self.losses = losses ?? collections.map { _ in false }
+        self.comparedRowRates = comparedRowRates ?? workers.map { _ in 0 }
         precondition(self.losses.count == collections.count, "each collection has a mark")
+        precondition(self.comparedRowRates.count == workers.count, "each worker has a rate")
     }
 }

@@ -16,6 +16,7 @@ extension Heartbeat: WireRequest {
             $0.array(report.copyRefusals)
             $0.array(report.stuckShards)
             $0.array(report.searchedRows)
+            $0.integer(report.copyBytesPerSecond)
         }
     }
 
@@ -38,6 +39,9 @@ extension Heartbeat: WireRequest {
         report.searchedRows = try reader.later([]) { (reader) throws(WireDecodingError) in
             try reader.array("searched rows")
         }
+        report.copyBytesPerSecond = try reader.later(0) { (reader) throws(WireDecodingError) in
+            try reader.integer("bytes of a copy a second")
+        }
     }
 }
 
@@ -56,6 +60,7 @@ extension HeartbeatReply: WireMessage {
         writer.later {
             $0.array(heldCollections)
             $0.optional(run)
+            $0.array(heldShards)
         }
     }
 
@@ -72,7 +77,10 @@ extension HeartbeatReply: WireMessage {
             heldCollections: try reader.later([]) { (reader) throws(WireDecodingError) in
                 try reader.array("held collections")
             },
-            run: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("run") }
+            run: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("run") },
+            heldShards: try reader.later([]) { (reader) throws(WireDecodingError) in
+                try reader.array("held shards")
+            }
         )
     }
 }

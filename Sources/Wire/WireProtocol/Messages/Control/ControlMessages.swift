@@ -33,6 +33,8 @@ package struct HeartbeatReply: Hashable, Sendable {
     /// Of a coordinator whose store nobody else can change: made anew at each of its starts. Two that are there at once
     /// have copies of one store. Nil where several coordinators share a store.
     package var run: NodeID?
+    /// Shards that a paused operation changes: nothing of them is copied for now, nor are others made in their place.
+    package var heldShards: [ShardID]
 
     package init(
         clusterID: NodeID,
@@ -44,7 +46,8 @@ package struct HeartbeatReply: Hashable, Sendable {
         workers: [Node] = [],
         recordAge: UInt64 = .max,
         heldCollections: [CollectionID] = [],
-        run: NodeID? = nil
+        run: NodeID? = nil,
+        heldShards: [ShardID] = []
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -56,6 +59,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.recordAge = recordAge
         self.heldCollections = heldCollections
         self.run = run
+        self.heldShards = heldShards
     }
 }
 

@@ -261,6 +261,8 @@ package struct WorkerReport: Hashable, Sendable {
     package var stuckShards: [ShardID]
     /// Of replicas that were searched.
     package var searchedRows: [SearchedRows]
+    /// Most bytes of a copy that it sends in a second; 0 when it does not say.
+    package var copyBytesPerSecond: UInt64
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -281,6 +283,7 @@ package struct WorkerReport: Hashable, Sendable {
         copyRefusals: [CopyRefusal] = [],
         stuckShards: [ShardID] = [],
         searchedRows: [SearchedRows] = [],
+        copyBytesPerSecond: UInt64 = 0,
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -296,6 +299,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.copyRefusals = copyRefusals
         self.stuckShards = stuckShards
         self.searchedRows = searchedRows
+        self.copyBytesPerSecond = copyBytesPerSecond
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
