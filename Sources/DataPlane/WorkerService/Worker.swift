@@ -231,7 +231,7 @@ package final class Worker: Service {
                 runs: runs,
                 report: report,
                 heard: { reply, asked in
-                    parts.operationHolds.set(collections: reply.heldCollections, shards: reply.heldShards)
+                    parts.operationHolds.heard(reply)
                     parts.links.heard(reply, asked: asked, of: parts.replicas)
                 },
                 ended: ended,

@@ -52,35 +52,6 @@ struct DecommissionTests {
         #expect(waitedCount > 0)
     }
 
-    /// It could only wait for ever, as long as nobody starts the worker.
-    @Test func aDeadWorkerThatHasTheOnlyReplicaIsNotGivenUpUnasked() throws {
-        var world = world(copies: 1)
-        let placement = world.metadata.placements[0]
-        let worker = placement.group.primary
-        #expect(throws: Never.self) { try OperationRequest.drain(worker).operation(id, in: world.view, now: now) }
-        world.live.remove(worker)
-        for request in [OperationRequest.drain(worker), .decommission(worker)] {
-            let refusal = #expect(throws: OperationRefusal.self) {
-                try request.operation(id, in: world.view, now: now)
-            }
-            #expect(refusal?.description.contains("mien shard recover") == true, "\(String(describing: refusal))")
-        }
-        // Just after a restart nobody was heard of yet.
-        var unsettled = world.view
-        unsettled.isSettled = false
-        #expect(throws: Never.self) { try OperationRequest.drain(worker).operation(id, in: unsettled, now: now) }
-        // Somebody else has what it has.
-        var copied = self.world()
-        copied.live.remove(copied.metadata.placements[0].group.primary)
-        let primary = copied.metadata.placements[0].group.primary
-        #expect(throws: Never.self) {
-            try OperationRequest.decommission(primary).operation(id, in: copied.view, now: now)
-        }
-    }
-
-    private let id = OperationID(high: 9, low: 9)
-    private let now = Timestamp(milliseconds: 1)
-
     /// After a restart nothing is known of a worker that is away.
     @Test func aDecommissionWaitsForEveryShardThatLacksACopyWhenItIsNotKnownWhatTheWorkerHad() throws {
         var world = world(minimum: 1)

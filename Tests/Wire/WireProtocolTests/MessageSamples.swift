@@ -502,7 +502,7 @@ enum MessageSamples {
             recordAge: 1500,
             heldCollections: [collectionID],
             run: secondNodeID,
-            heldShards: [shardID]
+            heldCopies: [.init(shard: shardID, worker: secondNodeID)]
         ),
         HostReplica(
             shard: shardID,

@@ -18,8 +18,8 @@ struct BackupPruneCommand: ConsoleCommand {
             backups that were cut off left behind. Of an archived log goes what is older than every backup that \
             stays, in volumes of some hundred segments. In an object store blocks of the last day stay in any case. A \
             place with a manifest that cannot be read is left as it is: what that backup needs is not known. With \
-            --backup just the named ones go, such a one among them. The last backup of a collection goes with --yes \
-            only.
+            --backup just the named ones go, such a one among them. The last backup of a collection, and one that \
+            cannot be read, goes with --yes only.
             """
     )
 
@@ -35,7 +35,7 @@ struct BackupPruneCommand: ConsoleCommand {
     var age: Int?
     @Option(help: "Remove this backup, and no other; may be repeated.", transform: BackupArgument.backup)
     var backup: [String] = []
-    @Flag(help: "Remove the last backup of a collection, too.")
+    @Flag(help: "Remove the last backup of a collection, and one that cannot be read, too.")
     var yes = false
     @Flag(help: "Only say what would go.")
     var dryRun = false
@@ -61,7 +61,7 @@ struct BackupPruneCommand: ConsoleCommand {
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let (removed, blocks, logs) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
-            let names = Set(try leaving(catalogue))
+            let names = Set(backup.isEmpty ? try leaving(catalogue, console) : try named(catalogue))
             let needed = Set(
                 catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.objects.map(\.digest) }
             )
@@ -86,8 +86,11 @@ struct BackupPruneCommand: ConsoleCommand {
                 return unneeded
             }
             let kept = catalogue.entries.filter { !names.contains($0.name) }.map(\.manifest)
-            let logs = try await keeping { () async throws(BackupError) in try await pruneArchives(store, keeping: kept)
-            }
+            // Whose backup one was that cannot be read nobody knows: its log may be all that is left.
+            let logs =
+                catalogue.damaged.isEmpty
+                ? try await keeping { () async throws(BackupError) in try await pruneArchives(store, keeping: kept) }
+                : []
             return (names.sorted(), blocks, logs)
         }
         let byteCount = blocks.reduce(0) { $0 + $1.byteCount }
@@ -114,30 +117,53 @@ struct BackupPruneCommand: ConsoleCommand {
 }
 
 extension BackupPruneCommand {
-    /// Names of the backups that go.
-    private func leaving(_ catalogue: BackupCatalogue) throws(CommandFailure) -> [String] {
-        var unnamed = catalogue
-        unnamed.damaged.removeAll { backup.contains($0.name) }
-        if let problem = unnamed.problem { throw problem }
-        let entries: [BackupCatalogue.Entry]
-        if backup.isEmpty {
-            entries = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
-        } else {
-            entries = catalogue.entries.filter { backup.contains($0.name) }
-            let known = Set(catalogue.entries.map(\.name) + catalogue.damaged.map(\.name))
-            if let unknown = backup.first(where: { !known.contains($0) }) {
-                throw CommandFailure(.no, "there is no backup \(unknown) in \(place)")
+    /// Names of the backups that go by the rules; the last of each collection only where `--yes` says so.
+    private func leaving(_ catalogue: BackupCatalogue, _ console: Console) throws(CommandFailure) -> [String] {
+        if let problem = catalogue.problem { throw problem }
+        var leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
+        for last in lastOnes(leaving, of: catalogue) where !yes {
+            leaving.removeAll { $0.name == last.name }
+            console.warn("\(last.name) is the last backup of '\(last.collection)' and stays; it goes with --yes")
+        }
+        return leaving.map(\.name)
+    }
+
+    /// Names of the backups that are named.
+    private func named(_ catalogue: BackupCatalogue) throws(CommandFailure) -> [String] {
+        var others = catalogue
+        others.damaged.removeAll { backup.contains($0.name) }
+        if let problem = others.problem { throw problem }
+        let known = Set(catalogue.entries.map(\.name) + catalogue.damaged.map(\.name))
+        if let unknown = backup.first(where: { !known.contains($0) }) {
+            throw CommandFailure(.no, "there is no backup \(unknown) in \(place)")
+        }
+        if !yes {
+            if let one = catalogue.damaged.first {
+                throw CommandFailure(
+                    .usage,
+                    "what \(one.name) holds cannot be told: \(one.problem); with --yes it is removed all the same"
+                )
+            }
+            if let last = lastOnes(catalogue.entries.filter { backup.contains($0.name) }, of: catalogue).first {
+                throw CommandFailure(
+                    .usage,
+                    "\(last.name) is the last backup of '\(last.collection)'; give --yes as well if that is to go"
+                )
             }
         }
-        let names = Set(entries.map(\.name))
-        let left = Set(catalogue.entries.filter { !names.contains($0.name) }.map(\.collection))
-        if !yes, !dryRun, let last = entries.first(where: { !left.contains($0.collection) }) {
-            throw CommandFailure(
-                .usage,
-                "no backup of '\(last.collection)' would be left; give --yes as well if that is wanted"
-            )
-        }
-        return entries.map(\.name) + catalogue.damaged.map(\.name)
+        return Array(Set(backup))
+    }
+
+    /// The newest of each collection of which none would be left.
+    private func lastOnes(
+        _ leaving: [BackupCatalogue.Entry],
+        of catalogue: BackupCatalogue
+    ) -> [BackupCatalogue.Entry] {
+        let names = Set(leaving.map(\.name))
+        let left = Set(catalogue.entries.filter { !names.contains($0.name) }.map(\.manifest.collection.id))
+        let lost = leaving.filter { !left.contains($0.manifest.collection.id) }
+        return Dictionary(grouping: lost, by: \.manifest.collection.id).values.compactMap(\.last)
+            .sorted { $0.name < $1.name }
     }
 
     /// Removes what of archived logs no restore of these backups needs; the segments.

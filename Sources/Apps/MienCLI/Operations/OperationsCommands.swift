@@ -148,9 +148,10 @@ struct OperationPauseCommand: OperationChangeCommand {
         abstract: "Begin nothing more of an operation, and hold up what is under way.",
         discussion: """
             A copy stands still where it is and goes on from there when the operation is resumed; what has come of it \
-            is kept for a quarter of an hour, and is sent again after that. A shard that is made in the place of \
-            others stands still as well, and so does the training of a codebook. Copies of other operations need not \
-            wait for it. A replica that needs no copy, since the log is enough for it, still catches up.
+            is kept for a quarter of an hour, and is sent again after that. The training of a codebook stands still as \
+            well. Copies of other operations need not wait for it. A shard that is made in the place of others is \
+            made all the same, in the background, but does not take their place; and a replica that needs no copy, \
+            since the log is enough for it, still catches up.
             """
     )
 

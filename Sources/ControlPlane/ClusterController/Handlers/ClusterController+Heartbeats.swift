@@ -47,7 +47,7 @@ extension ClusterController {
                     recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now)),
                     heldCollections: state.records.heldCollections,
                     run: run,
-                    heldShards: state.records.heldShards
+                    heldCopies: state.records.heldCopies
                 )
             )
         }

@@ -121,6 +121,7 @@ extension ClusterController {
     /// What a plan should say besides.
     func remarks(on operation: Operation, in view: ClusterView) -> [String] {
         if operation.kind == .rebalance { return Self.pinRemarks(in: view) }
+        if let worker = operation.drainedWorker { return OperationText.remarks(onDrainOf: worker, in: view) }
         guard let rollout = operation.rollout, let record = view.metadata.collections[rollout.collection] else {
             return []
         }

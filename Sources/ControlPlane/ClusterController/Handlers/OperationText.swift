@@ -148,6 +148,21 @@ enum OperationText {
             + "\(seconds) s, waiting and catching up included."
     }
 
+    /// What a drain of a worker that is away waits for, perhaps for ever.
+    static func remarks(onDrainOf worker: NodeID, in view: ClusterView) -> [String] {
+        guard !view.liveWorkers.contains(worker) else { return [] }
+        let alone = view.metadata.placements.filter { placement in
+            placement.group.isInSync(worker) && !placement.group.inSync.contains(where: view.liveWorkers.contains)
+        }
+        guard let first = alone.first?.shard else { return [] }
+        let name = view.metadata.collections[first.collection]?.collection.name ?? "?"
+        let others = alone.count > 1 ? ", and \(alone.count - 1) more" : ""
+        return [
+            "No worker that is heard of has a replica in sync of shard \(first.index) of collection '\(name)'\(others)"
+                + ": what is there waits until one is back; 'mien shard recover' gives up what it has."
+        ]
+    }
+
     /// What rolling a codebook out would take.
     static func remarks(on order: TrainingOrder, of record: CollectionRecord, in view: ClusterView) -> [String] {
         let rowCount = order.sources.reduce(UInt64(0)) { $0 + UInt64($1.sampleCount) }

@@ -29,8 +29,8 @@ package struct ClusterRecords: Sendable {
     let memberships: [NodeID: Membership]
     /// Collections whose rollout is paused.
     let heldCollections: [CollectionID]
-    /// Shards that a step of a paused operation is under way for.
-    let heldShards: [ShardID]
+    /// Of the steps of paused operations that are under way, those whose newcomer has not everything yet.
+    let heldCopies: [HeldCopy]
     private let versions: [String: MetadataRevision]
 
     /// The groups that a worker is a member of, and where their members are.
@@ -268,7 +268,12 @@ package struct ClusterRecords: Sendable {
         memberships = Membership.all(in: metadata)
         let paused = metadata.openOperations.filter { $0.state == .paused }
         heldCollections = paused.compactMap(\.rollout?.collection)
-        heldShards = paused.flatMap(\.steps).filter(\.state.isUnderWay).flatMap(\.shards)
+        heldCopies = paused.flatMap(\.steps).filter(\.state.isUnderWay).compactMap { step in
+            guard let newcomer = step.change.newcomer, let group = metadata.placement(of: step.shard)?.group,
+                !group.isInSync(newcomer)
+            else { return nil }
+            return HeldCopy(shard: step.shard, worker: newcomer)
+        }
         revision = listing.revision
         versions = Dictionary(listing.records.map { ($0.key, $0.version) }, uniquingKeysWith: { first, _ in first })
     }

@@ -89,15 +89,17 @@ extension ClusterController {
             return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go "
                 + "on. " + reason
         }
-        return older.isEmpty ? nil : olderRecordProblem(older)
+        return olderRecordProblem(older)
     }
 
-    private func olderRecordProblem(_ older: Set<ShardID>) -> String {
+    private func olderRecordProblem(_ older: Set<ShardID>) -> String? {
+        guard !older.isEmpty else { return nil }
         let shards = currentView.metadata.collectionsByName.flatMap { record in
             record.placements.map(\.shard).filter(older.contains).map {
                 "\(record.collection.configuration.name)/\($0.index)"
             }
         }
+        if shards.isEmpty { return nil }
         // Of a thousand shards some are enough.
         let named = shards.prefix(5).joined(separator: ", ") + (shards.count > 5 ? " and \(shards.count - 5) more" : "")
         return

@@ -71,6 +71,7 @@ extension ClusterController {
     func observeOperations() {
         let now = now
         state.withLock { state in
+            state.olderRecords.observe(state.view(now: now), now: now)
             let view = state.view(now: now)
             state.operations.observe(view, limits: options.operations, now: now)
             state.searchLoad.observe(view, now: now)

@@ -168,7 +168,6 @@ extension OperationRequest {
                     + ": add a worker, or have fewer copies."
             )
         }
-        try checkLastReplica(on: worker, in: view)
         var view = view
         view.metadata.standings[worker] = .draining
         // What has left already is waited for: the drain ends when these shards have all of their copies.
@@ -176,20 +175,6 @@ extension OperationRequest {
             Operation.Step(shard: $0.shard, change: .remove(worker), state: .done)
         }
         return left + DrainPlanner.steps(from: worker, in: view)
-    }
-
-    /// What nobody else that is there has cannot be brought elsewhere while the worker is away.
-    private static func checkLastReplica(on worker: NodeID, in view: ClusterView) throws(OperationRefusal) {
-        guard view.isSettled, !view.liveWorkers.contains(worker) else { return }
-        let alone = view.metadata.placements.first { placement in
-            placement.group.isInSync(worker) && !placement.group.inSync.contains(where: view.liveWorkers.contains)
-        }
-        guard let shard = alone?.shard else { return }
-        let name = view.metadata.collections[shard.collection]?.collection.name ?? "?"
-        throw OperationRefusal(
-            "Worker \(worker) is not heard of, and no worker that is has a replica in sync of shard \(shard.index) of "
-                + "collection '\(name)': start one that has, or give up what it has with 'mien shard recover'."
-        )
     }
 
     private static func recount(

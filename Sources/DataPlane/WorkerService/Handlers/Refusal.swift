@@ -223,8 +223,8 @@ enum Refusal {
         WireStatus(
             code: .unavailable,
             message: """
-                its operation is paused, and has been for so long that a copy of \(name(shard)) holds what has been \
-                deleted since: it is made anew
+                its operation is paused, and what was made of a copy of \(name(shard)) is of no use any more: it is \
+                made anew
                 """
         )
     }

@@ -120,9 +120,10 @@ extension Replica {
         var outgoing = takeOutgoingCopy(to: node, attempt)
         var isMaking = false
         do throws(WireStatus) {
-            while outgoing == nil, isHeld, sends(to: node, under: epoch, attempt) {
+            while outgoing == nil, isHeld(to: node), sends(to: node, under: epoch, attempt) {
                 try? await Task.sleep(for: Self.holdPause)
             }
+            guard sends(to: node, under: epoch, attempt) else { return .unwanted }
             if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch, attempt, &isMaking) }
             guard var copy = outgoing else { return .unwanted }
             isMaking = false
@@ -250,7 +251,7 @@ extension Replica {
     }
 
     /// Whether an operator has paused the operation that copies are for.
-    private var isHeld: Bool { options.operationHolds.holdsCopies(of: shard) }
+    private func isHeld(to node: NodeID) -> Bool { options.operationHolds.holdsCopy(of: shard, to: node) }
 
     /// The epoch that this replica leads in; nil while it does not.
     private var primaryEpoch: Epoch? {
@@ -353,12 +354,13 @@ extension Replica {
         var due = ContinuousClock.now
         repeat {
             guard sends(to: node, under: copy.epoch, attempt) else { return .failure(Refusal.notPrimary(shard)) }
-            if isHeld {
-                guard ContinuousClock.now - copy.made < longestCopy else {
-                    return .failure(Refusal.copyHeldTooLong(shard))
-                }
+            if isHeld(to: node) {
                 try? await Task.sleep(for: Self.holdPause)
                 copy.lastProgress = .now
+                let held = copy
+                guard monitor.withLock({ $0.isUseful(held, to: node, for: self.longestCopy) }) else {
+                    return .failure(Refusal.copyHeldTooLong(shard))
+                }
                 end = copy.lastProgress + Self.slicePatience
                 continue
             }

@@ -181,16 +181,6 @@ final class Successor: Sendable {
         monitor.wait(atMost: time) { state in state.isStopping ? true : nil } ?? false
     }
 
-    /// Between two steps, while no page is pinned: also for as long as an operator holds the operation up.
-    private func mustStop(resting pace: inout BackgroundPace) -> Bool {
-        if pace.rest(unless: { isStopping }) { return true }
-        let shards = record.sources.map(sourceShard)
-        while shards.contains(where: options.operationHolds.holdsCopies) {
-            if mustStop(within: Self.retryPause) { return true }
-        }
-        return false
-    }
-
     private func set(_ phase: Phase) {
         monitor.withLock { $0.phase = phase }
         options.reportChanged()
@@ -273,17 +263,17 @@ final class Successor: Sendable {
         while try step(partitions, { () throws(PartitionError) in try builder.copyRows() }) {
             monitor.withLock { $0.progress = builder.progress }
             options.reportChanged()
-            if mustStop(resting: &pace) { return false }
+            if pace.rest(unless: { isStopping }) { return false }
         }
         let isWhole = try step(partitions) { () throws(PartitionError) in
             try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
         }
         guard isWhole else { return false }
         while try step(partitions, { () throws(PartitionError) in try fold(builder) }) {
-            if mustStop(resting: &pace) { return false }
+            if pace.rest(unless: { isStopping }) { return false }
         }
         while try step(partitions, { () throws(PartitionError) in try builder.copyReceipts() }) {
-            if mustStop(resting: &pace) { return false }
+            if pace.rest(unless: { isStopping }) { return false }
         }
         return true
     }

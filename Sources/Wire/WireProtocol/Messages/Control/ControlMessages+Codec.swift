@@ -60,7 +60,7 @@ extension HeartbeatReply: WireMessage {
         writer.later {
             $0.array(heldCollections)
             $0.optional(run)
-            $0.array(heldShards)
+            $0.array(heldCopies)
         }
     }
 
@@ -78,10 +78,23 @@ extension HeartbeatReply: WireMessage {
                 try reader.array("held collections")
             },
             run: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("run") },
-            heldShards: try reader.later([]) { (reader) throws(WireDecodingError) in
-                try reader.array("held shards")
+            heldCopies: try reader.later([]) { (reader) throws(WireDecodingError) in
+                try reader.array("held copies")
             }
         )
+    }
+}
+
+extension HeldCopy: WireValue {
+    package static var leastByteCount: Int { ShardID.leastByteCount + 16 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        worker.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), worker: try NodeID(decoding: &reader))
     }
 }
 

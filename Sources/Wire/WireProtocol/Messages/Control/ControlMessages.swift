@@ -33,8 +33,8 @@ package struct HeartbeatReply: Hashable, Sendable {
     /// Of a coordinator whose store nobody else can change: made anew at each of its starts. Two that are there at once
     /// have copies of one store. Nil where several coordinators share a store.
     package var run: NodeID?
-    /// Shards that a paused operation changes: nothing of them is copied for now, nor are others made in their place.
-    package var heldShards: [ShardID]
+    /// Copies that a paused operation is for: nothing of them is made or sent for now.
+    package var heldCopies: [HeldCopy]
 
     package init(
         clusterID: NodeID,
@@ -47,7 +47,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         recordAge: UInt64 = .max,
         heldCollections: [CollectionID] = [],
         run: NodeID? = nil,
-        heldShards: [ShardID] = []
+        heldCopies: [HeldCopy] = []
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -59,7 +59,18 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.recordAge = recordAge
         self.heldCollections = heldCollections
         self.run = run
-        self.heldShards = heldShards
+        self.heldCopies = heldCopies
+    }
+}
+
+/// A replica that an operation brings to a worker.
+package struct HeldCopy: Hashable, Sendable {
+    package var shard: ShardID
+    package var worker: NodeID
+
+    package init(shard: ShardID, worker: NodeID) {
+        self.shard = shard
+        self.worker = worker
     }
 }
 
