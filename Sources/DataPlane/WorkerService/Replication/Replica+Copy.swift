@@ -120,11 +120,13 @@ extension Replica {
         var outgoing = takeOutgoingCopy(to: node, attempt)
         var isMaking = false
         do throws(WireStatus) {
-            while outgoing == nil, isHeld(to: node), sends(to: node, under: epoch, attempt) {
-                try? await Task.sleep(for: Self.holdPause)
+            if outgoing == nil {
+                while isHeld(to: node), sends(to: node, under: epoch, attempt) {
+                    try? await Task.sleep(for: Self.holdPause)
+                }
+                guard sends(to: node, under: epoch, attempt) else { return .unwanted }
+                outgoing = try await makeCopy(for: node, under: epoch, attempt, &isMaking)
             }
-            guard sends(to: node, under: epoch, attempt) else { return .unwanted }
-            if outgoing == nil { outgoing = try await makeCopy(for: node, under: epoch, attempt, &isMaking) }
             guard var copy = outgoing else { return .unwanted }
             isMaking = false
             note(copy, to: node, attempt)
