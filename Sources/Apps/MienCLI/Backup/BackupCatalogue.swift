@@ -29,10 +29,15 @@ struct BackupCatalogue {
         return failure
     }
 
-    static func read(_ store: any BackupStore) async throws(CommandFailure) -> BackupCatalogue {
+    /// - Parameter names: of the backups; nil for all that are there.
+    static func read(
+        _ store: any BackupStore,
+        _ names: [String]? = nil
+    ) async throws(CommandFailure) -> BackupCatalogue {
         try await keeping { () async throws(BackupError) in
             var catalogue = BackupCatalogue(entries: [])
-            for name in try await store.backups() {
+            let all = if let names { names } else { try await store.backups() }
+            for name in all {
                 do throws(BackupError) {
                     catalogue.entries.append(Entry(name: name, manifest: try await store.manifest(of: name)))
                 } catch {

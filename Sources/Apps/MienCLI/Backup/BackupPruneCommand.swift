@@ -61,7 +61,7 @@ struct BackupPruneCommand: ConsoleCommand {
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let (removed, blocks, logs) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
-            let names = Set(backup.isEmpty ? try leaving(catalogue, console) : try named(catalogue))
+            let names = backup.isEmpty ? try leaving(catalogue, console) : try named(catalogue)
             let needed = Set(
                 catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.objects.map(\.digest) }
             )
@@ -118,18 +118,18 @@ struct BackupPruneCommand: ConsoleCommand {
 
 extension BackupPruneCommand {
     /// Names of the backups that go by the rules; the last of each collection only where `--yes` says so.
-    private func leaving(_ catalogue: BackupCatalogue, _ console: Console) throws(CommandFailure) -> [String] {
+    private func leaving(_ catalogue: BackupCatalogue, _ console: Console) throws(CommandFailure) -> Set<String> {
         if let problem = catalogue.problem { throw problem }
         var leaving = catalogue.leaving(keep: keep, leastAge: age.map { .seconds($0) })
         for last in lastOnes(leaving, of: catalogue) where !yes {
             leaving.removeAll { $0.name == last.name }
             console.warn("\(last.name) is the last backup of '\(last.collection)' and stays; it goes with --yes")
         }
-        return leaving.map(\.name)
+        return Set(leaving.map(\.name))
     }
 
     /// Names of the backups that are named.
-    private func named(_ catalogue: BackupCatalogue) throws(CommandFailure) -> [String] {
+    private func named(_ catalogue: BackupCatalogue) throws(CommandFailure) -> Set<String> {
         var others = catalogue
         others.damaged.removeAll { backup.contains($0.name) }
         if let problem = others.problem { throw problem }
@@ -151,7 +151,7 @@ extension BackupPruneCommand {
                 )
             }
         }
-        return Array(Set(backup))
+        return Set(backup)
     }
 
     /// The newest of each collection of which none would be left.

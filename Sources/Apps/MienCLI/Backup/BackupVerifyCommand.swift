@@ -43,25 +43,9 @@ struct BackupVerifyCommand: ConsoleCommand {
     }
 
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
-        let names: [String]
-        if let backup {
-            names = [backup]
-        } else {
-            names = try await keeping { () async throws(BackupError) in try await store.backups() }
-        }
-        var entries: [BackupCatalogue.Entry] = []
-        var findings: [Finding] = []
-        for name in names {
-            do throws(BackupError) {
-                entries.append(BackupCatalogue.Entry(name: name, manifest: try await store.manifest(of: name)))
-            } catch {
-                guard case .storeFailed = error else {
-                    findings.append(Finding(name: name, problem: "\(error)"))
-                    continue
-                }
-                throw CommandFailure(error)
-            }
-        }
+        let catalogue = try await BackupCatalogue.read(store, backup.map { [$0] })
+        let entries = catalogue.entries
+        var findings = catalogue.damaged.map { Finding(name: $0.name, problem: "\($0.problem)") }
         var reading = BackupReading()
         let total = Dictionary(
             entries.flatMap(\.manifest.blocks).map { ($0.digest, UInt64($0.byteCount)) },

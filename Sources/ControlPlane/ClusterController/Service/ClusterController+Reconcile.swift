@@ -11,10 +11,7 @@ extension ClusterController {
     func beginActions() -> [ReconcileAction] {
         let now = now
         let (view, trainings, ledger, balance) = state.withLock { state in
-            let known = state.view(now: now)
-            state.olderRecords.observe(known, now: now)
-            state.operations.observe(known, limits: options.operations, now: now)
-            state.searchLoad.observe(known, now: now)
+            state.observe(limits: options.operations, now: now)
             let view = state.view(now: now)
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations, balance)
@@ -70,12 +67,7 @@ extension ClusterController {
     /// Takes note of where operations are, on a coordinator that does not steer them.
     func observeOperations() {
         let now = now
-        state.withLock { state in
-            state.olderRecords.observe(state.view(now: now), now: now)
-            let view = state.view(now: now)
-            state.operations.observe(view, limits: options.operations, now: now)
-            state.searchLoad.observe(view, now: now)
-        }
+        state.withLock { $0.observe(limits: options.operations, now: now) }
     }
 
     /// Does one action to its end; a failure is logged, and the action planned again after a pause.

@@ -42,6 +42,14 @@ package final class ClusterController: Sendable {
         /// Whether workers are to be told to do something from here.
         var isSteering: Bool { standing.isHeld && !rivals.areThere }
 
+        /// Takes note of what is reported, beside what is recorded.
+        mutating func observe(limits: OperationPlanner.Limits, now: Duration) {
+            let known = view(now: now)
+            olderRecords.observe(known, now: now)
+            operations.observe(known, limits: limits, now: now)
+            searchLoad.observe(known, now: now)
+        }
+
         func view(now: Duration) -> ClusterView {
             let gone =
                 replacementTime > .zero

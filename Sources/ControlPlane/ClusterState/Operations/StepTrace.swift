@@ -245,12 +245,10 @@ struct StepTrace: Sendable {
         now: Duration
     ) -> CopyPace.Sample? {
         guard isWhole, progress.restartCount == 0, now > began else { return nil }
-        if news.contains(.inSync) {
-            // One that took less than the time between two heartbeats was in none, and one that the log was enough for
-            // was no copy: neither tells how fast copies are.
-            return CopyPace.Sample(byteCount: progress.totalByteCount, time: now - began)
-        }
+        // A copy that took less than the time between two heartbeats was in none, and what the log was enough for was
+        // no copy: neither has bytes that tell how fast copies are.
         let sample = CopyPace.Sample(byteCount: progress.totalByteCount, time: now - began)
+        if news.contains(.inSync) { return sample }
         let isMade = last.parts.allSatisfy { milestones.contains(.following($0.worker)) }
         let isNews = news.contains { if case .following = $0 { true } else { false } }
         return isNews && isMade && !step.change.successors.isEmpty ? sample : nil

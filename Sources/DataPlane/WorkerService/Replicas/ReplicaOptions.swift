@@ -10,7 +10,7 @@ struct ReplicaOptions: Sendable {
     var backgroundPace: SharedBackgroundPace
     /// What making shards of others has, of all that are made here together.
     var successorShare: DividedProcessorShare
-    /// Collections whose rows are not coded again for now.
+    /// What is not worked at for now, by operators' will.
     var operationHolds: OperationHolds
     var replication: ReplicationTimings
     /// See ``WorkerOptions/checkpointInterval``.

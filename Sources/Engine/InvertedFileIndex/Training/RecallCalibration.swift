@@ -51,11 +51,9 @@ package struct RecallCalibration: Sendable, Hashable {
         private func point(forRecall recall: Double) -> Point? {
             let least = RecallCalibration.listRecall(for: recall)
             // Other sums of the same numbers differ in the last bits.
-            guard let point = points.first(where: { $0.recall >= least - 1e-9 }), point.recall < 1 || recall >= 1 else {
-                // Rather codes that lose nothing than a visit of everything.
-                return points.last { $0.recall < 1 && $0.recall >= recall } ?? points.last { $0.recall >= recall }
-            }
-            return point
+            let point = points.first { $0.recall >= least - 1e-9 && ($0.recall < 1 || recall >= 1) }
+            // Rather codes that lose nothing than a visit of everything.
+            return point ?? points.last { $0.recall < 1 && $0.recall >= recall } ?? points.last { $0.recall >= recall }
         }
     }
 
