@@ -262,6 +262,45 @@ struct ListScannerTests {
         #expect(outcome.rowsVisited == UInt64(expected.reduce(0, +)))
     }
 
+    /// Two threads share a probe, and one of them learns sooner that less is worth a visit: lists that both would visit
+    /// are visited by one of them, and no row is offered twice.
+    @Test func threadsThatLearnDifferentThingsLeaveNoListOut() throws {
+        let gallery = try Self.small.get()
+        let lists = MemoryLists(gallery.batch, codebook: gallery.codebook)
+        var source = SpectrumSample.heavyTailed(dimension: 128, seed: testSeed &+ 16)
+        for _ in 0..<20 {
+            let prepared = PreparedProbes(probes: source.vector(), codebook: gallery.codebook)
+            let walk = prepared.walkCountingLists(ofProbe: 0)
+            var offered: [[UInt32]] = []
+            for (index, learnt) in [0.5, -Float.infinity, 0.9].enumerated() {
+                var rows: [UInt32] = []
+                let plan = VisitPlan(walks: [walk], slice: WorkSlice(index: index, count: 3)) { least in
+                    least > 0.8 ? 4 : least > 0.4 ? 11 : 22
+                }
+                let outcome = ListScanner(codebook: gallery.codebook, tolerance: CodeTolerance(missRate: 0.01)).scan(
+                    probes: prepared,
+                    plan: plan,
+                    lists: lists,
+                    comparisonCount: 1500,
+                    candidateLimit: 1500,
+                    shouldStop: { false },
+                    comparing: { _, compared in
+                        rows += compared
+                        return learnt
+                    }
+                )
+                #expect(outcome.completedShare == 1)
+                // What was found to be of no use is visited, and not compared.
+                offered.append(rows)
+            }
+            #expect(Set(offered.joined()).count == offered.joined().count, "a row twice, seed \(testSeed)")
+            // The second thread, which learns nothing, visits all of its part of the 22 lists.
+            var all = walk
+            let near = all.next(until: 22).filter { WorkSlice(index: 1, count: 3).holds(list: $0, of: 24) }
+            #expect(offered[1].sorted() == near.flatMap { lists.rows(ofList: Int($0)) }.sorted())
+        }
+    }
+
     /// A probe alone asks once for every 64 lists; several ask at each list, and all ask between comparisons.
     @Test func aStopEndsTheScanAndSaysHowFarItCame() throws {
         let gallery = try Self.small.get()

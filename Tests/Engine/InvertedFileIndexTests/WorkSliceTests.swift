@@ -12,4 +12,16 @@ struct WorkSliceTests {
         }
         #expect(WorkSlice.whole.range(of: 17) == 0..<17 && WorkSlice.whole.isFirst)
     }
+
+    @Test(arguments: [1, 2, 3, 7])
+    func everyListIsOfOneThreadAndThreadsHaveAboutAsMany(count: Int) {
+        for total in [1, 5, 24, 512, 4096] {
+            let holders = (0..<UInt32(total)).map { list in
+                (0..<count).filter { WorkSlice(index: $0, count: count).holds(list: list, of: total) }
+            }
+            #expect(holders.allSatisfy { $0.count == 1 })
+            let shares = (0..<count).map { index in holders.count { $0 == [index] } }
+            #expect(shares.max()! - shares.min()! <= max(1, total / (4 * count)), "\(total) lists: \(shares)")
+        }
+    }
 }

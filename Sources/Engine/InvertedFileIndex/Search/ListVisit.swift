@@ -61,7 +61,9 @@ struct ListVisit {
         handedOut + plan.walks.indices.reduce(0) { $0 + slice(plan.walks[$1].next(until: budgets[$1])).count }
     }
 
-    private func slice(_ portion: [UInt32]) -> ArraySlice<UInt32> { portion[plan.slice.range(of: portion.count)] }
+    private func slice(_ portion: [UInt32]) -> ArraySlice<UInt32> {
+        plan.slice.count == 1 ? portion[...] : portion.filter { plan.slice.holds(list: $0, of: listCount) }[...]
+    }
 
     /// One probe takes many lists in a step; several probes take one list at a time, in order.
     private static func steps(_ probes: [Int], _ portions: [ArraySlice<UInt32>], listCount: Int) -> [Step] {

@@ -10,7 +10,7 @@ package struct VisitPlan: Sendable {
     /// falling function; infinite for every list.
     package var budget: @Sendable (_ leastSimilarity: Float) -> Double
 
-    /// The part of every round that is visited; other threads have the rest.
+    /// The lists that are visited, of those that are near enough; other threads have the rest.
     package var slice: WorkSlice
 
     package init(
