@@ -304,15 +304,21 @@ struct PartitionGenerationTests {
     /// What spoke for the second codebook does not speak for a third.
     @Test func aNewCodebookStartsWithACleanSlate() throws {
         let (fixture, _) = try grown()
-        let before = try #require(try fixture.partition.statistics().fit)
-        #expect(before.recentRowCount >= 1024)
+        #expect(try fixture.partition.statistics().fit?.recentRowCount == 0, "those of before the codebook")
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 6)
+        try enrol((0..<512).map { _ in source.embedding() }, from: 2000, in: fixture)
+        // Some of the last are in no full chunk yet.
+        #expect(try #require(try fixture.partition.statistics().fit).recentRowCount >= 512)
         try installSecond(in: fixture)
         #expect(try fixture.partition.statistics().fit == .unknown)
         // Rows that are coded again are not new.
         while try fixture.partition.recode() {}
         #expect(try fixture.partition.statistics().fit?.recentRowCount == 0)
         try fixture.settle()
-        #expect(try fixture.partition.statistics().fit?.recentRowCount == 256)
+        #expect(try fixture.partition.statistics().fit?.recentRowCount == 0)
+        try enrol((0..<512).map { _ in source.embedding() }, from: 3000, in: fixture)
+        let since = try #require(try fixture.partition.statistics().fit).recentRowCount
+        #expect(since > 400 && since <= 512)
     }
 
     @Test func whatCodesAndMemoryAreMadeOfIsCounted() throws {

@@ -190,10 +190,10 @@ struct RecordTests {
     }
 
     @Test func theIntakeHasItsBytesAndForgetsHalf() throws {
-        var record = IntakeRecord(generation: 3)
+        var record = IntakeRecord(generation: 3, firstRow: 9)
         record.add(rowCount: 2, energy: 1.5, codedEnergy: 1.25)
         let bytes = record.encoded()
-        #expect(bytes[..<16] == [3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0])
+        #expect(bytes[..<16] == [3, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0])
         #expect(bytes[16..<24] == [0, 0, 0, 0, 0, 0, 0xf8, 0x3f] && bytes[24..<32] == [0, 0, 0, 0, 0, 0, 0xf4, 0x3f])
         #expect(try bytes.withUnsafeBytes { try IntakeRecord(bytes: $0) } == record)
         record.add(rowCount: 100_000, energy: 99_998.5, codedEnergy: 49_998.75)
@@ -399,7 +399,7 @@ struct RecordTests {
             { try $0.withUnsafeBytes { _ = try EarlierReceipt(bytes: $0) } }
         ),
         (
-            "intake", IntakeRecord(generation: 3).encoded(),
+            "intake", IntakeRecord(generation: 3, firstRow: 9).encoded(),
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
         ),
         (

@@ -19,7 +19,7 @@ struct MergePlanner {
     ///
     /// A run with too many dead rows goes first, alone. Otherwise the longest row of youngest runs of which each has at
     /// most `ratio` times the rows of those younger than it. Sizes then fall from old to young by more than `ratio`, so
-    /// a list lies in few runs; a new row causes about `ratio` old ones to be rewritten, 72 bytes each.
+    /// a list lies in few runs; a new row causes about `ratio` old ones to be rewritten, 96 bytes each.
     func plan(_ runs: [Run]) -> [Run] {
         let ordered = runs.sorted { $0.firstRow < $1.firstRow }
         if let spoilt = ordered.first(where: { Double($0.deadCount) > deadShare * Double($0.rowCount) }) {

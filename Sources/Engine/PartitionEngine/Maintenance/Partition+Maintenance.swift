@@ -94,6 +94,8 @@ extension Partition {
                 }
                 state.generation = codebook.generation
                 try transaction.put(tables.meta, key: MetaKey.codebook, value: bytes)
+                let intake = IntakeRecord(generation: codebook.generation, firstRow: state.nextRow)
+                try transaction.put(tables.meta, key: MetaKey.intake, value: intake.encoded())
                 try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
                 return true
             }
@@ -121,15 +123,22 @@ extension Partition {
             let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))
             let end = min(rows.sealedRow, before.foldedRow + limit)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
-            let coded = try code(before.foldedRow..<end, codebook, rows, liveness, reading)
             let intake = try intake(codebook, reading)
+            let coded = try code(
+                before.foldedRow..<end,
+                codebook,
+                rows,
+                liveness,
+                newFrom: intake.firstRow,
+                reading
+            )
             try checkFreeDisk()
             try environment.write { transaction in
                 var state = before
                 let written = try write(coded, of: before.foldedRow..<end, as: state.nextRun, codebook, transaction)
                 var intake = intake
                 intake.add(
-                    rowCount: coded.factors.count,
+                    rowCount: coded.newRowCount,
                     energy: coded.energy,
                     codedEnergy: coded.codedEnergy
                 )
@@ -183,7 +192,8 @@ extension Partition {
         var factors: [UInt16] = []
         /// By list, then row.
         var order: [Place] = []
-        /// Sums over the rows; see ``CodeBatch``.
+        /// Rows that are new to the codebook, and sums over them; see ``CodeBatch``.
+        var newRowCount = 0
         var energy = 0.0
         var codedEnergy = 0.0
     }
@@ -194,6 +204,7 @@ extension Partition {
         _ codebook: Codebook,
         _ rows: RowReader,
         _ liveness: RowLiveness,
+        newFrom firstNew: UInt32 = 0,
         _ transaction: borrowing ReadTransaction
     ) throws -> CodedRows {
         var coded = CodedRows(codeByteCount: codebook.plan.codeByteCount)
@@ -210,6 +221,8 @@ extension Partition {
                 let first = offset * coded.codeByteCount
                 coded.codes.append(contentsOf: batch.codes[first..<first + coded.codeByteCount])
                 coded.factors.append(batch.factors[offset])
+                guard row >= firstNew else { continue }
+                coded.newRowCount += 1
                 coded.energy += Double(batch.energies[offset])
                 coded.codedEnergy += Double(batch.codedEnergies[offset])
             }

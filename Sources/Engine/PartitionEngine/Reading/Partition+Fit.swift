@@ -36,7 +36,7 @@ extension Partition {
             try unsafe IntakeRecord(bytes: $0)
         }
         if let stored, stored.generation == codebook.generation { return stored }
-        return IntakeRecord(generation: codebook.generation)
+        return IntakeRecord(generation: codebook.generation, firstRow: 0)
     }
 }
 

@@ -5,7 +5,7 @@ internal import BinaryCoding
 /// | bytes | field |
 /// |---|---|
 /// | 4 | generation of that codebook |
-/// | 4 | zero |
+/// | 4 | the first row that counts: of those before it the codebook may have been trained |
 /// | 8 | rows |
 /// | 8 | their energy about the codebook's mean, float64 |
 /// | 8 | the part of it that lies in the coded components, float64 |
@@ -17,12 +17,15 @@ package struct IntakeRecord: Hashable, Sendable {
     package static let energyLimit = 65_536.0
 
     package var generation: UInt32
+    /// Rows before it are not new.
+    package let firstRow: UInt32
     package private(set) var rowCount: UInt64 = 0
     package private(set) var energy = 0.0
     package private(set) var codedEnergy = 0.0
 
-    package init(generation: UInt32) {
+    package init(generation: UInt32, firstRow: UInt32) {
         self.generation = generation
+        self.firstRow = firstRow
     }
 
     package mutating func add(rowCount: Int, energy: Double, codedEnergy: Double) {
@@ -38,7 +41,7 @@ package struct IntakeRecord: Hashable, Sendable {
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 36)
         writer.write(generation)
-        writer.write(UInt32(0))
+        writer.write(firstRow)
         writer.write(rowCount)
         writer.write(energy)
         writer.write(codedEnergy)
@@ -50,7 +53,7 @@ package struct IntakeRecord: Hashable, Sendable {
         do throws(BinaryCodingError) {
             var reader = unsafe ByteReader(body)
             generation = try reader.read()
-            _ = try reader.read(UInt32.self)
+            firstRow = try reader.read()
             rowCount = try reader.read()
             energy = try reader.readDouble()
             codedEnergy = try reader.readDouble()

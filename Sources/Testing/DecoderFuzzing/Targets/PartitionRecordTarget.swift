@@ -210,7 +210,7 @@ enum PartitionRecordTarget {
     )
 
     private static let intake: IntakeRecord = {
-        var intake = IntakeRecord(generation: 3)
+        var intake = IntakeRecord(generation: 3, firstRow: 9)
         intake.add(rowCount: 2, energy: 1.5, codedEnergy: 1.25)
         return intake
     }()
