@@ -24,6 +24,16 @@ package struct EmbeddingMatrix: Sendable {
         return EmbeddingMatrix(dimension: dimension, values: chosen)
     }
 
+    /// Puts the rows into an order drawn at random (Fisher and Yates).
+    package mutating func shuffleRows(using generator: inout some RandomNumberGenerator) {
+        for row in stride(from: rowCount - 1, to: 0, by: -1) {
+            let other = Int.random(in: 0...row, using: &generator)
+            for component in 0..<dimension where other != row {
+                values.swapAt(row * dimension + component, other * dimension + component)
+            }
+        }
+    }
+
     /// Gives the values for change in place, for normalisation.
     package mutating func withMutableValues<R>(_ body: (inout [Float]) -> R) -> R {
         body(&values)

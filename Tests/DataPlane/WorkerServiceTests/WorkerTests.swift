@@ -42,6 +42,22 @@ import WorkerService
 
             let sample = try await harness.call(SampleEmbeddings(route: test.route(), count: 20, seed: 5)).embeddings
             #expect(sample.rowCount == 20 && sample.dimension == WorkerHarness.dimension)
+            // Page by page: every face once, since all together are to be as many as there are.
+            var (pages, first): ([[Float]], UInt32?) = ([], 0)
+            while let row = first {
+                let page = try await harness.call(
+                    SampleEmbeddings(route: test.route(), count: 16, seed: 5, totalCount: 1000, firstRow: row)
+                )
+                pages += (0..<page.embeddings.rowCount).map { Array(page.embeddings.row($0)) }
+                switch page.continuation {
+                case .untold:
+                    Issue.record("it does not tell where the next page begins")
+                    first = nil
+                case .from(let next): first = next
+                case .end: first = nil
+                }
+            }
+            #expect(pages.count == ids.count && Set(pages).count == ids.count)
         }
     }
 

@@ -233,8 +233,74 @@ struct PartitionMaintenanceTests {
         #expect(try fixture.partition.sample(count: 50, seed: 1).values == sample.values)
         #expect(try fixture.partition.sample(count: 50, seed: 2).values != sample.values)
         #expect(try fixture.partition.sample(count: 0, seed: 1).rowCount == 0)
+        // All there are, when more are asked for, and each once.
+        let all = try fixture.partition.sample(count: 300, seed: 3)
+        #expect(Set((0..<all.rowCount).map { Array(all.row($0)) }) == living && all.rowCount == 100)
         try fixture.delete((400..<500).map { FaceID($0) })
         #expect(try fixture.partition.sample(count: 50, seed: 1).rowCount == 0)
+    }
+
+    /// However often the faces have been replaced: pages have no row in common, and together are a fair sample.
+    @Test func pagesOfASampleHaveEachFaceOnce() throws {
+        let (fixture, _) = try filled(300)
+        var source = FaceSource(dimension: 64)
+        var living: [[Float]] = []
+        for _ in 0..<30 {
+            living = (0..<300).map { _ in source.embedding() }
+            try fixture.enrol((0..<300).map { FaceID($0) }, living)
+        }
+        let numbers = Dictionary(
+            living.enumerated().map { ($1.map { Float(Float16($0)) }, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        func sample(of total: Int, pageOf count: Int, seed: UInt64) throws -> [Int] {
+            var (drawn, first): ([Int], UInt32?) = ([], 0)
+            while let row = first {
+                let page = try fixture.partition.samplePage(count: count, of: total, seed: seed, from: row)
+                #expect(page.embeddings.rowCount <= count && (page.next ?? .max) > row)
+                drawn += try (0..<page.embeddings.rowCount).map {
+                    try #require(numbers[Array(page.embeddings.row($0))], "a face that is gone")
+                }
+                first = page.next
+            }
+            return drawn
+        }
+        for (total, count) in [(300, 7), (1000, 64), (100, 13), (100, 1)] {
+            var frequency = [Int](repeating: 0, count: 300)
+            for seed in 0..<UInt64(20) {
+                let drawn = try sample(of: total, pageOf: count, seed: seed)
+                #expect(Set(drawn).count == drawn.count, "a face twice")
+                // Six deviations.
+                let expected = min(300, total)
+                #expect(abs(drawn.count - expected) <= (total >= 300 ? 0 : 50), "\(drawn.count) of \(total)")
+                #expect(try sample(of: total, pageOf: count + 3, seed: seed) == drawn, "pages of another size")
+                for face in drawn { frequency[face] += 1 }
+            }
+            if total < 300 { #expect(frequency.max()! <= 17 && frequency.count { $0 == 0 } <= 5) }
+        }
+    }
+
+    /// What the codebook may have been trained on is not new to it.
+    @Test func rowsBeforeTheCodebookAreNotThoseThatCameSince() throws {
+        var options = PartitionOptions.small
+        options.foldRowCount = 128
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        func enrol(_ numbers: Range<Int>) throws {
+            try fixture.enrol(numbers.map { FaceID($0) }, numbers.map { _ in source.embedding() })
+        }
+        func fit() throws -> CodebookFit { try #require(try fixture.partition.statistics().fit) }
+        try enrol(0..<640)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        #expect(try fit().recentRowCount == 0)
+        try fixture.settle()
+        #expect(try fit().recentRowCount == 0, "the backlog")
+        try enrol(640..<1280)
+        try fixture.settle()
+        let since = try fit().recentRowCount
+        #expect(since > 400 && since <= 640)
+        try fixture.reopen()
+        #expect(try fit().recentRowCount == since)
     }
 }
 

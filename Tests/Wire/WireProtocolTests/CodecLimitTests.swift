@@ -255,7 +255,7 @@ struct CodecLimitTests {
                     embedding: [1]
                 )
             ])
-        #expect(Wire.payloadBytes(message).count == 12)
+        #expect(Wire.payloadBytes(message).count == 12 + 8)
         var payload = Wire.payloadBytes(face)
         #expect(payload.count % 4 == 0)
         payload[payload.count - 5] = 1

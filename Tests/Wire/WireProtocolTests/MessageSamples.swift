@@ -268,7 +268,7 @@ enum MessageSamples {
         recall: RecallTally(matchCount: 900, foundMatchCount: 890, mateCount: 300, foundMateCount: 298)
     )
     static let address = NodeAddress(host: "127.0.0.1", port: 7401)
-    static let sample = EmbeddingSample(embeddings: embeddings)
+    static let sample = EmbeddingSample(embeddings: embeddings, continuation: .from(row: 70_000))
     static let slice = CodebookSlice(totalByteCount: 1000, offset: 10, bytes: [1, 2, 3, 4, 5])
 
     static let connection: [any WireMessage] = [
@@ -547,7 +547,7 @@ enum MessageSamples {
             digest: (0..<32).map { UInt8($0) },
             slice: slice
         ),
-        SampleEmbeddings(route: route, count: 4096, seed: 42),
+        SampleEmbeddings(route: route, count: 4096, seed: 42, totalCount: 50_000, firstRow: 70_000),
         sample,
     ]
 

@@ -4,6 +4,7 @@ import InvertedFileIndex
 import Logging
 import Synchronization
 import Threads
+import VectorMath
 import WireProtocol
 import WireTransport
 
@@ -179,10 +180,16 @@ final class TrainingService: Sendable {
         }
         for peer in peers.values { await peer.close() }
         try outcome.get()
-        return EmbeddingMatrix(dimension: dimension, values: values)
+        // Rows of every shard are among those that train, and among those that calibrate.
+        var sample = EmbeddingMatrix(dimension: dimension, values: values)
+        values = []
+        var generator = SplitMix64(seed: Self.seed(of: order))
+        sample.shuffleRows(using: &generator)
+        return sample
     }
 
-    /// Appends one source's rows, page by page. Pages are drawn independently, so a row may come twice.
+    /// Appends one source's rows, page by page, each row once. A worker of an earlier build draws every page by itself,
+    /// so that a row may come twice.
     private func append(
         _ source: TrainCodebook.Source,
         of order: TrainCodebook,
@@ -193,7 +200,8 @@ final class TrainingService: Sendable {
         let seed = Self.seed(of: order)
         let pageRowCount = UInt32(min(Self.pageRowLimit, Self.pageByteLimit / 4 / dimension))
         var remaining = source.sampleCount
-        var page: UInt64 = 0
+        var firstRow: UInt32 = 0
+        var independentPageCount: UInt64 = 0
         let (collection, generation) = (order.collection.id, order.generation)
         while remaining > 0 {
             while holds.holdsCodebook(of: collection), shelf.isWanted(collection, generation: generation) {
@@ -203,9 +211,12 @@ final class TrainingService: Sendable {
             let request = SampleEmbeddings(
                 route: ShardRoute(shard: source.shard, epoch: source.epoch),
                 count: min(remaining, pageRowCount),
-                seed: seed &+ UInt64(source.shard.index) << 32 &+ page
+                seed: seed &+ UInt64(source.shard.index) << 32 &+ independentPageCount,
+                totalCount: source.sampleCount,
+                firstRow: firstRow
             )
-            let sample = try await call(request, on: peer).embeddings
+            let answer = try await call(request, on: peer)
+            let sample = answer.embeddings
             guard sample.dimension == dimension, sample.rowCount <= Int(request.count) else {
                 throw Refusal.wrongDimension(source.shard, sent: sample.dimension, held: dimension)
             }
@@ -216,10 +227,17 @@ final class TrainingService: Sendable {
                 of: order.collection.id,
                 generation: order.generation
             )
-            // A shard with fewer rows than asked for has given all it has.
-            if sample.rowCount < Int(request.count) { return }
-            remaining -= request.count
-            page += 1
+            remaining -= UInt32(sample.rowCount)
+            switch answer.continuation {
+            case .end: return
+            case .from(let row):
+                guard row > firstRow else { throw Refusal.invalid("a sample that goes on where it was") }
+                firstRow = row
+            case .untold:
+                // A shard with fewer rows than asked for has given all it has.
+                if sample.rowCount < Int(request.count) { return }
+                independentPageCount += 1
+            }
         }
     }
 

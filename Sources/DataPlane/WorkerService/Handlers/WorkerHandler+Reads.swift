@@ -171,10 +171,23 @@ extension WorkerHandler {
                 throw Refusal.invalid("a sample may have from 1 to 4096 rows, not \(request.count)")
             }
             onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
-                let sample = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
-                    try partition.sample(count: Int(request.count), seed: request.seed)
+                try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
+                    guard request.totalCount > 0 else {
+                        return EmbeddingSample(
+                            embeddings: try partition.sample(count: Int(request.count), seed: request.seed)
+                        )
+                    }
+                    let page = try partition.samplePage(
+                        count: Int(request.count),
+                        of: Int(request.totalCount),
+                        seed: request.seed,
+                        from: request.firstRow
+                    )
+                    return EmbeddingSample(
+                        embeddings: page.embeddings,
+                        continuation: page.next.map { .from(row: $0) } ?? .end
+                    )
                 }
-                return EmbeddingSample(embeddings: sample)
             }
         }
     }

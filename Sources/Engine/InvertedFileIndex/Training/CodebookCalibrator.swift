@@ -6,6 +6,8 @@ struct CodebookCalibrator {
     /// Most rows that get mates; none of them trained the quantizer. The more, the less the confidence bound costs: for
     /// a recall of 0.99 the share that finds 0.9919 of the mates of so many.
     static let rowLimit = 8192
+    /// Mates whose tables are made together: with the scores of all lists they take 20 KiB each.
+    private static let probesAtATime = 512
     /// Similarities between which the lines of the scan calibration are fitted.
     private static let lineSimilarities: [Float] = [0.30, 0.40, 0.55]
 
@@ -101,12 +103,16 @@ struct CodebookCalibrator {
         for (round, similarity) in Self.lineSimilarities.enumerated() {
             if !proceed(round) { return nil }
             let mates = simulation.mates(of: sample, rows: rows, .exactly(similarity))
-            let probes = PreparedProbes(probes: mates, codebook: codebook)
-            for index in 0..<rows.count {
-                let estimate = probes.estimate(probe: index, code: batch, row: index)
-                heads.append((estimate.whole, estimate.head))
-                // The mean's part is taken off; it is added again where the lines are used.
-                whole.append((similarity - probes.meanTerms[index], estimate.whole))
+            for first in stride(from: 0, to: rows.count, by: Self.probesAtATime) {
+                let block = first..<min(rows.count, first + Self.probesAtATime)
+                let values = mates[block.lowerBound * sample.dimension..<block.upperBound * sample.dimension]
+                let probes = PreparedProbes(probes: Array(values), codebook: codebook)
+                for (probe, row) in block.enumerated() {
+                    let estimate = probes.estimate(probe: probe, code: batch, row: row)
+                    heads.append((estimate.whole, estimate.head))
+                    // The mean's part is taken off; it is added again where the lines are used.
+                    whole.append((similarity - probes.meanTerms[probe], estimate.whole))
+                }
             }
         }
         return ScanCalibration(head: ScanCalibration.fit(heads), whole: ScanCalibration.fit(whole))

@@ -13,12 +13,13 @@ package enum CodebookTrainer {
     private static let blockRows = 4096
 
     /// - Parameters:
-    ///   - sample: unit rows drawn at random from all shards.
+    ///   - sample: unit rows drawn at random from all shards, each once, in random order: the last calibrate.
     ///   - listCount: inverted lists; 0 chooses the greatest power of two up to 1024 with 39 training rows a list.
     ///   - plan: what codes hold; nil chooses by the sample's spectrum.
     ///   - seed: the same sample and seed give the same codebook on the same machine.
     ///   - progress: told with every question whether to stop.
-    ///   - shouldStop: asked every few milliseconds, but for the search of eigenvectors; may wait before it answers.
+    ///   - shouldStop: asked after every block of 4096 rows (a tenth of a second with 4096 lists) and every round of
+    ///     mates, and not while eigenvectors are sought; may wait before it answers.
     package static func train(
         sample: EmbeddingMatrix,
         generation: UInt32,

@@ -64,31 +64,6 @@ extension Partition {
         }
     }
 
-    /// Embeddings of live faces drawn at random, with repetition only where rows are few: up to `count` rows.
-    package func sample(count: Int, seed: UInt64) throws(PartitionError) -> EmbeddingMatrix {
-        do {
-            return try environment.read { transaction in
-                let state = try state(transaction)
-                let liveness = RowLiveness(try tombstones(transaction, rowCount: state.nextRow), hidden: [])
-                let rows = RowReader(partition: self, state: state, transaction: transaction.number)
-                var generator = SplitMix64(seed: seed)
-                var values: [Float] = []
-                values.reserveCapacity(count * shape.dimension)
-                var attempts = 0
-                while state.faceCount > 0, values.count < count * shape.dimension, attempts < 16 * count {
-                    attempts += 1
-                    let row = UInt32.random(in: 0..<state.nextRow, using: &generator)
-                    if liveness.isLive(row), let floats = try rows.floats(row, transaction) {
-                        values.append(contentsOf: floats)
-                    }
-                }
-                return EmbeddingMatrix(dimension: shape.dimension, values: values)
-            }
-        } catch {
-            throw PartitionError(error)
-        }
-    }
-
     private func storedFace(
         _ id: FaceID,
         _ bytes: UnsafeRawBufferPointer,

@@ -410,6 +410,10 @@ extension SampleEmbeddings: WireRequest {
         route.encode(into: &writer)
         writer.integer(count)
         writer.integer(seed)
+        writer.later {
+            $0.integer(totalCount)
+            $0.integer(firstRow)
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -418,6 +422,9 @@ extension SampleEmbeddings: WireRequest {
             count: UInt32(try reader.count("count", in: Self.countRange)),
             seed: try reader.integer("seed")
         )
+        (totalCount, firstRow) = try reader.later((0, 0)) { (reader) throws(WireDecodingError) in
+            (try reader.integer("total count"), try reader.integer("first row"))
+        }
     }
 }
 
@@ -425,9 +432,25 @@ extension EmbeddingSample: WireMessage {
     package static var type: MessageType { .embeddingSample }
     package var expectedByteCount: Int { 64 + embeddings.values.count * 4 }
 
-    package func encode(into writer: inout PayloadWriter) { writer.matrix(embeddings) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.matrix(embeddings)
+        let next: UInt64 =
+            switch continuation {
+            case .untold: 0
+            case .from(let row): UInt64(row) + 1
+            case .end: .max
+            }
+        writer.later { $0.integer(next) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(embeddings: try reader.matrix("embeddings"))
+        let next: UInt64 = try reader.later(0) { (reader) throws(WireDecodingError) in try reader.integer("next row") }
+        switch next {
+        case 0: continuation = .untold
+        case .max: continuation = .end
+        case 1...UInt64(UInt32.max) + 1: continuation = .from(row: UInt32(next - 1))
+        default: throw .invalid(field: "next row", rule: "0, a row and one more, or all ones")
+        }
     }
 }

@@ -310,18 +310,34 @@ package struct SampleEmbeddings: Hashable, Sendable {
     /// Rows wanted: 1–4096 a call.
     package var count: UInt32
     package var seed: UInt64
+    /// Rows that all pages of one seed are to have together, about; 0 for a sample of one page.
+    package var totalCount: UInt32
+    /// Where the page before ended; 0 for the first.
+    package var firstRow: UInt32
 
-    package init(route: ShardRoute, count: UInt32, seed: UInt64) {
+    package init(route: ShardRoute, count: UInt32, seed: UInt64, totalCount: UInt32 = 0, firstRow: UInt32 = 0) {
         self.route = route
         self.count = count
         self.seed = seed
+        self.totalCount = totalCount
+        self.firstRow = firstRow
     }
 }
 
 package struct EmbeddingSample: Sendable {
-    package var embeddings: EmbeddingMatrix
+    /// Whether another page follows.
+    package enum Continuation: Hashable, Sendable {
+        /// The sample is of one page, or the worker draws each page by itself.
+        case untold
+        case from(row: UInt32)
+        case end
+    }
 
-    package init(embeddings: EmbeddingMatrix) {
+    package var embeddings: EmbeddingMatrix
+    package var continuation: Continuation
+
+    package init(embeddings: EmbeddingMatrix, continuation: Continuation = .untold) {
         self.embeddings = embeddings
+        self.continuation = continuation
     }
 }
