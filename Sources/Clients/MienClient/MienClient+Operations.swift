@@ -9,7 +9,8 @@ extension MienClient {
         OperationPlanInfo(try await caller.call(PlanOperation(order: try request.order)))
     }
 
-    /// Begins an operation; it goes on after the answer, and whatever becomes of this client.
+    /// Begins an operation; it goes on after the answer, and whatever becomes of this client. Where one that does just
+    /// this is under way, or paused, it is that one, and none is begun.
     ///
     /// - Parameter plan: identity of a plan of the same request: what would do anything else by now is not begun.
     /// - Throws: as ``plan(_:)``; nothing was begun then. `invalidRequest` when the plan would be another now.

@@ -181,6 +181,15 @@ struct RolloutPlannerTests {
         #expect(
             refusal(view(record, reports(record, generation: 1, faceCount: 999)))?.contains("has 999 faces") == true
         )
+        // The same one is what is meant, until its codebook is the collection's.
+        func underWay(_ record: CollectionRecord, generation: UInt32) -> OperationID? {
+            let view = view(record, reports(record, generation: generation), operation)
+            return request.operationUnderWay(in: view.metadata)?.id
+        }
+        #expect(underWay(record, generation: 1) == id)
+        var trained = record
+        trained.codebook?.generation += 1
+        #expect(underWay(trained, generation: 2) == nil)
         var restoring = record
         restoring.restoration = RestorationRecord(backup: "b")
         #expect(refusal(view(restoring, reports(record, generation: 1)))?.contains("being restored") == true)

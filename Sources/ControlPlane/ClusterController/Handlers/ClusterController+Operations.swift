@@ -40,12 +40,21 @@ extension ClusterController {
     }
 
     /// Records the operation; the controller carries it out from then on, whichever coordinator that is.
+    ///
+    /// - Returns: the operation that does just this, where one is under way.
     func begin(_ request: BeginOperation) async throws(WireStatus) -> OperationDescription {
+        var earlier: OperationID?
         try await commit { records throws(WireStatus) in
+            earlier = nil
             // A commit whose end was not heard of may have made it.
             guard records.metadata.operations[request.id] == nil else { return nil }
             var view = self.currentView
             view.metadata = records.metadata
+            // What was planned is begun as it was planned, or not at all.
+            if request.fingerprint == 0 {
+                earlier = try self.request(request.order, in: view).operationUnderWay(in: records.metadata)?.id
+                guard earlier == nil else { return nil }
+            }
             let operation = try self.operation(request.id, for: request.order, in: view)
             guard request.fingerprint == 0 || request.fingerprint == operation.fingerprint else {
                 throw WireStatus(
@@ -56,6 +65,7 @@ extension ClusterController {
             }
             return self.beginning(of: operation, for: request.order, in: records)
         }
+        if let earlier { return try describe(earlier) }
         let description = try describe(request.id)
         logger.notice(
             "operation begun",

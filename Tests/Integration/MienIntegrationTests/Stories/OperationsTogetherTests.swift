@@ -25,6 +25,8 @@ extension Integration {
                 let planned = try await cluster.mien(["plan"] + move)
                 #expect(planned.output.contains("at 2.0 MiB/s"), "\(planned)")
                 let begun = try await cluster.mien(move + ["--json"]).document(Operation.self)
+                // Whoever asks again gets the same one.
+                #expect(try await cluster.mien(move + ["--json"]).document(Operation.self).id == begun.id)
                 try await eventually("some of the copy has come", within: .seconds(60)) {
                     try await Self.step(begun.id, cluster).sent_bytes > 1 << 20 ? () : nil
                 }
@@ -33,6 +35,7 @@ extension Integration {
                 // What was on its way arrives.
                 try await Task.sleep(for: .seconds(2))
                 let held = try await Self.step(begun.id, cluster)
+                #expect(try await cluster.mien(move + ["--json"]).document(Operation.self).state == "paused")
                 #expect(held.sent_bytes > 0 && held.sent_bytes < held.total_bytes, "\(held)")
                 // Another step of the same workers need not wait for it.
                 let other = try #require(try await client.describe("people").shards.first { $0.index != shard.index })

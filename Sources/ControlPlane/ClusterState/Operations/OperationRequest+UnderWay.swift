@@ -1,0 +1,52 @@
+internal import ClusterModel
+internal import FaceModel
+
+extension OperationRequest {
+    /// An open operation that does what is asked for and nothing else, so that who asks twice gets the one that has
+    /// begun. One that is being cancelled is none; nor is one that levels the workers, since what it does follows from
+    /// how they were when it began; nor a rollout whose codebook is trained, which knows nothing of faces since.
+    package func operationUnderWay(in metadata: ClusterMetadata) -> Operation? {
+        metadata.openOperations.first { operation in
+            (operation.state == .running || operation.state == .paused) && isFulfilled(by: operation, in: metadata)
+        }
+    }
+
+    private func isFulfilled(by operation: Operation, in metadata: ClusterMetadata) -> Bool {
+        let steps = operation.steps
+        switch (self, operation.kind) {
+        case (.drain(let worker), .drain(let drained)): return worker == drained
+        case (.decommission(let worker), .decommission(let drained)): return worker == drained
+        case (.copies(let id, let count), .copies(let changed, former: _)):
+            guard id == changed, let configuration = metadata.collections[id]?.collection.configuration else {
+                return false
+            }
+            return configuration.replicationFactor == count.replicationFactor
+                && configuration.minimumInSync == count.minimumInSync
+        case (.train(let collection, leastFaceCount: _), .rollout(let rollout)):
+            return rollout.collection == collection && !rollout.isPastCommitPoint(in: metadata)
+        case (.move(let shard, let from, let to), .change):
+            guard steps.count == 1, steps[0].shard == shard, case .move(let source, let target) = steps[0].change
+            else { return false }
+            return source == from && (to == nil || to == target)
+        case (.lead(let shard, let worker), .change):
+            return steps.count == 1 && steps[0].shard == shard && steps[0].change == .lead(worker)
+        case (.split(let collection, let shards), .change):
+            let split = steps.compactMap { step -> UInt32? in
+                guard case .split = step.change, step.shard.collection == collection else { return nil }
+                return step.shard.index
+            }
+            return !shards.isEmpty && steps.count == shards.count && Set(split) == Set(shards)
+        case (.merge(let collection, let pairs), .change):
+            // Moves that bring neighbours together are steps of theirs.
+            let merged = steps.compactMap { step -> Set<UInt32>? in
+                guard case .merge(let other, into: _) = step.change, step.shard.collection == collection else {
+                    return nil
+                }
+                return [step.shard.index, other]
+            }
+            return !pairs.isEmpty && merged.count == pairs.count
+                && Set(merged) == Set(pairs.map { [$0.first, $0.second] as Set<UInt32> })
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+
+/// Who asks twice for the same gets the operation that has begun.
+struct RepeatedRequestTests {
+    private let workers = (1...5).map { ClusterScript.worker(UInt64($0)) }
+
+    private func world() throws -> (world: OperationWorld, requests: [OperationRequest]) {
+        let records = (1...3 as ClosedRange<UInt64>).map { number in
+            ClusterScript.replicated(number, on: [workers[0], workers[1]], minimum: 1)
+        }
+        var world = OperationWorld(seed: 9, workers: 5, records: records)
+        // Two neighbours to merge.
+        let divided = world.metadata.placements[2].shard.collection
+        try world.mustBegin(.split(divided, [0]))
+        try world.settle()
+        let moved = world.metadata.placements[0].shard
+        let split = world.metadata.placements[1].shard
+        let requests: [OperationRequest] = [
+            .move(moved, from: workers[0], to: workers[2]),
+            .lead(moved, workers[1]),
+            .drain(workers[1]),
+            .decommission(workers[1]),
+            .copies(moved.collection, CopyCount(replicationFactor: 3, minimumInSync: 2)),
+            .split(split.collection, [split.index]),
+            .merge(divided, [.init(2, 1)]),
+        ]
+        return (world, requests)
+    }
+
+    @Test func anOperationUnderWayFulfilsWhatItBeganForAndNothingElse() throws {
+        let (calm, requests) = try world()
+        for request in requests {
+            var world = calm
+            #expect(requests.allSatisfy { $0.operationUnderWay(in: world.metadata) == nil })
+            try world.mustBegin(request)
+            let id = try #require(world.metadata.openOperations.first?.id)
+            for state in [OperationState.running, .paused] {
+                world.metadata.operations[id]!.state = state
+                for other in requests {
+                    let found = other.operationUnderWay(in: world.metadata)?.id
+                    #expect(found == (other == request ? id : nil), "\(other) while \(request)")
+                }
+            }
+            world.metadata.operations[id]!.state = .running
+            // With some of it done, if not all.
+            try world.coordinate()
+            if world.metadata.operations[id]!.state == .running {
+                #expect(request.operationUnderWay(in: world.metadata)?.id == id)
+            }
+            if world.cancel(id) { #expect(request.operationUnderWay(in: world.metadata) == nil) }
+        }
+    }
+
+    @Test func aMoveToAnywhereIsOneThatIsUnderWayToSomewhere() throws {
+        var (world, _) = try world()
+        let shard = world.metadata.placements[0].shard
+        try world.mustBegin(.move(shard, from: workers[0], to: workers[2]))
+        func isUnderWay(from: NodeID, to: NodeID?) -> Bool {
+            OperationRequest.move(shard, from: from, to: to).operationUnderWay(in: world.metadata) != nil
+        }
+        #expect(isUnderWay(from: workers[0], to: nil) && isUnderWay(from: workers[0], to: workers[2]))
+        #expect(!isUnderWay(from: workers[0], to: workers[3]) && !isUnderWay(from: workers[1], to: nil))
+    }
+
+    /// Since then a worker may have come.
+    @Test func levellingIsAlwaysPlannedAnew() throws {
+        var (world, _) = try world()
+        try world.mustBegin(.rebalance)
+        #expect(OperationRequest.rebalance.operationUnderWay(in: world.metadata) == nil)
+    }
+}
