@@ -69,25 +69,37 @@ class Series:
     def __init__(self, report: dict[str, Any]) -> None:
         self._start = datetime.fromisoformat(report["started_at"]).timestamp()
         self._window: float = report["series"]["window_seconds"]
-        self._windows: list[dict[str, Any]] = [window["operations"] for window in report["series"]["windows"]]
+        self._windows: list[dict[str, Any]] = report["series"]["windows"]
 
     def times(self, operations: tuple[str, ...], phase: Phase) -> Times:
         """Of calls that were to begin in a window that the phase has part in."""
         times = Times()
-        for index, window in enumerate(self._windows):
-            begin = self._start + index * self._window
-            if begin + self._window <= phase.begin or begin >= phase.end:
-                continue
+        for window in self._within(phase):
             for name in operations:
-                if name in window:
-                    times.add(window[name]["times"]["buckets"])
+                if name in window["operations"]:
+                    times.add(window["operations"][name]["times"]["buckets"])
         return times
+
+    def found_share(self, phase: Phase) -> tuple[int, int]:
+        """Matches of answers that were compared with exact searches, of calls as in `times`: found, and required."""
+        windows = self._within(phase)
+        found = sum(window.get("found_match_count", 0) for window in windows)
+        return found, sum(window.get("required_match_count", 0) for window in windows)
+
+    def _within(self, phase: Phase) -> list[dict[str, Any]]:
+        """The windows that the phase has part in."""
+        begins = (self._start + index * self._window for index in range(len(self._windows)))
+        return [
+            window
+            for begin, window in zip(begins, self._windows, strict=True)
+            if begin + self._window > phase.begin and begin < phase.end
+        ]
 
     def _count(self, statuses: Any) -> int:
         return sum(
             count
             for window in self._windows
-            for figures in window.values()
+            for figures in window["operations"].values()
             for status, count in figures["statuses"].items()
             if statuses(status)
         )
@@ -120,13 +132,14 @@ def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
             "longest",
             "write p99",
         ]
-        + ["longest write", "pause of the machine"]
+        + ["longest write", "pause of the machine", "matches"]
     ]
     for series, phases in parts:
         base = series.times(("search",), phases[0]).percentile(99)
         for phase in phases:
             searches, writes = series.times(("search",), phase), series.times(WRITES, phase)
             p99 = searches.percentile(99)
+            found, required = series.found_share(phase)
             lines.append(
                 [
                     phase.name,
@@ -141,6 +154,7 @@ def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
                     milliseconds(writes.percentile(99)),
                     milliseconds(writes.longest),
                     milliseconds(int(phase.pause * 1e6)) if phase.pause else "",
+                    f"{found / required:.1%} of {required}" if required else "",
                 ]
             )
     return table(lines)

@@ -4,6 +4,10 @@ package struct LoadSeries: Sendable, Equatable, Codable {
         package var operations: [LoadOperation: CallFigures] = [:]
         /// Most calls that were under way at once.
         package var mostInFlight = 0
+        /// Of answers that were compared with exact searches when the load was over: matches that had to be in them,
+        /// and those that were. Nil where none was compared, and in reports of programs that did not tell.
+        package private(set) var requiredMatchCount: Int?
+        package private(set) var foundMatchCount: Int?
 
         package init() {}
 
@@ -19,6 +23,14 @@ package struct LoadSeries: Sendable, Equatable, Codable {
                 return sum
             }
             mostInFlight += other.mostInFlight
+            if let required = other.requiredMatchCount {
+                noteCompared(required: required, found: other.foundMatchCount ?? 0)
+            }
+        }
+
+        fileprivate mutating func noteCompared(required: Int, found: Int) {
+            requiredMatchCount = (requiredMatchCount ?? 0) + required
+            foundMatchCount = (foundMatchCount ?? 0) + found
         }
     }
 
@@ -45,6 +57,14 @@ package struct LoadSeries: Sendable, Equatable, Codable {
     package mutating func noteInFlight(_ count: Int, at: Duration) {
         let index = grow(to: at)
         windows[index].mostInFlight = max(windows[index].mostInFlight, count)
+    }
+
+    /// Notes what comparing an answer with an exact search has shown.
+    ///
+    /// - Parameter at: when its call was to begin.
+    package mutating func noteCompared(required: Int, found: Int, at: Duration) {
+        let index = grow(to: at)
+        windows[index].noteCompared(required: required, found: found)
     }
 
     private mutating func grow(to at: Duration) -> Int {

@@ -89,6 +89,7 @@ extension LoadReport {
                 truth.readableCount, truth.deletedSearchCount, truth.finalFaceCount,
                 truth.leastFaceChange.map { abs(max($0, -.max)) }, truth.mostFaceChange.map { abs(max($0, -.max)) },
             ] + TruthFindings.Kind.allCases.map { truth.findings.counts[$0] }
+            + series.windows.flatMap { [$0.requiredMatchCount, $0.foundMatchCount] }
         guard counts.allSatisfy({ (0...Self.mostCounted).contains($0 ?? 0) }) else {
             throw LoadTextError("a count in it is below 0, or above \(Self.mostCounted)")
         }

@@ -16,14 +16,14 @@ extension LoadRecorder {
     ///
     /// - Parameters:
     ///   - probes: numbers of the pool's probes, one for each outcome; nil when the probe was a stored face.
-    ///   - isSampled: whether the answer may be one of those compared with exact searches.
+    ///   - sampledAt: when its call was to begin, if the answer may be one of those compared with exact searches.
     func judge(
         _ results: SearchResults,
         probes: [Int]?,
         since start: ReadStart,
         _ population: LoadPopulation,
         _ pool: ProbePool,
-        isSampled: Bool
+        sampledAt: Duration?
     ) {
         var unknown: [SearchResults.Match] = []
         state.withLock { state in
@@ -34,7 +34,7 @@ extension LoadRecorder {
                 judge(matches, since: start, population, &unknown, &state)
                 guard let probe = probes?[row] else { continue }
                 judgeMates(matches, pool.truths[probe], &state)
-                if isSampled, results.coverage.isFull { sample(probe, matches, &state) }
+                if let sampledAt, results.coverage.isFull { sample(probe, matches, at: sampledAt, &state) }
             }
         }
         // Faces that were never written are looked up without the lock.
@@ -113,10 +113,11 @@ extension LoadRecorder {
     }
 
     /// Keeps an even sample of all answers (Vitter's algorithm R).
-    private func sample(_ probe: Int, _ matches: [SearchResults.Match], _ state: inout State) {
+    private func sample(_ probe: Int, _ matches: [SearchResults.Match], at: Duration, _ state: inout State) {
         state.sampledFromCount += 1
         let answer = SampledAnswer(
             probe: probe,
+            at: at,
             matches: matches.map { SampledAnswer.Match(id: $0.id, similarity: $0.similarity) }
         )
         if state.samples.count < plan.comparedAnswerLimit {

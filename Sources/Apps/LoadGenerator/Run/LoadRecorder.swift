@@ -74,6 +74,11 @@ package final class LoadRecorder: Sendable {
         if at >= plan.warmUp { state.figures.totals[operation, default: CallFigures()].record(status, time) }
     }
 
+    /// Notes what comparing a sampled answer with an exact search has shown.
+    func noteCompared(required: Int, found: Int, at: Duration) {
+        state.withLock { $0.figures.series.noteCompared(required: required, found: found, at: at) }
+    }
+
     /// Whether only this part of the load may write a filled face: what its ledger does not tell of was then written by
     /// nobody.
     func isOwn(_ face: Int) -> Bool { order.place(of: face) % plan.partCount == plan.part }
@@ -121,5 +126,7 @@ struct SampledAnswer: Sendable {
     }
 
     var probe: Int
+    /// When its call was to begin.
+    var at: Duration
     var matches: [Match]
 }

@@ -134,8 +134,8 @@ package struct LoadRun: Sendable {
             let results = try await call.client.search(collection, probes: probes, model: model, options: plan.options)
             end(call, results.coverage.isFull ? .ok : .partial)
             // Frames are not the pool's very probes, so exact searches for those would be others.
-            let isSampled = arrival.operation != .frame && arrival.at >= plan.warmUp
-            recorder.judge(results, probes: numbers, since: begin, population, pool, isSampled: isSampled)
+            let sampledAt = arrival.operation != .frame && arrival.at >= plan.warmUp ? arrival.at : nil
+            recorder.judge(results, probes: numbers, since: begin, population, pool, sampledAt: sampledAt)
         } catch {
             end(call, .failed(error.code.description))
         }
@@ -150,7 +150,7 @@ package struct LoadRun: Sendable {
         do throws(MienClientError) {
             let results = try await call.client.search(collection, face: id, options: plan.options)
             end(call, results.coverage.isFull ? .ok : .partial)
-            recorder.judge(results, probes: nil, since: begin, population, pool, isSampled: false)
+            recorder.judge(results, probes: nil, since: begin, population, pool, sampledAt: nil)
         } catch {
             if error.code == .notFound { recorder.judgeAbsence(of: face, id: id) }
             end(call, .failed(error.code.description))

@@ -65,7 +65,10 @@ package struct LoadVerification: Sendable {
             ("written faces", { report throws(MienClientError) in try await checkWritten(written, ledger, &report) }),
             ("untouched faces", { report throws(MienClientError) in try await checkUntouched(ledger, &report) }),
             ("deleted faces", { report throws(MienClientError) in try await searchDeleted(written, ledger, &report) }),
-            ("sampled answers", { report throws(MienClientError) in try await compare(samples, ledger, &report) }),
+            (
+                "sampled answers",
+                { report throws(MienClientError) in try await compare(samples, recorder, ledger, &report) }
+            ),
             ("number of faces", { report throws(MienClientError) in try await checkCount(ledger, &report) }),
         ]
         for (name, check) in parts {
@@ -216,6 +219,7 @@ package struct LoadVerification: Sendable {
     /// an answer had to be in it.
     private func compare(
         _ samples: [SampledAnswer],
+        _ recorder: LoadRecorder,
         _ ledger: WriteLedger,
         _ report: inout TruthReport
     ) async throws(MienClientError) {
@@ -237,6 +241,7 @@ package struct LoadVerification: Sendable {
                 let last = isCut ? sample.matches.last?.similarity ?? -1 : -2
                 let answered = Set(sample.matches.map(\.id))
                 let person = pool.truths[sample.probe].person
+                var (required, found) = (0, 0)
                 for match in matches where match.similarity > last || answered.contains(match.id) {
                     // What is as it was filled now was so all the time.
                     guard match.metadata.imageID == nil,
@@ -245,11 +250,14 @@ package struct LoadVerification: Sendable {
                     else { continue }
                     let isFound = answered.contains(match.id)
                     let isMate = person != nil && match.metadata.personID == person
-                    report.requiredMatchCount += 1
-                    if isFound { report.foundMatchCount += 1 }
+                    required += 1
+                    if isFound { found += 1 }
                     if isMate { report.requiredMateCount += 1 }
                     if isMate, isFound { report.foundMateCount += 1 }
                 }
+                report.requiredMatchCount += required
+                report.foundMatchCount += found
+                recorder.noteCompared(required: required, found: found, at: sample.at)
             }
         }
     }

@@ -99,6 +99,14 @@ struct LoadOptions: ParsableArguments {
     var maxInFlight = 2000
     @Option(parsing: .unconditional, help: "Different probes, made beforehand and used again and again.")
     var probes = 4096
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Answers, evenly from all, that are compared with exact searches at the end.",
+            valueName: "count"
+        )
+    )
+    var compare = 300
 
     func validate() throws {
         guard rate == nil || closed == nil else { throw ValidationError("Give either --rate or --closed.") }
@@ -116,6 +124,7 @@ struct LoadOptions: ParsableArguments {
             throw ValidationError("--max-in-flight must be from 1 to 100000.")
         }
         guard (100...1_000_000).contains(probes) else { throw ValidationError("--probes must be from 100 to 1000000.") }
+        guard (0...1_000_000).contains(compare) else { throw ValidationError("--compare must be from 0 to 1000000.") }
         if let problem = searchOptions.problem { throw ValidationError("The searches cannot be done: \(problem).") }
     }
 
@@ -141,6 +150,7 @@ struct LoadOptions: ParsableArguments {
             seed: seed
         )
         plan.streams = streams
+        plan.comparedAnswerLimit = compare
         return plan
     }
 

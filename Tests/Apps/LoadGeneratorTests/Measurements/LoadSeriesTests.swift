@@ -1,3 +1,4 @@
+import Foundation
 import LoadGenerator
 import Testing
 
@@ -28,11 +29,31 @@ import Testing
             let time = Duration.microseconds(100 + call * call % 90_001)
             whole.record(operation, status, at: at, time)
             parts[call % 3].record(operation, status, at: at, time)
+            if call.isMultiple(of: 13) {
+                whole.noteCompared(required: 10, found: call % 11, at: at)
+                parts[call % 3].noteCompared(required: 10, found: call % 11, at: at)
+            }
         }
         var sum = parts[0]
         sum.add(parts[1])
         sum.add(parts[2])
         #expect(sum == whole)
+    }
+
+    @Test func matchesOfComparedAnswersBelongToTheWindowOfTheirSearch() throws {
+        var series = LoadSeries(window: .seconds(2), warmUp: .zero)
+        series.record(.search, .ok, at: .milliseconds(500), .milliseconds(1))
+        series.noteCompared(required: 10, found: 9, at: .milliseconds(4500))
+        series.noteCompared(required: 4, found: 4, at: .milliseconds(5999))
+        #expect(series.windows.map(\.requiredMatchCount) == [nil, nil, 14])
+        #expect(series.windows.map(\.foundMatchCount) == [nil, nil, 13])
+        // A report of a program that did not tell.
+        let json = try JSONEncoder().encode(series)
+        let older = String(decoding: json, as: UTF8.self)
+            .replacing(/,"(required|found)MatchCount":[0-9]+|"(required|found)MatchCount":[0-9]+,/, with: "")
+        #expect(!older.contains("MatchCount"))
+        let read = try JSONDecoder().decode(LoadSeries.self, from: Data(older.utf8))
+        #expect(read.windows.count == 3 && read.windows.allSatisfy { $0.requiredMatchCount == nil })
     }
 
     @Test func figuresTellHowCallsEnded() {

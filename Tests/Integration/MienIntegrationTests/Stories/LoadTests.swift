@@ -32,6 +32,8 @@ extension Integration {
                 var deleted_search_count: Int
                 var flagged_partial_count: Int
                 var compared_answer_count: Int
+                var required_match_count: Int
+                var found_match_count: Int
                 var mated_search_count: Int
                 var mate_found_count: Int
                 var final_face_count: Int
@@ -53,7 +55,17 @@ extension Integration {
                 var found_rate_per_second: Double?
             }
 
+            struct Series: Decodable {
+                struct Window: Decodable {
+                    var required_match_count: Int?
+                    var found_match_count: Int?
+                }
+
+                var windows: [Window]
+            }
+
             var format: Int
+            var series: Series
             var totals: [String: Figures]
             var faults: [Fault]
             var truth: Truth
@@ -99,6 +111,11 @@ extension Integration {
                 #expect(report.truth.flagged_partial_count > 0, "no answer was partial while a worker was dead")
                 #expect(report.truth.written_face_count > 50 && report.truth.deleted_search_count > 10)
                 #expect(report.truth.read_back_count >= 2000 && report.truth.compared_answer_count > 50)
+                // Compared answers are of all of its time, and each is told of in the second of its search.
+                let windows = report.series.windows
+                #expect(windows.compactMap(\.required_match_count).reduce(0, +) == report.truth.required_match_count)
+                #expect(windows.compactMap(\.found_match_count).reduce(0, +) == report.truth.found_match_count)
+                #expect(windows.count { ($0.required_match_count ?? 0) > 0 } >= 4)
                 let page = try stage.text("load.html")
                 #expect(page.contains("Every answer was true") && page.contains("worker 2 killed"))
                 #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)

@@ -1,0 +1,271 @@
+"""A cluster of processes on free ports of the loopback, and loads on it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from figures import Series
+from pauses import Pauses
+
+COPIES = 2
+MIX = "search=80,enrol=8,upsert=6,delete=6"
+
+
+class Failure(Exception):
+    """What went wrong, for the person who ran it."""
+
+
+class Cluster:
+    """Processes of one cluster on free ports, each of which can be stopped and started again."""
+
+    def __init__(
+        self,
+        folder: Path,
+        mien: Path,
+        workers: int,
+        most_workers: int,
+        settings: Sequence[str] = (),
+        former: Path | None = None,
+        time_between_restarts: float = 4,
+    ) -> None:
+        """The settings are keys of nodes with values; nodes begin as the former program, if there is one."""
+        self.mien = str(mien)
+        self.node_program = str(former or mien)
+        self.folder = folder
+        self.time_between_restarts = time_between_restarts
+        self.settings = {
+            role: [part for setting in settings if setting.startswith(role + ".") for part in ("--set", setting)]
+            for role in ("coordinator", "worker")
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.commands: dict[str, list[str]] = {}
+        self.worker_count = workers
+        ports = iter(free_ports(most_workers + 8))
+        self.addresses = {f"worker-{n}": f"127.0.0.1:{next(ports)}" for n in range(1, most_workers + 1)}
+        self.addresses |= {f"coordinator-{n}": f"127.0.0.1:{next(ports)}" for n in (1, 2)}
+        self.endpoints = {f"etcd-{n}": f"http://127.0.0.1:{next(ports)}" for n in (1, 2, 3)}
+        self.peers = {f"etcd-{n}": f"http://127.0.0.1:{next(ports)}" for n in (1, 2, 3)}
+        self.backups = folder / "backups"
+        self.backups.mkdir()
+        both = [self.addresses["coordinator-1"], self.addresses["coordinator-2"]]
+        self.environment = os.environ | {"MIEN_COORDINATOR": ",".join(both), "NO_COLOR": "1"}
+        self.pauses = Pauses(folder / "pauses.log")
+
+    def start(self) -> None:
+        """All but the two workers that come later."""
+        members = ",".join(f"{name}={peer}" for name, peer in self.peers.items())
+        for name, client in self.endpoints.items():
+            self._run(name, [
+                "etcd", "--name", name, "--data-dir", str(self.folder / name), "--initial-cluster", members,
+                "--listen-client-urls", client, "--advertise-client-urls", client,
+                "--listen-peer-urls", self.peers[name], "--initial-advertise-peer-urls", self.peers[name],
+            ])  # fmt: skip
+        endpoints = ",".join(self.endpoints.values())
+        for number in (1, 2):
+            name = f"coordinator-{number}"
+            self._run(name, [
+                self.node_program, "coordinator", "--listen", self.addresses[name], "--data", str(self.folder / name),
+                "--set", "coordinator.metadata=etcd", "--set", f"coordinator.etcd.endpoints={endpoints}",
+                "--set", f"coordinator.archive.place={self.backups}", *self.settings["coordinator"],
+            ])  # fmt: skip
+        for number in range(1, self.worker_count + 1):
+            self.start_worker(number)
+        self.await_health(workers=self.worker_count)
+
+    def start_worker(self, number: int) -> None:
+        name = f"worker-{number}"
+        command = [self.node_program, "worker", "--listen", self.addresses[name], "--data", str(self.folder / name)]
+        for coordinator in (1, 2):
+            command += ["--coordinator", self.addresses[f"coordinator-{coordinator}"]]
+        self._run(name, command + self.settings["worker"])
+
+    def _run(self, name: str, command: list[str]) -> None:
+        log = (self.folder / f"{name}.log").open("ab")
+        self.commands[name] = command
+        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def restart(self, name: str) -> None:
+        """Ends a process as systemd would, starts it again, and waits until the cluster is whole."""
+        self.end(name)
+        # After a former program, the one that is measured.
+        program = "etcd" if name in self.endpoints else self.mien
+        self._run(name, [program, *self.commands[name][1:]])
+        self.await_health()
+
+    def roll(self, *names: str) -> None:
+        """Restarts one after the other, each a while after the one before is back."""
+        for name in names:
+            self.restart(name)
+            time.sleep(self.time_between_restarts)
+
+    def end(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.terminate()
+        # An etcd that is told to end says so by the signal.
+        if process.wait(60) not in ((0, -signal.SIGTERM) if name in self.endpoints else (0,)):
+            raise Failure(f"{name} ended with {process.returncode}; see {self.folder / name}.log")
+
+    def await_health(self, workers: int = 0) -> None:
+        """Until every member of etcd is healthy, and `mien status --warm` of each coordinator ends with 0."""
+        deadline = time.monotonic() + 120
+        while not all(map(is_healthy, self.endpoints.values())):
+            if time.monotonic() > deadline:
+                raise Failure(f"etcd is not whole after two minutes; logs are in {self.folder}")
+            time.sleep(0.1)
+        for coordinator in (1, 2):
+            address = self.addresses[f"coordinator-{coordinator}"]
+            ready = ("status", "--warm", "--workers", str(workers), "--coordinator", address)
+            while self._try(*ready).returncode != 0:
+                if time.monotonic() > deadline:
+                    raise Failure(f"the cluster is not whole after two minutes; logs are in {self.folder}")
+                time.sleep(0.1)
+
+    def _try(self, *arguments: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*under, self.mien, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def run(self, *arguments: str, meanwhile: Callable[[], object] | None = None) -> str:
+        """What the command prints; it must end with 0. Something may be done over and over until it has ended."""
+        with subprocess.Popen(
+            [self.mien, *arguments], env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            while meanwhile is not None and process.poll() is None:
+                meanwhile()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+            output, error = process.communicate()
+        if process.returncode != 0:
+            raise Failure(f"mien {' '.join(arguments)} ended with {process.returncode}: {error.strip()}")
+        return output
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """What `mien status` tells of each, by its address; a cluster that lacks something is told of as well."""
+        answer = self._try("status", "--json", under=("nice", "-n", "19"))
+        return {worker["address"]: worker for worker in json.loads(answer.stdout)["workers"]}
+
+    def operations(self) -> list[dict[str, Any]]:
+        """All there were, asked for without taking a processor from those who are measured."""
+        answer = self._try("operations", "--all", "--json", under=("nice", "-n", "19"))
+        if answer.returncode != 0:
+            raise Failure(f"mien operations ended with {answer.returncode}: {answer.stderr.strip()}")
+        return json.loads(answer.stdout)
+
+    def stop(self) -> None:
+        """Ends whatever is left."""
+        self.pauses.stop()
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait()
+
+
+class Load:
+    """`mien load run` in the background, until it is told to stop."""
+
+    def __init__(self, cluster: Cluster, options: argparse.Namespace, name: str, mix: str = MIX) -> None:
+        self.file = cluster.folder / f"{name}.json"
+        self.log = cluster.folder / f"{name}.log"
+        command = [
+            cluster.mien, "load", "run", "people", "--rate", str(options.rate), "--mix", mix,
+            "--duration", f"{options.duration}s", "--retry", options.retry, "--deadline", "8s", "--faces",
+            str(options.faces), "--compare", str(options.compare), "--json-file", str(self.file),
+        ]  # fmt: skip
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=cluster.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def await_begin(self) -> None:
+        """Until it has told of its first seconds: probes are made and faces counted before that."""
+        deadline = time.monotonic() + 300
+        while re.search(r"^\d+ s  ", self.log.read_text(), re.MULTILINE) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise Failure(f"the load does not begin; see {self.log}")
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        if self.process.poll() is not None:
+            raise Failure(f"the load ended by itself; see {self.log}")
+
+    def end(self) -> dict[str, Any]:
+        """Stops it, lets it check everything, and reads its report."""
+        self.check()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        if not self.file.exists():
+            raise Failure(f"the load wrote no report; see {self.log}")
+        return json.loads(self.file.read_text())
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def worker_names(count: int) -> list[str]:
+    return [f"worker-{number}" for number in range(1, count + 1)]
+
+
+def told(reports: list[tuple[str, dict[str, Any]]]) -> int:
+    """Prints what each load found; 1 when anything was not as it must be."""
+    failed = 0
+    for name, report in reports:
+        series, findings = Series(report), report["truth"]["findings"]["counts"]
+        unchecked = report["truth"]["unchecked"]
+        again = report["resends"]["call_count"]
+        print(f"{name}: {series.call_count} calls, {series.partial_count} partial, {series.failed_count} failed, "
+              f"{again} sent more than once; "
+              f"findings: {findings or 'none'}{f'; not checked: {unchecked}' if unchecked else ''}")  # fmt: skip
+        truth = report["truth"]
+        print(f"    of {truth['compared_answer_count']} sampled answers {truth['found_match_count']} of "
+              f"{truth['required_match_count']} matches of exact search, {truth['found_mate_count']} of "
+              f"{truth['required_mate_count']} mates")  # fmt: skip
+        failed += series.partial_count + series.failed_count + sum(findings.values()) + len(unchecked)
+    print("all replicas are sound and equal")
+    return 1 if failed else 0
+
+
+def machine(report: dict[str, Any]) -> str:
+    about = report["machine"]
+    return f"{about['processor_count']} processors ({about['processor']}), {datetime.now(UTC):%Y-%m-%d}"
+
+
+def is_healthy(etcd: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{etcd}/health", timeout=5) as answer:
+            return json.load(answer)["health"] == "true"
+    except OSError:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
