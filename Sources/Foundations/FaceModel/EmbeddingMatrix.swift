@@ -1,7 +1,7 @@
 /// Embeddings or probes, one per row: `[rowCount × dimension]` of float32, row-major.
 package struct EmbeddingMatrix: Sendable {
     package let dimension: Int
-    package let rowCount: Int
+    package private(set) var rowCount: Int
     package private(set) var values: [Float]
 
     /// - Precondition: `values.count` is a multiple of `dimension`, and `dimension` is positive.
@@ -22,6 +22,13 @@ package struct EmbeddingMatrix: Sendable {
         chosen.reserveCapacity(indices.count * dimension)
         for index in indices { chosen.append(contentsOf: row(index)) }
         return EmbeddingMatrix(dimension: dimension, values: chosen)
+    }
+
+    /// Drops all rows but the first few.
+    package mutating func keepRows(_ count: Int) {
+        guard count < rowCount else { return }
+        values.removeLast((rowCount - count) * dimension)
+        rowCount = count
     }
 
     /// Puts the rows into an order drawn at random (Fisher and Yates).

@@ -149,6 +149,31 @@ struct TrainingPlannerTests {
         #expect(order.origin == origin(11_000, cause))
     }
 
+    /// Where there is none, the one with most faces is asked all the same, and says so.
+    @Test func aWorkerWithMemoryForItTrains() {
+        let record = ClusterScript.record(1, shards: 2, on: [first, second])
+        let isEven = ClusterScript.serving(record, faceCount: 60_000)
+        func trainer(_ held: [UInt64], of limit: UInt64) -> (worker: NodeID, rows: UInt64)? {
+            var reports = isEven
+            for (worker, byteCount) in zip([first, second], held) {
+                reports[worker]!.memory = MemoryLedger(
+                    bound: .controlGroup,
+                    limitByteCount: limit,
+                    heldByteCount: byteCount,
+                    reserveByteCount: limit / 10
+                )
+            }
+            guard case .train(let order) = decide(record, reports) else { return nil }
+            return (order.worker, order.sources.reduce(0) { $0 + UInt64($1.sampleCount) })
+        }
+        let unlimited = trainer([0, 0], of: 0)
+        #expect(trainer([1 << 30, 15 << 30], of: 16 << 30)! == (first, unlimited!.rows))
+        #expect(trainer([15 << 30, 1 << 30], of: 16 << 30)! == (second, unlimited!.rows))
+        #expect(trainer([15 << 30, 15 << 30], of: 16 << 30)! == (first, unlimited!.rows))
+        // Half of what a worker may hold is the most that a training takes, unless it could not train at all then.
+        #expect(trainer([10 << 20, 10 << 20], of: 20 << 20)!.rows == min(4096, unlimited!.rows))
+    }
+
     @Test func whatShardsSayOfTheFitIsWeighedByTheirRows() {
         let record = ClusterScript.record(1, shards: 2, on: [first, second], codebook: 1)
         var reports = ClusterScript.serving(record, faceCount: 6000, generation: 1)

@@ -146,7 +146,12 @@ extension ClusterController {
         }
         let reason = RolloutPlanner.reason(rollout, progress, in: view, ledger: trainings, now: now)
         return reason.map { reason in
-            OperationText.sentence(reason, failure: failure ?? view.trainingFailure(of: rollout), in: view)
+            let known = failure ?? view.trainingFailure(of: rollout)
+            return OperationText.sentence(
+                reason,
+                failure: known ?? trainings.memory(of: rollout.collection).failure,
+                in: view
+            )
         }
     }
 }

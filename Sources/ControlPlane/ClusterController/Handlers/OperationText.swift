@@ -166,10 +166,14 @@ enum OperationText {
     /// What rolling a codebook out would take.
     static func remarks(on order: TrainingOrder, of record: CollectionRecord, in view: ClusterView) -> [String] {
         let rowCount = order.sources.reduce(UInt64(0)) { $0 + UInt64($1.sampleCount) }
-        let sampleByteCount = rowCount * UInt64(record.collection.configuration.dimension) * 4
+        let byteCount = TrainingMemory.byteCount(
+            rowCount: rowCount,
+            dimension: record.collection.configuration.dimension,
+            listCount: order.listCount
+        )
         var remarks = [
             "The \(name(order.worker, view)) trains codebook \(order.generation), of \(order.listCount) lists, from "
-                + "\(rowCount) rows: \(sampleByteCount >> 20) MiB of memory for the sample."
+                + "\(rowCount) rows, with \(byteCount >> 20) MiB of memory."
         ]
         let replicas = record.placements.flatMap { placement in
             placement.group.members.compactMap { view.replica(of: placement.shard, on: $0) }

@@ -108,6 +108,7 @@ extension ClusterController {
                     order.collection,
                     generation: order.generation,
                     on: order.worker,
+                    reason: failure?.message,
                     policy: options.training,
                     now: now
                 )
@@ -116,6 +117,7 @@ extension ClusterController {
                     collection,
                     generation: generation,
                     on: worker,
+                    reason: failure?.message,
                     policy: options.training,
                     now: now
                 )

@@ -14,6 +14,8 @@ package struct TrainingLedger: Sendable {
         package fileprivate(set) var attempt: Attempt?
         package fileprivate(set) var failureCount = 0
         package fileprivate(set) var pauseEnd = Duration.zero
+        /// Why the last one failed, or was not begun; nil when another has begun since.
+        package fileprivate(set) var failure: String?
         /// What is remembered is of trainings of this generation.
         fileprivate var generation: UInt32 = 0
         fileprivate var failedWorkers: Set<NodeID> = []
@@ -37,6 +39,7 @@ package struct TrainingLedger: Sendable {
             began: now
         )
         memory.failedWorkers.remove(order.worker)
+        memory.failure = nil
         memories[order.collection] = memory
     }
 
@@ -45,6 +48,7 @@ package struct TrainingLedger: Sendable {
         _ collection: CollectionID,
         generation: UInt32,
         on worker: NodeID,
+        reason: String? = nil,
         policy: TrainingPolicy,
         now: Duration
     ) {
@@ -52,6 +56,7 @@ package struct TrainingLedger: Sendable {
         memory.attempt = nil
         memory.failureCount = min(memory.failureCount + 1, 30)
         memory.failedWorkers.insert(worker)
+        memory.failure = reason
         memory.pauseEnd = now + min(policy.firstPause * (1 << (memory.failureCount - 1)), policy.longestPause)
         memories[collection] = memory
     }
@@ -69,7 +74,14 @@ package struct TrainingLedger: Sendable {
                 let attempt = memories[training.collection]?.attempt,
                 attempt.worker == worker, attempt.generation == training.generation
             else { continue }
-            failed(training.collection, generation: training.generation, on: worker, policy: policy, now: now)
+            failed(
+                training.collection,
+                generation: training.generation,
+                on: worker,
+                reason: reason,
+                policy: policy,
+                now: now
+            )
             failures.append((training.collection, reason))
         }
         return failures

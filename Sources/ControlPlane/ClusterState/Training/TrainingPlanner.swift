@@ -170,15 +170,16 @@ package enum TrainingPlanner {
         memory: TrainingLedger.Memory
     ) -> TrainingOrder? {
         guard size.faceCount > 0, record.placements.allSatisfy({ view.reader(of: $0) != nil }),
-            let worker = trainer(for: record, in: view, memory: memory)
+            let worker = trainer(for: record, size, in: view, memory: memory)
         else { return nil }
+        let sampleCount = sampleCount(of: record, size, on: worker, in: view)
         return TrainingOrder(
             collection: record.collection.id,
             generation: record.nextGeneration,
             worker: worker,
             origin: CodebookOrigin(cause: cause, faceCount: size.faceCount),
             listCount: size.listCount,
-            sources: sources(record, in: view, sampleCount: size.sampleCount, faceCount: size.faceCount)
+            sources: sources(record, in: view, sampleCount: sampleCount, faceCount: size.faceCount)
         )
     }
 
@@ -226,10 +227,11 @@ package enum TrainingPlanner {
             && (replicas + served).allSatisfy { $0.generation == codebook.generation && $0.olderGeneration == 0 }
     }
 
-    /// A worker that holds a shard: one that has not failed rather than one that has, then the one with most faces,
-    /// then by id.
+    /// A worker that holds a shard: one that has not failed rather than one that has, one with memory for it rather
+    /// than one without, then the one with most faces, then by id.
     private static func trainer(
         for record: CollectionRecord,
+        _ size: TrainingSize,
         in view: ClusterView,
         memory: TrainingLedger.Memory
     ) -> NodeID? {
@@ -238,11 +240,39 @@ package enum TrainingPlanner {
             guard let reader = view.reader(of: placement) else { continue }
             faceCounts[reader, default: 0] += view.replica(of: placement)?.faceCount ?? 0
         }
+        func hasRoom(_ worker: NodeID) -> Bool {
+            guard let ledger = view.observations[worker]?.memory, ledger.limitByteCount > 0 else { return true }
+            let byteCount = TrainingMemory.byteCount(
+                rowCount: UInt64(sampleCount(of: record, size, on: worker, in: view)),
+                dimension: record.collection.configuration.dimension,
+                listCount: size.listCount
+            )
+            let kept = ledger.heldByteCount + ledger.reserveByteCount
+            return byteCount <= ledger.limitByteCount - min(kept, ledger.limitByteCount)
+        }
         return faceCounts.min { left, right in
             let failed = (memory.isFailed(left.key), memory.isFailed(right.key))
             if failed.0 != failed.1 { return !failed.0 }
+            let hasRoom = (hasRoom(left.key), hasRoom(right.key))
+            if hasRoom.0 != hasRoom.1 { return hasRoom.0 }
             return left.value != right.value ? left.value > right.value : left.key < right.key
         }?.key
+    }
+
+    /// Fewer rows than are wanted where training on those would take more than half of what the worker may hold.
+    private static func sampleCount(
+        of record: CollectionRecord,
+        _ size: TrainingSize,
+        on worker: NodeID,
+        in view: ClusterView
+    ) -> UInt32 {
+        guard let limit = view.observations[worker]?.memory.limitByteCount, limit > 0 else { return size.sampleCount }
+        let most = TrainingMemory.rowLimit(
+            byteCount: limit / 2,
+            dimension: record.collection.configuration.dimension,
+            listCount: size.listCount
+        )
+        return UInt32(min(UInt64(size.sampleCount), most))
     }
 
     /// The sample divided over the shards in proportion to their faces; the parts add up to the whole exactly.

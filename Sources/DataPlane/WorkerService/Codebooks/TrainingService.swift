@@ -33,6 +33,8 @@ final class TrainingService: Sendable {
     private let orders: AsyncStream<TrainCodebook>
     private let orderInput: AsyncStream<TrainCodebook>.Continuation
     private let sampleSize = Atomic(0)
+    /// Of trainings that were taken and have not ended.
+    private let reservedByteCount = Atomic<UInt64>(0)
 
     /// Bytes of the sample of the training under way; 0 without one.
     var sampleByteCount: Int { sampleSize.load(ordering: .relaxed) }
@@ -57,7 +59,13 @@ final class TrainingService: Sendable {
     }
 
     /// Takes an order to train; one that is under way or finished is taken as a repetition.
-    func order(_ request: TrainCodebook) throws(WireStatus) {
+    ///
+    /// - Parameter admit: asked whether the memory of this training, beside that of those which were taken and have not
+    ///   ended, is there.
+    func order(
+        _ request: TrainCodebook,
+        admit: (_ byteCount: UInt64) throws(WireStatus) -> Void
+    ) throws(WireStatus) {
         let rowCount = request.sources.reduce(UInt64(0)) { $0 + UInt64($1.sampleCount) }
         let dimension = request.collection.configuration.dimension
         guard CollectionConfiguration.dimensionRange.contains(dimension), rowCount > 0 else {
@@ -73,6 +81,10 @@ final class TrainingService: Sendable {
             )
         }
         let collection = request.collection.id
+        let byteCount = Self.byteCount(of: request)
+        if !shelf.isWanted(collection, generation: request.generation) {
+            try admit(byteCount &+ reservedByteCount.load(ordering: .relaxed))
+        }
         guard try shelf.begin(collection, generation: request.generation) else { return }
         guard case .enqueued = orderInput.yield(request) else {
             shelf.update(collection, generation: request.generation, to: .failed("the worker's training queue is full"))
@@ -82,12 +94,16 @@ final class TrainingService: Sendable {
                 retryAfterMilliseconds: 5000
             )
         }
+        reservedByteCount.add(byteCount, ordering: .relaxed)
     }
 
     /// Serves orders until cancelled.
     func run() async {
         let executor = BoundedExecutor(name: "train", threadCount: 1, queueLimit: 1, priority: .background)
-        for await order in orders { await serve(order, on: executor) }
+        for await order in orders {
+            await serve(order, on: executor)
+            reservedByteCount.subtract(Self.byteCount(of: order), ordering: .relaxed)
+        }
         await WorkerThread.run(name: "train-end") { executor.stop() }
     }
 
@@ -105,7 +121,7 @@ final class TrainingService: Sendable {
         sampleSize.store(Self.rowCount(of: order) * order.collection.configuration.dimension * 4, ordering: .relaxed)
         defer { sampleSize.store(0, ordering: .relaxed) }
         do {
-            let sample = try await gatherSample(for: order)
+            let sample = try await gatherSample(for: order, shufflingOn: executor)
             try await train(order, on: sample, executor: executor)
             metadata["rows"] = "\(sample.rowCount)"
             metadata["duration"] = "\(ContinuousClock.now - start)"
@@ -160,8 +176,11 @@ final class TrainingService: Sendable {
 
     // MARK: Sample
 
-    /// Rows from every source, as many as it was asked for or has.
-    private func gatherSample(for order: TrainCodebook) async throws -> EmbeddingMatrix {
+    /// Rows from every source in random order, together as many as were asked for or as there are.
+    private func gatherSample(
+        for order: TrainCodebook,
+        shufflingOn executor: BoundedExecutor
+    ) async throws -> EmbeddingMatrix {
         let dimension = order.collection.configuration.dimension
         var values: [Float] = []
         values.reserveCapacity(Self.rowCount(of: order) * dimension)
@@ -180,16 +199,23 @@ final class TrainingService: Sendable {
         }
         for peer in peers.values { await peer.close() }
         try outcome.get()
-        // Rows of every shard are among those that train, and among those that calibrate.
-        var sample = EmbeddingMatrix(dimension: dimension, values: values)
+        // Rows of every shard are among those that train, among those that calibrate, and among those too many.
+        let sample = Mutex(EmbeddingMatrix(dimension: dimension, values: values))
         values = []
-        var generator = SplitMix64(seed: Self.seed(of: order))
-        sample.shuffleRows(using: &generator)
-        return sample
+        let (seed, wantedCount) = (Self.seed(of: order), Self.rowCount(of: order))
+        let isShuffled: Void? = await executor.run {
+            var generator = SplitMix64(seed: seed)
+            sample.withLock {
+                $0.shuffleRows(using: &generator)
+                $0.keepRows(wantedCount)
+            }
+        }
+        guard isShuffled != nil else { throw CancellationError() }
+        return sample.withLock { $0 }
     }
 
-    /// Appends one source's rows, page by page, each row once. A worker of an earlier build draws every page by itself,
-    /// so that a row may come twice.
+    /// Appends one source's rows, page by page: a few more than are wanted, since how many are drawn is left to chance.
+    /// A worker of an earlier build draws every page by itself, so that a row may come twice.
     private func append(
         _ source: TrainCodebook.Source,
         of order: TrainCodebook,
@@ -199,20 +225,24 @@ final class TrainingService: Sendable {
         let dimension = order.collection.configuration.dimension
         let seed = Self.seed(of: order)
         let pageRowCount = UInt32(min(Self.pageRowLimit, Self.pageByteLimit / 4 / dimension))
+        let wanted = Double(source.sampleCount)
+        // Five deviations.
+        let total = source.sampleCount &+ UInt32(5 * wanted.squareRoot() + 16)
         var remaining = source.sampleCount
+        var isPaged = true
         var firstRow: UInt32 = 0
         var independentPageCount: UInt64 = 0
         let (collection, generation) = (order.collection.id, order.generation)
-        while remaining > 0 {
+        while isPaged || remaining > 0 {
             while holds.holdsCodebook(of: collection), shelf.isWanted(collection, generation: generation) {
                 try await Task.sleep(for: Self.holdInterval)
             }
             guard shelf.isWanted(collection, generation: generation) else { throw CancellationError() }
             let request = SampleEmbeddings(
                 route: ShardRoute(shard: source.shard, epoch: source.epoch),
-                count: min(remaining, pageRowCount),
+                count: isPaged && firstRow > 0 ? pageRowCount : min(max(remaining, 1), pageRowCount),
                 seed: seed &+ UInt64(source.shard.index) << 32 &+ independentPageCount,
-                totalCount: source.sampleCount,
+                totalCount: total,
                 firstRow: firstRow
             )
             let answer = try await call(request, on: peer)
@@ -227,7 +257,7 @@ final class TrainingService: Sendable {
                 of: order.collection.id,
                 generation: order.generation
             )
-            remaining -= UInt32(sample.rowCount)
+            remaining -= min(remaining, UInt32(sample.rowCount))
             switch answer.continuation {
             case .end: return
             case .from(let row):
@@ -236,6 +266,7 @@ final class TrainingService: Sendable {
             case .untold:
                 // A shard with fewer rows than asked for has given all it has.
                 if sample.rowCount < Int(request.count) { return }
+                isPaged = false
                 independentPageCount += 1
             }
         }
@@ -257,6 +288,14 @@ final class TrainingService: Sendable {
 
     private static func rowCount(of order: TrainCodebook) -> Int {
         order.sources.reduce(0) { $0 + Int($1.sampleCount) }
+    }
+
+    private static func byteCount(of order: TrainCodebook) -> UInt64 {
+        TrainingMemory.byteCount(
+            rowCount: UInt64(rowCount(of: order)),
+            dimension: order.collection.configuration.dimension,
+            listCount: order.listCount
+        )
     }
 
     /// The same order draws the same sample from the same data, on any worker.

@@ -197,6 +197,18 @@ enum Refusal {
         )
     }
 
+    static func memoryFull(_ ledger: MemoryLedger, forTraining byteCount: UInt64) -> WireStatus {
+        WireStatus(
+            code: .memoryFull,
+            message: """
+                this worker does not begin to train, for want of memory: that takes \(byteCount >> 20) MiB, and \
+                \(MemoryText.text(ledger)); give it more memory, move replicas to other workers, or have fewer rows in \
+                a sample (coordinator.training.sample)
+                """,
+            retryAfterMilliseconds: 5000
+        )
+    }
+
     static func copyDamaged(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .corruptPartition,

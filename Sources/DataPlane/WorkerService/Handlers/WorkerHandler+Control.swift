@@ -57,7 +57,7 @@ extension WorkerHandler {
     func train(_ request: TrainCodebook, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
             try memory.admit()
-            try training.order(request)
+            try training.order(request, admit: memory.admit(training:))
             return Acknowledgement()
         }
     }

@@ -73,6 +73,16 @@ final class MemoryWatch: Sendable {
         if isShort.load(ordering: .relaxed) { throw Refusal.memoryFull(ledger) }
     }
 
+    /// - Parameter byteCount: that a training is to take, with those that were admitted and may not have taken theirs.
+    /// - Throws: `memoryFull` where they are not free beyond the reserve.
+    func admit(training byteCount: UInt64) throws(WireStatus) {
+        let ledger = ledger
+        let free = ledger.limitByteCount - min(ledger.heldByteCount, ledger.limitByteCount)
+        guard ledger.limitByteCount == 0 || byteCount <= free - min(ledger.reserveByteCount, free) else {
+            throw Refusal.memoryFull(ledger, forTraining: byteCount)
+        }
+    }
+
     private func look() {
         let bounds = MemoryBound.all(configured: limitByteCount, ProcessFigures.text(of:))
         let process = MemoryBound.heldByProcess(ProcessFigures.text(of:))

@@ -93,6 +93,36 @@ extension Integration {
             }
         }
 
+        /// What a training would take has to be free before it begins; the operation tells what is missing.
+        @Test(.timeLimit(.minutes(1))) func aTrainingBeginsWithTheMemoryForItOrNotAtAll() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 1,
+                    coordinatorSettings: ["coordinator.training.min_faces=2000"],
+                    workerSettings: ["worker.memory.limit=60MiB"]
+                )
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15))
+                let made = try await stage.mien("generate", stage.path("gallery"), "--faces", "3000")
+                #expect(made.status == 0, "\(made)")
+                _ = try await client.createCollection(
+                    CollectionOptions(name: "people", dimension: 512, embeddingModel: "m", shardCount: 1)
+                )
+                let imported = try await cluster.mien(
+                    ["import", "people", "--embeddings", stage.path("gallery/embeddings.npy"), "--model", "m"]
+                )
+                #expect(imported.status == 0, "\(imported)")
+                let refused = try await eventually("the training is refused", within: .seconds(20)) {
+                    let operations = try await cluster.mien("operations")
+                    return operations.output.contains("does not begin to train") ? operations.output : nil
+                }
+                #expect(refused.contains("for want of memory: that takes 56 MiB"), "\(refused)")
+                #expect(try await client.describe("people").codebook == nil)
+                await client.close()
+            }
+        }
+
         /// A limit that is set by configuration alone, and below what any process holds.
         @Test(.timeLimit(.minutes(1))) func aConfiguredLimitHoldsAsWell() async throws {
             try await Stage.play { stage in
