@@ -54,6 +54,27 @@ struct RepeatedRequestTests {
         }
     }
 
+    /// Shards are gone one after the other, and "all" is those of the beginning.
+    @Test func aSplitOfManyIsTheSameWhenSomeAreDone() throws {
+        var (world, _) = try world()
+        let id = world.metadata.placements[2].shard.collection
+        try world.mustBegin(.split(id, [1, 2]))
+        var isPartlyDone = false
+        while let operation = world.metadata.openOperations.first {
+            isPartlyDone = isPartlyDone || Set(operation.steps.map(\.state.hasEnded)).count == 2
+            for request in [OperationRequest.split(id, [2, 1]), .split(id, [])] {
+                #expect(request.operationUnderWay(in: world.metadata)?.id == operation.id)
+            }
+            for request in [OperationRequest.split(id, [1]), .split(id, [1, 2, 3]), .merge(id, [])] {
+                #expect(request.operationUnderWay(in: world.metadata) == nil)
+            }
+            try world.coordinate()
+            try world.work()
+        }
+        #expect(isPartlyDone)
+        #expect(OperationRequest.split(id, []).operationUnderWay(in: world.metadata) == nil)
+    }
+
     @Test func aMoveToAnywhereIsOneThatIsUnderWayToSomewhere() throws {
         var (world, _) = try world()
         let shard = world.metadata.placements[0].shard

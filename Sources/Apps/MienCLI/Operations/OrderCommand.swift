@@ -72,7 +72,10 @@ extension OrderCommand {
             return
         }
         for operation in operations { console.writeOutput(OperationReport.text(operation, in: cluster)) }
-        let openCount = operations.count { !$0.state.hasEnded }
+        for operation in operations where operation.state == .paused {
+            console.writeOutput("It is paused; 'mien operation resume \(operation.id)' lets it go on.\n")
+        }
+        let openCount = operations.count { !$0.state.hasEnded && $0.state != .paused }
         if openCount > 0 {
             console.writeOutput(
                 openCount == 1
@@ -91,6 +94,9 @@ enum OperationWait {
         _ console: Console
     ) async throws(CommandFailure) -> OperationInfo {
         var operation = operation
+        if operation.state == .paused {
+            console.writeError("it is paused; 'mien operation resume \(operation.id)' lets it go on\n")
+        }
         var progress =
             operation.rollout == nil
             ? ProgressLine(console: console, noun: "steps", total: operation.steps.count)

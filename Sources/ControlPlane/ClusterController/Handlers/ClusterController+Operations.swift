@@ -44,6 +44,8 @@ extension ClusterController {
     /// - Returns: the operation that does just this, where one is under way.
     func begin(_ request: BeginOperation) async throws(WireStatus) -> OperationDescription {
         var earlier: OperationID?
+        // What another coordinator has seen the end of is not under way.
+        if request.fingerprint == 0, underWay(request.order, in: currentView) != nil { await refresh() }
         try await commit { records throws(WireStatus) in
             earlier = nil
             // A commit whose end was not heard of may have made it.
@@ -52,7 +54,7 @@ extension ClusterController {
             view.metadata = records.metadata
             // What was planned is begun as it was planned, or not at all.
             if request.fingerprint == 0 {
-                earlier = try self.request(request.order, in: view).operationUnderWay(in: records.metadata)?.id
+                earlier = self.underWay(request.order, in: view)
                 guard earlier == nil else { return nil }
             }
             let operation = try self.operation(request.id, for: request.order, in: view)
@@ -324,6 +326,22 @@ extension ClusterController {
         } catch {
             throw WireStatus(.invalidRequest, error.description)
         }
+    }
+
+    /// The operation that is under way and does what is ordered; see ``OperationRequest/operationUnderWay(in:)``.
+    private func underWay(_ order: OperationOrder, in view: ClusterView) -> OperationID? {
+        let request: OperationRequest? =
+            switch order {
+            // Some of these shards may be gone by now.
+            case .split(let collection, let indices):
+                (try? Self.collectionID(collection, in: view)).map { .split($0, indices) }
+            case .merge(let collection, let indices) where indices.count.isMultiple(of: 2):
+                (try? Self.collectionID(collection, in: view)).map { id in
+                    .merge(id, stride(from: 0, to: indices.count, by: 2).map { .init(indices[$0], indices[$0 + 1]) })
+                }
+            default: try? self.request(order, in: view)
+            }
+        return request?.operationUnderWay(in: view.metadata)?.id
     }
 
     private func request(_ order: OperationOrder, in view: ClusterView) throws(WireStatus) -> OperationRequest {

@@ -4,7 +4,10 @@ internal import FaceModel
 extension OperationRequest {
     /// An open operation that does what is asked for and nothing else, so that who asks twice gets the one that has
     /// begun. One that is being cancelled is none; nor is one that levels the workers, since what it does follows from
-    /// how they were when it began; nor a rollout whose codebook is trained, which knows nothing of faces since.
+    /// how they were when it began; nor a rollout whose codebook is the collection's, which knows nothing of faces
+    /// since.
+    ///
+    /// A split or merge may name shards that it has done away with already, or none for all that there were.
     package func operationUnderWay(in metadata: ClusterMetadata) -> Operation? {
         metadata.openOperations.first { operation in
             (operation.state == .running || operation.state == .paused) && isFulfilled(by: operation, in: metadata)
@@ -35,7 +38,8 @@ extension OperationRequest {
                 guard case .split = step.change, step.shard.collection == collection else { return nil }
                 return step.shard.index
             }
-            return !shards.isEmpty && steps.count == shards.count && Set(split) == Set(shards)
+            guard !steps.isEmpty, split.count == steps.count else { return false }
+            return shards.isEmpty || Set(split) == Set(shards)
         case (.merge(let collection, let pairs), .change):
             // Moves that bring neighbours together are steps of theirs.
             let merged = steps.compactMap { step -> Set<UInt32>? in
@@ -44,8 +48,8 @@ extension OperationRequest {
                 }
                 return [step.shard.index, other]
             }
-            return !pairs.isEmpty && merged.count == pairs.count
-                && Set(merged) == Set(pairs.map { [$0.first, $0.second] as Set<UInt32> })
+            guard !merged.isEmpty else { return false }
+            return pairs.isEmpty || Set(merged) == Set(pairs.map { [$0.first, $0.second] as Set<UInt32> })
         default: return false
         }
     }
