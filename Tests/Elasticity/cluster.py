@@ -149,14 +149,25 @@ class Cluster:
             [self.mien, *arguments], env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
-            while meanwhile is not None and process.poll() is None:
-                meanwhile()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.5)
+            try:
+                while meanwhile is not None and process.poll() is None:
+                    meanwhile()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(0.5)
+            except Failure:
+                process.kill()
+                raise
             output, error = process.communicate()
         if process.returncode != 0:
             raise Failure(f"mien {' '.join(arguments)} ended with {process.returncode}: {error.strip()}")
         return output
+
+    def await_worker(self, address: str) -> None:
+        deadline = time.monotonic() + 60
+        while not self.workers().get(address, {}).get("live"):
+            if time.monotonic() > deadline:
+                raise Failure(f"the worker at {address} does not come; logs are in {self.folder}")
+            time.sleep(0.2)
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """What `mien status` tells of each, by its address; a cluster that lacks something is told of as well."""

@@ -12,6 +12,8 @@ package struct ListScanner {
         package var rowsVisited: UInt64 = 0
         /// Lists visited, summed over probes.
         package var listsVisited: UInt64 = 0
+        /// Lists that the plan had for the probes, as far as was known; all were visited unless the scan was ended.
+        package var listsPlanned: UInt64 = 0
         /// Rows that were compared in full, summed over probes.
         package var rowsReranked: UInt64 = 0
         /// Share of the planned visits whose promising rows were compared in full before `shouldStop` ended the scan,
@@ -121,9 +123,10 @@ package struct ListScanner {
             outcome.rowsReranked += UInt64(progress[probe].compared)
             if isStopped { progress[probe].waiting += candidates[probe].waitingCount }
         }
+        outcome.listsPlanned = outcome.listsVisited
         if isStopped {
-            outcome.completedShare =
-                progress.reduce(0) { $0 + $1.completedLists } / Double(max(1, visit.plannedListCount()))
+            outcome.listsPlanned = UInt64(max(1, visit.plannedListCount()))
+            outcome.completedShare = progress.reduce(0) { $0 + $1.completedLists } / Double(outcome.listsPlanned)
         }
         return outcome
     }

@@ -3,7 +3,7 @@ internal import LMDB
 internal import PartitionStore
 internal import VectorMath
 
-/// Embeddings of faces drawn at random, each at most once.
+/// Embeddings of faces drawn at random, each at most once, unless it is replaced or moves between two pages.
 ///
 /// A face is drawn when the hash of its row is low enough: so pages that are read one after the other have nothing in
 /// common, and it does not matter how many rows have died.

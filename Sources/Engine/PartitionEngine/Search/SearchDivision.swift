@@ -3,7 +3,7 @@ internal import InvertedFileIndex
 /// A part of a search that one thread does.
 struct SearchPart: Sendable {
     let probes: Range<Int>
-    /// Which of several even ranges of the lists and rows; those of the same probes do not overlap.
+    /// Which of the lists, and which even range of the rows; those of the same probes do not overlap.
     let slice: WorkSlice
 }
 
@@ -12,7 +12,7 @@ enum SearchDivision {
     /// Probes of a part: with fewer, a block of codes is loaded for too few of them.
     private static let leastProbes = 8
 
-    /// Many probes are divided among the threads; for few, each thread takes a range of the lists and rows.
+    /// Many probes are divided among the threads; for few, each thread takes lists of its own, and a range of the rows.
     ///
     /// - Parameters:
     ///   - work: of the whole search, in codes scanned.

@@ -21,6 +21,7 @@ extension SearchPass {
             isComplete = isComplete && share >= 1
             done += share * part
         }
+        if snapshot.generations.count > 1 { outcome.listsPlanned = 0 }
         return isComplete ? 1 : min(done, 1)
     }
 
@@ -67,6 +68,7 @@ extension SearchPass {
         }
         outcome.rowsVisited += scanned.rowsVisited
         outcome.listsVisited += scanned.listsVisited
+        outcome.listsPlanned += scanned.listsPlanned
         outcome.rowsReranked += scanned.rowsReranked
         return scanned.completedShare
     }

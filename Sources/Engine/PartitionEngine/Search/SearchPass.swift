@@ -12,6 +12,8 @@ struct SearchPass {
         var best: [BoundedTopK]
         var rowsVisited: UInt64 = 0
         var listsVisited: UInt64 = 0
+        /// Lists that were to be visited; 0 where that is not known, since not every generation has been begun.
+        var listsPlanned: UInt64 = 0
         var rowsReranked: UInt64 = 0
         /// Shares that were done of the planned visits to lists, and of the rows compared in full.
         var listShare = 1.0
@@ -86,9 +88,15 @@ extension SearchPass.Outcome {
             listsVisited += outcome.listsVisited
             rowsReranked += outcome.rowsReranked
             stages = stages + outcome.stages
+            listsPlanned += outcome.listsPlanned
             let weight = Double(part.probes.count) / Double(max(1, probeCount * part.slice.count))
-            listShare += weight * outcome.listShare
             flatShare += weight * outcome.flatShare
+            listShare += weight * outcome.listShare
+        }
+        // Threads that share probes have different numbers of lists.
+        if parts.allSatisfy({ $0.part.slice.count > 1 && $0.outcome.listsPlanned > 0 }) {
+            let done = parts.reduce(0) { $0 + Double($1.outcome.listsPlanned) * $1.outcome.listShare }
+            listShare = min(done / Double(listsPlanned), 1)
         }
         // Weights are rounded; what was done whole must read so.
         if parts.allSatisfy({ $0.outcome.listShare >= 1 }) { listShare = 1 }
