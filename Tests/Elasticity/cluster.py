@@ -7,10 +7,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from typing import Any
 from figures import Series
 from pauses import Pauses
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 COPIES = 2
 MIX = "search=80,enrol=8,upsert=6,delete=6"
 
@@ -162,6 +165,13 @@ class Cluster:
             raise Failure(f"mien {' '.join(arguments)} ended with {process.returncode}: {error.strip()}")
         return output
 
+    def fill(self, faces: int, shards: int) -> None:
+        """Makes a collection of so many faces."""
+        say(f"filling a collection with {faces} faces")
+        self.run("collection", "create", "people", "--dimension", "512", "--model", "synthetic-wild-512",
+                 "--shards", str(shards), "--copies", str(COPIES))  # fmt: skip
+        self.run("load", "run", "people", "--fill", str(faces))
+
     def await_worker(self, address: str) -> None:
         deadline = time.monotonic() + 60
         while not self.workers().get(address, {}).get("live"):
@@ -232,6 +242,46 @@ class Load:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def add_options(parser: argparse.ArgumentParser, faces: int) -> None:
+    """What every measurement of a cluster takes."""
+    parser.add_argument("--faces", type=int, default=faces)
+    parser.add_argument("--rate", type=int, default=60, help="calls a second (default: 60)")
+    parser.add_argument("--set", action="append", default=[], help="a key of nodes, such as worker.copy_rate=32MiB")
+    parser.add_argument("--mien", type=Path, default=REPOSITORY / ".build/release/mien", help="the mien binary")
+    parser.add_argument("--keep", type=Path, help="a new folder for data and logs, which stays")
+
+
+def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    options.mien = options.mien.resolve()
+    if not all(setting.startswith(("worker.", "coordinator.")) for setting in options.set):
+        parser.error("--set takes keys that begin with worker. or coordinator.")
+    if options.faces < 1000 or options.rate < 1:
+        parser.error("--faces is at least 1000, --rate at least 1")
+    if not options.mien.is_file():
+        parser.error(f"{options.mien} is missing; build it: swift build -c release --product mien")
+    if shutil.which("etcd") is None:
+        parser.error("there is no etcd; install it: deploy/packages etcd-server")
+
+
+def play_in_folder(name: str, keep: Path | None, play: Callable[[Path], int]) -> int:
+    """Gives it a folder, which stays when it fails, or when it is to be kept."""
+    folder = keep.resolve() if keep else Path(tempfile.mkdtemp(prefix=f"mien-{name}-"))
+    if keep:
+        folder.mkdir(parents=True)
+    stays = keep is not None
+    try:
+        return play(folder)
+    except Failure as failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+        stays = True
+        return 1
+    finally:
+        if stays:
+            say(f"data and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def worker_names(count: int) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,26 +97,27 @@ class Series:
             if begin + self._window > phase.begin and begin < phase.end
         ]
 
-    def _count(self, statuses: Any) -> int:
-        return sum(
-            count
-            for window in self._windows
-            for figures in window["operations"].values()
-            for status, count in figures["statuses"].items()
-            if statuses(status)
-        )
+    def statuses(self, is_meant: Callable[[str], bool] = lambda _: True) -> Counter[str]:
+        """How calls ended, of the operations that are meant."""
+        counts: Counter[str] = Counter()
+        for window in self._windows:
+            for operation, figures in window["operations"].items():
+                if is_meant(operation):
+                    counts.update(figures["statuses"])
+        return counts
 
     @property
     def call_count(self) -> int:
-        return self._count(lambda _: True)
+        return self.statuses().total()
 
     @property
     def partial_count(self) -> int:
-        return self._count(lambda status: status == "partial")
+        return self.statuses()["partial"]
 
     @property
     def failed_count(self) -> int:
-        return self._count(lambda status: status not in ("ok", "partial"))
+        statuses = self.statuses()
+        return statuses.total() - statuses["ok"] - statuses["partial"]
 
 
 def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:

@@ -52,6 +52,12 @@ package struct MemoryLedger: Hashable, Sendable {
     /// Address space of the partitions' files.
     package var mapByteCount: UInt64
 
+    /// Whether so much more may be held without the reserve being touched; anything where the limit is not known.
+    package func hasRoom(for byteCount: UInt64) -> Bool {
+        let free = limitByteCount - min(heldByteCount, limitByteCount)
+        return limitByteCount == 0 || byteCount <= free - min(reserveByteCount, free)
+    }
+
     package init(
         bound: Bound = .unknown,
         limitByteCount: UInt64 = 0,

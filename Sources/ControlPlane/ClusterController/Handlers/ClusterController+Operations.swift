@@ -336,9 +336,7 @@ extension ClusterController {
             case .split(let collection, let indices):
                 (try? Self.collectionID(collection, in: view)).map { .split($0, indices) }
             case .merge(let collection, let indices) where indices.count.isMultiple(of: 2):
-                (try? Self.collectionID(collection, in: view)).map { id in
-                    .merge(id, stride(from: 0, to: indices.count, by: 2).map { .init(indices[$0], indices[$0 + 1]) })
-                }
+                (try? Self.collectionID(collection, in: view)).map { .merge($0, Self.pairs(indices)) }
             default: try? self.request(order, in: view)
             }
         return request?.operationUnderWay(in: view.metadata)?.id
@@ -395,7 +393,12 @@ extension ClusterController {
                 throw WireStatus(.invalidRequest, "Collection '\(name)' has one shard: there is nothing to merge.")
             }
         }
-        return stride(from: 0, to: indices.count - 1, by: 2).map { .init(indices[$0], indices[$0 + 1]) }
+        return pairs(indices)
+    }
+
+    /// Each two that follow each other; one that is left over has no other.
+    private static func pairs(_ indices: [UInt32]) -> [OperationRequest.ShardPair] {
+        stride(from: 0, to: indices.count - 1, by: 2).map { .init(indices[$0], indices[$0 + 1]) }
     }
 
     private static func collectionID(_ name: String, in view: ClusterView) throws(WireStatus) -> CollectionID {

@@ -241,14 +241,13 @@ package enum TrainingPlanner {
             faceCounts[reader, default: 0] += view.replica(of: placement)?.faceCount ?? 0
         }
         func hasRoom(_ worker: NodeID) -> Bool {
-            guard let ledger = view.observations[worker]?.memory, ledger.limitByteCount > 0 else { return true }
+            guard let ledger = view.observations[worker]?.memory else { return true }
             let byteCount = TrainingMemory.byteCount(
                 rowCount: UInt64(sampleCount(of: record, size, on: worker, in: view)),
                 dimension: record.collection.configuration.dimension,
                 listCount: size.listCount
             )
-            let kept = ledger.heldByteCount + ledger.reserveByteCount
-            return byteCount <= ledger.limitByteCount - min(kept, ledger.limitByteCount)
+            return ledger.hasRoom(for: byteCount)
         }
         return faceCounts.min { left, right in
             let failed = (memory.isFailed(left.key), memory.isFailed(right.key))

@@ -77,10 +77,7 @@ final class MemoryWatch: Sendable {
     /// - Throws: `memoryFull` where they are not free beyond the reserve.
     func admit(training byteCount: UInt64) throws(WireStatus) {
         let ledger = ledger
-        let free = ledger.limitByteCount - min(ledger.heldByteCount, ledger.limitByteCount)
-        guard ledger.limitByteCount == 0 || byteCount <= free - min(ledger.reserveByteCount, free) else {
-            throw Refusal.memoryFull(ledger, forTraining: byteCount)
-        }
+        guard ledger.hasRoom(for: byteCount) else { throw Refusal.memoryFull(ledger, forTraining: byteCount) }
     }
 
     private func look() {
