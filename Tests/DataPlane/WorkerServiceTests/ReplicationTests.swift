@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import PartitionEngine
 import Testing
 import WireProtocol
 import WorkerService
@@ -267,6 +268,42 @@ import WorkerService
                 shard.keeper.group!.isInSync(nodes[1])
             }
             _ = try await shard.enrol(Array(ids.suffix(10)))
+            let found = try await shard.eventually("the second replica reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: 1)
+            }
+            #expect(found == ids)
+        }
+    }
+
+    /// Its log begins behind what is applied: a shard had no log before, or took the place of others.
+    @Test func aReplicaWhoseFirstEntryWasNotAppliedStartsAnew() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 1, minimumInSync: 1) { shard in
+            let ids = test.ids(20)
+            _ = try await shard.enrol(ids)
+            await shard.stop(0)
+            let folder = await shard.folder(0)
+            let partition = try Partition.open(
+                at: "\(folder.path)/replicas/\(test.collection.id)/0/partition",
+                options: WorkerHarness.options(folder).partition
+            )
+            let extent = try partition.logExtent()
+            #expect(extent.appliedSequence > 0 && extent.firstLogged == extent.appliedSequence + 1)
+            let entry = try partition.logEntry(
+                for: WriteBatch(key: .random(), operation: .beginEpoch),
+                epoch: max(extent.promisedEpoch, 1),
+                sequence: extent.lastSequence + 1,
+                after: extent.lastChain
+            )
+            _ = try partition.commit(LogTransaction(append: [entry]))
+            partition.close()
+
+            let nodes = await shard.nodes
+            shard.keeper.change { $0!.adding(learner: nodes[1]) }
+            try await shard.start(0)
+            for index in 0..<2 { try await shard.host(index) }
+            _ = try await shard.eventually("the second replica is in sync") { () async throws(WireStatus) in
+                shard.keeper.group!.isInSync(nodes[1])
+            }
             let found = try await shard.eventually("the second replica reads") { () async throws(WireStatus) in
                 try await shard.faces(ids, on: 1)
             }

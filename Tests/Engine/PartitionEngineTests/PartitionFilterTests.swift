@@ -159,6 +159,135 @@ struct PartitionFilterTests {
         }
     }
 
+    /// Rows that a person has are looked up one by one, each perhaps from the disk.
+    @Test func aSearchOfFewRecordsAsksWhetherToStop() throws {
+        var options = PartitionOptions.small
+        options.scatteredRowCost = 0
+        options.keptFilterRecordCount = 1000
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<300).map { _ in source.embedding() }
+        try fixture.enrol((0..<300).map { FaceID($0) }, embeddings) { id in
+            FaceMetadata(personID: id.low & 0xffff < 200 ? "p" : nil)
+        }
+        var asked = 0
+        let answer = try fixture.search([embeddings[0]], filter: FaceFilter(personIDs: ["p"])) {
+            asked += 1
+            return false
+        }
+        // Of 200 rows, behind every 32nd look-up and before every 32nd comparison.
+        #expect(asked == 6 + 7 && answer.facesAnswered == 300 && answer.rowsVisited == 200)
+        asked = 0
+        let stopped = try fixture.search([embeddings[0]], filter: FaceFilter(personIDs: ["p"])) {
+            asked += 1
+            return asked == 6
+        }
+        #expect(asked == 6 && stopped.facesAnswered == 0 && stopped.found == [[]])
+    }
+
+    /// A filter that takes longer than a search may is found out by several.
+    @Test func aSearchGoesOnWhereAnotherWasStoppedAmongRecords() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let probe = source.embedding()
+        try fixture.enrol((0..<6000).map { FaceID($0) }, (0..<6000).map { _ in source.embedding() }) {
+            Self.metadata(Int($0.low & 0xffff))
+        }
+        func questions(stopsAt: Int = .max) throws -> (count: Int, answer: PartitionSearchAnswer) {
+            var count = 0
+            let answer = try fixture.search([probe], limit: 1000, filter: Self.north) {
+                count += 1
+                return count == stopsAt
+            }
+            return (count, answer)
+        }
+        // 6000 records, and it asks before the first and once in 1024.
+        let whole = try questions()
+        let known = try questions()
+        #expect(whole.count == known.count + 6 && known.answer.matches[0].count == 600)
+        try fixture.reopen()
+        for _ in 0..<5 {
+            // The first question is whether to begin, the second comes 1024 records later.
+            let stopped = try questions(stopsAt: 2)
+            #expect(stopped.count == 2 && stopped.answer.facesAnswered == 0 && stopped.answer.found == [[]])
+        }
+        let last = try questions()
+        #expect(last.count == known.count + 1, "of what five searches have left it asks once")
+        #expect(last.answer.found == whole.answer.found && last.answer.facesAnswered == 6000)
+        #expect(try questions().count == known.count)
+    }
+
+    /// Searches with one filter are stopped on the way, faces come, go and move between them and while they are under
+    /// way: whatever was found before, those found in the end are those that pass.
+    @Test(arguments: [FaceFilter(attributes: ["gate": "north"]), FaceFilter(personIDs: ["p"])], [0, Double.infinity])
+    func whatAStoppedSearchHasFoundHoldsLater(filter: FaceFilter, scatteredRowCost: Double) throws {
+        var options = PartitionOptions.small
+        options.scatteredRowCost = scatteredRowCost
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let probe = source.embedding()
+        /// Whether each face passes.
+        var faces: [Int: Bool] = [:]
+        func numbers(_ count: Int) -> [Int] {
+            Set((0..<count).map { _ in Int.random(in: 0..<5000, using: &source.generator) }).sorted()
+        }
+        func enrol(_ numbers: [Int]) throws {
+            for number in numbers { faces[number] = Int.random(in: 0..<7, using: &source.generator) == 0 }
+            let embeddings = numbers.map { _ in source.embedding() }
+            try fixture.enrol(numbers.map { FaceID($0) }, embeddings) { id in
+                let passes = faces[Int(id.low & 0xffff)] ?? false
+                return FaceMetadata(
+                    personID: passes ? "p" : "q",
+                    attributes: ["gate": passes ? "north" : "south"]
+                )
+            }
+        }
+        func delete(_ numbers: [Int]) throws {
+            for number in numbers { faces[number] = nil }
+            try fixture.delete(numbers.map { FaceID($0) })
+        }
+        func passing() -> Set<FaceID> { Set(faces.filter { $0.value }.map { FaceID($0.key) }) }
+        func found(_ shouldStop: () -> Bool = { false }) throws -> Set<FaceID> {
+            let answer = try fixture.search([probe], limit: 1000, filter: filter, shouldStop: shouldStop)
+            return Set(answer.matches[0].map(\.faceID))
+        }
+        try enrol(Array(0..<4000))
+        for round in 0..<60 {
+            var left = Int.random(in: 1...4, using: &source.generator)
+            _ = try found {
+                left -= 1
+                return left < 0
+            }
+            try enrol(numbers(Int.random(in: 1...150, using: &source.generator)))
+            if round % 2 == 0 { try delete(numbers(80)) }
+            if round % 3 == 0 { try fixture.settle() }
+            switch round % 8 {
+            case 5: #expect(try found() == passing(), "seed \(testSeed), round \(round)")
+            case 6:
+                // A later search comes to its end while this one is under way, and this one keeps to its commit.
+                let before = passing()
+                var isFirst = true
+                let outer = try found {
+                    if isFirst {
+                        isFirst = false
+                        do {
+                            try delete(numbers(100))
+                            try enrol(numbers(100))
+                            #expect(try found() == passing(), "seed \(testSeed), round \(round)")
+                        } catch {
+                            Issue.record("\(error)")
+                        }
+                    }
+                    return false
+                }
+                #expect(outer == before, "seed \(testSeed), round \(round)")
+            case 7: try fixture.reopen()
+            default: break
+            }
+        }
+        #expect(try found() == passing(), "seed \(testSeed)")
+    }
+
     @Test func facesOfOtherNamesThanAllowedAreRefused() throws {
         let fixture = try PartitionFixture()
         for name in ["", "a\u{0}b", String(repeating: "a", count: 256)] {

@@ -70,6 +70,20 @@ struct PartitionLogTests {
         #expect(try fixture.partition.verifyAll() != nil)
     }
 
+    @Test func theEpochOfTheLastEntryAppliedIsKnownWhereTheLogBeginsBehindIt() throws {
+        let (fixture, firstAuthor, entries) = try prepared(3, epoch: 4)
+        _ = try fixture.partition.commit(LogTransaction(promise: 4, append: entries, applyThrough: 3, forgetThrough: 3))
+        var author = firstAuthor
+        author.epoch = 6
+        _ = try fixture.partition.commit(LogTransaction(promise: 6, append: [author.entry(.beginEpoch)]))
+        for _ in 0..<2 {
+            let extent = try fixture.partition.logExtent()
+            #expect(extent.firstLogged == 4 && extent.lastSequence == 4 && extent.lastEpoch == 6)
+            #expect(extent.appliedSequence == 3 && extent.appliedEpoch == 4)
+            try fixture.reopen()
+        }
+    }
+
     @Test func theSuffixThatIsNotAppliedCanBeReplaced() throws {
         let (fixture, firstAuthor, entries) = try prepared(4)
         var author = firstAuthor

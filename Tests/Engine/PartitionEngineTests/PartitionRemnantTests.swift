@@ -339,6 +339,35 @@ import Testing
         try story.expectClean()
     }
 
+    /// A face that is deleted after the round has begun is alive for a reader from in between, which searches what
+    /// others have copied of the unfinished chunk.
+    @Test func aReaderFromBetweenFindsWhatWasDeletedBehindIt() throws {
+        let story = try Story(Self.kinds[0])
+        try story.fill()
+        story.clock.pass(Story.period / 3)
+        #expect(try story.step() == .advanced)
+        let probe = try #require(story.embeddings[FaceID(400)])
+        var inner: [PartitionSearchAnswer] = []
+        let outer = try story.fixture.search([probe], limit: 1) {
+            if inner.isEmpty {
+                do {
+                    // It has not come to the unfinished chunk yet.
+                    try story.delete([400])
+                    #expect(try story.step() == .advanced)
+                    inner.append(try story.fixture.search([probe], limit: 1))
+                } catch {
+                    Issue.record("\(error)")
+                }
+            }
+            return false
+        }
+        #expect(inner.map { $0.matches[0].map(\.faceID) } != [[FaceID(400)]])
+        #expect(outer.matches[0].map(\.faceID) == [FaceID(400)])
+        #expect(outer.matches[0].allSatisfy { $0.similarity > 0.999 })
+        #expect(try story.erase() > 0)
+        try story.expectClean()
+    }
+
     /// Runs with dead rows are written again, however few those are.
     @Test func codesOfDeadRowsGo() throws {
         let story = try Story(Self.kinds[0])

@@ -202,6 +202,57 @@ struct PartitionSearchTests {
         }
     }
 
+    /// 1024 copies of one embedding have no room at first, nor at second and third: whenever a stop comes, what was
+    /// found by then is answered, and that it is all only when face ids have ranked it.
+    @Test(arguments: [1, 3])
+    func equalFacesThatHadNoRoomAreNotLostByAStop(threadCount: Int) throws {
+        var options = PartitionOptions.small
+        options.leastPartWork = 1
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embedding = source.embedding()
+        let numbers = Array(0..<1024).shuffled(using: &source.generator)
+        try fixture.enrol(numbers.map { FaceID($0) }, [[Float]](repeating: embedding, count: 1024))
+        let busy = SearchTeam(memberLimit: threadCount) { _ in false }
+        for limit in 0..<40 {
+            var asked = 0
+            let answer = try fixture.search([embedding], limit: 5, team: busy) {
+                asked += 1
+                return asked > limit
+            }
+            let similarities = Set(answer.matches[0].map(\.similarity))
+            #expect(answer.matches[0].count == (limit == 0 ? 0 : 5) && similarities.count <= 1, "\(limit)")
+            #expect(answer.facesAnswered == (limit < 8 ? UInt64(128 * limit) : limit < 32 ? 1023 : 1024), "\(limit)")
+            if limit >= 32 { #expect(answer.matches[0].map(\.faceID) == (0..<5).map { FaceID($0) }) }
+        }
+    }
+
+    /// Of the probes of a photo those alone are searched for again whose matches may have lacked an equal one.
+    @Test(arguments: [1, 3])
+    func onlyProbesWithEqualMatchesAreSearchedForAgain(threadCount: Int) throws {
+        var options = PartitionOptions.small
+        options.leastPartWork = 1
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embedding = source.embedding()
+        let others = (0..<512).map { _ in source.embedding() }
+        let numbers = Array(0..<512).shuffled(using: &source.generator)
+        try fixture.enrol(numbers.map { FaceID($0) }, [[Float]](repeating: embedding, count: 512))
+        try fixture.enrol((512..<1024).map { FaceID($0) }, others)
+        // Far from all of the copies.
+        let far = (0..<9).map { _ in source.image(of: embedding.map { -$0 }, noise: 0.5) }
+        let probes = Array(far[..<4]) + [embedding] + Array(far[4...])
+        let busy = SearchTeam(memberLimit: threadCount) { _ in false }
+        let answer = try fixture.search(probes, limit: 5, team: busy)
+        #expect(answer.matches[4].map(\.faceID) == (0..<5).map { FaceID($0) })
+        // Room for 21, and then for 84, 336 and 1344.
+        #expect(answer.rowsVisited == (10 + 3) * 1024)
+        #expect(answer.facesAnswered == 1024)
+        for (probe, found) in zip(probes, answer.found) {
+            #expect(try fixture.search([probe], limit: 5).found == [found])
+        }
+    }
+
     @Test func fewLivingFacesAmongManyDeadAreAllFound() throws {
         var options = PartitionOptions.small
         // Dead rows stay in their runs, so that the scan meets them.

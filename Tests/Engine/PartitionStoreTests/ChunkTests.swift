@@ -221,6 +221,11 @@ struct ChunkTests {
             try TombstonePiece.verify(bytes, piece: 2)
             let dead = (0..<TombstonePiece.rowCount).filter { TombstonePiece.isDead(bytes, row: $0) }
             #expect(dead == [0, 7, 8, 9, 16_383])
+            let words = stride(from: 0, to: TombstonePiece.rowCount, by: 64).map {
+                TombstonePiece.deadBits(bytes, first: $0)
+            }
+            #expect(words.count == 256 && words[0] == 0x381 && words[255] == 0x8000_0000_0000_0000)
+            #expect(words[1..<255].allSatisfy { $0 == 0 })
         }
     }
 

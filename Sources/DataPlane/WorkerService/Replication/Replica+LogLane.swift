@@ -79,26 +79,16 @@ extension Replica {
     ) throws(PartitionError) -> (DurableLog, checkpoints: [UInt64]) {
         var positions: [LogPosition] = []
         var checkpoints: [UInt64] = []
-        // With the one applied last, whose epoch is wanted too; without a log it is the last write.
-        var next = max(extent.appliedSequence, extent.firstLogged)
+        var next = extent.appliedSequence + 1
         while next <= extent.lastSequence {
             for entry in try partition.logEntries(from: next, byteLimit: 1 << 20) {
                 positions.append(LogPosition(sequence: entry.sequence, epoch: Epoch(entry.epoch)))
-                if case .beginEpoch = entry.operation, entry.sequence > extent.appliedSequence {
-                    checkpoints.append(entry.sequence)
-                }
+                if case .beginEpoch = entry.operation { checkpoints.append(entry.sequence) }
                 next = entry.sequence + 1
             }
         }
-        let applied: LogPosition
-        if let first = positions.first, first.sequence == extent.appliedSequence {
-            applied = first
-            positions.removeFirst()
-        } else if extent.appliedSequence == extent.lastSequence {
-            applied = LogPosition(sequence: extent.lastSequence, epoch: Epoch(extent.lastEpoch))
-        } else {
-            applied = .start
-        }
+        // It need not be in the log: a replica that had none before begins it behind its last write.
+        let applied = LogPosition(sequence: extent.appliedSequence, epoch: Epoch(extent.appliedEpoch))
         let log = DurableLog(promised: Epoch(extent.promisedEpoch), applied: applied, unapplied: positions)
         return (log, checkpoints)
     }

@@ -40,6 +40,8 @@ package struct LogExtent: Hashable, Sendable {
     package var lastChain: UInt64
     /// What searches see.
     package var appliedSequence: UInt64
+    /// Of the last entry applied, or the last write, which need not be in the log any more.
+    package var appliedEpoch: UInt64
     /// First entry that ``Partition/logEntries(from:byteLimit:)`` can give; `lastSequence + 1` when there is none.
     package var firstLogged: UInt64
 
@@ -48,7 +50,8 @@ package struct LogExtent: Hashable, Sendable {
         lastSequence = state.lastLogged.sequence
         lastEpoch = state.lastLogged.epoch
         lastChain = state.lastLogged.chain
-        appliedSequence = state.sequence
+        appliedSequence = state.applied.sequence
+        appliedEpoch = state.applied.epoch
         firstLogged = state.firstLogged
     }
 }

@@ -32,6 +32,8 @@ struct ErasingRound: Sendable {
 
     /// Last write whose remnants go.
     let sequence: UInt64
+    /// Dead rows of the unfinished chunk, when it began: readers of later commits may have others for live ones.
+    let deadTailRows: [UInt32]
     var stage: Stage
     /// Runs that had dead rows when it began.
     var spoiltRuns: Set<UInt32> = []
@@ -111,8 +113,16 @@ extension Partition {
         let state = try change { $0.beginRound() }
         // What they have written may have codes of rows that are dead by now; it is removed.
         merges.withLock { $0 = [:] }
-        let commit = try environment.lastCommit()
-        erasingRound.withLock { $0 = ErasingRound(sequence: state.sequence, stage: .readers(commit: commit)) }
+        let (commit, deadTailRows) = try environment.read { reading -> (UInt64, [UInt32]) in
+            (reading.number, try self.deadTailRows(reading))
+        }
+        erasingRound.withLock {
+            $0 = ErasingRound(
+                sequence: state.sequence,
+                deadTailRows: deadTailRows,
+                stage: .readers(commit: commit)
+            )
+        }
         return .advanced
     }
 
@@ -121,7 +131,7 @@ extension Partition {
         case .readers(let commit):
             if try environment.hasReaders(before: commit) { return .waits }
             round.spoiltRuns = try spoiltRuns()
-            try overwriteDeadTailRows()
+            try overwriteTailRows(round.deadTailRows)
             round.stage = .chunks(next: 0)
         case .chunks(let next):
             round.stage = try overwriteDeadRows(from: next).map { .chunks(next: $0) } ?? .codes

@@ -134,21 +134,28 @@ extension Partition {
         for scrub in scrubs { overwrittenRows.set(scrub.rows.count, inChunk: scrub.chunk) }
     }
 
-    /// Overwrites the dead rows of the unfinished chunk, in one commit.
+    /// Dead rows of the unfinished chunk.
+    func deadTailRows(_ reading: borrowing ReadTransaction) throws -> [UInt32] {
+        let state = try state(reading)
+        let sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+        let liveness = RowLiveness(try tombstones(reading, rowCount: state.nextRow), hidden: [])
+        return (sealedRow..<state.nextRow).filter { !liveness.isLive($0) }
+    }
+
+    /// Overwrites those of some rows that are in the unfinished chunk, in one commit.
     ///
-    /// - Precondition: no reader has them for live ones: what it copies of them, others may search.
-    func overwriteDeadTailRows() throws {
+    /// - Precondition: they are dead, and no reader has them for live ones: what it copies of them, others may search.
+    func overwriteTailRows(_ rows: [UInt32]) throws {
         try environment.read { reading in
-            let state = try state(reading)
-            let sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
-            let liveness = RowLiveness(try tombstones(reading, rowCount: state.nextRow), hidden: [])
-            let dead = try (sealedRow..<state.nextRow).filter { row in
-                guard !liveness.isLive(row) else { return false }
+            let nextRow = try state(reading).nextRow
+            let sealedRow = nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+            let left = try rows.filter { row in
+                guard row >= sealedRow else { return false }
                 return try unsafe tables.tailRow(row, shape: shape, reading).contains { $0 != 0 }
             }
-            if dead.isEmpty { return }
+            if left.isEmpty { return }
             try environment.write { transaction in
-                for row in dead {
+                for row in left {
                     var writer = ByteWriter(reservingByteCount: shape.rowByteCount + 4)
                     writer.write(bytes: repeatElement(0, count: shape.rowByteCount))
                     let value = tables.withOwnPages(RecordSeal.seal(writer, under: row))

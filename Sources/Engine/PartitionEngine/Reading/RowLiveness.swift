@@ -91,4 +91,53 @@ struct RowLiveness {
         }
         return hidden.isEmpty || !hidden.contains(row)
     }
+
+    /// How many rows of a range may be found.
+    func liveCount(in rows: Range<UInt32>) -> Int {
+        if keepsAll { return rows.count }
+        var count = 0
+        forEachWord(of: rows) { _, live in count += live.nonzeroBitCount }
+        return count
+    }
+
+    /// How many rows of a chunk of stored rows may be found.
+    func liveCount(inChunk chunk: UInt32) -> Int {
+        let rowsPerChunk = UInt32(RowChunk.rowCount)
+        return liveCount(in: chunk * rowsPerChunk..<(chunk + 1) * rowsPerChunk)
+    }
+
+    /// How many chunks of a range have a row that may be found. Those that are gone have none.
+    func liveChunkCount(in chunks: Range<UInt32>) -> Int {
+        if keepsAll { return chunks.count }
+        return chunks.count { liveCount(inChunk: $0) > 0 }
+    }
+
+    /// Rows of a range that may be found, ascending.
+    func liveRows(in rows: Range<UInt32>) -> [UInt32] {
+        var found: [UInt32] = []
+        forEachWord(of: rows) { first, live in
+            var rest = live
+            while rest != 0 {
+                found.append(UInt32(first + rest.trailingZeroBitCount))
+                rest &= rest - 1
+            }
+        }
+        return found
+    }
+
+    /// Calls `body` for each 64 rows, from a multiple of 64 on, of which some are in a range: with the first of them,
+    /// and a bit for each that is in the range and may be found.
+    private func forEachWord(of rows: Range<UInt32>, _ body: (_ first: Int, _ live: UInt64) -> Void) {
+        let (start, end) = (Int(rows.lowerBound), Int(rows.upperBound))
+        for first in stride(from: start / 64 * 64, to: end, by: 64) {
+            var live = passing?.bits(from: first) ?? .max
+            if let bytes = unsafe tombstones.pieces[first / TombstonePiece.rowCount] {
+                live &= unsafe ~TombstonePiece.deadBits(bytes, first: first % TombstonePiece.rowCount)
+            }
+            if !hidden.isEmpty { live &= ~hidden.bits(from: first) }
+            if first < start { live &= UInt64.max << UInt64(start - first) }
+            if end - first < 64 { live &= ~(UInt64.max << UInt64(end - first)) }
+            body(first, live)
+        }
+    }
 }

@@ -10,7 +10,8 @@ extension Partition {
     /// rank by face id.
     ///
     /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
-    ///   `facesAnswered` says how much that was.
+    ///   `facesAnswered` says how much that was. When nothing was open any more but which of many equally similar faces
+    ///   come last, that is all but one.
     package func search(
         _ search: PartitionSearch,
         team: SearchTeam = .none,
@@ -18,38 +19,32 @@ extension Partition {
     ) throws(PartitionError) -> PartitionSearchAnswer {
         precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
         do {
-            // Equal similarities at the end of the list are ranked by face id, so all of them must be kept: try again
-            // with more room in the rare case that they were not.
-            var room = search.parameters.matchLimit + SearchPlan.spareRoom
-            while true {
-                let begin = StageClock.now
-                let answer = try environment.read { transaction -> PartitionSearchAnswer? in
-                    let state = try state(transaction)
-                    guard
-                        let passing = try passingRows(
-                            search.parameters.filter,
-                            state,
-                            transaction,
-                            shouldStop: shouldStop
-                        ),
-                        let expired = try expiredRows(at: search.now, state, transaction, shouldStop: shouldStop)
-                    else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
-                    let plan = try SearchPlan(
-                        self,
-                        search: search,
+            let begin = StageClock.now
+            return try environment.read { transaction -> PartitionSearchAnswer in
+                let state = try state(transaction)
+                guard
+                    let passing = try passingRows(
+                        search.parameters.filter,
                         state,
-                        passing,
-                        expired: expired,
-                        room: room,
-                        transaction
-                    )
-                    let planned = StageClock.now
-                    var answer = try plan.run(team, transaction, shouldStop: shouldStop)
-                    answer?.stages.plan = planned - begin
-                    return answer
-                }
-                if let answer { return answer }
-                room *= 4
+                        transaction,
+                        shouldStop: shouldStop
+                    ),
+                    let expired = try expiredRows(at: search.now, state, transaction, shouldStop: shouldStop)
+                else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
+                let plan = try SearchPlan(
+                    self,
+                    search: search,
+                    state,
+                    passing,
+                    expired: expired,
+                    room: search.parameters.matchLimit + SearchPlan.spareRoom,
+                    transaction
+                )
+                let planned = StageClock.now
+                var outcome = try plan.run(team, transaction, shouldStop: shouldStop)
+                try plan.rankEquals(in: &outcome, team, transaction, shouldStop: shouldStop)
+                outcome.stages.plan = planned - begin
+                return try plan.answer(outcome, transaction)
             }
         } catch {
             throw PartitionError(error)

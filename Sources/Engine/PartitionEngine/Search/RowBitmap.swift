@@ -29,19 +29,14 @@ struct RowBitmap: Sendable {
         count += 1
     }
 
+    /// Inserts a row behind all that were looked at, and raises the bound behind it.
+    mutating func append(_ row: UInt32) {
+        extend(to: row + 1)
+        insert(row)
+    }
+
     func contains(_ row: UInt32) -> Bool { words[Int(row / 64)] & 1 << UInt64(row % 64) != 0 }
 
-    /// All of them, ascending.
-    var rows: [UInt32] {
-        var rows: [UInt32] = []
-        rows.reserveCapacity(count)
-        for (index, word) in words.enumerated() {
-            var rest = word
-            while rest != 0 {
-                rows.append(UInt32(index * 64 + rest.trailingZeroBitCount))
-                rest &= rest - 1
-            }
-        }
-        return rows
-    }
+    /// Of 64 rows from `first` on, a multiple of 64 below the bound, those in the set: bit `k` is of row `first + k`.
+    func bits(from first: Int) -> UInt64 { words[first / 64] }
 }

@@ -41,6 +41,12 @@ package struct RowSet: Sendable, ExpressibleByArrayLiteral {
         return piece < pieces.count && !pieces[piece].isEmpty && pieces[piece][word] & bit != 0
     }
 
+    /// Of 64 rows from `first` on, a multiple of 64, those in the set: bit `k` is of row `first + k`.
+    func bits(from first: Int) -> UInt64 {
+        let (piece, place) = first.quotientAndRemainder(dividingBy: Self.pieceRowCount)
+        return piece < pieces.count && !pieces[piece].isEmpty ? pieces[piece][place / 64] : 0
+    }
+
     private static func place(of row: UInt32) -> (piece: Int, word: Int, bit: UInt64) {
         let (piece, place) = Int(row).quotientAndRemainder(dividingBy: pieceRowCount)
         return (piece, place / 64, 1 << UInt64(place % 64))

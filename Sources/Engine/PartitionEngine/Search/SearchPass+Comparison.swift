@@ -9,23 +9,22 @@ extension SearchPass {
     /// Scattered rows compared between two questions whether to stop: each may wait for the disk.
     private static let rowsPerComparison = 32
 
-    /// Compares every probe with the live ones of some rows; the share of them that was done.
+    /// Compares every probe with some live rows.
     mutating func compare(
         _ rowIDs: [UInt32],
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
-    ) throws -> Double {
+    ) throws {
         let range = part.slice.range(of: rowIDs.count)
+        outcome.flatRowsPlanned += UInt64(range.count * probes.rowCount)
         for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.rowsPerComparison) {
-            if shouldStop() { return Double(first - range.lowerBound) / Double(range.count) }
+            if shouldStop() { return }
             // The rows of a block stay in cache from probe to probe.
-            let block = rowIDs[first..<min(range.upperBound, first + Self.rowsPerComparison)].filter {
-                plan.liveness.isLive($0)
-            }
+            let block = Array(rowIDs[first..<min(range.upperBound, first + Self.rowsPerComparison)])
             for probe in 0..<probes.rowCount { try compare(block, withProbe: probe, transaction) }
             outcome.rowsVisited += UInt64(block.count * probes.rowCount)
+            outcome.flatRowsDone += UInt64(block.count * probes.rowCount)
         }
-        return 1
     }
 
     /// Compares one probe with scattered live rows.
@@ -77,39 +76,55 @@ extension SearchPass {
         }
     }
 
-    /// Compares every probe with every live row from `first` on, the first of a full chunk or of the tail; the share of
-    /// them that was done.
+    /// Compares every probe with every live row from `first` on, the first of a full chunk or of the tail.
+    ///
+    /// Of chunks without a live row nothing is asked but that: most of them are gone. Threads share out the others.
     mutating func scanRows(
         from first: UInt32,
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
-    ) throws -> Double {
+    ) throws {
         let rowsPerChunk = UInt32(RowChunk.rowCount)
+        // Read once: within the loop, each use of a member of `self` would be a copy.
         let rows = plan.rows
+        let liveness = plan.liveness
+        var isStopped = false
         let tailCount = Int(state.nextRow - rows.sealedRow)
         let blockRowCount = rows.sealedRow > first ? RowChunk.rowCount : tailCount
         var similarities = [Float](repeating: 0, count: probes.rowCount * blockRowCount)
         if rows.sealedRow > first {
             let roundedRows = RoundedRowReader(partition: partition, state: state, transaction: transaction.number)
             var rounded = RoundedProbes(probes)
-            let firstChunk = first / rowsPerChunk
-            let chunks = part.slice.range(of: Int(rows.sealedRow / rowsPerChunk - firstChunk))
-            for index in chunks {
-                if shouldStop() { return Double(index - chunks.lowerBound) / Double(chunks.count) }
-                let chunk = firstChunk + UInt32(index)
+            // By their places among the chunks with live rows.
+            let places = part.slice.range(of: plan.flatChunkCount)
+            var place = 0
+            for chunk in first / rowsPerChunk..<rows.sealedRow / rowsPerChunk where place < places.upperBound {
+                let liveCount = liveness.liveCount(inChunk: chunk)
+                if liveCount == 0 { continue }
+                defer { place += 1 }
+                guard places.contains(place) else { continue }
+                outcome.flatRowsPlanned += UInt64(liveCount * probes.rowCount)
+                isStopped = isStopped || shouldStop()
+                if isStopped { continue }
                 if let roundings = try roundedRows.chunk(chunk, transaction) {
                     try compare(roundings, firstRow: chunk * rowsPerChunk, &rounded, transaction)
                 } else if let bytes = try unsafe rows.chunk(chunk, transaction) {
                     unsafe compare(bytes, RowChunk.rowCount, firstRow: chunk * rowsPerChunk, &similarities)
+                } else {
+                    throw PartitionStoreError.missing(table: "rows", key: UInt64(chunk))
                 }
+                outcome.flatRowsDone += UInt64(liveCount * probes.rowCount)
             }
         }
-        guard tailCount > 0, part.slice.isFirst else { return 1 }
+        guard tailCount > 0, part.slice.isFirst else { return }
+        let liveCount = liveness.liveCount(in: rows.sealedRow..<state.nextRow)
+        outcome.flatRowsPlanned += UInt64(liveCount * probes.rowCount)
+        if isStopped || liveCount == 0 { return }
         let tail = partition.tail(ofChunk: rows.sealedRow / rowsPerChunk)
         try unsafe tail.withRows(count: tailCount, partition.tables, transaction) { bytes in
             unsafe compare(bytes, tailCount, firstRow: rows.sealedRow, &similarities)
         }
-        return 1
+        outcome.flatRowsDone += UInt64(liveCount * probes.rowCount)
     }
 
     /// Compares every probe with the live rows of a chunk whose roundings leave it open that they are among the best.

@@ -76,7 +76,7 @@ extension SearchPass {
     /// How many times as many candidates as of a small collection. The more rows there are, the more strangers look as
     /// promising as a mate of low similarity; about as the root of their number (decision 9).
     private var candidateGrowth: Double {
-        let rowCount = Double(state.foldedRow) / plan.search.collectionShare
+        let rowCount = Double(plan.codeCount) / plan.search.collectionShare
         return max(1, (rowCount / partition.options.candidateRowCount).squareRoot())
     }
 

@@ -15,10 +15,30 @@ struct SearchPass {
         /// Lists that were to be visited; 0 where that is not known, since not every generation has been begun.
         var listsPlanned: UInt64 = 0
         var rowsReranked: UInt64 = 0
-        /// Shares that were done of the planned visits to lists, and of the rows compared in full.
+        /// Share that was done of the planned visits to lists.
         var listShare = 1.0
-        var flatShare = 1.0
+        /// Live rows that were to be compared in full, without lists, and those of them that were, summed over probes.
+        var flatRowsPlanned: UInt64 = 0
+        var flatRowsDone: UInt64 = 0
+        /// It is open which of equally similar faces come last for some probe: a stop came before that was found out.
+        var areEqualsOpen = false
         var stages = SearchStages()
+
+        /// Share that was done of the live rows to be compared in full: 1 exactly when all were.
+        var flatShare: Double {
+            flatRowsDone == flatRowsPlanned ? 1 : Double(flatRowsDone) / Double(flatRowsPlanned)
+        }
+
+        /// Whether nothing was left out.
+        var isWhole: Bool { listShare >= 1 && flatRowsDone == flatRowsPlanned }
+
+        /// Takes what another has cost for its own.
+        mutating func addWork(of other: Outcome) {
+            rowsVisited += other.rowsVisited
+            listsVisited += other.listsVisited
+            rowsReranked += other.rowsReranked
+            stages = stages + other.stages
+        }
     }
 
     let plan: SearchPlan
@@ -54,7 +74,7 @@ struct SearchPass {
 
     mutating func run(_ transaction: borrowing ReadTransaction, shouldStop: () -> Bool) throws {
         if let onlyRows = plan.onlyRows {
-            outcome.flatShare = try compare(onlyRows, transaction, shouldStop: shouldStop)
+            try compare(onlyRows, transaction, shouldStop: shouldStop)
             return
         }
         var begin = StageClock.now
@@ -66,7 +86,7 @@ struct SearchPass {
             begin = end
         }
         let compared = outcome.stages.compare
-        outcome.flatShare = try scanRows(from: plan.firstFlatRow, transaction, shouldStop: shouldStop)
+        try scanRows(from: plan.firstFlatRow, transaction, shouldStop: shouldStop)
         outcome.stages.flat = StageClock.now - begin - (outcome.stages.compare - compared)
     }
 }
@@ -75,7 +95,7 @@ extension SearchPass.Outcome {
     /// The outcomes of all parts of a search together.
     init(merging parts: [(part: SearchPart, outcome: SearchPass.Outcome)], probeCount: Int, room: Int) {
         self.init(best: [BoundedTopK](repeating: BoundedTopK(capacity: room), count: probeCount))
-        (listShare, flatShare) = (0, 0)
+        listShare = 0
         for (part, outcome) in parts {
             for (probe, found) in zip(part.probes, outcome.best) {
                 if part.slice.count == 1 {
@@ -84,13 +104,11 @@ extension SearchPass.Outcome {
                     for entry in found.heap { best[probe].insert(score: entry.score, id: entry.id) }
                 }
             }
-            rowsVisited += outcome.rowsVisited
-            listsVisited += outcome.listsVisited
-            rowsReranked += outcome.rowsReranked
-            stages = stages + outcome.stages
+            addWork(of: outcome)
+            flatRowsPlanned += outcome.flatRowsPlanned
+            flatRowsDone += outcome.flatRowsDone
             listsPlanned += outcome.listsPlanned
             let weight = Double(part.probes.count) / Double(max(1, probeCount * part.slice.count))
-            flatShare += weight * outcome.flatShare
             listShare += weight * outcome.listShare
         }
         // Threads that share probes have different numbers of lists.
@@ -100,6 +118,5 @@ extension SearchPass.Outcome {
         }
         // Weights are rounded; what was done whole must read so.
         if parts.allSatisfy({ $0.outcome.listShare >= 1 }) { listShare = 1 }
-        if parts.allSatisfy({ $0.outcome.flatShare >= 1 }) { flatShare = 1 }
     }
 }

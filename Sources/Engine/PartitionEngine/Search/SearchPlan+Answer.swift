@@ -9,17 +9,13 @@ extension SearchPlan {
     /// First of the rows that are compared in full: those before have codes.
     var firstFlatRow: UInt32 { snapshot != nil && onlyRows == nil ? state.foldedRow : 0 }
 
-    /// Nil when equal similarities did not fit `room`.
     func answer(
         _ outcome: SearchPass.Outcome,
         _ transaction: borrowing ReadTransaction
-    ) throws -> PartitionSearchAnswer? {
+    ) throws -> PartitionSearchAnswer {
         let begin = StageClock.now
         var matches: [[Match]] = []
-        for kept in outcome.best {
-            guard let resolved = try resolve(kept, transaction) else { return nil }
-            matches.append(resolved)
-        }
+        for kept in outcome.best { matches.append(try resolve(kept, transaction)) }
         var answer = PartitionSearchAnswer(
             matches: matches,
             faceCount: state.faceCount,
@@ -37,13 +33,12 @@ extension SearchPlan {
         return answer
     }
 
-    /// The matches of one probe; nil when more rows are as similar as the last match than were kept.
-    private func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match]? {
+    /// The matches of one probe.
+    private func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match] {
         let limit = search.parameters.matchLimit
         var entries = kept.sorted()
         if entries.count > limit {
             let last = entries[limit - 1].score
-            if entries.count == room, entries[room - 1].score == last { return nil }
             entries.removeAll { $0.score < last }
         }
         var matches: [(match: Match, row: UInt32)] = []
@@ -63,10 +58,14 @@ extension SearchPlan {
         return matches.map(\.match)
     }
 
+    /// Faces that an outcome stands for, by the live rows that were gone through: all of them only when nothing was
+    /// left out or open.
     private func facesAnswered(_ outcome: SearchPass.Outcome) -> UInt64 {
-        if outcome.listShare >= 1, outcome.flatShare >= 1 { return state.faceCount }
-        let done =
-            outcome.listShare * Double(firstFlatRow) + outcome.flatShare * Double(state.nextRow - firstFlatRow)
-        return UInt64(Double(state.faceCount) * done / Double(max(1, state.nextRow)))
+        if outcome.isWhole, !outcome.areEqualsOpen { return state.faceCount }
+        let listed = Double(liveness.liveCount(in: 0..<firstFlatRow))
+        let flat = Double(onlyRows?.count ?? liveness.liveCount(in: firstFlatRow..<state.nextRow))
+        let done = outcome.listShare * listed + outcome.flatShare * flat
+        let answered = UInt64((Double(state.faceCount) * done / max(1, listed + flat)).rounded())
+        return min(answered, max(1, state.faceCount) - 1)
     }
 }

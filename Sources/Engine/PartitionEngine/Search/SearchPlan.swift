@@ -14,21 +14,25 @@ struct SearchPlan: Sendable {
     private static let consecutiveRowCost = 3.0
 
     let partition: Partition
-    let search: PartitionSearch
+    private(set) var search: PartitionSearch
     /// Rows kept for each probe.
-    let room: Int
+    private(set) var room: Int
     let state: PartitionState
     let transactionNumber: UInt64
     /// The codes to scan; nil when every embedding is compared.
     let snapshot: CodeSnapshot?
+    /// Codes to scan, those of dead rows that are still in a run among them.
+    let codeCount: UInt64
     let liveness: RowLiveness
-    /// Rows to compare instead of a scan, dead and hidden ones among them; nil for a scan.
+    /// Live rows to compare instead of a scan; nil for a scan.
     let onlyRows: [UInt32]?
+    /// Full chunks with live rows among those that are gone through one after the other.
+    let flatChunkCount: Int
     let rows: RowReader
     /// What checks of earlier searches make of a recall target.
     let recallFactor: RecallCorrection.Factor
-    /// What the search takes, in codes scanned.
-    private let work: Double
+    /// What the search takes for each probe, in codes scanned.
+    private let workPerProbe: Double
 
     init(
         _ partition: Partition,
@@ -47,25 +51,54 @@ struct SearchPlan: Sendable {
         let snapshot =
             search.parameters.effort != .exact && state.foldedRow > 0 ? try partition.snapshot(transaction) : nil
         self.snapshot = snapshot
+        codeCount = snapshot?.rowCount ?? 0
         recallFactor = partition.recallCorrection.factor
-        let scanCost = Self.scanCost(search.parameters, state, snapshot?.generations.first?.codebook, recallFactor)
+        rows = RowReader(partition: partition, state: state, transaction: transaction.number)
+        let tombstones = try partition.tombstones(transaction, rowCount: state.nextRow)
+        let hidden = try Self.hiddenRows(expired, partition, search, transaction)
+        // Of the filter nothing is asked yet.
+        let unfiltered = RowLiveness(tombstones, hidden: hidden)
+        let firstFlatRow = min(snapshot == nil ? 0 : state.foldedRow, rows.sealedRow)
+        let flatChunks = firstFlatRow / UInt32(RowChunk.rowCount)..<rows.sealedRow / UInt32(RowChunk.rowCount)
+        let chunkCount = unfiltered.liveChunkCount(in: flatChunks)
+        let scanCost = Self.scanCost(
+            search.parameters,
+            codeCount: codeCount,
+            snapshot?.generations.first?.codebook,
+            recallFactor,
+            flatRowCount: chunkCount * RowChunk.rowCount + Int(state.nextRow - rows.sealedRow)
+        )
         let rowCost = partition.options.scatteredRowCost
         let isCheaperThanScan = { (count: Int) in Double(count) * rowCost <= scanCost }
         let bitmap: RowBitmap?
         switch passing {
         case .all: (onlyRows, bitmap) = (nil, nil)
         case .few(let few):
+            let live = few.filter { unfiltered.isLive($0) }
             (onlyRows, bitmap) =
-                isCheaperThanScan(few.count) ? (few, nil) : (nil, RowBitmap(few, below: state.nextRow))
-        case .many(let many): (onlyRows, bitmap) = isCheaperThanScan(many.count) ? (many.rows, nil) : (nil, many)
+                isCheaperThanScan(live.count) ? (live, nil) : (nil, RowBitmap(live, below: state.nextRow))
+        case .many(let many):
+            let filtered = RowLiveness(tombstones, hidden: hidden, passing: many)
+            let all = 0..<state.nextRow
+            let liveCount = unfiltered.keepsAll ? many.count : filtered.liveCount(in: all)
+            (onlyRows, bitmap) = isCheaperThanScan(liveCount) ? (filtered.liveRows(in: all), nil) : (nil, many)
         }
-        work = Double(search.probes.rowCount) * (onlyRows.map { Double($0.count) * rowCost } ?? scanCost)
-        rows = RowReader(partition: partition, state: state, transaction: transaction.number)
-        liveness = RowLiveness(
-            try partition.tombstones(transaction, rowCount: state.nextRow),
-            hidden: try Self.hiddenRows(expired, partition, search, transaction),
-            passing: bitmap
-        )
+        workPerProbe = onlyRows.map { Double($0.count) * rowCost } ?? scanCost
+        if let bitmap {
+            liveness = RowLiveness(tombstones, hidden: hidden, passing: bitmap)
+            flatChunkCount = liveness.liveChunkCount(in: flatChunks)
+        } else {
+            liveness = unfiltered
+            flatChunkCount = chunkCount
+        }
+    }
+
+    /// The same search, on the same commit, for some of its probes, and with other room for each.
+    func narrowed(to probes: [Int], room: Int) -> SearchPlan {
+        var plan = self
+        plan.search.probes = search.probes.rows(probes)
+        plan.room = room
+        return plan
     }
 
     /// The best rows of every probe, found by the caller's thread and those that have nothing else to do.
@@ -73,20 +106,17 @@ struct SearchPlan: Sendable {
         _ team: SearchTeam,
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
-    ) throws -> PartitionSearchAnswer? {
+    ) throws -> SearchPass.Outcome {
         let probeCount = search.probes.rowCount
         let parts = SearchDivision.parts(
             probeCount: probeCount,
-            work: work,
+            work: Double(probeCount) * workPerProbe,
             leastWork: partition.options.leastPartWork,
             memberLimit: team.memberLimit
         )
-        if parts.count == 1 {
-            let outcome = try outcome(of: parts[0], nil, transaction, shouldStop: shouldStop)
-            return try answer(outcome, transaction)
-        }
+        if parts.count == 1 { return try outcome(of: parts[0], nil, transaction, shouldStop: shouldStop) }
         let outcomes = try DividedSearch(self, parts: parts).run(team: team, transaction, shouldStop: shouldStop)
-        return try answer(SearchPass.Outcome(merging: outcomes, probeCount: probeCount, room: room), transaction)
+        return SearchPass.Outcome(merging: outcomes, probeCount: probeCount, room: room)
     }
 
     /// What one part finds.
@@ -107,13 +137,20 @@ struct SearchPlan: Sendable {
     }
 
     /// What a scan takes for each probe, in codes.
+    ///
+    /// - Parameters:
+    ///   - codeCount: codes that there are.
+    ///   - codebook: the newest that some of them are of; nil without any.
+    ///   - flatRowCount: rows that are gone through one after the other, dead ones among them.
     private static func scanCost(
         _ parameters: SearchParameters,
-        _ state: PartitionState,
+        codeCount: UInt64,
         _ codebook: Codebook?,
-        _ recallFactor: RecallCorrection.Factor
+        _ recallFactor: RecallCorrection.Factor,
+        flatRowCount: Int
     ) -> Double {
-        guard let codebook else { return Double(state.nextRow) * consecutiveRowCost }
+        let flatCost = Double(flatRowCount) * consecutiveRowCost
+        guard let codebook else { return flatCost }
         let visitedShare =
             switch parameters.effort {
             case .exact, .full: 1.0
@@ -122,7 +159,7 @@ struct SearchPlan: Sendable {
                 codebook.calibration.curve(atOrAbove: leastSimilarity(parameters))
                     .visitedShare(forRecall: recallFactor.target(for: recall, generation: codebook.generation))
             }
-        return Double(state.foldedRow) * visitedShare + Double(state.nextRow - state.foldedRow) * consecutiveRowCost
+        return Double(codeCount) * visitedShare + flatCost
     }
 
     /// The similarity from which on a recall is promised.

@@ -26,6 +26,11 @@ package enum TombstonePiece {
         unsafe bytes[8 + row / 8] & 1 << UInt8(row % 8) != 0
     }
 
+    /// Which of 64 rows of the piece from `first` on, a multiple of 64, are dead: bit `k` is of row `first + k`.
+    package static func deadBits(_ bytes: UnsafeRawBufferPointer, first: Int) -> UInt64 {
+        unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + first / 8, as: UInt64.self))
+    }
+
     /// Dead rows among the piece's rows `first` to `first + count − 1`; both are multiples of 64.
     package static func deadCount(_ bytes: UnsafeRawBufferPointer, first: Int, count: Int) -> Int {
         stride(from: first / 8, to: (first + count) / 8, by: 8).reduce(0) { sum, byte in
