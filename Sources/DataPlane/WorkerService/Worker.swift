@@ -474,12 +474,13 @@ extension Worker.Parts {
         func sum(_ byteCount: (Replica.Figures) -> Int) -> UInt64 {
             UInt64(clamping: replicas.reduce(0) { $0 + byteCount($1) })
         }
+        let log = sum(\.unacknowledgedByteCount) + UInt64(clamping: links.entriesUnderWay.byteCount)
         return MemoryLedger(
             parts: [
                 .searchQueue: UInt64(clamping: searches.load.waitingByteCount),
                 .searchBuffers: UInt64(clamping: SearchBuffers.byteCount),
                 .writeQueue: sum(\.queuedByteCount),
-                .log: sum(\.unacknowledgedByteCount),
+                .log: log,
                 .copies: UInt64(clamping: copies.waitingByteCount),
                 .codebooks: sum { $0.statistics?.codebookByteCount ?? 0 },
                 .filters: sum { $0.statistics?.filterByteCount ?? 0 },

@@ -54,6 +54,20 @@ struct RecordAcceptanceTests {
         #expect(try #require(RecordAcceptance(of: placement, in: view)).group?.primary == workers[1])
     }
 
+    /// What a member has that is away counts for nothing, and by the group replicas can tell that somebody said so:
+    /// fewer are in sync than a write needs, under an epoch that none of its entries is of.
+    @Test func whoeverIsAwayIsGivenUpByTheGroupItself() throws {
+        let (placement, view) = view([1: (9, 4, 95)])
+        let group = try #require(RecordAcceptance(of: placement, in: view)?.group)
+        #expect(group.inSync == [workers[1]] && group.learners == [workers[0], workers[2]])
+        #expect(group.inSync.count < group.minimumInSync)
+        #expect(group.epoch.number > 4 && group.version > 9 && group.epoch > placement.epoch)
+        // The first that joins ends that.
+        let proposal = GroupProposal(version: group.version, epoch: group.epoch, change: .add(workers[0]))
+        let joined = try #require(group.applying(proposal))
+        #expect(joined.inSync.count == joined.minimumInSync && joined.epoch == group.epoch)
+    }
+
     @Test func whatNobodyKnowsBetterStays() throws {
         let (placement, view) = view([0: (7, 3, 50), 1: (6, 3, 40)])
         let acceptance = try #require(RecordAcceptance(of: placement, in: view))

@@ -131,6 +131,84 @@ struct RejoiningReplicaTests {
         #expect(replicas.machines[two]?.applied == 6)
     }
 
+    /// The second has more than the first, and is away while an operator accepts records by which that leads alone.
+    private func withALearnerThatHasMore(minimum: Int) throws -> ReplicaFixture {
+        var replicas = try written(5)
+        putBack(one, to: 3, &replicas)
+        replicas.configure(ReplicaFixture.group(minimum: 2), [one])
+        let position = LogPosition(sequence: 3, epoch: Epoch(1))
+        #expect(replicas.machines[two]?.mayTake(copyAt: position, from: Epoch(1 << 20)) == false)
+        replicas.configure(
+            ReplicaFixture.group(epoch: 1 << 20, version: 1 << 20, inSync: [one], learners: [two], minimum: minimum)
+        )
+        replicas.pass(.seconds(1))
+        #expect(replicas.machines[one]?.role == .primary)
+        #expect(replicas.losses == [.own(witness: two, applied: 5, last: 3)])
+        #expect(!replicas.proposals.contains { $0.change == .add(two) })
+        return replicas
+    }
+
+    /// Nothing is written before it joins, so that a copy never reaches further than it does.
+    @Test func aLearnerWithMoreThanWhatWasAcceptedGetsACopyOfThat() throws {
+        var replicas = try withALearnerThatHasMore(minimum: 2)
+        #expect(throws: WriteRefusal.tooFewInSync(inSync: 1, minimum: 2)) { try replicas.submit("4", ticket: 40) }
+        #expect(replicas.copies.contains(two))
+        let position = LogPosition(sequence: 3, epoch: Epoch(1))
+        let epoch = Epoch(1 << 20)
+        #expect(replicas.machines[two]?.mayTake(copyAt: position, from: epoch) == true)
+        #expect(replicas.machines[two]?.mayTake(copyAt: position, from: Epoch(1)) == false)
+        replicas.machines[two] = Machine(
+            node: two,
+            log: DurableLog(promised: epoch, applied: position, unapplied: []),
+            timings: ReplicationTimings(),
+            now: replicas.now
+        )
+        replicas.logs[two] = replicas.logs[one]
+        let group = ReplicaFixture.group(
+            epoch: epoch.number,
+            version: epoch.number,
+            inSync: [one],
+            learners: [two],
+            minimum: 2
+        )
+        replicas.configure(group, [two])
+        replicas.pass(.seconds(1))
+        // It shares the history of what it follows: what it has counts from now on.
+        #expect(
+            replicas.machines[two]?.mayTake(copyAt: LogPosition(sequence: 2, epoch: Epoch(1)), from: epoch) == false
+        )
+        let proposal = try #require(replicas.proposals.last)
+        #expect(proposal.change == .add(two))
+        replicas.configure(try #require(group.applying(proposal)))
+        try replicas.submit("4", ticket: 40)
+        replicas.store(one)
+        replicas.deliver()
+        replicas.store(two)
+        replicas.deliver()
+        replicas.store(one)
+        #expect(replicas.machines[one]?.applied == 4)
+        #expect(!replicas.acknowledged.contains(40), "what the other had applied under this number was not this")
+        replicas.settle()
+        #expect(replicas.acknowledged.contains(40))
+        for node in [one, two] { #expect(replicas.logs[node]?.map(\.payload) == ["1", "2", "3", "4"]) }
+    }
+
+    /// The record may be one that replicas came to by themselves: what is here gives way when it is passed.
+    @Test func whereWritesGoOnALearnerWithMoreGetsACopyThatReachesFurther() throws {
+        var replicas = try withALearnerThatHasMore(minimum: 1)
+        let epoch = Epoch(1 << 20)
+        func mayTake(_ sequence: UInt64) -> Bool? {
+            let position = LogPosition(sequence: sequence, epoch: sequence > 3 ? epoch : Epoch(1))
+            return replicas.machines[two]?.mayTake(copyAt: position, from: epoch)
+        }
+        #expect(replicas.copies.isEmpty && mayTake(3) == false)
+        for number in 4...6 { try replicas.submit("other \(number)", ticket: UInt64(number * 10)) }
+        replicas.pass(.seconds(2))
+        #expect(replicas.acknowledged.suffix(3) == [40, 50, 60])
+        #expect(replicas.copies.contains(two) && mayTake(6) == true && mayTake(5) == false)
+        #expect(replicas.losses.count == 1)
+    }
+
     @Test func whatBeganAsALearnerAnswersNoReadsBeforeItsLogAgrees() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group(inSync: [one], learners: [two]))

@@ -295,6 +295,35 @@ struct ReplicaStateMachineTests {
         #expect(replicas.acknowledged == [2])
     }
 
+    /// It takes nothing, and cannot be done without: what is on its way to it stays as little as it is.
+    @Test func ofWhatIsNotAnsweredTheFirstAloneIsSentAgain() throws {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group(minimum: 2))
+        replicas.settle()
+        try replicas.submit("1", ticket: 1)
+        replicas.settle()
+        func takeSequences() -> [UInt64] {
+            defer { replicas.sent.removeAll() }
+            return replicas.sent.flatMap { item -> [UInt64] in
+                guard case .append(let request) = item.message else { return [] }
+                return request.entries.map(\.sequence)
+            }
+        }
+        _ = takeSequences()
+        let now = replicas.now
+        for number in 2...11 as ClosedRange<UInt64> {
+            try replicas.with(one) {
+                try $0.submit("\(number)", byteCount: 3 << 20, as: WriteTicket(number), isDeletion: false, now: now)
+            }
+        }
+        #expect(takeSequences() == Array(2...9), "24 MiB")
+        replicas.pass(.milliseconds(1400), [one])
+        #expect(takeSequences() == [2, 2], "after half a second, and after another")
+        replicas.pass(.seconds(2))
+        #expect(replicas.acknowledged == Array(1...11))
+        #expect(replicas.logs[two]?.map(\.payload) == (1...11).map { "\($0)" })
+    }
+
     @Test func aReplicaWithoutRoomIsToldOfWhileItCannotBeDoneWithout() throws {
         var replicas = ReplicaFixture([one, two])
         replicas.configure(ReplicaFixture.group(minimum: 2))

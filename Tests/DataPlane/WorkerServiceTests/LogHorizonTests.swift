@@ -26,6 +26,11 @@ import WorkerService
         #expect(horizon.forgettable(applied: 20, wanted: 1) == 14)
         #expect(horizon.forgettable(applied: 20, wanted: 16) == 16)
         #expect(horizon.forgettable(applied: 20, wanted: nil) == 18)
+        // Behind a copy it stays while it is shorter than another copy.
+        #expect(horizon.forgettable(applied: 20, wanted: 1, copyByteCount: 150) == 5)
+        #expect(horizon.forgettable(applied: 20, wanted: 1, copyByteCount: 1000) == 1)
+        #expect(horizon.forgettable(applied: 20, wanted: 1, copyByteCount: 30) == 14)
+        #expect(horizon.forgettable(applied: 20, wanted: nil, copyByteCount: 1000) == 18)
     }
 
     @Test func theLastAppliedEntryStays() {

@@ -64,6 +64,11 @@ final class RawPeer: Sendable {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 
+    /// Keeps the connection as long as the condition holds, and reads nothing.
+    func keep(while condition: () -> Bool) {
+        while condition() { usleep(2000) }
+    }
+
     func send(_ bytes: [UInt8]) async throws {
         try await Self.offThread { try self.sendNow(bytes) }
     }

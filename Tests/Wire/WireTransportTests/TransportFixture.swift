@@ -45,6 +45,23 @@ final class HeldCalls: Sendable {
     }
 }
 
+/// How many of some shares there are.
+final class SharesThereAre: Sendable {
+    let count = Atomic<Int>(0)
+}
+
+/// Counts for as long as anybody holds it.
+final class CountedShare: Sendable {
+    private let shares: SharesThereAre
+
+    init(_ shares: SharesThereAre) {
+        self.shares = shares
+        shares.count.add(1, ordering: .relaxed)
+    }
+
+    deinit { shares.count.subtract(1, ordering: .relaxed) }
+}
+
 enum Fixture {
     static let group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     static let token = "the token of these tests"

@@ -5,6 +5,10 @@ package import ClusterModel
 /// Nobody knows any more which replicas were in sync. Of those that are there the one leads that has applied most:
 /// if any of them was in sync, that one has everything that was acknowledged, since what a replica has applied begins
 /// with what every other one has. The others catch up before they count.
+///
+/// One that was away, and has applied more, stays a member: its leader finds out, and gives it a copy. Where a write
+/// needs more than the leader, which is alone in sync, replicas take that for the word of an operator, so that the copy
+/// need not reach further than what it replaces (`ReplicaStateMachine.mayTake`).
 package struct RecordAcceptance: Hashable, Sendable {
     package let shard: ShardID
     /// Version of the record in the store.

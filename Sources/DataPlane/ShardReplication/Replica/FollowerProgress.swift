@@ -12,7 +12,12 @@ struct FollowerProgress: Hashable, Sendable {
     /// Where its log may agree, by its last mismatch.
     var agreed: UInt64 = 0
     /// The first entry that has not been sent.
-    var next: UInt64
+    private(set) var next: UInt64
+    /// What was sent since ``next`` last went back, and is not known to be there, in order.
+    private var underWay: [Sending] = []
+    private(set) var underWayByteCount = 0
+    /// Nothing was heard of it since what it did not answer was sent again.
+    var isUnanswered = false
     /// As last told.
     var toldCommitted: UInt64 = 0
     var lastSent: Duration?
@@ -34,6 +39,40 @@ struct FollowerProgress: Hashable, Sendable {
     var isFounder = false
     /// Its disk takes more than what is in the log already.
     var hasRoom = true
-    /// Its disk went back: it is to leave the in-sync set, unless it has everything again before.
+    /// Its disk went back: it is to leave the in-sync set, unless it has everything again before. Of a learner that has
+    /// applied what the primary lacks: that this was told.
     var hasLost = false
+
+    /// The entries of one message.
+    private struct Sending: Hashable, Sendable {
+        var last: UInt64
+        var byteCount: Int
+    }
+
+    init(began: Duration, next: UInt64) {
+        self.began = began
+        self.next = next
+        lastHeard = began
+    }
+
+    mutating func sent(through last: UInt64, byteCount: Int) {
+        next = max(next, last + 1)
+        underWay.append(Sending(last: last, byteCount: byteCount))
+        underWayByteCount += byteCount
+    }
+
+    /// It has what was sent up to ``matched``.
+    mutating func arrived() {
+        next = max(next, matched + 1)
+        guard let first = underWay.first, first.last <= matched else { return }
+        underWay.removeAll { $0.last <= matched }
+        underWayByteCount = underWay.reduce(0) { $0 + $1.byteCount }
+    }
+
+    /// What was sent from there on counts as lost.
+    mutating func sendAgain(from sequence: UInt64) {
+        next = sequence
+        underWay.removeAll()
+        underWayByteCount = 0
+    }
 }

@@ -42,6 +42,8 @@ extension ReplicaStateMachine {
             append(item)
         }
         let matched = previous.sequence + UInt64(request.entries.count)
+        // What is applied was compared: at its end, or in what the log shares behind it.
+        if matched >= applied { sharedEpoch = request.epoch }
         committed = max(committed, min(request.committed, matched))
         agree(with: request, now: now)
         // One that echoes another life's clock says nothing of this one.
@@ -103,10 +105,19 @@ extension ReplicaStateMachine {
 
     /// Whether a copy of the primary's partition as of a position may take the place of what this disk holds.
     ///
-    /// The copy must reach further than the log: what the log has may have been counted on.
+    /// The copy must reach further than the log: what the log has may have been counted on. Only what is given up gives
+    /// way to any.
     package func mayTake(copyAt position: LogPosition, from epoch: Epoch) -> Bool {
-        epoch >= promisedSoon && position.sequence > log.last.sequence && role == .follower && inFlight == nil
-            && pending.isEmpty
+        epoch >= promisedSoon && (position.sequence > log.last.sequence || isGivenUp(in: epoch)) && role == .follower
+            && inFlight == nil && pending.isEmpty
+    }
+
+    /// Whether nothing that is only here counts: by the record of that epoch this replica does not, and others go on
+    /// by an operator's decree, and what is applied here has not been seen to be in their log.
+    private func isGivenUp(in epoch: Epoch) -> Bool {
+        guard noticesLosses, let group, group.epoch == epoch, group.learners.contains(node) else { return false }
+        // What it has of that epoch comes from the primary that leads by the record.
+        return group.isByDecree && sharedEpoch != epoch && log.last.epoch < epoch
     }
 
     // MARK: Replies
@@ -164,4 +175,10 @@ extension ReplicaStateMachine {
         )
         actions.append(.send(.reply(reply), to: waiting.to))
     }
+}
+
+extension ReplicaGroup {
+    /// Fewer are in sync than a write needs. Replicas never come to that by themselves, nor does a coordinator make it
+    /// so: an operator does, who gives up other replicas.
+    var isByDecree: Bool { inSync.count < minimumInSync }
 }

@@ -145,7 +145,7 @@ extension ReplicaStateMachine {
     }
 
     private func newProgress(now: Duration) -> FollowerProgress {
-        FollowerProgress(began: now, next: log.last.sequence + 1, lastHeard: now)
+        FollowerProgress(began: now, next: log.last.sequence + 1)
     }
 
     /// Everything that may follow from a step on disk or from a reply.
@@ -235,6 +235,7 @@ extension ReplicaStateMachine {
         if let leaver = leavers[sender], reply.version >= leaver.version { leavers[sender] = nil }
         follower.lastHeard = now
         follower.oldestUnanswered = nil
+        follower.isUnanswered = false
         let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
         // One that knows of a newer group confirms nothing: whom that leaves out must not be lent anything.
         if isNewest, reply.version <= group.version {
@@ -249,11 +250,16 @@ extension ReplicaStateMachine {
                 follower.matched = min(matched, log.last.sequence)
                 follower.matchedSince = now
             }
-            follower.applied = max(follower.applied, applied)
-            follower.next = max(follower.next, follower.matched + 1)
+            follower.arrived()
             follower.needsCopy = false
-            follower.hasAgreed = follower.hasAgreed || applied <= follower.matched
-            if follower.matched >= max(committed, foundation) { follower.hasLost = false }
+            if noticesLosses, applied > log.last.sequence {
+                // Of another history: it says nothing of the entries that are to come here under these numbers.
+                giveUp(what: applied, of: sender, &follower, group)
+            } else {
+                follower.applied = max(follower.applied, applied)
+                follower.hasAgreed = follower.hasAgreed || applied <= follower.matched
+                if follower.matched >= max(committed, foundation) { follower.hasLost = false }
+            }
         case .mismatch(let last):
             // A late one tells of a log that has changed since.
             guard isNewest else { break }
@@ -272,21 +278,30 @@ extension ReplicaStateMachine {
                 if growth?.learner == sender, growth?.proposedVersion == nil { growth = nil }
             }
             follower.agreed = max(follower.matched, min(last, log.last.sequence))
-            follower.next = follower.agreed + 1
+            follower.sendAgain(from: follower.agreed + 1)
         case .fenced, .standing: break
-        case .ahead(let other):
-            // A learner's: nobody in sync has its entries any more, and writes went on. A copy that reaches further
-            // mends it.
-            if !follower.hasLost {
-                follower.hasLost = true
-                actions.append(.tell(.own(witness: sender, applied: other, last: log.last.sequence)))
-            }
-            if applied > other { actions.append(.copy(to: sender)) }
+        case .ahead(let other): giveUp(what: other, of: sender, &follower, group)
         }
         progress[sender] = follower
         // What it had said before is no reason to count it: a late word that it lacks something may be right.
         if case .accepted = reply.outcome { grow(with: sender, group, now: now) }
         lead(now: now)
+    }
+
+    /// A learner has applied what is not in this log: nobody in sync has its entries any more. A copy mends it that
+    /// reaches further, once writes have gone on. Where none can, since too few are in sync, an operator has given up
+    /// what only others have, and any copy does.
+    private mutating func giveUp(
+        what other: UInt64,
+        of learner: NodeID,
+        _ follower: inout FollowerProgress,
+        _ group: ReplicaGroup
+    ) {
+        if !follower.hasLost {
+            follower.hasLost = true
+            actions.append(.tell(.own(witness: learner, applied: other, last: log.last.sequence)))
+        }
+        if applied > other || group.isByDecree { actions.append(.copy(to: learner)) }
     }
 
     /// Another replica in sync has what this one lacks, and it may have been committed: the other one is to lead. What
@@ -337,13 +352,19 @@ extension ReplicaStateMachine {
         guard var follower = progress[member] else { return }
         defer { progress[member] = follower }
         if let oldest = follower.oldestUnanswered, now - oldest >= timings.resend {
-            follower.next = min(follower.next, follower.matched + 1)
+            follower.sendAgain(
+                from: follower.matched == 0 ? log.last.sequence + 1 : min(follower.next, follower.matched + 1)
+            )
             follower.oldestUnanswered = nil
-            if follower.matched == 0 { follower.next = log.last.sequence + 1 }
+            follower.isUnanswered = true
             send([], to: member, &follower, group, now: now)
         }
         let limit = max(follower.matched, follower.agreed) + Self.entriesOnTheirWay
-        while follower.next <= log.last.sequence, follower.next <= limit, !follower.isLoading, !follower.needsCopy {
+        // Where nothing is heard the first of them is enough to hear of it again.
+        let byteLimit = follower.isUnanswered ? Self.requestByteLimit : Self.bytesOnTheirWay
+        while follower.next <= log.last.sequence, follower.next <= limit, follower.underWayByteCount < byteLimit,
+            !follower.isLoading, !follower.needsCopy
+        {
             guard let first = window.first?.sequence, let last = window.last?.sequence,
                 first <= follower.next, follower.next <= last, log.epoch(at: follower.next - 1) != nil
             else {
@@ -351,13 +372,18 @@ extension ReplicaStateMachine {
                 actions.append(.load(first: follower.next, for: member, in: group.epoch))
                 break
             }
+            let left = byteLimit - follower.underWayByteCount
+            let room = min(Self.requestByteLimit, left)
             var items: [LogItem<Payload>] = []
             var byteCount = 0
             for item in window[(window.startIndex + Int(follower.next - first))...] {
                 byteCount += item.byteCount
-                guard items.isEmpty || byteCount <= Self.requestByteLimit else { break }
+                // One entry may be larger than a request is meant to be.
+                let isFirst = items.isEmpty && (byteCount <= left || follower.underWayByteCount == 0)
+                guard byteCount <= room || isFirst else { break }
                 items.append(item)
             }
+            if items.isEmpty { break }
             send(items, to: member, &follower, group, now: now)
         }
         let isDue = follower.lastSent.map { now - $0 >= timings.heartbeat } ?? true
@@ -426,7 +452,12 @@ extension ReplicaStateMachine {
             lease: lease
         )
         actions.append(.send(.append(request), to: member))
-        if !items.isEmpty { follower.next = max(follower.next, previous.sequence + UInt64(items.count) + 1) }
+        if !items.isEmpty {
+            follower.sent(
+                through: previous.sequence + UInt64(items.count),
+                byteCount: items.reduce(0) { $0 + $1.byteCount }
+            )
+        }
         follower.lastSent = now
         follower.oldestUnanswered = follower.oldestUnanswered ?? now
         follower.toldCommitted = min(committed, max(follower.toldCommitted, previous.sequence + UInt64(items.count)))

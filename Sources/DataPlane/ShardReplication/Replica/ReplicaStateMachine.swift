@@ -88,6 +88,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var agreement: Agreement?
     /// Until a later primary's log agrees with this one.
     var loss: Loss?
+    /// The last epoch whose primary was seen to have all in its log that is applied here.
+    var sharedEpoch: Epoch?
 
     // Reads.
     /// What its clock showed when it began: a time of before is another life's.
@@ -144,6 +146,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     package static var requestByteLimit: Int { 4 << 20 }
     /// Entries on their way to one replica.
     static var entriesOnTheirWay: UInt64 { 256 }
+    /// Bytes of them, unless one entry alone has more, or they are read from disk.
+    static var bytesOnTheirWay: Int { 24 << 20 }
     /// Bytes of entries kept for sending; what lies before is read from disk.
     static var windowByteLimit: Int { 32 << 20 }
     /// A learner that lacks fewer entries may join.

@@ -32,10 +32,12 @@ package struct LogHorizon: Sendable {
     /// - Parameters:
     ///   - applied: the last entry applied; it is kept, since the next one is told by its epoch.
     ///   - wanted: entries behind this one are wanted by another replica; nil when none is known to.
-    package func forgettable(applied: UInt64, wanted: UInt64?) -> UInt64? {
+    ///   - copyByteCount: of a copy that such a replica is being sent, or has been: the log behind it stays while it is
+    ///     shorter than another copy would be.
+    package func forgettable(applied: UInt64, wanted: UInt64?, copyByteCount: Int = 0) -> UInt64? {
         guard applied > 1 else { return nil }
         guard let kept = lastEnded(by: byteCount - keptByteCount) else { return nil }
-        let limit = lastEnded(by: byteCount - wantedByteCount)
+        let limit = lastEnded(by: byteCount - max(wantedByteCount, copyByteCount))
         let through = min(max(min(kept, wanted ?? kept), limit ?? 0), applied - 1)
         return through > 0 ? through : nil
     }

@@ -295,7 +295,10 @@ extension Replica {
             under: epoch
         )
         isMaking = true
-        monitor.withLock { $0.copyAttempts.refusals[node] = nil }
+        monitor.withLock { state in
+            state.copyAttempts.refusals[node] = nil
+            state.replication?.copySizes[node] = use.liveByteCount
+        }
         let made = await WorkerThread.run(name: "copy-\(shard.index)", priority: .background) {
             Result { () throws(WireStatus) in
                 try self.copyPartition(to: path, priority: .background) { !self.sends(to: node, under: epoch, attempt) }
@@ -463,6 +466,7 @@ extension Replica {
             guard state.replication?.isCurrent(attempt, for: node) ?? false else { return }
             state.replication?.copies[node]?.sentByteCount = copy.sentByteCount
             state.replication?.copies[node]?.totalByteCount = copy.copy.byteCount
+            state.replication?.copySizes[node] = Int(clamping: copy.copy.byteCount)
         }
     }
 }

@@ -114,7 +114,7 @@ extension Replica {
         for effect in effects {
             switch effect {
             case .send(let request, let node):
-                links.send(AppendEntries(request, of: shard, from: links.node), to: node) { [weak self] reply in
+                links.send(request, of: shard, to: node) { [weak self] reply in
                     self?.receive(reply, from: node)
                 }
             case .load(let first, let node, let epoch): load(from: first, for: node, in: epoch)
@@ -215,7 +215,10 @@ extension Replica {
             let failure = await sendCopy(to: node, attempt)
             monitor.withLock { state in
                 state.copyAttempts.ended(for: node, failure, now: .now)
-                if state.replication?.isCurrent(attempt, for: node) ?? false { state.replication?.copies[node] = nil }
+                guard state.replication?.isCurrent(attempt, for: node) ?? false else { return }
+                state.replication?.copies[node] = nil
+                // What is kept of it is of use as long as the log behind it is there.
+                if failure != nil, state.outgoing[node] == nil { state.replication?.copySizes[node] = nil }
             }
         }
     }

@@ -94,6 +94,8 @@ struct Replication {
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
     var copies: [NodeID: CopyProgress] = [:]
+    /// Bytes of copies that are being made or sent, and of those that learners have taken.
+    var copySizes: [NodeID: Int] = [:]
 
     /// - Parameter checkpoints: entries on disk that are not applied and are checkpoints.
     init(
@@ -237,7 +239,11 @@ struct Replication {
         transactions[0].promise = step.promise?.number
         transactions[0].truncateAfter = step.truncateAfter
         transactions[0].append = step.append.map(\.payload)
-        transactions[0].forgetThrough = horizon.forgettable(applied: machine.applied, wanted: wanted)
+        transactions[0].forgetThrough = horizon.forgettable(
+            applied: machine.applied,
+            wanted: wanted,
+            copyByteCount: copySizes.filter { machine.group?.learners.contains($0.key) ?? false }.values.max() ?? 0
+        )
         return transactions
     }
 

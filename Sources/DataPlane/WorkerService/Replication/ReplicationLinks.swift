@@ -1,5 +1,6 @@
 import ClusterModel
 import NIOCore
+import PartitionStore
 import ShardReplication
 import Synchronization
 import WireProtocol
@@ -14,6 +15,8 @@ final class ReplicationLinks: Sendable {
     /// Messages of the log have a connection of their own, so that copies do not hold them up.
     private let logLoop: any EventLoop
     private let executor: EventLoopTaskExecutor
+    /// What messages of the log hold in memory.
+    let entriesUnderWay = EntriesUnderWay()
     private let addresses = Mutex<[NodeID: NodeAddress]>([:])
     private let proposer = Mutex<(@Sendable (ProposeGroup) async throws(WireStatus) -> ShardGroup)?>(nil)
 
@@ -49,15 +52,24 @@ final class ReplicationLinks: Sendable {
     }
 
     /// Sends a message; those to one worker leave in order. Without an answer nothing is heard of it any more.
+    ///
+    /// One whose entries are too much beside those on their way is lost before it is made.
     func send(
-        _ message: AppendEntries,
+        _ request: AppendRequest<LogEntry>,
+        of shard: ShardID,
         to worker: NodeID,
         answered: @escaping @Sendable (EntriesAppended) -> Void
     ) {
         guard let address = addresses.withLock({ $0[worker] }) else { return }
+        let byteCount = request.entries.reduce(0) { $0 + $1.byteCount }
+        guard let share = entriesUnderWay.share(of: byteCount, to: shard, on: worker) else { return }
+        let message = AppendEntries(request, of: shard, from: node)
         let client = clients.client(for: worker, at: address, on: logLoop)
         Task(executorPreference: executor) {
-            if let reply = try? await client.call(message, deadline: .after(Self.appendTimeout)) { answered(reply) }
+            let reply = try? await client.call(message, deadline: .after(Self.appendTimeout), holding: share)
+            // The message was here until now, and its bytes may be in the connection still, which holds the share, too.
+            withExtendedLifetime(share) {}
+            if let reply { answered(reply) }
         }
     }
 

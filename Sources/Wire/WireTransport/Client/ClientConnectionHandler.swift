@@ -72,7 +72,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     // MARK: Calls
 
-    func start(_ call: CallTicket, frame: ByteBuffer, answer: Answer) {
+    /// - Parameter share: held until the frame is written, or never will be.
+    func start(_ call: CallTicket, frame: ByteBuffer, holding share: (any AnyObject & Sendable)?, answer: Answer) {
         func refuse(_ status: WireStatus) { answer.resume(returning: .failure(status.withoutEffect)) }
         if call.isCancelled { return refuse(.cancelledByCaller) }
         switch state {
@@ -92,7 +93,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         }
         calls[call.stream] = Call(answer: answer, deadline: call.deadline, began: .now())
         watch(call.deadline)
-        write(frame)
+        write(frame, holding: share)
     }
 
     func cancel(stream: UInt64) {
@@ -133,8 +134,15 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         if let next = calls.values.map(\.deadline).min() { watch(next) }
     }
 
-    private func write(_ frame: ByteBuffer) {
-        context?.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+    private func write(_ frame: ByteBuffer, holding share: (any AnyObject & Sendable)? = nil) {
+        guard let context else { return }
+        var promise: EventLoopPromise<Void>?
+        if let share {
+            let written = context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.whenComplete { _ in withExtendedLifetime(share) {} }
+            promise = written
+        }
+        context.writeAndFlush(wrapOutboundOut(frame), promise: promise)
     }
 
     // MARK: Life of the channel

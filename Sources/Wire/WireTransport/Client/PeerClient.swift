@@ -41,10 +41,14 @@ package final class PeerClient: Sendable {
         eventLoop = group.next()
     }
 
-    /// As ``WireConnection/call(_:deadline:)``; connects first when there is no connection.
+    /// As ``WireConnection/call(_:deadline:holding:)``; connects first when there is no connection.
     ///
     /// - Throws: also why the peer cannot be reached: at once while the last attempt's failure is fresh.
-    package func call<R: WireRequest>(_ request: R, deadline: WireDeadline) async throws(WireStatus) -> R.Reply {
+    package func call<R: WireRequest>(
+        _ request: R,
+        deadline: WireDeadline,
+        holding share: (any AnyObject & Sendable)? = nil
+    ) async throws(WireStatus) -> R.Reply {
         let decision = machine.withLock { $0.connectionWanted(now: .now()) { $0.isOpen } }
         let connection: WireConnection
         switch decision {
@@ -54,7 +58,7 @@ package final class PeerClient: Sendable {
             if startsAttempt { attempt() }
             connection = try await attemptEnd(deadline).mapError(\.withoutEffect).get()
         }
-        return try await connection.call(request, deadline: deadline)
+        return try await connection.call(request, deadline: deadline, holding: share)
     }
 
     /// Closes the connection; calls under way and later ones fail with `unavailable`.

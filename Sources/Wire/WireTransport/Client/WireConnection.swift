@@ -134,10 +134,13 @@ package final class WireConnection: Sendable {
     ///
     /// When the task is cancelled or the deadline passes, the node is told so and the call ends at once; a write may
     /// have been done all the same.
+    /// - Parameter share: what counts the request's bytes. It is held until they have been written to the socket, or
+    ///   never will be: that may be long after the call, when the node reads nothing.
     /// - Throws: the node's status, or one of this side: `unavailable`, `deadlineExceeded`, `cancelled`, `overloaded`.
     package func call<R: WireRequest>(
         _ request: R,
-        deadline: WireDeadline
+        deadline: WireDeadline,
+        holding share: (any AnyObject & Sendable)? = nil
     ) async throws(WireStatus) -> R.Reply {
         if deadline.hasPassed {
             throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called").withoutEffect
@@ -151,7 +154,7 @@ package final class WireConnection: Sendable {
             trace: trace,
             laterFields: WireFeatures(rawValue: peer.features).contains(.laterFields)
         )
-        let answer = try await send(frame, ticket).get()
+        let answer = try await send(frame, ticket, share).get()
         switch answer.header.type {
         case R.Reply.type: return try read(R.Reply.self, from: answer)
         case .status: throw try read(WireStatus.self, from: answer)
@@ -177,14 +180,20 @@ package final class WireConnection: Sendable {
         }
     }
 
-    private func send(_ frame: ByteBuffer, _ ticket: CallTicket) async -> Result<Frame, WireStatus> {
+    private func send(
+        _ frame: ByteBuffer,
+        _ ticket: CallTicket,
+        _ share: (any AnyObject & Sendable)?
+    ) async -> Result<Frame, WireStatus> {
         let handler = handler
         return await withTaskCancellationHandler {
             await withCheckedContinuation { answer in
                 if handler.eventLoop.inEventLoop {
-                    handler.value.start(ticket, frame: frame, answer: answer)
+                    handler.value.start(ticket, frame: frame, holding: share, answer: answer)
                 } else {
-                    handler.eventLoop.execute { handler.value.start(ticket, frame: frame, answer: answer) }
+                    handler.eventLoop.execute {
+                        handler.value.start(ticket, frame: frame, holding: share, answer: answer)
+                    }
                 }
             }
         } onCancel: {
