@@ -128,6 +128,9 @@ package enum EtcdAnswer {
         if GatewayCode.harmless.contains(where: message.hasPrefix) {
             return .unavailable(reason: "\(endpoint): \(message)")
         }
+        if GatewayCode.outdatedToken.contains(where: message.hasPrefix) {
+            return .refused(code: GatewayCode.unauthenticated, message: message)
+        }
         if code == GatewayCode.outOfRange, message.contains("compacted") { return .compacted(revision: 0) }
         return GatewayCode.unsettled.contains(code)
             ? .outcomeUnknown(reason: "\(endpoint): \(message)") : .refused(code: code, message: message)

@@ -115,7 +115,7 @@ package final class EtcdClient: Sendable {
                 state.withLock { $0.preferred = position }
                 return reply
             } catch .refused(GatewayCode.unauthenticated, _) where options.user != nil && !hasRenewedToken {
-                // Tokens expire; a new one is asked for once.
+                // Tokens expire, or go by users and roles that were changed; a new one is asked for once.
                 hasRenewedToken = true
                 state.withLock { $0.token = nil }
                 continue

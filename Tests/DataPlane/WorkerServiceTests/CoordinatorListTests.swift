@@ -10,11 +10,15 @@ struct CoordinatorListTests {
     private let first = NodeID(high: 1, low: 1)
     private let second = NodeID(high: 1, low: 2)
 
-    private func reply(_ revision: UInt64, _ coordinators: [NodeID: NodeAddress]) -> HeartbeatReply {
+    private func reply(
+        _ revision: UInt64,
+        _ coordinators: [NodeID: NodeAddress],
+        by coordinator: NodeID? = nil
+    ) -> HeartbeatReply {
         HeartbeatReply(
             clusterID: NodeID(high: 9, low: 9),
             epoch: Epoch(1),
-            coordinator: first,
+            coordinator: coordinator ?? first,
             revision: revision,
             coordinators: coordinators.map { .init(id: $0.key, address: $0.value) }
         )
@@ -44,11 +48,42 @@ struct CoordinatorListTests {
         #expect(list.addresses(besides: configured(false)) == [elsewhere])
     }
 
-    @Test func olderRepliesHaveNoSay() {
+    /// The records have moved to another store, or the store was put back to an earlier copy.
+    @Test func aCoordinatorThatIsAddedOnLowerRevisionsIsTold() {
         var list = CoordinatorList()
-        list.heard(reply(5, [second: elsewhere]))
-        list.heard(reply(4, [second: away]))
-        #expect(list.addresses(besides: [.init(address: home, reached: first)]) == [elsewhere])
+        list.heard(reply(2000, [:]))
+        list.heard(reply(5, [first: home]))
+        list.heard(reply(7, [first: home, second: away]))
+        #expect(list.addresses(besides: [.init(address: home, reached: first)]) == [away])
+        // And one that is gone by the records as they are is told no more.
+        list.heard(reply(6, [first: home]))
+        #expect(list.addresses(besides: [.init(address: home, reached: first)]) == [])
+    }
+
+    /// One of them may be cut off from the store.
+    @Test func everyOnesWordCountsUntilItIsSilentForLong() {
+        var list = CoordinatorList()
+        let start = ContinuousClock.now
+        let configured = [CoordinatorList.Configured(address: home, reached: first)]
+        list.heard(reply(9, [first: home, second: away], by: second), now: start)
+        list.heard(reply(3, [first: home, second: elsewhere]), now: start + .seconds(1))
+        #expect(list.addresses(besides: configured) == [away, elsewhere])
+        list.heard(reply(3, [first: home, second: elsewhere]), now: start + CoordinatorList.patience)
+        #expect(list.addresses(besides: configured) == [elsewhere])
+    }
+
+    @Test func addressesAreBounded() {
+        var list = CoordinatorList()
+        for number in 0..<200 as Range<UInt64> {
+            let named = (0..<200 as Range<UInt64>).map { low in
+                (NodeID(high: number, low: low), NodeAddress(host: "10.0.\(number).\(low)", port: 1))
+            }
+            let names = Dictionary(uniqueKeysWithValues: named)
+            list.heard(reply(number, names, by: NodeID(high: 3, low: number)))
+        }
+        #expect(list.addresses(besides: []).count == CoordinatorList.limit)
+        list.heard(reply(0, [second: away]), now: ContinuousClock.now + .seconds(61))
+        #expect(list.addresses(besides: []) == [away])
     }
 
     @Test func whereThereIsOneNobodyIsNamed() {

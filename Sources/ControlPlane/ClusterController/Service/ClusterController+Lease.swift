@@ -38,7 +38,7 @@ extension ClusterController {
                     state.standingSince = time
                     state.operations.leaseChanged(now: now)
                 }
-                if standing.isHeld, !state.standing.isHeld { state.watchStart = now }
+                if standing.isHeld, !state.standing.isHeld { state.watch.begin(now: now) }
                 state.standing = standing
             }
             return state.standing

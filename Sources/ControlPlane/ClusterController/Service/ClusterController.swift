@@ -31,8 +31,8 @@ package final class ClusterController: Sendable {
         let replacementTime: Duration
         let spareDiskByteCount: UInt64
         let reservesMemory: Bool
-        /// Since when silence is counted against workers: the start, or the winning of the lease.
-        var watchStart = Duration.zero
+        /// Since when silence is counted against workers: the start, or the winning of the lease; and since a pause.
+        var watch: SilenceWatch
         /// Where others reach this coordinator; nil before it runs.
         var address: NodeAddress?
         /// How it stands in the competition for the lease, and since when.
@@ -56,7 +56,7 @@ package final class ClusterController: Sendable {
                 ? membership.workers(
                     among: records.metadata.workers.keys,
                     silentFor: max(replacementTime, membership.silenceLimit),
-                    since: watchStart,
+                    since: watch.start,
                     now: now
                 ) : []
             var view = ClusterView(
@@ -64,7 +64,7 @@ package final class ClusterController: Sendable {
                 observations: reports.observations,
                 liveWorkers: Set(membership.liveWorkers(now: now)),
                 goneWorkers: gone,
-                isSettled: now - watchStart > membership.silenceLimit,
+                isSettled: watch.isSettled(now: now),
                 restingShards: operations.restingShards(now: now)
             )
             view.olderShards = olderRecords.shards
@@ -132,7 +132,8 @@ package final class ClusterController: Sendable {
                 currency: RecordCurrency(isExclusive: store.isExclusive),
                 replacementTime: options.replacementTime,
                 spareDiskByteCount: options.spareDiskByteCount,
-                reservesMemory: options.reservesMemory
+                reservesMemory: options.reservesMemory,
+                watch: SilenceWatch(silenceLimit: options.silenceLimit, interval: options.tick)
             )
         )
     }
@@ -345,8 +346,18 @@ package final class ClusterController: Sendable {
     private func tick() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: options.tick)
+            look()
             changes.raise()
         }
+    }
+
+    private func look() {
+        let now = now
+        guard let pause = state.withLock({ $0.watch.look(now: now) }) else { return }
+        logger.warning(
+            "this coordinator stood still: nothing is decided by silence until workers had the time to be heard",
+            metadata: ["for": "\(pause)"]
+        )
     }
 
     private func removeUnnamedCodebooks() async {

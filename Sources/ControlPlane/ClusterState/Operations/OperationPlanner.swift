@@ -235,7 +235,7 @@ package struct Occupancy: Sendable {
         self.limits = limits
         room = WorkerRoom(view)
         for operation in view.metadata.openOperations {
-            // A copy that an operator holds up keeps its shard to itself, and others need not wait for its workers.
+            // What an operator holds up keeps its shards to itself, and others need not wait for its workers.
             let isPaused = operation.state == .paused
             for step in operation.steps where step.state.isUnderWay { count(step, isPaused: isPaused, in: view) }
         }
@@ -267,11 +267,12 @@ package struct Occupancy: Sendable {
 
     private mutating func count(_ step: Operation.Step, isPaused: Bool, in view: ClusterView) {
         shards.formUnion(step.shards)
+        guard !isPaused else { return }
         if let succession = Succession(step, in: view.metadata) {
             for worker in succession.sources[0].group.inSync { copies[worker, default: 0] += 1 }
             return
         }
-        guard !isPaused, let newcomer = step.change.newcomer,
+        guard let newcomer = step.change.newcomer,
             let placement = view.metadata.placement(of: step.shard), !placement.group.isInSync(newcomer)
         else { return }
         addCopy(from: placement.primary, to: newcomer)

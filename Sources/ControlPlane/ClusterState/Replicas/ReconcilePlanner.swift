@@ -180,7 +180,8 @@ package enum ReconcilePlanner {
         return mayChange ? group.requiring(minimum) : nil
     }
 
-    /// A shard that a step is under way for is nobody else's; a step that is paused leaves it as it is.
+    /// A shard that a step is under way for is nobody else's; one that is paused, or has yet to begin, leaves it as it
+    /// is, but for copies that are lost.
     private static func group(
         after step: Operation.Step,
         of operation: Operation,
@@ -191,24 +192,42 @@ package enum ReconcilePlanner {
     ) -> ReplicaGroup? {
         // Writes do not wait for one that is paused.
         if operation.state == .paused, placement.group.isFrozen { return placement.group.freezing(false) }
-        guard operation.state != .paused, step.state.isUnderWay else { return nil }
+        guard operation.state != .paused, step.state.isUnderWay else {
+            let steps = operation.steps.filter { !$0.state.hasEnded && $0.shards.contains(placement.shard) }
+            let newcomers = steps.compactMap(\.change.newcomer).filter { !placement.group.isInSync($0) }
+            var copies = record.collection.configuration.replicationFactor
+            // Those that were asked for beside come with their steps.
+            if case .copies = operation.kind { copies -= newcomers.count }
+            return restoration(
+                placement,
+                of: record,
+                toHave: copies,
+                uncounted: newcomers,
+                onlyAdding: true,
+                in: view,
+                &restorations
+            )
+        }
         switch OperationPlanner.next(step, of: operation, for: placement.shard, in: view) {
         case .regroup(let group): return group
         // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
         case .wait(.tooFewInSync(let leaver)):
-            return restoration(placement, of: record, leaving: leaver, onlyAdding: true, in: view, &restorations)
+            return restoration(placement, of: record, uncounted: [leaver], onlyAdding: true, in: view, &restorations)
         case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &restorations)
         case .done: return nil
         }
     }
 
     /// - Parameters:
-    ///   - leaver: counts as one that is gone.
+    ///   - copies: that there should be, where a step holds the shard up that may be long in coming; nil for the
+    ///     collection's number.
+    ///   - uncounted: count as ones that are gone, and are nobody to choose.
     ///   - onlyAdding: nobody leaves.
     private static func restoration(
         _ placement: ShardPlacement,
         of record: CollectionRecord,
-        leaving leaver: NodeID? = nil,
+        toHave copies: Int? = nil,
+        uncounted: [NodeID] = [],
         onlyAdding: Bool = false,
         in view: ClusterView,
         _ restorations: inout Restorations
@@ -218,18 +237,20 @@ package enum ReconcilePlanner {
         // Of a single copy nobody can take the place.
         guard members.count > 1 || configuration.replicationFactor > 1 else { return nil }
         var candidates: [NodeID] = []
-        let gone = leaver.map { view.goneWorkers.union([$0]) } ?? view.goneWorkers
+        let gone = view.goneWorkers.union(uncounted)
         let size = ReplicaSize(of: placement, in: view)
-        if members.count(where: { !gone.contains($0) }) < configuration.replicationFactor {
+        let factor = copies ?? configuration.replicationFactor
+        if members.count(where: { !gone.contains($0) }) < factor {
             var current = restorations.load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
             let holders = view.liveWorkers.filter {
                 view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
             }
-            let others = members + holders.subtracting(members).sorted()
+            let others = members + holders.union(uncounted).subtracting(members).sorted()
             if let best = current.makeshift(beside: others, taking: size) {
                 // A step that is under way, and counts, may wait for just this copy.
-                let busy = onlyAdding ? [] : current.workers.filter(restorations.occupancy.isBusy)
+                let mayWait = !onlyAdding || copies != nil
+                let busy = mayWait ? current.workers.filter(restorations.occupancy.isBusy) : []
                 if !busy.contains(group.primary) {
                     candidates = current.makeshift(beside: others + busy, taking: size).map { [$0] } ?? []
                 }
@@ -243,7 +264,6 @@ package enum ReconcilePlanner {
             }
             restorations.load = current
         }
-        let factor = configuration.replicationFactor
         let next =
             onlyAdding
             ? FailoverPlanner.addition(to: group, gone: gone, candidates: candidates, replicationFactor: factor)
