@@ -11,12 +11,14 @@ extension MienClient {
     ///   - faces: one for each row of `embeddings`, at most as many as the cluster takes in one batch (4096 unless
     ///     set otherwise).
     ///   - model: what made the embeddings; the collection's model.
+    ///   - key: of this write, where it may be done again after the call; nil for one of the call's own.
     /// - Returns: what became of each face; a bad one does not hold up the rest.
     public func enrol(
         _ faces: [NewFace],
         embeddings: Embeddings,
         into collection: String,
-        model: String
+        model: String,
+        key: WriteKey? = nil
     ) async throws(MienClientError) -> EnrolmentReceipt {
         guard faces.count == embeddings.count else {
             throw MienClientError(
@@ -29,11 +31,12 @@ extension MienClient {
             EnrolFaces(
                 collection: collection,
                 embeddingModel: model,
-                key: .random(),
+                key: key?.value ?? .random(),
+                age: key?.age ?? .zero,
                 rows: faces.map(\.row),
                 embeddings: embeddings.matrix
             ),
-            aging: { $0.age = $1 }
+            aging: { $0.age = key?.age ?? $1 }
         )
         guard reply.outcomes.count == faces.count else {
             throw MienClientError(
@@ -45,13 +48,21 @@ extension MienClient {
     }
 
     /// Deletes faces; absent ones are no error. The next search does not find them.
+    ///
+    /// - Parameter key: of this write, where it may be done again after the call; nil for one of the call's own.
     public func deleteFaces(
         _ ids: [Face.ID],
-        from collection: String
+        from collection: String,
+        key: WriteKey? = nil
     ) async throws(MienClientError) -> DeletionReceipt {
         let reply = try await caller.call(
-            DeleteFaces(collection: collection, key: .random(), ids: ids.map(\.value)),
-            aging: { $0.age = $1 }
+            DeleteFaces(
+                collection: collection,
+                key: key?.value ?? .random(),
+                age: key?.age ?? .zero,
+                ids: ids.map(\.value)
+            ),
+            aging: { $0.age = key?.age ?? $1 }
         )
         guard reply.outcomes.count == ids.count else {
             throw MienClientError(

@@ -53,6 +53,30 @@ import WireProtocol
         }
     }
 
+    @Test func aWriteIsDoneAgainUnderTheKeyThatIsGiven() async throws {
+        try await ScriptedCluster.run { _, _ in
+            FacesEnrolled(outcomes: [.accepted], token: Sample.token)
+        } _: { client, cluster in
+            let made = WriteKey()
+            let kept = WriteKey(high: made.high, low: made.low, age: .seconds(90))
+            let face = NewFace(id: .random())
+            for key in [made, kept] {
+                _ = try await client.enrol(
+                    [face],
+                    embeddings: Sample.embeddings(1),
+                    into: "people",
+                    model: "toy-64",
+                    key: key
+                )
+            }
+            #expect(enrolKeys(cluster) == Array(repeating: IdempotencyKey(high: made.high, low: made.low), count: 2))
+            let ages = cluster.requests.compactMap {
+                if case .enrolFaces(let message) = $0 { message.age } else { nil }
+            }
+            #expect(ages[0] < .seconds(60) && ages[1] >= .seconds(90))
+        }
+    }
+
     @Test func twoEnrolmentsHaveDifferentKeys() async throws {
         try await ScriptedCluster.run { _, _ in
             FacesEnrolled(outcomes: [.accepted], token: Sample.token)
