@@ -124,6 +124,13 @@ extension MienClient {
         try await caller.call(RestoreFaces(collection: collection, faces: faces)).outcomes
     }
 
+    /// When faces of a collection were last given up, be they back or not: its ledgers of erasures may lack what was
+    /// deleted before. Nil when none ever were.
+    package func latestLoss(of collection: String) async throws(MienClientError) -> Timestamp? {
+        let list = try await caller.call(ReadLosses(collection: collection))
+        return list.latest ?? list.losses.map(\.time).max()
+    }
+
     /// A part of one shard's ledger of erasures.
     package func erasures(
         of collection: String,

@@ -143,6 +143,14 @@ package struct ArchiveChain: Sendable {
                 if part.segment != nil { lines[place].runs[last].parts.append(part) }
             }
             for standing in volume.standings {
+                // Of one that has had no entry since, the parts were pruned: it goes on from where it stands.
+                if places[standing.shard] == nil, name == volumes.first?.name, volume.previous != nil {
+                    places[standing.shard] = lines.endIndex
+                    let (place, until) = (standing.position, standing.until)
+                    lines.append(
+                        Line(shard: standing.shard, runs: [Run(start: place, parts: [], end: place, until: until)])
+                    )
+                }
                 guard let place = places[standing.shard], let last = lines[place].runs.indices.last else { continue }
                 guard lines[place].runs[last].end == standing.position else {
                     throw .damaged(

@@ -26,6 +26,14 @@ package enum BackupName {
         return "\(collection)-\(time)-\(String(repeating: "0", count: 8 - digits.count))\(digits)"
     }
 
+    /// Whether a backup of this name may be one of a collection: the rest is what ``make(collection:time:number:)``
+    /// adds.
+    package static func mayBe(_ name: String, ofCollection collection: String) -> Bool {
+        guard name.hasPrefix(collection + "-") else { return false }
+        let rest = name.utf8.dropFirst(collection.utf8.count + 1)
+        return (25...28).contains(rest.count) && rest.count { $0 == UInt8(ascii: "-") } == 1
+    }
+
     /// Whether a text may be the name of a backup: letters, digits, `_` and `-`.
     package static func isValid(_ name: some StringProtocol) -> Bool {
         let bytes = Array(name.utf8)

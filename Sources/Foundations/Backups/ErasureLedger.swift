@@ -120,14 +120,22 @@ package struct ErasureLedger: Hashable, Sendable {
 }
 
 /// Which faces of a backup must not come back, by all the ledgers that there are.
+///
+/// Collections that were restored from one another's backups have the same key, and each has versions of its own from
+/// there on. So the collection that was backed up tells by versions which of its faces were deleted after the cut; of
+/// another it counts that a face was deleted after the backup was taken. What was deleted from the one no other knows:
+/// ledgers of others do not make those of the backed up collection whole.
 package struct ErasureFilter: Sendable {
+    private let collection: CollectionID
     private let key: ErasureKey
     private let earliestCut: FaceVersion
     private let start: Timestamp
     private var erased: [UInt128: FaceVersion] = [:]
+    private var erasedElsewhere: Set<UInt128> = []
     private var spans: [(since: Timestamp, until: Timestamp)] = []
 
     package init(for manifest: BackupManifest) {
+        collection = manifest.collection.id
         key = manifest.erasureKey
         earliestCut = manifest.earliestCut
         start = manifest.created
@@ -138,19 +146,37 @@ package struct ErasureFilter: Sendable {
     /// - Precondition: it is of the backup's key.
     package mutating func add(_ ledger: ErasureLedger) {
         precondition(isOfKey(ledger), "a ledger of another key tells nothing")
-        spans.append((ledger.since, ledger.until))
-        for erasure in ledger.erasures where erasure.version > earliestCut {
-            erased[erasure.pseudonym] = max(erased[erasure.pseudonym] ?? erasure.version, erasure.version)
+        let isOwn = ledger.collection == collection
+        if isOwn { spans.append((ledger.since, ledger.until)) }
+        for erasure in ledger.erasures where concerns(erasure, isOwn: isOwn) {
+            let pseudonym = erasure.pseudonym
+            if isOwn {
+                erased[pseudonym] = max(erased[pseudonym] ?? erasure.version, erasure.version)
+            } else {
+                erasedElsewhere.insert(pseudonym)
+            }
         }
     }
 
-    /// Whether a face was deleted in this version or a later one. One that was enrolled again after that is another.
-    package func isErased(_ row: ArchivedFaces.Row) -> Bool {
-        guard let version = erased[key.pseudonym(of: row.id)] else { return false }
-        return version > row.version
+    /// Whether an erasure may be of a face that the backup has.
+    ///
+    /// - Parameter isOwn: whether the collection that was backed up tells of it.
+    package func concerns(_ erasure: Erasure, isOwn: Bool) -> Bool {
+        isOwn ? erasure.version > earliestCut : erasure.time >= start
     }
 
-    /// Up to when the ledgers know every deletion since the backup was taken; nil when they do not reach back to it.
+    /// Whether a face was deleted in this version or a later one. One that was enrolled again after that is another.
+    ///
+    /// - Parameter isOfBackup: false for what the log brought after the backup: the collection had it, or had it again,
+    ///   whatever was deleted from others meanwhile.
+    package func isErased(_ row: ArchivedFaces.Row, isOfBackup: Bool = true) -> Bool {
+        let pseudonym = key.pseudonym(of: row.id)
+        if let version = erased[pseudonym], version > row.version { return true }
+        return isOfBackup && erasedElsewhere.contains(pseudonym)
+    }
+
+    /// Up to when the ledgers know every deletion from the collection since it was backed up; nil when they do not
+    /// reach back to that.
     package var knownUntil: Timestamp? {
         var until: Timestamp?
         for span in spans.sorted(by: { $0.since < $1.since }) where span.since <= until ?? start {

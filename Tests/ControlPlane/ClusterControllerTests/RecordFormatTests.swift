@@ -89,6 +89,8 @@ import WireTransport
         #expect(collection.placements.allSatisfy { $0.group.inSync.count >= 2 && $0.group.isInSync($0.primary) })
         let derived = ErasureKey(of: collection.collection.id)
         #expect((collection.erasureKey == derived) == (collectionLayout == 3))
+        let settled = collectionLayout < 7 ? nil : Timestamp(milliseconds: 1_700_000_000_500)
+        #expect(collection.settledLoss == settled && collection.latestLoss == settled && collection.losses.isEmpty)
         let workers = Set((0..<3).map { NodeID(high: 7, low: UInt64($0)) })
         #expect(Set(metadata.workers.keys) == workers)
         let operation = try #require(metadata.operations.values.first)
@@ -123,6 +125,9 @@ import WireTransport
                 records.filter { $0.key.hasPrefix(prefix) }
             }
             try Self.write(those("collection/"), "collection-\(try #require(those("collection/").first?.value.first))")
+            // With a loss that was settled.
+            let time = withUnsafeBytes(of: Int64(1_700_000_000_500).littleEndian) { Array($0) }
+            try Self.write(those("collection/").map { ($0.key, [7] + $0.value.dropFirst() + time) }, "collection-7")
             // Without the key, and the mark of a restoration behind it.
             try Self.write(
                 those("collection/").map { ($0.key, [3] + $0.value.dropFirst().dropLast(17)) },

@@ -289,6 +289,44 @@ import Testing
         }
     }
 
+    @Test func aShardWithoutWritesStaysRestorableWhenItsPartsWerePruned() async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.archive(store, rounds: ArchiveVolume.partLimit / 2 - 1)
+            let idle = archiver.places[Self.shards[1]]!
+            var manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+            for (index, shard) in Self.shards.enumerated() {
+                manifest.shards[index].sequence = archiver.places[shard]!.sequence
+                manifest.shards[index].epoch = 4
+            }
+            for time in [Int64(9000), 9010, 9020] {
+                let part = try archiver.part(
+                    Self.shards[0],
+                    from: archiver.places[Self.shards[0]]!,
+                    times: [time],
+                    epoch: 4
+                )
+                try archiver.list([part], until: time + 1)
+            }
+            let pruned = try await Self.chain(store).volumesToPrune(keeping: [manifest])
+            #expect(pruned.map(\.name.number) == [1])
+            for volume in pruned { try store.remove(BackupName.volume(volume.name)) }
+            var chain = try await Self.chain(store)
+            #expect(chain.lines.map(\.shard.index).sorted() == [0, 1])
+            let plan = try await chain.plan(after: manifest, to: .time(Timestamp(milliseconds: 9015)), in: store).get()
+            let cut = manifest.shards[0].sequence
+            #expect(plan.shards.map(\.last) == [cut + 2, idle.sequence] && plan.entryCount == 2)
+            #expect(chain.moments(after: manifest)?.upperBound == Timestamp(milliseconds: 9021))
+
+            // It goes on from there.
+            let part = try archiver.part(Self.shards[1], from: idle, times: [9100], epoch: 4)
+            try archiver.list([part], until: 9101)
+            chain = try await Self.chain(store)
+            #expect(chain.gapCount == 0)
+            let later = try await chain.plan(after: manifest, to: .time(Timestamp(milliseconds: 9100)), in: store).get()
+            #expect(later.shards.map(\.last) == [cut + 3, idle.sequence + 1])
+        }
+    }
+
     @Test func segmentsThatAreNotWhatTheListSaysAreRefused() async throws {
         try await Self.withStore { store in
             _ = try Self.archive(store, rounds: 2)

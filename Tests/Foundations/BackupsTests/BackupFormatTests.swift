@@ -190,6 +190,11 @@ import Testing
         for name in names { #expect(!BackupName.isValid(name), "\(name)") }
         let name = BackupName.make(collection: "gallery", time: "20261126T231500Z", number: 0x2a)
         #expect(name == "gallery-20261126T231500Z-0000002a" && BackupName.isValid(name))
+        #expect(BackupName.mayBe(name, ofCollection: "gallery"))
+        for other in ["gal", "galler", "gallery-20261126T231500Z", "gallery2"] {
+            #expect(!BackupName.mayBe(name, ofCollection: other), "\(other)")
+        }
+        #expect(!BackupName.mayBe("gallery-old-20261126T231500Z-0000002a", ofCollection: "gallery"))
         #expect(BackupName.backup(ofManifest: "manifests/../x") == nil)
         #expect(BackupName.backup(ofManifest: BackupName.manifest(of: name)) == name)
         let digest = BackupDigest(of: [1, 2, 3])

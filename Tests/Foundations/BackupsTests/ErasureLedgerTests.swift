@@ -11,16 +11,22 @@ import Testing
         since: Int64,
         until: Int64,
         key: ErasureKey = manifest.erasureKey,
+        of collection: CollectionID = BackupSamples.collection.id,
+        at time: Int64 = 1,
         _ erasures: [(FaceID, FaceVersion)] = []
     ) -> ErasureLedger {
         ErasureLedger(
-            collection: BackupSamples.collection.id,
+            collection: collection,
             name: "gallery",
             keyMark: ErasureLedger.mark(of: key),
             since: Timestamp(milliseconds: manifest.created.milliseconds + since),
             until: Timestamp(milliseconds: manifest.created.milliseconds + until),
             erasures: erasures.map {
-                Erasure(pseudonym: key.pseudonym(of: $0.0), version: $0.1, time: Timestamp(milliseconds: 1))
+                Erasure(
+                    pseudonym: key.pseudonym(of: $0.0),
+                    version: $0.1,
+                    time: Timestamp(milliseconds: manifest.created.milliseconds + time)
+                )
             }
         )
     }
@@ -57,6 +63,39 @@ import Testing
         #expect(known([(5, 20), (-3, 9)]) == 20)
         #expect(known([(10, 20), (-3, 9)]) == 9)
         #expect(known([(-3, 9), (-5, 4), (8, 30), (29, 31)]) == 31)
+    }
+
+    @Test func aCopyOfTheCollectionDoesNotVouchForIt() {
+        let copy = CollectionID(high: 3, low: 4)
+        var filter = ErasureFilter(for: Self.manifest)
+        // It was restored before the backup, and lives on: what was deleted from the other it never saw.
+        filter.add(Self.ledger(since: -100, until: 100, of: copy))
+        #expect(filter.knownUntil == nil)
+        filter.add(Self.ledger(since: -200, until: 7))
+        #expect(filter.knownUntil?.milliseconds == Self.manifest.created.milliseconds + 7)
+    }
+
+    @Test func whatWasDeletedFromACopyIsToldByTime() {
+        let copy = CollectionID(high: 3, low: 4)
+        let face = FaceID(high: 1, low: 2)
+        let row = ArchivedFaces.Row(
+            id: face,
+            version: FaceVersion(epoch: 4, sequence: 60),
+            metadata: FaceMetadata()
+        )
+        var filter = ErasureFilter(for: Self.manifest)
+        // Before the backup was taken: the collection has it all the same.
+        filter.add(Self.ledger(since: -9, until: 9, of: copy, at: -2, [(face, FaceVersion(epoch: 9, sequence: 1))]))
+        #expect(!filter.isErased(row))
+        // Versions of the copy say nothing here, be they higher or lower.
+        for epoch in [1, 9] as [UInt64] {
+            var filter = filter
+            filter.add(
+                Self.ledger(since: -9, until: 9, of: copy, at: 5, [(face, FaceVersion(epoch: epoch, sequence: 1))])
+            )
+            #expect(filter.isErased(row))
+            #expect(!filter.isErased(row, isOfBackup: false), "the collection has had it since")
+        }
     }
 
     @Test func aLedgerOfAnotherKeyIsToldApart() {

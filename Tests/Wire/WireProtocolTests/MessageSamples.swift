@@ -449,7 +449,9 @@ enum MessageSamples {
             replicas: [.init(worker: secondNodeID, sequence: nil)]
         ),
         ReadLosses(collection: "gallery", isSettling: true),
-        LossList(losses: [.init(range: HashRange(first: 5, last: 9), time: Timestamp(milliseconds: 1_700_000_000_000))]
+        LossList(
+            losses: [.init(range: HashRange(first: 5, last: 9), time: Timestamp(milliseconds: 1_700_000_000_000))],
+            latest: Timestamp(milliseconds: 1_700_000_000_500)
         ),
         VerifyShard(collection: "gallery", shardIndex: 2, repairs: true),
         ShardVerified(

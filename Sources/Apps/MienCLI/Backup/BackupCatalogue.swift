@@ -57,9 +57,14 @@ struct BackupCatalogue {
         named name: String,
         in store: any BackupStore
     ) async throws(BackupError) -> BackupManifest? {
-        for backup in try await store.backups().reversed() where backup.hasPrefix(name + "-") {
-            let manifest = try await store.manifest(of: backup)
-            if manifest.collection.id == collection { return manifest }
+        for backup in try await store.backups().reversed() where BackupName.mayBe(backup, ofCollection: name) {
+            do throws(BackupError) {
+                let manifest = try await store.manifest(of: backup)
+                if manifest.collection.id == collection { return manifest }
+            } catch {
+                // One that cannot be read saves no reading; the next backup is whole without it.
+                if case .storeFailed = error { throw error }
+            }
         }
         return nil
     }
@@ -80,7 +85,7 @@ struct BackupCatalogue {
             }
         }
         let names = try await keeping { () async throws(BackupError) in try await store.backups() }
-        for name in names.reversed() where name.hasPrefix(collection + "-") {
+        for name in names.reversed() where BackupName.mayBe(name, ofCollection: collection) {
             let manifest = try await keeping { () async throws(BackupError) in try await store.manifest(of: name) }
             if manifest.collection.name == collection { return Entry(name: name, manifest: manifest) }
         }

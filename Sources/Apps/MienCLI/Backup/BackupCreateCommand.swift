@@ -19,7 +19,8 @@ struct BackupCreateCommand: ConsoleCommand {
             everything acknowledged before that one was sent. Writes wait some milliseconds for it, a second at \
             most; searches do not. Each worker needs as much free disk as its primaries' partitions take.
 
-            A place takes any number of backups of any collections. Only what has changed since the last one is \
+            With --all a collection that cannot be backed up leaves the others theirs; the command ends with its \
+            error. A place takes any number of backups of any collections. Only what has changed since the last one is \
             read and written. A backup that is cut off is none; what it wrote serves the next one, and \
             'mien backup prune' removes it.
             """
@@ -39,7 +40,7 @@ struct BackupCreateCommand: ConsoleCommand {
         transform: BackupArgument.rate
     )
     var rate: Int?
-    @Flag(help: "Read every face, whatever the last backup has.")
+    @Flag(help: "Read every face, whatever the last backup has, and write every block, whatever is there.")
     var full = false
     @OptionGroup var connection: ConnectionOptions
 
@@ -49,7 +50,7 @@ struct BackupCreateCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console, retryDuration: Self.retryDuration)
-        let outcomes = try await withStore(place, on: console, createsFolder: true) {
+        let (outcomes, failures) = try await withStore(place, on: console, createsFolder: true) {
             store async throws(CommandFailure) in
             let writer = BackupWriter(
                 client: client,
@@ -68,15 +69,25 @@ struct BackupCreateCommand: ConsoleCommand {
                     names = collections.filter { $0.restoredFrom == nil }.map(\.options.name)
                 }
                 var outcomes: [BackupOutcome] = []
+                var failures: [CommandFailure] = []
                 for name in names {
-                    let outcome = try await writer.write(name)
-                    outcomes.append(outcome)
-                    if !connection.json { console.line(BackupReport.text(outcome, in: place)) }
+                    do throws(CommandFailure) {
+                        let outcome = try await writer.write(name)
+                        outcomes.append(outcome)
+                        if !connection.json { console.line(BackupReport.text(outcome, in: place)) }
+                    } catch {
+                        // One that cannot be backed up leaves the others theirs.
+                        guard all, !Task.isCancelled else { throw error }
+                        failures.append(CommandFailure(error.status, "\(name) has no backup: \(error.message)"))
+                    }
                 }
-                return outcomes
+                return (outcomes, failures)
             }
         }
         await client.close()
         if connection.json { console.writeOutput(JSONValue.array(outcomes.map(BackupReport.json)).document) }
+        if let first = failures.first {
+            throw CommandFailure(first.status, failures.map(\.message).joined(separator: "\n"))
+        }
     }
 }

@@ -225,7 +225,8 @@ struct BackupRestorer {
             try await put(
                 kept.count == faces.count ? faces : faces.rows(kept),
                 into: collection,
-                named: name
+                named: name,
+                areOfBackup: true
             )
         )
         return sums
@@ -242,7 +243,7 @@ struct BackupRestorer {
     ) async throws(CommandFailure) -> BlockSums {
         var sums = BlockSums()
         try await replay.faces(ofShard: index) { faces async throws(CommandFailure) in
-            sums.add(try await put(faces, into: collection, named: name))
+            sums.add(try await put(faces, into: collection, named: name, areOfBackup: false))
             progress.add(faces.embeddings.count)
             await pace.sent(faces.embeddings.count)
         }
@@ -253,11 +254,12 @@ struct BackupRestorer {
     private func put(
         _ all: ArchivedFaces,
         into collection: CollectionID,
-        named name: String
+        named name: String,
+        areOfBackup: Bool
     ) async throws(CommandFailure) -> BlockSums {
         var sums = BlockSums()
         var faces = all
-        let erased = all.rows.indices.filter { filter.isErased(all.rows[$0]) }
+        let erased = all.rows.indices.filter { filter.isErased(all.rows[$0], isOfBackup: areOfBackup) }
         sums.erasedCount = UInt64(erased.count)
         if !undeletes, !erased.isEmpty {
             let gone = Set(erased)

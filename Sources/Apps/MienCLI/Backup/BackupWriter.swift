@@ -33,7 +33,7 @@ struct BackupWriter {
     let client: MienClient
     let store: any BackupStore
     let console: Console
-    /// Reads everything, whatever the digests say.
+    /// Reads everything, whatever the digests say, and writes every block, whatever is there.
     let isFull: Bool
     let bytesPerSecond: Int?
 
@@ -49,12 +49,17 @@ struct BackupWriter {
 
     /// Shared by the tasks that read.
     private final class Tally: Sendable {
-        let known: Mutex<Set<BackupDigest>>
+        /// Blocks that are there, with their bytes: one that was cut short is not the one that its name says.
+        let known: Mutex<[BackupDigest: UInt64]>
         let newBlockCount = Mutex(0)
         let newByteCount = Mutex<UInt64>(0)
 
-        init(known: Set<BackupDigest>) {
+        init(known: [BackupDigest: UInt64]) {
             self.known = Mutex(known)
+        }
+
+        func has(_ digest: BackupDigest, byteCount: Int) -> Bool {
+            known.withLock { $0[digest] == UInt64(byteCount) }
         }
     }
 
@@ -111,7 +116,14 @@ struct BackupWriter {
             let blocks = try await store.list(BackupName.blockPrefix)
             return (
                 try await BackupCatalogue.newest(of: collection.id, named: collection.name, in: store),
-                Set(blocks.compactMap { BackupName.digest(ofBlock: $0.name) })
+                isFull
+                    ? [:]
+                    : Dictionary(
+                        blocks.compactMap { block in
+                            BackupName.digest(ofBlock: block.name).map { ($0, UInt64(block.byteCount)) }
+                        },
+                        uniquingKeysWith: { first, _ in first }
+                    )
             )
         }
         let prefixBits = BlockCutter.prefixBits(faceCount: faceCount, earlier: earlier?.prefixBits)
@@ -174,14 +186,14 @@ struct BackupWriter {
         _ slices: [UInt128],
         since earlier: BackupManifest?,
         prefixBits: Int,
-        known: Set<BackupDigest>
+        known: [BackupDigest: UInt64]
     ) -> [Int: [BackupManifest.Block]] {
         guard let earlier, earlier.prefixBits == prefixBits else { return [:] }
         var kept: [Int: [BackupManifest.Block]] = [:]
         let blocks = Dictionary(grouping: earlier.blocks) { Int($0.slice) }
         for index in slices.indices where earlier.slices[index] == slices[index] {
             let own = blocks[index] ?? []
-            if own.allSatisfy({ known.contains($0.digest) }) { kept[index] = own }
+            if own.allSatisfy({ known[$0.digest] == UInt64($0.byteCount) }) { kept[index] = own }
         }
         return kept
     }
@@ -337,11 +349,11 @@ struct BackupWriter {
     ) async throws(CommandFailure) -> BackupManifest.Block {
         let bytes = BackupBlock.encode(faces)
         let digest = BackupDigest(of: bytes)
-        if !tally.known.withLock({ $0.contains(digest) }) {
+        if !tally.has(digest, byteCount: bytes.count) {
             try await keeping { () async throws(BackupError) in
                 try await store.put(BackupName.block(digest), bytes)
             }
-            tally.known.withLock { _ = $0.insert(digest) }
+            tally.known.withLock { $0[digest] = UInt64(bytes.count) }
             tally.newBlockCount.withLock { $0 += 1 }
             tally.newByteCount.withLock { $0 += UInt64(bytes.count) }
         }
@@ -369,7 +381,7 @@ struct BackupWriter {
         }
         guard let copy else { return nil }
         let digest = BackupDigest(of: copy.bytes)
-        if tally.known.withLock({ $0.insert(digest).inserted }) {
+        if !tally.has(digest, byteCount: copy.bytes.count) {
             try await keeping { () async throws(BackupError) in
                 try await store.put(BackupName.block(digest), copy.bytes)
             }

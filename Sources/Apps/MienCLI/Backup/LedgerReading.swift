@@ -8,12 +8,14 @@ import WireProtocol
 enum LedgerReading {
     /// The ledger of a collection, as it is now.
     ///
-    /// - Parameter backedUp: the collection that was backed up, when, and the earliest write that its backup may not
-    ///   have: nothing older is kept in memory.
+    /// - Parameters:
+    ///   - manifest: of the backup that it is read for: nothing that does not concern that is kept in memory.
+    ///   - filter: of the same backup.
     static func ledger(
         of collection: CollectionInfo,
-        backedUp: (collection: CollectionID, at: Timestamp, cut: FaceVersion)? = nil,
-        _ client: MienClient
+        _ client: MienClient,
+        for manifest: BackupManifest? = nil,
+        _ filter: ErasureFilter? = nil
     ) async throws(CommandFailure) -> ErasureLedger {
         let until = Timestamp(milliseconds: TimeText.milliseconds)
         guard let id = CollectionID(collection.id) else {
@@ -21,7 +23,13 @@ enum LedgerReading {
         }
         var since = Timestamp(milliseconds: collection.created.millisecondsSince1970)
         // A collection's own backup is younger than it is, whatever clocks say.
-        if let backedUp, backedUp.collection == id { since = min(since, backedUp.at) }
+        let isOwn = manifest.map { $0.collection.id == id } ?? true
+        if let manifest, isOwn { since = min(since, manifest.created) }
+        // What a shard has lost that was given up, it may have lost of its ledger.
+        let lost = try await calling { () async throws(MienClientError) in
+            try await client.latestLoss(of: collection.options.name)
+        }
+        if let lost { since = max(since, lost) }
         var erasures: [Erasure] = []
         var keyMark: UInt128?
         for shard in collection.shards {
@@ -31,7 +39,7 @@ enum LedgerReading {
                 let list = try await calling { () async throws(MienClientError) in
                     try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
                 }
-                erasures += list.erasures.filter { erasure in backedUp.map { erasure.version > $0.cut } ?? true }
+                erasures += list.erasures.filter { filter?.concerns($0, isOwn: isOwn) ?? true }
                 keyMark = ErasureLedger.mark(of: list.key)
                 if let forgotten = list.forgotten { since = max(since, forgotten) }
                 position = list.next
@@ -104,13 +112,13 @@ enum LedgerReading {
         _ console: Console
     ) async throws(CommandFailure) -> ErasureFilter {
         var filter = ErasureFilter(for: manifest)
-        let backedUp = (collection: manifest.collection.id, at: manifest.created, cut: manifest.earliestCut)
+        let empty = filter
         let mark = ErasureLedger.mark(of: manifest.erasureKey)
         let collections = try await calling { () async throws(MienClientError) in try await client.collections() }
         if sources.isEmpty {
             for collection in collections where collection.restoredFrom == nil {
                 guard try await keyMark(of: collection, client) == mark else { continue }
-                filter.add(try await ledger(of: collection, backedUp: backedUp, client))
+                filter.add(try await ledger(of: collection, client, for: manifest, empty))
             }
         }
         for source in sources {
@@ -118,7 +126,7 @@ enum LedgerReading {
             if isFile(source) {
                 ledger = try self.ledger(inFile: source)
             } else if let collection = collections.first(where: { $0.options.name == source }) {
-                ledger = try await self.ledger(of: collection, backedUp: backedUp, client)
+                ledger = try await self.ledger(of: collection, client, for: manifest, empty)
             } else {
                 throw CommandFailure(.no, "'\(source)' is neither a file nor a collection with a ledger")
             }
@@ -136,14 +144,15 @@ enum LedgerReading {
             // A ledger that was just read is whole.
             if now.milliseconds - known.milliseconds > 300_000 {
                 console.warn(
-                    "the ledger ends at \(text(known)): faces that were deleted after that come back"
+                    "the ledger of the collection that was backed up ends at \(text(known)): faces that were deleted "
+                        + "from it after that come back"
                 )
             }
             return filter
         }
         let sentence =
-            "no ledger of erasures reaches back to \(text(manifest.created)), when the backup was taken: faces that "
-            + "were deleted since would come back"
+            "no ledger of erasures of the collection that was backed up reaches back to \(text(manifest.created)), "
+            + "when that was done: faces that were deleted since would come back"
         guard isGapAccepted else {
             throw CommandFailure(
                 .no,

@@ -61,7 +61,7 @@ struct PointInTime {
             names = [backup]
         } else {
             let all = try await keeping { () async throws(BackupError) in try await store.backups() }
-            names = all.reversed().filter { $0.hasPrefix(collection + "-") }
+            names = all.reversed().filter { BackupName.mayBe($0, ofCollection: collection) }
         }
         var chains: [CollectionID: ArchiveChain] = [:]
         var moments: [ClosedRange<Timestamp>] = []

@@ -44,17 +44,14 @@ extension ClusterController {
         guard let record = view.metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)
         }
-        guard request.isSettling else { return Self.list(record.losses) }
-        try await change(record.collection.id, asController: false) { record in
-            // What begins with nothing has to be made first.
-            record.losses.removeAll { $0.beginning == nil }
-        }
+        guard request.isSettling else { return Self.list(record) }
+        try await change(record.collection.id, asController: false) { $0.settleLosses() }
         logger.notice(
             "faces that were given up are said to be back",
             metadata: ["collection": "\(request.collection)"]
         )
         changes.raise()
-        return Self.list(currentView.metadata.collections[record.collection.id]?.losses ?? [])
+        return currentView.metadata.collections[record.collection.id].map(Self.list) ?? LossList(losses: [])
     }
 
     private static func recovery(of shard: ShardID, in view: ClusterView) throws(WireStatus) -> ShardRecovery {
@@ -65,8 +62,8 @@ extension ClusterController {
         }
     }
 
-    private static func list(_ losses: [AcceptedLoss]) -> LossList {
-        LossList(losses: losses.map { .init(range: $0.range, time: $0.time) })
+    private static func list(_ record: CollectionRecord) -> LossList {
+        LossList(losses: record.losses.map { .init(range: $0.range, time: $0.time) }, latest: record.latestLoss)
     }
 
     private static func description(of recovery: ShardRecovery) -> ShardRecovered {

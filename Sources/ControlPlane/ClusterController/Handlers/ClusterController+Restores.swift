@@ -134,7 +134,8 @@ extension ClusterController {
                 .invalidRequest,
                 "The collection '\(request.collection)' is not what the backup says: it has \(faceCount) faces of "
                     + "\(request.faceCount), and \(differing) of \(slices.count) slices differ. It stays out of "
-                    + "service; run the restoration again, or delete the collection."
+                    + "service: run the restoration again; if that ends the same, with faces deleted since it began, "
+                    + "delete the collection and restore it anew."
             )
         }
     }

@@ -3,12 +3,13 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 6 of a collection's record; one of layout 5 ends before its losses; one of layout 4 also before its retired
-/// shards, and its groups before their marks; one of layout 3 also before its erasure key:
+/// Layout 7 of a collection's record, which is written only where a loss was settled; one of layout 6 ends before
+/// that; one of layout 5 also before its losses; one of layout 4 also before its retired shards, and its groups before
+/// their marks; one of layout 3 also before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 6 |
+/// | layout | u8 = 7 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -34,15 +35,17 @@ import FaceModel
 ///
 /// and then, whether it is being restored or not, the shards whose place others took: u32 count, then each: index u32,
 /// epoch u64, first u64, last u64; and losses that were accepted: u32 count, then each: first u64, last u64, time i64
-/// in milliseconds since 1970, whether a shard begins in its place u8, and if so its index u32.
+/// in milliseconds since 1970, whether a shard begins in its place u8, and if so its index u32; and when the
+/// newest was accepted of those that are back: i64.
 extension CollectionRecord {
-    static let layout: UInt8 = 6
+    static let layout: UInt8 = 7
+    private static let layoutWithoutSettledLoss: UInt8 = 6
     private static let layoutWithoutLosses: UInt8 = 5
     private static let layoutWithoutRetirements: UInt8 = 4
     private static let layoutWithoutErasureKey: UInt8 = 3
 
     var bytes: [UInt8] {
-        RecordCoding.bytes(layout: Self.layout) { writer in
+        RecordCoding.bytes(layout: settledLoss == nil ? Self.layoutWithoutSettledLoss : Self.layout) { writer in
             let configuration = collection.configuration
             writer.write(high: collection.id.high, low: collection.id.low)
             writer.write(string: configuration.name)
@@ -79,12 +82,14 @@ extension CollectionRecord {
                 writer.write(loss.beginning != nil)
                 if let index = loss.beginning { writer.write(index) }
             }
+            if let settledLoss { writer.write(settledLoss.milliseconds) }
         }
     }
 
     init(bytes: [UInt8]) throws {
-        let known = [Self.layoutWithoutErasureKey, Self.layoutWithoutRetirements, Self.layoutWithoutLosses]
-        let layout = bytes.first.flatMap { known.contains($0) ? $0 : nil } ?? Self.layout
+        let layout =
+            bytes.first.flatMap { (Self.layoutWithoutErasureKey...Self.layout).contains($0) ? $0 : nil }
+            ?? Self.layout
         let hasErasureKey = layout != Self.layoutWithoutErasureKey
         let hasRetirements = layout >= Self.layoutWithoutLosses
         self = try RecordCoding.read(bytes, layout: layout) { reader in
@@ -134,9 +139,10 @@ extension CollectionRecord {
                 retirements.append(try ShardRetirement(from: &reader))
             }
             var losses: [AcceptedLoss] = []
-            for _ in 0..<(layout == Self.layout ? try reader.readCount(leastByteCount: 25) : 0) {
+            for _ in 0..<(layout >= Self.layoutWithoutSettledLoss ? try reader.readCount(leastByteCount: 25) : 0) {
                 losses.append(try AcceptedLoss(from: &reader))
             }
+            let settledLoss = layout == Self.layout ? Timestamp(milliseconds: try reader.read()) : nil
             return CollectionRecord(
                 collection: Collection(id: id, configuration: configuration, created: created),
                 placements: placements,
@@ -145,7 +151,8 @@ extension CollectionRecord {
                 codebook: codebook,
                 restoration: restoration,
                 erasureKey: erasureKey,
-                losses: losses
+                losses: losses,
+                settledLoss: settledLoss
             )
         }
     }

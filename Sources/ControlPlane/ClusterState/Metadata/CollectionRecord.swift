@@ -18,6 +18,9 @@ package struct CollectionRecord: Hashable, Sendable {
     package var erasureKey: ErasureKey
     /// Faces that were given up, until somebody says that they are back. In order of time.
     package var losses: [AcceptedLoss]
+    /// When the newest of those was accepted that were said to be back. What the shard's ledger of erasures lacks does
+    /// not come back with the faces.
+    package var settledLoss: Timestamp?
 
     /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
@@ -28,7 +31,8 @@ package struct CollectionRecord: Hashable, Sendable {
         codebook: CodebookRecord? = nil,
         restoration: RestorationRecord? = nil,
         erasureKey: ErasureKey? = nil,
-        losses: [AcceptedLoss] = []
+        losses: [AcceptedLoss] = [],
+        settledLoss: Timestamp? = nil
     ) {
         self.collection = collection
         self.placements = placements
@@ -38,6 +42,17 @@ package struct CollectionRecord: Hashable, Sendable {
         self.restoration = restoration
         self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
         self.losses = losses
+        self.settledLoss = settledLoss
+    }
+
+    /// When faces were last given up, be they back or not; nil when none ever were.
+    package var latestLoss: Timestamp? { (losses.map(\.time) + [settledLoss].compactMap(\.self)).max() }
+
+    /// Those that were given up are back, but for those of shards that have yet to be made.
+    package mutating func settleLosses() {
+        let settled = losses.filter { $0.beginning == nil }
+        settledLoss = (settled.map(\.time) + [settledLoss].compactMap(\.self)).max()
+        losses.removeAll { $0.beginning == nil }
     }
 
     /// Gives the collection another configuration; id and time of its creation stay.

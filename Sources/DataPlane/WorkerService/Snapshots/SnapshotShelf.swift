@@ -49,6 +49,12 @@ final class SnapshotShelf: Sendable {
             self.path = path
             self.totalByteCount = totalByteCount
         }
+
+        /// Bytes that its copy has yet to take of the disk.
+        var awaitedByteCount: UInt64 {
+            guard state.withLock({ $0.content == nil && $0.failure == nil }) else { return 0 }
+            return totalByteCount - min(totalByteCount, DurableFile.partitionByteCount(at: path))
+        }
     }
 
     private let folder: String
@@ -172,14 +178,19 @@ final class SnapshotShelf: Sendable {
         let byteCount = try replica.read(.local) { (partition, _) throws(PartitionError) in
             UInt64(try partition.fileUse().usedByteCount)
         }
-        let free = freeByteCount()
-        guard free >= byteCount + UInt64(options.minimumFreeByteCount) else {
-            throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: free)
-        }
         // Every attempt has a folder of its own: one before it may still be under way.
         let name = "\(key.snapshot)-\(key.shard.index)-\(UInt64.random(in: .min ... .max))"
         let snapshot = Snapshot(path: "\(folder)/\(name)", totalByteCount: byteCount)
-        snapshots.withLock { $0[key] = snapshot }
+        let free = freeByteCount()
+        let left = snapshots.withLock { snapshots in
+            // What others have yet to write is not free.
+            let left = free - min(free, snapshots.values.reduce(0) { $0 + $1.awaitedByteCount })
+            if left >= byteCount + UInt64(options.minimumFreeByteCount) { snapshots[key] = snapshot }
+            return left
+        }
+        guard left >= byteCount + UInt64(options.minimumFreeByteCount) else {
+            throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: left)
+        }
         return snapshot
     }
 

@@ -191,6 +191,11 @@ extension Integration {
                 #expect(try await client.describe("third").restoredFrom != nil)
                 let deleted = try await cluster.mien("collection", "delete", "third", "--yes")
                 #expect(deleted.status == 0, "\(deleted)")
+
+                // The next backup writes what is cut short, and with --full what is changed, too.
+                try await Self.isWrittenAnew(place, cluster, stage, words: ["--full"])
+                try bytes.dropLast(7).write(to: URL(fileURLWithPath: block))
+                try await Self.isWrittenAnew(place, cluster, stage, words: [])
                 try FileManager.default.removeItem(atPath: block)
                 let missing = try await cluster.mien(
                     "backup",
@@ -203,9 +208,33 @@ extension Integration {
                 )
                 #expect(missing.status == 65 && missing.error.contains("\(block) is missing"), "\(missing)")
                 await #expect(throws: MienClientError.self) { try await client.describe("third") }
+                try await Self.isWrittenAnew(place, cluster, stage, words: [])
+
+                // What was restored before is no witness of what was deleted from the collection since.
+                let last = try await cluster.mien("collection", "delete", Self.collection, "--yes")
+                #expect(last.status == 0, "\(last)")
+                let orphan = try await cluster.mien(
+                    ["backup", "restore", place, "--collection", "third", "--from", Self.collection]
+                )
+                #expect(orphan.status == 1 && orphan.error.contains("reaches back"), "\(orphan)")
                 await impatient.close()
                 await client.close()
             }
+        }
+
+        /// Backs up, after which all backups of the place are sound.
+        private static func isWrittenAnew(
+            _ place: String,
+            _ cluster: Cluster,
+            _ stage: Stage,
+            words: [String]
+        ) async throws {
+            let before = try await stage.mien("backup", "verify", place)
+            #expect(before.status == 65, "\(before)")
+            let made = try await cluster.mien(["backup", "create", collection, "--to", place] + words)
+            #expect(made.status == 0, "\(made)")
+            let after = try await stage.mien("backup", "verify", place)
+            #expect(after.status == 0, "\(after)")
         }
 
         @Test(.timeLimit(.minutes(5)))

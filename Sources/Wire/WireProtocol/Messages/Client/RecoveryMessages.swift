@@ -59,9 +59,13 @@ package struct LossList: Hashable, Sendable {
     }
 
     package var losses: [Loss]
+    /// When the newest was accepted, be it back or not: nothing of before then is certain to be in a ledger of
+    /// erasures. Nil when none ever was.
+    package var latest: Timestamp?
 
-    package init(losses: [Loss]) {
+    package init(losses: [Loss], latest: Timestamp? = nil) {
         self.losses = losses
+        self.latest = latest
     }
 }
 
@@ -124,10 +128,16 @@ extension ReadLosses: WireRequest {
 extension LossList: WireMessage {
     package static var type: MessageType { .lossList }
 
-    package func encode(into writer: inout PayloadWriter) { writer.array(losses) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.array(losses)
+        writer.later { $0.optional(latest) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(losses: try reader.array("losses"))
+        self.init(
+            losses: try reader.array("losses"),
+            latest: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("latest loss") }
+        )
     }
 }
 
