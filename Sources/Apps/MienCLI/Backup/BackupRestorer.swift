@@ -114,13 +114,12 @@ struct BackupRestorer {
     /// Whether all blocks are there and of their size, before anything is made of them.
     private func checkBlocks(of entry: BackupCatalogue.Entry) async throws(CommandFailure) {
         try await keeping { () async throws(BackupError) in
-            let objects = Dictionary(
-                try await store.list(BackupName.blockPrefix).map { ($0.name, $0.byteCount) },
-                uniquingKeysWith: { first, _ in first }
-            )
+            let byteCounts = try await store.blockByteCounts()
             for object in entry.manifest.objects {
                 let name = BackupName.block(object.digest)
-                guard let byteCount = objects[name] else { throw BackupError.missing(object: store.path(of: name)) }
+                guard let byteCount = byteCounts[object.digest] else {
+                    throw BackupError.missing(object: store.path(of: name))
+                }
                 guard byteCount == UInt64(object.byteCount) else {
                     throw BackupError.damaged(
                         object: store.path(of: name),

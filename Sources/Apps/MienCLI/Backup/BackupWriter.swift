@@ -49,7 +49,7 @@ struct BackupWriter {
 
     /// Shared by the tasks that read.
     private final class Tally: Sendable {
-        /// Blocks that are there, with their bytes: one that was cut short is not the one that its name says.
+        /// Blocks that are there, with their bytes.
         let known: Mutex<[BackupDigest: UInt64]>
         let newBlockCount = Mutex(0)
         let newByteCount = Mutex<UInt64>(0)
@@ -113,17 +113,9 @@ struct BackupWriter {
         }
         let faceCount = contents.reduce(0) { $0 + $1.faceCount }
         let (earlier, known) = try await keeping { () async throws(BackupError) in
-            let blocks = try await store.list(BackupName.blockPrefix)
-            return (
+            (
                 try await BackupCatalogue.newest(of: collection.id, named: collection.name, in: store),
-                isFull
-                    ? [:]
-                    : Dictionary(
-                        blocks.compactMap { block in
-                            BackupName.digest(ofBlock: block.name).map { ($0, UInt64(block.byteCount)) }
-                        },
-                        uniquingKeysWith: { first, _ in first }
-                    )
+                isFull ? [:] : try await store.blockByteCounts()
             )
         }
         let prefixBits = BlockCutter.prefixBits(faceCount: faceCount, earlier: earlier?.prefixBits)

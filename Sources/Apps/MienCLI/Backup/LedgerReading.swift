@@ -8,14 +8,11 @@ import WireProtocol
 enum LedgerReading {
     /// The ledger of a collection, as it is now.
     ///
-    /// - Parameters:
-    ///   - manifest: of the backup that it is read for: nothing that does not concern that is kept in memory.
-    ///   - filter: of the same backup.
+    /// - Parameter manifest: of the backup that it is read for: nothing that does not concern that is kept in memory.
     static func ledger(
         of collection: CollectionInfo,
         _ client: MienClient,
-        for manifest: BackupManifest? = nil,
-        _ filter: ErasureFilter? = nil
+        for manifest: BackupManifest? = nil
     ) async throws(CommandFailure) -> ErasureLedger {
         let until = Timestamp(milliseconds: TimeText.milliseconds)
         guard let id = CollectionID(collection.id) else {
@@ -30,6 +27,7 @@ enum LedgerReading {
             try await client.latestLoss(of: collection.options.name)
         }
         if let lost { since = max(since, lost) }
+        let filter = manifest.map { ErasureFilter(for: $0) }
         var erasures: [Erasure] = []
         var keyMark: UInt128?
         for shard in collection.shards {
@@ -112,13 +110,12 @@ enum LedgerReading {
         _ console: Console
     ) async throws(CommandFailure) -> ErasureFilter {
         var filter = ErasureFilter(for: manifest)
-        let empty = filter
         let mark = ErasureLedger.mark(of: manifest.erasureKey)
         let collections = try await calling { () async throws(MienClientError) in try await client.collections() }
         if sources.isEmpty {
             for collection in collections where collection.restoredFrom == nil {
                 guard try await keyMark(of: collection, client) == mark else { continue }
-                filter.add(try await ledger(of: collection, client, for: manifest, empty))
+                filter.add(try await ledger(of: collection, client, for: manifest))
             }
         }
         for source in sources {
@@ -126,7 +123,7 @@ enum LedgerReading {
             if isFile(source) {
                 ledger = try self.ledger(inFile: source)
             } else if let collection = collections.first(where: { $0.options.name == source }) {
-                ledger = try await self.ledger(of: collection, client, for: manifest, empty)
+                ledger = try await self.ledger(of: collection, client, for: manifest)
             } else {
                 throw CommandFailure(.no, "'\(source)' is neither a file nor a collection with a ledger")
             }
