@@ -29,7 +29,8 @@ package final class Partition: Sendable {
     let expiredRowCache = ExpiredRowCache()
     /// Merges under way; the write lane's alone.
     let merges = Mutex<[RunMerge.Kind: RunMerge]>([:])
-    package let coldRows = ColdRows()
+    package let coldRows = ColdPages()
+    package let coldCodes = ColdPages()
     let faceChanges = FaceChanges()
     let recallCorrection = RecallCorrection()
     /// Sequence at which ``scrub()`` last found nothing to do.
@@ -139,6 +140,7 @@ package final class Partition: Sendable {
         var environmentOptions = EnvironmentOptions()
         environmentOptions.mapByteCount = options.mapByteCount
         environmentOptions.createDirectory = create
+        environmentOptions.readsSinglePages = true
         return try Environment(path: directory, options: environmentOptions)
     }
 

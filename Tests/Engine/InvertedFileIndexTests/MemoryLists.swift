@@ -79,6 +79,8 @@ final class MemoryLists: InvertedLists {
 
     private var recordByteCount: Int { VectorKernels.recordByteCount(planeCount: planeCount) }
 
+    func announce(lists: ArraySlice<UInt32>) {}
+
     func forEachBlock(ofLists wanted: ArraySlice<UInt32>, _ body: (VectorKernels.CodeBlock) -> Void) -> Int {
         for list in wanted { forEachBlock(of: lists[Int(list)], body) }
         return wanted.reduce(0) { $0 + lists[Int($1)].rows.count }

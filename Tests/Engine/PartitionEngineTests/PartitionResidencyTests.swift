@@ -100,6 +100,38 @@ struct PartitionResidencyTests {
 }
 
 extension PartitionResidencyTests {
+    /// Whatever the device reads ahead by itself: other pages would have to leave for what nobody asked for.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func aPageThatIsMissingIsReadAlone() throws {
+        let fixture = try settled(dimension: 256, faceCount: 4096)
+        let size = try #require(FileManager.default.attributesOfItem(atPath: fixture.dataFile)[.size] as? Int)
+        try PageCache.emptyMapped(fixture.dataFile)
+        #expect(try fixture.partition.faces([FaceID(2000)], includesEmbeddings: false).count == 1)
+        let pages = try PageCache.residentPages(fixture.dataFile, [0..<size])
+        // Some of four trees, and no chunk, for the face's was verified before.
+        #expect(pages > 0 && pages < 32 && size > 256 * 4096, "\(pages) of \(size / 4096)")
+    }
+
+    /// Scans of a whole table wait for few of its pages.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func whatIsScannedIsReadAhead() throws {
+        let fixture = try settled(dimension: 64, faceCount: 30_000)
+        try PageCache.emptyMapped(fixture.dataFile)
+        let before = PageCache.waitCount
+        let size = try #require(FileManager.default.attributesOfItem(atPath: fixture.dataFile)[.size] as? Int)
+        let read = try PageCache.residentPages(fixture.dataFile, [0..<size])
+        let faces = try fixture.partition.page(
+            after: nil,
+            limit: 30_000,
+            byteLimit: .max,
+            includesEmbeddings: false
+        )
+        #expect(faces.count == 30_000)
+        let pages = try PageCache.residentPages(fixture.dataFile, [0..<size]) - read
+        let waits = PageCache.waitCount - before
+        #expect(pages > 400 && waits < pages / 4, "\(waits) waits for \(pages) pages")
+    }
+
     /// Roundings that are in memory tell which rows need not be read; the answers are the same.
     @Test(.enabled(if: PageCache.canBeEmptied), arguments: [true, false])
     func roundingsInMemorySparesReading(isReopened: Bool) throws {
@@ -139,11 +171,11 @@ extension PartitionResidencyTests {
     }
 }
 
-/// When rows are asked about before they are compared.
-struct ColdRowsTests {
+/// When pages are asked about before they are used.
+struct ColdPagesTests {
     /// What has just been opened may be anywhere.
     @Test func attentionEndsWhenNothingIsMissingForAWhile() {
-        let rows = ColdRows()
+        let rows = ColdPages()
         for _ in 0..<256 {
             #expect(rows.isAttentive)
             rows.noteReading(isAnyMissing: false)
@@ -155,14 +187,14 @@ struct ColdRowsTests {
     }
 
     @Test func aWaitBeginsTheAttentionAnew() {
-        let rows = ColdRows()
+        let rows = ColdPages()
         for _ in 0..<300 { rows.noteReading(isAnyMissing: false) }
         rows.noteWait()
         #expect(rows.isAttentive)
     }
 
     @Test func aMissingRowRenewsTheAttention() {
-        let rows = ColdRows()
+        let rows = ColdPages()
         for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }
         rows.noteReading(isAnyMissing: true)
         for _ in 0..<255 { rows.noteReading(isAnyMissing: false) }
@@ -203,16 +235,22 @@ private enum PageCache {
         return mincore(map, 1 << 20, &flags) == 0 && flags.allSatisfy { $0 & 1 == 0 }
     }()
 
-    /// Forgets a file that this process maps, and has single pages read from now on instead of megabytes around them.
+    /// Forgets a file that this process maps.
     static func emptyMapped(_ path: String) throws {
         for line in try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n")
         where line.hasSuffix(path) {
             let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
             let range = UnsafeMutableRawPointer(bitPattern: ends[0])
-            madvise(range, Int(ends[1] - ends[0]), MADV_RANDOM)
             madvise(range, Int(ends[1] - ends[0]), MADV_DONTNEED)
         }
         empty(path)
+    }
+
+    /// How often the calling thread has waited for a page.
+    static var waitCount: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(1), &usage)
+        return usage.ru_majflt
     }
 
     /// Reads some bytes of a file, and no more of it than their pages.

@@ -246,8 +246,11 @@ import Testing
         try environment.sync()
     }
 
-    @Test(arguments: [false, true]) func copyHoldsTheLastCommit(compacting: Bool) throws {
-        let environment = try Environment(path: folder.path)
+    @Test(arguments: [(false, false), (true, false), (true, true)])
+    func copyHoldsTheLastCommit(compacting: Bool, readsSinglePages: Bool) throws {
+        var options = EnvironmentOptions()
+        options.readsSinglePages = readsSinglePages
+        let environment = try Environment(path: folder.path, options: options)
         let table = try environment.openTable(named: "t", create: true)
         let secret = [UInt8]("the bytes of a deleted value".utf8)
         try environment.write { transaction in
@@ -269,9 +272,12 @@ import Testing
     }
 
     /// A copy that nobody wants any more ends at once, and neither signals nor leaves anything.
-    @Test(arguments: [false, true]) func copyThatIsStoppedLeavesNoFile(compacting: Bool) throws {
-        let environment = try Environment(path: folder.path)
-        let table = try environment.openTable(named: "t", create: true)
+    @Test(arguments: [(false, false), (true, false), (true, true)])
+    func copyThatIsStoppedLeavesNoFile(compacting: Bool, readsSinglePages: Bool) throws {
+        var options = EnvironmentOptions()
+        options.readsSinglePages = readsSinglePages
+        let environment = try Environment(path: folder.path, options: options)
+        let table = try environment.openTable(named: "t", integerKeys: true, create: true)
         try environment.write { transaction in
             for key in 0..<UInt64(500) {
                 try transaction.put(table, key: key, value: [UInt8](repeating: 1, count: 9000))
@@ -289,7 +295,7 @@ import Testing
         }
         try #expect(environment.copy(to: path, compacting: compacting) { false })
         let copy = try Environment(path: path)
-        let copied = try copy.openTable(named: "t")
+        let copied = try copy.openTable(named: "t", integerKeys: true)
         try #expect(copy.read { try $0.numbers(copied) }.count == 500)
     }
 

@@ -4,6 +4,9 @@ package import VectorMath
 package protocol InvertedLists<Failure> {
     associatedtype Failure: Error
 
+    /// Some lists are about to be passed: where their blocks may have to be read from the disk, that begins now.
+    func announce(lists: ArraySlice<UInt32>) throws(Failure)
+
     /// Passes every block of some lists, in storage order; consecutive lists may share a block. A block's memory stays
     /// valid until the scan that asks returns.
     ///

@@ -23,6 +23,8 @@ package struct ListScanner {
 
     /// Candidates compared between two questions whether to stop: each may wait for the disk.
     private static let rowsPerComparison = 32
+    /// Lists that are announced before the one that is scanned.
+    private static let listsAhead = 128
 
     private let codebook: Codebook
     private let tolerance: CodeTolerance
@@ -89,8 +91,15 @@ package struct ListScanner {
             }
         }
         scan: while let round = visit.nextRound() {
+            var (announced, listsAhead) = (0, 0)
             for step in round.steps {
                 if stops() { break }
+                while announced < round.steps.count, listsAhead < Self.listsAhead {
+                    try lists.announce(lists: round.steps[announced].lists)
+                    listsAhead += round.steps[announced].lists.count
+                    announced += 1
+                }
+                listsAhead -= step.lists.count
                 let rowCount = try lists.forEachBlock(ofLists: step.lists) { block in
                     unsafe candidates.withUnsafeMutableBufferPointer { candidates in
                         unsafe scratch.add(block, probes: step.probes, lists: lists, into: candidates)

@@ -209,7 +209,9 @@ extension Partition {
     ) throws -> CodedRows {
         var coded = CodedRows(codeByteCount: codebook.plan.codeByteCount)
         let rowsPerChunk = UInt32(RowChunk.rowCount)
-        for chunk in range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk {
+        let chunks = range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk
+        try rows.readAhead(chunks: chunks, transaction)
+        for chunk in chunks {
             guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
             let batch = codebook.encode(embeddings: unsafe shape.floats(bytes, count: RowChunk.rowCount))
             for offset in 0..<RowChunk.rowCount {

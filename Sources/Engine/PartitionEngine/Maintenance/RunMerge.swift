@@ -55,6 +55,7 @@ struct RunMerge: Sendable {
         let planeCount = codebook.plan.planeCount
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
         let endSlot = Int(writer.slot) + rowLimit
+        readAhead(inputs, rowLimit: rowLimit, planeCount: planeCount)
         var readCount = 0
         while list < codebook.listCount, readCount < rowLimit, Int(writer.slot) < endSlot {
             let source = inputs[input]
@@ -77,6 +78,25 @@ struct RunMerge: Sendable {
             if input == inputs.count { (list, input) = (list + 1, 0) }
         }
         return list == codebook.listCount
+    }
+
+    /// Begins to read the chunks that the next rows lie in.
+    private func readAhead(_ inputs: [CodeSnapshot.Run], rowLimit: Int, planeCount: Int) {
+        let listCount = inputs[0].manifest.listRowCounts.count
+        var end = list
+        var rowCount = 0
+        while end < listCount, rowCount < rowLimit {
+            rowCount += inputs.reduce(0) { $0 + Int($1.manifest.listRowCounts[end]) }
+            end += 1
+        }
+        for run in inputs {
+            let slotsPerChunk = run.slotCount(planeCount: planeCount)
+            let slots = Int(run.manifest.firstSlots[list])..<Int(run.manifest.firstSlots[end])
+            if slots.isEmpty { continue }
+            for chunk in slots.lowerBound / slotsPerChunk...(slots.upperBound - 1) / slotsPerChunk {
+                unsafe MappedPages.readAhead(run.chunks[chunk])
+            }
+        }
     }
 
     /// Ends the run after the last slice; the rows that it holds. One without rows leaves nothing behind.

@@ -20,7 +20,7 @@ extension SearchPass {
         guard try isAnyMissing(ofSome: rowIDs, transaction) else {
             partition.coldRows.noteReading(isAnyMissing: false)
             try compareAtOnce(rowIDs, withProbe: probe, transaction)
-            return noteFaults()
+            return noteFaults(of: partition.coldRows)
         }
         var present: [UInt32] = []
         var missing: [UInt32] = []

@@ -8,6 +8,8 @@ internal import VectorMath
 extension SearchPass {
     /// Scattered rows compared between two questions whether to stop: each may wait for the disk.
     private static let rowsPerComparison = 32
+    /// Chunks that are read ahead at once where they may not be in memory: a megabyte of roundings.
+    private static let chunksPerAnnouncement: UInt32 = 16
 
     /// Compares every probe with some live rows.
     mutating func compare(
@@ -39,7 +41,7 @@ extension SearchPass {
             try compareReadingLittle(rowIDs, withProbe: probe, transaction)
         } else {
             try compareAtOnce(rowIDs, withProbe: probe, transaction)
-            noteFaults()
+            noteFaults(of: partition.coldRows)
         }
     }
 
@@ -98,6 +100,7 @@ extension SearchPass {
             // By their places among the chunks with live rows.
             let places = part.slice.range(of: plan.flatChunkCount)
             var place = 0
+            var announcedChunk = first / rowsPerChunk
             for chunk in first / rowsPerChunk..<rows.sealedRow / rowsPerChunk where place < places.upperBound {
                 let liveCount = liveness.liveCount(inChunk: chunk)
                 if liveCount == 0 { continue }
@@ -106,6 +109,14 @@ extension SearchPass {
                 outcome.flatRowsPlanned += UInt64(liveCount * probes.rowCount)
                 isStopped = isStopped || shouldStop()
                 if isStopped { continue }
+                if chunk >= announcedChunk {
+                    noteFaults(of: partition.coldRows)
+                    announcedChunk = chunk + Self.chunksPerAnnouncement
+                    if partition.coldRows.isAttentive {
+                        let ahead = chunk..<min(announcedChunk, rows.sealedRow / rowsPerChunk)
+                        try roundedRows.readAhead(chunks: ahead, transaction)
+                    }
+                }
                 if let roundings = try roundedRows.chunk(chunk, transaction) {
                     try compare(roundings, firstRow: chunk * rowsPerChunk, &rounded, transaction)
                 } else if let bytes = try unsafe rows.chunk(chunk, transaction) {

@@ -55,13 +55,15 @@ extension SearchPass {
             lists: StoredInvertedLists(
                 runs: generation.runs,
                 liveness: plan.liveness,
-                planeCount: codebook.plan.planeCount
+                planeCount: codebook.plan.planeCount,
+                cold: partition.coldCodes
             ),
             comparisonCount: expected(of: matchLimit + SearchPlan.spareRoom, in: rowShare),
             candidateLimit: max(expected(of: limit, in: rowShare), plan.room),
             leastSimilarity: startingSimilarity,
             shouldStop: shouldStop
         ) { probe, rows in
+            noteFaults(of: partition.coldCodes)
             try compare(rows, withProbe: probe, transaction)
             let least = leastUsefulSimilarity(probe: probe)
             return leastUseful?.raise(least, probe: part.probes.lowerBound + probe) ?? least

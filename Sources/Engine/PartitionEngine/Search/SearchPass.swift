@@ -65,10 +65,10 @@ struct SearchPass {
         outcome = Outcome(best: [BoundedTopK](repeating: BoundedTopK(capacity: plan.room), count: part.probes.count))
     }
 
-    /// Notices if this thread has waited for the disk since it was asked last.
-    mutating func noteFaults() {
+    /// Notices if this thread has waited for the disk since it was asked last, for what it has read since.
+    mutating func noteFaults(of pages: ColdPages) {
         let count = MappedPages.majorFaultCount()
-        if count > faultCount { partition.coldRows.noteWait() }
+        if count > faultCount { pages.noteWait() }
         faultCount = count
     }
 

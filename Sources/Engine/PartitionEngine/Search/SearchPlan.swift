@@ -132,7 +132,7 @@ struct SearchPlan: Sendable {
     ) throws -> SearchPass.Outcome {
         var pass = SearchPass(self, part, leastUseful)
         try pass.run(transaction, shouldStop: shouldStop)
-        pass.noteFaults()
+        pass.noteFaults(of: partition.coldRows)
         return pass.outcome
     }
 

@@ -1,4 +1,5 @@
 internal import InvertedFileIndex
+internal import LMDB
 internal import PartitionStore
 internal import VectorMath
 
@@ -7,6 +8,27 @@ struct StoredInvertedLists: InvertedLists {
     let runs: [CodeSnapshot.Run]
     let liveness: RowLiveness
     let planeCount: Int
+    /// Of the partition's codes.
+    let cold: ColdPages
+
+    func announce(lists: ArraySlice<UInt32>) throws {
+        guard cold.isAttentive else { return }
+        var isAnyMissing = false
+        for run in runs {
+            let firstSlots = run.manifest.firstSlots
+            for list in lists {
+                let slots = Int(firstSlots[Int(list)])..<Int(firstSlots[Int(list) + 1])
+                try forEachChunk(of: run, slots: slots) { (chunk, _, slots) throws(PartitionStoreError) in
+                    let parts = unsafe chunk.parts(ofSlots: slots)
+                    for index in unsafe parts.indices where unsafe !MappedPages.isResident(parts[index]) {
+                        unsafe MappedPages.readAhead(parts[index])
+                        isAnyMissing = true
+                    }
+                }
+            }
+        }
+        cold.noteReading(isAnyMissing: isAnyMissing)
+    }
 
     func forEachBlock(
         ofLists lists: ArraySlice<UInt32>,
@@ -38,32 +60,45 @@ struct StoredInvertedLists: InvertedLists {
         slots: Range<Int>,
         _ body: (VectorKernels.CodeBlock) -> Void
     ) throws(PartitionStoreError) {
+        try forEachChunk(of: run, slots: slots) { (chunk, key, slots) throws(PartitionStoreError) in
+            let number = Int(key.chunk)
+            if !run.marks.isMarked(number) {
+                try chunk.verify(key)
+                run.marks.mark(number)
+            }
+            unsafe body(
+                VectorKernels.CodeBlock(
+                    heads: chunk.heads + VectorKernels.planeByteCount * slots.lowerBound,
+                    headStride: chunk.headByteCount,
+                    records: chunk.records + VectorKernels.recordByteCount(planeCount: planeCount) * slots.lowerBound,
+                    groupCount: slots.count / VectorKernels.groupRows
+                )
+            )
+        }
+    }
+
+    /// Passes the chunks of a span of slots, each with its key and which of its slots they are.
+    @inline(__always)
+    private func forEachChunk(
+        of run: CodeSnapshot.Run,
+        slots: Range<Int>,
+        _ body: (CodeChunk, CodeChunkKey, Range<Int>) throws(PartitionStoreError) -> Void
+    ) throws(PartitionStoreError) {
         let slotsPerChunk = run.slotCount(planeCount: planeCount)
         var slot = slots.lowerBound
         while slot < slots.upperBound {
-            let chunk = slot / slotsPerChunk
-            let firstSlot = slot % slotsPerChunk
-            let slotCount = min(slots.upperBound - slot, slotsPerChunk - firstSlot)
-            let key = CodeChunkKey(run: run.manifest.run, chunk: UInt32(chunk))
-            let view = try unsafe CodeChunk(
-                run.chunks[chunk],
+            let number = slot / slotsPerChunk
+            let first = slot % slotsPerChunk
+            let count = min(slots.upperBound - slot, slotsPerChunk - first)
+            let key = CodeChunkKey(run: run.manifest.run, chunk: UInt32(number))
+            let chunk = try unsafe CodeChunk(
+                run.chunks[number],
                 planeCount: planeCount,
                 slotCount: slotsPerChunk,
                 key: key
             )
-            if !run.marks.isMarked(chunk) {
-                try view.verify(key)
-                run.marks.mark(chunk)
-            }
-            unsafe body(
-                VectorKernels.CodeBlock(
-                    heads: view.heads + VectorKernels.planeByteCount * firstSlot,
-                    headStride: view.headByteCount,
-                    records: view.records + VectorKernels.recordByteCount(planeCount: planeCount) * firstSlot,
-                    groupCount: slotCount / VectorKernels.groupRows
-                )
-            )
-            slot += slotCount
+            try body(chunk, key, first..<first + count)
+            slot += count
         }
     }
 

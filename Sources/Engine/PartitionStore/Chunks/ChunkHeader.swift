@@ -1,4 +1,5 @@
 internal import Checksum
+internal import LMDB
 
 /// The first 48 bytes of every chunk: words, little-endian, of which each kind of chunk says what they mean; zeros;
 /// and, last, the CRC-32C of the words before it and of everything behind the header.
@@ -23,6 +24,8 @@ enum ChunkHeader {
         table: String,
         key: UInt64
     ) throws(PartitionStoreError) {
+        // All of it is looked at, and pages that are missing in memory would be read one by one.
+        unsafe MappedPages.readAhead(bytes)
         guard unsafe checksum(bytes) == word(bytes, at: checksumOffset) else {
             throw .checksumMismatch(table: table, key: key)
         }

@@ -75,6 +75,22 @@ package struct CodeChunk {
         unsafe (bytes.baseAddress! + Self.recordsOffset(planeCount, slotCount)).assumingMemoryBound(to: UInt8.self)
     }
 
+    /// What a scan of some slots may read: of each head, and of the records.
+    package func parts(ofSlots slots: Range<Int>) -> [UnsafeRawBufferPointer] {
+        precondition(slots.lowerBound >= 0 && slots.upperBound <= slotCount, "slots of the chunk")
+        let recordByteCount = VectorKernels.recordByteCount(planeCount: planeCount)
+        var parts: [UnsafeRawBufferPointer] = unsafe []
+        for head in 0..<VectorKernels.headCount(planeCount: planeCount) {
+            let first = Self.headerByteCount + head * headByteCount + slots.lowerBound * VectorKernels.planeByteCount
+            let count = slots.count * VectorKernels.planeByteCount
+            unsafe parts.append(UnsafeRawBufferPointer(rebasing: bytes[first..<first + count]))
+        }
+        let first = Self.recordsOffset(planeCount, slotCount) + slots.lowerBound * recordByteCount
+        let count = slots.count * recordByteCount
+        unsafe parts.append(UnsafeRawBufferPointer(rebasing: bytes[first..<first + count]))
+        return unsafe parts
+    }
+
     /// Checks magic, place and checksum.
     package func verify(_ key: CodeChunkKey) throws(PartitionStoreError) {
         let header = [Self.magic, Self.shape(planeCount, slotCount), nil, key.run, key.chunk]

@@ -101,9 +101,11 @@ package final class Environment: @unchecked Sendable {
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.maxReaders)) }
         if code == MDB_SUCCESS, !options.readOnly { code = reserveLockFile(path, maxReaders: options.maxReaders) }
         if code == MDB_SUCCESS {
-            // Without thread-local readers a read transaction belongs to its value, not to a thread. No other flag is
-            // ever set: MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP, MDB_NOMEMINIT and MDB_NOLOCK give up safety.
-            let flags = MDB_NOTLS | (options.readOnly ? MDB_RDONLY : 0)
+            // Without thread-local readers a read transaction belongs to its value, not to a thread. These are never
+            // set: MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP, MDB_NOMEMINIT and MDB_NOLOCK give up safety.
+            var flags = MDB_NOTLS
+            if options.readOnly { flags |= MDB_RDONLY }
+            if options.readsSinglePages { flags |= MDB_NORDAHEAD }
             code = unsafe mdb_env_open(handle, path, UInt32(flags), 0o600)
         }
         do throws(LMDBError) {

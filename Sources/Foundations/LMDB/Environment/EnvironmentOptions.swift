@@ -9,6 +9,10 @@ package struct EnvironmentOptions: Sendable {
     package var maxReaders = 510
     /// Nothing is written; shared with other processes that open it so. The data file must exist.
     package var readOnly = false
+    /// A page that is missing in memory is read alone, without those that the device's read-ahead would bring with it
+    /// and other pages would have to leave for; what is read in order is read ahead on purpose: scans and copies by
+    /// themselves, values by ``MappedPages/readAhead(_:)``. For files of which a part may be in memory.
+    package var readsSinglePages = false
     /// Makes the folder and its missing parents, for this user only.
     package var createDirectory = false
 

@@ -77,7 +77,9 @@ package struct ReadTransaction: ~Copyable {
     ) throws(LMDBError) {
         try withCursor(table) { cursor throws(LMDBError) in
             var entry = try unsafe cursor.start(of: range)
+            var readAhead = ScanReadAhead(isNeeded: readsSinglePages)
             while let found = unsafe entry, try unsafe cursor.isInside(range, found) {
+                unsafe readAhead.reach(found.value)
                 guard try unsafe body(found) == .next else { return }
                 unsafe entry = try cursor.next()
             }
@@ -92,7 +94,9 @@ package struct ReadTransaction: ~Copyable {
     ) throws {
         try withCursor(table) { cursor in
             var entry = try unsafe cursor.start(of: range)
+            var readAhead = ScanReadAhead(isNeeded: readsSinglePages)
             while let found = unsafe entry, try unsafe cursor.isInside(range, found) {
+                unsafe readAhead.reach(found.value)
                 guard try unsafe body(found) == .next else { return }
                 unsafe entry = try cursor.next()
             }
@@ -125,6 +129,13 @@ package struct ReadTransaction: ~Copyable {
         case MDB_NOTFOUND: return nil
         default: throw unsafe LMDBError(code: code, transaction: handle)
         }
+    }
+
+    /// Whether pages that are missing in memory are read alone.
+    private var readsSinglePages: Bool {
+        var flags: UInt32 = 0
+        return unsafe mdb_env_get_flags(mdb_txn_env(handle), &flags) == MDB_SUCCESS
+            && flags & UInt32(MDB_NORDAHEAD) != 0
     }
 
     func check(_ table: Table) {

@@ -1,22 +1,22 @@
-internal import Glibc
+import Glibc
 
 /// What the system keeps of the mapped file in memory, and how to have it read before it is needed.
 ///
 /// Ranges are of bytes in the map; every call works on the whole pages that hold them.
-enum MappedPages {
+package enum MappedPages {
     private static let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
     /// `MADV_POPULATE_READ` (Linux 5.14): reads pages and maps them.
     private static let populateRead: Int32 = 22
 
     /// Major faults (`RUSAGE_THREAD`) of the calling thread so far: each waited for the disk.
-    static func majorFaultCount() -> Int {
+    package static func majorFaultCount() -> Int {
         var usage = rusage()
         guard unsafe getrusage(__rusage_who_t(1), &usage) == 0 else { return 0 }
         return usage.ru_majflt
     }
 
     /// Pages of a range, and those of them in memory.
-    static func residency(of range: UnsafeRawBufferPointer) -> (pages: Int, resident: Int) {
+    package static func residency(of range: UnsafeRawBufferPointer) -> (pages: Int, resident: Int) {
         guard let pages = unsafe pages(of: range) else { return (0, 0) }
         let count = pages.count / pageByteCount
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { flags in
@@ -30,23 +30,24 @@ enum MappedPages {
     }
 
     /// Whether all pages of a range are in memory.
-    static func isResident(_ range: UnsafeRawBufferPointer) -> Bool {
+    package static func isResident(_ range: UnsafeRawBufferPointer) -> Bool {
         let (pages, resident) = unsafe residency(of: range)
         return resident == pages
     }
 
     /// Begins to read a range from the disk and does not wait for it.
-    static func readAhead(_ range: UnsafeRawBufferPointer) {
+    package static func readAhead(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }
         _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
     }
 
     /// Reads a range and maps its pages, so that touching them costs nothing; waits for the disk.
-    static func populate(_ range: UnsafeRawBufferPointer) {
+    package static func populate(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }
-        if unsafe madvise(pages.baseAddress!, pages.count, populateRead) == 0 { return }
-        // An older kernel: have it read, and touch every page.
+        // Mapping alone would read them one by one where the map has no read-ahead.
         _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
+        if unsafe madvise(pages.baseAddress!, pages.count, populateRead) == 0 { return }
+        // An older kernel: touch every page.
         var sum: UInt8 = 0
         for offset in stride(from: 0, to: pages.count, by: pageByteCount) { sum &+= unsafe pages[offset] }
         blackHole(sum)
