@@ -40,6 +40,9 @@ package struct PartitionOptions: Sendable {
     /// Work that is worth another thread, in codes scanned: a millisecond for one probe, a quarter of that in a photo,
     /// where a wake-up takes 50 µs. A search is divided into parts of at least that much.
     package var leastPartWork = 200_000.0
+    /// Rows that probes whose matches may lack equal ones have room for together when they are searched for again: what
+    /// is kept of each takes 24 bytes. One probe has the room that it takes.
+    package var roomForEquals = 1 << 20
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a
     /// millisecond.
     package var keptFilterRecordCount = 4096

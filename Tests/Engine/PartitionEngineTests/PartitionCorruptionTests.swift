@@ -1,5 +1,6 @@
 import FaceModel
 import Foundation
+import Glibc
 import InvertedFileIndex
 import LMDB
 import PartitionEngine
@@ -50,6 +51,38 @@ struct PartitionCorruptionTests {
             now: Timestamp(milliseconds: 50)
         )
         return answer.found
+    }
+
+    /// A chunk is verified on its first touch; what rots afterwards may name rows that there are not.
+    @Test func aRowIDThatRotsWhileThePartitionIsOpenIsFoundOut() throws {
+        let fixture = try filled()
+        try fixture.reopen()
+        try fixture.settle()
+        _ = try Self.answers(fixture)
+        let path = "\(fixture.directory)/data.mdb"
+        let file = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+        let descriptor = open(path, O_WRONLY)
+        defer { close(descriptor) }
+        var alteredCount = 0
+        for page in stride(from: 0, to: file.count - 4096, by: 4096)
+        where file[page + 16..<page + 20].elementsEqual("MCOD".utf8) {
+            let planeCount = Int(file[page + 22])
+            let records = page + 16 + CodeChunk.headerByteCount + 16 * min(planeCount, 2) * CodeChunk.slotCount
+            let recordByteCount = VectorKernels.recordByteCount(planeCount: planeCount)
+            for slot in 0..<CodeChunk.slotCount {
+                let place = records + slot * recordByteCount + 16 * (planeCount - min(planeCount, 2))
+                guard place + 4 <= file.count, !file[place..<place + 4].allSatisfy({ $0 == 0xff }) else { continue }
+                // Far behind the last row.
+                var high: UInt8 = 0x40
+                alteredCount += pwrite(descriptor, &high, 1, place + 3)
+            }
+        }
+        #expect(alteredCount > 100)
+        for filter in [nil, FaceFilter(personIDs: (0..<50).map { "person \($0)" })] {
+            #expect(throws: PartitionError.self) {
+                try fixture.search(Self.probes, limit: 30, effort: .full, filter: filter)
+            }
+        }
     }
 
     /// Runs, a partly filled chunk, deleted and expired faces: something in every table.

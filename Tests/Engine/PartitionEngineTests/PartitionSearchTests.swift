@@ -227,6 +227,27 @@ struct PartitionSearchTests {
         }
     }
 
+    /// However many probes meet however many equal faces, what is kept for them at a time is bounded, and the answers
+    /// are those of searches of their own.
+    @Test(arguments: [1, 3])
+    func probesWithManyEqualMatchesAreSearchedForInGroups(threadCount: Int) throws {
+        var options = PartitionOptions.small
+        options.leastPartWork = 1
+        options.roomForEquals = 200
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<3).map { _ in source.embedding() }
+        let numbers = Array(0..<900).shuffled(using: &source.generator)
+        try fixture.enrol(numbers.map { FaceID($0) }, numbers.map { embeddings[$0 % 3] })
+        let probes = (0..<12).map { embeddings[$0 % 3] }
+        let busy = SearchTeam(memberLimit: threadCount) { _ in false }
+        let answer = try fixture.search(probes, limit: 5, team: busy)
+        for (index, matches) in answer.matches.enumerated() {
+            #expect(matches.map(\.faceID) == (0..<5).map { FaceID(3 * $0 + index % 3) })
+        }
+        #expect(answer.facesAnswered == 900)
+    }
+
     /// Of the probes of a photo those alone are searched for again whose matches may have lacked an equal one.
     @Test(arguments: [1, 3])
     func onlyProbesWithEqualMatchesAreSearchedForAgain(threadCount: Int) throws {

@@ -99,7 +99,7 @@ struct RecallCorrectionTests {
             let images = rows.map { row in
                 source.image(of: people[row % Self.personCount], noise: Self.noise)
             }
-            try fixture.enrol(rows.map { FaceID($0) }, images)
+            try fixture.enrol(rows.map { FaceID($0) }, images) { _ in FaceMetadata(personID: "anybody") }
         }
         let trained = try CodebookTrainer.train(
             sample: fixture.partition.sample(count: 8192, seed: 1),
@@ -119,13 +119,14 @@ struct RecallCorrectionTests {
         _ people: [[Float]],
         _ source: inout FaceSource,
         count: Int,
-        effort: SearchEffort
+        effort: SearchEffort,
+        filter: FaceFilter? = nil
     ) throws -> RecallTally {
         var tally = RecallTally()
         for number in 0..<count {
             let probe = source.image(of: people[(number * 7) % people.count], noise: Self.noise)
             let search = PartitionSearch(
-                parameters: SearchParameters(matchLimit: 1, effort: effort),
+                parameters: SearchParameters(matchLimit: 1, effort: effort, filter: filter),
                 excludedFace: nil,
                 probes: EmbeddingMatrix(dimension: Self.dimension, values: probe),
                 now: Timestamp(milliseconds: 0)
@@ -184,6 +185,17 @@ struct RecallCorrectionTests {
         let next = try FaceSource.codebook(dimension: Self.dimension, generation: 2)
         try fixture.partition.install(codebook: next)
         #expect(try fixture.partition.statistics().fit?.recall == RecallEvidence.none)
+    }
+
+    /// Those that pass a filter may be found more or less often than all, whom the calibration is of.
+    @Test func searchesWithAFilterCorrectNothing() throws {
+        var (fixture, people, source) = try partition { $0 }
+        for filter in [FaceFilter(personIDs: ["anybody"]), nil] {
+            let tally = try check(fixture, people, &source, count: 20, effort: .recall(0.95), filter: filter)
+            #expect(tally.mateCount > 0)
+            let checked = try #require(try fixture.partition.statistics().fit).recall.probeCount
+            #expect((checked > 0) == (filter == nil))
+        }
     }
 
     @Test func aCurveThatHoldsIsLeftAlone() throws {

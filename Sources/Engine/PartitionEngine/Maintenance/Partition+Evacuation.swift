@@ -20,7 +20,8 @@ extension Partition {
             guard before.nextRow < .max - UInt32(options.evacuationRowLimit) - 3 * rowsPerChunk else { return false }
             let tombstones = try tombstones(reading, rowCount: before.nextRow)
             let endChunk = (hasCodebook ? before.foldedRow : before.nextRow) / rowsPerChunk
-            let chunks = chunksToEmpty(tombstones, below: endChunk)
+            let firstChunk = min(endChunk, try firstStoredChunk(reading) ?? endChunk)
+            let chunks = chunksToEmpty(tombstones, in: firstChunk..<endChunk)
             if chunks.isEmpty { return false }
             let liveness = RowLiveness(tombstones, hidden: [])
             try checkFreeDisk()
@@ -58,10 +59,10 @@ extension Partition {
 
     /// The chunks of one step, ascending: as many of the most dead as hold the rows of a step, and one at least. Those
     /// that are dead as a whole are the scrub's.
-    private func chunksToEmpty(_ tombstones: Tombstones, below end: UInt32) -> [UInt32] {
+    private func chunksToEmpty(_ tombstones: Tombstones, in range: Range<UInt32>) -> [UInt32] {
         let leastDead = max(1, options.evacuationDeadShare * Double(RowChunk.rowCount))
         var candidates: [(chunk: UInt32, dead: Int)] = []
-        for chunk in 0..<end {
+        for chunk in range {
             let dead = tombstones.deadCount(inChunk: chunk)
             if Double(dead) >= leastDead, dead < RowChunk.rowCount { candidates.append((chunk, dead)) }
         }

@@ -81,9 +81,12 @@ struct RowLiveness {
     /// No row is dead or left out.
     var keepsAll: Bool { tombstones.isEmpty && hidden.isEmpty && passing == nil }
 
+    /// Whether a row may be found. One that there is not, as a damaged code may name, counts as live: whoever reads it
+    /// finds the damage.
     func isLive(_ row: UInt32) -> Bool {
-        if let passing, !passing.contains(row) { return false }
         let piece = Int(row) / TombstonePiece.rowCount
+        guard unsafe piece < tombstones.pieces.count else { return true }
+        if let passing, row < passing.rowCount, !passing.contains(row) { return false }
         if let bytes = unsafe tombstones.pieces[piece],
             unsafe TombstonePiece.isDead(bytes, row: Int(row) % TombstonePiece.rowCount)
         {

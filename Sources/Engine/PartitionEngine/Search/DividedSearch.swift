@@ -7,8 +7,7 @@ internal import VectorMath
 /// One attempt at a search whose parts are done by several threads, all on the same commit.
 ///
 /// Threads: the caller's takes parts until none is left and then waits for those that others have begun; it never waits
-/// for one that nobody has begun. A thread that comes when the commit is no longer the newest cannot read it and puts
-/// its part back.
+/// for one that nobody has begun. A thread that comes when the commit is no longer the newest cannot read it and goes.
 final class DividedSearch: Sendable {
     private let plan: SearchPlan
     private let parts: [SearchPart]
@@ -38,7 +37,7 @@ final class DividedSearch: Sendable {
             return isStopped.load(ordering: .relaxed)
         }
         while true {
-            if let part = claim(asCaller: true) {
+            if let part = claim() {
                 do {
                     finish(part, try plan.outcome(of: parts[part], leastUseful, transaction, shouldStop: stops))
                 } catch {
@@ -57,34 +56,32 @@ final class DividedSearch: Sendable {
         return zip(parts, outcomes).map { ($0, $1) }
     }
 
-    /// What a recruited thread does. The partition stays open as long as a part is claimed.
+    /// What a recruited thread does.
+    ///
+    /// It claims nothing before it reads: where readers are kept out until those inside are done, the caller, who is
+    /// inside, would wait for a part that waits to come in. The partition stays open as long as a part is claimed; one
+    /// that cannot be read has been closed, or has too many readers, and the parts are for others.
     private func help() {
-        guard let first = claim(asCaller: false) else { return }
-        var part: Int? = first
-        do {
-            try plan.partition.environment.read { transaction in
-                guard transaction.number == plan.transactionNumber else { return putBack(first) }
-                while let claimed = part {
+        guard monitor.withLock({ $0.standing == .claimable }) else { return }
+        try? plan.partition.environment.read { transaction in
+            guard transaction.number == plan.transactionNumber else { return }
+            while let part = claim() {
+                do {
                     finish(
-                        claimed,
-                        try plan.outcome(of: parts[claimed], leastUseful, transaction) {
+                        part,
+                        try plan.outcome(of: parts[part], leastUseful, transaction) {
                             isStopped.load(ordering: .relaxed)
                         }
                     )
-                    part = claim(asCaller: false)
+                } catch {
+                    fail(error)
                 }
             }
-        } catch {
-            fail(error)
         }
     }
 
-    private func claim(asCaller isCaller: Bool) -> Int? {
-        monitor.withLock { work in work.claim(asOwner: isCaller) }
-    }
-
-    private func putBack(_ part: Int) {
-        monitor.withLock(waking: .all) { work in work.putBack(part) }
+    private func claim() -> Int? {
+        monitor.withLock { work in work.claim() }
     }
 
     private func finish(_ part: Int, _ outcome: SearchPass.Outcome) {

@@ -1,6 +1,6 @@
 /// Which parts of a divided piece of work are to be begun, under way, and done; no threads.
 ///
-/// A part is open, then claimed, then finished, or put back and open again. After a failure no part is open.
+/// A part is open, then claimed, then finished. After a failure no part is open.
 package struct DividedWork<Outcome> {
     /// What a thread that has no part does.
     package enum Standing {
@@ -16,30 +16,21 @@ package struct DividedWork<Outcome> {
     private var runningCount = 0
     private var outcomes: [Outcome?]
     private var error: (any Error)?
-    /// Set when a thread could not do its part: the rest is the owner's.
-    private var isOwnersAlone = false
 
     package init(partCount: Int) {
         open = (0..<partCount).reversed()
         outcomes = [Outcome?](repeating: nil, count: partCount)
     }
 
-    /// A part may have been put back with nobody at work, so what is open counts first.
     package var standing: Standing {
         if !open.isEmpty { return .claimable }
         return runningCount > 0 ? .underWay : .ended
     }
 
-    package mutating func claim(asOwner isOwner: Bool) -> Int? {
-        guard isOwner || !isOwnersAlone, let part = open.popLast() else { return nil }
+    package mutating func claim() -> Int? {
+        guard let part = open.popLast() else { return nil }
         runningCount += 1
         return part
-    }
-
-    package mutating func putBack(_ part: Int) {
-        open.append(part)
-        runningCount -= 1
-        isOwnersAlone = true
     }
 
     package mutating func finish(_ part: Int, _ outcome: Outcome) {

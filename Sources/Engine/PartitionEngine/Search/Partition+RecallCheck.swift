@@ -52,7 +52,10 @@ extension Partition {
                 )
             }
             let least = SearchPlan.leastSimilarity(search.parameters)
-            correctRecall(by: tally(from: max(least, SearchPlan.leastCalibratedSimilarity)), of: found)
+            // The calibration is of all faces, and those of a filter may be found more or less often.
+            if search.parameters.filter == nil {
+                correctRecall(by: tally(from: max(least, SearchPlan.leastCalibratedSimilarity)), of: found)
+            }
             return .done(tally(from: least))
         }
         return .changed
