@@ -40,6 +40,19 @@ struct EtcdAnswerTests {
         }
     }
 
+    /// A member that stops may have handed the change over before, so that the others make it.
+    @Test func aFailureSaysWhetherAChangeMayHaveBeenMade() {
+        func failure(_ words: String) -> EtcdError {
+            EtcdAnswer.failure(Array("{\"error\":\"\(words)\",\"code\":14}".utf8), status: 503, at: "etcd")
+        }
+        for words in ["etcdserver: no leader", "etcdserver: not capable"] {
+            #expect(failure(words) == .unavailable(reason: "etcd: \(words)"))
+        }
+        for words in ["etcdserver: server stopped", "etcdserver: request timed out", "etcdserver: leader changed"] {
+            #expect(failure(words) == .outcomeUnknown(reason: "etcd: \(words)"))
+        }
+    }
+
     /// A watch begins again there.
     @Test func aWatchEndsAtARevisionThatCanBe() {
         func watched(_ revision: String) throws(EtcdError) -> Int64? {

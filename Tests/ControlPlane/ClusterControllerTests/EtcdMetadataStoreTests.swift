@@ -98,6 +98,7 @@ struct EtcdMetadataStoreTests {
             (.close, "the connection is closed"),
             (.answer(503, #"{"error":"etcdserver: request timed out","code":14}"#), "etcd gives up"),
             (.answer(503, #"{"error":"etcdserver: leader changed","code":14}"#), "the leader changes"),
+            (.answer(503, #"{"error":"etcdserver: server stopped","code":14}"#), "the member stops"),
             (.answer(502, "a proxy's page"), "something between answers"),
             (.answer(200, #"{"header":{"revision":"8"},"succeeded":true}"#), "the answer is of another request"),
         ]

@@ -9,6 +9,7 @@ enum GatewayCode {
     /// Whatever the code, these words mean that users or roles were changed since the token was given, and nothing was
     /// done.
     static let outdatedToken = ["etcdserver: revision of auth store is old", "auth: revision in header is old"]
-    /// Whatever the code, these words mean that no change was begun.
-    static let harmless = ["etcdserver: no leader", "etcdserver: not capable", "etcdserver: server stopped"]
+    /// Whatever the code, these words mean that no change was begun. A member that stops is none of them: it may have
+    /// handed the change over to the others before.
+    static let harmless = ["etcdserver: no leader", "etcdserver: not capable"]
 }
