@@ -407,7 +407,12 @@ let package = Package(
         ),
         .testTarget(
             name: "ObjectStoreTests",
-            dependencies: ["FaceModel", "ObjectStore"],
+            dependencies: [
+                "Backups", "FaceModel", "ObjectStore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             path: "Tests/Foundations/ObjectStoreTests",
             swiftSettings: strict
         ),

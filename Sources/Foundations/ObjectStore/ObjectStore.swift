@@ -9,11 +9,9 @@ internal import Synchronization
 /// Backups in a bucket of an object store that speaks the protocol of Amazon S3.
 ///
 /// An object appears whole or not at all, as such stores promise. A request that fails for a passing reason is made
-/// again. Those that write and prune keep each other away by objects (``StoreLock``); a program that stands still for
-/// longer than such an object counts can still meet another, so what prunes leaves alone what is new.
+/// again (``RetryPolicy``). Those that write and prune keep each other away by objects (``StoreLock``); a program that
+/// stands still for longer than such an object counts can still meet another, so what prunes leaves alone what is new.
 package final class ObjectStore: BackupStore {
-    private static let attemptCount = 4
-    private static let firstPause = Duration.milliseconds(200)
     private static let timeout = TimeAmount.seconds(120)
     private static let listingByteLimit = 16 << 20
     private static let reasonByteLimit = 1 << 16
@@ -21,13 +19,17 @@ package final class ObjectStore: BackupStore {
     package let place: String
     package var hasLock: Bool { false }
     private let options: ObjectStoreOptions
+    private let retries: RetryPolicy
+    /// Whether the store has ever answered, whatever it said.
+    private let isKnown = Mutex(false)
     private let signature: RequestSignature
     private let http: HTTPClient
     private let held = Mutex<(lock: StoreLock, renewal: Task<Void, Never>)?>(nil)
 
     /// Nothing is connected yet; ``close()`` is called once, at the end.
-    package init(_ options: ObjectStoreOptions, group: any EventLoopGroup) {
+    package init(_ options: ObjectStoreOptions, retries: RetryPolicy = .patient, group: any EventLoopGroup) {
         self.options = options
+        self.retries = retries
         place = "s3://\(options.bucket)/\(options.prefix)"
         signature = RequestSignature(credentials: options.credentials, region: options.region)
         var configuration = HTTPClient.Configuration()
@@ -115,19 +117,19 @@ package final class ObjectStore: BackupStore {
         limit: Int
     ) async throws(BackupError) -> [UInt8]? {
         let object = name.map { path(of: $0) } ?? place
-        var pause = Self.firstPause
-        var failure = ""
-        for attempt in 1...Self.attemptCount {
-            if attempt > 1 {
-                guard (try? await Task.sleep(for: pause)) != nil else { break }
-                pause = pause * 3
-            }
+        let began = ContinuousClock.now
+        var attempt = 0
+        while true {
+            attempt += 1
+            var failure = ""
             do {
                 let response = try await http.execute(
                     request(method, name, query: query, body: body),
                     timeout: Self.timeout
                 )
-                switch response.status.code {
+                self.isKnown.withLock { $0 = true }
+                let status = response.status.code
+                switch status {
                 case 200..<300:
                     if let length = response.headers.first(name: "content-length").flatMap({ Int($0) }),
                         length > limit
@@ -137,13 +139,13 @@ package final class ObjectStore: BackupStore {
                     let content = try await response.body.collect(upTo: limit)
                     return Array(content.readableBytesView)
                 case 404: return nil
-                case 429, 500...: failure = "it answers \(response.status.code)"
                 default:
                     let text = (try? await response.body.collect(upTo: Self.reasonByteLimit)).map(String.init(buffer:))
-                    throw BackupError.storeFailed(
-                        object: object,
-                        reason: "it answers \(response.status.code)" + (text.map(Self.reason) ?? "")
-                    )
+                    let reason = text.flatMap(Self.reason)
+                    failure = "it answers \(status)" + (reason.map { ": \($0)" } ?? "")
+                    guard Self.isPassing(status, reason) else {
+                        throw BackupError.storeFailed(object: object, reason: failure)
+                    }
                 }
             } catch let error as BackupError {
                 throw error
@@ -152,8 +154,32 @@ package final class ObjectStore: BackupStore {
             } catch {
                 failure = "it cannot be reached: \(error)"
             }
+            let (elapsed, isKnown) = (ContinuousClock.now - began, self.isKnown.withLock(\.self))
+            guard let pause = retries.pause(after: attempt, elapsed: elapsed, isKnown: isKnown),
+                (try? await Task.sleep(for: pause)) != nil
+            else {
+                throw .storeFailed(
+                    object: object,
+                    reason: failure + (attempt > 1 ? ", after \(attempt) attempts" : "")
+                )
+            }
         }
-        throw .storeFailed(object: object, reason: failure)
+    }
+
+    /// Whether an answer may be another the next time.
+    ///
+    /// - Parameter reason: the code that its text names.
+    private static func isPassing(_ status: UInt, _ reason: String?) -> Bool {
+        switch status {
+        case 408, 429: true
+        // What came of a request came too slowly.
+        case 400: reason == "RequestTimeout"
+        // Another request for the same is under way.
+        case 409: reason == "OperationAborted"
+        // Such it never does.
+        case 501, 505: false
+        default: status >= 500
+        }
     }
 
     private func request(
@@ -181,12 +207,12 @@ package final class ObjectStore: BackupStore {
         return request
     }
 
-    /// What the store's XML says of an error, behind a colon.
-    private static func reason(_ text: String) -> String {
+    /// What the store's XML says of an error; nil when it is no such XML.
+    private static func reason(_ text: String) -> String? {
         guard let start = text.firstRange(of: "<Code>"),
             let end = text[start.upperBound...].firstRange(of: "</Code>")
-        else { return "" }
-        return ": \(text[start.upperBound..<end.lowerBound].prefix(100))"
+        else { return nil }
+        return String(text[start.upperBound..<end.lowerBound].prefix(100))
     }
 
     private static var now: String {

@@ -1,0 +1,151 @@
+import Backups
+import NIOPosix
+import ObjectStore
+import Testing
+
+/// What is asked again, how often, and what is not.
+@Suite struct ObjectStoreTests {
+    /// As long as ever, in less time.
+    private static let quick = RetryPolicy(
+        time: .seconds(20),
+        firstPause: .milliseconds(1),
+        longestPause: .milliseconds(4)
+    )
+
+    private static func withStore(
+        _ retries: RetryPolicy = quick,
+        _ script: @escaping @Sendable (Int) -> ScriptedStore.Reaction,
+        _ body: (ObjectStore, ScriptedStore) async throws -> Void
+    ) async throws {
+        let server = try await ScriptedStore.start(script)
+        let store = ObjectStore(
+            ObjectStoreOptions(
+                bucket: "some-bucket",
+                prefix: "mien/",
+                endpoint: server.endpoint,
+                region: "us-east-1",
+                credentials: .init(accessKey: "a", secretKey: "b")
+            ),
+            retries: retries,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+        var failure: (any Error)?
+        do { try await body(store, server) } catch { failure = error }
+        await store.close()
+        await server.stop()
+        if let failure { throw failure }
+    }
+
+    @Test(
+        arguments: [
+            (503, "SlowDown"), (500, "InternalError"), (429, ""), (408, ""), (400, "RequestTimeout"),
+            (409, "OperationAborted"),
+        ]
+    )
+    func whatPassesIsAskedAgain(status: Int, code: String) async throws {
+        try await Self.withStore { number in
+            number < 9 ? .answer(status, code) : .answer(200)
+        } _: { store, server in
+            try await store.put("blocks/aa", [1, 2, 3])
+            #expect(server.requestCount == 10)
+            #expect(try await store.get("blocks/aa", limit: 9).isEmpty)
+        }
+    }
+
+    @Test func aConnectionThatIsCutIsMadeAnew() async throws {
+        try await Self.withStore { number in
+            number == 0 || number > 6 ? .answer(200) : .close
+        } _: { store, server in
+            try await store.put("blocks/aa", [1])
+            try await store.put("blocks/bb", [1])
+            #expect(server.requestCount == 8)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (400, "InvalidRequest"), (403, "AccessDenied"), (409, "BucketNotEmpty"), (501, "NotImplemented"),
+        ]
+    )
+    func whatDoesNotPassIsSaidAtOnce(status: Int, code: String) async throws {
+        try await Self.withStore { _ in
+            .answer(status, code)
+        } _: { store, server in
+            let error = await #expect(throws: BackupError.self) { try await store.put("blocks/aa", [1]) }
+            #expect(error?.description.hasSuffix("it answers \(status): \(code)") == true)
+            #expect(server.requestCount == 1)
+        }
+    }
+
+    @Test func whatIsThereNoMoreIsNotAskedForAgain() async throws {
+        try await Self.withStore { _ in
+            .answer(404, "NoSuchKey")
+        } _: { store, server in
+            let error = await #expect(throws: BackupError.self) { try await store.get("blocks/aa", limit: 9) }
+            #expect(error == .missing(object: store.path(of: "blocks/aa")))
+            #expect(server.requestCount == 1)
+        }
+    }
+
+    @Test func whatDoesNotPassInTimeIsSaid() async throws {
+        let policy = RetryPolicy(
+            leastAttempts: 2,
+            time: .seconds(2),
+            firstPause: .milliseconds(5),
+            longestPause: .milliseconds(20)
+        )
+        try await Self.withStore(policy) { _ in
+            .answer(503, "SlowDown")
+        } _: { store, server in
+            let error = await #expect(throws: BackupError.self) { try await store.remove("blocks/aa") }
+            #expect(error?.description.contains("it answers 503: SlowDown, after ") == true)
+            #expect(server.requestCount > 2)
+        }
+    }
+
+    @Test func aStoreThatHasNeverAnsweredIsNotWaitedFor() async throws {
+        try await Self.withStore { _ in
+            .close
+        } _: { store, server in
+            await #expect(throws: BackupError.self) { try await store.put("blocks/aa", [1]) }
+            #expect(server.requestCount == Self.quick.leastAttempts)
+        }
+    }
+}
+
+struct RetryPolicyTests {
+    private let policy = RetryPolicy(
+        leastAttempts: 3,
+        time: .seconds(60),
+        firstPause: .milliseconds(200),
+        longestPause: .seconds(5)
+    )
+
+    @Test func pausesGrowAndEnd() {
+        func pause(_ attempt: Int, _ elapsed: Duration = .zero) -> Duration? {
+            policy.pause(after: attempt, elapsed: elapsed, share: 1)
+        }
+        let milliseconds = [200, 400, 800, 1600, 3200, 5000, 5000]
+        #expect((1...7).compactMap { pause($0) } == milliseconds.map { Duration.milliseconds($0) })
+        #expect(pause(7, .seconds(55)) == .seconds(5) && pause(7, .milliseconds(55_001)) == nil)
+        // An attempt may take long, and be the only one.
+        #expect(pause(2, .seconds(500)) == .milliseconds(400) && pause(3, .seconds(500)) == nil)
+        #expect(policy.pause(after: 2, elapsed: .zero, isKnown: false) != nil)
+        #expect(policy.pause(after: 3, elapsed: .zero, isKnown: false) == nil)
+    }
+
+    @Test func thoseThatFailTogetherDoNotComeAgainTogether() {
+        let pauses = (0..<100).compactMap { _ in policy.pause(after: 2, elapsed: .zero) }
+        #expect(pauses.allSatisfy { $0 >= .milliseconds(200) && $0 <= .milliseconds(400) })
+        #expect(Set(pauses).count > 50)
+    }
+
+    @Test func aMinuteIsWaited() {
+        var (elapsed, attempt) = (Duration.zero, 1)
+        while let pause = RetryPolicy.patient.pause(after: attempt, elapsed: elapsed) {
+            elapsed += pause
+            attempt += 1
+        }
+        #expect(elapsed > .seconds(50) && elapsed <= .seconds(60) && attempt < 30)
+    }
+}
