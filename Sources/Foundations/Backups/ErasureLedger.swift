@@ -40,16 +40,17 @@ package struct ErasureLedger: Hashable, Sendable {
         self.erasures = erasures
     }
 
-    /// Longest ledger that is read: some 25 million erasures.
+    /// Longest ledger that is read: some 26 million erasures.
     package static let longestByteCount = 1 << 30
     private static let magic: UInt32 = 0x4744_4c4d
     private static let layout: UInt16 = 1
+    private static let erasureByteCount = 40
 
     /// By which it is known whether a ledger is of a key.
     package static func mark(of key: ErasureKey) -> UInt128 { key.pseudonym(of: FaceID(high: 0, low: 0)) }
 
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(reservingByteCount: 256 + erasures.count * 40)
+        var writer = ByteWriter(reservingByteCount: 256 + erasures.count * Self.erasureByteCount)
         writer.write(Self.magic)
         writer.write(Self.layout)
         writer.write(UInt16(0))
@@ -68,6 +69,31 @@ package struct ErasureLedger: Hashable, Sendable {
         }
         writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
         return writer.bytes
+    }
+
+    /// Its bytes, of which it is known that they can be read.
+    ///
+    /// - Parameters:
+    ///   - object: names it in an error.
+    ///   - limit: of bytes: longer ones are not read.
+    package func sealed(
+        for object: String,
+        limit: Int = ErasureLedger.longestByteCount
+    ) throws(BackupError) -> [UInt8] {
+        guard erasures.count <= limit / Self.erasureByteCount else { throw tooLong(object, limit) }
+        let bytes = encoded()
+        guard bytes.count <= limit else { throw tooLong(object, limit) }
+        _ = try ErasureLedger(bytes: bytes, object: object)
+        return bytes
+    }
+
+    private func tooLong(_ object: String, _ limit: Int) -> BackupError {
+        .storeFailed(
+            object: object,
+            reason: "the ledger has \(erasures.count) erasures of \(Self.erasureByteCount) bytes, and none is read "
+                + "that is longer than \(limit) bytes: nothing was written; a shorter worker.erasure_retention makes "
+                + "it shorter"
+        )
     }
 
     /// Reads a ledger from anywhere; nothing in it is believed before its digest is right.
@@ -104,7 +130,9 @@ package struct ErasureLedger: Hashable, Sendable {
         until = Timestamp(milliseconds: try reader.read())
         let offset = reader.offset
         let count = Int(try reader.read(UInt32.self))
-        guard count <= reader.remainingByteCount / 40 else { throw .invalidValue(field: "count", offset: offset) }
+        guard count <= reader.remainingByteCount / Self.erasureByteCount else {
+            throw .invalidValue(field: "count", offset: offset)
+        }
         erasures = []
         erasures.reserveCapacity(count)
         for _ in 0..<count {
@@ -116,6 +144,46 @@ package struct ErasureLedger: Hashable, Sendable {
                 )
             )
         }
+    }
+}
+
+/// The erasures of a collection's shards, each once: of a shard that is split both halves have them all.
+package struct GatheredErasures: Sendable {
+    private static let firstCount = 1 << 16
+
+    private var gathered: [Erasure] = []
+    /// So many are looked through for repetitions.
+    private var nextCount = Self.firstCount
+
+    package init() {}
+
+    package mutating func add(_ erasures: some Sequence<Erasure>) {
+        gathered += erasures
+        guard gathered.count >= nextCount else { return }
+        removeRepetitions()
+        nextCount = max(gathered.count * 2, Self.firstCount)
+    }
+
+    /// In no order that means anything.
+    package mutating func all() -> [Erasure] {
+        removeRepetitions()
+        return gathered
+    }
+
+    /// What is left of several that are the same is the one with the latest time: each replica has its own clock.
+    private mutating func removeRepetitions() {
+        gathered.sort { ($0.pseudonym, $0.version, $1.time) < ($1.pseudonym, $1.version, $0.time) }
+        var count = 0
+        for index in gathered.indices {
+            let erasure = gathered[index]
+            if count > 0 {
+                let last = gathered[count - 1]
+                if last.pseudonym == erasure.pseudonym, last.version == erasure.version { continue }
+            }
+            gathered[count] = erasure
+            count += 1
+        }
+        gathered.removeLast(gathered.count - count)
     }
 }
 

@@ -108,6 +108,44 @@ import Testing
         #expect(pseudonym >> 64 != UInt128(face.high) && UInt64(truncatingIfNeeded: pseudonym) != face.low)
     }
 
+    @Test func whatBothHalvesOfASplitHaveIsOneErasure() {
+        func erasure(_ number: UInt64, epoch: UInt64 = 3, at time: Int64 = 5) -> Erasure {
+            Erasure(
+                pseudonym: UInt128(number) << 90 | UInt128(number),
+                version: FaceVersion(epoch: epoch, sequence: number),
+                time: Timestamp(milliseconds: time)
+            )
+        }
+        var gathered = GatheredErasures()
+        gathered.add([erasure(1), erasure(2), erasure(2, epoch: 4)])
+        // As another replica noted them.
+        gathered.add([erasure(2, at: 4), erasure(1, at: 9), erasure(3)])
+        let few = gathered.all()
+        #expect(few.count == 4)
+        #expect(Set(few) == [erasure(1, at: 9), erasure(2), erasure(2, epoch: 4), erasure(3)])
+
+        // Of many shards that were one.
+        let all = (0..<40_000 as Range<UInt64>).map { erasure($0) }
+        var many = GatheredErasures()
+        for _ in 0..<8 {
+            for start in stride(from: 0, to: all.count, by: 10_000) { many.add(all[start..<start + 10_000]) }
+        }
+        let left = many.all()
+        #expect(left.count == all.count && Set(left) == Set(all))
+    }
+
+    @Test func whatCannotBeReadIsNotWritten() throws {
+        let faces = (0..<9 as Range<UInt64>).map { (FaceID(high: 1, low: $0), FaceVersion(epoch: 4, sequence: 50)) }
+        let ledger = Self.ledger(since: 0, until: 9, faces)
+        let bytes = try ledger.sealed(for: "file")
+        #expect(bytes == ledger.encoded())
+        #expect(try ledger.sealed(for: "file", limit: bytes.count) == bytes)
+        for limit in [bytes.count - 1, 9 * 40, 8 * 40] {
+            let error = #expect(throws: BackupError.self) { try ledger.sealed(for: "file", limit: limit) }
+            #expect(error?.description.contains("the ledger has 9 erasures") == true)
+        }
+    }
+
     @Test func everyCutAndEveryChangedByteIsRefused() throws {
         let ledger = Self.ledger(since: 0, until: 9, [(FaceID(high: 1, low: 2), FaceVersion(epoch: 4, sequence: 50))])
         let bytes = ledger.encoded()

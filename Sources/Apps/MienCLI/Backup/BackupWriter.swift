@@ -27,6 +27,9 @@ struct BackupOutcome {
 struct BackupWriter {
     private static let shardsAtOnce = 4
     private static let pollInterval = Duration.milliseconds(100)
+    /// Between two signs that snapshots are still wanted: a worker removes one that nobody asks for in ten minutes, and
+    /// some wait their turn for longer.
+    private static let signInterval = Duration.seconds(60)
     /// A face's record beside its embedding, for the progress.
     private static let recordByteCount: UInt64 = 80
 
@@ -82,6 +85,8 @@ struct BackupWriter {
                 shard: ShardID(collection: begun.collection.id, index: shard.index)
             )
         }
+        let signs = Task { await askForAll(routes) }
+        defer { signs.cancel() }
         do throws(CommandFailure) {
             var outcome = try await write(begun, routes, created: created, cluster: clusterID)
             await release(routes)
@@ -382,9 +387,20 @@ struct BackupWriter {
         return CodebookBackup.entry(of: copy, digest)
     }
 
+    /// Asks for every snapshot now and then, until cancelled: those that are read later stay. What fails shows when the
+    /// snapshot is read.
+    private func askForAll(_ routes: [SnapshotRoute]) async {
+        let client = client.with(calls: Self.shortCalls)
+        while (try? await Task.sleep(for: Self.signInterval)) != nil {
+            for route in routes where !Task.isCancelled { _ = try? await client.describe(route) }
+        }
+    }
+
+    private static let shortCalls = MienClient.CallOptions(timeout: .seconds(5), retryDuration: .zero)
+
     /// Workers that are not reached forget the snapshots by themselves.
     private func release(_ routes: [SnapshotRoute]) async {
-        let client = client.with(calls: .init(timeout: .seconds(5), retryDuration: .zero))
+        let client = client.with(calls: Self.shortCalls)
         for route in routes { try? await client.release(route) }
     }
 }

@@ -28,7 +28,7 @@ enum LedgerReading {
         }
         if let lost { since = max(since, lost) }
         let filter = manifest.map { ErasureFilter(for: $0) }
-        var erasures: [Erasure] = []
+        var erasures = GatheredErasures()
         var keyMark: UInt128?
         for shard in collection.shards {
             var position: ErasurePosition?
@@ -37,7 +37,7 @@ enum LedgerReading {
                 let list = try await calling { () async throws(MienClientError) in
                     try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
                 }
-                erasures += list.erasures.filter { filter?.concerns($0, isOwn: isOwn) ?? true }
+                erasures.add(list.erasures.filter { filter?.concerns($0, isOwn: isOwn) ?? true })
                 keyMark = ErasureLedger.mark(of: list.key)
                 if let forgotten = list.forgotten { since = max(since, forgotten) }
                 position = list.next
@@ -49,7 +49,7 @@ enum LedgerReading {
             keyMark: keyMark ?? 0,
             since: since,
             until: until,
-            erasures: erasures
+            erasures: erasures.all()
         )
     }
 
@@ -81,7 +81,9 @@ enum LedgerReading {
     static func write(_ ledger: ErasureLedger, toFile path: String) throws(CommandFailure) {
         let (folder, name) = parts(of: path)
         do throws(BackupError) {
-            try FolderStore(folder, createsFolder: false).put(name, ledger.encoded())
+            // A file that no restore reads must not look like one.
+            let bytes = try ledger.sealed(for: path)
+            try FolderStore(folder, createsFolder: false).put(name, bytes)
         } catch {
             throw CommandFailure(error)
         }
