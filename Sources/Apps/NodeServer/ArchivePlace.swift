@@ -18,7 +18,8 @@ enum ArchivePlace {
         }
         do throws(ObjectStoreOptions.Problem) {
             let options = try ObjectStoreOptions(place: place, environment: ProcessInfo.processInfo.environment)
-            return { () throws(BackupError) in ObjectStore(options, group: group) }
+            // What it cannot be told now it is told at the next turn.
+            return { () throws(BackupError) in ObjectStore(options, retries: .brief, group: group) }
         } catch {
             throw .archive(error.description)
         }

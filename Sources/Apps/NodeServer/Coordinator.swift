@@ -110,6 +110,7 @@ final class Coordinator: Service {
         let etcdTLS = try configuration.etcd.flatMap { etcd throws(NodeStartError) in
             try (metadata.store as? EtcdMetadataStore)?.watched(etcd)
         }
+        let archive = configuration.archivePlace.map { _ in ArchiveLedger() }
         let controller = ClusterController(
             node: folder.store.node,
             store: metadata.store,
@@ -134,6 +135,7 @@ final class Coordinator: Service {
                 reservesMemory: configuration.reservedMemory == .codes,
                 version: NodeServer.version
             ),
+            archive: archive,
             logger: logger
         )
         let clients = WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent)
@@ -148,6 +150,7 @@ final class Coordinator: Service {
             LogArchiver(
                 router: router,
                 options: .init(interval: configuration.archiveInterval, cluster: controller.clusterID),
+                ledger: archive,
                 metrics: metrics,
                 group: group,
                 logger: logger,

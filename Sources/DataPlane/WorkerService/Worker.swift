@@ -84,6 +84,7 @@ package final class Worker: Service {
         let recall: RecallChecker
         let copies: PartitionReceiver
         let snapshots: SnapshotShelf
+        let disk: DiskRoom
         let verification: VerificationService
         let links: ReplicationLinks
         let isStopping = OneWayFlag()
@@ -200,7 +201,7 @@ package final class Worker: Service {
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
                     mapped: replicas.reduce(MappedMemory()) { $0 + $1.mapped },
-                    freeDiskByteCount: parts.folder.freeByteCount(),
+                    freeDiskByteCount: parts.disk.freeByteCountBesideSnapshots,
                     availableMemoryByteCount: memory.availableByteCount,
                     memory: memory.ledger,
                     isStopping: parts.isStopping.isSet,
@@ -301,12 +302,17 @@ package final class Worker: Service {
             logger: logger
         )
         let shelf = CodebookShelf(folder: folder)
+        let disk = DiskRoom(
+            reserveByteCount: options.partition.minimumFreeByteCount,
+            freeOnDisk: { folder.freeByteCount() },
+            incomingFolders: { replicas.all.map(\.incomingCopyPath) }
+        )
         let snapshots: SnapshotShelf
         do throws(WorkerError) {
             snapshots = try SnapshotShelf(
                 folder: folder.snapshotsPath,
                 options: options.partition,
-                freeByteCount: { folder.freeByteCount() },
+                disk: disk,
                 logger: logger
             )
         } catch {
@@ -347,8 +353,9 @@ package final class Worker: Service {
                 book: options.recall ?? RecallBook(options.metrics),
                 registry: options.metrics
             ),
-            copies: PartitionReceiver(options: options.partition, freeByteCount: { folder.freeByteCount() }),
+            copies: PartitionReceiver(options: options.partition, disk: disk),
             snapshots: snapshots,
+            disk: disk,
             verification: VerificationService(
                 replicas: replicas,
                 period: options.verificationPeriod,

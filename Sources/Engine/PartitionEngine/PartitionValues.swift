@@ -13,7 +13,7 @@ package struct WriteBatch: Sendable {
         /// Nothing: behind it every replica looks at what it holds. Leaves no receipt.
         case beginEpoch
         /// Puts faces of a backup back under the versions that they had. The last one, which may bring none, ends the
-        /// restoration: until then no face expires.
+        /// restoration: until then no face expires, and what comes behind it changes nothing.
         case restore(ArchivedFaces, isLast: Bool)
 
         /// Whether what it answered is kept under its key.

@@ -8,11 +8,17 @@ package struct ArchiveBook: Sendable {
         package var name: BackupName.Volume
         package var bytes: [UInt8]
         package var superseded: BackupName.Volume?
+        /// Shards that the list has as gone from here on: others have taken their place.
+        package var replaced: [ArchiveVolume.Shard] = []
+        /// Those among them whose logs the archive has not to their ends, or of which nobody knows.
+        package var unfinished: [ArchiveVolume.Shard] = []
         fileprivate var volume: ArchiveVolume
     }
 
     /// A day of writes is not lost with one more.
     private static let longestTime: Int64 = 86_400_000
+    /// Shards that have gone stay in the list, as their backups may: the last so many.
+    private static let replacedLimit = 1024
 
     package let collection: CollectionID
     private let name: String
@@ -51,17 +57,25 @@ package struct ArchiveBook: Sendable {
 
     /// The next object of the list.
     ///
+    /// Shards whose place others have taken stay in it as they stood last: so far, and until then, they are archived.
+    /// Where the end of one is missing, what took its place begins once more than it does: a gap, like any other.
+    ///
     /// - Parameters:
     ///   - parts: what has been archived since the last one, in order for each shard.
     ///   - standings: of shards that have come further; the others stay where they were.
-    ///   - shards: all that the collection has: the list has no more of others.
+    ///   - ends: where the logs ended of shards that others have taken the place of, by their indices. Of one that was
+    ///     not archived to there, or is not named, the end is missing.
     package func page(
         adding parts: [ArchiveVolume.Part],
         standings: [ArchiveVolume.Standing],
-        of shards: [ArchiveVolume.Shard],
+        ends: [UInt32: UInt64] = [:],
         now: Timestamp
     ) -> Page {
-        let own = shards.compactMap { shard in standings.last { $0.shard == shard } ?? standing(of: shard) }
+        let changes = changes(of: standings, ends: ends)
+        let gaps = changes.unfinished.compactMap { shard in
+            parts.first { !$0.continues && $0.shard.follows(shard) }
+        }
+        let parts = gaps + parts
         var volume = ArchiveVolume(
             collection: collection,
             name: name,
@@ -71,7 +85,7 @@ package struct ArchiveBook: Sendable {
             previous: nil,
             written: now,
             parts: parts,
-            standings: own
+            standings: changes.standings
         )
         var superseded: BackupName.Volume?
         if let head {
@@ -97,7 +111,33 @@ package struct ArchiveBook: Sendable {
             revision: volume.revision,
             digest: BackupDigest(of: bytes)
         )
-        return Page(name: name, bytes: bytes, superseded: superseded, volume: volume)
+        return Page(
+            name: name,
+            bytes: bytes,
+            superseded: superseded,
+            replaced: changes.replaced,
+            unfinished: changes.unfinished,
+            volume: volume
+        )
+    }
+
+    /// How all shards stand, and what has become of those whose place others have taken since the last object.
+    private func changes(
+        of news: [ArchiveVolume.Standing],
+        ends: [UInt32: UInt64]
+    ) -> (standings: [ArchiveVolume.Standing], replaced: [ArchiveVolume.Shard], unfinished: [ArchiveVolume.Shard]) {
+        let former = head?.volume.standings ?? []
+        let changed = Set(news.map(\.shard))
+        var standings = former.filter { !changed.contains($0.shard) } + news
+        standings.sort { ($0.shard.range.first, $0.shard.index) < ($1.shard.range.first, $1.shard.index) }
+        let known = ArchiveVolume.replaced(among: former.map(\.shard))
+        let all = ArchiveVolume.replaced(among: standings.map(\.shard))
+        let gone = standings.filter { all.contains($0.shard) && !known.contains($0.shard) }
+        let unfinished = gone.filter { ends[$0.shard.index] != $0.position.sequence }
+        let oldest = standings.filter { all.contains($0.shard) }.sorted { $0.until < $1.until }
+            .dropLast(Self.replacedLimit).map(\.shard)
+        standings.removeAll { oldest.contains($0.shard) }
+        return (standings, gone.map(\.shard), unfinished.map(\.shard))
     }
 
     /// The object is durable.

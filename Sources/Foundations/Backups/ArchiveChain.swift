@@ -164,8 +164,15 @@ package struct ArchiveChain: Sendable {
         return lines
     }
 
-    /// Shards that the newest volume goes on with.
-    package var standings: [ArchiveVolume.Standing] { volumes.last?.volume.standings ?? [] }
+    /// Shards that the newest volume goes on with: not those whose place others have taken.
+    package var standings: [ArchiveVolume.Standing] {
+        let all = volumes.last?.volume.standings ?? []
+        let replaced = ArchiveVolume.replaced(among: all.map(\.shard))
+        return all.filter { !replaced.contains($0.shard) }
+    }
+
+    /// Shards whose place others have taken.
+    package var replaced: Set<ArchiveVolume.Shard> { ArchiveVolume.replaced(among: lines.map(\.shard)) }
 
     /// The moment up to which all shards are archived; nil without any.
     package var until: Timestamp? { standings.map(\.until).min() }

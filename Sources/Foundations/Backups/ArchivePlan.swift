@@ -16,6 +16,8 @@ package enum ArchiveRefusal: Error, Hashable, Sendable {
     /// The backup is younger.
     case beforeBackup
     case beyondArchive(shard: UInt32, until: Timestamp)
+    /// Others have taken the shard's place since the backup, and it is archived up to then, or to the moment only.
+    case replaced(shard: UInt32, until: Timestamp)
     case noSuchSequence(shard: UInt32, first: UInt64, last: UInt64)
     case noSuchShard(UInt32)
 }
@@ -111,7 +113,12 @@ extension ArchiveChain {
                 var last = lasts[shard.index]
                 if last == nil {
                     guard plan.time <= run.until else {
-                        return .failure(.beyondArchive(shard: shard.index, until: run.until))
+                        let own = ArchiveVolume.Shard(index: shard.index, range: shard.range)
+                        return .failure(
+                            replaced.contains(own)
+                                ? .replaced(shard: shard.index, until: run.until)
+                                : .beyondArchive(shard: shard.index, until: run.until)
+                        )
                     }
                     last = try await lastSequence(until: plan.time, in: run, store)
                 }

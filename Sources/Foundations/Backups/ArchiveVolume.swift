@@ -22,7 +22,7 @@ package import FaceModel
 /// | | behind it (32 each), u8: 1 when it continues the part before, entries u32, bytes u32, |
 /// | | SHA-256 of the segment (32; zeros, as entries and bytes, when it has none) |
 /// | shards | u32 count, then each: shard u32, first and last hash u64, place that is reached (32), |
-/// | | until when everything is there (i64) |
+/// | | until when everything is there (i64); those whose place others have taken as they stood last |
 /// | SHA-256 of everything before | 32 bytes |
 ///
 /// A place is sequence, epoch, chain (u64 each) and time (i64).
@@ -46,6 +46,10 @@ package struct ArchiveVolume: Hashable, Sendable {
             self.index = index
             self.range = range
         }
+
+        /// Whether it, or what it took the place of, took the place of another: it overlaps that, and has a higher
+        /// index, since indices only rise.
+        func follows(_ other: Shard) -> Bool { index > other.index && range.overlaps(other.range) }
     }
 
     /// Entries that lie in one segment; none where the archive of a shard begins, or begins anew.
@@ -137,6 +141,11 @@ package struct ArchiveVolume: Hashable, Sendable {
     private static let layout: UInt16 = 1
     private static let partByteCount = 125
     private static let standingByteCount = 60
+
+    /// Shards whose place others have taken.
+    package static func replaced(among shards: [Shard]) -> Set<Shard> {
+        Set(shards.filter { shard in shards.contains { $0.follows(shard) } })
+    }
 
     /// Bytes of all segments.
     package var byteCount: UInt64 { parts.reduce(0) { $0 + UInt64($1.segment?.byteCount ?? 0) } }

@@ -16,6 +16,8 @@ package struct HashRange: Hashable, Sendable {
 
     package func contains(_ hash: UInt64) -> Bool { first <= hash && hash <= last }
 
+    package func overlaps(_ other: HashRange) -> Bool { first <= other.last && other.first <= last }
+
     /// Share of the ring that the range covers, in (0, 1].
     package var share: Double { (Double(last - first) + 1) / 0x1p64 }
 

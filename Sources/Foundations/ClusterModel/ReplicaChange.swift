@@ -36,6 +36,8 @@ package enum ReplicaChange: Hashable, Sendable {
         case unaware(NodeID)
         /// The shards that are to take this one's place are being made on the worker.
         case preparing(NodeID)
+        /// The archive has not yet everything of the shards that go.
+        case archiving
         /// No write is ordered any more, and what was is being finished.
         case draining
         /// Writes waited too long for the shards that are to take this one's place, and go on for a while.

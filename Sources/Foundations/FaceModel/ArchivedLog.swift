@@ -24,7 +24,7 @@ package struct ArchivedEntry: Hashable, Sendable {
     package enum Effect: UInt8, CaseIterable, Sendable {
         /// It did what it says.
         case applied = 0
-        /// It is a write that was sent again, and changed nothing.
+        /// It is a write that was sent again, or one of a restoration that had ended, and changed nothing.
         case repeated = 1
         /// The receipt that would tell is no longer kept.
         case unknown = 2

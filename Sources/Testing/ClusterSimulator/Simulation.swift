@@ -15,8 +15,11 @@ package struct SimulationCounts: Hashable, Sendable {
     package var routedAttempts = 0
     package var routedStale = 0
     package var routedOvertaken = 0
-    /// Keys that were refused as another write's: of a part of it in a shard that has become one with another.
-    package var keysReused = 0
+    /// Times that a merged shard which knew a part of a write ordered the rest of it.
+    package var restsOrdered = 0
+    /// Calls of clients for writes of unknown outcome, under their keys, and writes that one of them ended.
+    package var callsAgain = 0
+    package var settledAgain = 0
     /// Calls of clients that died with their coordinator.
     package var routedLost = 0
     package var reads = 0
@@ -33,6 +36,8 @@ package struct SimulationCounts: Hashable, Sendable {
     package var pauses = 0
     package var wipes = 0
     package var fills = 0
+    /// Orders to remove something that came a second time.
+    package var lateOrders = 0
     /// Times that a coordinator's time of day was set.
     package var leaps = 0
     /// Steps of logs for which there was no room.
@@ -83,7 +88,9 @@ package struct SimulationCounts: Hashable, Sendable {
         left.routedAttempts += right.routedAttempts
         left.routedStale += right.routedStale
         left.routedOvertaken += right.routedOvertaken
-        left.keysReused += right.keysReused
+        left.restsOrdered += right.restsOrdered
+        left.callsAgain += right.callsAgain
+        left.settledAgain += right.settledAgain
         left.routedLost += right.routedLost
         left.reads += right.reads
         left.refusedReads += right.refusedReads
@@ -98,6 +105,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.pauses += right.pauses
         left.wipes += right.wipes
         left.fills += right.fills
+        left.lateOrders += right.lateOrders
         left.leaps += right.leaps
         left.fullSteps += right.fullSteps
         left.unheardReads += right.unheardReads

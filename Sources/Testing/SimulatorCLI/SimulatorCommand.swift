@@ -80,8 +80,9 @@ struct Run: ParsableCommand {
             )
             print(
                 "attempts at shards    \(counts.routedAttempts), stale \(counts.routedStale), "
-                    + "overtaken \(counts.routedOvertaken), keys of others' \(counts.keysReused)"
+                    + "overtaken \(counts.routedOvertaken), rests \(counts.restsOrdered)"
             )
+            print("called again          \(counts.callsAgain), settled \(counts.settledAgain)")
         }
         print(
             "searches              \(counts.searches), full \(counts.fullSearches), "
@@ -109,6 +110,7 @@ struct Run: ParsableCommand {
                     + "\(counts.tornCopies) not what was sent"
             )
         }
+        if counts.lateOrders > 0 { print("orders again, late    \(counts.lateOrders)") }
         print("changes of primary    \(counts.epochs)")
         print(
             "operations            \(counts.operations), \(counts.operationsDone) done, "

@@ -21,6 +21,7 @@ final class FakeControlWorker: Sendable {
         var installed: [ShardID: [UInt8]] = [:]
         var orders: [TrainCodebook] = []
         var hostCount = 0
+        var drops: [DropReplica] = []
         /// The last reply to a heartbeat.
         var reply: HeartbeatReply?
         /// Whether it goes by groups that it hears of, as a worker does.
@@ -169,7 +170,10 @@ extension FakeControlWorker: RequestHandler {
             }
             call.reply(Acknowledgement())
         case .dropReplica(let request):
-            state.withLock { _ = $0.replicas.removeValue(forKey: request.shard) }
+            state.withLock { state in
+                state.drops.append(request)
+                state.replicas[request.shard] = nil
+            }
             call.reply(Acknowledgement())
         case .trainCodebook(let request):
             state.withLock { state in

@@ -99,6 +99,7 @@ import WireTransport
             return
         }
         #expect(worker == NodeID(high: 7, low: 1) && !operation.steps.isEmpty)
+        #expect(operation.formerStanding == (operationLayout == 1 ? .active : .draining))
         let shard = ShardID(collection: collection.collection.id, index: 1)
         let pin = ShardPin(
             workers: [NodeID(high: 7, low: 0), NodeID(high: 7, low: 2)],
@@ -137,6 +138,11 @@ import WireTransport
             // Without its standing.
             try Self.write(those("worker/").map { ($0.key, [1] + $0.value.dropFirst().dropLast()) }, "worker-1")
             try Self.write(those("operation/"), "operation-\(try #require(those("operation/").first?.value.first))")
+            // Of a worker that had been drained before.
+            try Self.write(
+                those("operation/").map { ($0.key, [2] + $0.value.dropFirst() + [WorkerStanding.draining.rawValue]) },
+                "operation-2"
+            )
             try Self.write(those("cluster") + those("epoch") + those("name/") + those("deleted/"), "records-1")
         }
         try await withCluster(workers: 3) { _, cluster, _ in

@@ -181,6 +181,9 @@ struct ReplicatedCollectionTests {
             try await secondary.start(in: cluster)
             try await eventually("the returned worker drops its replica") { secondary.shards.isEmpty }
             #expect(primary.shards == [shard] && third.shards == [shard])
+            // By the group that it is none of: should that come late, a member of a later one knows better.
+            let orders = secondary.state.withLock(\.drops)
+            #expect(!orders.isEmpty && orders.allSatisfy { $0.groupVersion > learning.version })
         }
     }
 
@@ -249,6 +252,9 @@ struct ReplicatedCollectionTests {
             try await eventually("the counts are known") { try await cluster.describe("people").faceCount == 20 }
             _ = try await cluster.delete("people")
             try await eventually("all have dropped their replicas") { workers.allSatisfy(\.shards.isEmpty) }
+            // Whatever group they went by.
+            let orders = workers.flatMap { $0.state.withLock(\.drops) }
+            #expect(orders.count >= 6 && orders.allSatisfy { $0.groupVersion == 0 })
         }
     }
 

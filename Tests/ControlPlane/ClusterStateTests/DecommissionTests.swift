@@ -89,6 +89,26 @@ struct DecommissionTests {
         }
     }
 
+    /// What had been drained before stays so, and what was in use is in use again.
+    @Test func aDrainThatIsTakenBackGivesBackWhatWasBefore() throws {
+        var world = world()
+        let worker = workers[4]
+        for former in [nil, .draining, .decommissioned] as [WorkerStanding?] {
+            for request in [OperationRequest.drain(worker), .decommission(worker)] {
+                world.metadata.standings[worker] = former
+                try world.mustBegin(request)
+                let operation = try #require(world.metadata.openOperations.first)
+                #expect(operation.formerStanding == former ?? .active)
+                #expect(world.metadata.standings[worker] == .draining)
+                let isCancelled = world.cancel(operation.id)
+                #expect(isCancelled && world.metadata.standings[worker] == former)
+                try world.settle(rounds: 2)
+                #expect(world.metadata.operations[operation.id]?.state == .cancelled)
+                #expect(world.metadata.standings[worker] == former)
+            }
+        }
+    }
+
     /// The second is the one that the first worker's replicas would have gone to.
     @Test(arguments: 0..<16)
     func ofTwoWorkersThatAreDrainedTheOneGetsNothingOfTheOther(delay: Int) throws {

@@ -50,6 +50,59 @@ struct DiskPlacementTests {
         #expect(problems[0].topic == .noRoom(shards[0], byteCount: 0))
     }
 
+    /// What is on the disk is not free already: only the rest is reserved.
+    @Test func whatIsMadeOfOtherShardsCountsOnce() throws {
+        let records = [
+            ClusterScript.replicated(1, on: [workers[0], workers[1]]),
+            ClusterScript.replicated(2, on: [workers[2], workers[3]]),
+        ]
+        var world = OperationWorld(seed: 1, workers: 6, records: records)
+        try world.mustBegin(.split(records[0].collection.id, [0]))
+        for _ in 0..<3 { try world.coordinate() }
+        var view = world.view
+        let made = try #require(view.observations[workers[0]]?.successors.keys.sorted())
+        #expect(made.count == 2)
+        let move = Operation.Step(
+            shard: records[1].placements[0].shard,
+            change: .move(from: workers[3], to: workers[0])
+        )
+        func hindrance(_ free: UInt64) -> OperationPlanner.Hindrance? {
+            view.observations[workers[0]]!.freeDiskByteCount = free
+            return Occupancy(view, limits: .init(copiesPerWorker: 2)).hindrance(move, in: view)
+        }
+        let half = UInt64(1) << 19
+        #expect(hindrance(4 * half - 1) == .tooLittleDisk(workers[0], needed: 4 * half, free: 4 * half - 1))
+        for shard in made { view.observations[workers[0]]!.successors[shard]!.diskByteCount = half / 2 }
+        #expect(hindrance(3 * half) == nil)
+        #expect(hindrance(3 * half - 1) == .tooLittleDisk(workers[0], needed: 3 * half, free: 3 * half - 1))
+        // They may come to more than what they are made of.
+        for shard in made { view.observations[workers[0]]!.successors[shard]!.diskByteCount = 5 * half }
+        #expect(hindrance(2 * half) == nil)
+    }
+
+    /// A copy lies beside the empty replica whose place it takes when it is whole.
+    @Test func whatHasComeOfACopyCountsOnce() throws {
+        let records = [
+            ClusterScript.replicated(1, on: [workers[0]], learners: [workers[2]]),
+            ClusterScript.replicated(2, on: [workers[1]]),
+        ]
+        var view = OperationWorld(seed: 1, workers: 6, records: records).view
+        let shards = records.map { $0.placements[0].shard }
+        view.observations[workers[2]]!.replicas[shards[0]]!.diskByteCount = 0
+        let move = Operation.Step(shard: shards[1], change: .move(from: workers[1], to: workers[2]))
+        func hindrance(_ free: UInt64) -> OperationPlanner.Hindrance? {
+            view.observations[workers[2]]!.freeDiskByteCount = free
+            return Occupancy(view, limits: .init(copiesPerWorker: 2)).hindrance(move, in: view)
+        }
+        let half = UInt64(1) << 19
+        #expect(hindrance(4 * half - 1) == .tooLittleDisk(workers[2], needed: 4 * half, free: 4 * half - 1))
+        view.observations[workers[0]]!.replicas[shards[0]]!.copies = [
+            .init(worker: workers[2], sentByteCount: half, totalByteCount: 2 * half)
+        ]
+        #expect(hindrance(3 * half) == nil)
+        #expect(hindrance(3 * half - 1) == .tooLittleDisk(workers[2], needed: 3 * half, free: 3 * half - 1))
+    }
+
     @Test func whereNobodyHasRoomNobodyIsChosenAndTheReasonIsTold() throws {
         var world = world(1)
         let placement = world.metadata.placements[0]

@@ -48,6 +48,26 @@ struct MemoryPlacementTests {
         #expect(Occupancy(view, limits: limits).hindrance(step, of: operation, in: view) == .shortOfMemory(workers[1]))
     }
 
+    /// However much there is for pages of files, which `worker.memory.limit` is not about.
+    @Test func shardsThatWouldBeMadeThereWait() throws {
+        let record = ClusterScript.replicated(1, on: [workers[0], workers[1]])
+        var world = OperationWorld(seed: 1, workers: 4, records: [record])
+        try world.mustBegin(.split(record.collection.id, [0]))
+        let operation = try #require(world.metadata.openOperations.first)
+        var view = world.view
+        for worker in workers { view.observations[worker]!.availableMemoryByteCount = 1 << 40 }
+        func hindrance() -> OperationPlanner.Hindrance? {
+            Occupancy(view, limits: .init()).hindrance(operation.steps[0], of: operation, in: view)
+        }
+        #expect(hindrance() == nil)
+        view.observations[workers[2]]!.memory.isShort = true
+        #expect(hindrance() == nil, "it makes none")
+        view.observations[workers[1]]!.memory.isShort = true
+        #expect(hindrance() == .shortOfMemory(workers[1]))
+        let updates = OperationPlanner.updates(view, limits: .init(), now: Timestamp(milliseconds: 2))
+        #expect(updates.isEmpty, "no step begins")
+    }
+
     @Test func theReasonIsTold() {
         let view = view()
         let placement = view.metadata.placements[0]

@@ -203,12 +203,15 @@ struct OperationLedgerTests {
         let actions = OperationPlanner.restart(operation.steps[0], of: operation, in: world.view)
         let shards = world.made[stuck]!.keys.sorted()
         #expect(actions == shards.map { .abandon($0, worker: stuck) })
+        #expect(shards.allSatisfy { world.metadata.isAwaited($0) }, "what is whole by then stays")
         ledger.restarted(key, now: .seconds(60))
         world.made[stuck] = nil
         ledger.observe(world.view, limits: world.limits, now: .seconds(61))
         #expect(ledger.progress(of: key)?.restartCount == 1)
         try world.coordinate()
         #expect(world.made[stuck]?.keys.sorted() == shards, "they are made again")
+        let isCancelled = world.cancel(operation.id)
+        #expect(isCancelled && !shards.contains { world.metadata.isAwaited($0) })
     }
 
     @Test func whatIsBeingUndoneAlertsAsWell() throws {

@@ -52,6 +52,8 @@ struct OperationWorld {
     var memory: [NodeID: UInt64] = [:]
     /// Of a shard, whenever workers work.
     var writeChance = 0.5
+    /// Nil where logs are not archived.
+    var archive: ArchiveObservation?
 
     init(seed: UInt64, workers count: Int, records: [CollectionRecord]) {
         random = Random(state: seed)
@@ -110,6 +112,7 @@ struct OperationWorld {
         )
         view.spareDiskByteCount = spareDiskByteCount
         view.searchRates = searchRates
+        view.archive = archive
         return view
     }
 
@@ -336,7 +339,7 @@ struct OperationWorld {
     mutating func cancel(_ id: OperationID) -> Bool {
         guard var operation = metadata.operations[id], operation.cancel(metadata.placement) else { return false }
         metadata.operations[id] = operation
-        if let worker = operation.drainedWorker { metadata.standings[worker] = nil }
+        metadata.takeBackStanding(of: operation)
         if case .copies(let collection, let former) = operation.kind { recount(collection, former) }
         return true
     }

@@ -112,11 +112,14 @@ import WireTransport
     private static func archiver(
         _ cluster: FakeCluster,
         _ store: MemoryStore,
+        _ ledger: ArchiveLedger? = nil,
+        interval: Duration = .milliseconds(5),
         isActive: @escaping @Sendable () -> Bool = { true }
     ) -> LogArchiver {
         LogArchiver(
             router: cluster.router,
-            options: .init(interval: .milliseconds(5), cluster: NodeID(high: 1, low: 1)),
+            options: .init(interval: interval, cluster: NodeID(high: 1, low: 1)),
+            ledger: ledger,
             metrics: cluster.metrics,
             group: MultiThreadedEventLoopGroup.singleton,
             logger: Logger(label: "archiver") { _ in SwiftLogNoOpLogHandler() },
@@ -300,6 +303,82 @@ import WireTransport
             }
             let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
             #expect(chain.gapCount == 0 && chain.entryCount == 10)
+        }
+    }
+
+    /// - Parameter isWhole: whether the archive has the old shard's log to its end.
+    @Test(arguments: [true, false])
+    func aShardThatIsSplitKeepsWhatIsArchivedOfIt(isWhole: Bool) async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            let (logs, store, ledger) = (Logs(), MemoryStore(), ArchiveLedger())
+            Self.serve(logs, in: cluster)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 0] }
+            logs.append(7)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 7] }
+            ledger.end([cluster.shards[0]: isWhole ? 7 : 9])
+            cluster.divide([.max / 2, .max])
+            logs.append(5)
+            // As when it is carried on after a while, and then by others, who know no ends.
+            for count in [UInt64(12), 20] {
+                logs.append(count - 12)
+                try await Self.run(Self.archiver(cluster, store, count == 12 ? ledger : nil)) {
+                    try await Self.ends(cluster, store) == [1: count, 2: count]
+                }
+            }
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            #expect(chain.gapCount == (isWhole ? 0 : 1))
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == (isWhole ? 0 : 1))
+            let old = try #require(chain.lines.first { $0.shard.index == 0 })
+            #expect(old.runs.map(\.end) == [Logs.position(7)] && old.runs.map(\.until) == [Logs.position(7).time])
+            #expect(ledger.ends(of: cluster.collection.id).isEmpty)
+        }
+    }
+
+    @Test func shardsThatAreMergedEndWhereTheyDid() async throws {
+        try await FakeCluster.run(shardCount: 2, copies: 2) { cluster in
+            let (logs, store, ledger) = (Logs(), MemoryStore(), ArchiveLedger())
+            Self.serve(logs, in: cluster)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 0, 1: 0] }
+            logs.append(6)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 6, 1: 6] }
+            // Of the other nobody knows where it ended.
+            ledger.end([cluster.shards[0]: 6])
+            cluster.divide([.max])
+            logs.append(6)
+            try await Self.run(Self.archiver(cluster, store, ledger)) {
+                try await Self.ends(cluster, store) == [2: 12]
+            }
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            #expect(chain.gapCount == 1 && chain.replaced.map(\.index).sorted() == [0, 1])
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == 1)
+            for line in chain.lines where line.shard.index < 2 {
+                #expect(line.runs.map(\.until) == [Logs.position(6).time])
+            }
+        }
+    }
+
+    @Test func theEndOfAShardThatIsAboutToGoIsCarriedAtOnce() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let (logs, store, ledger) = (Logs(), MemoryStore(), ArchiveLedger())
+            Self.serve(logs, in: cluster)
+            let wanted = cluster.shards[1]
+            let isWanted = Mutex(false)
+            try await Self.run(Self.archiver(cluster, store, ledger, interval: .seconds(3600))) {
+                let ends = try await Self.ends(cluster, store)
+                if ends == [0: 0, 1: 0], !isWanted.withLock(\.self) {
+                    logs.append(5)
+                    isWanted.withLock { $0 = true }
+                    ledger.want([wanted], ended: [wanted], now: .now)
+                }
+                return ends == [0: 0, 1: 5] && ledger.observation(now: .now).has(wanted, through: 5)
+            }
+            // What the place does not take is not archived.
+            logs.append(1)
+            store.isAway.withLock { $0 = true }
+            try await Self.run(Self.archiver(cluster, store, ledger)) {
+                store.refusalCount.withLock(\.self) > 3
+            }
+            #expect(!ledger.observation(now: .now).has(wanted, through: 6))
         }
     }
 

@@ -224,6 +224,31 @@ import WorkerService
         }
     }
 
+    /// What is to come of another shard's copy is free no more, whatever the system says.
+    @Test func roomThatAnotherCopyHasYetToTakeIsNotPromisedAgain() async throws {
+        let folder = TemporaryFolder()
+        try await withLearner(in: folder) { harness, peer in
+            var other = test.host()
+            other.shard = ShardID(collection: test.collection.id, index: 1)
+            _ = try await harness.call(other)
+            let path = "\(folder.path)/replicas/\(test.collection.id)/1/incoming"
+            try IncomingCopyFile.begin(in: path, byteCount: 1 << 60)
+            let end = ContinuousClock.now + .seconds(10)
+            var status = try await refusal(of: slice(at: 0), peer)
+            // Before the replica goes by its log it takes no copy.
+            while status.code != .storageFull, ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(20))
+                status = try await refusal(of: slice(at: 0), peer)
+            }
+            #expect(status.code == .storageFull && status.message.contains("MiB free"), "\(status)")
+            #expect(try await refusal(of: offer(), peer).code == .storageFull)
+            #expect(try incoming(in: folder).allSatisfy { $0.contains("/1/incoming") })
+            try FileManager.default.removeItem(atPath: path)
+            try await begin(1, peer)
+            #expect(try await standing(peer) == 1000)
+        }
+    }
+
     @Test func aCopyThatTheDiskHasNoRoomForAfterAllLeavesNothingBehind() async throws {
         let folder = TemporaryFolder()
         try await withLearner(in: folder) { _, peer in

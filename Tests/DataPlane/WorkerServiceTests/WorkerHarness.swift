@@ -70,6 +70,7 @@ final class FakeCoordinator: RequestHandler {
                     coordinator: id,
                     revision: others.revision,
                     coordinators: others.coordinators,
+                    recordAge: 0,
                     heldCollections: held
                 )
             }

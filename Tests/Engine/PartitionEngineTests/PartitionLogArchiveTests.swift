@@ -200,6 +200,26 @@ import VectorMath
         #expect(try page.entries.map { try replay.faces(of: $0)?.rows.map(\.version.sequence) } == [nil, [2], nil])
     }
 
+    /// An archive of the log of a collection that was itself restored.
+    @Test func facesThatComeBehindTheEndOfARestorationAreNotReplayed() throws {
+        let (fixture, begun) = try Self.logged()
+        var author = begun
+        let backup = try PartitionRestorationTests.backup()
+        let gone = backup.rows.map(\.id)
+        let start = try Self.archived(fixture.partition, after: nil)
+        let operations: [WriteBatch.Operation] = [
+            .restore(backup, isLast: false), .restore(backup.rows([]), isLast: true), .delete(gone),
+            .restore(backup, isLast: false),
+        ]
+        for operation in operations { try Self.apply(try author.entry(operation), to: fixture.partition) }
+        let page = try Self.archived(fixture.partition, after: start.end, byteLimit: 1 << 20)
+        #expect(page.entries.map(\.effect) == [.applied, .applied, .applied, .repeated])
+        var replay = LogReplay(after: FaceVersion(epoch: 0, sequence: 0), from: start.end)
+        for entry in page.entries { try replay.add(entry) }
+        for entry in page.entries { #expect(try replay.faces(of: entry) == nil) }
+        #expect(try Self.content(fixture.partition).isEmpty)
+    }
+
     @Test func whatTheLogHasNoMoreIsAGap() throws {
         let (fixture, begun) = try Self.logged()
         var author = begun

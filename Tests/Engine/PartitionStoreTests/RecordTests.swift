@@ -216,6 +216,12 @@ struct RecordTests {
         }
     }
 
+    @Test func theEndOfARestorationHasItsBytes() throws {
+        let bytes = RestorationEndRecord(sequence: 258).encoded()
+        #expect(Array(bytes.dropLast(4)) == [2, 1, 0, 0, 0, 0, 0, 0])
+        #expect(try bytes.withUnsafeBytes { try RestorationEndRecord(bytes: $0).sequence } == 258)
+    }
+
     @Test func placesOfEarlierReceiptsHaveTheirBytes() throws {
         let place = EarlierReceipt(key: IdempotencyKey(high: 0x0102, low: 3), sequence: 0x0405)
         let bytes = place.encoded()
@@ -340,7 +346,7 @@ struct RecordTests {
 
         // Parts that came together know nothing of the order in which they were sent.
         let part = ReceiptRecord(sequence: 3, outcome: .enrolled([.accepted, .replaced]), rowChecksums: [9, 5])
-        let joined = receipt.joined(with: part)
+        let joined = receipt.joined(with: part, in: 0 ... .max)
         #expect(joined?.sequence == 3 && joined?.isJoined == true)
         let found = joined?.outcome(ofRows: [9, 5, 6, 5, 5], isEnrolment: true)
         #expect(found == .enrolled([.accepted, .accepted, .replaced, .superseded, .replaced]))
@@ -348,7 +354,7 @@ struct RecordTests {
         let again = try? joined?.encoded().withUnsafeBytes { try ReceiptRecord(bytes: $0) }
         #expect(again == joined)
         let deletion = ReceiptRecord(sequence: 1, outcome: .deleted([.deleted]), rowChecksums: [5])
-        #expect(receipt.joined(with: deletion) == nil)
+        #expect(receipt.joined(with: deletion, in: 0 ... .max) == nil)
 
         let old = ReceiptRecord(sequence: 1, outcome: .deleted([.absent, .deleted]), rowChecksums: nil)
         #expect(old.outcome(ofRows: [1, 2], isEnrolment: false) == old.outcome)
@@ -401,6 +407,10 @@ struct RecordTests {
         (
             "intake", IntakeRecord(generation: 3, firstRow: 9).encoded(),
             { try $0.withUnsafeBytes { _ = try IntakeRecord(bytes: $0) } }
+        ),
+        (
+            "restoration end", RestorationEndRecord(sequence: 258).encoded(),
+            { try $0.withUnsafeBytes { _ = try RestorationEndRecord(bytes: $0) } }
         ),
         (
             "receipt",

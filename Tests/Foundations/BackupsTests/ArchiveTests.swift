@@ -74,17 +74,43 @@ import Testing
         }
 
         /// Adds parts to the list; of each shard, all is there until a moment.
-        mutating func list(_ parts: [ArchiveVolume.Part], until: Int64, now: Int64 = 0) throws {
+        ///
+        /// - Parameter ends: of shards that others have taken the place of.
+        @discardableResult
+        mutating func list(
+            _ parts: [ArchiveVolume.Part],
+            until: Int64,
+            ends: [UInt32: UInt64] = [:],
+            now: Int64 = 0
+        ) throws -> ArchiveBook.Page {
             for part in parts { places[part.shard] = part.end }
             let page = book.page(
                 adding: parts,
                 standings: places.map { .init(shard: $0, position: $1, until: Timestamp(milliseconds: until)) },
-                of: ArchiveTests.shards,
+                ends: ends,
                 now: Timestamp(milliseconds: now)
             )
             try store.put(BackupName.volume(page.name), page.bytes)
             book.stored(page)
             if let superseded = page.superseded { try store.remove(BackupName.volume(superseded)) }
+            return page
+        }
+
+        /// Other shards take the place of some, as of a moment, and are archived from there on.
+        @discardableResult
+        mutating func replace(
+            _ old: [ArchiveVolume.Shard],
+            by new: [ArchiveVolume.Shard],
+            ends: [UInt32: UInt64],
+            at time: Int64
+        ) throws -> ArchiveBook.Page {
+            let sequence = old.reduce(UInt64(0)) { $0 + (places[$1]?.sequence ?? 0) } + 100
+            for shard in old { places[shard] = nil }
+            return try list(
+                new.map { start($0, at: ArchiveTests.position(sequence, at: time, epoch: 5)) },
+                until: time,
+                ends: ends
+            )
         }
     }
 
@@ -352,6 +378,145 @@ import Testing
                 let mode = try FileManager.default.attributesOfItem(atPath: store.path(of: object))[.posixPermissions]
                 #expect(mode as? Int == 0o600)
             }
+        }
+    }
+}
+
+/// Shards whose place others have taken.
+extension ArchiveTests {
+    private static let halves = [
+        ArchiveVolume.Shard(index: 2, range: HashRange(first: 0, last: .max / 4)),
+        ArchiveVolume.Shard(index: 3, range: HashRange(first: .max / 4 + 1, last: .max / 2)),
+    ]
+
+    /// Two rounds, with entries up to 44 (47), and nothing from 1060 until 5000.
+    private static func quietArchive(_ store: FolderStore) throws -> Archiver {
+        var archiver = try archive(store, rounds: 2)
+        try archiver.list([], until: 5000)
+        return archiver
+    }
+
+    private static func plan(_ time: Int64, in store: FolderStore) async throws -> Result<ArchivePlan, ArchiveRefusal> {
+        let manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+        return try await chain(store).plan(after: manifest, to: .time(Timestamp(milliseconds: time)), in: store)
+    }
+
+    @Test func momentsBeforeASplitStayRestorable() async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.quietArchive(store)
+            let page = try archiver.replace([Self.shards[0]], by: Self.halves, ends: [0: 44], at: 6000)
+            #expect(page.replaced == [Self.shards[0]] && page.unfinished.isEmpty)
+            let later = try archiver.list([], until: 7000)
+            #expect(later.replaced.isEmpty && later.unfinished.isEmpty)
+
+            let chain = try await Self.chain(store)
+            #expect(chain.gapCount == 0 && chain.replaced == [Self.shards[0]])
+            #expect(chain.standings.map(\.shard.index) == [2, 3, 1] && chain.until == Timestamp(milliseconds: 7000))
+            #expect(try await Self.plan(5000, in: store).get().shards.map(\.last) == [44, 47])
+            let refusal = ArchiveRefusal.replaced(shard: 0, until: Timestamp(milliseconds: 5000))
+            #expect(try await Self.plan(5001, in: store) == .failure(refusal))
+            let manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+            #expect(chain.moments(after: manifest)?.upperBound == Timestamp(milliseconds: 5000))
+        }
+    }
+
+    @Test(arguments: [46, nil] as [UInt64?])
+    func theEndOfAShardThatWasNotArchivedIsAGap(end: UInt64?) async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.quietArchive(store)
+            let ends = end.map { [UInt32(0): $0] } ?? [:]
+            let page = try archiver.replace([Self.shards[0]], by: Self.halves, ends: ends, at: 6000)
+            #expect(page.replaced == [Self.shards[0]] && page.unfinished == [Self.shards[0]])
+            let later = try archiver.list([], until: 7000)
+            #expect(later.replaced.isEmpty && later.unfinished.isEmpty)
+
+            let chain = try await Self.chain(store)
+            #expect(chain.gapCount == 1)
+            #expect(try await Self.plan(5000, in: store).get().shards.map(\.last) == [44, 47])
+            let refusal = ArchiveRefusal.replaced(shard: 0, until: Timestamp(milliseconds: 5000))
+            #expect(try await Self.plan(5001, in: store) == .failure(refusal))
+            // Nothing goes on from a backup that was cut in what is missing.
+            var manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+            for sequence in [UInt64(45), 46] {
+                (manifest.shards[0].sequence, manifest.shards[0].epoch) = (sequence, 4)
+                let time = ArchiveTarget.time(Timestamp(milliseconds: 5000))
+                #expect(
+                    try await chain.plan(after: manifest, to: time, in: store)
+                        == .failure(.backupNotCovered(shard: 0))
+                )
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func momentsBeforeAMergeStayRestorable(isWhole: Bool) async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.quietArchive(store)
+            let merged = ArchiveVolume.Shard(index: 2, range: .all)
+            let page = try archiver.replace(
+                Self.shards,
+                by: [merged],
+                ends: [0: 44, 1: isWhole ? 47 : 50],
+                at: 6000
+            )
+            #expect(page.replaced == Self.shards && page.unfinished == (isWhole ? [] : [Self.shards[1]]))
+            let chain = try await Self.chain(store)
+            #expect(chain.gapCount == (isWhole ? 0 : 1) && chain.standings.map(\.shard) == [merged])
+            #expect(try await Self.plan(5000, in: store).get().shards.map(\.last) == [44, 47])
+            let refusal = ArchiveRefusal.replaced(shard: 0, until: Timestamp(milliseconds: 5000))
+            #expect(try await Self.plan(5001, in: store) == .failure(refusal))
+        }
+    }
+
+    /// As long as nothing is archived of what took its place, the archive is as far as the old shard's.
+    @Test func aShardHasGoneWhenWhatTookItsPlaceIsArchived() async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.quietArchive(store)
+            archiver.places[Self.shards[0]] = nil
+            let page = try archiver.list([], until: 6000)
+            #expect(page.replaced.isEmpty)
+            let chain = try await Self.chain(store)
+            #expect(chain.until == Timestamp(milliseconds: 5000) && chain.standings.map(\.shard) == Self.shards)
+            // Who goes on in another process knows no ends.
+            archiver.book = ArchiveBook(
+                collection: Self.collection,
+                name: "gallery",
+                cluster: NodeID(high: 1, low: 2),
+                head: chain.volumes.last
+            )
+            let first = try archiver.replace([], by: [Self.halves[1]], ends: [:], at: 6500)
+            #expect(first.replaced == [Self.shards[0]] && first.unfinished == [Self.shards[0]])
+            let second = try archiver.replace([], by: [Self.halves[0]], ends: [:], at: 7000)
+            #expect(second.replaced.isEmpty)
+            #expect(try await Self.chain(store).gapCount == 1)
+        }
+    }
+
+    /// A shard that was quiet keeps its moments when volumes before it went are pruned.
+    @Test(arguments: [true, false])
+    func aShardThatHasGoneStaysRestorableWhenItsPartsWerePruned(isWhole: Bool) async throws {
+        try await Self.withStore { store in
+            var archiver = try Self.archive(store, rounds: ArchiveVolume.partLimit / 2 - 1)
+            var manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+            for (index, shard) in Self.shards.enumerated() {
+                manifest.shards[index].sequence = archiver.places[shard]!.sequence
+                manifest.shards[index].epoch = 4
+            }
+            let (quiet, written) = (manifest.shards[0].sequence, manifest.shards[1].sequence)
+            for time in [Int64(9000), 9010, 9020] {
+                let place = archiver.places[Self.shards[1]]!
+                let part = try archiver.part(Self.shards[1], from: place, times: [time], epoch: 4)
+                try archiver.list([part], until: time + 1)
+            }
+            let ends = [UInt32(0): isWhole ? quiet : quiet + 2]
+            try archiver.replace([Self.shards[0]], by: Self.halves, ends: ends, at: 9500)
+            let pruned = try await Self.chain(store).volumesToPrune(keeping: [manifest])
+            #expect(pruned.map(\.name.number) == [1])
+            for volume in pruned { try store.remove(BackupName.volume(volume.name)) }
+            let chain = try await Self.chain(store)
+            let plan = try await chain.plan(after: manifest, to: .time(Timestamp(milliseconds: 9015)), in: store).get()
+            #expect(plan.shards.map(\.last) == [quiet, written + 2])
+            #expect(chain.moments(after: manifest)?.upperBound == Timestamp(milliseconds: 9021))
         }
     }
 }

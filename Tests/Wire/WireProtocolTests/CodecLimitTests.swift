@@ -77,6 +77,29 @@ struct CodecLimitTests {
         }
     }
 
+    /// Whoever puts slices together counts on from where they end.
+    @Test func slicesThatDoNotLieInsideTheirCopyAreRefused() {
+        func slice(at offset: UInt64, of byteCount: UInt64, bytes: Int = 8) -> PartitionSlice {
+            PartitionSlice(
+                shard: MessageSamples.shardID,
+                sender: NodeID(high: 1, low: 2),
+                epoch: Epoch(1),
+                copy: 1,
+                sequence: 1,
+                totalByteCount: byteCount,
+                offset: offset,
+                bytes: [UInt8](repeating: 7, count: bytes)
+            )
+        }
+        #expect(refusal(slice(at: 92, of: 100)) == nil && refusal(slice(at: .max - 8, of: .max)) == nil)
+        for other in [
+            slice(at: 93, of: 100), slice(at: .max - 7, of: .max), slice(at: .max, of: .max), slice(at: .max, of: 100),
+            slice(at: 92, of: 100, bytes: 0),
+        ] {
+            #expect(refusal(other)?.code == .invalidRequest)
+        }
+    }
+
     @Test(
         arguments: [
             SearchEffort.lists(0), .lists(1_000_001), .lists(-5), .recall(0.4), .recall(1), .recall(.nan),

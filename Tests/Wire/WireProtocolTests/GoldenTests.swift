@@ -180,6 +180,12 @@ struct GoldenTests {
         #expect(read.heldCollections.isEmpty && read.recordAge == message.recordAge)
         #expect(message.run != nil && read.run == nil)
         #expect(!message.heldCopies.isEmpty && read.heldCopies.isEmpty)
+        let drop = try #require(MessageSamples.all.lazy.compactMap { $0 as? DropReplica }.first)
+        let dropRead = try Wire.decode(Wire.payloadBytes(drop, laterFields: false), like: drop)
+        #expect(drop.groupVersion > 0 && dropRead.groupVersion == 0)
+        let abandon = try #require(MessageSamples.all.lazy.compactMap { $0 as? AbandonSuccessor }.first)
+        let abandonRead = try Wire.decode(Wire.payloadBytes(abandon, laterFields: false), like: abandon)
+        #expect(abandon.sparesSealed && !abandonRead.sparesSealed)
     }
 
     @Test func everyStandingOfACoordinatorIsReadAsItWasWritten() throws {

@@ -524,7 +524,7 @@ enum MessageSamples {
             slices: (0..<256).map { UInt128($0) << 64 | 7 },
             damage: "a sentence"
         ),
-        DropReplica(shard: shardID, epoch: Epoch(8)),
+        DropReplica(shard: shardID, epoch: Epoch(8), groupVersion: 9),
         PrepareSuccessor(
             shard: shardID,
             range: HashRange(first: 0, last: 0x5555_5555_5555_5554),
@@ -532,7 +532,7 @@ enum MessageSamples {
             erasureKey: ErasureKey(high: 5, low: 6),
             sources: [3, 4]
         ),
-        AbandonSuccessor(shard: shardID),
+        AbandonSuccessor(shard: shardID, sparesSealed: true),
         AbandonTraining(collection: collectionID, generation: 2),
         TrainCodebook(
             collection: collection,

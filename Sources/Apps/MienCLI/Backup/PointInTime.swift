@@ -109,6 +109,9 @@ struct PointInTime {
             "the archived log of shard \(shard) does not go on from the backup: it begins later, or has a gap there"
         case .beforeBackup: "that moment is before every backup that the archive goes on from"
         case .beyondArchive(let shard, let until): "the log of shard \(shard) is archived until \(text(until)) only"
+        case .replaced(let shard, let until):
+            "other shards have taken the place of shard \(shard), whose log is archived until \(text(until)): later "
+                + "moments need a backup that was made after that"
         case .noSuchSequence(let shard, let first, let last):
             "of shard \(shard) the writes from \(first) to \(last) can be restored"
         case .noSuchShard(let shard): "the backup has no shard \(shard)"

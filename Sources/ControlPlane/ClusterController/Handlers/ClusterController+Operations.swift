@@ -277,7 +277,7 @@ extension ClusterController {
     ) {
         if let worker = operation.drainedWorker, let address = records.metadata.workers[worker] {
             conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
-            changes.append(ClusterRecords.put(worker, address, .active))
+            changes.append(ClusterRecords.put(worker, address, operation.formerStanding))
         }
         if case .copies(let id, let former) = operation.kind { recount(id, former, in: records, &conditions, &changes) }
         // Its codebook must not come into the record at the same moment.
@@ -487,8 +487,9 @@ extension ClusterController {
             let hitch: String? =
                 switch reason {
                 case .catchingUp(let worker): hitch(of: step.shard, on: worker, in: view)
-                case .preparing(let worker): OperationText.hitch(of: step, on: worker, in: view)
-                case .tooFewInSync, .noSuccessor, .unaware, .draining, .resting, .notReady: nil
+                case .preparing(let worker):
+                    OperationText.hitch(of: step, on: worker, in: view) { lastFailure(about: $0, on: worker) }
+                case .tooFewInSync, .noSuccessor, .unaware, .archiving, .draining, .resting, .notReady: nil
                 }
             return hitch.map { "\(sentence) \($0)" } ?? sentence
         }
@@ -498,9 +499,12 @@ extension ClusterController {
     /// the way.
     func hitch(of shard: ShardID, on worker: NodeID, in view: ClusterView) -> String? {
         if let hitch = OperationText.hitch(of: shard, on: worker, in: view) { return hitch }
-        return state.withLock { $0.actions.lastFailure(of: .replica(shard, worker)) }.map {
-            "It is not hosted there: \($0)"
-        }
+        return lastFailure(about: shard, on: worker).map { "It is not hosted there: \($0)" }
+    }
+
+    /// Why a worker did not do what it was last asked for about a shard; nil when it did.
+    private func lastFailure(about shard: ShardID, on worker: NodeID) -> String? {
+        state.withLock { $0.actions.lastFailure(of: .replica(shard, worker)) }
     }
 
     /// Operations, and steps of them, that have not got on for too long, with what they wait for.

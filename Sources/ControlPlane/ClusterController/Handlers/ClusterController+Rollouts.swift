@@ -122,6 +122,11 @@ extension ClusterController {
     func remarks(on operation: Operation, in view: ClusterView) -> [String] {
         if operation.kind == .rebalance { return Self.pinRemarks(in: view) }
         if let worker = operation.drainedWorker { return OperationText.remarks(onDrainOf: worker, in: view) }
+        if operation.kind == .change {
+            let limit = options.shardFaceLimit
+            let merges = GrowthPlanner.largeMerges(of: operation.steps, above: limit, in: view)
+            return OperationText.remarks(on: merges, above: limit)
+        }
         guard let rollout = operation.rollout, let record = view.metadata.collections[rollout.collection] else {
             return []
         }

@@ -39,6 +39,8 @@ enum OperationText {
         case .unaware(let worker):
             "The \(name(worker, view)) has not said yet that it knows that its replica leaves."
         case .preparing(let worker): "What takes the shard's place is being made on the \(name(worker, view))."
+        case .archiving:
+            "The archive has not yet the end of the log of what is replaced: that is waited for, an hour at most."
         case .draining: "Writes wait for a moment: what was begun is being finished."
         case .resting: "Writes had waited too long for the shards that take this one's place; it is tried again soon."
         case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
@@ -58,11 +60,21 @@ enum OperationText {
     }
 
     /// Why a shard that a worker makes to take others' place is not made; nil when nothing is known to be in the way.
-    static func hitch(of step: Operation.Step, on worker: NodeID, in view: ClusterView) -> String? {
+    ///
+    /// - Parameter failure: why the worker did not begin when it was last asked to; nil when it did.
+    static func hitch(
+        of step: Operation.Step,
+        on worker: NodeID,
+        in view: ClusterView,
+        failure: (ShardID) -> String?
+    ) -> String? {
         for index in step.change.successors {
             let shard = ShardID(collection: step.shard.collection, index: index)
-            if case .failed(let reason)? = view.successor(shard, on: worker)?.state {
-                return "Shard \(index) begins anew there: \(reason)"
+            switch view.successor(shard, on: worker)?.state {
+            case .failed(let reason): return "Shard \(index) begins anew there: \(reason)"
+            case .copying, .following, .sealed: break
+            case nil:
+                if let reason = failure(shard) { return "Shard \(index) is not begun there: \(reason)" }
             }
         }
         return nil
@@ -160,6 +172,22 @@ enum OperationText {
         return [
             "No worker that is heard of has a replica in sync of shard \(first.index) of collection '\(name)'\(others)"
                 + ": what is there waits until one is back; 'mien shard recover' gives up what it has."
+        ]
+    }
+
+    /// What becomes of shards that would be split by themselves, had nobody asked for them.
+    static func remarks(on merges: [GrowthPlanner.LargeMerge], above faceLimit: UInt64) -> [String] {
+        guard let first = merges.first else { return [] }
+        let shards = first.shards.map { String($0.index) }.joined(separator: " and ")
+        let others =
+            switch merges.count {
+            case 1: ""
+            case 2: ", and so is another pair"
+            default: ", and so are \(merges.count - 1) other pairs"
+            }
+        return [
+            "Shards \(shards) have \(first.faceCount) faces together, above coordinator.split_above (\(faceLimit))"
+                + "\(others): what they become is not split by itself as long as 'mien operations' lists this."
         ]
     }
 

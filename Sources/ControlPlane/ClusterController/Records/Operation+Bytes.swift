@@ -3,11 +3,12 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 1 of an operation's record:
+/// Layout 2 of an operation's record, which is written only where the worker of a drain was not active before; one of
+/// layout 1 ends before that:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 1 |
+/// | layout | u8 = 2 |
 /// | id | 16 bytes |
 /// | kind | u8: 1 change, 2 drain, 3 decommission, 4 copies, 5 rebalance, 6 recommission, 7 rollout |
 /// | of a drain, decommission or recommission: worker | 16 bytes |
@@ -20,12 +21,15 @@ import FaceModel
 ///   former primary 16 bytes, zero for none |
 /// | a change | u8: 1 move, 2 add, 3 remove, 4 lead; then from and to, or a worker, 16 bytes each; 5 split: where u64,
 ///   shards that come u32 each; 6 merge: the other shard and the one that comes, u32 each |
+/// | what the worker might be used for before | u8 (`WorkerStanding`) |
 extension Operation {
-    private static let layout: UInt8 = 1
+    private static let layout: UInt8 = 2
+    private static let layoutWithoutStanding: UInt8 = 1
     private static let none = NodeID(high: 0, low: 0)
 
     var bytes: [UInt8] {
-        RecordCoding.bytes(layout: Self.layout) { writer in
+        let hasStanding = formerStanding != .active
+        return RecordCoding.bytes(layout: hasStanding ? Self.layout : Self.layoutWithoutStanding) { writer in
             writer.write(high: id.high, low: id.low)
             switch kind {
             case .change: writer.write(1 as UInt8)
@@ -85,11 +89,14 @@ extension Operation {
                 writer.write(step.state.rawValue)
                 writer.write(step.formerPrimary ?? Self.none)
             }
+            if hasStanding { writer.write(formerStanding.rawValue) }
         }
     }
 
     init(bytes: [UInt8]) throws {
-        self = try RecordCoding.read(bytes, layout: Self.layout) { reader in
+        let hasStanding = bytes.first == Self.layout
+        let layout = hasStanding ? Self.layout : Self.layoutWithoutStanding
+        self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let kind = try Kind(from: &reader)
             let state: OperationState = try reader.readEnumeration("state of an operation")
@@ -108,7 +115,8 @@ extension Operation {
                 created: created,
                 ended: ended == 0 ? nil : Timestamp(milliseconds: ended),
                 steps: steps,
-                note: note.isEmpty ? nil : note
+                note: note.isEmpty ? nil : note,
+                formerStanding: hasStanding ? try reader.readEnumeration("standing before") : .active
             )
         }
     }

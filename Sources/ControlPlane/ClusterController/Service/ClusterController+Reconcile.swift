@@ -16,6 +16,10 @@ extension ClusterController {
             let balance = state.balance.steps(in: view, now: now)
             return (view, state.trainings, state.operations, balance)
         }
+        if let archive {
+            let awaited = Succession.awaitingArchive(in: view)
+            archive.want(awaited.shards, ended: awaited.ended, now: .now)
+        }
         var plan = ReconcilePlanner.plan(view, limits: options.operations)
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
@@ -67,6 +71,7 @@ extension ClusterController {
     /// Takes note of where operations are, on a coordinator that does not steer them.
     func observeOperations() {
         let now = now
+        archive?.want([], now: .now)
         state.withLock { $0.observe(limits: options.operations, now: now) }
     }
 
@@ -168,6 +173,7 @@ extension ClusterController {
     }
 
     private func drop(_ shard: ShardID, epoch: Epoch, on worker: NodeID) async throws(WireStatus) {
+        var request = DropReplica(shard: shard, epoch: epoch)
         if state.withLock({ $0.records.metadata.deletions[shard.collection] == nil }) {
             // Whoever slept through the end of its term must not remove what another has put there since.
             do throws(MetadataError) {
@@ -181,8 +187,11 @@ extension ClusterController {
             guard isRetired || group.map({ !$0.members.contains(worker) }) ?? false,
                 state.withLock(\.standing.isHeld)
             else { return }
+            // What is sent may come long after this: the worker looks, too. A shard whose place others have taken is
+            // gone for good.
+            if !isRetired, let group { request.groupVersion = group.version }
         }
-        _ = try await call(DropReplica(shard: shard, epoch: epoch), on: worker, timeout: options.callTimeout)
+        _ = try await call(request, on: worker, timeout: options.callTimeout)
         state.withLock { $0.reports.dropped(shard, on: worker) }
         logger.info("replica dropped", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
     }

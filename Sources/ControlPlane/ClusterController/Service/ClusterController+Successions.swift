@@ -47,7 +47,9 @@ extension ClusterController {
         }
         let (metadata, isHeld) = state.withLock { ($0.records.metadata, $0.standing.isHeld) }
         guard isHeld, metadata.placement(of: shard)?.group.isInSync(worker) != true else { return }
-        _ = try await call(AbandonSuccessor(shard: shard), on: worker, timeout: options.callTimeout)
+        // What is sent may come long after this: the worker looks, too.
+        let request = AbandonSuccessor(shard: shard, sparesSealed: metadata.isAwaited(shard))
+        _ = try await call(request, on: worker, timeout: options.callTimeout)
         state.withLock { $0.reports.abandoned(shard, on: worker) }
         logger.info("prepared shard abandoned", metadata: ["shard": "\(shard)", "worker": "\(worker)"])
     }
@@ -56,21 +58,31 @@ extension ClusterController {
     /// paused, what workers have made may be removed.
     func succeed(_ succession: Succession) async throws(WireStatus) {
         let collection = succession.collection
-        try await commit(asController: true) { records throws(WireStatus) in
-            guard let operation = Self.operation(of: succession, in: records.metadata),
-                var record = records.metadata.collections[collection], succession.apply(to: &record)
-            else { return nil }
-            return (
-                [
-                    records.unchanged(ClusterRecords.operationKey(operation)),
-                    records.unchanged(ClusterRecords.collectionKey(collection)),
-                    records.unchanged(ClusterRecords.epochKey),
-                ],
-                [ClusterRecords.put(record), ClusterRecords.put(records.nextEpoch)]
-            )
+        // Whoever archives the logs knows this before there is a map without the old shards.
+        archive?.end(succession.ends(in: currentView) ?? [:])
+        do throws(WireStatus) {
+            try await commit(asController: true) { records throws(WireStatus) in
+                guard let operation = Self.operation(of: succession, in: records.metadata),
+                    var record = records.metadata.collections[collection], succession.apply(to: &record)
+                else { return nil }
+                return (
+                    [
+                        records.unchanged(ClusterRecords.operationKey(operation)),
+                        records.unchanged(ClusterRecords.collectionKey(collection)),
+                        records.unchanged(ClusterRecords.epochKey),
+                    ],
+                    [ClusterRecords.put(record), ClusterRecords.put(records.nextEpoch)]
+                )
+            }
+        } catch {
+            archive?.forgetEnds(of: succession.sources.map(\.shard))
+            throw error
         }
         let metadata = state.withLock(\.records.metadata)
-        guard succession.successors.allSatisfy({ metadata.placement(of: $0.shard) != nil }) else { return }
+        guard succession.successors.allSatisfy({ metadata.placement(of: $0.shard) != nil }) else {
+            archive?.forgetEnds(of: succession.sources.map(\.shard))
+            return
+        }
         logger.notice(
             "shards took others' place",
             metadata: [

@@ -31,6 +31,7 @@ package final class ClusterController: Sendable {
         let replacementTime: Duration
         let spareDiskByteCount: UInt64
         let reservesMemory: Bool
+        let archive: ArchiveLedger?
         /// Since when silence is counted against workers: the start, or the winning of the lease; and since a pause.
         var watch: SilenceWatch
         /// Where others reach this coordinator; nil before it runs.
@@ -72,6 +73,7 @@ package final class ClusterController: Sendable {
             view.searchRates = searchLoad.rates
             view.spareDiskByteCount = spareDiskByteCount
             view.reservesMemory = reservesMemory
+            view.archive = archive?.observation(now: .now)
             return view
         }
     }
@@ -80,6 +82,8 @@ package final class ClusterController: Sendable {
     /// Of this start on a store that nobody else can change; nil where several coordinators share one.
     let run: NodeID?
     let options: ControllerOptions
+    /// What it and the archive of the logs tell each other; nil where logs are not archived.
+    let archive: ArchiveLedger?
     let logger: Logger
     let store: any MetadataStore
     let codebooks: CodebookFiles
@@ -100,6 +104,7 @@ package final class ClusterController: Sendable {
     ///   - records: them, as they were read last; newer ones are read by ``run(at:)``.
     ///   - clients: its own; ``run(at:)`` closes them.
     ///   - group: where its connections to workers run.
+    ///   - archive: shared with whoever archives the logs; nil where nobody does.
     package init(
         node: NodeID,
         store: any MetadataStore,
@@ -108,6 +113,7 @@ package final class ClusterController: Sendable {
         clients: WorkerClients,
         group: any EventLoopGroup,
         options: ControllerOptions,
+        archive: ArchiveLedger? = nil,
         logger: Logger
     ) {
         self.node = node
@@ -117,6 +123,7 @@ package final class ClusterController: Sendable {
         self.clients = clients
         self.group = group
         self.options = options
+        self.archive = archive
         self.logger = logger
         currentShardMap = Mutex(records.metadata.shardMap)
         state = Mutex(
@@ -133,9 +140,11 @@ package final class ClusterController: Sendable {
                 replacementTime: options.replacementTime,
                 spareDiskByteCount: options.spareDiskByteCount,
                 reservesMemory: options.reservesMemory,
+                archive: archive,
                 watch: SilenceWatch(silenceLimit: options.silenceLimit, interval: options.tick)
             )
         )
+        archive?.whenReached { [changes] in changes.raise() }
     }
 
     /// Works until its task is cancelled; then the connections to the workers are closed.

@@ -16,6 +16,8 @@ package struct ClusterView: Sendable {
     package var suspectShards: Set<ShardID> = []
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
+    /// How far the archive has the logs of shards that are about to go; nil where logs are not archived.
+    package var archive: ArchiveObservation?
     /// Of shards that were watched.
     package var searchRates: [ShardID: SearchRate] = [:]
     /// Disk that stays free on every worker, whatever comes to it.

@@ -60,6 +60,18 @@ package struct ClusterMetadata: Hashable, Sendable {
         return nil
     }
 
+    /// Whether a shard may yet take others' place: a step of an open operation would have it do so.
+    ///
+    /// A step that is taken back never goes on, and no other has shards of the same index: what is made of one that is
+    /// not awaited any more is of no use, whenever that is heard of.
+    package func isAwaited(_ shard: ShardID) -> Bool {
+        guard placement(of: shard) == nil else { return false }
+        return openOperations.flatMap(\.steps).contains { step in
+            (step.state == .waiting || step.state == .running) && step.shard.collection == shard.collection
+                && step.change.successors.contains(shard.index)
+        }
+    }
+
     /// How the rollout of one generation stands: the open one, or else the last that ended, while it is remembered.
     package func rolloutState(of collection: CollectionID, generation: UInt32) -> OperationState? {
         let rollouts = operations.values.filter {

@@ -19,13 +19,14 @@ package struct BalanceLedger: Sendable {
     ///
     /// Nothing is begun beside another operation, nor while a worker is away or a shard lacks a replica: what is
     /// missing comes first, and who is restarted comes back to what it had. Shards whose replicas people moved by name
-    /// stay where they were put, as long as the records of those operations are kept.
+    /// stay where they were put, and those that a rebalance was to move and did not, since it was cancelled, stay where
+    /// they are, as long as the records of those operations are kept.
     package mutating func steps(in view: ClusterView, now: Duration) -> [Operation.Step] {
         guard patience > .zero, now >= nextLook else { return [] }
         nextLook = now + min(Self.lookInterval, patience)
         let steps =
             Self.isCalm(view)
-            ? RebalancePlanner.steps(in: view, leaving: Self.namedShards(view), goesBySettledRates: true) : []
+            ? RebalancePlanner.steps(in: view, leaving: Self.restingShards(view), goesBySettledRates: true) : []
         guard !steps.isEmpty else {
             unevenSince = nil
             return []
@@ -49,10 +50,20 @@ package struct BalanceLedger: Sendable {
             }
     }
 
-    private static func namedShards(_ view: ClusterView) -> Set<ShardID> {
+    private static func restingShards(_ view: ClusterView) -> Set<ShardID> {
         var shards: Set<ShardID> = []
-        for operation in view.metadata.operations.values where operation.kind == .change && operation.state == .done {
-            shards.formUnion(operation.steps.map(\.shard))
+        for operation in view.metadata.operations.values {
+            switch (operation.kind, operation.state) {
+            case (.change, .done): shards.formUnion(operation.steps.map(\.shard))
+            case (.rebalance, .cancelled):
+                // Where nothing may come any more it could not have gone, whoever took it back.
+                let undone = operation.steps.filter { step in
+                    step.state == .undone
+                        && step.change.beneficiary.map { view.metadata.standing(of: $0) == .active } ?? true
+                }
+                shards.formUnion(undone.map(\.shard))
+            default: break
+            }
         }
         return shards
     }

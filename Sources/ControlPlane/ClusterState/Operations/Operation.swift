@@ -52,6 +52,8 @@ package struct Operation: Hashable, Sendable {
     package var steps: [Step]
     /// Why it began, or ended as it did, where that was not asked for.
     package var note: String?
+    /// What the worker of a drain might be used for before it began: a cancellation gives that back, and no more.
+    package var formerStanding: WorkerStanding
 
     /// Most steps of one operation.
     package static let stepLimit = 16_384
@@ -63,7 +65,8 @@ package struct Operation: Hashable, Sendable {
         created: Timestamp,
         ended: Timestamp? = nil,
         steps: [Step] = [],
-        note: String? = nil
+        note: String? = nil,
+        formerStanding: WorkerStanding = .active
     ) {
         self.id = id
         self.kind = kind
@@ -72,6 +75,7 @@ package struct Operation: Hashable, Sendable {
         self.ended = ended
         self.steps = steps
         self.note = note
+        self.formerStanding = formerStanding
     }
 
     /// The worker that is to be without replicas.
@@ -114,5 +118,13 @@ package struct Operation: Hashable, Sendable {
         }
         if canBeUndone { state = .cancelling }
         return canBeUndone
+    }
+}
+
+extension ClusterMetadata {
+    /// The worker of a drain that is taken back may be used for what it might be used for before.
+    package mutating func takeBackStanding(of operation: Operation) {
+        guard let worker = operation.drainedWorker else { return }
+        standings[worker] = operation.formerStanding == .active ? nil : operation.formerStanding
     }
 }

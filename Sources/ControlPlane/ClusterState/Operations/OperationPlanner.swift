@@ -316,6 +316,8 @@ extension Occupancy {
         for worker in succession.sources[0].group.inSync {
             guard view.liveWorkers.contains(worker) else { return .workerNotLive(worker) }
             guard !isBusy(worker) else { return .workerIsBusy(worker) }
+            // The room is what is left for pages of files; what a process holds besides has a mark of its own.
+            if view.isShortOfMemory(worker) { return .shortOfMemory(worker) }
             let shortage = room.shortage(for: size, on: worker, isSuccessor: true)
             if let shortage { return Self.hindrance(shortage, on: worker) }
         }

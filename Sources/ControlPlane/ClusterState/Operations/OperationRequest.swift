@@ -54,9 +54,11 @@ extension OperationRequest {
         case .lead(let shard, let worker): operation.steps = [try Self.lead(shard, worker, in: view)]
         case .drain(let worker):
             operation.kind = .drain(worker)
+            operation.formerStanding = view.metadata.standing(of: worker)
             operation.steps = try Self.drain(worker, in: view)
         case .decommission(let worker):
             operation.kind = .decommission(worker)
+            operation.formerStanding = view.metadata.standing(of: worker)
             operation.steps = try Self.drain(worker, in: view)
         case .recommission(let worker):
             guard view.metadata.workers[worker] != nil else { throw Self.unknown(worker) }

@@ -256,7 +256,7 @@ struct StepTrace: Sendable {
 }
 
 extension SuccessorObservation.State {
-    fileprivate var hasEveryRow: Bool {
+    var hasEveryRow: Bool {
         switch self {
         case .following, .sealed: true
         case .copying, .failed: false

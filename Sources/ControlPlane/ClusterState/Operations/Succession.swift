@@ -7,7 +7,8 @@ package import FaceModel
 ///    follows what is written.
 /// 2. When all of them have come that far, the groups are *frozen*: no write is ordered any more.
 /// 3. A primary that has applied everything it ordered says where it has ended; every worker says through which
-///    sequences it has everything, durably.
+///    sequences it has everything, durably. Where logs are archived, the archive comes to have the old ones whole: that
+///    is waited for, for an hour at most.
 /// 4. When those agree, one commit puts the new shards in the others' place. It is conditional on the groups' versions,
 ///    which every thaw and every change of a primary raises, so that nothing can have been written meanwhile.
 ///
@@ -117,25 +118,73 @@ package struct Succession: Hashable, Sendable {
                 }
             }
         }
-        if !group.isFrozen { return .regroup(group.freezing(true)) }
-        return .wait(.draining)
+        guard group.isFrozen else {
+            // The rest of the logs is archived while writes wait: it has to be little.
+            if let archive = awaitedArchive(in: view), !sources.allSatisfy({ archive.isNear($0.shard) }) {
+                return .wait(.archiving)
+            }
+            return .regroup(group.freezing(true))
+        }
+        guard let ends = ends(in: view) else { return .wait(.draining) }
+        return .wait(isArchived(ends, in: view) ? .draining : .archiving)
     }
 
     /// Whether the new shards may take the others' place.
     func isReady(in view: ClusterView) -> Bool {
-        guard isTogether else { return false }
+        guard isTogether, let ends = ends(in: view), isArchived(ends, in: view) else { return false }
+        return sources[0].group.inSync.allSatisfy { worker in
+            successors.allSatisfy { view.successor($0.shard, on: worker)?.state == .sealed(ends) }
+        }
+    }
+
+    /// Where the logs of the shards that go have ended; nil while writes are ordered, or wait to be finished.
+    package func ends(in view: ClusterView) -> [ShardID: UInt64]? {
         var ends: [ShardID: UInt64] = [:]
         for source in sources {
             let group = source.group
             guard group.isFrozen, view.liveWorkers.contains(group.primary),
                 let primary = view.replica(of: source.shard, on: group.primary), primary.role == .primary,
                 primary.epoch == group.epoch, let end = primary.end, end.groupVersion == group.version
-            else { return false }
+            else { return nil }
             ends[source.shard] = end.sequence
         }
-        return sources[0].group.inSync.allSatisfy { worker in
-            successors.allSatisfy { view.successor($0.shard, on: worker)?.state == .sealed(ends) }
+        return ends
+    }
+
+    /// Shards that are about to go, whose logs the archive has to have to their ends before they do; and those among
+    /// them whose logs have ended.
+    package static func awaitingArchive(in view: ClusterView) -> (shards: Set<ShardID>, ended: Set<ShardID>) {
+        var (shards, ended): (Set<ShardID>, Set<ShardID>) = ([], [])
+        for operation in view.metadata.openOperations where operation.state == .running {
+            for step in operation.steps where step.state == .running {
+                guard let succession = Succession(step, in: view.metadata), succession.isMade(in: view),
+                    succession.awaitedArchive(in: view) != nil
+                else { continue }
+                shards.formUnion(succession.sources.map(\.shard))
+                ended.formUnion(succession.ends(in: view)?.keys.map(\.self) ?? [])
+            }
         }
+        return (shards, ended)
+    }
+
+    /// Whether nothing is left but the moment in which the new shards take the others' place.
+    private func isMade(in view: ClusterView) -> Bool {
+        isTogether
+            && sources[0].group.inSync.allSatisfy { worker in
+                view.liveWorkers.contains(worker)
+                    && successors.allSatisfy { view.successor($0.shard, on: worker)?.state.hasEveryRow ?? false }
+            }
+    }
+
+    /// Nil where none is waited for: the logs of a collection that is being restored are not archived.
+    private func awaitedArchive(in view: ClusterView) -> ArchiveObservation? {
+        view.metadata.collections[collection]?.restoration == nil ? view.archive : nil
+    }
+
+    /// Whether the archive has the logs that end there, where it is waited for.
+    private func isArchived(_ ends: [ShardID: UInt64], in view: ClusterView) -> Bool {
+        guard let archive = awaitedArchive(in: view) else { return true }
+        return ends.allSatisfy { archive.has($0.key, through: $0.value) }
     }
 
     // MARK: The commit

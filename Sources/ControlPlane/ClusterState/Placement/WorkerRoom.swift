@@ -3,7 +3,8 @@ package import ClusterModel
 /// Disk and memory that replicas may take on the workers, without what is on its way already.
 ///
 /// Disk: what is free, without what stays free whatever comes. Memory, for the codes that searches read: what the
-/// system has left on the worker, without the codes of the replicas that are there, which it counts as left.
+/// system has left on the worker, without the codes of the replicas that are there, which it counts as left. What has
+/// come of something that is on its way is on the disk, and not free: only the rest of it is reserved.
 struct WorkerRoom: Sendable {
     /// Numbers of bytes: what is needed with what is reserved, and what there is.
     enum Shortage: Hashable, Sendable {
@@ -26,8 +27,13 @@ struct WorkerRoom: Sendable {
         for placement in view.metadata.placements {
             let size = ReplicaSize(of: placement, in: view)
             for member in placement.group.inSync { codes[member, default: 0] += size.memoryByteCount }
+            let copies = view.replica(of: placement)?.copies ?? []
             for learner in placement.group.learners {
-                reserve(size - ReplicaSize(view.replica(of: placement.shard, on: learner)), on: learner)
+                var present = ReplicaSize(view.replica(of: placement.shard, on: learner))
+                // A copy lies beside the replica until it is whole.
+                let sent = copies.first { $0.worker == learner }?.sentByteCount ?? 0
+                present.diskByteCount = max(present.diskByteCount, sent)
+                reserve(size - present, on: learner)
             }
         }
         for operation in view.metadata.openOperations {
@@ -41,7 +47,14 @@ struct WorkerRoom: Sendable {
     mutating func reserve(_ step: Operation.Step, in view: ClusterView) {
         if let succession = Succession(step, in: view.metadata) {
             let size = ReplicaSize(of: succession, in: view)
-            for worker in succession.sources[0].group.inSync { reserve(size, on: worker) }
+            for worker in succession.sources[0].group.inSync {
+                // Its codes are nobody's yet: their memory is reserved until it has taken the others' place.
+                var present = ReplicaSize()
+                for successor in succession.successors {
+                    present.diskByteCount += view.successor(successor.shard, on: worker)?.diskByteCount ?? 0
+                }
+                reserve(size - present, on: worker)
+            }
             return
         }
         guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),

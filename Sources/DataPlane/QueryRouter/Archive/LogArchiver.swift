@@ -16,6 +16,9 @@ import WireTransport
 /// One coordinator does it, the controller. It asks every primary in turns for what has been applied since, writes that
 /// as segments, and then the list that names them: what the list does not name is not archived. Where it ended the list
 /// tells whoever goes on. Two that do it at once for a moment do no harm: nothing is ever written over.
+///
+/// Of shards that others are about to take the place of it does not wait for the next turn (``ArchiveLedger``): their
+/// logs are gone with them.
 package final class LogArchiver: Sendable {
     package struct Options: Sendable {
         /// Between two turns.
@@ -35,6 +38,10 @@ package final class LogArchiver: Sendable {
     /// While nothing is written, the list says so once in this time.
     private static let idleTime: Int64 = 10_000
     private static let answerTime = Duration.seconds(30)
+    /// Between two looks whether shards are about to go, and how long the next turn waits for them at most: through all
+    /// shards it may take longer than writes may wait.
+    private static let lookInterval = Duration.milliseconds(100)
+    private static let delayLimit = Duration.seconds(10)
 
     /// What is known of a collection's archive, for the metrics.
     private struct Figures {
@@ -49,6 +56,8 @@ package final class LogArchiver: Sendable {
         var standing: ArchiveVolume.Standing?
         var remainingByteCount: UInt64 = 0
         var byteCount = 0
+        /// Whether nothing was left behind it.
+        var isLevel = false
         var failure: Failure?
     }
 
@@ -70,6 +79,7 @@ package final class LogArchiver: Sendable {
 
     private let router: QueryRouter
     private let options: Options
+    private let ledger: ArchiveLedger
     private let openStore: @Sendable () throws(BackupError) -> any BackupStore
     private let isActive: @Sendable () -> Bool
     private let group: any EventLoopGroup
@@ -82,11 +92,13 @@ package final class LogArchiver: Sendable {
     private let failures: Counter
 
     /// - Parameters:
+    ///   - ledger: shared with the controller; nil where no shards take others' place.
     ///   - openStore: opens the place; tried again as long as it fails.
     ///   - isActive: whether this coordinator is the one to do it.
     package init(
         router: QueryRouter,
         options: Options,
+        ledger: ArchiveLedger? = nil,
         metrics: MetricRegistry,
         group: any EventLoopGroup,
         logger: Logger,
@@ -95,6 +107,7 @@ package final class LogArchiver: Sendable {
     ) {
         self.router = router
         self.options = options
+        self.ledger = ledger ?? ArchiveLedger()
         self.openStore = openStore
         self.isActive = isActive
         self.group = group
@@ -114,7 +127,7 @@ package final class LogArchiver: Sendable {
             if isActive() {
                 do throws(BackupError) {
                     if store == nil { store = try openStore() }
-                    hasMore = await turn(&books, store!)
+                    hasMore = await turn(&books, store!).hasMore
                 } catch {
                     failures.increment()
                     logger.log(
@@ -129,9 +142,26 @@ package final class LogArchiver: Sendable {
                 books = [:]
                 figures.withLock { $0 = [:] }
             }
-            if !hasMore { try? await Task.sleep(for: options.interval) }
+            if !hasMore { await rest(&books, store) }
         }
         await store?.close()
+    }
+
+    /// Waits for the next turn. Meanwhile it carries the logs of shards that others are about to take the place of.
+    private func rest(_ books: inout [CollectionID: ArchiveBook], _ store: (any BackupStore)?) async {
+        var end = ContinuousClock.now + options.interval
+        let latest = end + Self.delayLimit
+        var hasFailed = false
+        while !Task.isCancelled {
+            let left = end - ContinuousClock.now
+            guard left > .zero else { return }
+            try? await Task.sleep(for: min(left, Self.lookInterval))
+            let wanted = ledger.wanted
+            // What failed waits for the next turn.
+            guard !wanted.isEmpty, !hasFailed, let store, isActive() else { continue }
+            hasFailed = await turn(&books, store, of: wanted).hasFailed
+            if !hasFailed { end = max(end, min(latest, ContinuousClock.now + Self.lookInterval * 2)) }
+        }
     }
 
     /// Tells how far behind the archive is.
@@ -149,31 +179,41 @@ package final class LogArchiver: Sendable {
 
     // MARK: Turns
 
-    /// One turn through all collections; whether one of them has more to carry at once.
-    private func turn(_ books: inout [CollectionID: ArchiveBook], _ store: any BackupStore) async -> Bool {
+    /// One turn through all collections; whether one of them has more to carry at once, and whether one failed.
+    ///
+    /// - Parameter wanted: shards that are carried alone; nil for all.
+    private func turn(
+        _ books: inout [CollectionID: ArchiveBook],
+        _ store: any BackupStore,
+        of wanted: Set<ShardID>? = nil
+    ) async -> (hasMore: Bool, hasFailed: Bool) {
         let map = router.source.current
         // One that is being restored is not whole, and its backup exists.
         let collections = map.collections.values.filter { !map.restoring.contains($0.id) }.sorted { $0.id < $1.id }
         let ids = Set(collections.map(\.id))
         books = books.filter { ids.contains($0.key) }
         figures.withLock { $0 = $0.filter { ids.contains($0.key) } }
-        var hasMore = false
+        var (hasMore, hasFailed) = (false, false)
         for collection in collections {
-            if Task.isCancelled || !isActive() { return false }
+            if Task.isCancelled || !isActive() { return (false, hasFailed) }
+            if let wanted, !wanted.contains(where: { $0.collection == collection.id }) { continue }
             do throws(Failure) {
                 // Where the list stands is not known again before it is durable.
                 let known = books.removeValue(forKey: collection.id)
                 var book: ArchiveBook
                 if let known { book = known } else { book = try await open(collection, store) }
-                let (more, failure) = try await carry(collection, map, &book, store)
+                let (more, failure) = try await carry(collection, map, &book, store, of: wanted)
                 books[collection.id] = book
                 hasMore = hasMore || more
-                note(failure, of: collection)
+                hasFailed = hasFailed || failure != nil
+                // That some of its shards were carried does not make all of it well.
+                if failure != nil || wanted == nil { note(failure, of: collection) }
             } catch {
+                hasFailed = true
                 note(error, of: collection)
             }
         }
-        return hasMore
+        return (hasMore, hasFailed)
     }
 
     private func note(_ failure: Failure?, of collection: Collection) {
@@ -223,13 +263,17 @@ package final class LogArchiver: Sendable {
     }
 
     /// Carries what there is of one collection; whether more is left, and what failed of it.
+    ///
+    /// - Parameter wanted: shards that are carried alone; nil for all.
     private func carry(
         _ collection: Collection,
         _ map: ShardMap,
         _ book: inout ArchiveBook,
-        _ store: any BackupStore
+        _ store: any BackupStore,
+        of wanted: Set<ShardID>?
     ) async throws(Failure) -> (hasMore: Bool, failure: Failure?) {
-        let placements = map.placements[collection.id] ?? []
+        let began = ContinuousClock.now
+        let placements = (map.placements[collection.id] ?? []).filter { wanted?.contains($0.shard) ?? true }
         let context = QueryRouter.Context(
             map: map,
             collection: collection,
@@ -261,32 +305,48 @@ package final class LogArchiver: Sendable {
         }
         let now = Self.now
         let parts = progress.flatMap(\.parts)
-        let isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
+        var isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
+        for (number, placement) in placements.enumerated() where placement.group.isFrozen {
+            // The last that is heard of it, perhaps.
+            guard let until = progress[number].standing?.until else { continue }
+            isIdle = isIdle && standings[number].map { $0.until >= until } ?? false
+        }
         if !parts.isEmpty || !isIdle {
-            let page = book.page(adding: parts, standings: progress.compactMap(\.standing), of: shards, now: now)
+            let ends = ledger.ends(of: collection.id)
+            let page = book.page(
+                adding: parts,
+                standings: progress.compactMap(\.standing),
+                ends: ends,
+                now: now
+            )
             // Another that writes, or a place that is not mounted: then where the list ends is looked for anew.
             guard try await newest(of: collection.id, store) == book.newest else { throw .otherList }
             do throws(BackupError) {
                 try await store.put(BackupName.volume(page.name), page.bytes)
-                book.stored(page)
+            } catch {
+                throw .store(error)
+            }
+            book.stored(page)
+            archivedBytes.increment(by: progress.reduce(0) { $0 + $1.byteCount })
+            let known = Set(standings.compactMap { $0?.shard })
+            let anew = Set(parts.filter { !$0.continues }.map(\.shard)).intersection(known)
+            for shard in anew { noteGap(in: shard, of: collection, where: "between what there is") }
+            for shard in page.unfinished {
+                noteGap(in: shard, of: collection, where: "at its end, before others took its place")
+            }
+            ledger.forgetEnds(of: page.replaced.map { ShardID(collection: collection.id, index: $0.index) })
+            do throws(BackupError) {
                 // What stays behind a failure here is a stray that pruning removes.
                 if let superseded = page.superseded { try await store.remove(BackupName.volume(superseded)) }
             } catch {
                 throw .store(error)
             }
-            archivedBytes.increment(by: progress.reduce(0) { $0 + $1.byteCount })
-            let known = Set(standings.compactMap { $0?.shard })
-            for shard in Set(parts.filter { !$0.continues }.map(\.shard)).intersection(known) {
-                gaps.increment()
-                logger.error(
-                    """
-                    entries of a shard's log are missing in its archive: make a backup, behind which any moment can be \
-                    restored again
-                    """,
-                    metadata: ["collection": "\(collection.name)", "shard": "\(shard.index)"]
-                )
-            }
         }
+        let level = placements.indices.filter { progress[$0].isLevel }.compactMap { number in
+            book.standing(of: shards[number]).map { (placements[number].shard, $0.position.sequence) }
+        }
+        ledger.reached(Dictionary(uniqueKeysWithValues: level), asOf: began)
+        guard wanted == nil else { return (false, progress.compactMap(\.failure).first) }
         // What is not in the list yet counts as soon as it is known that there was nothing.
         let untils = shards.indices.compactMap { progress[$0].standing?.until ?? book.standing(of: shards[$0])?.until }
         let remaining = progress.reduce(UInt64(0)) { $0 + $1.remainingByteCount }
@@ -299,6 +359,17 @@ package final class LogArchiver: Sendable {
         }
         let failure = progress.compactMap(\.failure).first
         return (remaining > 0 && failure == nil, failure)
+    }
+
+    private func noteGap(in shard: ArchiveVolume.Shard, of collection: Collection, where place: String) {
+        gaps.increment()
+        logger.error(
+            """
+            entries of a shard's log are missing in its archive: make a backup, behind which any moment can be \
+            restored again
+            """,
+            metadata: ["collection": "\(collection.name)", "shard": "\(shard.index)", "reason": "\(place)"]
+        )
     }
 
     /// Carries what there is of one shard, up to a turn's limit. What was carried before a failure counts.
@@ -341,7 +412,10 @@ package final class LogArchiver: Sendable {
                     until: max(earlier?.until ?? read.start.time, read.until ?? read.start.time)
                 )
                 progress.remainingByteCount = read.remainingByteCount
-                if read.remainingCount == 0 { break }
+                if read.remainingCount == 0 {
+                    progress.isLevel = true
+                    break
+                }
             }
         } catch {
             progress.failure = error

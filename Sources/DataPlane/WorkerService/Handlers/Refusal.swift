@@ -42,6 +42,35 @@ enum Refusal {
         )
     }
 
+    /// An order to remove what has become something else since it was given.
+    static func laterGroup(_ shard: ShardID, sent: UInt64, held: UInt64) -> WireStatus {
+        WireStatus(
+            code: .staleEpoch,
+            message: """
+                \(name(shard)) was to be removed by version \(sent) of its group, and this worker is a member by \
+                version \(held); nothing of it was done
+                """
+        )
+    }
+
+    static func groupsNotHeard(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                this worker was started anew, and has not heard yet whether it is a member of the group of \
+                \(name(shard)); nothing of it is removed before
+                """,
+            retryAfterMilliseconds: 500
+        )
+    }
+
+    static func successorIsWhole(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .staleEpoch,
+            message: "what was made of \(name(shard)) on this worker is whole, and may have taken its place; it stays"
+        )
+    }
+
     static func epochNotHeard(_ shard: ShardID, sent: Epoch, held: Epoch) -> WireStatus {
         WireStatus(
             code: .unavailable,
@@ -190,8 +219,9 @@ enum Refusal {
         WireStatus(
             code: .memoryFull,
             message: """
-                this worker takes no faces, copies or trainings now, for want of memory; searches and deletions go \
-                on: \(MemoryText.text(ledger)); give it more memory, or move replicas to other workers
+                this worker takes no faces or copies now, and begins no trainings, splits or merges, for want of \
+                memory; searches and deletions go on: \(MemoryText.text(ledger)); give it more memory, or move \
+                replicas to other workers
                 """,
             retryAfterMilliseconds: 1000
         )

@@ -30,14 +30,14 @@ extension WorkerHandler {
 
     func prepare(_ request: PrepareSuccessor, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
-            try replicas.prepare(request)
+            try replicas.prepare(request, admit: { () throws(WireStatus) in try memory.admit() })
             return Acknowledgement()
         }
     }
 
     func abandon(_ request: AbandonSuccessor, _ call: ServerCall) {
         onControlThread(call) { () throws(WireStatus) in
-            try replicas.abandon(request.shard)
+            try replicas.abandon(request)
             return Acknowledgement()
         }
     }

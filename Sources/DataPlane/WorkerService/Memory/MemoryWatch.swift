@@ -68,7 +68,7 @@ final class MemoryWatch: Sendable {
     /// is not about. Nil when it cannot be told.
     var availableByteCount: UInt64? { monitor.withLock(\.availableByteCount) }
 
-    /// - Throws: `memoryFull` while faces and copies are turned away.
+    /// - Throws: `memoryFull` while what would bring more is turned away.
     func admit() throws(WireStatus) {
         if isShort.load(ordering: .relaxed) { throw Refusal.memoryFull(ledger) }
     }
@@ -104,7 +104,7 @@ final class MemoryWatch: Sendable {
         switch change {
         case .began:
             logger.warning(
-                "memory is short: faces, copies and trainings are turned away, searches and deletions go on",
+                "memory is short: faces, copies, trainings, splits and merges are turned away, the rest goes on",
                 metadata: ["memory": "\(MemoryText.text(ledger))"]
             )
             changed()

@@ -293,8 +293,10 @@ extension Replica {
         }
         guard let firstAttempt = write.firstAttempt else { return nil }
         do throws(PartitionError) {
-            let isTooOld = try partition.mayHaveForgotten(write.batch.key, age: .now - firstAttempt)
-            return isTooOld ? Refusal.keyTooOld(shard) : nil
+            guard try partition.mayHaveForgotten(write.batch.key, age: .now - firstAttempt) else { return nil }
+            // Of one that is known in part it may be that all of it is that is sent now.
+            if let known = try partition.knownReceipt(of: write.batch), known.rest == nil { return nil }
+            return Refusal.keyTooOld(shard)
         } catch {
             return Refusal.failed(shard, error)
         }

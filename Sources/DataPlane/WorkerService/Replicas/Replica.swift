@@ -56,6 +56,8 @@ final class Replica: Sendable {
         var cut: PendingCut?
         /// Where it has ended; nil while writes are ordered, or wait to be finished.
         var end: WorkerReport.End?
+        /// Since when no write is ordered; nil while writes are, and after a restart.
+        var frozenSince: Timestamp?
         var archive = ArchiveWatch()
         var isStopping = false
         /// The partition was made by this process, and goes by no log yet.
@@ -229,6 +231,8 @@ final class Replica: Sendable {
     var record: ReplicaRecord { monitor.withLock(\.record) }
     /// The epoch that the replica goes by.
     var epoch: Epoch { monitor.withLock(\.heldEpoch) }
+    /// As last heard; nil before that in this life of the process.
+    var group: ReplicaGroup? { monitor.withLock(\.group) }
 
     /// Raises the epoch durably; a lower or equal one changes nothing. Control thread only.
     func raiseEpoch(to epoch: Epoch) throws(WorkerError) {

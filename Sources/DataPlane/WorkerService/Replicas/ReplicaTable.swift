@@ -4,6 +4,7 @@ import Logging
 import PartitionEngine
 import PartitionStore
 import Synchronization
+import Threads
 import WireProtocol
 
 /// The replicas this worker holds, and their coming and going.
@@ -16,6 +17,9 @@ final class ReplicaTable: Sendable {
     private let logger: Logger
     private let replicas = Mutex<[ShardID: Replica]>([:])
     private let prepared = Mutex<[ShardID: Successor]>([:])
+    private let began = ReplicationClock.now
+    /// A coordinator has said what this worker is a member of, as it was after this process began.
+    private let isTold = OneWayFlag()
 
     init(folder: DataFolder, options: ReplicaOptions, logger: Logger) {
         self.folder = folder
@@ -145,15 +149,24 @@ final class ReplicaTable: Sendable {
         options.reportChanged()
     }
 
+    /// The replicas have heard of every group that a coordinator told this worker to be a member of.
+    ///
+    /// - Parameter time: of ``ReplicationClock``: so it was then at the earliest.
+    func told(asOf time: Duration) {
+        if time >= began { isTold.set() }
+    }
+
     /// Makes the replica not exist, files and all. Idempotent.
     ///
-    /// - Throws: `staleEpoch` when it is held under a higher one.
+    /// - Throws: `staleEpoch` when it is held under a higher one, or counts by a later group than the one that it was
+    ///   none of; `unavailable` as long as this worker cannot know of one.
     func drop(_ request: DropReplica) throws(WireStatus) {
         let shard = request.shard
         let held = replicas.withLock { $0[shard] }
+        // What is made in its folder is no replica of it yet, and abandoned rather.
+        guard held != nil || prepared.withLock({ $0[shard] == nil }) else { return }
         if let held {
-            let epoch = held.epoch
-            guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
+            try check(request, against: held)
             held.stop()
             replicas.withLock { $0[shard] = nil }
         }
@@ -167,6 +180,21 @@ final class ReplicaTable: Sendable {
             logger.info("replica dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             options.reportChanged()
         }
+    }
+
+    /// An order may come long after it was given: whoever gave it was stopped, or the connection slow. By then the
+    /// worker may be a member again, and the replica another, in the same epoch.
+    private func check(_ request: DropReplica, against replica: Replica) throws(WireStatus) {
+        // What it is told of is the replica's before this is so.
+        let isTold = isTold.isSet
+        let (shard, epoch, group) = (request.shard, replica.epoch, replica.group)
+        guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
+        guard request.groupVersion > 0 else { return }
+        if let group, group.version > request.groupVersion, group.members.contains(options.links.node) {
+            throw Refusal.laterGroup(shard, sent: request.groupVersion, held: group.version)
+        }
+        // What it went by before a restart is forgotten, and what it is none of nobody tells it.
+        guard isTold else { throw Refusal.groupsNotHeard(shard) }
     }
 
     /// Closes every replica: all are told before the first is waited for.
@@ -223,7 +251,9 @@ final class ReplicaTable: Sendable {
     }
 
     /// Begins to make a shard that is to take others' place. Idempotent.
-    func prepare(_ request: PrepareSuccessor) throws(WireStatus) {
+    ///
+    /// - Parameter admit: throws where there is no memory for it now. What has begun comes to its end.
+    func prepare(_ request: PrepareSuccessor, admit: () throws(WireStatus) -> Void) throws(WireStatus) {
         let shard = request.shard
         guard request.collection.id == shard.collection else {
             throw Refusal.invalid("the shard is not of the collection it came with")
@@ -237,6 +267,7 @@ final class ReplicaTable: Sendable {
             guard known.record.range != request.range || known.record.sources != request.sources else { return }
             try remove(known)
         }
+        try admit()
         let directory = folder.replicaPath(shard)
         do throws(WorkerError) {
             try removeFiles(in: directory)
@@ -273,11 +304,16 @@ final class ReplicaTable: Sendable {
     }
 
     /// Removes what was made of a shard. Idempotent.
-    func abandon(_ shard: ShardID) throws(WireStatus) {
+    ///
+    /// - Throws: `staleEpoch` when it is whole, and whoever asks wants what is not made anew.
+    func abandon(_ request: AbandonSuccessor) throws(WireStatus) {
+        let shard = request.shard
         guard replicas.withLock({ $0[shard] == nil }) else {
             throw Refusal.invalid("shard \(shard) has taken its place already, and is dropped like any other")
         }
         guard let successor = prepared.withLock({ $0[shard] }) else { return }
+        // It was not when that was decided on, and may be in force by now.
+        guard !request.sparesSealed || !successor.mayBeInForce else { throw Refusal.successorIsWhole(shard) }
         try remove(successor)
         logger.info("prepared shard abandoned", metadata: metadata(shard, [:]))
         options.reportChanged()

@@ -19,6 +19,19 @@ struct PendingWrite: Sendable {
 
     /// Answers that nothing of it was done: it is in no log and no commit.
     func refuse(_ status: WireStatus) { finish(.failure(status.withoutEffect)) }
+
+    /// What is left to do of it where a part is known; it answers for all of it.
+    func rest(_ undone: Partition.UndoneRows, of known: Partition.KnownReceipt) -> PendingWrite {
+        PendingWrite(
+            batch: batch.rest(undone),
+            firstAttempt: firstAttempt,
+            epoch: epoch,
+            rowCount: undone.rows.count,
+            byteCount: byteCount,
+            isAbandoned: isAbandoned,
+            finish: { [finish] result in finish(result.map { known.completed(by: $0) }) }
+        )
+    }
 }
 
 /// One codebook that waits for its installation.

@@ -34,4 +34,10 @@ package struct IncomingCopyRecord: Equatable {
             return nil
         }
     }
+
+    /// Bytes that have yet to come; 0 where none does.
+    static func awaitedByteCount(in folder: String) -> UInt64 {
+        guard let total = read(in: folder)?.totalByteCount else { return 0 }
+        return total - min(total, DurableFile.partitionByteCount(at: folder))
+    }
 }

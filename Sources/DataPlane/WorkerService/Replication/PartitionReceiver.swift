@@ -36,16 +36,16 @@ final class PartitionReceiver: Sendable {
     /// Reads copies that are whole: that may take a minute, in which slices of others come.
     private let checks: BoundedExecutor
     private let options: PartitionOptions
-    private let freeByteCount: @Sendable () -> UInt64
+    private let disk: DiskRoom
     private let state = Mutex(State())
     private let isStopping = OneWayFlag()
 
     /// - Parameters:
     ///   - options: of the partitions that copies are opened as.
-    ///   - freeByteCount: bytes that are free on the disk they come to.
-    init(options: PartitionOptions, freeByteCount: @escaping @Sendable () -> UInt64) {
+    ///   - disk: that they come to.
+    init(options: PartitionOptions, disk: DiskRoom) {
         self.options = options
-        self.freeByteCount = freeByteCount
+        self.disk = disk
         executor = BoundedExecutor(
             name: "copies",
             threadCount: 1,
@@ -121,11 +121,12 @@ final class PartitionReceiver: Sendable {
         if let incoming, incoming.copy == offer.copy { return CopyStanding(receivedByteCount: incoming.received) }
         try checkIsFree(incoming, offer.shard)
         try isRoomInMemory()
-        try checkDisk(
-            offer.shard,
-            byteCount: offer.totalByteCount,
-            besides: DurableFile.partitionByteCount(at: replica.incomingCopyPath)
-        )
+        let folder = replica.incomingCopyPath
+        // What is there is of another copy, and goes when this one comes.
+        let present = DurableFile.partitionByteCount(at: folder)
+        if let free = disk.shortage(of: offer.totalByteCount, in: folder, besides: present) {
+            throw Refusal.noRoomForCopy(offer.shard, byteCount: offer.totalByteCount, freeByteCount: free)
+        }
         return CopyStanding(receivedByteCount: 0)
     }
 
@@ -154,17 +155,6 @@ final class PartitionReceiver: Sendable {
 
     private func checkIsFree(_ incoming: Incoming?, _ shard: ShardID) throws(WireStatus) {
         if incoming?.waiting != nil { throw Refusal.copyBeingChecked(shard) }
-    }
-
-    /// All of it comes, or none: what is cut short for want of room would only take some from others.
-    ///
-    /// - Parameter present: bytes of another copy that go when this one comes.
-    private func checkDisk(_ shard: ShardID, byteCount: UInt64, besides present: UInt64) throws(WireStatus) {
-        let (needed, isTooMuch) = byteCount.addingReportingOverflow(options.minimumFreeByteCount)
-        let free = freeByteCount() + present
-        guard !isTooMuch, free >= needed else {
-            throw Refusal.noRoomForCopy(shard, byteCount: byteCount, freeByteCount: free)
-        }
     }
 
     // MARK: Slices
@@ -199,6 +189,7 @@ final class PartitionReceiver: Sendable {
             finish(.success(()))
             return false
         }
+        // What the wire brings lies inside its copy.
         let end = slice.offset + UInt64(slice.bytes.count)
         var incoming = incoming(for: replica)
         if let incoming, incoming.copy == slice.copy, incoming.waiting != nil {
@@ -257,12 +248,18 @@ final class PartitionReceiver: Sendable {
         } catch {
             throw Refusal.folder(error)
         }
-        try checkDisk(slice.shard, byteCount: slice.totalByteCount, besides: 0)
+        // All of it comes, or none: what is cut short for want of room would only take some from others.
+        let free: UInt64?
         do throws(WorkerError) {
-            try DurableFile.makeDirectory(folder)
-            try IncomingCopyRecord(copy: slice.copy, totalByteCount: slice.totalByteCount).write(in: folder)
+            free = try disk.admit(slice.totalByteCount, to: folder) { () throws(WorkerError) in
+                try DurableFile.makeDirectory(folder)
+                try IncomingCopyRecord(copy: slice.copy, totalByteCount: slice.totalByteCount).write(in: folder)
+            }
         } catch {
             throw Refusal.folder(error)
+        }
+        if let free {
+            throw Refusal.noRoomForCopy(slice.shard, byteCount: slice.totalByteCount, freeByteCount: free)
         }
     }
 

@@ -18,7 +18,11 @@ extension Replica {
             try self.checkWriting(under: epoch, state)
             state.archive.asked(after: request.after?.sequence, now: .now)
             guard let machine = state.replication?.machine else { throw Refusal.logBegins(self.shard) }
-            let until = state.archive.until(now: now, applied: machine.applied, last: machine.last.sequence)
+            var until = state.archive.until(now: now, applied: machine.applied, last: machine.last.sequence)
+            if state.isFrozen {
+                // What comes after that may go to the shards that take this one's place, before anybody says so here.
+                until = state.frozenSince.flatMap { since in until.map { min($0, since) } }
+            }
             return (machine.applied, until)
         }
         var answer = try read(.local) { (partition, _) throws(PartitionError) in

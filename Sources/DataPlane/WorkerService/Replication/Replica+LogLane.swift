@@ -118,14 +118,17 @@ extension Replica {
             }
         let first = place
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
-        for write in writes {
-            if let refusal = refusal(of: write, under: place.epoch, in: partition) {
-                write.refuse(refusal)
+        for submitted in writes {
+            if let refusal = refusal(of: submitted, under: place.epoch, in: partition) {
+                submitted.refuse(refusal)
                 continue
             }
-            if let answer = knownAnswer(to: write, in: partition) {
-                write.finish(answer)
+            let write: PendingWrite
+            switch look(at: submitted, in: partition) {
+            case .known(let answer):
+                submitted.finish(answer)
                 continue
+            case .toOrder(let undone): write = undone
             }
             if let full, write.batch.operation.bringsFaces {
                 write.refuse(full)
@@ -161,16 +164,24 @@ extension Replica {
         for write in refused?.0 ?? [] { write.refuse(refused!.1) }
     }
 
-    /// What a write is told that was done before; nil when it is to be ordered.
+    /// What comes of a write before it is ordered.
+    private enum Look {
+        /// It is answered: it was done before.
+        case known(Result<WriteReceipt, WireStatus>)
+        /// All of it, or what is left of it.
+        case toOrder(PendingWrite)
+    }
+
+    /// Looks whether a write was done before, or a part of it, or brings faces of a backup when the last have been put
+    /// back.
     ///
     /// Replicas may remember different writes beyond the newest receipts, so nothing is ordered that is known to be
     /// done. One that was ordered a moment ago is ordered again: then the newest receipts decide, the same everywhere.
-    private func knownAnswer(
-        to write: PendingWrite,
-        in partition: Partition
-    ) -> Result<WriteReceipt, WireStatus>? {
+    private func look(at write: PendingWrite, in partition: Partition) -> Look {
         do throws(PartitionError) {
-            guard let known = try partition.knownReceipt(of: write.batch) else { return nil }
+            guard let known = try partition.knownReceipt(of: write.batch) else { return .toOrder(write) }
+            // When the rest is acknowledged so is the part: it comes before it.
+            if let rest = known.rest { return .toOrder(write.rest(rest, of: known)) }
             let now = ReplicationClock.now
             let standing = monitor.withLock { state in
                 state.replication?.machine.standing(
@@ -180,12 +191,12 @@ extension Replica {
                 )
             }
             switch standing {
-            case .settled: return .success(known.receipt)
-            case .underWay where known.isRecent: return nil
-            case .underWay, .unknown, nil: return .failure(Refusal.unsettled(shard))
+            case .settled: return .known(.success(known.receipt))
+            case .underWay where known.isRecent: return .toOrder(write)
+            case .underWay, .unknown, nil: return .known(.failure(Refusal.unsettled(shard)))
             }
         } catch {
-            return .failure(Refusal.failed(shard, error))
+            return .known(.failure(Refusal.failed(shard, error)))
         }
     }
 

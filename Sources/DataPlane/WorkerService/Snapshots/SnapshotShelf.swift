@@ -49,17 +49,11 @@ final class SnapshotShelf: Sendable {
             self.path = path
             self.totalByteCount = totalByteCount
         }
-
-        /// Bytes that its copy has yet to take of the disk.
-        var awaitedByteCount: UInt64 {
-            guard state.withLock({ $0.content == nil && $0.failure == nil }) else { return 0 }
-            return totalByteCount - min(totalByteCount, DurableFile.partitionByteCount(at: path))
-        }
     }
 
     private let folder: String
     private let options: PartitionOptions
-    private let freeByteCount: @Sendable () -> UInt64
+    private let disk: DiskRoom
     private let executor: BoundedExecutor
     private let snapshots = Mutex<[Key: Snapshot]>([:])
     private let logger: Logger
@@ -67,16 +61,16 @@ final class SnapshotShelf: Sendable {
     /// - Parameters:
     ///   - folder: of all snapshots; what is in it is removed.
     ///   - options: of the partitions that copies are opened as.
-    ///   - freeByteCount: of the disk.
+    ///   - disk: that they lie on.
     init(
         folder: String,
         options: PartitionOptions,
-        freeByteCount: @escaping @Sendable () -> UInt64,
+        disk: DiskRoom,
         logger: Logger
     ) throws(WorkerError) {
         self.folder = folder
         self.options = options
-        self.freeByteCount = freeByteCount
+        self.disk = disk
         self.logger = logger
         for name in try DurableFile.names(in: folder) {
             do throws(PartitionError) {
@@ -155,6 +149,7 @@ final class SnapshotShelf: Sendable {
             }
             do throws(WireStatus) {
                 let made = try prepare(key, of: replica)
+                defer { disk.forgetSnapshot(in: made.path) }
                 do throws(WireStatus) {
                     try copy(replica, to: made, sequence: sequence) { begin(nil) }
                 } catch {
@@ -181,16 +176,11 @@ final class SnapshotShelf: Sendable {
         // Every attempt has a folder of its own: one before it may still be under way.
         let name = "\(key.snapshot)-\(key.shard.index)-\(UInt64.random(in: .min ... .max))"
         let snapshot = Snapshot(path: "\(folder)/\(name)", totalByteCount: byteCount)
-        let free = freeByteCount()
-        let left = snapshots.withLock { snapshots in
-            // What others have yet to write is not free.
-            let left = free - min(free, snapshots.values.reduce(0) { $0 + $1.awaitedByteCount })
-            if left >= byteCount + UInt64(options.minimumFreeByteCount) { snapshots[key] = snapshot }
-            return left
+        let free = disk.admit(byteCount, to: snapshot.path) {
+            disk.noteSnapshot(in: snapshot.path, byteCount: byteCount)
         }
-        guard left >= byteCount + UInt64(options.minimumFreeByteCount) else {
-            throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: left)
-        }
+        if let free { throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: free) }
+        snapshots.withLock { $0[key] = snapshot }
         return snapshot
     }
 

@@ -1,4 +1,5 @@
 import ClusterModel
+import FaceModel
 import Logging
 import PartitionEngine
 import Threads
@@ -11,7 +12,11 @@ extension Replica {
     /// - Returns: the error when it asks for the partition to be closed.
     func noteFreeze(_ version: UInt64) -> PartitionError? {
         if let error = remember({ $0.frozenVersion = version }) { return error }
-        monitor.withLock { $0.end = nil }
+        let since = version > 0 ? Timestamp.now : nil
+        monitor.withLock { state in
+            state.end = nil
+            state.frozenSince = since
+        }
         logger.info(
             version > 0 ? "writes wait: other shards are to take this one's place" : "writes go on",
             metadata: logMetadata.merging(["version": "\(version)"]) { $1 }

@@ -89,6 +89,14 @@ final class Successor: Sendable {
     /// Whether everything is on disk, through the sequences of ``record``.
     var isSealed: Bool { monitor.withLock { if case .sealed = $0.phase { true } else { false } } }
 
+    /// Whether the shard may be in force, for all that is known here: everything is on disk, or was before the disk
+    /// went back.
+    var mayBeInForce: Bool {
+        monitor.withLock { state in
+            if case .sealed = state.phase { true } else { state.areSourcesRetired }
+        }
+    }
+
     private func sourceShard(_ index: UInt32) -> ShardID { ShardID(collection: shard.collection, index: index) }
 
     private var partitionPath: String { "\(directory)/partition" }

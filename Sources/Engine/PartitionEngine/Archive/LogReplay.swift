@@ -92,7 +92,8 @@ package struct LogReplay: Sendable {
     @discardableResult
     private mutating func note(_ entry: LogEntry, _ effect: ArchivedEntry.Effect) -> Bool {
         switch entry.operation {
-        case .beginEpoch, .expire, .restore: return true
+        case .beginEpoch, .expire: return true
+        case .restore: return effect != .repeated
         case .enrol, .delete: break
         }
         switch effect {

@@ -133,13 +133,17 @@ extension Partition {
         )
     }
 
-    /// Whether an entry that is applied did what it says: not when the receipt under its key is of an earlier one.
+    /// Whether an entry that is applied did what it says: not when the receipt under its key is of an earlier one, nor
+    /// when it brings faces of a backup behind the last.
     private func effect(
         of entry: LogEntry,
         _ transaction: borrowing ReadTransaction
     ) throws -> ArchivedEntry.Effect {
         switch entry.operation {
-        case .beginEpoch, .expire, .restore: return .applied
+        case .beginEpoch, .expire: return .applied
+        case .restore:
+            guard let end = try restorationEnd(transaction) else { return .applied }
+            return end.sequence < entry.sequence ? .repeated : .applied
         case .enrol, .delete:
             guard let receipt = try tables.receipt(of: entry.key, transaction) else { return .unknown }
             return receipt.sequence < entry.sequence ? .repeated : .applied

@@ -54,16 +54,19 @@ extension Partition {
         let liveness = RowLiveness(tombstones, hidden: [])
         let end = rows.sealedRow / rowsPerChunk
         var scrubs: [DeadRows] = []
-        var chunk = start
+        var chunk = max(start, try firstStoredChunk(reading) ?? end)
         var lookCount = 0
         while chunk < end, scrubs.count < Self.scrubChunkLimit, lookCount < lookLimit {
             defer { chunk += 1 }
             let deadCount = tombstones.deadCount(inChunk: chunk)
             let isWhole = deadCount == RowChunk.rowCount
             // What was overwritten before need not be looked at again: of a partition that changes much it is most.
-            guard deadCount - overwrittenRows.count(inChunk: chunk) >= leastCount || isWhole,
-                let bytes = try unsafe rows.chunk(chunk, reading)
-            else { continue }
+            let known = overwrittenRows.count(inChunk: chunk)
+            guard deadCount - known >= leastCount || (isWhole && known < RowChunk.rowCount) else { continue }
+            guard let bytes = try unsafe rows.chunk(chunk, reading) else {
+                if isWhole { overwrittenRows.set(RowChunk.rowCount, inChunk: chunk) }
+                continue
+            }
             lookCount += 1
             let dead = (0..<RowChunk.rowCount).filter { !liveness.isLive(chunk * rowsPerChunk + UInt32($0)) }
             if !isWhole {
@@ -73,8 +76,14 @@ extension Partition {
             }
             scrubs.append(DeadRows(chunk: chunk, rows: dead))
         }
+        try rows.readAhead(chunks: scrubs.lazy.filter { $0.rows.count < RowChunk.rowCount }.map(\.chunk), reading)
         if !scrubs.isEmpty { try overwrite(scrubs, before, reading) }
         return (!scrubs.isEmpty, chunk < end ? chunk : nil)
+    }
+
+    /// The first chunk that is not gone; nil without one. Row ids are used once, so there may have been many before it.
+    func firstStoredChunk(_ transaction: borrowing ReadTransaction) throws -> UInt32? {
+        try transaction.withCursor(tables.rows) { cursor in try unsafe cursor.first()?.uint32Key }
     }
 
     private struct DeadRows {

@@ -75,6 +75,13 @@ extension Partition {
         _ = try recoding(transaction)
         _ = try Self.receiptTimes(tables, transaction)
         _ = try remnants(transaction)
+        if let end = try restorationEnd(transaction), end.sequence > state.sequence {
+            throw PartitionStoreError.contradiction(
+                table: "meta",
+                key: 0,
+                reason: "a restoration ended with a write that there was not yet"
+            )
+        }
         try unsafe transaction.value(of: tables.meta, key: MetaKey.intake).map {
             _ = try unsafe IntakeRecord(bytes: $0)
         }

@@ -45,7 +45,7 @@ extension SuccessorBuilder {
                     let oldest = try source.oldestReceipt(reading)
                     for number in numbers where number >= oldest {
                         guard let (key, receipt) = try source.receipt(numbered: number, reading) else { continue }
-                        try pass.inherit(key, receipt, transaction)
+                        try pass.inherit(key, receipt, from: source.identity, transaction)
                     }
                 }
                 room -= UInt64(numbers.count)

@@ -42,8 +42,8 @@ package final class SuccessorBuilder {
         var other = RowCursor()
         /// Rows that runs of the newest codebook had when it began.
         var codedRanges: [Range<UInt32>] = []
-        /// Own row for each row that came over as one that is coded; `absent` for none.
-        var rows: [UInt32] = []
+        /// Own rows of those that came over as ones that are coded.
+        var rows = CopiedRows()
         /// First receipt that has not come over.
         var nextReceipt: UInt64 = 0
         var lastErasure: ErasurePosition?
@@ -54,17 +54,17 @@ package final class SuccessorBuilder {
         var end: UInt32 = 0
     }
 
-    private static let absent = UInt32.max
-    /// Rows of one slice; a multiple of those of a chunk.
-    private static let sliceRowCount: UInt32 = 8192
+    /// Row ids that are looked at before it is asked whether a slice is full; a multiple of those of a chunk. As many
+    /// live rows fill one.
+    static let sliceRowCount: UInt32 = 8192
     private static let changeLimit = 4096
 
     /// The partition that is made.
     package let partition: Partition
     var sources: [Source]
     /// Rows that the codes are to be of: those that came over first.
-    private var codedRowCount: UInt32 = 0
-    private var hasCodes = false
+    var codedRowCount: UInt32 = 0
+    var hasCodes = false
     /// When receipts were kept that came over, by the new partition's clock.
     var receiptSamples: [ReceiptTimesRecord.Sample] = []
     private let totalRowCount: UInt64
@@ -134,7 +134,6 @@ package final class SuccessorBuilder {
             let end = source.codedRanges.map(\.upperBound).max() ?? 0
             source.coded.end = end
             source.other.end = state.nextRow
-            source.rows = [UInt32](repeating: absent, count: Int(end))
             source.nextReceipt = try partition.oldestReceipt(transaction)
             return UInt64(state.nextRow)
         }
@@ -159,7 +158,7 @@ package final class SuccessorBuilder {
             guard generation != newest?.generation || newest == nil else { continue }
             sources[index].codedRanges = []
             sources[index].coded.end = 0
-            sources[index].rows = []
+            sources[index].rows = CopiedRows()
         }
     }
 
@@ -183,8 +182,7 @@ package final class SuccessorBuilder {
     /// - Returns: rows that there are then.
     private func copySlice(of index: Int, coded: Bool) throws -> UInt32 {
         let source = sources[index]
-        let first = coded ? source.coded.next : source.other.next
-        let end = min(coded ? source.coded.end : source.other.end, first + Self.sliceRowCount)
+        var cursor = coded ? source.coded : source.other
         let ranges = source.codedRanges
         func isCoded(_ row: UInt32) -> Bool { ranges.contains { $0.contains(row) } }
         try partition.checkFreeDisk()
@@ -193,10 +191,20 @@ package final class SuccessorBuilder {
             let rows = RowReader(partition: source.partition, state: state, transaction: reading.number)
             let tombstones = try source.partition.tombstones(reading, rowCount: state.nextRow)
             let liveness = RowLiveness(tombstones, hidden: [])
+            // Of a partition that changes much most ids are of rows that are gone.
+            var live: [UInt32] = []
+            while cursor.next < cursor.end, live.count < Int(Self.sliceRowCount) {
+                let end = cursor.next + min(Self.sliceRowCount, cursor.end - cursor.next)
+                live += liveness.liveRows(in: cursor.next..<end).filter { isCoded($0) == coded }
+                cursor.next = end
+            }
+            if live.isEmpty {
+                return ([], try partition.environment.read { try partition.state($0).nextRow })
+            }
             return try partition.environment.write { transaction in
                 var pass = try WritePass(partition, transaction)
                 var own: [(face: FaceID, row: UInt32)] = []
-                for row in first..<end where liveness.isLive(row) && isCoded(row) == coded {
+                for row in live {
                     let face = try source.partition.tables.face(ofRow: row, reading)
                     if isOwn(face) { own.append((face, row)) }
                 }
@@ -213,141 +221,16 @@ package final class SuccessorBuilder {
             }
         }
         if coded {
-            for (row, copy) in own { sources[index].rows[Int(row)] = copy }
-            sources[index].coded.next = end
+            for (row, copy) in own { sources[index].rows[row] = copy }
+            sources[index].coded = cursor
         } else {
-            sources[index].other.next = end
+            sources[index].other = cursor
         }
         return rowCount
     }
 
     private func isOwn(_ face: FaceID) -> Bool {
         range.contains(FaceContribution.place(of: face, in: partition.identity.collection.id))
-    }
-
-    // MARK: Codes
-
-    /// It was told to stop: what was begun is not finished.
-    private struct Stopped: Error {}
-
-    /// Takes the codes of the rows over that came first, after all rows are here.
-    ///
-    /// - Parameter rest: called again and again in the middle of it; says whether to stop.
-    /// - Returns: false when it was stopped: then the builder is only good for ``close()``.
-    package func copyCodes(resting rest: () -> Bool = { false }) throws(PartitionError) -> Bool {
-        guard !hasCodes else { return true }
-        hasCodes = true
-        let codebook = partition.codebooks.withLock { $0.newest }
-        let end = codedRowCount / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
-        guard let codebook, end > 0 else { return true }
-        do {
-            try copyCodes(codebook, below: end, sources[...], inputs: []) { if rest() { throw Stopped() } }
-            return true
-        } catch is Stopped {
-            return false
-        } catch {
-            throw PartitionError(error)
-        }
-    }
-
-    /// Opens a read transaction of each source, then writes the run.
-    private func copyCodes(
-        _ codebook: Codebook,
-        below end: UInt32,
-        _ remaining: ArraySlice<Source>,
-        inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
-        _ rest: () throws -> Void
-    ) throws {
-        guard let source = remaining.first else { return try writeRun(codebook, below: end, inputs, rest) }
-        try source.partition.environment.read { transaction in
-            let runs = try source.partition.snapshot(transaction).runs(ofGeneration: codebook.generation)
-            try copyCodes(codebook, below: end, remaining.dropFirst(), inputs: inputs + [(runs, source.rows)], rest)
-        }
-    }
-
-    private func writeRun(
-        _ codebook: Codebook,
-        below end: UInt32,
-        _ inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
-        _ rest: () throws -> Void
-    ) throws {
-        var isCoded = [Bool](repeating: false, count: Int(end))
-        try forEachCode(codebook, in: inputs, below: end, rest) { _, own, _, _ in isCoded[Int(own)] = true }
-        try moveRows(below: end, rest) { !isCoded[Int($0)] }
-        try partition.environment.write { transaction in
-            var state = try partition.state(transaction.reading)
-            var writer = RunWriter(
-                run: state.nextRun,
-                generation: codebook.generation,
-                planeCount: codebook.plan.planeCount,
-                listCount: codebook.listCount,
-                tables: partition.tables
-            )
-            try forEachCode(codebook, in: inputs, below: end, rest) { list, own, code, factor in
-                try writer.add(list: list, row: own, code: code, factor: factor, transaction)
-            }
-            let written = try writer.finish(firstRow: 0, endRow: end, transaction)
-            // Rows that died here are in no run.
-            state.tombstoneCount -= min(state.tombstoneCount, UInt64(end - written))
-            state.foldedRow = end
-            state.nextRun += 1
-            try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
-        }
-    }
-
-    /// Goes through the codes of rows that are here, list by list.
-    private func forEachCode(
-        _ codebook: Codebook,
-        in inputs: [(runs: [CodeSnapshot.Run], rows: [UInt32])],
-        below end: UInt32,
-        _ rest: () throws -> Void,
-        _ body: (_ list: UInt32, _ own: UInt32, _ code: ArraySlice<UInt8>, _ factor: UInt16) throws -> Void
-    ) throws {
-        var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
-        for list in 0..<codebook.listCount {
-            try rest()
-            for (runs, rows) in inputs {
-                for run in runs {
-                    try Partition.forEachCode(of: run, list: list, planeCount: codebook.plan.planeCount, into: &code) {
-                        (stored, code) in
-                        guard stored.rowID < UInt32(rows.count), case let own = rows[Int(stored.rowID)], own < end
-                        else {
-                            return
-                        }
-                        try body(UInt32(list), own, code[...], stored.factor)
-                    }
-                }
-            }
-        }
-    }
-
-    /// Gives live rows new ids behind all others: what has no code here is coded like any fresh row.
-    private func moveRows(below end: UInt32, _ rest: () throws -> Void, where isToMove: (UInt32) -> Bool) throws {
-        var next: UInt32 = 0
-        while next < end {
-            try rest()
-            let first = next
-            try partition.environment.read { reading in
-                let state = try partition.state(reading)
-                let rows = RowReader(partition: partition, state: state, transaction: reading.number)
-                let tombstones = try partition.tombstones(reading, rowCount: state.nextRow)
-                let liveness = RowLiveness(tombstones, hidden: [])
-                var moving: [UInt32] = []
-                while next < end, moving.count < Int(Self.sliceRowCount) {
-                    if isToMove(next), liveness.isLive(next) { moving.append(next) }
-                    next += 1
-                }
-                guard !moving.isEmpty else { return }
-                try partition.environment.write { transaction in
-                    var pass = try WritePass(partition, transaction)
-                    for row in moving {
-                        try unsafe pass.move(row, stored: rows.bytes(of: row, reading), transaction)
-                    }
-                    _ = try pass.finish(transaction)
-                }
-            }
-            precondition(next > first, "a step moves on")
-        }
     }
 
     // MARK: Changes
@@ -428,6 +311,9 @@ package final class SuccessorBuilder {
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
                 let times = try receiptTimes(state, oldest: partition.oldestReceipt(transaction.reading))
                 try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
+                if let end = try restorationEnd() {
+                    try transaction.put(partition.tables.meta, key: MetaKey.restorationEnd, value: end.encoded())
+                }
                 return state
             }
             partition.noteCommit(state, changing: [])
@@ -437,6 +323,14 @@ package final class SuccessorBuilder {
             if before != sources.map({ $0.partition.committedSequence }) { return nil }
             throw PartitionError(error)
         }
+    }
+
+    /// That faces of a backup are put into the sources no more; nil when none were.
+    private func restorationEnd() throws -> RestorationEndRecord? {
+        let ends = try sources.compactMap { source in
+            try source.partition.environment.read { try source.partition.restorationEnd($0) }
+        }
+        return ends.max { $0.sequence < $1.sequence }
     }
 
     private func takeErasures() throws {

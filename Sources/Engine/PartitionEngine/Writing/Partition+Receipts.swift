@@ -6,30 +6,32 @@ extension Partition {
     /// Most by which another's clock may run faster than this one's.
     private static let clockShare = 1.02
 
-    /// A write that was done before.
+    /// A write that was done before, or a part of it.
     package struct KnownReceipt: Hashable, Sendable {
+        /// Of the rows that were done.
         package var receipt: WriteReceipt
-        /// Whether its receipt is one of the newest, which every replica has.
+        /// Whether all of it is told by one of the newest receipts, which every replica has.
         package var isRecent: Bool
+        /// What is left to do; nil when all of it was done.
+        package var rest: UndoneRows?
     }
 
-    /// What a write answers whose key was seen before; nil when it leaves no receipt, or none is known.
+    /// What a write answers whose key was seen before; nil when it leaves no receipt, or none is known. Faces of a
+    /// backup are known once the last have been put back.
     package func knownReceipt(of batch: WriteBatch) throws(PartitionError) -> KnownReceipt? {
+        if case .restore(let faces, _) = batch.operation { return try knownReceipt(ofRestoring: faces) }
         guard batch.operation.leavesReceipt else { return nil }
         do {
             return try environment.read { transaction in
-                try tables.anyReceipt(of: batch.key, transaction).map { known in
-                    let change = WritePass.Change(batch.operation, shape: shape)
-                    return KnownReceipt(receipt: change.answer(known.receipt), isRecent: known.isRecent)
-                }
+                try known(batch.key, transaction) { WritePass.Change(batch.operation, shape: shape) }
             }
         } catch {
             throw PartitionError(error)
         }
     }
 
-    /// Whether a write may have been done although its key is not known: receipts have been forgotten that may be as
-    /// young as the first attempt at it.
+    /// Whether a write may have been done although its key is not known, or only a part of it is: receipts have been
+    /// forgotten that may be as young as the first attempt at it.
     ///
     /// - Parameter age: time since that attempt, positive, by the clock of whoever made it. What the message about it
     ///   took on its way is not in it, and has to be shorter than what passes while as many writes are done as receipts
@@ -37,7 +39,8 @@ extension Partition {
     package func mayHaveForgotten(_ key: IdempotencyKey, age: Duration) throws(PartitionError) -> Bool {
         do {
             return try environment.read { transaction in
-                if try tables.anyReceipt(of: key, transaction) != nil { return false }
+                // Of one that is known in part the rest may have been done where it was forgotten.
+                if let known = try tables.anyReceipt(of: key, transaction), known.receipt.reach == nil { return false }
                 guard let time = try timeSinceForgotten(transaction) else { return false }
                 return .milliseconds(time) <= age * Self.clockShare
             }

@@ -9,14 +9,18 @@ extension WritePass {
     private static let forgottenAtOnce = 4
 
     /// Keeps the receipt of a write to a partition whose faces this one takes over; parts of one write come together.
+    /// Where only one has come it says so, since the other partition was not sent its own.
     mutating func inherit(
         _ key: IdempotencyKey,
         _ receipt: ReceiptRecord,
+        from source: PartitionIdentity,
         _ transaction: borrowing WriteTransaction
     ) throws {
+        let own = partition.identity.firstHash...partition.identity.lastHash
+        let receipt = receipt.inherited(from: source.firstHash...source.lastHash, in: own)
         for table in [tables.receipts, tables.earlierReceipts] {
             guard let bytes = try unsafe transaction.reading.value(of: table, key: key) else { continue }
-            if let joined = try unsafe ReceiptRecord(bytes: bytes).joined(with: receipt) {
+            if let joined = try unsafe ReceiptRecord(bytes: bytes).joined(with: receipt, in: own) {
                 try transaction.put(table, key: key, value: joined.encoded())
             }
             return

@@ -32,15 +32,16 @@ struct WritePass {
         digest = storedDigest
     }
 
-    /// Does a write that is in no log, unless its key was seen before.
+    /// Does a write that is in no log, unless its key was seen before; of one that is known in part, what is left.
     mutating func apply(
         _ batch: WriteBatch,
         epoch: UInt64,
         _ transaction: borrowing WriteTransaction
     ) throws -> WriteReceipt {
         let change = Change(batch.operation, shape: partition.shape)
-        if change.leavesReceipt, let known = try tables.anyReceipt(of: batch.key, transaction.reading) {
-            return change.answer(known.receipt)
+        if change.leavesReceipt, let known = try partition.known(batch.key, transaction.reading, { change }) {
+            guard let rest = known.rest else { return known.receipt }
+            return known.completed(by: try apply(batch.rest(rest), epoch: epoch, transaction))
         }
         guard epoch >= state.promisedEpoch else {
             throw PartitionError.logRefused(.writeBelowPromise(epoch: epoch, promised: state.promisedEpoch))
@@ -53,7 +54,7 @@ struct WritePass {
     /// Does what the next entry of the log says, unless its key was seen before: then the sequence goes on alone.
     ///
     /// Only the newest receipts count, as many on every replica: what else one remembers is for the primary, which
-    /// orders nothing that it knows.
+    /// orders nothing that it knows, and of a write that it knows in part the rest, under another key.
     mutating func apply(_ entry: LogEntry, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
         let change = Change(entry.operation)
         state.advance(to: entry)
@@ -152,7 +153,18 @@ struct WritePass {
 
         var isEnrolment: Bool { if case .enrol = self { true } else { false } }
 
-        /// What it answers when its key was seen before.
+        /// That a row is of.
+        ///
+        /// - Precondition: it leaves a receipt.
+        func face(_ row: Int) -> FaceID {
+            switch self {
+            case .enrol(let rows, _): rows[row].id
+            case .delete(let faces): faces[row]
+            case .expire, .restore, .nothing: preconditionFailure("no receipt is left")
+            }
+        }
+
+        /// What it answers when it is an entry whose key was seen before.
         ///
         /// - Precondition: it leaves a receipt.
         func answer(_ known: ReceiptRecord) -> WriteReceipt {
@@ -251,13 +263,19 @@ struct WritePass {
         return outcomes
     }
 
-    /// Stores faces under the versions that they had; one that is there in that version or a later one stays.
+    /// Stores faces under the versions that they had; one that is there in that version or a later one stays. Once the
+    /// restoration has ended nothing is stored: what is not there then is gone since.
     private mutating func restore(
         _ faces: [ArchivedFaces.Row],
         _ embeddings: StoredEmbeddings,
         isLast: Bool,
         _ transaction: borrowing WriteTransaction
     ) throws -> [EnrolOutcome] {
+        if try partition.restorationEnd(transaction.reading) != nil {
+            // Their embeddings may be in the log.
+            if !faces.isEmpty { try noteRemnants(transaction) }
+            return faces.map { _ in .superseded }
+        }
         var outcomes: [EnrolOutcome] = []
         for (position, face) in faces.enumerated() {
             if let bytes = try unsafe transaction.reading.value(of: tables.faces, key: face.id) {
@@ -284,6 +302,8 @@ struct WritePass {
         }
         if isLast {
             try transaction.delete(tables.meta, key: MetaKey.restoration)
+            let end = RestorationEndRecord(sequence: state.sequence)
+            try transaction.put(tables.meta, key: MetaKey.restorationEnd, value: end.encoded())
         } else {
             try transaction.put(tables.meta, key: MetaKey.restoration, value: RecordSeal.seal(ByteWriter()))
         }

@@ -13,7 +13,7 @@ package enum LogOperation: Hashable, Sendable {
     /// one moment in any order.
     case expire(at: Timestamp, faces: [FaceID])
     /// Puts faces of a backup back under the versions that they had; as many rows as embeddings. The last one, which
-    /// may bring none, ends the restoration: from then on faces expire.
+    /// may bring none, ends the restoration: from then on faces expire, and another one changes nothing.
     case restore(rows: [ArchivedFaces.Row], embeddings: StoredEmbeddings, isLast: Bool)
 
     /// Whether the disk holds more after it.

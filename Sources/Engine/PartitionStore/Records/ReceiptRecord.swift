@@ -6,10 +6,11 @@ internal import LMDB
 
 /// What a write answered, kept so that the same write sent again answers the same and changes nothing.
 ///
-/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together; before format 7 also
-/// 1 enrol, 2 delete), count (4), one byte an outcome
+/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together, 7 and 8 the same of a part
+/// that others may be missing beside; before format 7 also 1 enrol, 2 delete), count (4), one byte an outcome
 /// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds from 3 on the
-/// checksum of each row (4), CRC-32C (4); little-endian.
+/// checksum of each row (4), for kinds 7 and 8 how many ranges its ``reach`` has (4) and the first and the last place
+/// of each (8, 8), CRC-32C (4); little-endian.
 package struct ReceiptRecord: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         case enrolled([EnrolOutcome])
@@ -21,6 +22,23 @@ package struct ReceiptRecord: Hashable, Sendable {
             case .deleted(let outcomes): outcomes.count
             }
         }
+
+        /// Those at some positions, in the order given.
+        package func at(_ positions: [Int]) -> Outcome {
+            switch self {
+            case .enrolled(let outcomes): .enrolled(positions.map { outcomes[$0] })
+            case .deleted(let outcomes): .deleted(positions.map { outcomes[$0] })
+            }
+        }
+
+        /// Those of both; nil when they are of different kinds.
+        package func followed(by other: Outcome) -> Outcome? {
+            switch (self, other) {
+            case (.enrolled(let own), .enrolled(let others)): return .enrolled(own + others)
+            case (.deleted(let own), .deleted(let others)): return .deleted(own + others)
+            default: return nil
+            }
+        }
     }
 
     package let sequence: UInt64
@@ -30,20 +48,31 @@ package struct ReceiptRecord: Hashable, Sendable {
     /// Whether its rows are those of parts of one write, which went to two partitions that became one: then they are
     /// not in the order in which they were sent.
     package let isJoined: Bool
+    /// Where on the ring it tells of every row that the write has there; nil when that is wherever its partition has
+    /// faces. Of a partition that took the place of several, some of which had not been sent the write: rows of theirs
+    /// are new, and not those of another write. Its rows are in no order then.
+    package let reach: RingRanges?
 
     /// - Precondition: as many checksums as outcomes.
-    package init(sequence: UInt64, outcome: Outcome, rowChecksums: [UInt32]?, isJoined: Bool = false) {
+    package init(
+        sequence: UInt64,
+        outcome: Outcome,
+        rowChecksums: [UInt32]?,
+        isJoined: Bool = false,
+        reach: RingRanges? = nil
+    ) {
         precondition(rowChecksums?.count ?? outcome.count == outcome.count, "one checksum a row")
         self.sequence = sequence
         self.outcome = outcome
         self.rowChecksums = rowChecksums
-        self.isJoined = isJoined && rowChecksums != nil
+        self.isJoined = (isJoined || reach != nil) && rowChecksums != nil
+        self.reach = rowChecksums == nil ? nil : reach
     }
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 17 + 5 * outcome.count)
         writer.write(sequence)
-        let form: UInt8 = rowChecksums == nil ? 0 : isJoined ? 4 : 2
+        let form: UInt8 = rowChecksums == nil ? 0 : reach != nil ? 6 : isJoined ? 4 : 2
         switch outcome {
         case .enrolled(let outcomes):
             writer.write(1 + form)
@@ -62,6 +91,13 @@ package struct ReceiptRecord: Hashable, Sendable {
             for outcome in outcomes { writer.write(outcome.rawValue) }
         }
         for checksum in rowChecksums ?? [] { writer.write(checksum) }
+        if let reach {
+            writer.write(UInt32(reach.ranges.count))
+            for range in reach.ranges {
+                writer.write(range.lowerBound)
+                writer.write(range.upperBound)
+            }
+        }
         return RecordSeal.seal(writer)
     }
 
@@ -74,8 +110,8 @@ package struct ReceiptRecord: Hashable, Sendable {
             let count = Int(try reader.read(UInt32.self))
             let outcomes = try reader.readBytes(count: count)
             switch kind {
-            case 1, 3, 5: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
-            case 2, 4, 6:
+            case 1, 3, 5, 7: outcome = .enrolled(try outcomes.map(Self.enrolOutcome))
+            case 2, 4, 6, 8:
                 outcome = .deleted(
                     try outcomes.map { byte in
                         guard let outcome = DeleteOutcome(rawValue: byte) else {
@@ -95,28 +131,64 @@ package struct ReceiptRecord: Hashable, Sendable {
             } else {
                 rowChecksums = nil
             }
+            reach = try kind > 6 ? Self.readReach(&reader) : nil
             try reader.finish()
         } catch {
             throw .malformed(table: "receipts", reason: "\(error)")
         }
     }
 
+    /// As a partition keeps it that takes faces over from the one which had it.
+    ///
+    /// - Parameters:
+    ///   - source: where on the ring that one has faces.
+    ///   - own: where the other has.
+    package func inherited(from source: ClosedRange<UInt64>, in own: ClosedRange<UInt64>) -> ReceiptRecord {
+        let reach = self.reach ?? RingRanges([source])
+        return ReceiptRecord(
+            sequence: sequence,
+            outcome: outcome,
+            rowChecksums: rowChecksums,
+            isJoined: isJoined,
+            reach: reach.covers(own) ? nil : reach
+        )
+    }
+
     /// The receipt of a write whose parts went to two partitions that became one; nil when these are not of one write.
-    package func joined(with other: ReceiptRecord) -> ReceiptRecord? {
-        let joined: Outcome
-        switch (outcome, other.outcome) {
-        case (.enrolled(let own), .enrolled(let others)): joined = .enrolled(own + others)
-        case (.deleted(let own), .deleted(let others)): joined = .deleted(own + others)
-        default: return nil
-        }
+    ///
+    /// - Parameters:
+    ///   - other: as that one keeps it, and so is this.
+    ///   - own: where on the ring it has faces.
+    package func joined(with other: ReceiptRecord, in own: ClosedRange<UInt64>) -> ReceiptRecord? {
+        guard let joined = outcome.followed(by: other.outcome) else { return nil }
         var checksums: [UInt32]?
         if let own = rowChecksums, let others = other.rowChecksums { checksums = own + others }
+        var both: RingRanges?
+        if let reach, let others = other.reach { both = RingRanges(reach.ranges + others.ranges) }
         return ReceiptRecord(
             sequence: max(sequence, other.sequence),
             outcome: joined,
             rowChecksums: checksums,
-            isJoined: true
+            isJoined: true,
+            reach: both.flatMap { $0.covers(own) ? nil : $0 }
         )
+    }
+
+    private static func readReach(_ reader: inout ByteReader) throws(BinaryCodingError) -> RingRanges {
+        let offset = reader.offset
+        let count = Int(try reader.read(UInt32.self))
+        guard count > 0, count <= reader.remainingByteCount / 16 else {
+            throw .invalidValue(field: "range count", offset: offset)
+        }
+        var ranges: [ClosedRange<UInt64>] = []
+        for _ in 0..<count {
+            let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
+            guard first <= last else { throw .invalidValue(field: "range", offset: offset) }
+            ranges.append(first...last)
+        }
+        let reach = RingRanges(ranges)
+        guard reach.ranges == ranges else { throw .invalidValue(field: "ranges", offset: offset) }
+        return reach
     }
 
     private static func enrolOutcome(_ byte: UInt8) throws(BinaryCodingError) -> EnrolOutcome {
@@ -134,41 +206,57 @@ package struct ReceiptRecord: Hashable, Sendable {
 }
 
 extension ReceiptRecord {
-    /// What the write answered about these rows, when it is the same write: of the same kind, with these rows or with
-    /// more, in this order. Nil for another write under the same key.
+    /// What the write answered about these rows, when it is the same write and all of them are known.
+    package func outcome(ofRows checksums: [UInt32], isEnrolment: Bool) -> Outcome? {
+        positions(ofRows: checksums, isEnrolment: isEnrolment) { _ in true }.map { outcome.at($0.compactMap { $0 }) }
+    }
+
+    /// Where its outcomes of these rows are, when it is the same write: of the same kind, with these rows or with more,
+    /// in this order; nil for a row of which it does not tell. Nil for another write under the same key.
     ///
     /// Some rows of a write are what a shard is sent of it that is a part of the one that answered. A receipt without
     /// checksums is believed when the number of rows is the same.
     ///
     /// - Parameters:
+    ///   - checksums: of the rows that are sent now.
     ///   - isEnrolment: or else a deletion.
-    ///   - rowChecksums: of the rows that are sent now.
-    package func outcome(ofRows checksums: [UInt32], isEnrolment: Bool) -> Outcome? {
-        var positions: [Int] = []
-        if let known = rowChecksums {
-            positions.reserveCapacity(checksums.count)
-            if isJoined {
-                var places = Dictionary(grouping: known.indices) { known[$0] }.mapValues { $0[...] }
-                for checksum in checksums {
-                    guard let position = places[checksum]?.popFirst() else { return nil }
-                    positions.append(position)
-                }
-            } else {
-                var next = 0
-                for checksum in checksums {
-                    guard let position = known[next...].firstIndex(of: checksum) else { return nil }
-                    positions.append(position)
-                    next = position + 1
-                }
-            }
-        } else {
-            guard checksums.count == outcome.count else { return nil }
-            positions = Array(checksums.indices)
-        }
+    ///   - isTold: whether a row is within its ``reach``. It is not looked for otherwise: it may look like one of its
+    ///     rows by chance.
+    package func positions(
+        ofRows checksums: [UInt32],
+        isEnrolment: Bool,
+        isTold: (_ row: Int) -> Bool
+    ) -> [Int?]? {
         switch outcome {
-        case .enrolled(let outcomes): return isEnrolment ? .enrolled(positions.map { outcomes[$0] }) : nil
-        case .deleted(let outcomes): return isEnrolment ? nil : .deleted(positions.map { outcomes[$0] })
+        case .enrolled: guard isEnrolment else { return nil }
+        case .deleted: guard !isEnrolment else { return nil }
         }
+        var positions: [Int?] = []
+        positions.reserveCapacity(checksums.count)
+        guard let known = rowChecksums else {
+            guard checksums.count == outcome.count else { return nil }
+            for position in checksums.indices { positions.append(position) }
+            return positions
+        }
+        guard isJoined else {
+            var next = 0
+            for checksum in checksums {
+                guard let position = known[next...].firstIndex(of: checksum) else { return nil }
+                positions.append(position)
+                next = position + 1
+            }
+            return positions
+        }
+        var places = Dictionary(grouping: known.indices) { known[$0] }.mapValues { $0[...] }
+        for (row, checksum) in checksums.enumerated() {
+            guard isTold(row) else {
+                positions.append(nil)
+                continue
+            }
+            guard let position = places[checksum]?.popFirst() else { return nil }
+            positions.append(position)
+        }
+        return positions
     }
 
     /// CRC-32C of a row to be enrolled: its id (16 bytes, as a key), its metadata as a face record has it with bit 9

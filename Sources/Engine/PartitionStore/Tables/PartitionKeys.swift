@@ -1,3 +1,4 @@
+internal import Checksum
 package import FaceModel
 internal import LMDB
 
@@ -13,6 +14,8 @@ package enum MetaKey {
     package static let intake: StaticString = "intake"
     /// There while faces of a backup are being put back.
     package static let restoration: StaticString = "restoration"
+    /// There once all of them have been: see ``RestorationEndRecord``.
+    package static let restorationEnd: StaticString = "restorationEnd"
     /// Time of the newest erasure that was forgotten.
     package static let forgottenErasures: StaticString = "forgottenErasures"
     /// When receipts were kept.
@@ -52,6 +55,20 @@ extension IdempotencyKey {
             high: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
             low: unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         )
+    }
+}
+
+extension IdempotencyKey {
+    /// The key under which a shard does the rest of a write that it has the receipt of a part of: rows of a shard that
+    /// had not been sent them when it became one with another. The same on every replica, and for ever.
+    ///
+    /// SipHash-2-4-128 of the key, as two words, keyed by "mien key" and "the rest" in ASCII.
+    package var ofRest: IdempotencyKey {
+        let hash = SipHash.hash128(key: (0x6d69_656e_206b_6579, 0x7468_6520_7265_7374)) { hash in
+            hash.add(high)
+            hash.add(low)
+        }
+        return IdempotencyKey(high: UInt64(hash >> 64), low: UInt64(truncatingIfNeeded: hash))
     }
 }
 

@@ -243,7 +243,7 @@ package enum MetricCatalogue {
     package static let archiveGaps = Metric(
         "mien_archive_gaps_total",
         .counter,
-        "Shards whose archive began anew, with entries missing"
+        "Shards whose archive began anew, or ended before the shard was replaced, with entries missing"
     )
 
     // MARK: Worker
@@ -463,7 +463,11 @@ package enum MetricCatalogue {
         [.part],
         "Bytes that searches read, in memory or not: codes, embeddings, and fresh, rows in no inverted list yet"
     )
-    package static let freeDisk = Metric("mien_free_disk_bytes", .gauge, "Free disk under the data folder")
+    package static let freeDisk = Metric(
+        "mien_free_disk_bytes",
+        .gauge,
+        "Free disk under the data folder, less what snapshots for a backup have yet to take"
+    )
 
     package static let all: [MetricDescription] = [
         buildInfo, startTime, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit, threads,

@@ -76,8 +76,10 @@ struct ShardHistory: Sendable {
         entries.append(Entry(epoch: item.epoch, write: item.payload, digest: Self.digest(faces)))
     }
 
+    /// - Parameter ordered: what the log has of the write at the sequence.
     mutating func acknowledged(
         _ write: SimulatedWrite,
+        orderedAs ordered: SimulatedWrite,
         sequence: UInt64,
         by node: NodeID,
         under epoch: Epoch,
@@ -92,7 +94,7 @@ struct ShardHistory: Sendable {
             )
         }
         primaries[epoch] = node
-        guard let known = entry(sequence), known.write == write else {
+        guard let known = entry(sequence), known.write == ordered else {
             throw Violation(promise: .durability, time: time, details: "\(write) at \(sequence) is not in the log")
         }
         highestAcknowledged = max(highestAcknowledged, sequence)
@@ -212,15 +214,24 @@ struct History: Sendable {
         }
     }
 
+    /// - Parameter ordered: what the shard's log has of the write.
     mutating func acknowledged(
         _ write: SimulatedWrite,
+        orderedAs ordered: SimulatedWrite,
         in shard: ShardID,
         sequence: UInt64,
         by node: NodeID,
         under epoch: Epoch,
         at time: Duration
     ) throws(Violation) {
-        try shards[shard]?.acknowledged(write, sequence: sequence, by: node, under: epoch, at: time)
+        try shards[shard]?.acknowledged(
+            write,
+            orderedAs: ordered,
+            sequence: sequence,
+            by: node,
+            under: epoch,
+            at: time
+        )
         acknowledgedFaces[write.origin, default: []].formUnion(write.faces)
     }
 

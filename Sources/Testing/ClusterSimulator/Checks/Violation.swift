@@ -7,7 +7,8 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case durability
         /// A write that was refused is there.
         case rejection
-        /// A write was done under two keys, or a shard was told that one is new which it had been sent before.
+        /// A face of a write was written under two keys, a shard was told that a write is new which it had been sent
+        /// before, or it refused one that came again as another write.
         case keys
         /// A read missed what it had to show.
         case freshness

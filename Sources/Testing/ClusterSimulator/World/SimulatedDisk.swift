@@ -19,6 +19,9 @@ package struct SimulatedWrite: Hashable, Sendable {
     }
 
     var isFace: Bool { value != nil }
+
+    /// The key under which the rest of a write is done that a merged shard knows in part.
+    static func keyOfRest(_ key: UInt64) -> UInt64 { key + 1 << 56 }
 }
 
 /// Some of the faces that clients write.
@@ -37,6 +40,11 @@ struct FaceSet: OptionSet, Hashable, Sendable {
         self.init(faces.map { FaceSet(face: $0) })
     }
 
+    /// Those whose places are in a range.
+    init(within range: HashRange) {
+        self.init(faces: (0..<SimulatedClient.faceCount).filter { range.contains(SimulatedClient.position(of: $0)) })
+    }
+
     /// Ascending.
     var faces: [Int] { (0..<SimulatedClient.faceCount).filter { contains(FaceSet(face: $0)) } }
 }
@@ -47,10 +55,25 @@ struct SimulatedDisk: Sendable {
     struct Receipt: Hashable, Sendable {
         var sequence: UInt64
         var faces: FaceSet
+        /// Faces of which it tells whether the write has them; nil for all of its shard. The others are of a shard that
+        /// had not been sent its part when it became one with another.
+        var reach: FaceSet?
 
-        /// Of parts of one write, in shards that became one.
-        func joined(with other: Receipt) -> Receipt {
-            Receipt(sequence: min(sequence, other.sequence), faces: faces.union(other.faces))
+        /// As a shard has it with faces `own` that took the place of one with faces `source`.
+        func inherited(from source: FaceSet, in own: FaceSet) -> Receipt {
+            let told = reach ?? source
+            return Receipt(sequence: sequence, faces: faces, reach: told.isSuperset(of: own) ? nil : told)
+        }
+
+        /// Of parts of one write, in shards that became one with faces `own`.
+        func joined(with other: Receipt, in own: FaceSet) -> Receipt {
+            var told: FaceSet?
+            if let reach, let others = other.reach { told = reach.union(others) }
+            return Receipt(
+                sequence: min(sequence, other.sequence),
+                faces: faces.union(other.faces),
+                reach: told.flatMap { $0.isSuperset(of: own) ? nil : $0 }
+            )
         }
     }
 
@@ -63,6 +86,38 @@ struct SimulatedDisk: Sendable {
         /// Newest codebook, and one that still has codes beside it; 0 for none.
         var generation: UInt32 = 0
         var olderGeneration: UInt32 = 0
+
+        /// What is to be done of a write: all of it, or the rest of one that is known in part, under another key.
+        func rest(of write: SimulatedWrite) -> SimulatedWrite {
+            var rest = write
+            while let reach = receipts[rest.key]?.reach, !reach.isSuperset(of: rest.faces) {
+                rest.faces.subtract(reach)
+                rest.key = SimulatedWrite.keyOfRest(rest.key)
+            }
+            return rest
+        }
+
+        /// Whether a write's key is that of another one.
+        func isReused(by write: SimulatedWrite) -> Bool {
+            var rest = write
+            while let receipt = receipts[rest.key], !rest.faces.isEmpty {
+                let told = receipt.reach ?? rest.faces
+                guard receipt.faces.isSuperset(of: rest.faces.intersection(told)) else { return true }
+                rest.faces.subtract(told)
+                rest.key = SimulatedWrite.keyOfRest(rest.key)
+            }
+            return false
+        }
+
+        /// Whether a face's part of the write of a key is known.
+        func tells(of face: Int, under key: UInt64) -> Bool {
+            var key = key
+            while let receipt = receipts[key] {
+                guard let reach = receipt.reach, !reach.contains(FaceSet(face: face)) else { return true }
+                key = SimulatedWrite.keyOfRest(key)
+            }
+            return false
+        }
     }
 
     var promised = Epoch(0)

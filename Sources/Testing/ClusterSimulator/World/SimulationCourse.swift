@@ -16,6 +16,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         case disks
         /// Clients write through coordinators, which have older maps, die in the midst of writes, and are cut off.
         case routers
+        /// What workers are to remove they are told a second time, long after: replicas have come back by then.
+        case orders
     }
 
     package var aim = Aim.anything

@@ -129,6 +129,11 @@ package struct SimulationSettings: Sendable {
             slowRate = sometimes(0.7, &random, 0.2)
             upheavalInterval = interval(0.5, &random)
             operationInterval = random.chance(0.6) ? .milliseconds(500 + random.below(2500)) : nil
+        case .orders:
+            (workerCount, controllerCount) = (3 + random.below(2), 2 + random.below(2))
+            // Where each copy counts, and there are few places to go.
+            (replicationFactor, minimumInSync) = (2, 2)
+            operationInterval = .milliseconds(500 + random.below(1000))
         }
         // What nobody notices must not happen.
         if course.trustsDisks { rollbackInterval = nil }

@@ -7,8 +7,8 @@ import WireProtocol
 /// What a client asks a replica to have applied, and what of its own must then be there.
 struct SimulatedToken: Hashable, Sendable {
     var sequence: UInt64 = 0
-    /// Keys of its last acknowledged writes of faces of the shard, whatever shards took those writes.
-    var keys: [UInt64] = []
+    /// Keys of its last acknowledged writes of faces of the shard, by face, whatever shards took those writes.
+    var keys: [Int: UInt64] = [:]
 }
 
 /// A client with one write under way at a time; an attempt that fails is made again under the same key, by the rules of
@@ -25,8 +25,11 @@ struct SimulatedClient: Sendable {
     /// How many times as fast as the cluster's its time goes: a run is short, and what breaks promises is that writes
     /// come again, and often.
     var haste = 1.0
-    /// Of the write under way.
+    /// When the write under way was first called for, how often it has been, and when it was last.
     var began = Duration.zero
+    var callCount = 0
+    var callBegan = Duration.zero
+    /// Of that call.
     var attempts = CallAttempts(peerCount: 1, timeout: .zero, retryDuration: .zero)
     var timeout = Duration.zero
     /// Of its last acknowledged write to each shard.
@@ -39,7 +42,7 @@ struct SimulatedClient: Sendable {
 
     func token(for placement: ShardPlacement) -> SimulatedToken {
         let own = ownKeys.filter { placement.range.contains(Self.position(of: $0.key)) }
-        return SimulatedToken(sequence: tokens[placement.shard] ?? 0, keys: own.values.sorted())
+        return SimulatedToken(sequence: tokens[placement.shard] ?? 0, keys: own)
     }
 
     func placement(of face: Int) -> ShardPlacement? { map.first { $0.range.contains(Self.position(of: face)) } }
@@ -65,6 +68,7 @@ extension World {
         )
         clients[index].write = write
         clients[index].began = now
+        (clients[index].callCount, clients[index].callBegan) = (1, now)
         clients[index].haste = 1 + 31 * random.unit() * random.unit()
         clients[index].timeout = random.duration(.seconds(4), .seconds(200))
         clients[index].attempts = CallAttempts(
@@ -133,14 +137,18 @@ extension World {
         clients[index].map = placements
         let (least, most) = (CallAttempts.spread.lowerBound, CallAttempts.spread.upperBound)
         let spread = least + random.unit() * (most - least)
-        let elapsed = (now - clients[index].began) * clients[index].haste
+        let elapsed = (now - clients[index].callBegan) * clients[index].haste
         switch clients[index].attempts.next(after: failure, elapsed: elapsed, spread: spread) {
         case .fail(let end):
-            if end.hasNoEffect || (settings.fault == .earlierAttemptsForgotten && failure.hasNoEffect) {
+            let hasNoEffect =
+                end.hasNoEffect || (settings.fault == .earlierAttemptsForgotten && failure.hasNoEffect)
+            // What is told of a later call is not told of those before it.
+            if hasNoEffect, clients[index].callCount == 1 {
                 history.rejected(write)
                 faces.rejected(write)
                 counts.rejected += 1
             } else {
+                if callAgain(index) { return }
                 counts.unknown += 1
             }
             endWrite(index)
@@ -150,6 +158,27 @@ extension World {
             clients[index].coordinator = (clients[index].coordinator + 1) % controllers.count
             plan(.clientRetry(index, attempt: clients[index].attempt), after: pause / clients[index].haste)
         }
+    }
+
+    /// Most writes of unknown outcome are called for again, under their keys: then one ends as it may have before.
+    ///
+    /// - Returns: whether it is called for.
+    private mutating func callAgain(_ index: Int) -> Bool {
+        guard settings.course.aim == .routers, callRandom.chance(0.7) else { return false }
+        let pause = callRandom.duration(.milliseconds(1), .seconds(2))
+        counts.callsAgain += 1
+        clients[index].callCount += 1
+        clients[index].callBegan = now + pause
+        clients[index].timeout = callRandom.duration(.seconds(4), .seconds(200))
+        clients[index].attempts = CallAttempts(
+            peerCount: controllers.count,
+            timeout: clients[index].timeout,
+            retryDuration: callRandom.duration(.seconds(4), .seconds(200))
+        )
+        clients[index].attempt += 1
+        clients[index].coordinator = (clients[index].coordinator + 1) % controllers.count
+        plan(.clientRetry(index, attempt: clients[index].attempt), after: pause)
+        return true
     }
 
     mutating func clientRetry(_ index: Int, _ number: Int) {
@@ -180,9 +209,11 @@ extension World {
     /// A replica answers who has written what it must have.
     func checkToken(_ token: SimulatedToken, _ replica: SimulatedReplica, by name: NodeID) throws(Violation) {
         guard let machine = replica.machine, !goesUnnoticed(machine, on: name),
-            let key = token.keys.first(where: { replica.disk.image.receipts[$0] == nil })
+            let missing = token.keys.sorted(by: { $0.key < $1.key })
+                .first(where: { !replica.disk.image.tells(of: $0.key, under: $0.value) })
         else { return }
-        try fail(.readYourWrites, "\(name) answered for \(replica.shard.index) without the write \(key) of who asked")
+        let details = "\(name) answered for \(replica.shard.index) without the write \(missing.value) of who asked"
+        try fail(.readYourWrites, details)
     }
 
     /// Of a primary whose disk went back, while those that know it are silent: it cannot be noticed.

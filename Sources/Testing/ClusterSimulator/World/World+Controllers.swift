@@ -13,22 +13,31 @@ struct ControlCall: Hashable, Sendable {
 /// What a controller asks a worker for.
 enum WorkerOrder: Sendable {
     case host(ShardPlacement, mayBegin: Bool)
-    case drop(ShardID, Epoch)
+    case drop(ShardID, Epoch, groupVersion: UInt64)
     case prepare(Succession.Preparation)
-    case abandon(ShardID)
+    case abandon(ShardID, sparesSealed: Bool)
     case train(UInt32)
     case fetch(UInt32)
     case install(ShardID, UInt32)
     case abandonTraining(UInt32)
+
+    /// Whether something of a shard is to be removed.
+    var isRemoval: Bool {
+        switch self {
+        case .drop, .abandon: true
+        case .host, .prepare, .train, .fetch, .install, .abandonTraining: false
+        }
+    }
 }
 
 extension WorkerOrder: CustomStringConvertible {
     var description: String {
         switch self {
         case .host(let placement, _): "hosts \(placement.shard.index) by version \(placement.group.version)"
-        case .drop(let shard, _): "drops \(shard.index)"
+        case .drop(let shard, _, let version): "drops \(shard.index) by version \(version)"
         case .prepare(let preparation): "prepares \(preparation.shard.index)"
-        case .abandon(let shard): "abandons \(shard.index)"
+        case .abandon(let shard, let sparesSealed):
+            "abandons \(shard.index)\(sparesSealed ? " unless it is whole" : "")"
         case .train(let generation): "trains codebook \(generation)"
         case .fetch(let generation): "sends codebook \(generation)"
         case .install(let shard, let generation): "installs codebook \(generation) in \(shard.index)"
@@ -223,8 +232,11 @@ extension World {
             guard let action = controllers[index].underWay[call.number], let worker = action.worker else { break }
             guard isRight, controllers[index].holdsLease(now) else { return end(call, failure: nil, wasDone: false) }
             switch action {
-            case .drop(let shard, let epoch, _): send(.drop(shard, epoch), to: worker, call)
-            case .abandon(let shard, _): send(.abandon(shard), to: worker, call)
+            case .drop(let shard, let epoch, _):
+                let version = reply.metadata.placement(of: shard)?.group.version ?? 0
+                send(.drop(shard, epoch, groupVersion: version), to: worker, call)
+            case .abandon(let shard, _):
+                send(.abandon(shard, sparesSealed: reply.metadata.isAwaited(shard)), to: worker, call)
             case .abandonTraining(_, let generation, _): send(.abandonTraining(generation), to: worker, call)
             default: break
             }
@@ -323,6 +335,10 @@ extension World {
 
     private mutating func send(_ order: WorkerOrder, to worker: NodeID, _ call: ControlCall) {
         transmit(.order(order, to: worker, call), from: Self.name(ofController: call.controller), to: worker)
+        // It is stopped between what it has read and what it sends, or what it had given up is still on its way.
+        guard settings.course.aim == .orders, order.isRemoval, isFaulty, random.chance(0.5) else { return }
+        counts.lateOrders += 1
+        plan(.order(order, to: worker, call), after: random.duration(.seconds(3), .seconds(12)))
     }
 
     /// A worker has done what it was asked for, or not.

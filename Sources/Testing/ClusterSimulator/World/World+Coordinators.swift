@@ -36,7 +36,7 @@ extension World {
         guard let write = clients[index].write else { return }
         clients[index].attempt += 1
         let client = clients[index]
-        let deadline = client.began + client.timeout / client.haste
+        let deadline = client.callBegan + client.timeout / client.haste
         // The first attempt is sent at once.
         let age = settings.fault == .agesForgotten ? .zero : now - client.began
         let call = CoordinatorCall(client: index, attempt: client.attempt, isTorn: isTorn())
@@ -71,6 +71,7 @@ extension World {
             clients[index].tokens.merge(sequences) { max($0, $1) }
             for face in write.faces.faces { clients[index].ownKeys[face] = write.key }
             counts.acknowledged += 1
+            if clients[index].callCount > 1 { counts.settledAgain += 1 }
             endWrite(index)
         case .failure(let status): writeFailed(index, status)
         }
@@ -337,12 +338,6 @@ extension World {
                 reply(to: call, from: name, .failure(leftBehind))
             }
         }
-    }
-
-    /// Whether a write's key is that of another one, or of a part of it in a shard that has become one with another's.
-    func isReused(_ write: SimulatedWrite, replica: SimulatedReplica) -> Bool {
-        guard let receipt = replica.disk.image.receipts[write.key] else { return false }
-        return !receipt.faces.isSuperset(of: write.faces)
     }
 
     // MARK: Deaths

@@ -112,7 +112,7 @@ extension World {
         note("operation \(id.low) is cancelled")
         changeRecords { metadata in
             metadata.operations[id] = operation
-            if let worker = operation.drainedWorker { metadata.standings[worker] = nil }
+            metadata.takeBackStanding(of: operation)
             if case .copies(let collection, let former) = operation.kind { metadata.recount(collection, former) }
         }
         return true

@@ -20,8 +20,14 @@ struct SimulatedReplica: Sendable {
             case coordinator(PartCall, epoch: Epoch)
         }
 
-        var caller: Caller
-        var write: SimulatedWrite
+        let caller: Caller
+        let write: SimulatedWrite
+        /// What came into the log of it: another where a part was known.
+        var ordered: SimulatedWrite
+
+        init(caller: Caller, write: SimulatedWrite) {
+            (self.caller, self.write, ordered) = (caller, write, write)
+        }
     }
 
     let shard: ShardID
@@ -262,15 +268,15 @@ extension World {
                 transmit(event, from: name, to: Self.name(ofController: controller))
             case .acknowledge(let ticket, let sequence):
                 guard let write = workers[index].replicas[replica].writes.removeValue(forKey: ticket) else { continue }
-                if isReused(write.write, replica: workers[index].replicas[replica]) {
-                    counts.keysReused += 1
-                    answer(write, from: name, of: shard, .refused(WireStatus(.keyReused, "another write's key")))
-                    continue
+                if workers[index].replicas[replica].disk.image.isReused(by: write.write) {
+                    // Every write has a key of its own.
+                    try fail(.keys, "\(name) takes \(write.write) for another write than its own key's")
                 }
                 note("\(name.low)/\(shard.index) acknowledges \(write.write) at \(sequence)")
                 mix(sequence)
                 try history.acknowledged(
                     write.write,
+                    orderedAs: write.ordered,
                     in: shard,
                     sequence: sequence,
                     by: name,
@@ -334,6 +340,7 @@ extension World {
     }
 
     private mutating func order(_ write: SimulatedReplica.Write, _ index: Int, _ replica: Int) {
+        var write = write
         let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
         if case .coordinator(_, let epoch) = write.caller, workers[index].replicas[replica].group?.epoch != epoch {
             return answer(write, from: name, of: shard, .refused(.notPrimary))
@@ -343,12 +350,17 @@ extension World {
         if write.write.isFace, isFull {
             return answer(write, from: name, of: shard, .refused(WireStatus(.storageFull, "no room")))
         }
+        write.ordered = workers[index].replicas[replica].disk.image.rest(of: write.write)
+        if write.ordered.key != write.write.key {
+            note("\(name.low)/\(shard.index) orders \(write.ordered), the rest of \(write.write)")
+            counts.restsOrdered += 1
+        }
         workers[index].replicas[replica].nextTicket += 1
         let ticket = WriteTicket(workers[index].replicas[replica].nextTicket)
         let clock = workers[index].clock(now)
         do throws(WriteRefusal) {
             try workers[index].replicas[replica].machine?.submit(
-                write.write,
+                write.ordered,
                 byteCount: 100,
                 as: ticket,
                 isDeletion: write.write.value == nil,

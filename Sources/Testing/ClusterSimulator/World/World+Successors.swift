@@ -51,6 +51,9 @@ struct SimulatedSuccessor: Sendable {
         return SuccessorObservation(state: state, rowCount: UInt64(nextSlice), totalRowCount: 8)
     }
 
+    /// Whether it may be in force, for all that its worker knows: it is whole, or was before the disk went back.
+    var mayBeInForce: Bool { phase == .sealed || areSourcesRetired }
+
     /// Whether a face belongs to it.
     func isOwn(_ face: Int) -> Bool { range.contains(SimulatedClient.position(of: face)) }
 
@@ -228,8 +231,14 @@ extension World {
         var image = workers[index].successors[successor].image
         image.receipts = [:]
         image.applied = .start
+        let own = FaceSet(within: workers[index].successors[successor].range)
         for source in sources {
-            image.receipts.merge(source.disk.image.receipts) { $0.joined(with: $1) }
+            var receipts = source.disk.image.receipts
+            if settings.fault != .partsTakenForAll {
+                let faces = FaceSet(within: source.range)
+                receipts = receipts.mapValues { $0.inherited(from: faces, in: own) }
+            }
+            image.receipts.merge(receipts) { $0.joined(with: $1, in: own) }
             image.applied.sequence += source.disk.image.applied.sequence
             image.applied.epoch = max(image.applied.epoch, source.disk.image.applied.epoch)
             // What the newest does not code is coded anew.

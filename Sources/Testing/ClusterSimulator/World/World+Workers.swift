@@ -37,6 +37,8 @@ struct SimulatedWorker: Sendable {
     var clockRate: Double
     /// What its clock showed when the process began.
     var born: Duration
+    /// A coordinator has said what it is a member of, as it was after the process began.
+    var isTold = false
     /// A shard that is taking the place of others; other orders wait.
     var activating: ShardID?
     private var sessionCount = 0
@@ -152,6 +154,7 @@ extension World {
             guard let replica = workers[index].replica(of: placement.shard) else { continue }
             try take(placement.group, index, replica, asked: asked)
         }
+        if asked >= workers[index].born { workers[index].isTold = true }
     }
 
     mutating func configure(
@@ -183,7 +186,8 @@ extension World {
                 return try activate(successor, of: index, placement, call)
             }
             failure = try host(placement, on: index, mayBegin: mayBegin)
-        case .drop(let shard, let epoch): failure = try drop(shard, epoch, on: index)
+        case .drop(let shard, let epoch, let version):
+            failure = try drop(shard, epoch, groupVersion: version, on: index)
         case .prepare(let preparation): failure = prepare(preparation, on: index)
         case .train(let generation): train(generation, on: index)
         case .fetch(let generation):
@@ -191,12 +195,7 @@ extension World {
             failure = isThere ? nil : "it is not there"
         case .install(let shard, let generation): failure = install(generation, in: shard, on: index)
         case .abandonTraining(let generation): workers[index].trainings.removeAll { $0.generation == generation }
-        case .abandon(let shard):
-            if workers[index].replica(of: shard) == nil {
-                workers[index].successors.removeAll { $0.shard == shard }
-            } else {
-                failure = "it has taken its place"
-            }
+        case .abandon(let shard, let sparesSealed): failure = abandon(shard, sparesSealed: sparesSealed, on: index)
         }
         note("\(name.low) \(order)\(failure.map { ": \($0)" } ?? "")")
         reply(to: call, from: name, failure: failure)
@@ -225,14 +224,34 @@ extension World {
         return nil
     }
 
-    private mutating func drop(_ shard: ShardID, _ epoch: Epoch, on index: Int) throws(Violation) -> String? {
+    private mutating func drop(
+        _ shard: ShardID,
+        _ epoch: Epoch,
+        groupVersion version: UInt64,
+        on index: Int
+    ) throws(Violation) -> String? {
         guard let replica = workers[index].replica(of: shard) else { return nil }
         guard epoch >= workers[index].replicas[replica].epoch else { return "a stale epoch" }
+        if version > 0, settings.fault != .dropsByEpochAlone {
+            let group = workers[index].replicas[replica].group
+            if let group, group.version > version, group.members.contains(workers[index].name) {
+                return "a member by version \(group.version)"
+            }
+            guard workers[index].isTold else { return "it has not heard of its groups" }
+        }
         try stop(index, replica)
         let dropped = workers[index].replicas.remove(at: replica)
         guard diskFails(workers[index].name) else { return nil }
         if diskRandom.chance(0.5) { workers[index].leftovers.append(dropped.files) }
         return "the disk fails"
+    }
+
+    private mutating func abandon(_ shard: ShardID, sparesSealed: Bool, on index: Int) -> String? {
+        guard workers[index].replica(of: shard) == nil else { return "it has taken its place" }
+        guard let successor = workers[index].successor(of: shard) else { return nil }
+        if sparesSealed, workers[index].successors[successor].mayBeInForce { return "it is whole" }
+        workers[index].successors.removeAll { $0.shard == shard }
+        return nil
     }
 
     // MARK: Lives
@@ -264,6 +283,7 @@ extension World {
         // Another process has another clock.
         workers[index].clockOffset = .seconds(random.below(1_000_000)) - now * workers[index].clockRate
         workers[index].born = workers[index].clock(now)
+        workers[index].isTold = false
         for replica in workers[index].replicas.indices where !workers[index].replicas[replica].isSucceeded {
             try begin(index, replica)
         }

@@ -118,6 +118,8 @@ struct World {
     var strongRandom: SplitMix64
     /// Of disks that fail, of power cuts, and of copies in parts.
     var diskRandom: SplitMix64
+    /// Of clients' further calls for one write.
+    var callRandom: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -186,6 +188,7 @@ struct World {
         wallRandom = SplitMix64(seed: seed ^ 0x51c7_0a9e)
         strongRandom = SplitMix64(seed: seed ^ 0x2b1d_8f37)
         diskRandom = SplitMix64(seed: seed ^ 0x6d31_94b5)
+        callRandom = SplitMix64(seed: seed ^ 0x1e84_a7c3)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         metadata = Self.firstRecords(settings, names)

@@ -56,13 +56,19 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case otherPartsForgotten
     /// A client that sends a write again does not say that it is not new.
     case agesForgotten
+    /// A merged shard takes what one of its sources knows of a write for what both were sent.
+    case partsTakenForAll
+    /// A worker that is to remove a replica looks at the epoch alone, which does not rise when it is a member again.
+    case dropsByEpochAlone
 
     /// What the faults of a run must be aimed at to show it; nil when any run may.
     package var aim: SimulationCourse.Aim? {
         switch self {
         case .failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken: .disks
-        case .unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten:
+        case .unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten,
+            .partsTakenForAll:
             .routers
+        case .dropsByEpochAlone: .orders
         default: nil
         }
     }
@@ -83,7 +89,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
             .noCompareAndSwap, .successorsAlwaysNew, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
             .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
             .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken, .unknownToldAsRejected,
-            .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten:
+            .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten, .partsTakenForAll,
+            .dropsByEpochAlone:
             []
         }
     }

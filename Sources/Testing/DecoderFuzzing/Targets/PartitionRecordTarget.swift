@@ -141,6 +141,12 @@ enum PartitionRecordTarget {
             }
             return bytes
         },
+        Kind(seeds: [unsealed(RestorationEndRecord(sequence: 9).encoded())]) {
+            try unsafe $0.withUnsafeBytes { try unsafe RestorationEndRecord(bytes: $0).encoded() }
+        },
+        Kind(seeds: [unsealed(partReceipt.encoded())]) {
+            try unsafe $0.withUnsafeBytes { try unsafe ReceiptRecord(bytes: $0).encoded() }
+        },
     ]
 
     // MARK: Samples
@@ -159,6 +165,12 @@ enum PartitionRecordTarget {
 
     private static let face = FaceID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
     private static let version = FaceVersion(epoch: 5, sequence: 6)
+    private static let partReceipt = ReceiptRecord(
+        sequence: 9,
+        outcome: .deleted([.absent, .deleted]),
+        rowChecksums: [7, 8],
+        reach: RingRanges([5...9, 20 ... .max])
+    )
     private static let faceRecord = FaceRecord(row: 4, version: version, metadata: metadata, embeddingChecksum: 17)
     /// One that looks at every field.
     private static let filter = RecordFilter(

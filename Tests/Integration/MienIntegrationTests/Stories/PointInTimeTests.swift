@@ -142,6 +142,67 @@ extension Integration {
             }
         }
 
+        /// The logs of shards that are split or merged are archived to their ends before they go, and that is waited
+        /// for while the place is away: moments until then are restored afterwards, later ones need another backup.
+        @Test(.timeLimit(.minutes(5)), arguments: [3, 1])
+        func momentsBeforeASplitAndAMergeStayRestorable(copies: Int) async throws {
+            try await Stage.play { stage in
+                let place = stage.path("backups")
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+                let cluster = try Cluster(
+                    stage,
+                    workers: 3,
+                    coordinatorSettings: ["coordinator.archive.place=\(place)", "coordinator.archive.interval=2s"]
+                )
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15))
+                try await FaceWriter.createCollection(shards: 2, copies: copies, client)
+                var writer = HistoryWriter(seed: SeededRandom.storySeed("split in time \(copies)"), number: 1)
+                for _ in 0..<4 { try await writer.writeOnce(to: client) }
+                try await Self.eventuallyArchived(stage, place, until: Self.now())
+                for (change, shardCount) in [("split", 4), ("merge", 2)] {
+                    let made = try await cluster.mien("backup", "create", Self.collection, "--to", place, "--json")
+                    #expect(made.status == 0, "\(made)")
+                    try await writer.writeOnce(to: client)
+                    var before = try await Self.moment(client, writer)
+                    let isAway = change == "merge"
+                    if isAway { try FileManager.default.moveItem(atPath: place, toPath: place + "-away") }
+                    let begun = try await cluster.mien("shard", change, Self.collection, "--all")
+                    #expect(begun.status == 0, "\(begun)")
+                    if isAway {
+                        try await Task.sleep(for: .seconds(4))
+                        #expect(try await client.describe(Self.collection).shards.count == 4)
+                        try await writer.writeOnce(to: client)
+                        before = try await Self.moment(client, writer)
+                        try FileManager.default.moveItem(atPath: place + "-away", toPath: place)
+                    }
+                    try await eventually("all shards have been replaced", within: .seconds(60)) {
+                        () async throws -> Void? in
+                        let shards = try await client.describe(Self.collection).shards
+                        let isOver = try await client.operations().allSatisfy(\.state.hasEnded)
+                        return shards.count == shardCount && isOver ? () : nil
+                    }
+                    try await writer.writeOnce(to: client)
+                    let after = try await Self.moment(client, writer)
+                    // Without a gap.
+                    try await Self.eventuallyArchived(stage, place, until: after.time)
+
+                    let words = ["backup", "restore", place, "--from", Self.collection, "--undelete", "--copies", "1"]
+                    let name = "before-\(change)"
+                    let restored = try await cluster.mien(words + ["--collection", name, "--at", before.time])
+                    #expect(restored.status == 0, "\(restored)")
+                    try await Self.expect(name, toBe: before, client, writer)
+                    let refused = try await cluster.mien(words + ["--collection", "never", "--at", after.time])
+                    #expect(
+                        refused.status == 1 && refused.error.contains("have taken the place of shard")
+                            && refused.error.contains("can be restored are from"),
+                        "\(refused)"
+                    )
+                }
+                await client.close()
+            }
+        }
+
         private static func now() -> String {
             Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
         }

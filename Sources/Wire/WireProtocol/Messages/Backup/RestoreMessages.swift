@@ -62,7 +62,8 @@ package struct RestoreCodebook: Hashable, Sendable {
 }
 
 /// Client → coordinator: put faces back as they were stored, under the versions that they had. A face that is there in
-/// that version or a later one is `superseded`, so that the same batch may be sent again.
+/// that version or a later one is `superseded`, so that the same batch may be sent again; so are all once the
+/// restoration has ended.
 package struct RestoreFaces: Hashable, Sendable {
     package var collection: String
     package var faces: ArchivedFaces
@@ -74,7 +75,7 @@ package struct RestoreFaces: Hashable, Sendable {
 }
 
 /// Coordinator → primary: the part of a batch that belongs to its shard. The last one ends the restoration, and may be
-/// empty.
+/// empty; it may be sent again. Of others that come behind it every face is `superseded`, and none is put back.
 package struct ShardRestore: Hashable, Sendable {
     package var route: ShardRoute
     package var faces: ArchivedFaces

@@ -171,10 +171,17 @@ extension DropReplica: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
         epoch.encode(into: &writer)
+        writer.later { $0.integer(groupVersion) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(shard: try ShardID(decoding: &reader), epoch: try Epoch(decoding: &reader))
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            epoch: try Epoch(decoding: &reader),
+            groupVersion: try reader.later(0) { (reader) throws(WireDecodingError) in
+                try reader.integer("group version")
+            }
+        )
     }
 }
 
@@ -208,10 +215,18 @@ extension AbandonSuccessor: WireRequest {
     package typealias Reply = Acknowledgement
     package static var type: MessageType { .abandonSuccessor }
 
-    package func encode(into writer: inout PayloadWriter) { shard.encode(into: &writer) }
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        writer.later { $0.flag(sparesSealed) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(shard: try ShardID(decoding: &reader))
+        self.init(
+            shard: try ShardID(decoding: &reader),
+            sparesSealed: try reader.later(false) { (reader) throws(WireDecodingError) in
+                try reader.flag("spares what is whole")
+            }
+        )
     }
 }
 

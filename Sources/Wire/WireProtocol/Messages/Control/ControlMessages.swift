@@ -126,13 +126,19 @@ package struct HostReplica: Hashable, Sendable {
 }
 
 /// Coordinator → worker: remove the replica and its files. Idempotent.
+///
+/// It may arrive long after it was sent, or decided on: a worker that is a member of a later group refuses it.
 package struct DropReplica: Hashable, Sendable {
     package var shard: ShardID
     package var epoch: Epoch
+    /// Version of the group that the worker is no member of; 0 of a shard that is gone for good, and from a coordinator
+    /// that does not say.
+    package var groupVersion: UInt64
 
-    package init(shard: ShardID, epoch: Epoch) {
+    package init(shard: ShardID, epoch: Epoch, groupVersion: UInt64 = 0) {
         self.shard = shard
         self.epoch = epoch
+        self.groupVersion = groupVersion
     }
 }
 
@@ -180,9 +186,13 @@ package struct AbandonTraining: Hashable, Sendable {
 /// that serves is refused.
 package struct AbandonSuccessor: Hashable, Sendable {
     package var shard: ShardID
+    /// Whether one that is whole stays: the shard may yet take its place, and may have when this arrives. False of one
+    /// that never will, and from a coordinator that does not say.
+    package var sparesSealed: Bool
 
-    package init(shard: ShardID) {
+    package init(shard: ShardID, sparesSealed: Bool = false) {
         self.shard = shard
+        self.sparesSealed = sparesSealed
     }
 }
 

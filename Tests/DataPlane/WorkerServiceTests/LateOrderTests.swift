@@ -1,0 +1,139 @@
+import ClusterModel
+import FaceModel
+import Testing
+import WireProtocol
+import WireTransport
+import WorkerService
+
+/// Orders to remove something that arrive long after they were given: whoever gave them was stopped before it sent
+/// them, or a connection held them up.
+struct LateOrderTests {
+    private let test = TestCollection()
+
+    // MARK: Replicas
+
+    /// A worker is none of the group's members any more.
+    private func exclude(_ node: NodeID, from shard: ReplicatedShard) throws -> ReplicaGroup {
+        shard.keeper.change { group in
+            group.map { ($0.demoting(node) ?? $0).removing(learner: node) }
+        }
+        return try #require(shard.keeper.group)
+    }
+
+    @Test func aReplicaThatIsInSyncAgainIsNotDroppedByAnOrderOfBefore() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1) { shard in
+            let ids = test.ids(20)
+            _ = try await shard.enrol(ids)
+            let primary = await shard.index(of: try #require(shard.keeper.group).primary)
+            let other = 1 - primary
+            let node = await shard.nodes[other]
+
+            let without = try exclude(node, from: shard)
+            let order = DropReplica(shard: test.shard(), epoch: without.epoch, groupVersion: without.version)
+            _ = try await shard.eventually("it is dropped") { () async throws(WireStatus) in
+                try await shard.call(order, on: other)
+            }
+            // It comes back: of its primary nothing has changed.
+            shard.keeper.change { $0?.adding(learner: node) }
+            try await shard.host(other)
+            _ = try await shard.eventually("it is in sync again") { () async throws(WireStatus) in
+                await shard.isInSync(other)
+            }
+            #expect(shard.keeper.group?.epoch == order.epoch)
+            await #expect {
+                try await shard.call(order, on: other)
+            } throws: { ($0 as? WireStatus)?.code == .staleEpoch }
+            let found = try await shard.eventually("it reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: other)
+            }
+            #expect(found == ids)
+
+            // Of now, it is done.
+            let again = try exclude(node, from: shard)
+            let current = DropReplica(shard: test.shard(), epoch: again.epoch, groupVersion: again.version)
+            _ = try await shard.eventually("it is dropped again") { () async throws(WireStatus) in
+                try await shard.call(current, on: other)
+            }
+            await #expect {
+                try await shard.faces(ids, on: other)
+            } throws: { ($0 as? WireStatus)?.code == .unknownReplica }
+        }
+    }
+
+    /// Asks until it is done.
+    private func drop(_ order: DropReplica, on worker: WorkerHarness) async throws {
+        while true {
+            do throws(WireStatus) {
+                _ = try await worker.peer.call(order, deadline: .after(.seconds(20)))
+                return
+            } catch {
+                guard error.code == .unavailable else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// It has forgotten by which group it is a member. One that was replaced while it was away is told of no group at
+    /// all, and drops what it has.
+    @Test func aWorkerThatWasStartedAnewDropsNothingBeforeItHasHeardOfItsGroups() async throws {
+        let folder = TemporaryFolder()
+        let ids = test.ids(5)
+        let order = DropReplica(shard: test.shard(), epoch: Epoch(9), groupVersion: 9)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { worker in
+            _ = try await worker.call(test.host())
+            _ = try await worker.call(test.enrol(ids))
+        }
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { worker in
+            let status = try await worker.refusal(order)
+            #expect(status.code == .unavailable && status.message.contains("started anew"), "\(status)")
+            #expect(try await worker.call(test.get(ids)).faces.map(\.id) == ids)
+        }
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { worker, coordinator in
+            try await drop(order, on: worker)
+            _ = try await coordinator.report { $0.replicas.isEmpty }
+        }
+    }
+
+    // MARK: Shards that are made to take others' place
+
+    private var successor: ShardID { test.shard(1) }
+
+    private var preparation: PrepareSuccessor {
+        PrepareSuccessor(
+            shard: successor,
+            range: HashRange.divisions(2)[0],
+            collection: test.collection,
+            erasureKey: ErasureKey(of: test.collection.id),
+            sources: [0]
+        )
+    }
+
+    @Test func whatIsWholeIsNotMadeAnewByAnOrderOfBefore() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.withCluster(folder, cluster: .random()) { worker, coordinator in
+            _ = try await worker.call(test.host())
+            _ = try await worker.call(test.enrol(test.ids(20)))
+            _ = try await worker.call(preparation)
+            _ = try await coordinator.report { $0.successors.first?.state == .following }
+            let restart = AbandonSuccessor(shard: successor, sparesSealed: true)
+            _ = try await worker.call(restart)
+            _ = try await coordinator.report { $0.successors.isEmpty }
+
+            _ = try await worker.call(preparation)
+            var frozen = test.host()
+            frozen.group = frozen.group.freezing(true)
+            _ = try await worker.call(frozen)
+            _ = try await coordinator.report { $0.successors.first?.state == .sealed }
+            // It may be in force, whatever this worker has heard of.
+            let status = try await worker.refusal(restart)
+            #expect(status.code == .staleEpoch && status.message.contains("is whole"), "\(status)")
+            // What makes a replica be gone does nothing to it either.
+            _ = try await worker.call(DropReplica(shard: successor, epoch: Epoch(9)))
+            #expect(try await coordinator.report { _ in true }.successors.map(\.state) == [.sealed])
+
+            // Nobody awaits it any more.
+            _ = try await worker.call(AbandonSuccessor(shard: successor))
+            _ = try await coordinator.report { $0.successors.isEmpty }
+        }
+    }
+}
