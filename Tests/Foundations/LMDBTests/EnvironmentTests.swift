@@ -299,6 +299,44 @@ import Testing
         try #expect(copy.read { try $0.numbers(copied) }.count == 500)
     }
 
+    /// What is read ahead of a copy waits for it, and is given up with it.
+    @Test func copyOfMoreThanIsReadAheadHoldsAll() throws {
+        var options = EnvironmentOptions()
+        options.readsSinglePages = true
+        let environment = try Environment(path: folder.path, options: options)
+        let small = try environment.openTable(named: "a", create: true)
+        let large = try environment.openTable(named: "b", integerKeys: true, create: true)
+        let value = [UInt8](repeating: 1, count: 1 << 18)
+        for first in stride(from: UInt64(0), to: 160, by: 40) {
+            try environment.write { transaction in
+                for key in first..<first + 40 {
+                    try transaction.put(large, key: key, value: value)
+                    for name in 0..<50 {
+                        try transaction.put(small, key: key << 8 | UInt64(name), value: [UInt8(name)])
+                    }
+                }
+            }
+        }
+        let path = folder.path + "/copy"
+        var asked = 0
+        let isComplete = try environment.copy(to: path, compacting: true) {
+            asked += 1
+            return asked == 4
+        }
+        #expect(!isComplete)
+        try #expect(environment.copy(to: path, compacting: true))
+        let copy = try Environment(path: path)
+        let (copiedSmall, copiedLarge) = try (copy.openTable(named: "a"), copy.openTable(named: "b", integerKeys: true))
+        try copy.read { transaction in
+            #expect(try transaction.count(of: copiedSmall) == 160 * 50)
+            #expect(try transaction.count(of: copiedLarge) == 160)
+            try transaction.forEach(in: copiedLarge) { entry in
+                #expect(entry.value.elementsEqual(value))
+                return .next
+            }
+        }
+    }
+
     @Test(.enabled(if: SmallDisk.isAvailable)) func copyThatDoesNotFitLeavesNoFile() throws {
         let environment = try Environment(path: folder.path)
         let table = try environment.openTable(named: "t", create: true)

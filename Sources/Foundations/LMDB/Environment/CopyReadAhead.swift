@@ -42,6 +42,7 @@ final class CopyReadAhead: Sendable {
         let tables = try tables()
         let pageByteCount = Int(sysconf(Int32(_SC_PAGESIZE)))
         var byteCount = 0
+        var leaf: UInt = 0
         try environment.read { transaction throws(LMDBError) in
             for table in tables {
                 try unsafe transaction.forEach(in: table) { entry throws(LMDBError) in
@@ -50,11 +51,14 @@ final class CopyReadAhead: Sendable {
                         usleep(1000)
                     }
                     let valueByteCount = unsafe entry.value.count
+                    let page = unsafe UInt(bitPattern: entry.value.baseAddress) / UInt(pageByteCount)
                     if valueByteCount > pageByteCount / 2 {
                         unsafe MappedPages.readAhead(entry.value)
                         byteCount += (valueByteCount + pageByteCount - 1) / pageByteCount * pageByteCount
-                    } else {
-                        byteCount += unsafe entry.key.count + valueByteCount
+                    } else if page != leaf {
+                        // Leaves are copied as they are, with the room that is left in them.
+                        leaf = page
+                        byteCount += pageByteCount
                     }
                     return .next
                 }

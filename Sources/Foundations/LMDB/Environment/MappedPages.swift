@@ -35,17 +35,24 @@ package enum MappedPages {
         return resident == pages
     }
 
+    /// Bytes that are asked for at once: of more the system may read no more than the device's read-ahead, or than the
+    /// device takes in one request, and says nothing. Few are set to less than 128 KiB.
+    private static let askedByteCount = 128 << 10
+
     /// Begins to read a range from the disk and does not wait for it.
     package static func readAhead(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }
-        _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
+        for first in stride(from: 0, to: pages.count, by: askedByteCount) {
+            let count = min(askedByteCount, pages.count - first)
+            _ = unsafe madvise(pages.baseAddress! + first, count, MADV_WILLNEED)
+        }
     }
 
     /// Reads a range and maps its pages, so that touching them costs nothing; waits for the disk.
     package static func populate(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }
         // Mapping alone would read them one by one where the map has no read-ahead.
-        _ = unsafe madvise(pages.baseAddress!, pages.count, MADV_WILLNEED)
+        unsafe readAhead(range)
         if unsafe madvise(pages.baseAddress!, pages.count, populateRead) == 0 { return }
         // An older kernel: touch every page.
         var sum: UInt8 = 0
