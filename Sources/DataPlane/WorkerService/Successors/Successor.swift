@@ -273,10 +273,9 @@ final class Successor: Sendable {
             options.reportChanged()
             if pace.rest(unless: { isStopping }) { return false }
         }
-        let isWhole = try step(partitions) { () throws(PartitionError) in
-            try builder.copyCodes(resting: { pace.rest(unless: { isStopping }) })
+        while try step(partitions, { () throws(PartitionError) in try builder.copyCodes() }) {
+            if pace.rest(unless: { isStopping }) { return false }
         }
-        guard isWhole else { return false }
         while try step(partitions, { () throws(PartitionError) in try fold(builder) }) {
             if pace.rest(unless: { isStopping }) { return false }
         }

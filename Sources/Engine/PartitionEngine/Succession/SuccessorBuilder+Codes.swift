@@ -6,67 +6,88 @@ internal import VectorMath
 
 /// The codes of rows that have come over.
 extension SuccessorBuilder {
-    /// It was told to stop: what was begun is not finished.
-    private struct Stopped: Error {}
+    /// Codes that are coming over: the run that is written, which no search sees yet.
+    struct CodeCopy {
+        let codebook: Codebook
+        var writer: RunWriter
+        /// Of the rows below the run's end.
+        var isCoded: [Bool]
+        /// The next list.
+        var list = 0
+        /// The next row of those that are moved, for want of a code.
+        var row: UInt32 = 0
 
-    /// Takes the codes of the rows over that came first, after all rows are here: some lists at a time, each time with
-    /// a reader in the sources and one commit, so that neither pages nor memory are held for long. No search sees the
-    /// run before the last of them.
+        var endRow: UInt32 { UInt32(isCoded.count) }
+    }
+
+    /// Takes some codes over of the rows that came first, after all rows are here: some lists, with one reader in each
+    /// source and one commit, so that neither pages nor memory are held for long.
     ///
-    /// - Parameter rest: called again and again between them; says whether to stop.
-    /// - Returns: false when it was stopped: then the builder is only good for ``close()``.
-    package func copyCodes(resting rest: () -> Bool = { false }) throws(PartitionError) -> Bool {
-        guard !hasCodes else { return true }
-        hasCodes = true
-        let codebook = partition.codebooks.withLock { $0.newest }
-        let end = codedRowCount / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
-        guard let codebook, end > 0 else { return true }
+    /// What the sources have of codes may change from step to step: a code that is gone by then is of a row that has
+    /// died there, or was coded anew, and its own row is coded here.
+    ///
+    /// - Returns: whether there are more.
+    package func copyCodes() throws(PartitionError) -> Bool {
         do {
-            try writeRun(codebook, below: end) { if rest() { throw Stopped() } }
+            guard var copy = try codeCopy ?? beginCodes() else { return false }
+            codeCopy = nil
+            if copy.list < copy.codebook.listCount {
+                try copyLists(&copy)
+            } else if copy.row < copy.endRow {
+                try moveRows(&copy)
+            } else {
+                try endCodes(&copy)
+                return false
+            }
+            codeCopy = copy
             return true
-        } catch is Stopped {
-            return false
         } catch {
             throw PartitionError(error)
         }
     }
 
-    /// Writes the run of the first own rows.
-    ///
-    /// What the sources have of codes may change from slice to slice: a code that is gone by then is of a row that has
-    /// died there, or was coded anew, and its own row is coded here.
-    private func writeRun(_ codebook: Codebook, below end: UInt32, _ rest: () throws -> Void) throws {
-        var writer = RunWriter(
+    /// Nil when there are none to come, or when all have.
+    private func beginCodes() throws -> CodeCopy? {
+        guard !hasCodes else { return nil }
+        hasCodes = true
+        let codebook = partition.codebooks.withLock { $0.newest }
+        let end = codedRowCount / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+        guard let codebook, end > 0 else { return nil }
+        let writer = RunWriter(
             run: try partition.environment.read { try partition.state($0).nextRun },
             generation: codebook.generation,
             planeCount: codebook.plan.planeCount,
             listCount: codebook.listCount,
             tables: partition.tables
         )
-        var isCoded = [Bool](repeating: false, count: Int(end))
-        var list = 0
-        while list < codebook.listCount {
-            try rest()
-            try partition.checkFreeDisk()
-            try readingRuns(of: sources[...], codebook.generation) { inputs in
-                try partition.environment.write { transaction in
-                    var rowCount = 0
-                    while list < codebook.listCount, rowCount < max(1, partition.options.mergeRowLimit) {
-                        try forEachCode(of: list, codebook, in: inputs) { (own, code, factor) in
-                            rowCount += 1
-                            guard own < end, !isCoded[Int(own)] else { return }
-                            isCoded[Int(own)] = true
-                            try writer.add(list: UInt32(list), row: own, code: code, factor: factor, transaction)
-                        }
-                        list += 1
+        return CodeCopy(codebook: codebook, writer: writer, isCoded: [Bool](repeating: false, count: Int(end)))
+    }
+
+    private func copyLists(_ copy: inout CodeCopy) throws {
+        let codebook = copy.codebook
+        try partition.checkFreeDisk()
+        try readingRuns(of: sources[...], codebook.generation) { inputs in
+            try partition.environment.write { transaction in
+                var rowCount = 0
+                while copy.list < codebook.listCount, rowCount < max(1, partition.options.mergeRowLimit) {
+                    let list = copy.list
+                    try forEachCode(of: list, codebook, in: inputs) { (own, code, factor) in
+                        rowCount += 1
+                        guard own < copy.endRow, !copy.isCoded[Int(own)] else { return }
+                        copy.isCoded[Int(own)] = true
+                        try copy.writer.add(list: UInt32(list), row: own, code: code, factor: factor, transaction)
                     }
+                    copy.list += 1
                 }
             }
         }
-        try moveRows(below: end, rest) { !isCoded[Int($0)] }
+    }
+
+    private func endCodes(_ copy: inout CodeCopy) throws {
+        let end = copy.endRow
         try partition.environment.write { transaction in
             var state = try partition.state(transaction.reading)
-            let written = try writer.finish(firstRow: 0, endRow: end, transaction)
+            let written = try copy.writer.finish(firstRow: 0, endRow: end, transaction)
             // Rows that died here are in no run.
             state.tombstoneCount -= min(state.tombstoneCount, UInt64(end - written))
             state.foldedRow = end
@@ -111,32 +132,26 @@ extension SuccessorBuilder {
         }
     }
 
-    /// Gives live rows new ids behind all others: what has no code here is coded like any fresh row.
-    private func moveRows(below end: UInt32, _ rest: () throws -> Void, where isToMove: (UInt32) -> Bool) throws {
-        var next: UInt32 = 0
-        while next < end {
-            try rest()
-            let first = next
-            try partition.environment.read { reading in
-                let state = try partition.state(reading)
-                let rows = RowReader(partition: partition, state: state, transaction: reading.number)
-                let tombstones = try partition.tombstones(reading, rowCount: state.nextRow)
-                let liveness = RowLiveness(tombstones, hidden: [])
-                var moving: [UInt32] = []
-                while next < end, moving.count < Int(Self.sliceRowCount) {
-                    if isToMove(next), liveness.isLive(next) { moving.append(next) }
-                    next += 1
-                }
-                guard !moving.isEmpty else { return }
-                try partition.environment.write { transaction in
-                    var pass = try WritePass(partition, transaction)
-                    for row in moving {
-                        try unsafe pass.move(row, stored: rows.bytes(of: row, reading), transaction)
-                    }
-                    _ = try pass.finish(transaction)
-                }
+    /// Gives live rows without a code new ids behind all others: they are coded like any fresh row.
+    private func moveRows(_ copy: inout CodeCopy) throws {
+        try partition.environment.read { reading in
+            let state = try partition.state(reading)
+            let rows = RowReader(partition: partition, state: state, transaction: reading.number)
+            let tombstones = try partition.tombstones(reading, rowCount: state.nextRow)
+            let liveness = RowLiveness(tombstones, hidden: [])
+            var moving: [UInt32] = []
+            while copy.row < copy.endRow, moving.count < Int(Self.sliceRowCount) {
+                if !copy.isCoded[Int(copy.row)], liveness.isLive(copy.row) { moving.append(copy.row) }
+                copy.row += 1
             }
-            precondition(next > first, "a step moves on")
+            guard !moving.isEmpty else { return }
+            try partition.environment.write { transaction in
+                var pass = try WritePass(partition, transaction)
+                for row in moving {
+                    try unsafe pass.move(row, stored: rows.bytes(of: row, reading), transaction)
+                }
+                _ = try pass.finish(transaction)
+            }
         }
     }
 }

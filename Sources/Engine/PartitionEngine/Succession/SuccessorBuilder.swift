@@ -11,7 +11,7 @@ internal import VectorMath
 ///
 /// 1. ``copyRows()``: rows come over slice by slice, each slice in a read transaction of its own, so that no reader
 ///    holds back pages for long.
-/// 2. ``copyCodes(resting:)``: the codes of those rows come over as they are, list by list, in one run. Nothing is
+/// 2. ``copyCodes()``: the codes of those rows come over as they are, some lists at a time, in one run. Nothing is
 ///    trained, and only what was coded by an older codebook, or not yet, is coded here.
 /// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
 ///    now, so it does not matter in which order its changes are heard of.
@@ -64,7 +64,9 @@ package final class SuccessorBuilder {
     var sources: [Source]
     /// Rows that the codes are to be of: those that came over first.
     var codedRowCount: UInt32 = 0
+    /// Codes have begun to come over.
     var hasCodes = false
+    var codeCopy: CodeCopy?
     /// When receipts were kept that came over, by the new partition's clock.
     var receiptSamples: [ReceiptTimesRecord.Sample] = []
     private let totalRowCount: UInt64
