@@ -42,12 +42,15 @@ package final class ArchiveLedger: Sendable {
 
     private struct Wish {
         var since: ContinuousClock.Instant
+        /// When it was last wanted.
+        var last: ContinuousClock.Instant
+        var isWanted = true
         /// Since when the shard's log is known to have ended; nil while it goes on.
         var ended: ContinuousClock.Instant?
     }
 
     private struct State {
-        /// Shards that others are about to take the place of.
+        /// Shards that others are about to take the place of, or were a while ago.
         var wanted: [ShardID: Wish] = [:]
         var reached: [ShardID: Reach] = [:]
         /// Where the logs of shards have ended that go, or have just gone.
@@ -55,12 +58,14 @@ package final class ArchiveLedger: Sendable {
         var notify: (@Sendable () -> Void)?
     }
 
-    /// What the archive had of a shard counts for so long: less than writes may wait.
-    private static let nearTime = Duration.seconds(2)
+    /// What the archive had of a shard counts for so long. Writes wait for a turn of the archive that begins after the
+    /// logs have ended, one that was under way before it: both together take less than writes may wait.
+    private static let nearTime = Duration.milliseconds(1300)
     private let patience: Duration
     private let state = Mutex(State())
 
     /// - Parameter patience: how long the archive of a shard is waited for: primaries keep what it lacks for an hour.
+    ///   It goes on while the shard is not wanted for a sixth of that: a worker is away, or an operation paused.
     package init(patience: Duration = .seconds(3600)) {
         self.patience = patience
     }
@@ -72,10 +77,15 @@ package final class ArchiveLedger: Sendable {
     /// - Parameter ended: those among them that order no writes any more, and have finished what they ordered.
     package func want(_ shards: Set<ShardID>, ended: Set<ShardID> = [], now: ContinuousClock.Instant) {
         state.withLock { state in
-            let before = state.wanted
-            state.wanted = [:]
+            state.wanted = state.wanted.filter { shards.contains($0.key) || now - $0.value.last < patience / 6 }
+            for shard in state.wanted.keys where !shards.contains(shard) {
+                state.wanted[shard]?.isWanted = false
+                state.wanted[shard]?.ended = nil
+            }
             for shard in shards {
-                var wish = before[shard] ?? Wish(since: now)
+                var wish = state.wanted[shard] ?? Wish(since: now, last: now)
+                wish.last = now
+                wish.isWanted = true
                 wish.ended = ended.contains(shard) ? wish.ended ?? now : nil
                 state.wanted[shard] = wish
             }
@@ -89,7 +99,7 @@ package final class ArchiveLedger: Sendable {
     package func observation(now: ContinuousClock.Instant) -> ArchiveObservation {
         state.withLock { state in
             var observation = ArchiveObservation()
-            for (shard, wish) in state.wanted {
+            for (shard, wish) in state.wanted where wish.isWanted {
                 if now - wish.since >= patience { observation.givenUp.insert(shard) }
                 guard let reach = state.reached[shard], now - reach.time < Self.nearTime else { continue }
                 observation.sequences[shard] = reach.sequence
@@ -114,14 +124,14 @@ package final class ArchiveLedger: Sendable {
     // MARK: For who archives
 
     /// Shards that are about to go.
-    package var wanted: Set<ShardID> { state.withLock { Set($0.wanted.keys) } }
+    package var wanted: Set<ShardID> { state.withLock { Set($0.wanted.filter(\.value.isWanted).keys) } }
 
     /// The archive has everything of these shards that there was at a time, and where that ended.
     package func reached(_ sequences: [ShardID: UInt64], asOf time: ContinuousClock.Instant) {
         let notify = state.withLock { state -> (@Sendable () -> Void)? in
             state.reached = state.reached.filter { time - $0.value.time < Self.nearTime }
             for (shard, sequence) in sequences { state.reached[shard] = Reach(sequence: sequence, time: time) }
-            return sequences.keys.contains { state.wanted[$0] != nil } ? state.notify : nil
+            return sequences.keys.contains { state.wanted[$0]?.isWanted ?? false } ? state.notify : nil
         }
         notify?()
     }

@@ -24,10 +24,11 @@ struct RefusedSuccessorTests {
                 return reasons.contains { $0.hasSuffix("is not begun there: \(reason)") }
             }
             refuse("no memory at all")
-            _ = try await cluster.client.call(
-                BeginOperation(id: .random(), order: .split(collection: "people", shardIndices: [])),
-                deadline: .after(.seconds(5))
-            )
+            let split = BeginOperation(id: .random(), order: .split(collection: "people", shardIndices: []))
+            // The collection may have been made before its worker said so.
+            try await eventually("the split begins") {
+                (try? await cluster.client.call(split, deadline: .after(.seconds(5)))) != nil
+            }
             try await eventually("the reason is told") { try await waits(for: "no memory at all") }
             refuse("hardly any memory")
             try await eventually("it is asked again") { try await waits(for: "hardly any memory") }

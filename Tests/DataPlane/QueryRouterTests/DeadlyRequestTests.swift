@@ -26,7 +26,7 @@ import WireTransport
     /// As when a rack fails: nothing tells that the request is at fault. When it comes again it asks one worker after
     /// the other, and is refused when it takes one more along.
     @Test(arguments: [false, true]) func twoThatAreLostAtOnceMakeARequestSuspected(isDeadly: Bool) async throws {
-        let options = RouterOptions(absenceGrace: .milliseconds(500), leastHedgeDelay: .seconds(60))
+        let options = RouterOptions(absenceGrace: .seconds(5), leastHedgeDelay: .seconds(60))
         try await FakeCluster.run(shardCount: 4, options: options) { cluster in
             _ = try await cluster.enrolNumbered(20)
             let kept = Mutex<[ServerCall]>([])

@@ -15,12 +15,12 @@ struct ArchiveLedgerTests {
         #expect(ledger.observation(now: start) == ArchiveObservation(), "nobody wants it")
         ledger.want([shards[0], shards[2]], ended: [shards[0]], now: start)
         #expect(ledger.wanted == [shards[0], shards[2]])
-        var seen = ledger.observation(now: start + .seconds(1))
+        var seen = ledger.observation(now: start + .seconds(1.2))
         #expect(seen.isNear(shards[0]) && !seen.isNear(shards[1]) && !seen.isNear(shards[2]))
         #expect(seen.has(shards[0], through: 7) && !seen.has(shards[0], through: 8))
         #expect(!seen.has(shards[2], through: 0), "nothing is known of it")
         // An archive that hangs has had it once.
-        seen = ledger.observation(now: start + .seconds(2))
+        seen = ledger.observation(now: start + .seconds(1.3))
         #expect(!seen.isNear(shards[0]) && !seen.has(shards[0], through: 7))
     }
 
@@ -49,9 +49,16 @@ struct ArchiveLedgerTests {
         #expect(ledger.observation(now: start + .seconds(59)).givenUp.isEmpty)
         let seen = ledger.observation(now: start + .seconds(60))
         #expect(seen.givenUp == [shards[0]] && seen.isNear(shards[0]) && seen.has(shards[0], through: .max))
-        // What is wanted anew is waited for anew.
-        ledger.want([shards[1]], now: start + .seconds(61))
-        ledger.want([shards[0], shards[1]], now: start + .seconds(62))
+        // A worker that is away for a moment does not begin it anew.
+        ledger.want([shards[0], shards[1]], now: start + .seconds(60))
+        ledger.want([], now: start + .seconds(61))
+        #expect(ledger.observation(now: start + .seconds(62)) == ArchiveObservation() && ledger.wanted.isEmpty)
+        ledger.want([shards[1]], now: start + .seconds(63))
+        ledger.want([shards[0], shards[1]], now: start + .seconds(69))
+        #expect(ledger.observation(now: start + .seconds(69)).givenUp == [shards[0]])
+        // What is wanted for another reason is waited for anew.
+        ledger.want([shards[1]], now: start + .seconds(80))
+        ledger.want([shards[0], shards[1]], now: start + .seconds(81))
         #expect(ledger.observation(now: start + .seconds(115)).givenUp == [shards[1]])
     }
 

@@ -44,7 +44,8 @@ extension ClusterController {
                     },
                     groups: (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) },
                     workers: membership?.workers ?? [],
-                    recordAge: Self.microsecondsRoundedUp(state.currency.age(now: now)),
+                    // Without groups there is nothing that it could say.
+                    recordAge: hasRivals ? .max : Self.microsecondsRoundedUp(state.currency.age(now: now)),
                     heldCollections: state.records.heldCollections,
                     run: run,
                     heldCopies: state.records.heldCopies

@@ -336,10 +336,13 @@ package final class LogArchiver: Sendable {
             }
             ledger.forgetEnds(of: page.replaced.map { ShardID(collection: collection.id, index: $0.index) })
             do throws(BackupError) {
-                // What stays behind a failure here is a stray that pruning removes.
                 if let superseded = page.superseded { try await store.remove(BackupName.volume(superseded)) }
             } catch {
-                throw .store(error)
+                // A stray that pruning removes; what was to be archived is.
+                logger.warning(
+                    "a part of the archive's list that another has replaced could not be removed",
+                    metadata: ["collection": "\(collection.name)", "reason": "\(error)"]
+                )
             }
         }
         let level = placements.indices.filter { progress[$0].isLevel }.compactMap { number in

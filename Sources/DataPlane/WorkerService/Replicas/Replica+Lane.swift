@@ -295,7 +295,12 @@ extension Replica {
         do throws(PartitionError) {
             guard try partition.mayHaveForgotten(write.batch.key, age: .now - firstAttempt) else { return nil }
             // Of one that is known in part it may be that all of it is that is sent now.
-            if let known = try partition.knownReceipt(of: write.batch), known.rest == nil { return nil }
+            // Where it looks like another one a part of it may have been forgotten.
+            if let known = try partition.knownReceipt(of: write.batch), known.rest == nil,
+                known.receipt.outcome != .keyReused
+            {
+                return nil
+            }
             return Refusal.keyTooOld(shard)
         } catch {
             return Refusal.failed(shard, error)
