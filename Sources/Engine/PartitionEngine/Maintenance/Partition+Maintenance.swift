@@ -210,7 +210,7 @@ extension Partition {
         var coded = CodedRows(codeByteCount: codebook.plan.codeByteCount)
         let rowsPerChunk = UInt32(RowChunk.rowCount)
         let chunks = range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk
-        try rows.readAhead(chunks: chunks, transaction)
+        try transaction.readAhead(of: tables.rows, keys: chunks)
         for chunk in chunks {
             guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
             let batch = codebook.encode(embeddings: unsafe shape.floats(bytes, count: RowChunk.rowCount))

@@ -26,7 +26,7 @@ extension Partition {
             }
             guard let last = chunks.last else { return false }
             try checkFreeDisk()
-            try rows.readAhead(chunks: chunks, reading)
+            try reading.readAhead(of: tables.rows, keys: chunks)
             try environment.write { transaction in
                 for chunk in chunks {
                     guard let bytes = try unsafe rows.chunk(chunk, reading) else {

@@ -76,7 +76,8 @@ extension Partition {
             }
             scrubs.append(DeadRows(chunk: chunk, rows: dead))
         }
-        try rows.readAhead(chunks: scrubs.lazy.filter { $0.rows.count < RowChunk.rowCount }.map(\.chunk), reading)
+        let rewritten = scrubs.lazy.filter { $0.rows.count < RowChunk.rowCount }.map(\.chunk)
+        try reading.readAhead(of: tables.rows, keys: rewritten)
         if !scrubs.isEmpty { try overwrite(scrubs, before, reading) }
         return (!scrubs.isEmpty, chunk < end ? chunk : nil)
     }

@@ -100,7 +100,14 @@ extension Partition {
             while !shouldStop() {
                 let read = try environment.read { transaction in
                     let codes = try unsafe codeChunks(transaction)
-                    return unsafe Self.populate(codes, from: &chunk)
+                    let first = chunk
+                    var byteCount = 0
+                    while unsafe chunk < codes.count, byteCount < Self.prefaultStep {
+                        byteCount += unsafe codes[chunk].count
+                        chunk += 1
+                    }
+                    unsafe MappedPages.populate(codes[first..<chunk])
+                    return byteCount
                 }
                 if read == 0 { break }
                 pause(read)
@@ -120,32 +127,20 @@ extension Partition {
         while !shouldStop() {
             let read = try environment.read { transaction in
                 var chunks: [UnsafeRawBufferPointer] = unsafe []
+                var byteCount = 0
                 let end = try state(transaction).nextRow / UInt32(RowChunk.rowCount)
-                let limit = Self.prefaultStep / shape.chunkByteCount
-                while chunk < end, unsafe chunks.count < max(1, limit) {
-                    if let bytes = try unsafe transaction.value(of: table, key: chunk) { unsafe chunks.append(bytes) }
+                while chunk < end, byteCount < Self.prefaultStep {
+                    if let bytes = try unsafe transaction.value(of: table, key: chunk) {
+                        unsafe chunks.append(bytes)
+                        byteCount += bytes.count
+                    }
                     chunk += 1
                 }
-                var index = 0
-                var byteCount = 0
-                while unsafe index < chunks.count { byteCount += unsafe Self.populate(chunks, from: &index) }
+                unsafe MappedPages.populate(chunks[...])
                 return byteCount
             }
             if read == 0 { break }
             pause(read)
         }
-    }
-
-    /// Populates ranges from `index` on until a step is full; the bytes of them.
-    private static func populate(_ ranges: [UnsafeRawBufferPointer], from index: inout Int) -> Int {
-        let first = index
-        var byteCount = 0
-        while unsafe index < ranges.count, byteCount < prefaultStep {
-            unsafe MappedPages.readAhead(ranges[index])
-            byteCount += unsafe ranges[index].count
-            index += 1
-        }
-        for place in first..<index { unsafe MappedPages.populate(ranges[place]) }
-        return byteCount
     }
 }

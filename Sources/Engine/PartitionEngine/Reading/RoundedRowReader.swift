@@ -34,15 +34,6 @@ struct RoundedRowReader {
         return view
     }
 
-    /// Begins to read chunks whose rows are all wanted soon, and does not wait for them.
-    func readAhead(chunks: some Sequence<UInt32>, _ transaction: borrowing ReadTransaction) throws {
-        for chunk in chunks {
-            if let bytes = try unsafe transaction.value(of: tables.roundedRows, key: chunk) {
-                unsafe MappedPages.readAhead(bytes)
-            }
-        }
-    }
-
     /// The full chunk of a row, when nothing has to be read from the disk to make use of that row; nil as well where
     /// there are no roundings of it.
     func chunkInMemory(ofRow row: UInt32, _ transaction: borrowing ReadTransaction) throws -> RoundedRowChunk? {

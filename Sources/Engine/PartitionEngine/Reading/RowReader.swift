@@ -79,15 +79,6 @@ struct RowReader {
         }
     }
 
-    /// Begins to read chunks whose rows are all wanted soon, and does not wait for them.
-    func readAhead(chunks: some Sequence<UInt32>, _ transaction: borrowing ReadTransaction) throws {
-        for chunk in chunks {
-            if let bytes = try unsafe transaction.value(of: tables.rows, key: chunk) {
-                unsafe MappedPages.readAhead(bytes)
-            }
-        }
-    }
-
     /// What comparing a row touches: the row where its chunk was verified before, else the whole chunk, which its first
     /// touch verifies; nil for rows of the unfinished chunk and for those whose chunk is gone.
     private func bytes(

@@ -114,7 +114,7 @@ extension SearchPass {
                     announcedChunk = chunk + Self.chunksPerAnnouncement
                     if partition.coldRows.isAttentive {
                         let ahead = chunk..<min(announcedChunk, rows.sealedRow / rowsPerChunk)
-                        try roundedRows.readAhead(chunks: ahead, transaction)
+                        try transaction.readAhead(of: partition.tables.roundedRows, keys: ahead)
                     }
                 }
                 if let roundings = try roundedRows.chunk(chunk, transaction) {

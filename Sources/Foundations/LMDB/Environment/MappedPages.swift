@@ -48,11 +48,15 @@ package enum MappedPages {
         }
     }
 
-    /// Reads a range and maps its pages, so that touching them costs nothing; waits for the disk.
-    package static func populate(_ range: UnsafeRawBufferPointer) {
+    /// Reads ranges and maps their pages, so that touching them costs nothing; waits for the disk.
+    package static func populate(_ ranges: ArraySlice<UnsafeRawBufferPointer>) {
+        // Mapping alone would read pages one by one where the map has no read-ahead.
+        for index in unsafe ranges.indices { unsafe readAhead(ranges[index]) }
+        for index in unsafe ranges.indices { unsafe map(ranges[index]) }
+    }
+
+    private static func map(_ range: UnsafeRawBufferPointer) {
         guard let pages = unsafe pages(of: range) else { return }
-        // Mapping alone would read them one by one where the map has no read-ahead.
-        unsafe readAhead(range)
         if unsafe madvise(pages.baseAddress!, pages.count, populateRead) == 0 { return }
         // An older kernel: touch every page.
         var sum: UInt8 = 0

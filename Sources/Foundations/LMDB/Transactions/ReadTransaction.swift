@@ -21,6 +21,14 @@ package struct ReadTransaction: ~Copyable {
         try unsafe key.withKeyBytes { bytes throws(LMDBError) in try unsafe lookUp(table, bytes) }
     }
 
+    /// Begins to read values that are wanted whole and soon, and does not wait for them; a key without one is passed
+    /// over.
+    package func readAhead(of table: Table, keys: some Sequence<some Key>) throws(LMDBError) {
+        for key in keys {
+            if let value = try unsafe value(of: table, key: key) { unsafe MappedPages.readAhead(value) }
+        }
+    }
+
     /// Whether `key` has a value.
     @inlinable
     package func contains(_ table: Table, key: some Key) throws(LMDBError) -> Bool {
