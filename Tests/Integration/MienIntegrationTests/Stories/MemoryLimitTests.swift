@@ -99,7 +99,7 @@ extension Integration {
                 let cluster = try Cluster(
                     stage,
                     workers: 1,
-                    coordinatorSettings: ["coordinator.training.min_faces=2000"],
+                    coordinatorSettings: ["coordinator.training.min_faces=3000"],
                     workerSettings: ["worker.memory.limit=60MiB"]
                 )
                 try await cluster.start()
