@@ -352,6 +352,15 @@ let package = Package(
             swiftSettings: memorySafe
         ),
         .target(
+            name: "HTTPScripting",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Sources/Testing/HTTPScripting",
+            swiftSettings: memorySafe
+        ),
+        .target(
             name: "TraceRecording",
             dependencies: [
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
@@ -408,9 +417,7 @@ let package = Package(
         .testTarget(
             name: "ObjectStoreTests",
             dependencies: [
-                "Backups", "FaceModel", "ObjectStore",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
+                "Backups", "FaceModel", "HTTPScripting", "ObjectStore",
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/Foundations/ObjectStoreTests",
@@ -492,11 +499,10 @@ let package = Package(
         .testTarget(
             name: "ClusterControllerTests",
             dependencies: [
-                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "LMDB", "Observability",
-                "WireProtocol", "WireTransport",
+                "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "HTTPScripting", "LMDB",
+                "Observability", "WireProtocol", "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/ControlPlane/ClusterControllerTests",

@@ -1,6 +1,7 @@
 import ClusterController
 import ClusterModel
 import Etcd
+import HTTPScripting
 import NIOPosix
 import Synchronization
 import Testing
@@ -81,20 +82,20 @@ struct EtcdMetadataStoreTests {
             #"{"header":{"revision":"9223372036854775807"},"responses":[{"response_range":{}}]}"#,
         ]
         for answer in answers {
-            let gateway = try await ScriptedGateway.start { _, _ in .answer(200, answer) }
+            let gateway = try await ScriptedServer.start { _, _ in .answer(200, answer) }
             await #expect(throws: MetadataError.self) { try await open(endpoints: [gateway.endpoint]) }
             await gateway.stop()
         }
     }
 
     /// What the probe of a new store is answered by an etcd.
-    private static let probed = ScriptedGateway.Reaction.answer(
+    private static let probed = ScriptedServer.Reaction.answer(
         200,
         #"{"header":{"revision":"7"},"responses":[{"response_range":{"header":{"revision":"7"}}}]}"#
     )
 
     @Test func aCommitWhoseAnswerIsLostIsOfUnknownOutcome() async throws {
-        let lost: [(reaction: ScriptedGateway.Reaction, what: String)] = [
+        let lost: [(reaction: ScriptedServer.Reaction, what: String)] = [
             (.close, "the connection is closed"),
             (.answer(503, #"{"error":"etcdserver: request timed out","code":14}"#), "etcd gives up"),
             (.answer(503, #"{"error":"etcdserver: leader changed","code":14}"#), "the leader changes"),
@@ -103,7 +104,7 @@ struct EtcdMetadataStoreTests {
             (.answer(200, #"{"header":{"revision":"8"},"succeeded":true}"#), "the answer is of another request"),
         ]
         for (reaction, what) in lost {
-            let gateway = try await ScriptedGateway.start { number, _ in number == 0 ? Self.probed : reaction }
+            let gateway = try await ScriptedServer.start { number, _ in number == 0 ? Self.probed : reaction }
             let store = try await open(endpoints: [gateway.endpoint])
             let error = await #expect(throws: MetadataError.self) {
                 try await store.commit([.absent(key: "a")], [.put(key: "a", value: [1])])
@@ -125,7 +126,7 @@ struct EtcdMetadataStoreTests {
             #"{"error":"etcdserver: permission denied","code":7}"#,
         ]
         for refusal in refusals {
-            let gateway = try await ScriptedGateway.start { number, _ in
+            let gateway = try await ScriptedServer.start { number, _ in
                 number == 0 ? Self.probed : .answer(503, refusal)
             }
             let store = try await open(endpoints: [gateway.endpoint])
@@ -143,7 +144,7 @@ struct EtcdMetadataStoreTests {
 
     @Test func aReadIsAskedAgainElsewhereWhenItsAnswerIsLost() async throws {
         await (try open()).close()
-        let gateway = try await ScriptedGateway.start { number, _ in number == 0 ? Self.probed : .close }
+        let gateway = try await ScriptedServer.start { number, _ in number == 0 ? Self.probed : .close }
         let store = try await open(endpoints: [gateway.endpoint, etcd.endpoint])
         #expect(try await store.read("a") == nil)
         #expect(gateway.requestCount == 2)
@@ -152,9 +153,9 @@ struct EtcdMetadataStoreTests {
     }
 
     @Test func noChangeIsSentToAMemberThatHangsWhileAnotherAnswers() async throws {
-        let hanging = try await ScriptedGateway.start { number, _ in number == 0 ? Self.probed : .hang }
+        let hanging = try await ScriptedServer.start { number, _ in number == 0 ? Self.probed : .hang }
         // Without a quorum nothing that is read would tell which member answers.
-        let leaderless = try await ScriptedGateway.start { _, _ in
+        let leaderless = try await ScriptedServer.start { _, _ in
             .answer(503, #"{"error":"etcdserver: no leader","code":14}"#)
         }
         let store = try await EtcdMetadataStore.open(
@@ -184,7 +185,7 @@ struct EtcdMetadataStoreTests {
 
     /// Calls that are streams in gRPC answer failures in a form of their own.
     @Test func aCompetitorSaysWhatEtcdLacks() async throws {
-        let gateway = try await ScriptedGateway.start { number, body in
+        let gateway = try await ScriptedServer.start { number, body in
             if number == 0 { return Self.probed }
             return body.contains("TTL")
                 ? .answer(200, #"{"header":{"revision":"8"},"ID":"5","TTL":"2"}"#)
@@ -217,7 +218,7 @@ struct EtcdMetadataStoreTests {
 
     @Test func conditionsAndChangesAreWrittenAsEtcdReadsThem() async throws {
         let bodies = Mutex<[String]>([])
-        let gateway = try await ScriptedGateway.start { number, body in
+        let gateway = try await ScriptedServer.start { number, body in
             bodies.withLock { $0.append(body) }
             return number == 0
                 ? Self.probed

@@ -1,4 +1,5 @@
 import Etcd
+import HTTPScripting
 import NIOPosix
 import Synchronization
 import Testing
@@ -13,7 +14,7 @@ struct EtcdTokenTests {
         #"{"error":"auth: revision in header is old","code":2}"#,
     ]
 
-    private func client(_ gateway: ScriptedGateway) throws -> EtcdClient {
+    private func client(_ gateway: ScriptedServer) throws -> EtcdClient {
         try EtcdClient(
             EtcdOptions(
                 endpoints: [gateway.endpoint],
@@ -28,7 +29,7 @@ struct EtcdTokenTests {
         // A change, too: nothing was done.
         let done = #"{"header":{"revision":"9"},"succeeded":true,"responses":[{"response_put":{}}]}"#
         let refused = Mutex(0)
-        let gateway = try await ScriptedGateway.start { _, body in
+        let gateway = try await ScriptedServer.start { _, body in
             if body.contains("password") { return .answer(200, #"{"token":"a token"}"#) }
             let isFirst = refused.withLock { count in
                 count += 1
@@ -46,7 +47,7 @@ struct EtcdTokenTests {
 
     @Test(arguments: EtcdTokenTests.refusals)
     func oneThatIsRefusedAgainIsTold(_ refusal: String) async throws {
-        let gateway = try await ScriptedGateway.start { _, body in
+        let gateway = try await ScriptedServer.start { _, body in
             body.contains("password") ? .answer(200, #"{"token":"a token"}"#) : .answer(400, refusal)
         }
         let client = try client(gateway)

@@ -144,7 +144,13 @@ extension PartitionOptions {
 }
 
 extension PartitionIdentity {
-    static func made(dimension: Int, precision: StoredPrecision = .float16) -> PartitionIdentity {
+    /// - Parameter range: hashes of the faces that belong there.
+    static func made(
+        dimension: Int = 64,
+        precision: StoredPrecision = .float16,
+        shardIndex: UInt32 = 0,
+        range: ClosedRange<UInt64> = 0...UInt64.max
+    ) -> PartitionIdentity {
         PartitionIdentity(
             collection: Collection(
                 id: CollectionID(high: 1, low: 2),
@@ -157,9 +163,9 @@ extension PartitionIdentity {
                 ),
                 created: Timestamp(milliseconds: 1_700_000_000_000)
             ),
-            shardIndex: 0,
-            firstHash: 0,
-            lastHash: .max
+            shardIndex: shardIndex,
+            firstHash: range.lowerBound,
+            lastHash: range.upperBound
         )
     }
 }

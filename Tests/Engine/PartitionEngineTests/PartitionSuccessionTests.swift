@@ -8,19 +8,8 @@ import Testing
 struct PartitionSuccessionTests {
     private static let half = UInt64.max / 2
 
-    private func identity(_ index: UInt32, _ range: ClosedRange<UInt64>) -> PartitionIdentity {
-        let whole = PartitionIdentity.made(dimension: 64)
-        return PartitionIdentity(
-            collection: whole.collection,
-            shardIndex: index,
-            firstHash: range.lowerBound,
-            lastHash: range.upperBound,
-            erasureKey: whole.erasureKey
-        )
-    }
-
     private func place(_ face: FaceID) -> UInt64 {
-        FaceContribution.place(of: face, in: PartitionIdentity.made(dimension: 64).collection.id)
+        FaceContribution.place(of: face, in: PartitionIdentity.made().collection.id)
     }
 
     /// Builds to the end; `between` runs after every step.
@@ -124,7 +113,7 @@ struct PartitionSuccessionTests {
         let builders = try [0...Self.half, Self.half + 1...UInt64.max].enumerated().map { index, range in
             try SuccessorBuilder(
                 at: "\(folder)/half\(index)",
-                identity: identity(UInt32(index + 1), range),
+                identity: .made(shardIndex: UInt32(index + 1), range: range),
                 sources: [whole],
                 options: writer.fixture.options
             )
@@ -210,7 +199,7 @@ struct PartitionSuccessionTests {
         #expect(ids.count * 120 > 3 * 8192)
         let builder = try SuccessorBuilder(
             at: "\(writer.fixture.folder.path)/all",
-            identity: identity(1, 0...UInt64.max),
+            identity: .made(shardIndex: 1, range: 0...UInt64.max),
             sources: [whole],
             options: writer.fixture.options
         )
@@ -234,7 +223,7 @@ struct PartitionSuccessionTests {
             let path = "\(whole.fixture.folder.path)/half"
             let builder = try SuccessorBuilder(
                 at: path,
-                identity: identity(UInt32(index + 1), range),
+                identity: .made(shardIndex: UInt32(index + 1), range: range),
                 sources: [whole.fixture.partition],
                 options: whole.fixture.options
             )
@@ -249,7 +238,7 @@ struct PartitionSuccessionTests {
         defer { for source in sources { source.close() } }
         let builder = try SuccessorBuilder(
             at: "\(writers[0].fixture.folder.path)/whole",
-            identity: identity(3, 0...UInt64.max),
+            identity: .made(shardIndex: 3, range: 0...UInt64.max),
             sources: sources,
             options: writers[0].fixture.options
         )
@@ -293,7 +282,7 @@ struct PartitionSuccessionTests {
         options.earlierReceipts = .none
         let builder = try SuccessorBuilder(
             at: "\(writer.fixture.folder.path)/half",
-            identity: identity(1, 0...Self.half),
+            identity: .made(shardIndex: 1, range: 0...Self.half),
             sources: [writer.fixture.partition],
             options: options
         )
@@ -324,7 +313,7 @@ struct PartitionSuccessionTests {
         func key(_ number: Int) -> IdempotencyKey { IdempotencyKey(high: 3, low: UInt64(number)) }
         let builder = try SuccessorBuilder(
             at: "\(fixtures[0].folder.path)/whole",
-            identity: identity(3, 0...UInt64.max),
+            identity: .made(shardIndex: 3, range: 0...UInt64.max),
             sources: fixtures.map(\.partition),
             options: options
         )
@@ -369,7 +358,7 @@ struct PartitionSuccessionTests {
         let halves = try [0...Self.half, Self.half + 1...UInt64.max].enumerated().map { index, range in
             try SuccessorBuilder(
                 at: "\(fixture.folder.path)/half\(index)",
-                identity: identity(UInt32(index + 1), range),
+                identity: .made(shardIndex: UInt32(index + 1), range: range),
                 sources: [fixture.partition],
                 options: fixture.options
             )
@@ -378,7 +367,7 @@ struct PartitionSuccessionTests {
         for half in halves { _ = try build(half) }
         let whole = try SuccessorBuilder(
             at: "\(fixture.folder.path)/whole",
-            identity: identity(3, 0...UInt64.max),
+            identity: .made(shardIndex: 3, range: 0...UInt64.max),
             sources: halves.map(\.partition),
             options: fixture.options
         )
@@ -399,7 +388,7 @@ struct PartitionSuccessionTests {
         let writer = try writer(seed: 5, faces: 100, hasCodebook: false)
         let builder = try SuccessorBuilder(
             at: "\(writer.fixture.folder.path)/half",
-            identity: identity(1, 0...Self.half),
+            identity: .made(shardIndex: 1, range: 0...Self.half),
             sources: [writer.fixture.partition],
             options: writer.fixture.options
         )

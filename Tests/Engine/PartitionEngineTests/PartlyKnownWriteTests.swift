@@ -13,19 +13,8 @@ import Testing
     /// Of all places, mixed.
     private let ids = (0..<40).map { FaceID($0) }
 
-    private func identity(_ index: UInt32, _ range: ClosedRange<UInt64>) -> PartitionIdentity {
-        let whole = PartitionIdentity.made(dimension: 64)
-        return PartitionIdentity(
-            collection: whole.collection,
-            shardIndex: index,
-            firstHash: range.lowerBound,
-            lastHash: range.upperBound,
-            erasureKey: whole.erasureKey
-        )
-    }
-
     private func ids(in range: ClosedRange<UInt64>) -> [FaceID] {
-        let collection = PartitionIdentity.made(dimension: 64).collection.id
+        let collection = PartitionIdentity.made().collection.id
         return ids.filter { range.contains(FaceContribution.place(of: $0, in: collection)) }
     }
 
@@ -49,7 +38,11 @@ import Testing
         _ range: ClosedRange<UInt64>,
         _ options: PartitionOptions = .small
     ) throws -> Partition {
-        try Partition.create(at: "\(folder.path)/\(name)", identity: identity(1, range), options: options)
+        try Partition.create(
+            at: "\(folder.path)/\(name)",
+            identity: .made(shardIndex: 1, range: range),
+            options: options
+        )
     }
 
     /// A partition that takes the place of others.
@@ -61,7 +54,7 @@ import Testing
     ) throws -> Partition {
         let builder = try SuccessorBuilder(
             at: "\(folder.path)/\(name)",
-            identity: identity(2, range),
+            identity: .made(shardIndex: 2, range: range),
             sources: sources,
             options: options
         )

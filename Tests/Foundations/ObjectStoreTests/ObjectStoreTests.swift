@@ -1,4 +1,5 @@
 import Backups
+import HTTPScripting
 import NIOPosix
 import ObjectStore
 import Testing
@@ -14,10 +15,10 @@ import Testing
 
     private static func withStore(
         _ retries: RetryPolicy = quick,
-        _ script: @escaping @Sendable (Int) -> ScriptedStore.Reaction,
-        _ body: (ObjectStore, ScriptedStore) async throws -> Void
+        _ script: @escaping @Sendable (Int) -> ScriptedServer.Reaction,
+        _ body: (ObjectStore, ScriptedServer) async throws -> Void
     ) async throws {
-        let server = try await ScriptedStore.start(script)
+        let server = try await ScriptedServer.start { number, _ in script(number) }
         let store = ObjectStore(
             ObjectStoreOptions(
                 bucket: "some-bucket",
@@ -44,7 +45,7 @@ import Testing
     )
     func whatPassesIsAskedAgain(status: Int, code: String) async throws {
         try await Self.withStore { number in
-            number < 9 ? .answer(status, code) : .answer(200)
+            number < 9 ? .error(status, code) : .answer(200)
         } _: { store, server in
             try await store.put("blocks/aa", [1, 2, 3])
             #expect(server.requestCount == 10)
@@ -69,7 +70,7 @@ import Testing
     )
     func whatDoesNotPassIsSaidAtOnce(status: Int, code: String) async throws {
         try await Self.withStore { _ in
-            .answer(status, code)
+            .error(status, code)
         } _: { store, server in
             let error = await #expect(throws: BackupError.self) { try await store.put("blocks/aa", [1]) }
             #expect(error?.description.hasSuffix("it answers \(status): \(code)") == true)
@@ -79,7 +80,7 @@ import Testing
 
     @Test func whatIsThereNoMoreIsNotAskedForAgain() async throws {
         try await Self.withStore { _ in
-            .answer(404, "NoSuchKey")
+            .error(404, "NoSuchKey")
         } _: { store, server in
             let error = await #expect(throws: BackupError.self) { try await store.get("blocks/aa", limit: 9) }
             #expect(error == .missing(object: store.path(of: "blocks/aa")))
@@ -95,7 +96,7 @@ import Testing
             longestPause: .milliseconds(20)
         )
         try await Self.withStore(policy) { _ in
-            .answer(503, "SlowDown")
+            .error(503, "SlowDown")
         } _: { store, server in
             let error = await #expect(throws: BackupError.self) { try await store.remove("blocks/aa") }
             #expect(error?.description.contains("it answers 503: SlowDown, after ") == true)
@@ -110,6 +111,13 @@ import Testing
             await #expect(throws: BackupError.self) { try await store.put("blocks/aa", [1]) }
             #expect(server.requestCount == Self.quick.leastAttempts)
         }
+    }
+}
+
+extension ScriptedServer.Reaction {
+    /// A status, and the code that the XML of a store's error names; without one there is no body.
+    fileprivate static func error(_ status: Int, _ code: String) -> Self {
+        .answer(status, code.isEmpty ? "" : "<Error><Code>\(code)</Code></Error>")
     }
 }
 

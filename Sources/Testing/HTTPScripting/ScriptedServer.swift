@@ -3,18 +3,20 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// An HTTP server in etcd's place that does as a test says.
-final class ScriptedGateway: Sendable {
-    enum Reaction: Sendable {
+/// An HTTP server on loopback, in the place of something outside, that does as a test says.
+package final class ScriptedServer: Sendable {
+    /// What a request is met with once all of it was read.
+    package enum Reaction: Sendable {
         /// A status and a body.
-        case answer(Int, String)
-        /// The request was read; the connection is closed without an answer.
+        case answer(Int, String = "")
+        /// The connection is closed without an answer.
         case close
-        /// The request was read, and nothing follows.
+        /// Nothing follows.
         case hang
     }
 
-    let endpoint: String
+    /// Where it listens, as `http://127.0.0.1:port`.
+    package let endpoint: String
     private let channel: any Channel
     private let count: Counter
 
@@ -23,10 +25,14 @@ final class ScriptedGateway: Sendable {
     }
 
     /// Requests so far.
-    var requestCount: Int { count.value.load(ordering: .relaxed) }
+    package var requestCount: Int { count.value.load(ordering: .relaxed) }
 
-    /// - Parameter script: gets the number of the request, from 0, and its body.
-    static func start(_ script: @escaping @Sendable (Int, String) -> Reaction) async throws -> ScriptedGateway {
+    /// Listens on a free port.
+    ///
+    /// - Parameter script: gets the number of the request, from 0, and its body; runs on an event loop.
+    package static func start(
+        _ script: @escaping @Sendable (_ number: Int, _ body: String) -> Reaction
+    ) async throws -> ScriptedServer {
         let count = Counter()
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
@@ -38,7 +44,7 @@ final class ScriptedGateway: Sendable {
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        return ScriptedGateway(channel: channel, count: count)
+        return ScriptedServer(channel: channel, count: count)
     }
 
     private init(channel: any Channel, count: Counter) {
@@ -47,7 +53,8 @@ final class ScriptedGateway: Sendable {
         endpoint = "http://127.0.0.1:\(channel.localAddress?.port ?? 0)"
     }
 
-    func stop() async {
+    /// Accepts no more connections; those that there are stay until the other side closes them.
+    package func stop() async {
         try? await channel.close()
     }
 
@@ -56,7 +63,7 @@ final class ScriptedGateway: Sendable {
         typealias OutboundOut = HTTPServerResponsePart
 
         private let script: @Sendable (String) -> Reaction
-        private var body = ""
+        private var body = ByteBuffer()
 
         init(_ script: @escaping @Sendable (String) -> Reaction) {
             self.script = script
@@ -64,10 +71,10 @@ final class ScriptedGateway: Sendable {
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
-            case .head: body = ""
-            case .body(let part): body += String(buffer: part)
+            case .head: body = ByteBuffer()
+            case .body(let part): body.writeImmutableBuffer(part)
             case .end:
-                switch script(body) {
+                switch script(String(buffer: body)) {
                 case .close: context.close(promise: nil)
                 case .hang: break
                 case .answer(let status, let text):
