@@ -79,10 +79,11 @@ import Testing
         let (third, all): (ClosedRange<UInt64>, ClosedRange<UInt64>) = (200...299, 0...299)
         let receipt = ReceiptRecord(sequence: 4, outcome: .deleted([.deleted]), rowChecksums: [5])
         let other = ReceiptRecord(sequence: 7, outcome: .deleted([.absent]), rowChecksums: [9])
-        // Whoever takes a part of the other's faces over needs no more than that had.
-        #expect(receipt.inherited(from: all, in: lower) == receipt)
+        // Whoever takes a part of the other's faces over needs no more than that had, and says that it came over.
+        let half = ReceiptRecord(sequence: 4, outcome: receipt.outcome, rowChecksums: [5], isInherited: true)
+        #expect(receipt.inherited(from: all, in: lower) == half && half.reach == nil && half.encoded()[8] == 6)
         let inherited = receipt.inherited(from: lower, in: all)
-        #expect(inherited.reach == RingRanges([lower]) && inherited.isJoined)
+        #expect(inherited.reach == RingRanges([lower]) && inherited.isInherited)
         let two = inherited.joined(with: other.inherited(from: third, in: all), in: all)
         #expect(two?.reach == RingRanges([lower, third]))
         let three = two?.joined(with: other.inherited(from: upper, in: all), in: all)
@@ -90,7 +91,7 @@ import Testing
             sequence: 7,
             outcome: .deleted([.deleted, .absent, .absent]),
             rowChecksums: [5, 9, 9],
-            isJoined: true
+            isInherited: true
         )
         #expect(three == whole)
         // What it tells of may be all that a part of its partition has, or not.
@@ -100,6 +101,55 @@ import Testing
         // From before there were checksums: there is no telling one row from another.
         let old = ReceiptRecord(sequence: 4, outcome: .deleted([.deleted]), rowChecksums: nil)
         #expect(old.inherited(from: lower, in: all) == old)
+    }
+
+    @Test func ofOnePartitionTheLaterReceiptOfAKeyCounts() {
+        let (lower, upper, all): (ClosedRange<UInt64>, ClosedRange<UInt64>, ClosedRange<UInt64>) = (
+            0...99, 100...199, 0...199
+        )
+        let first = ReceiptRecord(sequence: 4, outcome: .enrolled([.accepted]), rowChecksums: [5])
+        let again = ReceiptRecord(sequence: 9, outcome: .enrolled([.replaced]), rowChecksums: [5])
+        let deletion = ReceiptRecord(sequence: 9, outcome: .deleted([.deleted]), rowChecksums: [6])
+        // Of a half there is one source, whatever its receipts tell of.
+        for reach in [nil, RingRanges([150...199])] {
+            let known = ReceiptRecord(
+                sequence: 4,
+                outcome: first.outcome,
+                rowChecksums: [5],
+                isInherited: true,
+                reach: reach
+            )
+            for later in [again, deletion] {
+                let later = later.inherited(from: all, in: lower)
+                #expect(known.updated(with: later, from: all, in: lower) == later)
+                #expect(later.updated(with: known, from: all, in: lower) == nil)
+            }
+            #expect(known.updated(with: known, from: all, in: lower) == nil, "the same once more")
+        }
+        let known = first.inherited(from: lower, in: all)
+        for later in [again, deletion] {
+            let later = later.inherited(from: lower, in: all)
+            #expect(known.updated(with: later, from: lower, in: all) == later)
+            #expect(later.updated(with: known, from: lower, in: all) == nil)
+        }
+        // Of both: what the other has done stays, if it is of the same kind.
+        let other = ReceiptRecord(sequence: 20, outcome: .enrolled([.accepted]), rowChecksums: [7])
+        let joined = known.updated(with: other.inherited(from: upper, in: all), from: upper, in: all)
+        let both = ReceiptRecord(
+            sequence: 20,
+            outcome: .enrolled([.accepted, .accepted]),
+            rowChecksums: [5, 7],
+            isInherited: true
+        )
+        #expect(joined == both)
+        let updated = both.updated(with: again.inherited(from: lower, in: all), from: lower, in: all)
+        #expect(updated?.outcome == .enrolled([.accepted, .replaced]) && updated?.rowChecksums == [7, 5])
+        #expect(updated?.sequence == 20 && updated?.reach == nil && updated?.isInherited == true)
+        let reused = deletion.inherited(from: lower, in: all)
+        #expect(both.updated(with: reused, from: lower, in: all) == reused)
+        // From before there were checksums nobody knows where it is from.
+        let old = ReceiptRecord(sequence: 4, outcome: .deleted([.deleted]), rowChecksums: nil)
+        #expect(old.updated(with: old, from: upper, in: all)?.outcome == .deleted([.deleted, .deleted]))
     }
 
     /// Every program that orders the rest of a write, or looks for it, has to find the same key.

@@ -229,12 +229,12 @@ struct RecordTests {
         #expect(bytes.count == 28)
         #expect(try bytes.withUnsafeBytes { try EarlierReceipt(bytes: $0) } == place)
         let outcome = ReceiptRecord.Outcome.deleted([.deleted])
-        for (sequence, isJoined, isOf) in [(0x0405, false, true), (0x0406, false, false), (0x0406, true, true)] {
+        for (sequence, isInherited, isOf) in [(0x0405, false, true), (0x0406, false, false), (0x0406, true, true)] {
             let receipt = ReceiptRecord(
                 sequence: UInt64(sequence),
                 outcome: outcome,
                 rowChecksums: [1],
-                isJoined: isJoined
+                isInherited: isInherited
             )
             #expect(place.isOf(receipt) == isOf)
         }
@@ -347,7 +347,7 @@ struct RecordTests {
         // Parts that came together know nothing of the order in which they were sent.
         let part = ReceiptRecord(sequence: 3, outcome: .enrolled([.accepted, .replaced]), rowChecksums: [9, 5])
         let joined = receipt.joined(with: part, in: 0 ... .max)
-        #expect(joined?.sequence == 3 && joined?.isJoined == true)
+        #expect(joined?.sequence == 3 && joined?.isInherited == true)
         let found = joined?.outcome(ofRows: [9, 5, 6, 5, 5], isEnrolment: true)
         #expect(found == .enrolled([.accepted, .accepted, .replaced, .superseded, .replaced]))
         #expect(joined?.outcome(ofRows: [5, 5, 5, 5], isEnrolment: true) == nil)

@@ -28,8 +28,8 @@ extension Partition {
         guard var known = try tables.anyReceipt(of: key, transaction) else { return nil }
         let change = change()
         let checksums = change.rowChecksums
-        // What a part tells came from another shard, so each replica may have it in another place.
-        let isRecent = known.isRecent && known.receipt.reach == nil
+        // What came from another shard each replica may have in another place.
+        let isRecent = known.isRecent && !known.receipt.isInherited
         var key = key
         var undone = Array(checksums.indices)
         var positions = [Int?](repeating: nil, count: checksums.count)

@@ -10,7 +10,7 @@ extension Partition {
     package struct KnownReceipt: Hashable, Sendable {
         /// Of the rows that were done.
         package var receipt: WriteReceipt
-        /// Whether all of it is told by one of the newest receipts, which every replica has.
+        /// Whether all of it is told by one of the newest receipts of the shard's own writes, which every replica has.
         package var isRecent: Bool
         /// What is left to do; nil when all of it was done.
         package var rest: UndoneRows?
@@ -77,6 +77,8 @@ extension Partition {
             throw PartitionStoreError.missing(table: "earlierReceiptOrder", key: number)
         }
         let place = try unsafe EarlierReceipt(bytes: bytes)
+        // The later write's is one of the newest, and has a number of its own.
+        guard try tables.receipt(of: place.key, transaction) == nil else { return nil }
         guard let known = try unsafe transaction.value(of: tables.earlierReceipts, key: place.key) else {
             throw PartitionStoreError.missing(table: "earlierReceipts", key: number)
         }

@@ -2,14 +2,17 @@ internal import FaceModel
 internal import LMDB
 internal import PartitionStore
 
-/// Receipts: the newest, of which every replica has as many, and earlier ones, which are this replica's own memory.
+/// Receipts: the newest, of which every replica has as many, and earlier ones, which are this replica's own memory. So
+/// are those of the newest that came over from other partitions: each replica has put them into an order of its own,
+/// and they leave before any that the partition's own writes left.
 extension WritePass {
     /// Most earlier receipts that are forgotten for one that is kept, when there are too many; more when they are
     /// smaller than what comes.
     private static let forgottenAtOnce = 4
 
     /// Keeps the receipt of a write to a partition whose faces this one takes over; parts of one write come together.
-    /// Where only one has come it says so, since the other partition was not sent its own.
+    /// Where only one has come it says so, since the other partition was not sent its own. Of one partition the later
+    /// receipt of a key counts: the key was used there again while receipts came over.
     mutating func inherit(
         _ key: IdempotencyKey,
         _ receipt: ReceiptRecord,
@@ -17,11 +20,12 @@ extension WritePass {
         _ transaction: borrowing WriteTransaction
     ) throws {
         let own = partition.identity.firstHash...partition.identity.lastHash
-        let receipt = receipt.inherited(from: source.firstHash...source.lastHash, in: own)
+        let place = source.firstHash...source.lastHash
+        let receipt = receipt.inherited(from: place, in: own)
         for table in [tables.receipts, tables.earlierReceipts] {
             guard let bytes = try unsafe transaction.reading.value(of: table, key: key) else { continue }
-            if let joined = try unsafe ReceiptRecord(bytes: bytes).joined(with: receipt, in: own) {
-                try transaction.put(table, key: key, value: joined.encoded())
+            if let updated = try unsafe ReceiptRecord(bytes: bytes).updated(with: receipt, from: place, in: own) {
+                try transaction.put(table, key: key, value: updated.encoded())
             }
             return
         }
@@ -55,6 +59,31 @@ extension WritePass {
         receiptTimes = times
     }
 
+    /// Makes one of the newest receipts the newest of the earlier ones, so that another can take its place under its
+    /// key. It changes places with the oldest, so that their numbers have no gap. That has come over too, before all
+    /// that the partition's own writes left, so which of these are among the newest stays as it is. (It may count as
+    /// one of them all the same where nothing says that it came over: in a half that an earlier program made, or
+    /// without checksums. Then it stays longer here than on a replica that had not to set anything aside.)
+    ///
+    /// - Precondition: it came over from another partition.
+    mutating func setAside(_ key: IdempotencyKey, _ transaction: borrowing WriteTransaction) throws {
+        let oldest = state.oldestReceipt
+        guard let number = try receiptPlaces.number(of: key, tables, transaction.reading),
+            let bytes = try unsafe transaction.reading.value(of: tables.receiptOrder, key: oldest),
+            let other = unsafe IdempotencyKey(keyBytes: bytes)
+        else { throw PartitionStoreError.missing(table: "receiptOrder", key: oldest) }
+        if number != oldest {
+            try unsafe other.withKeyBytes { bytes in
+                try unsafe transaction.put(tables.receiptOrder, key: number, value: bytes)
+            }
+            try unsafe key.withKeyBytes { bytes in
+                try unsafe transaction.put(tables.receiptOrder, key: oldest, value: bytes)
+            }
+            receiptPlaces.move(other, to: number)
+        }
+        try setOldestAside(transaction)
+    }
+
     /// Makes the oldest of the newest receipts the newest of the earlier ones.
     private mutating func setOldestAside(_ transaction: borrowing WriteTransaction) throws {
         let number = state.oldestReceipt
@@ -73,6 +102,7 @@ extension WritePass {
         }
         try transaction.delete(tables.receipts, key: key)
         try transaction.delete(tables.receiptOrder, key: number)
+        receiptPlaces.remove(key)
         state.oldestReceipt += 1
     }
 

@@ -17,6 +17,8 @@ struct WritePass {
     /// Read when the first receipt is kept.
     var receiptTimes: ReceiptTimesRecord?
     var hasReceiptTimesChanged = false
+    /// Found when the first receipt is set aside.
+    var receiptPlaces = ReceiptPlaces()
     /// Read when the first remnant comes.
     private var remnants: RemnantRecord?
     private var haveRemnantsChanged = false
@@ -53,15 +55,20 @@ struct WritePass {
 
     /// Does what the next entry of the log says, unless its key was seen before: then the sequence goes on alone.
     ///
-    /// Only the newest receipts count, as many on every replica: what else one remembers is for the primary, which
-    /// orders nothing that it knows, and of a write that it knows in part the rest, under another key.
+    /// Only the newest receipts of entries of this log count, the same on every replica. What else one remembers,
+    /// earlier ones and those that came over from shards whose place this one took, is for the primary, which orders
+    /// nothing that it knows, and of a write that it knows in part the rest, under another key. What it has forgotten
+    /// and ordered is done, whoever still knows the key.
     mutating func apply(_ entry: LogEntry, _ transaction: borrowing WriteTransaction) throws -> WriteReceipt {
         let change = Change(entry.operation)
         state.advance(to: entry)
         if change.leavesReceipt, let known = try tables.receipt(of: entry.key, transaction.reading) {
-            // Its faces may be gone since they were written; they are in the log again.
-            if entry.operation.bringsFaces { try noteRemnants(transaction) }
-            return change.answer(known)
+            guard known.isInherited else {
+                // Its faces may be gone since they were written; they are in the log again.
+                if entry.operation.bringsFaces { try noteRemnants(transaction) }
+                return change.answer(known)
+            }
+            try setAside(entry.key, transaction)
         }
         return try apply(change, key: entry.key, transaction)
     }

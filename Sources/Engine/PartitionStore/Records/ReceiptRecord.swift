@@ -6,11 +6,11 @@ internal import LMDB
 
 /// What a write answered, kept so that the same write sent again answers the same and changes nothing.
 ///
-/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of parts that came together, 7 and 8 the same of a part
-/// that others may be missing beside; before format 7 also 1 enrol, 2 delete), count (4), one byte an outcome
-/// (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds from 3 on the
-/// checksum of each row (4), for kinds 7 and 8 how many ranges its ``reach`` has (4) and the first and the last place
-/// of each (8, 8), CRC-32C (4); little-endian.
+/// Sequence (8), kind (1: 3 enrol, 4 delete, 5 and 6 the same of a partition whose place this one took, 7 and 8 the
+/// same of a part that others may be missing beside; before format 7 also 1 enrol, 2 delete), count (4), one byte an
+/// outcome (enrol: 0 accepted, 1 replaced, 2 superseded, 16 + rejection; delete: 0 absent, 1 deleted), for kinds from 3
+/// on the checksum of each row (4), for kinds 7 and 8 how many ranges its ``reach`` has (4) and the first and the last
+/// place of each (8, 8), CRC-32C (4); little-endian.
 package struct ReceiptRecord: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         case enrolled([EnrolOutcome])
@@ -45,9 +45,12 @@ package struct ReceiptRecord: Hashable, Sendable {
     package let outcome: Outcome
     /// Of what the write brought, one an outcome; nil in what a partition of format 6 or earlier wrote.
     package let rowChecksums: [UInt32]?
-    /// Whether its rows are those of parts of one write, which went to two partitions that became one: then they are
-    /// not in the order in which they were sent.
-    package let isJoined: Bool
+    /// Whether it came over from a partition whose place its own took. Replicas may have others of these among their
+    /// newest, so it does not count where entries of a log are applied. Its rows may be those of parts of one write,
+    /// which went to two partitions that became one: then they are not in the order in which they were sent.
+    ///
+    /// Earlier programs did not say so in a half of a partition that was split, and without checksums nothing does.
+    package let isInherited: Bool
     /// Where on the ring it tells of every row that the write has there; nil when that is wherever its partition has
     /// faces. Of a partition that took the place of several, some of which had not been sent the write: rows of theirs
     /// are new, and not those of another write. Its rows are in no order then.
@@ -58,21 +61,21 @@ package struct ReceiptRecord: Hashable, Sendable {
         sequence: UInt64,
         outcome: Outcome,
         rowChecksums: [UInt32]?,
-        isJoined: Bool = false,
+        isInherited: Bool = false,
         reach: RingRanges? = nil
     ) {
         precondition(rowChecksums?.count ?? outcome.count == outcome.count, "one checksum a row")
         self.sequence = sequence
         self.outcome = outcome
         self.rowChecksums = rowChecksums
-        self.isJoined = (isJoined || reach != nil) && rowChecksums != nil
+        self.isInherited = (isInherited || reach != nil) && rowChecksums != nil
         self.reach = rowChecksums == nil ? nil : reach
     }
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 17 + 5 * outcome.count)
         writer.write(sequence)
-        let form: UInt8 = rowChecksums == nil ? 0 : reach != nil ? 6 : isJoined ? 4 : 2
+        let form: UInt8 = rowChecksums == nil ? 0 : reach != nil ? 6 : isInherited ? 4 : 2
         switch outcome {
         case .enrolled(let outcomes):
             writer.write(1 + form)
@@ -122,7 +125,7 @@ package struct ReceiptRecord: Hashable, Sendable {
                 )
             default: throw BinaryCodingError.invalidValue(field: "kind", offset: 8)
             }
-            isJoined = kind > 4
+            isInherited = kind > 4
             if kind > 2 {
                 var checksums: [UInt32] = []
                 checksums.reserveCapacity(count)
@@ -149,7 +152,7 @@ package struct ReceiptRecord: Hashable, Sendable {
             sequence: sequence,
             outcome: outcome,
             rowChecksums: rowChecksums,
-            isJoined: isJoined,
+            isInherited: true,
             reach: reach.covers(own) ? nil : reach
         )
     }
@@ -169,8 +172,52 @@ package struct ReceiptRecord: Hashable, Sendable {
             sequence: max(sequence, other.sequence),
             outcome: joined,
             rowChecksums: checksums,
-            isJoined: true,
+            isInherited: true,
             reach: both.flatMap { $0.covers(own) ? nil : $0 }
+        )
+    }
+
+    /// What is kept instead when another receipt under its key comes over; nil when this one stays.
+    ///
+    /// They are joined, unless this one tells of places of the partition which the other is of: then the other is a
+    /// later write's there, or comes for a second time, and takes the place of what is known from there.
+    ///
+    /// - Parameters:
+    ///   - other: as the partition keeps it, and so is this.
+    ///   - source: where on the ring the partition has faces which the other is of.
+    ///   - own: where the one has that takes them over.
+    package func updated(
+        with other: ReceiptRecord,
+        from source: ClosedRange<UInt64>,
+        in own: ClosedRange<UInt64>
+    ) -> ReceiptRecord? {
+        let told = reach ?? RingRanges([own])
+        let places = RingRanges([source])
+        if places.covers(own) || told.ranges.allSatisfy({ places.covers($0) }) {
+            return other.sequence > sequence ? other : nil
+        }
+        guard told.ranges.contains(where: { $0.overlaps(source) }), let rest = without(other) else {
+            return joined(with: other, in: own)
+        }
+        return rest.joined(with: other, in: own) ?? other
+    }
+
+    /// The same without rows that another tells of; nil when one of both has no checksums.
+    private func without(_ other: ReceiptRecord) -> ReceiptRecord? {
+        guard let checksums = rowChecksums, let others = other.rowChecksums else { return nil }
+        var counts: [UInt32: Int] = [:]
+        for checksum in others { counts[checksum, default: 0] += 1 }
+        let left = checksums.indices.filter { position in
+            guard let count = counts[checksums[position]], count > 0 else { return true }
+            counts[checksums[position]] = count - 1
+            return false
+        }
+        return ReceiptRecord(
+            sequence: sequence,
+            outcome: outcome.at(left),
+            rowChecksums: left.map { checksums[$0] },
+            isInherited: isInherited,
+            reach: reach
         )
     }
 
@@ -238,7 +285,7 @@ extension ReceiptRecord {
             for position in checksums.indices { positions.append(position) }
             return positions
         }
-        guard isJoined else {
+        guard isInherited else {
             var next = 0
             for checksum in checksums {
                 guard let position = known[next...].firstIndex(of: checksum) else { return nil }

@@ -13,9 +13,10 @@ package struct EarlierReceipt: Hashable, Sendable {
         self.sequence = sequence
     }
 
-    /// Whether a receipt under its key is the one: of a key that was used again it is a later write's. One that was
-    /// joined with a part of the same write is of the later of both.
-    package func isOf(_ receipt: ReceiptRecord) -> Bool { receipt.sequence == sequence || receipt.isJoined }
+    /// Whether a receipt under its key is the one: of a key that was used again it is a later write's. One that came
+    /// over may have been joined with a part of the same write since, and is of the later of both; of these a key has
+    /// one place.
+    package func isOf(_ receipt: ReceiptRecord) -> Bool { receipt.sequence == sequence || receipt.isInherited }
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingByteCount: 28)

@@ -13,6 +13,8 @@ extension PartitionTables {
     /// The entry that lies under a key, verified.
     package func logEntry(_ bytes: UnsafeRawBufferPointer, under sequence: UInt64) throws -> LogEntry {
         let entry: LogEntry
+        // All of it is copied, and an import's is a megabyte.
+        unsafe MappedPages.readAheadIfLong(bytes)
         // One that says too little or too much of its length is damaged, and found so below.
         let byteCount = unsafe LogEntry.byteCount(ofEntryIn: bytes)
         let content = try unsafe Self.content(of: bytes, byteCount: min(byteCount, bytes.count), table: "log")
