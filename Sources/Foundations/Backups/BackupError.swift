@@ -11,6 +11,8 @@ package enum BackupError: Error, Hashable, Sendable {
     case storeFailed(object: String, reason: String)
     /// Another process writes to the folder.
     case inUse(object: String)
+    /// What kept others away has gone, or may have been taken for that of a program that had died.
+    case lockLost(object: String)
 }
 
 extension BackupError: CustomStringConvertible {
@@ -23,6 +25,10 @@ extension BackupError: CustomStringConvertible {
         case .notOfABackup(let object, let reason): "\(object) is no part of a backup: \(reason)"
         case .storeFailed(let object, let reason): "\(object): \(reason)"
         case .inUse(let object): "\(object) is in use by another backup or prune; wait for its end"
+        case .lockLost(let object):
+            "\(object) may have been changed by another backup or prune meanwhile: this program stood still, or could "
+                + "not reach it, for about a quarter of an hour, or its object below \(BackupName.lockPrefix) was "
+                + "removed; run the command again"
         }
     }
 }

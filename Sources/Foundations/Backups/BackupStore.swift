@@ -32,6 +32,12 @@ package protocol BackupStore: Sendable {
     /// Keeps others from writing and pruning, where the store can; call ``unlock()`` after.
     func lock() async throws(BackupError)
     func unlock() async
+
+    /// Makes sure that ``lock()`` has kept others away until now and still does, before something that it is needed
+    /// for: a lock that is an object can be lost.
+    ///
+    /// - Throws: ``BackupError/lockLost(object:)``.
+    func confirmLock() async throws(BackupError)
 }
 
 package struct BackupObject: Hashable, Sendable {
@@ -48,12 +54,52 @@ package struct BackupObject: Hashable, Sendable {
 }
 
 extension BackupStore {
+    package func confirmLock() async throws(BackupError) {}
+
     /// What people know an object by.
     package func path(of name: String) -> String { place.hasSuffix("/") ? place + name : "\(place)/\(name)" }
 
     /// Names of the backups, the oldest first of each collection.
     package func backups() async throws(BackupError) -> [String] {
         try await list(BackupName.manifestPrefix).compactMap { BackupName.backup(ofManifest: $0.name) }
+    }
+
+    /// The blocks that are there, with their bytes: one that was cut short is not the one that its name says.
+    package func blockByteCounts() async throws(BackupError) -> [BackupDigest: UInt64] {
+        let blocks = try await list(BackupName.blockPrefix).compactMap { block in
+            BackupName.digest(ofBlock: block.name).map { ($0, block.byteCount) }
+        }
+        return Dictionary(blocks, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Puts the manifest of a backup, if everything that it names is there.
+    ///
+    /// What was counted as there when the backup began may have gone since, if the lock was lost.
+    ///
+    /// - Throws: ``BackupError/lockLost(object:)``; ``BackupError/missing(object:)`` and
+    ///   ``BackupError/damaged(object:reason:)`` for a block.
+    package func put(_ manifest: BackupManifest, as backup: String) async throws(BackupError) {
+        let name = BackupName.manifest(of: backup)
+        let bytes = manifest.encoded()
+        // What cannot be read again is not to become a backup.
+        _ = try BackupManifest(bytes: bytes, object: path(of: name))
+        try await confirmLock()
+        try await checkBlocks(of: manifest)
+        // That takes minutes for many blocks. Whoever lost the lock meanwhile may have seen one that has gone since.
+        try await confirmLock()
+        try await put(name, bytes)
+    }
+
+    /// Makes sure that everything is there that a manifest names, with as many bytes.
+    package func checkBlocks(of manifest: BackupManifest) async throws(BackupError) {
+        let byteCounts = try await blockByteCounts()
+        for object in manifest.objects {
+            let path = path(of: BackupName.block(object.digest))
+            guard let byteCount = byteCounts[object.digest] else { throw .missing(object: path) }
+            guard byteCount == UInt64(object.byteCount) else {
+                throw .damaged(object: path, reason: "it has \(byteCount) of \(object.byteCount) bytes")
+            }
+        }
     }
 
     package func manifest(of backup: String) async throws(BackupError) -> BackupManifest {

@@ -1,31 +1,59 @@
 internal import FaceModel
+internal import Synchronization
 
 /// Keeps programs from each other in a store that has no lock of its own: an object for each that writes or prunes.
 ///
 /// Each writes its own object first and then looks for others', so that of two in the same moment at least one sees the
 /// other, and is refused. That takes a store that lists what was just written, as Amazon S3 does. One that was not
 /// written again for ``patience`` belongs to a program that died, by the store's clock.
-package struct StoreLock: Sendable {
+///
+/// A holder that wrote its object often enough can have been taken for dead by nobody, and objects of others are then
+/// those of programs that are refused, or were killed before they took theirs away: they mean nothing to it. One that
+/// stood still for almost so long, or finds its object gone, has lost the lock for good, whether another has taken it
+/// or not: it never writes its object again, and what depends on it fails.
+package final class StoreLock: Sendable {
     package static let patience = Duration.seconds(900)
+    /// So much sooner a holder counts its lock as lost: the store's clock is not its own.
+    package static let margin = Duration.seconds(60)
     /// How often a holder writes its object again.
     package static let renewalInterval = Duration.seconds(120)
     private static let content = Array("a backup, or a prune, is under way\n".utf8)
 
-    private let store: any BackupStore
-    private let name: String
-
-    private init(_ store: any BackupStore, _ name: String) {
-        self.store = store
-        self.name = name
+    private struct State {
+        /// When the last write of its object that succeeded began: by the store's clock it was not before.
+        var written: ContinuousClock.Instant
+        var isLost = false
     }
 
-    /// - Throws: ``BackupError/inUse(object:)`` when another holds it, or tries to in this moment.
-    package static func take(in store: any BackupStore) async throws(BackupError) -> StoreLock {
+    private let store: any BackupStore
+    private let name: String
+    private let steadyClock: @Sendable () -> ContinuousClock.Instant
+    private let state: Mutex<State>
+
+    private init(
+        _ store: any BackupStore,
+        _ name: String,
+        _ steadyClock: @escaping @Sendable () -> ContinuousClock.Instant
+    ) {
+        self.store = store
+        self.name = name
+        self.steadyClock = steadyClock
+        state = Mutex(State(written: steadyClock()))
+    }
+
+    /// - Parameter steadyClock: counts the time that the program, or the machine, stands still.
+    /// - Throws: ``BackupError/inUse(object:)`` when another holds it, or tries to in this moment;
+    ///   ``BackupError/lockLost(object:)`` when it stood still meanwhile.
+    package static func take(
+        in store: any BackupStore,
+        steadyClock: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) async throws(BackupError) -> StoreLock {
         let number = UInt64.random(in: .min ... .max)
-        let lock = StoreLock(store, BackupName.lockPrefix + String(number, radix: 16))
-        try await lock.renew()
+        let lock = StoreLock(store, BackupName.lockPrefix + String(number, radix: 16), steadyClock)
+        try await store.put(lock.name, Self.content)
         do throws(BackupError) {
             let all = try await store.list(BackupName.lockPrefix)
+            try lock.checkTime()
             guard let own = all.first(where: { $0.name == lock.name }) else {
                 throw .storeFailed(object: store.place, reason: "it does not list what was just written")
             }
@@ -39,6 +67,7 @@ package struct StoreLock: Sendable {
                 guard isDead else { throw .inUse(object: store.place) }
                 try await store.remove(other.name)
             }
+            try lock.checkTime()
         } catch {
             await lock.release()
             throw error
@@ -46,7 +75,45 @@ package struct StoreLock: Sendable {
         return lock
     }
 
-    package func renew() async throws(BackupError) { try await store.put(name, Self.content) }
+    /// - Throws: ``BackupError/lockLost(object:)`` when it may have been taken for a dead program's, once and for all.
+    package func renew() async throws(BackupError) {
+        try await look()
+        let began = steadyClock()
+        try await store.put(name, Self.content)
+        do throws(BackupError) {
+            // It may have stood still since it looked, and have written anew what another had removed.
+            try checkTime()
+        } catch {
+            await release()
+            throw error
+        }
+        state.withLock { $0.written = max($0.written, began) }
+    }
+
+    /// Makes sure that others have been kept away until now, and are for almost as long as ``patience``.
+    ///
+    /// - Throws: ``BackupError/lockLost(object:)`` when that may not be so.
+    package func confirm() async throws(BackupError) {
+        try await renew()
+        try await look()
+    }
+
+    /// Looks whether its object is there.
+    private func look() async throws(BackupError) {
+        try checkTime()
+        let isThere = try await store.list(BackupName.lockPrefix).contains { $0.name == name }
+        state.withLock { $0.isLost = $0.isLost || !isThere }
+        try checkTime()
+    }
+
+    /// Makes sure that its object was never left for so long that another may have taken it for a dead program's.
+    private func checkTime() throws(BackupError) {
+        let isLost = state.withLock { state in
+            if steadyClock() - state.written >= Self.patience - Self.margin { state.isLost = true }
+            return state.isLost
+        }
+        guard !isLost else { throw .lockLost(object: store.place) }
+    }
 
     package func release() async { try? await store.remove(name) }
 }

@@ -10,7 +10,8 @@ internal import Synchronization
 ///
 /// An object appears whole or not at all, as such stores promise. A request that fails for a passing reason is made
 /// again (``RetryPolicy``). Those that write and prune keep each other away by objects (``StoreLock``); a program that
-/// stands still for longer than such an object counts can still meet another, so what prunes leaves alone what is new.
+/// stands still for longer than such an object counts can still meet another: it looks again before it does what others
+/// would be harmed by, and what prunes leaves alone what is new.
 package final class ObjectStore: BackupStore {
     private static let timeout = TimeAmount.seconds(120)
     private static let listingByteLimit = 16 << 20
@@ -45,9 +46,15 @@ package final class ObjectStore: BackupStore {
     package func lock() async throws(BackupError) {
         let lock = try await StoreLock.take(in: self)
         let renewal = Task {
+            // That it was lost shows when it is confirmed.
             while (try? await Task.sleep(for: StoreLock.renewalInterval)) != nil { try? await lock.renew() }
         }
         held.withLock { $0 = (lock, renewal) }
+    }
+
+    package func confirmLock() async throws(BackupError) {
+        guard let lock = held.withLock({ $0?.lock }) else { return }
+        try await lock.confirm()
     }
 
     package func unlock() async {

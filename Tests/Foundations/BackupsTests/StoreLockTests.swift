@@ -10,16 +10,40 @@ import Testing
         let hasLock = false
         let now = Mutex<Int64>(1_000_000_000)
         let objects = Mutex<[String: Int64]>([:])
+        private let start = ContinuousClock.now
+        private let interruptions = Mutex<[Call: Interruption]>([:])
 
-        func put(_ name: String, _ bytes: [UInt8]) { objects.withLock { $0[name] = now.withLock { $0 } } }
+        enum Call { case put, list }
+        typealias Interruption = @Sendable () async throws(BackupError) -> Void
+
+        /// Has something happen before the next such call is carried out.
+        func before(_ call: Call, _ interruption: @escaping Interruption) {
+            interruptions.withLock { $0[call] = interruption }
+        }
+
+        private func interrupt(_ call: Call) async throws(BackupError) {
+            let interruption = interruptions.withLock { $0.removeValue(forKey: call) }
+            if let interruption { try await interruption() }
+        }
+
+        /// Takes the lock for a program whose clock is that of the bucket.
+        func take() async throws(BackupError) -> StoreLock {
+            try await StoreLock.take(in: self, steadyClock: { self.start + .milliseconds(self.now.withLock { $0 }) })
+        }
+
+        func put(_ name: String, _ bytes: [UInt8]) async throws(BackupError) {
+            try await interrupt(.put)
+            objects.withLock { $0[name] = now.withLock { $0 } }
+        }
         func get(_ name: String, limit: Int) throws(BackupError) -> [UInt8] { throw .missing(object: name) }
         func remove(_ name: String) { objects.withLock { $0[name] = nil } }
         func removePartial() -> Int { 0 }
         func close() async {}
         func lock() async throws(BackupError) {}
         func unlock() async {}
-        func list(_ prefix: String) -> [BackupObject] {
-            objects.withLock { objects in
+        func list(_ prefix: String) async throws(BackupError) -> [BackupObject] {
+            try await interrupt(.list)
+            return objects.withLock { objects in
                 objects.sorted { $0.key < $1.key }.filter { $0.key.hasPrefix(prefix) }.map {
                     BackupObject(name: $0.key, byteCount: 1, modified: Timestamp(milliseconds: $0.value))
                 }
@@ -43,8 +67,8 @@ import Testing
 
     @Test func whatIsWrittenAgainStaysAndADeadOnesGoes() async throws {
         let bucket = Bucket()
-        let first = try await StoreLock.take(in: bucket)
-        bucket.pass(StoreLock.patience)
+        let first = try await bucket.take()
+        bucket.pass(StoreLock.patience - StoreLock.margin - .seconds(1))
         try await first.renew()
         bucket.pass(StoreLock.patience)
         await #expect(throws: BackupError.inUse(object: bucket.place)) { try await StoreLock.take(in: bucket) }
@@ -52,5 +76,94 @@ import Testing
         let second = try await StoreLock.take(in: bucket)
         #expect(bucket.names.count == 1)
         await second.release()
+    }
+
+    /// Whoever stood still for too long does not take it back, whatever the other does meanwhile.
+    @Test func whoWasTakenForDeadKnowsItForGood() async throws {
+        let bucket = Bucket()
+        let first = try await StoreLock.take(in: bucket)
+        try await first.confirm()
+        bucket.pass(StoreLock.patience + .seconds(1))
+        let second = try await StoreLock.take(in: bucket)
+        let names = bucket.names
+        for _ in 0..<2 {
+            await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.renew() }
+            await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.confirm() }
+        }
+        #expect(bucket.names == names)
+        try await second.confirm()
+        await second.release()
+        await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.confirm() }
+        await first.release()
+        #expect(bucket.names.isEmpty)
+    }
+
+    /// It was refused, and did not come to take its object away.
+    @Test func whatAKilledRivalLeftDisturbsNoHolder() async throws {
+        let bucket = Bucket()
+        let rival = BackupName.lockPrefix + "rival"
+        let first = try await bucket.take()
+        try await bucket.put(rival, [])
+        for _ in 0..<10 {
+            try await first.confirm()
+            bucket.pass(StoreLock.renewalInterval)
+        }
+        await first.release()
+        #expect(bucket.names == [rival])
+        let second = try await bucket.take()
+        #expect(bucket.names.count == 1 && bucket.names != [rival])
+        await second.release()
+    }
+
+    /// Another took it meanwhile, and is done: nothing in the bucket shows that.
+    @Test func whoStoodStillBeforeItWroteAgainHasLostIt() async throws {
+        let bucket = Bucket()
+        let first = try await bucket.take()
+        bucket.before(.put) { () async throws(BackupError) in
+            bucket.pass(StoreLock.patience + .seconds(1))
+            let second = try await bucket.take()
+            await second.release()
+        }
+        await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.renew() }
+        #expect(bucket.names.isEmpty, "what was written too late keeps nobody away")
+        await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.confirm() }
+        #expect(bucket.names.isEmpty)
+    }
+
+    /// Nobody took it; but another may have seen how old it was, and remove it any moment.
+    @Test func whoStoodStillAlmostTooLongHasLostIt() async throws {
+        let bucket = Bucket()
+        let first = try await bucket.take()
+        bucket.pass(StoreLock.patience - StoreLock.margin - .seconds(1))
+        try await first.confirm()
+        bucket.pass(StoreLock.patience - StoreLock.margin)
+        await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.confirm() }
+        await first.release()
+    }
+
+    @Test func whoseObjectIsGoneHasLostIt() async throws {
+        let bucket = Bucket()
+        let first = try await bucket.take()
+        bucket.before(.put) { () async throws(BackupError) in
+            // After it was written again.
+            bucket.before(.list) { () async throws(BackupError) in
+                for name in bucket.names { bucket.remove(name) }
+            }
+        }
+        for _ in 0..<2 {
+            await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await first.confirm() }
+        }
+        #expect(bucket.names.isEmpty)
+    }
+
+    @Test func whoStoodStillWhileItTookItDoesNotHaveIt() async throws {
+        let bucket = Bucket()
+        bucket.before(.list) { () async throws(BackupError) in
+            bucket.pass(StoreLock.patience + .seconds(1))
+            let second = try await bucket.take()
+            await second.release()
+        }
+        await #expect(throws: BackupError.lockLost(object: bucket.place)) { try await bucket.take() }
+        #expect(bucket.names.isEmpty)
     }
 }

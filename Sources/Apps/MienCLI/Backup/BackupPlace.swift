@@ -36,7 +36,7 @@ extension CommandFailure {
             switch error {
             case .damaged, .missing, .newerFormat, .notOfABackup: .badData
             case .storeFailed: .fileSystem
-            case .inUse: .unavailable
+            case .inUse, .lockLost: .unavailable
             }
         self.init(status, "\(error)")
     }

@@ -61,6 +61,7 @@ struct BackupPruneCommand: ConsoleCommand {
     private func run(_ store: any BackupStore, _ console: Console) async throws(CommandFailure) {
         let (removed, blocks, logs) = try await locking(store) { () async throws(CommandFailure) in
             let catalogue = try await BackupCatalogue.read(store)
+            let remover = BackupRemover(store)
             let names = backup.isEmpty ? try leaving(catalogue, console) : try named(catalogue)
             let needed = Set(
                 catalogue.entries.filter { !names.contains($0.name) }.flatMap { $0.manifest.objects.map(\.digest) }
@@ -68,7 +69,7 @@ struct BackupPruneCommand: ConsoleCommand {
             let blocks = try await keeping { () async throws(BackupError) in
                 // The manifest goes first: a backup without its blocks must not look like one.
                 if !dryRun {
-                    for name in names.sorted() { try await store.remove(BackupName.manifest(of: name)) }
+                    for name in names.sorted() { try await remover.remove(BackupName.manifest(of: name)) }
                 }
                 let all = try await store.list(BackupName.blockPrefix)
                 let now = TimeText.milliseconds
@@ -80,7 +81,7 @@ struct BackupPruneCommand: ConsoleCommand {
                     return object.modified.map { now - $0.milliseconds > Self.leastBlockAge } ?? false
                 }
                 if !dryRun {
-                    for object in unneeded { try await store.remove(object.name) }
+                    for object in unneeded { try await remover.remove(object.name) }
                     _ = try await store.removePartial()
                 }
                 return unneeded
@@ -89,7 +90,9 @@ struct BackupPruneCommand: ConsoleCommand {
             // Whose backup one was that cannot be read nobody knows: its log may be all that is left.
             let logs =
                 catalogue.damaged.isEmpty
-                ? try await keeping { () async throws(BackupError) in try await pruneArchives(store, keeping: kept) }
+                ? try await keeping { () async throws(BackupError) in
+                    try await pruneArchives(store, keeping: kept, remover)
+                }
                 : []
             return (names.sorted(), blocks, logs)
         }
@@ -171,7 +174,8 @@ extension BackupPruneCommand {
     /// The archive may be written meanwhile: what no list names yet, and is young, may be named by the next one.
     private func pruneArchives(
         _ store: any BackupStore,
-        keeping backups: [BackupManifest]
+        keeping backups: [BackupManifest],
+        _ remover: BackupRemover
     ) async throws(BackupError) -> [BackupObject] {
         let now = TimeText.milliseconds
         func isOld(_ object: BackupObject) -> Bool {
@@ -201,8 +205,8 @@ extension BackupPruneCommand {
             return left.contains(digest) || isOld(object)
         }
         if !dryRun {
-            for name in leaving { try await store.remove(BackupName.volume(name)) }
-            for object in segments { try await store.remove(object.name) }
+            for name in leaving { try await remover.remove(BackupName.volume(name)) }
+            for object in segments { try await remover.remove(object.name) }
         }
         return segments
     }

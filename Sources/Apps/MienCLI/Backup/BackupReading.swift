@@ -68,13 +68,3 @@ struct BackupReading {
         return content
     }
 }
-
-extension BackupStore {
-    /// The blocks that are there, with their bytes: one that was cut short is not the one that its name says.
-    func blockByteCounts() async throws(BackupError) -> [BackupDigest: UInt64] {
-        let blocks = try await list(BackupName.blockPrefix).compactMap { block in
-            BackupName.digest(ofBlock: block.name).map { ($0, block.byteCount) }
-        }
-        return Dictionary(blocks, uniquingKeysWith: { first, _ in first })
-    }
-}

@@ -113,21 +113,7 @@ struct BackupRestorer {
 
     /// Whether all blocks are there and of their size, before anything is made of them.
     private func checkBlocks(of entry: BackupCatalogue.Entry) async throws(CommandFailure) {
-        try await keeping { () async throws(BackupError) in
-            let byteCounts = try await store.blockByteCounts()
-            for object in entry.manifest.objects {
-                let name = BackupName.block(object.digest)
-                guard let byteCount = byteCounts[object.digest] else {
-                    throw BackupError.missing(object: store.path(of: name))
-                }
-                guard byteCount == UInt64(object.byteCount) else {
-                    throw BackupError.damaged(
-                        object: store.path(of: name),
-                        reason: "it has \(byteCount) of \(object.byteCount) bytes"
-                    )
-                }
-            }
-        }
+        try await keeping { () async throws(BackupError) in try await store.checkBlocks(of: entry.manifest) }
     }
 
     /// Gives the new collection the codebook of the backup before any face comes, so that none is trained.

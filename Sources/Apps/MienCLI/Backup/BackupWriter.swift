@@ -161,11 +161,14 @@ struct BackupWriter {
             time: TimeText.compact(Face.Timestamp(millisecondsSince1970: created.milliseconds)),
             number: .random(in: .min ... .max)
         )
-        let bytes = manifest.encoded()
-        try await keeping { () async throws(BackupError) in
-            // What cannot be read again is not to become a backup.
-            _ = try BackupManifest(bytes: bytes, object: store.path(of: BackupName.manifest(of: name)))
-            try await store.put(BackupName.manifest(of: name), bytes)
+        do throws(BackupError) {
+            try await store.put(manifest, as: name)
+        } catch {
+            guard case .missing = error else { throw CommandFailure(error) }
+            throw CommandFailure(
+                .unavailable,
+                "\(error): it was there when the backup began; run the command again, which writes it anew"
+            )
         }
         return BackupOutcome(
             name: name,
