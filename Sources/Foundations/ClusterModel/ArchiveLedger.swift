@@ -9,15 +9,19 @@ package struct ArchiveObservation: Hashable, Sendable {
     package var closed: Set<ShardID>
     /// Shards whose archive has been waited for long enough.
     package var givenUp: Set<ShardID>
+    /// How long the last turn for a shard took where that is longer than writes may wait for one: the longest.
+    package var longTurn: Duration?
 
     package init(
         sequences: [ShardID: UInt64] = [:],
         closed: Set<ShardID> = [],
-        givenUp: Set<ShardID> = []
+        givenUp: Set<ShardID> = [],
+        longTurn: Duration? = nil
     ) {
         self.sequences = sequences
         self.closed = closed
         self.givenUp = givenUp
+        self.longTurn = longTurn
     }
 
     /// Whether the archive lacks little of the shard's log, or is not waited for any more.
@@ -30,18 +34,40 @@ package struct ArchiveObservation: Hashable, Sendable {
     }
 }
 
+/// What whoever archives is to do about shards that are about to go.
+package struct ArchiveDemand: Hashable, Sendable {
+    /// Shards whose logs are to be carried now.
+    package var due: Set<ShardID>
+    /// Whether writes wait for that, or are about to: nothing else is to be begun.
+    package var isPressing: Bool
+
+    package init(due: Set<ShardID> = [], isPressing: Bool = false) {
+        self.due = due
+        self.isPressing = isPressing
+    }
+}
+
 /// What passes between the controller, which has shards take others' place, and whoever archives their logs: the old
 /// shards' logs are to be archived to their ends before they go, and that is waited for, though not for ever.
 ///
 /// Any thread may call it.
 package final class ArchiveLedger: Sendable {
+    /// What a turn of the archive has come to.
     private struct Reach {
         var sequence: UInt64
-        var time: ContinuousClock.Instant
+        /// It has everything that there was then.
+        var began: ContinuousClock.Instant
+        /// Since then it is known to be there.
+        var ended: ContinuousClock.Instant
+
+        var time: Duration { ended - began }
+        var isShort: Bool { time <= ArchiveLedger.turnLimit }
     }
 
     private struct Wish {
         var since: ContinuousClock.Instant
+        /// Since when it is wanted without a break.
+        var resumed: ContinuousClock.Instant
         /// When it was last wanted.
         var last: ContinuousClock.Instant
         var isWanted = true
@@ -58,9 +84,18 @@ package final class ArchiveLedger: Sendable {
         var notify: (@Sendable () -> Void)?
     }
 
-    /// What the archive had of a shard counts for so long. Writes wait for a turn of the archive that begins after the
-    /// logs have ended, one that was under way before it: both together take less than writes may wait.
-    private static let nearTime = Duration.milliseconds(1300)
+    /// Longest turn for which writes may wait: they do from a moment after one has ended until one has that began when
+    /// the logs had ended, and for no more than 3 s (`OperationLedger`).
+    package static let turnLimit = Duration.seconds(2)
+    /// For so long after a turn the archive is near: then writes may begin to wait.
+    private static let nearTime = Duration.seconds(1)
+    /// For so long after a turn the next one waits for the logs' ends: one that begins before them has them not, and
+    /// writes would wait for two.
+    private static let restTime = nearTime + .milliseconds(300)
+    /// What the archive had of a log that had ended counts for as long as writes wait.
+    private static let closedTime = Duration.seconds(3)
+    /// How long a turn took is told for so long.
+    private static let memoryTime = Duration.seconds(60)
     private let patience: Duration
     private let state = Mutex(State())
 
@@ -83,7 +118,8 @@ package final class ArchiveLedger: Sendable {
                 state.wanted[shard]?.ended = nil
             }
             for shard in shards {
-                var wish = state.wanted[shard] ?? Wish(since: now, last: now)
+                var wish = state.wanted[shard] ?? Wish(since: now, resumed: now, last: now)
+                if !wish.isWanted { wish.resumed = now }
                 wish.last = now
                 wish.isWanted = true
                 wish.ended = ended.contains(shard) ? wish.ended ?? now : nil
@@ -101,12 +137,35 @@ package final class ArchiveLedger: Sendable {
             var observation = ArchiveObservation()
             for (shard, wish) in state.wanted where wish.isWanted {
                 if now - wish.since >= patience { observation.givenUp.insert(shard) }
-                guard let reach = state.reached[shard], now - reach.time < Self.nearTime else { continue }
-                observation.sequences[shard] = reach.sequence
-                if let ended = wish.ended, reach.time >= ended { observation.closed.insert(shard) }
+                guard let reach = state.reached[shard] else { continue }
+                if Self.isClosed(wish, reach, now: now) {
+                    observation.sequences[shard] = reach.sequence
+                    observation.closed.insert(shard)
+                } else if !reach.isShort, reach.ended >= wish.resumed {
+                    observation.longTurn = max(observation.longTurn ?? .zero, reach.time)
+                } else if Self.isNear(wish, reach, for: Self.nearTime, now: now) {
+                    observation.sequences[shard] = reach.sequence
+                }
             }
             return observation
         }
+    }
+
+    /// Whether the archive lacks little of the log. A turn that ended before it was wanted does not count: whoever
+    /// archives may be at something else by now.
+    private static func isNear(
+        _ wish: Wish,
+        _ reach: Reach,
+        for time: Duration,
+        now: ContinuousClock.Instant
+    ) -> Bool {
+        reach.isShort && reach.ended >= wish.resumed && now - reach.ended < time
+    }
+
+    /// Whether the archive has the log to its end.
+    private static func isClosed(_ wish: Wish, _ reach: Reach, now: ContinuousClock.Instant) -> Bool {
+        guard let ended = wish.ended else { return false }
+        return reach.began >= ended && now - reach.ended < closedTime
     }
 
     /// If these shards go now, this is where their logs ended.
@@ -126,11 +185,49 @@ package final class ArchiveLedger: Sendable {
     /// Shards that are about to go.
     package var wanted: Set<ShardID> { state.withLock { Set($0.wanted.filter(\.value.isWanted).keys) } }
 
+    /// What is to be done about them now: those whose logs have ended come first, since writes wait.
+    ///
+    /// - Parameter failed: collections for which nothing can be done now: no other waits for their shards.
+    package func demand(
+        now: ContinuousClock.Instant,
+        leavingOut failed: Set<CollectionID> = []
+    ) -> ArchiveDemand {
+        state.withLock { state in
+            var (going, ended): (Set<ShardID>, Set<ShardID>) = ([], [])
+            var isNear = false
+            for (shard, wish) in state.wanted where wish.isWanted && !failed.contains(shard.collection) {
+                let reach = state.reached[shard]
+                if let reach, Self.isClosed(wish, reach, now: now) { continue }
+                if now - wish.since >= patience {
+                    going.insert(shard)
+                } else if wish.ended != nil {
+                    ended.insert(shard)
+                } else if let reach, Self.isNear(wish, reach, for: Self.restTime, now: now) {
+                    isNear = true
+                } else {
+                    going.insert(shard)
+                }
+            }
+            if !ended.isEmpty { return ArchiveDemand(due: ended, isPressing: true) }
+            return isNear ? ArchiveDemand(isPressing: true) : ArchiveDemand(due: going)
+        }
+    }
+
     /// The archive has everything of these shards that there was at a time, and where that ended.
-    package func reached(_ sequences: [ShardID: UInt64], asOf time: ContinuousClock.Instant) {
+    ///
+    /// - Parameters:
+    ///   - began: that time: a turn of the archive began then.
+    ///   - now: when everything of it was there.
+    package func reached(
+        _ sequences: [ShardID: UInt64],
+        asOf began: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
+    ) {
         let notify = state.withLock { state -> (@Sendable () -> Void)? in
-            state.reached = state.reached.filter { time - $0.value.time < Self.nearTime }
-            for (shard, sequence) in sequences { state.reached[shard] = Reach(sequence: sequence, time: time) }
+            state.reached = state.reached.filter { now - $0.value.ended < Self.memoryTime }
+            for (shard, sequence) in sequences {
+                state.reached[shard] = Reach(sequence: sequence, began: began, ended: now)
+            }
             return sequences.keys.contains { state.wanted[$0]?.isWanted ?? false } ? state.notify : nil
         }
         notify?()

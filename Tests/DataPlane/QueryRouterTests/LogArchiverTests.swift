@@ -109,9 +109,44 @@ import WireTransport
         func unlock() async {}
     }
 
+    /// A place that takes its time for every call.
+    private struct SlowStore: BackupStore {
+        let store: MemoryStore
+        let time: Duration
+        var place: String { store.place }
+        var hasLock: Bool { store.hasLock }
+
+        private func wait() async { try? await Task.sleep(for: time) }
+
+        func put(_ name: String, _ bytes: [UInt8]) async throws(BackupError) {
+            await wait()
+            try store.put(name, bytes)
+        }
+
+        func get(_ name: String, limit: Int) async throws(BackupError) -> [UInt8] {
+            await wait()
+            return try store.get(name, limit: limit)
+        }
+
+        func list(_ prefix: String) async throws(BackupError) -> [BackupObject] {
+            await wait()
+            return store.list(prefix)
+        }
+
+        func remove(_ name: String) async throws(BackupError) {
+            await wait()
+            store.remove(name)
+        }
+
+        func removePartial() async throws(BackupError) -> Int { 0 }
+        func close() async {}
+        func lock() async throws(BackupError) {}
+        func unlock() async {}
+    }
+
     private static func archiver(
         _ cluster: FakeCluster,
-        _ store: MemoryStore,
+        _ store: any BackupStore,
         _ ledger: ArchiveLedger? = nil,
         interval: Duration = .milliseconds(5),
         isActive: @escaping @Sendable () -> Bool = { true }
@@ -379,6 +414,86 @@ import WireTransport
                 store.refusalCount.withLock(\.self) > 3
             }
             #expect(!ledger.observation(now: .now).has(wanted, through: 6))
+        }
+    }
+
+    @Test func aCollectionThatFailsHoldsUpNoOtherWhoseWritesWait() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            let (logs, store, ledger) = (Logs(), MemoryStore(), ArchiveLedger())
+            // Of two, it is the first.
+            let failing = cluster.shards[0]
+            let other = ShardID(collection: cluster.addCollection(named: "others"), index: 0)
+            let isBroken = Mutex(false)
+            cluster.workers[0].setScript { request, call in
+                guard case .readLog(let request) = request else { return false }
+                if request.route.shard == failing, isBroken.withLock(\.self) {
+                    call.fail(WireStatus(.internalError, "The shard's disk is broken."))
+                    return true
+                }
+                switch logs.answer(request) {
+                case .success(let message): call.reply(message)
+                case .failure(let status): call.fail(status)
+                }
+                return true
+            }
+            try await Self.run(Self.archiver(cluster, store, ledger, interval: .seconds(3600))) {
+                guard try await ArchiveChain.read(failing.collection, in: store) != nil,
+                    try await ArchiveChain.read(other.collection, in: store) != nil
+                else { return false }
+                if !isBroken.withLock(\.self) {
+                    isBroken.withLock { $0 = true }
+                    logs.append(5)
+                    ledger.want([failing, other], ended: [failing, other], now: .now)
+                }
+                let seen = ledger.observation(now: .now)
+                return seen.has(other, through: 5) && !seen.has(failing, through: 5)
+            }
+        }
+    }
+
+    /// Half a second for each call, so that a turn takes one and a half: it is not away.
+    @Test func aShardIsSplitWhosePlaceIsSlow() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            let (logs, store, ledger) = (Logs(), MemoryStore(), ArchiveLedger())
+            Self.serve(logs, in: cluster)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 0] }
+            let shard = cluster.shards[0]
+            let frozen = Mutex<ContinuousClock.Instant?>(nil)
+            let appended = Mutex(ContinuousClock.now)
+            let end = Mutex<UInt64?>(nil)
+            let slow = SlowStore(store: store, time: .milliseconds(500))
+            try await Self.run(Self.archiver(cluster, slow, ledger)) {
+                if let end = end.withLock(\.self) { return try await Self.ends(cluster, store) == [1: end, 2: end] }
+                // What the controller does, and in between is written.
+                let now = ContinuousClock.now
+                if let since = frozen.withLock(\.self) {
+                    ledger.want([shard], ended: now - since > .milliseconds(100) ? [shard] : [], now: now)
+                    let last = logs.state.withLock(\.lastSequence)
+                    if ledger.observation(now: now).has(shard, through: last) {
+                        ledger.end([shard: last])
+                        ledger.want([], now: now)
+                        cluster.divide([.max / 2, .max])
+                        end.withLock { $0 = last }
+                    } else if now - since > .seconds(3) {
+                        frozen.withLock { $0 = nil }
+                    }
+                } else {
+                    ledger.want([shard], now: now)
+                    let isNear = ledger.observation(now: now).isNear(shard)
+                    if isNear { frozen.withLock { $0 = now } }
+                    if isNear || now - appended.withLock(\.self) > .seconds(1) {
+                        logs.append(1)
+                        appended.withLock { $0 = now }
+                    }
+                }
+                return false
+            }
+            let known = end.withLock(\.self)
+            let last = try #require(known)
+            let chain = try #require(try await ArchiveChain.read(cluster.collection.id, in: store))
+            let old = try #require(chain.lines.first { $0.shard.index == 0 })
+            #expect(chain.gapCount == 0 && old.runs.map(\.end) == [Logs.position(last)])
+            #expect(Self.metric(cluster, "mien_archive_gaps_total") == 0)
         }
     }
 

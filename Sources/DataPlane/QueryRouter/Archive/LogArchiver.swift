@@ -18,7 +18,7 @@ import WireTransport
 /// tells whoever goes on. Two that do it at once for a moment do no harm: nothing is ever written over.
 ///
 /// Of shards that others are about to take the place of it does not wait for the next turn (``ArchiveLedger``): their
-/// logs are gone with them.
+/// logs are gone with them. They are looked after between the collections of a turn, too, since writes wait at the end.
 package final class LogArchiver: Sendable {
     package struct Options: Sendable {
         /// Between two turns.
@@ -38,9 +38,10 @@ package final class LogArchiver: Sendable {
     /// While nothing is written, the list says so once in this time.
     private static let idleTime: Int64 = 10_000
     private static let answerTime = Duration.seconds(30)
-    /// Between two looks whether shards are about to go, and how long the next turn waits for them at most: through all
-    /// shards it may take longer than writes may wait.
+    /// Between two looks whether shards are about to go, and while they are; and how long all others wait for them at
+    /// a time: through all shards a turn may take longer than writes may wait.
     private static let lookInterval = Duration.milliseconds(100)
+    private static let attentionInterval = Duration.milliseconds(20)
     private static let delayLimit = Duration.seconds(10)
 
     /// What is known of a collection's archive, for the metrics.
@@ -59,6 +60,17 @@ package final class LogArchiver: Sendable {
         /// Whether nothing was left behind it.
         var isLevel = false
         var failure: Failure?
+    }
+
+    /// Where one run is.
+    private struct Course {
+        var books: [CollectionID: ArchiveBook] = [:]
+        /// When shards of a collection that are about to go were last carried alone.
+        var attended: [CollectionID: ContinuousClock.Instant] = [:]
+        /// Collections of which that failed: they wait for the next turn, and hold up no other.
+        var failed: Set<CollectionID> = []
+        /// When they are next looked after, unless writes wait for that: it takes half of the time at most.
+        var nextAttention = ContinuousClock.now
     }
 
     private enum Failure: Error {
@@ -121,13 +133,13 @@ package final class LogArchiver: Sendable {
     package func run() async {
         var store: (any BackupStore)?
         var isOpenFailing = false
-        var books: [CollectionID: ArchiveBook] = [:]
+        var course = Course()
         while !Task.isCancelled {
             var hasMore = false
             if isActive() {
                 do throws(BackupError) {
                     if store == nil { store = try openStore() }
-                    hasMore = await turn(&books, store!).hasMore
+                    hasMore = await turn(&course, store!)
                 } catch {
                     failures.increment()
                     logger.log(
@@ -139,28 +151,23 @@ package final class LogArchiver: Sendable {
                 }
             } else {
                 // Whoever does it now writes the lists; they are read anew when it is this coordinator's turn again.
-                books = [:]
+                course.books = [:]
                 figures.withLock { $0 = [:] }
             }
-            if !hasMore { await rest(&books, store) }
+            if !hasMore { await rest(&course, store) }
         }
         await store?.close()
     }
 
     /// Waits for the next turn. Meanwhile it carries the logs of shards that others are about to take the place of.
-    private func rest(_ books: inout [CollectionID: ArchiveBook], _ store: (any BackupStore)?) async {
-        var end = ContinuousClock.now + options.interval
-        let latest = end + Self.delayLimit
-        var hasFailed = false
+    private func rest(_ course: inout Course, _ store: (any BackupStore)?) async {
+        let end = ContinuousClock.now + options.interval
+        course.failed = []
         while !Task.isCancelled {
+            if let store, isActive() { await attend(&course, store, until: end + Self.delayLimit) }
             let left = end - ContinuousClock.now
             guard left > .zero else { return }
             try? await Task.sleep(for: min(left, Self.lookInterval))
-            let wanted = ledger.wanted
-            // What failed waits for the next turn.
-            guard !wanted.isEmpty, !hasFailed, let store, isActive() else { continue }
-            hasFailed = await turn(&books, store, of: wanted).hasFailed
-            if !hasFailed { end = max(end, min(latest, ContinuousClock.now + Self.lookInterval * 2)) }
         }
     }
 
@@ -179,41 +186,79 @@ package final class LogArchiver: Sendable {
 
     // MARK: Turns
 
-    /// One turn through all collections; whether one of them has more to carry at once, and whether one failed.
+    /// One turn through all collections; whether one of them has more to carry at once.
+    private func turn(_ course: inout Course, _ store: any BackupStore) async -> Bool {
+        // One that is being restored is not whole, and its backup exists.
+        let map = router.source.current
+        let ids = Set(map.collections.keys.filter { !map.restoring.contains($0) })
+        course.books = course.books.filter { ids.contains($0.key) }
+        course.attended = course.attended.filter { ids.contains($0.key) }
+        figures.withLock { $0 = $0.filter { ids.contains($0.key) } }
+        course.failed = []
+        var hasMore = false
+        for id in ids.sorted() {
+            let now = ContinuousClock.now
+            let latest = now < course.nextAttention ? now : now + Self.delayLimit
+            await attend(&course, store, until: latest)
+            if Task.isCancelled || !isActive() { return false }
+            hasMore = await carry(id, &course, store, of: nil).hasMore || hasMore
+        }
+        return hasMore
+    }
+
+    /// Carries the logs of shards that others are about to take the place of, while there are any: of each collection
+    /// until that fails.
     ///
-    /// - Parameter wanted: shards that are carried alone; nil for all.
-    private func turn(
-        _ books: inout [CollectionID: ArchiveBook],
+    /// - Parameter latest: after it only as long as writes wait for that, or are about to.
+    private func attend(
+        _ course: inout Course,
         _ store: any BackupStore,
-        of wanted: Set<ShardID>? = nil
+        until latest: ContinuousClock.Instant
+    ) async {
+        let began = ContinuousClock.now
+        while !Task.isCancelled, isActive() {
+            let now = ContinuousClock.now
+            let demand = ledger.demand(now: now, leavingOut: course.failed)
+            guard demand.isPressing || !demand.due.isEmpty && now < latest else { break }
+            // One collection after the other, those first that never were: none waits for more than the others' turns.
+            let ids = Set(demand.due.map(\.collection)).sorted()
+            let attended = course.attended
+            let next = ids.first { attended[$0] == nil } ?? ids.min { attended[$0]! < attended[$1]! }
+            if let next {
+                course.attended[next] = now
+                if await carry(next, &course, store, of: demand).hasFailed { course.failed.insert(next) }
+            }
+            try? await Task.sleep(for: Self.attentionInterval)
+        }
+        let ended = ContinuousClock.now
+        if ended - began > Self.attentionInterval { course.nextAttention = ended + (ended - began) }
+    }
+
+    /// Carries what there is of one collection; whether it has more to carry at once, and whether it failed.
+    ///
+    /// - Parameter demand: its shards are carried alone; nil for all.
+    private func carry(
+        _ id: CollectionID,
+        _ course: inout Course,
+        _ store: any BackupStore,
+        of demand: ArchiveDemand?
     ) async -> (hasMore: Bool, hasFailed: Bool) {
         let map = router.source.current
-        // One that is being restored is not whole, and its backup exists.
-        let collections = map.collections.values.filter { !map.restoring.contains($0.id) }.sorted { $0.id < $1.id }
-        let ids = Set(collections.map(\.id))
-        books = books.filter { ids.contains($0.key) }
-        figures.withLock { $0 = $0.filter { ids.contains($0.key) } }
-        var (hasMore, hasFailed) = (false, false)
-        for collection in collections {
-            if Task.isCancelled || !isActive() { return (false, hasFailed) }
-            if let wanted, !wanted.contains(where: { $0.collection == collection.id }) { continue }
-            do throws(Failure) {
-                // Where the list stands is not known again before it is durable.
-                let known = books.removeValue(forKey: collection.id)
-                var book: ArchiveBook
-                if let known { book = known } else { book = try await open(collection, store) }
-                let (more, failure) = try await carry(collection, map, &book, store, of: wanted)
-                books[collection.id] = book
-                hasMore = hasMore || more
-                hasFailed = hasFailed || failure != nil
-                // That some of its shards were carried does not make all of it well.
-                if failure != nil || wanted == nil { note(failure, of: collection) }
-            } catch {
-                hasFailed = true
-                note(error, of: collection)
-            }
+        guard let collection = map.collections[id], !map.restoring.contains(id) else { return (false, false) }
+        do throws(Failure) {
+            // Where the list stands is not known again before it is durable.
+            let known = course.books.removeValue(forKey: id)
+            var book: ArchiveBook
+            if let known { book = known } else { book = try await open(collection, store) }
+            let (hasMore, failure) = try await carry(collection, map, &book, store, of: demand)
+            course.books[id] = book
+            // That some of its shards were carried does not make all of it well.
+            if failure != nil || demand == nil { note(failure, of: collection) }
+            return (hasMore, failure != nil)
+        } catch {
+            note(error, of: collection)
+            return (false, true)
         }
-        return (hasMore, hasFailed)
     }
 
     private func note(_ failure: Failure?, of collection: Collection) {
@@ -264,21 +309,23 @@ package final class LogArchiver: Sendable {
 
     /// Carries what there is of one collection; whether more is left, and what failed of it.
     ///
-    /// - Parameter wanted: shards that are carried alone; nil for all.
+    /// - Parameter demand: its shards are carried alone; nil for all. While writes wait, primaries are waited for as
+    ///   long as these may: another collection's may wait behind.
     private func carry(
         _ collection: Collection,
         _ map: ShardMap,
         _ book: inout ArchiveBook,
         _ store: any BackupStore,
-        of wanted: Set<ShardID>?
+        of demand: ArchiveDemand?
     ) async throws(Failure) -> (hasMore: Bool, failure: Failure?) {
         let began = ContinuousClock.now
-        let placements = (map.placements[collection.id] ?? []).filter { wanted?.contains($0.shard) ?? true }
+        let placements = (map.placements[collection.id] ?? []).filter { demand?.due.contains($0.shard) ?? true }
+        let isPressing = demand?.isPressing ?? false
         let context = QueryRouter.Context(
             map: map,
             collection: collection,
             placements: placements,
-            deadline: .after(Self.answerTime),
+            deadline: .after(isPressing ? ArchiveLedger.turnLimit : Self.answerTime),
             eventLoop: group.next(),
             began: .now()
         )
@@ -306,6 +353,7 @@ package final class LogArchiver: Sendable {
         let now = Self.now
         let parts = progress.flatMap(\.parts)
         var isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
+        var superseded: BackupName.Volume?
         for (number, placement) in placements.enumerated() where placement.group.isFrozen {
             // The last that is heard of it, perhaps.
             guard let until = progress[number].standing?.until else { continue }
@@ -335,21 +383,15 @@ package final class LogArchiver: Sendable {
                 noteGap(in: shard, of: collection, where: "at its end, before others took its place")
             }
             ledger.forgetEnds(of: page.replaced.map { ShardID(collection: collection.id, index: $0.index) })
-            do throws(BackupError) {
-                if let superseded = page.superseded { try await store.remove(BackupName.volume(superseded)) }
-            } catch {
-                // A stray that pruning removes; what was to be archived is.
-                logger.warning(
-                    "a part of the archive's list that another has replaced could not be removed",
-                    metadata: ["collection": "\(collection.name)", "reason": "\(error)"]
-                )
-            }
+            superseded = page.superseded
         }
         let level = placements.indices.filter { progress[$0].isLevel }.compactMap { number in
             book.standing(of: shards[number]).map { (placements[number].shard, $0.position.sequence) }
         }
-        ledger.reached(Dictionary(uniqueKeysWithValues: level), asOf: began)
-        guard wanted == nil else { return (false, progress.compactMap(\.failure).first) }
+        // Before anything else is done: writes may wait for it.
+        ledger.reached(Dictionary(uniqueKeysWithValues: level), asOf: began, now: .now)
+        if let superseded { await remove(superseded, of: collection, store) }
+        guard demand == nil else { return (false, progress.compactMap(\.failure).first) }
         // What is not in the list yet counts as soon as it is known that there was nothing.
         let untils = shards.indices.compactMap { progress[$0].standing?.until ?? book.standing(of: shards[$0])?.until }
         let remaining = progress.reduce(UInt64(0)) { $0 + $1.remainingByteCount }
@@ -362,6 +404,18 @@ package final class LogArchiver: Sendable {
         }
         let failure = progress.compactMap(\.failure).first
         return (remaining > 0 && failure == nil, failure)
+    }
+
+    private func remove(_ superseded: BackupName.Volume, of collection: Collection, _ store: any BackupStore) async {
+        do throws(BackupError) {
+            try await store.remove(BackupName.volume(superseded))
+        } catch {
+            // A stray that pruning removes; what was to be archived is.
+            logger.warning(
+                "a part of the archive's list that another has replaced could not be removed",
+                metadata: ["collection": "\(collection.name)", "reason": "\(error)"]
+            )
+        }
     }
 
     private func noteGap(in shard: ArchiveVolume.Shard, of collection: Collection, where place: String) {
