@@ -21,8 +21,8 @@ package final class Partition: Sendable {
     let codebooks: Mutex<InstalledCodebooks>
     let snapshots = Mutex<CodeSnapshot?>(nil)
     let tombstones = Mutex<Tombstones?>(nil)
-    let rowAddresses = RowAddresses()
-    let roundedRowAddresses = RowAddresses()
+    let rowAddresses: RowAddresses
+    let roundedRowAddresses: RowAddresses
     let tails = Mutex<TailRows?>(nil)
     let verifiedBlocks = VerifiedBlocks()
     let filterCache = FilterCache()
@@ -125,6 +125,9 @@ package final class Partition: Sendable {
         identity = loaded.identity
         let configuration = loaded.identity.collection.configuration
         shape = RowChunk.Shape(dimension: configuration.dimension, precision: configuration.storedPrecision)
+        rowAddresses = RowAddresses(areLasting: tables.hasOwnPages(byteCount: shape.chunkByteCount))
+        let roundedByteCount = RoundedRowChunk.byteCount(dimension: shape.dimension)
+        roundedRowAddresses = RowAddresses(areLasting: tables.hasOwnPages(byteCount: roundedByteCount))
         sequence = Atomic(loaded.state.sequence)
         guard loaded.codebooks.fit(loaded.state, dimension: configuration.dimension) else {
             throw PartitionStoreError.malformed(table: "meta", reason: "the codebook is not the state's")

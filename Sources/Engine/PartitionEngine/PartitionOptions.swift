@@ -41,13 +41,13 @@ package struct PartitionOptions: Sendable {
     /// where a wake-up takes 50 µs. A search is divided into parts of at least that much.
     package var leastPartWork = 200_000.0
     /// Rows that probes whose matches may lack equal ones have room for together when they are searched for again: what
-    /// is kept of each takes 24 bytes. One probe has the room that it takes.
+    /// is kept of each takes 24 bytes, until that search ends. One probe has the room that it takes.
     package var roomForEquals = 1 << 20
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a
     /// millisecond.
     package var keptFilterRecordCount = 4096
-    /// The newest receipts, which count where an entry of the log is applied. All replicas of a shard have to keep the
-    /// same number, or one would take a repeated write for a new one.
+    /// The newest receipts, of which those of entries of the log count where the next is applied. All replicas of a
+    /// shard have to keep the same number, or one would take a repeated write for a new one.
     package var receiptLimit = 65_536
     /// What else is remembered of writes that may be sent again.
     package var earlierReceipts = EarlierReceipts()

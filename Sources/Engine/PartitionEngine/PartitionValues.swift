@@ -124,6 +124,9 @@ package struct PartitionSearchAnswer: Sendable {
     /// Share of the mates that the visited lists were chosen to find, by the calibration: above what was asked for
     /// where the calibration had to be corrected. Nil when another effort chose, or every embedding was compared.
     package var recallTarget: Double?
+    /// Rows whose faces were looked up for the matches in the end, summed over probes: however many rows are equally
+    /// similar, a few more than there are matches.
+    package var rowsKept: UInt64 = 0
     package var stages = SearchStages()
 
     package init(

@@ -18,7 +18,7 @@ struct CodeToleranceTests {
             #expect(abs(Self.curve.slack(forRecall: target) - (1 - target / recall)) < 1e-9)
             #expect(CodeTolerance(Self.curve, recall: target) == (target <= 0.995 ? .strict : .careful), "\(target)")
         }
-        #expect(CodeTolerance(Self.curve, recall: 1) == .careful)
+        #expect(CodeTolerance(Self.curve, recall: 1) == .exacting)
         // Nothing above it is tabulated, and nothing is known.
         let unknown = RecallCalibration.Curve(leastSimilarity: 0.3, points: [], probeCount: 0)
         #expect(unknown.slack(forRecall: 0.5) == 0)
@@ -33,8 +33,12 @@ struct CodeToleranceTests {
         for target in [0.899, 0.94, 0.96, 0.975, 0.985, 0.991, 0.9951] {
             #expect(CodeTolerance(Self.curve, recall: target) == .strict, "\(target)")
         }
-        for target in [0.9975, 0.998, 0.9995] {
+        for target in [0.9975, 0.998, 0.999] {
             #expect(CodeTolerance(Self.curve, recall: target) == .careful, "\(target)")
+        }
+        // None is tabulated that finds so many.
+        for target in [0.9993, 0.9995, 0.9999] {
+            #expect(CodeTolerance(Self.curve, recall: target) == .exacting, "\(target)")
         }
     }
 
@@ -55,13 +59,37 @@ struct CodeToleranceTests {
         }
     }
 
+    /// Heads and the whole code each lose what is stated; of what codes lose by the limit of candidates nothing is.
+    @Test func whatIsStatedToBeLostIsNeverMoreThanMayBe() {
+        for step in 5000...9999 {
+            let target = Double(step) / 10_000
+            let slack = Self.curve.slack(forRecall: target)
+            let tolerance = CodeTolerance(Self.curve, recall: target)
+            #expect(2 * tolerance.missRate <= slack, "\(target): \(slack)")
+        }
+    }
+
     @Test func moreToleranceGivesUpMore() {
-        for (more, less) in [(CodeTolerance.ample, CodeTolerance.strict), (.strict, .careful)] {
+        for (more, less) in [(CodeTolerance.ample, CodeTolerance.strict), (.strict, .careful), (.careful, .exacting)] {
             #expect(more.missRate > less.missRate)
-            #expect(more.candidateDeviations < less.candidateDeviations)
+            #expect(more.candidateDeviations <= less.candidateDeviations)
             #expect(more.candidateShare < less.candidateShare)
         }
         // One loses no more of the mates at the similarity that matters than the other has to spare.
         #expect(2 * CodeTolerance.ample.missRate <= CodeTolerance.ampleSlack)
+    }
+
+    /// The square of the least deviation is zero; infinitely many of none are still below every row.
+    @Test func whereNothingMayBeLostNoLineGivesARowUp() {
+        for deviation: Float in [0, .leastNonzeroMagnitude, 0.02, .infinity] {
+            for slope: Float in [-1, 0, 0.98] {
+                let line = ScanCalibration.Line(intercept: 0.01, slope: slope, deviation: deviation)
+                let calibration = ScanCalibration(head: line, whole: line)
+                #expect(line.least(for: 0.3, deviations: .infinity) == -.infinity, "\(line)")
+                #expect(calibration.headLeast(for: 0.3, deviations: .infinity) == -.infinity, "\(line)")
+            }
+        }
+        let line = ScanCalibration.Line(intercept: 0.01, slope: 0.98, deviation: 0.02)
+        #expect(abs(line.least(for: 0.3, deviations: 2) - 0.264) < 1e-6)
     }
 }

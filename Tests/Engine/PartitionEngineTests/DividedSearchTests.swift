@@ -152,6 +152,28 @@ struct DividedSearchTests {
         #expect(try fixture.search(probes, effort: effort, team: helpers.team).facesAnswered == 1060)
     }
 
+    /// One list is to be visited, and a stop comes before it is: the thread in whose slice there is no list has done
+    /// all of nothing, which is no half of it.
+    @Test func aThreadWithoutListsAnswersForNone() throws {
+        var options = PartitionOptions.small
+        options.leastPartWork = 1
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<1024).map { _ in source.embedding() }
+        try fixture.enrol((0..<1024).map { FaceID($0) }, embeddings)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        try #require(fixture.partition.statistics().freshCount == 0)
+        let nobody = SearchTeam(memberLimit: 2) { _ in false }
+        for number in 0..<20 {
+            let probe = [embeddings[number]]
+            let stopped = try fixture.search(probe, effort: .lists(1), team: nobody) { true }
+            #expect(stopped.facesAnswered == 0 && stopped.listsVisited == 0, "\(number), seed \(testSeed)")
+            let whole = try fixture.search(probe, effort: .lists(1), team: nobody)
+            #expect(whole.facesAnswered == 1024 && whole.listsVisited == 1)
+        }
+    }
+
     /// A chunk that a helper or the caller finds broken fails the search, whoever reads it.
     @Test func brokenRowsFailTheSearch() throws {
         let (fixture, embeddings) = try settled()

@@ -68,6 +68,23 @@ struct PartitionFilterTests {
         #expect(most.rowsVisited > 600 && most.listsVisited == 16 && most.generation == 1)
     }
 
+    /// Of the rows that pass, those that live decide whether they are compared or scanned, whether they were counted
+    /// for this search or an earlier one.
+    @Test func deadAndHiddenRowsDoNotMakeAScan() throws {
+        let (fixture, embeddings) = try filled(scatteredRowCost: 20)
+        func north(excluding face: FaceID? = nil) throws -> PartitionSearchAnswer {
+            try fixture.search([embeddings[1]], limit: 1000, effort: .full, filter: Self.north, excluding: face)
+        }
+        for _ in 0..<2 { #expect(try north().listsVisited == 16) }
+        try fixture.delete((0..<40).map { FaceID(10 * $0) })
+        for _ in 0..<3 {
+            let answer = try north()
+            #expect(answer.rowsVisited == 30 && answer.listsVisited == 0 && answer.matches[0].count == 30)
+            let others = try north(excluding: FaceID(500))
+            #expect(others.rowsVisited == 29 && others.matches[0].count == 29)
+        }
+    }
+
     /// A filter that has been searched with before sees what was written since.
     @Test(arguments: [0, Double.infinity])
     func laterSearchesSeeWhatWasWrittenSince(scatteredRowCost: Double) throws {

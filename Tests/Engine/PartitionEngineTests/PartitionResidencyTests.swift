@@ -1,6 +1,7 @@
 import FaceModel
 import Foundation
 import Glibc
+import LMDB
 import PartitionEngine
 import PartitionStore
 import Testing
@@ -130,6 +131,134 @@ extension PartitionResidencyTests {
         let pages = try PageCache.residentPages(fixture.dataFile, [0..<size]) - read
         let waits = PageCache.waitCount - before
         #expect(pages > 400 && waits < pages / 4, "\(waits) waits for \(pages) pages")
+    }
+
+    /// Leaves of ids that came in no order lie anywhere, and nothing is read around them.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func whatLiesInNoOrderIsReadAlone() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        for first in 0..<10 {
+            // Each batch changes nearly all leaves, in no order.
+            let ids = (0..<2000).map { FaceID((2000 * first + $0) * 7919 % 20_011) }
+            try fixture.enrol(ids, ids.map { _ in source.embedding() })
+        }
+        try PageCache.emptyMapped(fixture.dataFile)
+        let size = try #require(FileManager.default.attributesOfItem(atPath: fixture.dataFile)[.size] as? Int)
+        let read = try PageCache.residentPages(fixture.dataFile, [0..<size])
+        let before = PageCache.waitCount
+        let faces = try fixture.partition.page(after: nil, limit: 20_000, byteLimit: .max, includesEmbeddings: false)
+        let waits = PageCache.waitCount - before
+        let pages = try PageCache.residentPages(fixture.dataFile, [0..<size]) - read
+        #expect(faces.count == 20_000)
+        #expect(pages > 200 && pages < 2 * waits, "\(waits) waits for \(pages) pages")
+    }
+
+    /// Entries of a log, one behind the other, and a codebook.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func longValuesAreReadWhole() throws {
+        let fixture = try PartitionFixture(dimension: 512)
+        var source = FaceSource(dimension: 512)
+        var author = try LogAuthor(fixture.partition, epoch: 1)
+        let entries = try (0..<2).map { part in
+            let ids = (0..<1000).map { FaceID(1000 * part + $0) }
+            return try author.entry(fixture.enrolment(ids, ids.map { _ in source.embedding() }))
+        }
+        _ = try fixture.partition.commit(LogTransaction(promise: 1, append: entries))
+        try PageCache.emptyMapped(fixture.dataFile)
+        let before = PageCache.waitCount
+        let read = try fixture.partition.logEntries(from: 1, byteLimit: .max)
+        let waits = PageCache.waitCount - before
+        #expect(read.map(\.sequence) == [1, 2] && read.allSatisfy { $0.byteCount > 1_000_000 })
+        #expect(waits < 100, "\(waits) waits for two entries of 250 pages")
+
+        let coded = try settled(dimension: 512)
+        try PageCache.emptyMapped(coded.dataFile)
+        let earlier = PageCache.waitCount
+        let slice = try #require(try coded.partition.codebookSlice(generation: 1, offset: 0, limit: .max))
+        let more = PageCache.waitCount - earlier
+        #expect(slice.bytes.count == slice.byteCount && slice.byteCount > 128 << 10)
+        #expect(more < slice.byteCount / 4096 / 2, "\(more) waits for \(slice.byteCount) bytes")
+    }
+
+    /// A piece is verified where a search comes to it for the first time, and after it was written.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func tombstonesAreReadTogetherAndOnce() throws {
+        let folder = TemporaryFolder()
+        var options = EnvironmentOptions()
+        options.mapByteCount = 1 << 30
+        options.readsSinglePages = true
+        let environment = try Environment(path: folder.path, options: options)
+        defer { environment.close() }
+        let tables = try PartitionTables(environment, create: true)
+        func mark(_ pieces: Range<UInt32>) throws {
+            try environment.write { transaction in
+                for piece in pieces {
+                    let value = try TombstonePiece.marking([3], in: nil, piece: piece)
+                    try transaction.put(tables.tombstones, key: piece, value: value)
+                }
+            }
+        }
+        func read(after earlier: Tombstones?) throws -> (tombstones: Tombstones, waits: Int) {
+            try PageCache.emptyMapped("\(folder.path)/data.mdb")
+            let before = PageCache.waitCount
+            let rowCount = UInt32(200 * TombstonePiece.rowCount)
+            let tombstones = try environment.read { transaction in
+                try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: earlier)
+            }
+            return (tombstones, PageCache.waitCount - before)
+        }
+        try mark(0..<200)
+        let first = try read(after: nil)
+        #expect(first.waits < 150, "\(first.waits) waits")
+        try mark(7..<8)
+        let second = try read(after: first.tombstones)
+        #expect(second.waits < 20, "\(second.waits) waits")
+    }
+
+    /// A page may be freed, and written again, between two commits that are searched.
+    @Test func aPieceIsVerifiedThatWasWrittenWhereItLayBefore() throws {
+        let folder = TemporaryFolder()
+        var options = EnvironmentOptions()
+        options.mapByteCount = 1 << 26
+        let environment = try Environment(path: folder.path, options: options)
+        defer { environment.close() }
+        let tables = try PartitionTables(environment, create: true)
+        func mark(_ pieces: Range<UInt32>) throws {
+            try environment.write { transaction in
+                for piece in pieces {
+                    let value = try TombstonePiece.marking([3], in: nil, piece: piece)
+                    try transaction.put(tables.tombstones, key: piece, value: value)
+                }
+            }
+        }
+        func read(after earlier: Tombstones?) throws -> Tombstones {
+            let rowCount = UInt32(9 * TombstonePiece.rowCount)
+            return try environment.read { transaction in
+                try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: earlier)
+            }
+        }
+        func overwrite(_ old: [UInt8], with new: [UInt8]) throws {
+            let url = URL(fileURLWithPath: "\(folder.path)/data.mdb")
+            let place = try #require(try Data(contentsOf: url).range(of: Data(old)))
+            let file = try FileHandle(forUpdating: url)
+            defer { try? file.close() }
+            try file.seek(toOffset: UInt64(place.lowerBound))
+            try file.write(contentsOf: Data(new))
+        }
+        try mark(0..<9)
+        let first = try read(after: nil)
+        let sound = try TombstonePiece.marking([4], in: nil, piece: 7)
+        try overwrite(TombstonePiece.marking([3], in: nil, piece: 7), with: sound)
+        // Commits that cannot have written there, and one that can.
+        for _ in 0..<3 {
+            try mark(0..<1)
+            _ = try read(after: first)
+        }
+        var damaged = sound
+        damaged[100] ^= 1
+        try overwrite(sound, with: damaged)
+        #expect(throws: PartitionStoreError.self) { try read(after: first) }
     }
 
     /// Roundings that are in memory tell which rows need not be read; the answers are the same.

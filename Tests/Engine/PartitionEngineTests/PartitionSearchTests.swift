@@ -203,7 +203,8 @@ struct PartitionSearchTests {
     }
 
     /// 1024 copies of one embedding have no room at first, nor at second and third: whenever a stop comes, what was
-    /// found by then is answered, and that it is all only when face ids have ranked it.
+    /// found by then is answered, and that it is all only when face ids have ranked it. Each of four searches asks 8
+    /// times, and looking up 1024 faces takes 32 questions.
     @Test(arguments: [1, 3])
     func equalFacesThatHadNoRoomAreNotLostByAStop(threadCount: Int) throws {
         var options = PartitionOptions.small
@@ -214,7 +215,7 @@ struct PartitionSearchTests {
         let numbers = Array(0..<1024).shuffled(using: &source.generator)
         try fixture.enrol(numbers.map { FaceID($0) }, [[Float]](repeating: embedding, count: 1024))
         let busy = SearchTeam(memberLimit: threadCount) { _ in false }
-        for limit in 0..<40 {
+        for limit in 0..<70 {
             var asked = 0
             let answer = try fixture.search([embedding], limit: 5, team: busy) {
                 asked += 1
@@ -222,8 +223,8 @@ struct PartitionSearchTests {
             }
             let similarities = Set(answer.matches[0].map(\.similarity))
             #expect(answer.matches[0].count == (limit == 0 ? 0 : 5) && similarities.count <= 1, "\(limit)")
-            #expect(answer.facesAnswered == (limit < 8 ? UInt64(128 * limit) : limit < 32 ? 1023 : 1024), "\(limit)")
-            if limit >= 32 { #expect(answer.matches[0].map(\.faceID) == (0..<5).map { FaceID($0) }) }
+            #expect(answer.facesAnswered == (limit < 8 ? UInt64(128 * limit) : limit < 64 ? 1023 : 1024), "\(limit)")
+            if limit >= 64 { #expect(answer.matches[0].map(\.faceID) == (0..<5).map { FaceID($0) }) }
         }
     }
 
@@ -246,6 +247,40 @@ struct PartitionSearchTests {
             #expect(matches.map(\.faceID) == (0..<5).map { FaceID(3 * $0 + index % 3) })
         }
         #expect(answer.facesAnswered == 900)
+    }
+
+    /// However many faces are equal, what stays of a probe's rows is about as much as it has matches, and a stop among
+    /// the look-ups of their faces ends them.
+    @Test(arguments: [1, 3])
+    func whatIsKeptForManyEqualFacesIsBounded(threadCount: Int) throws {
+        var options = PartitionOptions.small
+        options.leastPartWork = 1
+        options.roomForEquals = 200
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        let embedding = source.embedding()
+        let numbers = Array(0..<4000).shuffled(using: &source.generator)
+        try fixture.enrol(numbers.map { FaceID($0) }, [[Float]](repeating: embedding, count: 4000))
+        let probes = [[Float]](repeating: embedding, count: 16)
+        let busy = SearchTeam(memberLimit: threadCount) { _ in false }
+        var questions = 0
+        let whole = try fixture.search(probes, limit: 5, team: busy) {
+            questions += 1
+            return false
+        }
+        #expect(whole.rowsKept == 16 * 5 && whole.facesAnswered == 4000)
+        for matches in whole.matches { #expect(matches.map(\.faceID) == (0..<5).map { FaceID($0) }) }
+        // 125 questions of each probe come last, between the look-ups of its faces.
+        for left in [1, 100, 1000] {
+            var asked = 0
+            let stopped = try fixture.search(probes, limit: 5, team: busy) {
+                asked += 1
+                return asked > questions - left
+            }
+            #expect(stopped.rowsKept <= 16 * (5 + 16) && stopped.facesAnswered == 3999, "\(left)")
+            #expect(stopped.matches.allSatisfy { $0.count == 5 && $0.allSatisfy { $0.similarity > 0.99 } })
+            if left <= 100 { #expect(asked == questions - left + 1, "\(left)") }
+        }
     }
 
     /// Of the probes of a photo those alone are searched for again whose matches may have lacked an equal one.

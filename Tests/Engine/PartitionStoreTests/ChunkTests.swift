@@ -212,6 +212,17 @@ struct ChunkTests {
         }
     }
 
+    /// Where a system's pages have 64 KiB, those of LMDB have 32.
+    @Test func chunksHavePagesOfTheirOwnUnlessPagesAreLarge() {
+        for dimension in stride(from: 64, through: 2048, by: 8) {
+            let rounded = RoundedRowChunk.byteCount(dimension: dimension)
+            #expect(PartitionTables.hasOwnPages(byteCount: rounded, pageByteCount: 4096))
+            #expect(PartitionTables.hasOwnPages(byteCount: rounded, pageByteCount: 32_768) == (dimension > 112))
+            let rows = RowChunk.Shape(dimension: dimension, precision: .float16).chunkByteCount
+            #expect(PartitionTables.hasOwnPages(byteCount: rows, pageByteCount: 32_768))
+        }
+    }
+
     @Test func tombstonesGatherRows() throws {
         let first = try TombstonePiece.marking([0, 7, 8, 16_383], in: nil, piece: 2)
         #expect(first.count == 2056)

@@ -17,9 +17,10 @@ package struct ScanCalibration: Hashable, Sendable {
             self.deviation = deviation
         }
 
-        /// What a mate of this similarity, or with this estimate, seldom stays below.
+        /// What a mate of this similarity, or with this estimate, seldom stays below: infinitely many deviations below
+        /// nothing is, whatever the line.
         package func least(for value: Float, deviations: Float) -> Float {
-            expected(for: value) - deviations * deviation
+            deviations == .infinity ? -.infinity : expected(for: value) - deviations * deviation
         }
 
         /// The middle of the line.
@@ -39,7 +40,8 @@ package struct ScanCalibration: Hashable, Sendable {
     /// The estimate of the heads that a mate of this similarity seldom stays below.
     ///
     /// What the whole code and its heads fall short by is independent, so variances add up.
-    func headLeast(for similarity: Float, deviations: Float) -> Float {
+    package func headLeast(for similarity: Float, deviations: Float) -> Float {
+        if deviations == .infinity { return -.infinity }
         let inherited = head.slope * whole.deviation
         let deviation = (head.deviation * head.deviation + inherited * inherited).squareRoot()
         return head.expected(for: whole.expected(for: similarity)) - deviations * deviation

@@ -6,16 +6,23 @@ internal import VectorMath
 /// Rows are collected up to one and a half times the capacity, then the worst are dropped by selection: an amortised
 /// constant number of steps a row, where a heap takes a logarithm. The result does not depend on the order of offers;
 /// of equal estimates the lower row stays.
-struct CandidateSet: Sendable {
+package struct CandidateSet: Sendable {
     private let capacity: Int
     /// Score and row in one number each: greater is better.
     private var keys: [UInt64] = []
+    /// Keys before this place are in falling order, and none behind it is better: see ``takeNext(_:)``.
+    private var orderedEnd = 0
+    /// Keys before this place have been taken in that order.
+    private var takenCount = 0
     /// An estimate below this is not kept.
-    private(set) var threshold: Float = -.infinity
+    package private(set) var threshold: Float = -.infinity
     /// The least estimate kept when worse ones had to go; minus infinity until then.
     private(set) var worstKept: Float = -.infinity
+    /// Keys that selections and walks have passed, each as often as they did: what taking rows out costs, but for
+    /// sorting those that are taken.
+    package private(set) var passedCount = 0
 
-    init(capacity: Int) {
+    package init(capacity: Int) {
         precondition(capacity > 0, "a set keeps at least one candidate")
         self.capacity = capacity
     }
@@ -24,19 +31,19 @@ struct CandidateSet: Sendable {
     var mostByteCount: Int { (capacity + (capacity + 1) / 2) * MemoryLayout<UInt64>.stride }
 
     /// Raises the threshold; rows kept before stay.
-    mutating func raiseThreshold(to least: Float) {
+    package mutating func raiseThreshold(to least: Float) {
         threshold = max(threshold, least)
     }
 
-    /// Offers one row; NaN is never kept.
-    mutating func insert(estimate: Float, row: UInt32) {
+    /// Offers one row; NaN is never kept. Nothing is offered once ``takeNext(_:)`` was asked.
+    package mutating func insert(estimate: Float, row: UInt32) {
         guard estimate >= threshold else { return }
         keys.append(Self.key(estimate, row))
         if keys.count >= capacity + (capacity + 1) / 2 { dropWorse() }
     }
 
     /// Takes out the best rows that are not below the threshold, at most `count`, ascending.
-    mutating func takeBest(_ count: Int) -> [UInt32] {
+    package mutating func takeBest(_ count: Int) -> [UInt32] {
         let limit = Self.key(threshold, UInt32.max)
         keys.removeAll { $0 < limit }
         if keys.count > capacity { dropWorse() }
@@ -46,10 +53,41 @@ struct CandidateSet: Sendable {
         return rows
     }
 
+    /// Takes out the best rows that are not below the threshold, at most `count`, ascending, once no more are offered:
+    /// what ``takeBest(_:)`` takes, without looking at all keys each time.
+    package mutating func takeNext(_ count: Int) -> [UInt32] {
+        if orderedEnd - takenCount < count { orderMore(count) }
+        let limit = Self.key(threshold, UInt32.max)
+        let first = takenCount
+        let end = min(orderedEnd, first + count)
+        while takenCount < end, keys[takenCount] >= limit { takenCount += 1 }
+        passedCount += takenCount - first
+        return keys[first..<takenCount].map(Self.row).sorted()
+    }
+
     /// Rows kept that are not below the threshold.
     var waitingCount: Int {
         let limit = Self.key(threshold, UInt32.max)
-        return keys.count { $0 >= limit }
+        return keys[takenCount...].count { $0 >= limit }
+    }
+
+    /// Puts the best of the keys that are in no order yet behind those that are: each time three times as many as
+    /// there are by then, since most searches end soon, and at least `count`.
+    private mutating func orderMore(_ count: Int) {
+        if orderedEnd == keys.count, orderedEnd > 0 { return }
+        let limit = Self.key(threshold, UInt32.max)
+        passedCount += keys.count - orderedEnd
+        var kept = orderedEnd
+        for place in orderedEnd..<keys.count where keys[place] >= limit {
+            keys[kept] = keys[place]
+            kept += 1
+        }
+        keys.removeLast(keys.count - kept)
+        if orderedEnd == 0, keys.count > capacity { dropWorse() }
+        let end = min(keys.count, orderedEnd + max(count, 3 * orderedEnd))
+        if end < keys.count { select(end - orderedEnd, from: orderedEnd) }
+        keys[orderedEnd..<end].sort(by: >)
+        orderedEnd = end
     }
 
     private mutating func dropWorse() {
@@ -59,12 +97,15 @@ struct CandidateSet: Sendable {
         raiseThreshold(to: worstKept)
     }
 
-    /// Hoare's selection: moves the best `count` keys to the front.
-    private mutating func select(_ count: Int) {
+    /// Hoare's selection: of the keys from a place on, moves the best `count` to the front.
+    private mutating func select(_ count: Int, from first: Int = 0) {
+        let last = first + count - 1
+        var passed = 0
         unsafe keys.withUnsafeMutableBufferPointer { keys in
-            var low = 0
+            var low = first
             var high = keys.count - 1
             while low < high {
+                passed += high - low + 1
                 let pivot = unsafe keys[low + (high - low) / 2]
                 var left = low
                 var right = high
@@ -77,15 +118,16 @@ struct CandidateSet: Sendable {
                         right -= 1
                     }
                 }
-                if count - 1 <= right {
+                if last <= right {
                     high = right
-                } else if count - 1 >= left {
+                } else if last >= left {
                     low = left
                 } else {
                     break
                 }
             }
         }
+        passedCount += passed
     }
 
     /// The estimate's bits, so that they sort as it does, above the inverted row.

@@ -122,7 +122,7 @@ package struct ListScanner {
         for probe in candidates.indices where !isStopped {
             // In falling order, as long as a row may still be of use.
             while true {
-                let rows = candidates[probe].takeBest(Self.rowsPerComparison)
+                let rows = candidates[probe].takeNext(Self.rowsPerComparison)
                 if rows.isEmpty { break }
                 if try compare(probe, taking: rows) == nil { break }
             }

@@ -6,7 +6,7 @@ struct ScanScratch: ~Copyable {
     private let planeCount: Int
     private let calibration: ScanCalibration
     /// Standard normal deviations below its line at which a row that is just similar enough is given up, by its heads
-    /// or by the whole code.
+    /// or by the whole code; infinite when none is.
     private let deviations: Float
     /// The same for heads, below the line of the worst candidate kept.
     private let candidateDeviations: Float
@@ -39,7 +39,8 @@ struct ScanScratch: ~Copyable {
         let capacity = VectorKernels.maximumScanGroups * VectorKernels.groupRows
         planeCount = codebook.plan.planeCount
         calibration = codebook.scanCalibration
-        deviations = Float(NormalDistribution.deviations(forTail: tolerance.missRate))
+        deviations =
+            tolerance.missRate > 0 ? Float(NormalDistribution.deviations(forTail: tolerance.missRate)) : .infinity
         candidateDeviations = tolerance.candidateDeviations
         estimators = prepared.estimators
         meanTerms = prepared.meanTerms

@@ -74,6 +74,12 @@ extension Partition {
                     guard let bytes = try unsafe transaction.value(of: tables.log, key: next) else {
                         throw PartitionStoreError.missing(table: "log", key: next)
                     }
+                    // While this one is copied and checked, the next is read.
+                    if next < last.sequence,
+                        let following = try unsafe transaction.value(of: tables.log, key: next + 1)
+                    {
+                        unsafe MappedPages.readAheadIfLong(following)
+                    }
                     let entry = try unsafe tables.logEntry(bytes, under: next)
                     byteCount += entry.byteCount
                     if !entries.isEmpty, byteCount > byteLimit { break }

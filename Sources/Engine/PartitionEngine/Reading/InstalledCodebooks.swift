@@ -29,7 +29,9 @@ struct InstalledCodebooks {
         _ tables: PartitionTables,
         _ transaction: borrowing ReadTransaction
     ) throws -> Codebook? {
-        try unsafe transaction.value(of: tables.meta, key: key).map { try unsafe Codebook(bytes: Array($0)) }
+        guard let bytes = try unsafe transaction.value(of: tables.meta, key: key) else { return nil }
+        unsafe MappedPages.readAheadIfLong(bytes)
+        return try unsafe Codebook(bytes: Array(bytes))
     }
 }
 

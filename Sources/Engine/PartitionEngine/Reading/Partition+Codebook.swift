@@ -14,7 +14,9 @@ extension Partition {
                 guard generation > 0, try state(transaction).generation == generation,
                     let stored = try unsafe transaction.value(of: tables.meta, key: MetaKey.codebook)
                 else { return nil }
-                return unsafe (Array(stored.dropFirst(offset).prefix(limit)), stored.count)
+                let slice = unsafe UnsafeRawBufferPointer(rebasing: stored.dropFirst(offset).prefix(limit))
+                unsafe MappedPages.readAheadIfLong(slice)
+                return unsafe (Array(slice), stored.count)
             }
         } catch {
             throw PartitionError(error)

@@ -4,13 +4,14 @@ internal import Synchronization
 ///
 /// A chunk's value is written once and stays where it is until it is scrubbed or removed; then a new table begins,
 /// valid from that commit on. LMDB leaves pages that a reader's commit uses alone, so an address holds in every
-/// transaction the table is valid for.
-final class RowAddresses: Sendable {
+/// transaction the table is valid for. That takes values on pages of their own: a smaller one moves with its leaf, and
+/// its address holds in transactions of one commit only.
+package final class RowAddresses: Sendable {
     /// Addresses as of one commit and all later ones until the next table.
     @safe
-    final class Table: @unchecked Sendable {
+    package final class Table: @unchecked Sendable {
         // Sendable: the buffer is never replaced and its elements are atomic.
-        let firstTransaction: UInt64
+        package let firstTransaction: UInt64
         let count: Int
         private let addresses: UnsafeMutablePointer<Atomic<UInt>>
 
@@ -44,10 +45,18 @@ final class RowAddresses: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Whether chunks have pages of their own.
+    private let areLasting: Bool
+
+    /// - Parameter areLasting: whether chunks have pages of their own.
+    package init(areLasting: Bool) {
+        self.areLasting = areLasting
+    }
 
     /// A table for `chunkCount` chunks that is valid in a transaction.
-    func table(forTransaction number: UInt64, chunkCount: Int) -> Table {
+    package func table(forTransaction number: UInt64, chunkCount: Int) -> Table {
         state.withLock { state in
+            if !areLasting { return Self.passingTable(&state, number, chunkCount: chunkCount) }
             if number >= state.current.firstTransaction {
                 if state.current.count < chunkCount {
                     state.current = Table(
@@ -66,18 +75,31 @@ final class RowAddresses: Sendable {
         }
     }
 
+    /// The table of one commit alone: the newest that was asked for is kept.
+    private static func passingTable(_ state: inout State, _ number: UInt64, chunkCount: Int) -> Table {
+        if state.current.firstTransaction == number, state.current.count >= chunkCount { return state.current }
+        let table = Table(firstTransaction: number, count: chunkCount, copying: nil)
+        if number >= state.current.firstTransaction { state.current = table }
+        return table
+    }
+
     /// Begins a table, before the commit `number` changes or removes chunks.
-    func begin(withTransaction number: UInt64) {
+    package func begin(withTransaction number: UInt64) {
+        guard areLasting else { return }
         state.withLock { state in
-            state.previous = state.current
+            // Again for a commit that failed: what was valid before it still is.
+            if state.current.firstTransaction != number { state.previous = state.current }
             state.current = Table(firstTransaction: number, count: state.current.count, copying: nil)
         }
     }
 
     /// Forgets all addresses: the file was mapped elsewhere. Nobody reads meanwhile.
-    func forget() {
+    package func forget() {
         state.withLock { state in
-            state.previous = nil
+            // The newest commit may be one before the current table's, which has yet to succeed.
+            state.previous = state.previous.map {
+                Table(firstTransaction: $0.firstTransaction, count: $0.count, copying: nil)
+            }
             state.current = Table(
                 firstTransaction: state.current.firstTransaction,
                 count: state.current.count,

@@ -1,33 +1,91 @@
-internal import LMDB
-internal import PartitionStore
+package import LMDB
+package import PartitionStore
 internal import Synchronization
 
 /// The tombstones of one commit, in place. Made once per commit that is searched.
 ///
 /// Its pointers are valid inside read transactions of the same number only.
 @safe
-final class Tombstones: @unchecked Sendable {
+package final class Tombstones: @unchecked Sendable {
     // Sendable: immutable after init; the memory behind the pointers is a read-only map.
     let transactionNumber: UInt64
     fileprivate let pieces: [UnsafeRawBufferPointer?]
+    /// Of each piece, as it was verified.
+    private let checksums: [UInt32]
     fileprivate let isEmpty: Bool
 
-    init(_ transaction: borrowing ReadTransaction, tables: PartitionTables, rowCount: UInt32) throws {
-        transactionNumber = transaction.number
+    /// The pages of a commit are written again by the third after it at the earliest: the next may free them, and
+    /// whoever writes takes what was free in the commit before the one that it changes.
+    private static let commitsWithoutReuse: UInt64 = 2
+    /// Pieces between two looks at whether they have to be read from the disk.
+    private static let piecesPerLook = 8
+
+    /// - Parameter earlier: of another commit that the partition's searches have used. A piece that lies where it lay
+    ///   then is not verified again, as a chunk is not: it is the same, unless so many commits were made in between
+    ///   that its page may have been freed and written again. Then it is the same if it says the same checksum.
+    package init(
+        _ transaction: borrowing ReadTransaction,
+        tables: PartitionTables,
+        rowCount: UInt32,
+        earlier: Tombstones? = nil
+    ) throws {
+        let number = transaction.number
+        transactionNumber = number
+        let isReused = earlier.map { number > $0.transactionNumber + Self.commitsWithoutReuse } ?? true
+        var unverified: [(piece: UInt32, bytes: UnsafeRawBufferPointer, known: UInt32?)] = unsafe []
         var pieces = unsafe [UnsafeRawBufferPointer?](
             repeating: nil,
             count: (Int(rowCount) + TombstonePiece.rowCount - 1) / TombstonePiece.rowCount
         )
+        var checksums = unsafe [UInt32](repeating: 0, count: pieces.count)
         try unsafe transaction.forEach(in: tables.tombstones) { entry in
             guard let piece = unsafe entry.uint32Key, unsafe Int(piece) < pieces.count else {
                 throw PartitionStoreError.malformed(table: "tombstones", reason: "a key beyond the last row")
             }
-            try unsafe TombstonePiece.verify(entry.value, piece: piece)
             unsafe pieces[Int(piece)] = entry.value
+            let known = unsafe earlier?.checksum(ofPiece: Int(piece), at: entry.value)
+            if let known, !isReused {
+                checksums[Int(piece)] = known
+            } else {
+                unsafe unverified.append((piece, entry.value, known))
+            }
             return .next
         }
+        try unsafe Self.verify(unverified, noting: &checksums)
         unsafe self.pieces = unsafe pieces
+        self.checksums = checksums
         isEmpty = unsafe pieces.allSatisfy { unsafe $0 == nil }
+    }
+
+    /// Each lies on a page of its own: once one has to be waited for, all that follow are read together.
+    ///
+    /// - Parameter pieces: each with the checksum of the one that was verified at its place; nil when none was.
+    private static func verify(
+        _ pieces: [(piece: UInt32, bytes: UnsafeRawBufferPointer, known: UInt32?)],
+        noting checksums: inout [UInt32]
+    ) throws {
+        let faultCount = MappedPages.majorFaultCount()
+        var isAsked = false
+        for index in unsafe pieces.indices {
+            if !isAsked, index % piecesPerLook == 1, MappedPages.majorFaultCount() > faultCount {
+                for index in unsafe index..<pieces.count { unsafe MappedPages.readAhead(pieces[index].bytes) }
+                isAsked = true
+            }
+            let (piece, known) = unsafe (pieces[index].piece, pieces[index].known)
+            // One whose size is known has a checksum.
+            if unsafe known == nil || TombstonePiece.checksum(pieces[index].bytes) != known {
+                try unsafe TombstonePiece.verify(pieces[index].bytes, piece: piece)
+            }
+            checksums[Int(piece)] = unsafe TombstonePiece.checksum(pieces[index].bytes)
+        }
+    }
+
+    /// The checksum of the piece if it lay there.
+    private func checksum(ofPiece piece: Int, at bytes: UnsafeRawBufferPointer) -> UInt32? {
+        guard unsafe piece < pieces.count, let known = unsafe pieces[piece] else { return nil }
+        guard UInt(bitPattern: known.baseAddress) == UInt(bitPattern: bytes.baseAddress), known.count == bytes.count
+        else { return nil }
+        return checksums[piece]
     }
 
     /// Dead rows of a chunk of stored rows.
@@ -53,8 +111,9 @@ final class Tombstones: @unchecked Sendable {
 extension Partition {
     /// The tombstones of the transaction's commit, read if no search has used that commit yet.
     func tombstones(_ transaction: borrowing ReadTransaction, rowCount: UInt32) throws -> Tombstones {
-        if let known = tombstones.withLock({ $0 }), known.transactionNumber == transaction.number { return known }
-        let new = try Tombstones(transaction, tables: tables, rowCount: rowCount)
+        let known = tombstones.withLock { $0 }
+        if let known, known.transactionNumber == transaction.number { return known }
+        let new = try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: known)
         tombstones.withLock { kept in
             if kept.map({ $0.transactionNumber < new.transactionNumber }) ?? true { kept = new }
         }
@@ -128,12 +187,13 @@ struct RowLiveness {
         return found
     }
 
-    /// Calls `body` for each 64 rows, from a multiple of 64 on, of which some are in a range: with the first of them,
-    /// and a bit for each that is in the range and may be found.
+    /// Calls `body` for each 64 rows, from a multiple of 64 on, of which some are in a range and pass the filter: with
+    /// the first of them, and a bit for each that is in the range and may be found.
     private func forEachWord(of rows: Range<UInt32>, _ body: (_ first: Int, _ live: UInt64) -> Void) {
         let (start, end) = (Int(rows.lowerBound), Int(rows.upperBound))
         for first in stride(from: start / 64 * 64, to: end, by: 64) {
             var live = passing?.bits(from: first) ?? .max
+            if live == 0 { continue }
             if let bytes = unsafe tombstones.pieces[first / TombstonePiece.rowCount] {
                 live &= unsafe ~TombstonePiece.deadBits(bytes, first: first % TombstonePiece.rowCount)
             }

@@ -17,6 +17,9 @@ final class FilterCache: Sendable {
         var bitmap = RowBitmap()
         /// Nil when all rows below the bitmap's bound were looked at.
         var walk: Walk?
+        /// Rows that pass and live in a commit all of whose rows were looked at, hidden ones among them: copies share
+        /// it, and later finds with the same filter.
+        let liveCount = CommitCount()
 
         /// Rows below were looked at.
         var wholeRowCount: UInt32 { walk?.firstRow ?? bitmap.rowCount }

@@ -8,7 +8,8 @@ enum PassingRows {
     case all
     /// Ascending.
     case few([UInt32])
-    case many(RowBitmap)
+    /// All rows of the commit were looked at.
+    case many(FilterCache.Found)
 }
 
 extension Partition {
@@ -30,7 +31,7 @@ extension Partition {
         guard let wanted else { return .all }
         let filter = RecordFilter(wanted)
         var found = filterCache.found(with: filter, inTransaction: transaction.number) ?? FilterCache.Found()
-        if found.wholeRowCount == state.nextRow { return .many(found.bitmap) }
+        if found.wholeRowCount == state.nextRow { return .many(found) }
         var isDone = true
         if found.walk != nil {
             isDone = try insertFaces(into: &found, filter, state, transaction, shouldStop: shouldStop)
@@ -52,7 +53,7 @@ extension Partition {
         }
         found.transactionNumber = transaction.number
         filterCache.keep(found, with: filter)
-        return isDone ? .many(found.bitmap) : nil
+        return isDone ? .many(found) : nil
     }
 
     /// Those of some rows that pass; nil when `shouldStop` said so before all were looked at.

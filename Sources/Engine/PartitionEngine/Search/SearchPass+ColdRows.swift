@@ -19,8 +19,7 @@ extension SearchPass {
     ) throws {
         guard try isAnyMissing(ofSome: rowIDs, transaction) else {
             partition.coldRows.noteReading(isAnyMissing: false)
-            try compareAtOnce(rowIDs, withProbe: probe, transaction)
-            return noteFaults(of: partition.coldRows)
+            return try compareAtOnce(rowIDs, withProbe: probe, transaction)
         }
         var present: [UInt32] = []
         var missing: [UInt32] = []

@@ -24,12 +24,13 @@ extension SearchPass {
             // The rows of a block stay in cache from probe to probe.
             let block = Array(rowIDs[first..<min(range.upperBound, first + Self.rowsPerComparison)])
             for probe in 0..<probes.rowCount { try compare(block, withProbe: probe, transaction) }
+            noteFaults(of: partition.coldRows)
             outcome.rowsVisited += UInt64(block.count * probes.rowCount)
             outcome.flatRowsDone += UInt64(block.count * probes.rowCount)
         }
     }
 
-    /// Compares one probe with scattered live rows.
+    /// Compares one probe with scattered live rows; whether it had to wait for the disk is for the caller to notice.
     mutating func compare(
         _ rowIDs: [UInt32],
         withProbe probe: Int,
@@ -41,7 +42,6 @@ extension SearchPass {
             try compareReadingLittle(rowIDs, withProbe: probe, transaction)
         } else {
             try compareAtOnce(rowIDs, withProbe: probe, transaction)
-            noteFaults(of: partition.coldRows)
         }
     }
 
@@ -151,13 +151,16 @@ extension SearchPass {
         rounded.multiply(by: chunk)
         outcome.rowsVisited += UInt64(RoundedRowChunk.rowCount * probes.rowCount)
         let floor = parameters.threshold ?? -.infinity
+        var comparedCount = 0
         for probe in 0..<probes.rowCount {
             let reaching = rounded.rows(of: chunk, reaching: max(floor, outcome.best[probe].threshold), probe: probe)
             if reaching.isEmpty { continue }
             let live = reaching.map { firstRow + $0 }.filter { plan.liveness.isLive($0) }
             try compare(live, withProbe: probe, transaction)
-            outcome.rowsReranked += UInt64(live.count)
+            comparedCount += live.count
         }
+        if comparedCount > 0 { noteFaults(of: partition.coldRows) }
+        outcome.rowsReranked += UInt64(comparedCount)
     }
 
     /// Compares every probe with rows side by side and offers those that live.
@@ -195,6 +198,7 @@ extension SearchPass {
 
     /// Offers a live row that is not below the search's threshold.
     mutating func offer(_ row: UInt32, _ similarity: Float, probe: Int) {
-        outcome.best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
+        let isKept = outcome.best[probe].insert(score: min(1, max(-1, similarity)), id: UInt64(row))
+        if isKept { lastSimilarities[probe] = nil }
     }
 }

@@ -21,7 +21,6 @@ extension SearchPass {
             isComplete = isComplete && share >= 1
             done += share * part
         }
-        if snapshot.generations.count > 1 { outcome.listsPlanned = 0 }
         return isComplete ? 1 : min(done, 1)
     }
 
@@ -49,6 +48,7 @@ extension SearchPass {
             limit *= 8
         }
         let scanner = ListScanner(codebook: codebook, tolerance: tolerance)
+        let reading = StoredInvertedLists.Reading()
         let scanned = try scanner.scan(
             probes: prepared,
             plan: visits,
@@ -56,21 +56,32 @@ extension SearchPass {
                 runs: generation.runs,
                 liveness: plan.liveness,
                 planeCount: codebook.plan.planeCount,
-                cold: partition.coldCodes
+                cold: partition.coldCodes,
+                reading: reading
             ),
             comparisonCount: expected(of: matchLimit + SearchPlan.spareRoom, in: rowShare),
             candidateLimit: max(expected(of: limit, in: rowShare), plan.room),
             leastSimilarity: startingSimilarity,
             shouldStop: shouldStop
         ) { probe, rows in
-            noteFaults(of: partition.coldCodes)
+            if reading.isUnderWay {
+                reading.isUnderWay = false
+                noteFaults(of: partition.coldCodes)
+            }
             try compare(rows, withProbe: probe, transaction)
+            if !rows.isEmpty { noteFaults(of: partition.coldRows) }
             let least = leastUsefulSimilarity(probe: probe)
             return leastUseful?.raise(least, probe: part.probes.lowerBound + probe) ?? least
         }
         outcome.rowsVisited += scanned.rowsVisited
         outcome.listsVisited += scanned.listsVisited
-        outcome.listsPlanned += scanned.listsPlanned
+        outcome.visits.append(
+            ListVisits(
+                rowShare: rowShare,
+                planned: scanned.listsPlanned,
+                done: scanned.completedShare * Double(scanned.listsPlanned)
+            )
+        )
         outcome.rowsReranked += scanned.rowsReranked
         return scanned.completedShare
     }
@@ -132,10 +143,13 @@ extension SearchPass {
     }
 
     /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.
-    func leastUsefulSimilarity(probe: Int) -> Float {
+    mutating func leastUsefulSimilarity(probe: Int) -> Float {
         guard case .recall = parameters.effort else { return -.infinity }
         let floor = startingSimilarity
         guard outcome.best[probe].count >= parameters.matchLimit else { return floor }
-        return max(floor, outcome.best[probe].score(ofRank: parameters.matchLimit))
+        if let known = lastSimilarities[probe] { return max(floor, known) }
+        let last = outcome.best[probe].score(ofRank: parameters.matchLimit)
+        lastSimilarities[probe] = last
+        return max(floor, last)
     }
 }

@@ -12,8 +12,8 @@ struct SearchPass {
         var best: [BoundedTopK]
         var rowsVisited: UInt64 = 0
         var listsVisited: UInt64 = 0
-        /// Lists that were to be visited; 0 where that is not known, since not every generation has been begun.
-        var listsPlanned: UInt64 = 0
+        /// Of each generation of codes, what was to be visited, in the snapshot's order; empty when none are scanned.
+        var visits: [ListVisits] = []
         var rowsReranked: UInt64 = 0
         /// Share that was done of the planned visits to lists.
         var listShare = 1.0
@@ -41,6 +41,18 @@ struct SearchPass {
         }
     }
 
+    /// Visits to the lists of one generation, summed over probes.
+    struct ListVisits: Sendable {
+        /// Share of the coded rows that are of the generation.
+        let rowShare: Double
+        /// Lists that were to be visited, as far as was known: none for a thread in whose slice there are none.
+        var planned: UInt64
+        /// Of these, what was done.
+        var done: Double
+
+        var share: Double { planned == 0 ? 1 : done / Double(planned) }
+    }
+
     let plan: SearchPlan
     let part: SearchPart
     let partition: Partition
@@ -49,6 +61,8 @@ struct SearchPass {
     let probes: EmbeddingMatrix
     let leastUseful: SharedSimilarities?
     var outcome: Outcome
+    /// Of each probe, the similarity of the last match wanted; nil where a row has come since that was found out.
+    var lastSimilarities: [Float?]
     /// The probes rounded to int8, once a row that is not in memory was to be compared.
     var roundedProbes: RoundedProbes?
     private var faultCount = MappedPages.majorFaultCount()
@@ -63,6 +77,7 @@ struct SearchPass {
         let whole = plan.search.probes
         probes = part.probes.count == whole.rowCount ? whole : whole.rows(part.probes)
         outcome = Outcome(best: [BoundedTopK](repeating: BoundedTopK(capacity: plan.room), count: part.probes.count))
+        lastSimilarities = [Float?](repeating: nil, count: part.probes.count)
     }
 
     /// Notices if this thread has waited for the disk since it was asked last, for what it has read since.
@@ -95,7 +110,6 @@ extension SearchPass.Outcome {
     /// The outcomes of all parts of a search together.
     init(merging parts: [(part: SearchPart, outcome: SearchPass.Outcome)], probeCount: Int, room: Int) {
         self.init(best: [BoundedTopK](repeating: BoundedTopK(capacity: room), count: probeCount))
-        listShare = 0
         for (part, outcome) in parts {
             for (probe, found) in zip(part.probes, outcome.best) {
                 if part.slice.count == 1 {
@@ -107,16 +121,19 @@ extension SearchPass.Outcome {
             addWork(of: outcome)
             flatRowsPlanned += outcome.flatRowsPlanned
             flatRowsDone += outcome.flatRowsDone
-            listsPlanned += outcome.listsPlanned
-            let weight = Double(part.probes.count) / Double(max(1, probeCount * part.slice.count))
-            listShare += weight * outcome.listShare
+            // All parts scan the same generations. They have different numbers of lists, and some may have none.
+            if visits.isEmpty {
+                visits = outcome.visits
+            } else {
+                for index in visits.indices {
+                    visits[index].planned += outcome.visits[index].planned
+                    visits[index].done += outcome.visits[index].done
+                }
+            }
         }
-        // Threads that share probes have different numbers of lists.
-        if parts.allSatisfy({ $0.part.slice.count > 1 && $0.outcome.listsPlanned > 0 }) {
-            let done = parts.reduce(0) { $0 + Double($1.outcome.listsPlanned) * $1.outcome.listShare }
-            listShare = min(done / Double(listsPlanned), 1)
+        // Sums are rounded: what was done whole must read so, and what was not must not.
+        if !parts.allSatisfy({ $0.outcome.listShare >= 1 }) {
+            listShare = min(visits.reduce(0) { $0 + $1.rowShare * $1.share }, 1.0.nextDown)
         }
-        // Weights are rounded; what was done whole must read so.
-        if parts.allSatisfy({ $0.outcome.listShare >= 1 }) { listShare = 1 }
     }
 }

@@ -29,11 +29,12 @@ extension SearchPlan {
             answer.recallTarget = recallFactor.target(for: recall, generation: answer.generation)
         }
         answer.stages = outcome.stages
-        answer.stages.answer = StageClock.now - begin
+        answer.rowsKept = UInt64(outcome.best.reduce(0) { $0 + $1.count })
+        answer.stages.answer += StageClock.now - begin
         return answer
     }
 
-    /// The matches of one probe.
+    /// The matches of one probe, of hardly more rows than there are matches: see ``rankEquals(in:_:_:shouldStop:)``.
     private func resolve(_ kept: BoundedTopK, _ transaction: borrowing ReadTransaction) throws -> [Match] {
         let limit = search.parameters.matchLimit
         var entries = kept.sorted()

@@ -77,11 +77,10 @@ struct SearchPlan: Sendable {
             let live = few.filter { unfiltered.isLive($0) }
             (onlyRows, bitmap) =
                 isCheaperThanScan(live.count) ? (live, nil) : (nil, RowBitmap(live, below: state.nextRow))
-        case .many(let many):
-            let filtered = RowLiveness(tombstones, hidden: hidden, passing: many)
-            let all = 0..<state.nextRow
-            let liveCount = unfiltered.keepsAll ? many.count : filtered.liveCount(in: all)
-            (onlyRows, bitmap) = isCheaperThanScan(liveCount) ? (filtered.liveRows(in: all), nil) : (nil, many)
+        case .many(let found):
+            let filtered = RowLiveness(tombstones, hidden: hidden, passing: found.bitmap)
+            let areFew = Self.areFew(found, tombstones, hidden: hidden, state, isFew: isCheaperThanScan)
+            (onlyRows, bitmap) = areFew ? (filtered.liveRows(in: 0..<state.nextRow), nil) : (nil, found.bitmap)
         }
         workPerProbe = onlyRows.map { Double($0.count) * rowCost } ?? scanCost
         if let bitmap {
@@ -134,6 +133,31 @@ struct SearchPlan: Sendable {
         try pass.run(transaction, shouldStop: shouldStop)
         pass.noteFaults(of: partition.coldRows)
         return pass.outcome
+    }
+
+    /// Whether the rows that pass a filter and may be found are few. Counting them takes going through all rows, so
+    /// bounds are asked first, and what lives is counted once in a commit.
+    ///
+    /// - Parameter isFew: true of every lower number than one that it is true of.
+    private static func areFew(
+        _ found: FilterCache.Found,
+        _ tombstones: Tombstones,
+        hidden: RowSet,
+        _ state: PartitionState,
+        isFew: (Int) -> Bool
+    ) -> Bool {
+        let passing = found.bitmap.count
+        if isFew(passing) { return true }
+        // Rows that are no face's are dead.
+        let deadCount = max(0, Int(state.nextRow) - Int(state.faceCount))
+        if !isFew(max(0, passing - deadCount - hidden.count)) { return false }
+        let all = 0..<state.nextRow
+        let liveCount = found.liveCount.count(inTransaction: tombstones.transactionNumber) {
+            RowLiveness(tombstones, hidden: [], passing: found.bitmap).liveCount(in: all)
+        }
+        if isFew(liveCount) { return true }
+        if hidden.isEmpty || !isFew(max(0, liveCount - hidden.count)) { return false }
+        return isFew(RowLiveness(tombstones, hidden: hidden, passing: found.bitmap).liveCount(in: all))
     }
 
     /// What a scan takes for each probe, in codes.

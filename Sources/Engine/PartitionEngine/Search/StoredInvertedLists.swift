@@ -10,6 +10,12 @@ struct StoredInvertedLists: InvertedLists {
     let planeCount: Int
     /// Of the partition's codes.
     let cold: ColdPages
+    let reading: Reading
+
+    /// Tells whoever scans whether codes were read since it looked last.
+    final class Reading {
+        var isUnderWay = false
+    }
 
     func announce(lists: ArraySlice<UInt32>) throws {
         guard cold.isAttentive else { return }
@@ -34,6 +40,7 @@ struct StoredInvertedLists: InvertedLists {
         ofLists lists: ArraySlice<UInt32>,
         _ body: (VectorKernels.CodeBlock) -> Void
     ) throws -> Int {
+        reading.isUnderWay = true
         var rowCount = 0
         for run in runs {
             let manifest = run.manifest

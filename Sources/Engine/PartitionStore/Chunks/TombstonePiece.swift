@@ -12,13 +12,17 @@ package enum TombstonePiece {
         guard bytes.count == byteCount else {
             throw .malformed(table: "tombstones", reason: "a piece of \(bytes.count) bytes")
         }
-        let stored = unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
-        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[4...])) == stored else {
+        guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[4...])) == checksum(bytes) else {
             throw .checksumMismatch(table: "tombstones", key: UInt64(piece))
         }
         guard unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) == piece else {
             throw .malformed(table: "tombstones", reason: "a piece that belongs elsewhere")
         }
+    }
+
+    /// The checksum that a piece of the right size says it has.
+    package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
     }
 
     /// Whether row `row` of the piece (0 ..< 16 384) is dead.

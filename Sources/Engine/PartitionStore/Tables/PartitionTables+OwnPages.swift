@@ -12,6 +12,17 @@ extension PartitionTables {
         value + repeatElement(0, count: max(0, leastOwnPagesByteCount - value.count))
     }
 
+    /// Whether a value has pages of its own, at least one: it then stays where it is until it is written again. A
+    /// smaller one lies in a leaf, and moves with every change of its neighbours.
+    package func hasOwnPages(byteCount: Int) -> Bool {
+        Self.hasOwnPages(byteCount: byteCount, pageByteCount: leastOwnPagesByteCount + 15)
+    }
+
+    /// The same for pages of any size: LMDB keeps two entries in a leaf at least, so what is half a page is too long.
+    package static func hasOwnPages(byteCount: Int, pageByteCount: Int) -> Bool {
+        byteCount >= pageByteCount / 2
+    }
+
     /// What ``withOwnPages(_:)`` was given; a value that has none behind it, of a format before 9, as it is.
     ///
     /// - Parameter byteCount: that it has, at most all.

@@ -9,6 +9,8 @@ import Threads
 final class CopyReadAhead: Sendable {
     /// Bytes that are read, and not copied yet: two seconds of a disk of 16 MB/s, and little memory.
     private static let byteCountAhead = 32 << 20
+    /// Entries between two questions whether the copy has ended, which waits for the thread.
+    private static let entriesPerQuestion = 256
     /// The table of the names of all others.
     private static let mainTable: UInt32 = 1
 
@@ -41,11 +43,13 @@ final class CopyReadAhead: Sendable {
     private func run() throws(LMDBError) {
         let tables = try tables()
         let pageByteCount = Int(sysconf(Int32(_SC_PAGESIZE)))
-        var byteCount = 0
+        var (byteCount, entryCount) = (0, 0)
         var leaf: UInt = 0
         try environment.read { transaction throws(LMDBError) in
             for table in tables {
                 try unsafe transaction.forEach(in: table) { entry throws(LMDBError) in
+                    entryCount += 1
+                    if entryCount % Self.entriesPerQuestion == 0, isEnded.load(ordering: .relaxed) { return .stop }
                     while byteCount - written.load(ordering: .relaxed) > Self.byteCountAhead {
                         if isEnded.load(ordering: .relaxed) { return .stop }
                         usleep(1000)

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Ranges are of bytes in the map; every call works on the whole pages that hold them.
 package enum MappedPages {
-    private static let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
+    static let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
     /// `MADV_POPULATE_READ` (Linux 5.14): reads pages and maps them.
     private static let populateRead: Int32 = 22
 
@@ -47,6 +47,15 @@ package enum MappedPages {
             _ = unsafe madvise(pages.baseAddress! + first, count, MADV_WILLNEED)
         }
     }
+
+    /// The same for a value that is wanted whole, if it has more than a few pages: with fewer, asking costs more than
+    /// it spares.
+    package static func readAheadIfLong(_ value: UnsafeRawBufferPointer) {
+        if value.count > longByteCount { unsafe readAhead(value) }
+    }
+
+    /// Four small pages.
+    private static let longByteCount = 16 << 10
 
     /// Reads ranges and maps their pages, so that touching them costs nothing; waits for the disk.
     package static func populate(_ ranges: ArraySlice<UnsafeRawBufferPointer>) {

@@ -87,7 +87,7 @@ package struct ReadTransaction: ~Copyable {
             var entry = try unsafe cursor.start(of: range)
             var readAhead = ScanReadAhead(isNeeded: readsSinglePages)
             while let found = unsafe entry, try unsafe cursor.isInside(range, found) {
-                unsafe readAhead.reach(found.value)
+                unsafe readAhead.reach(found)
                 guard try unsafe body(found) == .next else { return }
                 unsafe entry = try cursor.next()
             }
@@ -104,7 +104,7 @@ package struct ReadTransaction: ~Copyable {
             var entry = try unsafe cursor.start(of: range)
             var readAhead = ScanReadAhead(isNeeded: readsSinglePages)
             while let found = unsafe entry, try unsafe cursor.isInside(range, found) {
-                unsafe readAhead.reach(found.value)
+                unsafe readAhead.reach(found)
                 guard try unsafe body(found) == .next else { return }
                 unsafe entry = try cursor.next()
             }
