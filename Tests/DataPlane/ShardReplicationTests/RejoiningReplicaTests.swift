@@ -74,6 +74,34 @@ struct RejoiningReplicaTests {
         #expect(replicas.acknowledged.contains(40))
     }
 
+    /// It was cut off as primary and ordered many writes meanwhile, and so did the one that took over. Asked for them
+    /// one by one, each with a step on disk, it would hold up writes for as long as they are many.
+    @Test func aReplicaWithManyWritesOfAnotherPrimaryIsBackAfterAFewWords() throws {
+        var replicas = try written(10)
+        for number in 11...400 { try replicas.submit("\(number)", ticket: UInt64(number)) }
+        replicas.store(one)
+        replicas.sent.removeAll()
+        let group = ReplicaFixture.group(epoch: 2, version: 2, primary: two, minimum: 2)
+        replicas.configure(group, [two])
+        replicas.store(two)
+        for number in 11...500 { try replicas.submit("other \(number)", to: two, ticket: UInt64(number * 10)) }
+        replicas.pass(.milliseconds(600), [two])
+        replicas.sent.removeAll()
+        replicas.configure(group, [one])
+        replicas.now += .milliseconds(500)
+        let now = replicas.now
+        replicas.with(two) { $0.tick(now: now) }
+        var wordCount = 0
+        while !replicas.acknowledged.contains(5000), wordCount < 1000 {
+            wordCount += 1
+            replicas.deliver()
+            for node in [one, two] { replicas.store(node) }
+        }
+        #expect(wordCount <= 16, "\(wordCount)")
+        #expect(replicas.logs[one]?.map(\.payload) == replicas.logs[two]?.map(\.payload))
+        #expect(replicas.losses.isEmpty && replicas.copies.isEmpty)
+    }
+
     /// It may have lost its disk since: only what it says as the learner that it is now makes it join.
     @Test func whatAReplicaSaidBeforeItLeftIsNotTheLearners() throws {
         var replicas = try written(3, minimum: 1)
@@ -129,6 +157,22 @@ struct RejoiningReplicaTests {
         replicas.pass(.seconds(1))
         #expect(replicas.proposals.last?.change == .add(two))
         #expect(replicas.machines[two]?.applied == 6)
+    }
+
+    /// Until then its worker may remove it, on an order by a group that it was no member of.
+    @Test func aLearnerThatHasNotHeardThatItIsOneDoesNotJoin() throws {
+        var replicas = try written(3, minimum: 1)
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one]), [one])
+        replicas.configure(ReplicaFixture.group(version: 3, inSync: [one], learners: [two]), [one])
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.isEmpty)
+        // It is no member of the second any more, which does not count as having heard.
+        replicas.configure(ReplicaFixture.group(version: 2, inSync: [one]), [two])
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.isEmpty)
+        replicas.configure(ReplicaFixture.group(version: 3, inSync: [one], learners: [two]), [two])
+        replicas.pass(.seconds(1))
+        #expect(replicas.proposals.last?.change == .add(two))
     }
 
     /// The second has more than the first, and is away while an operator accepts records by which that leads alone.

@@ -3,6 +3,10 @@ struct FollowerProgress: Hashable, Sendable {
     /// The primary's clock when it began to know of this replica. What was asked before may have been answered by
     /// another one of its worker, whose disk is gone.
     var began: Duration
+    /// The version of the group by which the primary began to know of it as what it is.
+    let memberSince: UInt64
+    /// That of the latest group that the replica is known to go by.
+    var version: UInt64 = 0
     /// The replica's log agrees with the primary's up to here, durably.
     var matched: UInt64 = 0
     /// The primary's clock when it heard so; nil before the first time.
@@ -43,14 +47,19 @@ struct FollowerProgress: Hashable, Sendable {
     /// applied what the primary lacks: that this was told.
     var hasLost = false
 
+    /// It goes by a group that has it as a member since no earlier than the primary knows. Its worker obeys no order
+    /// any more to remove what an earlier group had left out.
+    var isAware: Bool { version >= memberSince }
+
     /// The entries of one message.
     private struct Sending: Hashable, Sendable {
         var last: UInt64
         var byteCount: Int
     }
 
-    init(began: Duration, next: UInt64) {
+    init(began: Duration, memberSince: UInt64, next: UInt64) {
         self.began = began
+        self.memberSince = memberSince
         self.next = next
         lastHeard = began
     }

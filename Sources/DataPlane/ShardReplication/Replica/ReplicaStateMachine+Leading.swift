@@ -61,7 +61,7 @@ extension ReplicaStateMachine {
         activated = now
         progress = Dictionary(
             uniqueKeysWithValues: group.members.filter { $0 != node }.map {
-                var follower = newProgress(now: now)
+                var follower = newProgress(by: group, now: now)
                 follower.isFounder = group.isInSync($0)
                 return ($0, follower)
             }
@@ -133,7 +133,7 @@ extension ReplicaStateMachine {
             if old.isInSync(learner) { progress[learner] = nil }
         }
         for member in new.members where member != node && progress[member] == nil {
-            progress[member] = newProgress(now: now)
+            progress[member] = newProgress(by: new, now: now)
         }
         if let growth,
             new.isInSync(growth.learner) || !new.learners.contains(growth.learner)
@@ -144,8 +144,8 @@ extension ReplicaStateMachine {
         if role == .primary { lead(now: now) } else { lead(ifHeard: now) }
     }
 
-    private func newProgress(now: Duration) -> FollowerProgress {
-        FollowerProgress(began: now, next: log.last.sequence + 1)
+    private func newProgress(by group: ReplicaGroup, now: Duration) -> FollowerProgress {
+        FollowerProgress(began: now, memberSince: group.version, next: log.last.sequence + 1)
     }
 
     /// Everything that may follow from a step on disk or from a reply.
@@ -234,6 +234,7 @@ extension ReplicaStateMachine {
         guard role == .primary else { return }
         if let leaver = leavers[sender], reply.version >= leaver.version { leavers[sender] = nil }
         follower.lastHeard = now
+        follower.version = max(follower.version, reply.version)
         follower.oldestUnanswered = nil
         follower.isUnanswered = false
         let isNewest = follower.confirmed.map { reply.sent >= $0 } ?? true
@@ -277,7 +278,10 @@ extension ReplicaStateMachine {
                 follower.applied = 0
                 if growth?.learner == sender, growth?.proposedVersion == nil { growth = nil }
             }
-            follower.agreed = max(follower.matched, min(last, log.last.sequence))
+            // With an entry where it was said to end, it has one of another primary's: so have all behind what this one
+            // found in its log, which it need not be asked for one by one.
+            let isConflict = last >= inherited && last < follower.agreed && last == follower.agreed - 1
+            follower.agreed = max(follower.matched, min(last, isConflict ? inherited : log.last.sequence))
             follower.sendAgain(from: follower.agreed + 1)
         case .fenced, .standing: break
         case .ahead(let other): giveUp(what: other, of: sender, &follower, group)
@@ -318,8 +322,11 @@ extension ReplicaStateMachine {
     }
 
     /// A learner that has caught up counts from now on, and joins once it has applied what was committed without it.
+    /// Not before it goes by the group that made it one: until then its worker may remove it on an order that came
+    /// late.
     private mutating func grow(with learner: NodeID, _ group: ReplicaGroup, now: Duration) {
-        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed || trustsDisk
+        guard group.learners.contains(learner), let follower = progress[learner], follower.hasAgreed || trustsDisk,
+            follower.isAware
         else { return }
         // Without room it would hold up faces, unless there are none as long as it is not in sync.
         let isWelcome = follower.hasRoom || group.inSync.count < group.minimumInSync
