@@ -105,7 +105,8 @@ extension MienClient {
     }
 
     /// Gives up what was agreed on of a shard after the record that the metadata store holds, which was put back to an
-    /// earlier state: the replica that has most leads, and the others catch up with it.
+    /// earlier state: the replica that has most leads, and the others catch up with it. Unless all are there, answers
+    /// say from then on that faces were given up.
     ///
     /// - Parameter isPlan: only tell what would come of it.
     /// - Throws: `unavailable` when no replica is there; `notFound`, `invalidRequest` for a shard that is not there.

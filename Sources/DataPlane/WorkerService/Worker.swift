@@ -197,6 +197,7 @@ package final class Worker: Service {
                     stuckShards: parts.replicas.all.filter(\.isStuck).map(\.shard),
                     searchedRows: parts.replicas.all.map(\.searchedRows).filter { $0.rowCount > 0 },
                     copyBytesPerSecond: copyBytesPerSecond,
+                    promisedEpochs: parts.replicas.all.compactMap(\.laterPromise),
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),

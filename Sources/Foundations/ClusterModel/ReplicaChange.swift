@@ -28,6 +28,8 @@ package enum ReplicaChange: Hashable, Sendable {
         case catchingUp(NodeID)
         /// Without the replica on the worker too few would be in sync.
         case tooFewInSync(NodeID)
+        /// Without the replica on the worker too few would be there, while the worker `away` is not heard of.
+        case tooFewThere(NodeID, away: NodeID)
         /// No other live replica in sync can be the primary.
         case noSuccessor(NodeID)
         /// The worker's replica is not in sync, or the worker not live.

@@ -34,6 +34,17 @@ struct MetadataCommandTests {
             cluster.change { $0.olderRecords[0] = older }
             let json = await mienCommand(accept + ["--shard", "0", "--yes", "--json"])
             #expect(json.status == 0 && json.output.contains("\"known_version\": 9"), "\(json)")
+
+            // The record went on since, and a replica has promised a later epoch than it has.
+            let promised = RecordAccepted(
+                storedVersion: 12,
+                knownVersion: 12,
+                primary: first,
+                replicas: [.init(worker: first, sequence: 41)]
+            )
+            cluster.change { $0.olderRecords[1] = promised }
+            let raised = await mienCommand(accept + ["--yes"])
+            #expect(raised.status == 0 && cluster.current.olderRecords.isEmpty, "\(raised)")
         }
     }
 }

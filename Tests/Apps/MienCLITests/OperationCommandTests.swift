@@ -51,6 +51,29 @@ struct OperationCommandTests {
         }
     }
 
+    /// Nobody took it back: it is done, and what came between is told.
+    @Test func aRebalanceListsWhatItDidNotMake() async throws {
+        try await ToyCluster.run { cluster, address in
+            var operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .rebalance,
+                state: .done,
+                created: Timestamp(milliseconds: 1),
+                note: "Shard 1 has been pinned meanwhile.",
+                steps: [step(0, .done), step(1, .undone)]
+            )
+            cluster.change { [operation] in $0.operations = [operation] }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(text.contains("rebalance, done, 2 of 2 steps ended") && !text.contains("cancelled"), "\(text)")
+            #expect(text.contains("  Shard 1 has been pinned meanwhile.\n  not made:\n    people/1  "), "\(text)")
+            #expect(!text.contains("people/0"))
+            operation.steps = [step(0, .done)]
+            cluster.change { [operation] in $0.operations = [operation] }
+            let whole = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(whole.contains("rebalance, done") && !whole.contains("not made"), "\(whole)")
+        }
+    }
+
     /// They are in the records, and nobody but the command gets on with them.
     @Test func collectionsThatAreBeingRestoredAreNamed() async throws {
         try await ToyCluster.run { cluster, address in

@@ -56,8 +56,15 @@ final class ControlCluster: Sendable {
     }
 
     /// One of several coordinators that share a store, which it closes.
-    static func start(at path: String, sharing store: any MetadataStore, token: String) async throws -> ControlCluster {
-        try await ControlCluster(path: path, port: 0, token: token, store: store)
+    ///
+    /// - Parameter archive: nil where logs are not archived.
+    static func start(
+        at path: String,
+        sharing store: any MetadataStore,
+        token: String,
+        archive: ArchiveLedger? = nil
+    ) async throws -> ControlCluster {
+        try await ControlCluster(path: path, port: 0, token: token, store: store, archive: archive)
     }
 
     /// Stops the coordinator and starts another on the same folder and port.
@@ -71,7 +78,13 @@ final class ControlCluster: Sendable {
         return try await ControlCluster(path: path, port: address.port, token: token)
     }
 
-    private init(path: String, port: Int, token: String, store shared: (any MetadataStore)? = nil) async throws {
+    private init(
+        path: String,
+        port: Int,
+        token: String,
+        store shared: (any MetadataStore)? = nil,
+        archive: ArchiveLedger? = nil
+    ) async throws {
         self.token = token
         let group = MultiThreadedEventLoopGroup.singleton
         var logger = Logger(label: "controller tests")
@@ -86,6 +99,7 @@ final class ControlCluster: Sendable {
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,
             options: Self.options,
+            archive: archive,
             logger: logger
         )
         server = try await WireServer.start(

@@ -12,6 +12,8 @@ final class FakeControlWorker: Sendable {
     struct State: Sendable {
         var replicas: [ShardID: WorkerReport.Replica] = [:]
         var copyRefusals: [WorkerReport.CopyRefusal] = []
+        /// Shards that it makes to take others' place, which it has at once, and what they are made from.
+        var successors: [ShardID: [UInt32]] = [:]
         var trainings: [WorkerReport.Training] = []
         var clusterID: NodeID?
         var standing = CoordinatorStanding.untold
@@ -119,6 +121,7 @@ final class FakeControlWorker: Sendable {
                 report: WorkerReport(
                     replicas: Array(state.replicas.values),
                     copyRefusals: state.copyRefusals,
+                    successors: state.successors.map { state.successor($0, from: $1) },
                     trainings: state.trainings,
                     residentByteCount: 11,
                     freeDiskByteCount: 22 << 30,
@@ -136,12 +139,30 @@ final class FakeControlWorker: Sendable {
     }
 }
 
+extension FakeControlWorker.State {
+    /// It is sealed once nothing is written any more.
+    fileprivate func successor(_ shard: ShardID, from indices: [UInt32]) -> WorkerReport.Successor {
+        let sources = indices.compactMap { index -> WorkerReport.Successor.Source? in
+            guard let end = replicas[ShardID(collection: shard.collection, index: index)]?.end else { return nil }
+            return WorkerReport.Successor.Source(shardIndex: index, sequence: end.sequence)
+        }
+        let isSealed = sources.count == indices.count
+        return WorkerReport.Successor(
+            shard: shard,
+            state: isSealed ? .sealed : .following,
+            sources: isSealed ? sources : []
+        )
+    }
+}
+
 extension WorkerReport.Replica {
     fileprivate mutating func follow(_ group: ReplicaGroup, as worker: NodeID) {
         guard group.version >= groupVersion else { return }
         epoch = max(epoch, group.epoch)
         groupVersion = group.version
         role = group.primary == worker ? .primary : group.isInSync(worker) ? .secondary : .waiting
+        let hasEnded = group.isFrozen && role == .primary
+        end = hasEnded ? WorkerReport.End(groupVersion: group.version, sequence: sequence) : nil
     }
 }
 
@@ -167,6 +188,7 @@ extension FakeControlWorker: RequestHandler {
                     )
                 replica.follow(request.group, as: id)
                 state.replicas[request.shard] = replica
+                state.successors[request.shard] = nil
             }
             call.reply(Acknowledgement())
         case .dropReplica(let request):
@@ -174,6 +196,9 @@ extension FakeControlWorker: RequestHandler {
                 state.drops.append(request)
                 state.replicas[request.shard] = nil
             }
+            call.reply(Acknowledgement())
+        case .prepareSuccessor(let request):
+            state.withLock { $0.successors[request.shard] = request.sources }
             call.reply(Acknowledgement())
         case .trainCodebook(let request):
             state.withLock { state in

@@ -12,12 +12,19 @@ final class FaultyStore: MetadataStore {
         var lostAnswers = 0
         /// Listings are of a revision that was long ago.
         var isRestored = false
+        /// Commits of such changes wait.
+        var holds: (@Sendable ([MetadataChange]) -> Bool)?
+        /// A commit of such changes is made, its answer lost, and the store away since.
+        var goesAwayAfter: (@Sendable ([MetadataChange]) -> Bool)?
+        /// What listings are from, until a commit finds that something else is there.
+        var listing: MetadataListing?
         /// What the competitor for the lease is told.
         var standing = LeaseStanding.held(fence: nil)
     }
 
     let store: EmbeddedMetadataStore
     private let faults = Mutex(Faults())
+    private let hasHeld = Mutex(false)
     private let told = Mutex<(@Sendable (LeaseStanding) -> Void)?>(nil)
 
     init(_ store: EmbeddedMetadataStore) {
@@ -25,6 +32,10 @@ final class FaultyStore: MetadataStore {
     }
 
     static let reason = "The store is away."
+
+    /// Whether a commit has had to wait.
+    var hasHeldCommit: Bool { hasHeld.withLock(\.self) }
+    var isAway: Bool { faults.withLock(\.isAway) }
 
     func set(_ change: @Sendable (inout Faults) -> Void) {
         let standing = faults.withLock { faults in
@@ -45,6 +56,10 @@ final class FaultyStore: MetadataStore {
 
     func list(prefix: String) async throws(MetadataError) -> MetadataListing {
         try check()
+        if let listing = faults.withLock(\.listing) {
+            let records = listing.records.filter { $0.key.hasPrefix(prefix) }
+            return MetadataListing(records: records, revision: listing.revision)
+        }
         var listing = try await store.list(prefix: prefix)
         faults.withLock { faults in
             if faults.isRestored { listing.revision = MetadataRevision(1) }
@@ -58,8 +73,22 @@ final class FaultyStore: MetadataStore {
         _ changes: [MetadataChange]
     ) async throws(MetadataError) -> MetadataRevision {
         try check()
-        let revision = try await store.commit(conditions, changes)
+        while faults.withLock({ $0.holds?(changes) ?? false }), !Task.isCancelled {
+            hasHeld.withLock { $0 = true }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        let revision: MetadataRevision
+        do throws(MetadataError) {
+            revision = try await store.commit(conditions, changes)
+        } catch {
+            if case .conflict = error { faults.withLock { $0.listing = nil } }
+            throw error
+        }
         let isLost = faults.withLock { faults in
+            if faults.goesAwayAfter?(changes) ?? false {
+                faults.isAway = true
+                return true
+            }
             guard faults.lostAnswers > 0 else { return false }
             faults.lostAnswers -= 1
             return true

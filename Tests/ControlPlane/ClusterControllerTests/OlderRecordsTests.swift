@@ -13,6 +13,11 @@ extension ControlCluster {
         let request = AcceptRecord(collection: "people", shardIndex: shard.index, isPlan: isPlan)
         return try await client.call(request, deadline: .after(.seconds(5)))
     }
+
+    fileprivate func losses(isSettling: Bool) async throws(WireStatus) -> LossList {
+        let request = ReadLosses(collection: "people", isSettling: isSettling)
+        return try await client.call(request, deadline: .after(.seconds(5)))
+    }
 }
 
 /// A coordinator whose folder was put back to an earlier copy.
@@ -59,6 +64,8 @@ struct OlderRecordsTests {
                 try await eventually("the worker is told nothing") {
                     other.state.withLock { $0.reply?.groups.isEmpty ?? false }
                 }
+                // It must not take that for being no member, and is asked to drop nothing.
+                #expect(other.state.withLock { $0.reply?.omitsGroups ?? false && $0.drops.isEmpty })
                 #expect(goBy([other], shard).first ?? 0 >= newer.version)
 
                 // An operator gives up what the copy does not know.
@@ -75,6 +82,13 @@ struct OlderRecordsTests {
                 }
                 try await eventually("nothing is left") { registry.rendered().contains("\(told.dropLast())0") }
                 #expect(try await later.accept(shard, isPlan: true).primary == nil)
+                // Nobody knows what the one had that is away: answers tell, and no ledger of before is whole any more.
+                let list = try await later.losses(isSettling: false)
+                #expect(list.losses.count == 1 && list.latest == list.losses.first?.time)
+                #expect(later.controller.shardMap.lossy.count == 1)
+                let settled = try await later.losses(isSettling: true)
+                #expect(settled.losses.isEmpty && settled.latest == list.latest)
+                #expect(later.controller.shardMap.lossy.isEmpty)
                 #expect(later.controller.storeProblem == nil)
             }
             await later.stop()

@@ -81,6 +81,48 @@ struct StoreFaultTests {
         }
     }
 
+    /// Others may have begun the shard, filled it with faces and moved it by then: an empty replica would count as all
+    /// of it.
+    @Test func aReplicaIsNotBegunByRecordsThatMayNotBeTheNewest() async throws {
+        try await withFaultyStore { store, cluster, worker in
+            worker.state.withLock { state in
+                state.refusal = { request in
+                    guard case .hostReplica = request else { return nil }
+                    return WireStatus(.unavailable, "Not now.")
+                }
+            }
+            let creation = Task { _ = try? await cluster.create("people", shards: 1) }
+            try await eventually("it is recorded") { !cluster.controller.shardMap.placements.isEmpty }
+            // From here on it is another that changes the records.
+            store.set { $0.isAway = true }
+            let records = try await ClusterRecords.load(from: store.store)
+            var record = try #require(records.metadata.collection(named: "people"))
+            let other = NodeID(high: 7, low: 99)
+            let begun = record.placements[0].group
+            record.isEstablished = true
+            record.placements[0].group = ReplicaGroup(
+                epoch: Epoch(begun.epoch.number + 1),
+                version: begun.version + 3,
+                primary: other,
+                inSync: [other],
+                minimumInSync: 1
+            )
+            _ = try await store.store.commit([], [ClusterRecords.put(record)])
+            try await Task.sleep(for: .milliseconds(100))
+            worker.state.withLock { $0.refusal = nil }
+            // It is tried again a few times.
+            try await Task.sleep(for: .milliseconds(500))
+            #expect(worker.state.withLock(\.hostCount) == 0)
+            store.set { $0.isAway = false }
+            try await eventually("the newer records are known") {
+                cluster.controller.shardMap.placements.values.first?.first?.group.primary == other
+            }
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(worker.state.withLock(\.hostCount) == 0 && worker.shards.isEmpty)
+            await creation.value
+        }
+    }
+
     /// Of a store that others may change, what is in memory ages when it cannot be compared.
     @Test func theAgeOfTheRecordsGrowsWhileTheStoreIsAway() async throws {
         try await withFaultyStore { store, cluster, worker in

@@ -79,7 +79,7 @@ struct MemoryRoomTests {
         let operation = try #require(world.metadata.openOperations.first)
         #expect(
             Occupancy(world.view, limits: world.limits).hindrance(operation.steps[0], of: operation, in: world.view)
-                == .tooLittleMemory(workers[1], needed: Self.size, free: Self.size - 1)
+                == .tooLittleMemoryInPlace(workers[1], needed: Self.size, free: Self.size - 1)
         )
         world.memory[workers[1]] = Self.size
         try world.settle(rounds: 100)

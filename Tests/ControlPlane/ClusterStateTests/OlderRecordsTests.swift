@@ -43,6 +43,31 @@ struct OlderRecordsTests {
         #expect(ReconcilePlanner.plan(view) == .init())
     }
 
+    /// The record is the newest, and its replicas serve by it.
+    @Test func aShardWithAReplicaThatPromisedMoreIsToldOfAndSteered() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let shard = record.placements[0].shard
+        let equal = ClusterScript.view([record], reports: ClusterScript.serving(record))
+        var ahead = equal
+        let promised = Epoch(record.placements[0].epoch.number + 1)
+        ahead.observations[second]!.replicas[shard]!.promisedEpoch = promised
+        #expect(ahead.isHosted(record.placements[0], on: second) == equal.isHosted(record.placements[0], on: second))
+        #expect(ReconcilePlanner.plan(ahead).actions == ReconcilePlanner.plan(equal).actions)
+        var records = OlderRecords(patience: .seconds(3))
+        records.observe(ahead, now: .seconds(1))
+        #expect(records.promisedShards.isEmpty, "a record may have been read a moment before")
+        records.observe(ahead, now: .seconds(4))
+        #expect(records.promisedShards == [shard] && records.shards.isEmpty && records.suspects.isEmpty)
+        records.observe(equal, now: .seconds(5))
+        #expect(records.promisedShards.isEmpty)
+        // Until it is told of its group, a replica goes by an epoch of before, and has promised that of the record.
+        ahead.observations[second]!.replicas[shard]!.epoch = Epoch(0)
+        ahead.observations[second]!.replicas[shard]!.promisedEpoch = record.placements[0].epoch
+        records.observe(ahead, now: .seconds(6))
+        records.observe(ahead, now: .seconds(10))
+        #expect(records.promisedShards.isEmpty)
+    }
+
     @Test func aDifferenceCountsWhenItLasts() {
         let record = ClusterScript.record(1, shards: 1, on: [first])
         let equal = ClusterScript.view([record], reports: ClusterScript.serving(record))

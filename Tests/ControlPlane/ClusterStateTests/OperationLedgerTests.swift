@@ -31,8 +31,8 @@ struct OperationLedgerTests {
         try world.mustBegin(.move(placement.shard, from: placement.primary, to: workers[5]))
         for _ in 0..<3 { try world.coordinate() }
         #expect(world.replicas[workers[5]]?[placement.shard] == 0)
-        let id = try #require(world.metadata.operations.keys.first)
-        return (world, OperationLedger.Key(operation: id, shard: placement.shard))
+        let operation = try #require(world.metadata.operations.values.first)
+        return (world, OperationLedger.Key(operation.steps[0], of: operation.id))
     }
 
     @Test func whatBeginsAnewHasNotGotOn() throws {
@@ -222,6 +222,30 @@ struct OperationLedgerTests {
         for second in 0...61 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
         #expect(ledger.stalled(now: .seconds(61)) == [key])
         #expect(ledger.longestSilence(now: .seconds(61)) == .seconds(61))
+    }
+
+    /// Two copies that were added leave again at a time, and each is watched by itself.
+    @Test func severalStepsOfOneShardThatAreUndoneAlertEach() throws {
+        var world = world()
+        let shard = world.metadata.placements[0].shard
+        var operation = Operation(
+            id: OperationID(high: 1, low: 1),
+            kind: .copies(shard.collection, former: CopyCount(replicationFactor: 2, minimumInSync: 1)),
+            state: .cancelling,
+            created: Timestamp(milliseconds: 1)
+        )
+        operation.steps = [workers[4], workers[5]].map {
+            Operation.Step(shard: shard, change: .add($0), state: .undoing)
+        }
+        world.metadata.operations[operation.id] = operation
+        var ledger = OperationLedger()
+        for second in 0...60 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
+        let keys = operation.steps.map { OperationLedger.Key($0, of: operation.id) }
+        #expect(Set(keys).count == 2 && ledger.stalled(now: .seconds(60)) == keys)
+        // One of them is done; the other has not got on by that.
+        world.metadata.operations[operation.id]!.steps[1].state = .undone
+        ledger.observe(world.view, limits: world.limits, now: .seconds(61))
+        #expect(ledger.stalled(now: .seconds(61)) == [keys[0]])
     }
 
     @Test func whatIsPausedIsNotExpectedToGetOn() throws {

@@ -279,7 +279,7 @@ struct OperationPlannerTests {
         )
         try world.settle(rounds: 5)
         let operation = try #require(world.metadata.operations[id])
-        #expect(operation.state == .cancelled && operation.steps.map(\.state) == [.undone, .undone])
+        #expect(operation.state == .done && operation.steps.map(\.state) == [.undone, .undone])
         #expect(operation.note?.contains("did not come") == true)
     }
 

@@ -26,6 +26,8 @@ struct OperationWorld {
     var live: Set<NodeID>
     /// Workers that stay away for so long that they count as gone.
     var gone: Set<NodeID> = []
+    /// Workers that stay away for as long where nobody is replaced.
+    var absent: Set<NodeID> = []
     /// How much of a shard's log each replica has; the shard itself has `head`.
     var replicas: [NodeID: [ShardID: UInt64]] = [:]
     var head: [ShardID: UInt64] = [:]
@@ -110,6 +112,7 @@ struct OperationWorld {
             goneWorkers: gone,
             isSettled: true
         )
+        view.absentWorkers = gone.union(absent)
         view.spareDiskByteCount = spareDiskByteCount
         view.searchRates = searchRates
         view.archive = archive
@@ -156,7 +159,7 @@ struct OperationWorld {
                 let isNeeded = metadata.placement(of: shard)?.group.isInSync(worker) ?? false
                 try #require(!isNeeded, "a shard that has taken its place is removed")
                 if live.contains(worker) { made[worker]?[shard] = nil }
-            case .succeed(let succession): try succeed(succession)
+            case .succeed(let succession, _): try succeed(succession)
             case .drop(let shard, _, let worker):
                 let group = metadata.placement(of: shard)?.group
                 // As the controller does when it comes to it.

@@ -228,6 +228,45 @@ struct ReconcilePlannerTests {
         #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)) == .init())
     }
 
+    /// The metadata store was put back to before the shard was moved, and the worker knows of no newer version: what it
+    /// has may be all that there is.
+    @Test func whatNobodyElseHasIsNotDropped() {
+        let record = ClusterScript.replicated(1, on: [first, second])
+        let shard = record.placements[0].shard
+        let left = ReplicaObservation(epoch: Epoch(1), groupVersion: 0, state: .serving, sequence: 70)
+        var reports = ClusterScript.serving(record)
+        reports[third] = WorkerObservation(replicas: [shard: left])
+        var plan = ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+        #expect(plan == .init(problems: [.leftReplica(shard, worker: third)]), "it has more")
+        reports[second]!.replicas[shard]!.sequence = 70
+        let drop = ReconcileAction.drop(shard, epoch: Epoch(2), worker: third)
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions == [drop])
+        // Whoever has been listened to for a moment has not heard of all there is.
+        let young = ClusterScript.view([record], reports: reports, isSettled: false)
+        #expect(ReconcilePlanner.plan(young).actions.isEmpty)
+        reports[second]!.replicas[shard]!.epoch = Epoch(1)
+        let early = ClusterScript.view([record], reports: reports, live: [first, third])
+        #expect(!ReconcilePlanner.plan(early).actions.contains(drop))
+        (reports[first], reports[second]) = (WorkerObservation(), WorkerObservation())
+        plan = ReconcilePlanner.plan(ClusterScript.view([record], reports: reports))
+        #expect(!plan.actions.contains(drop))
+        #expect(plan.problems.contains(.leftReplica(shard, worker: third)))
+        #expect("\(ReconcileProblem.leftReplica(shard, worker: third))".contains("put back to an earlier state"))
+    }
+
+    /// An operator had others go on without it, or it was found to be damaged: what it has beyond them is given up.
+    @Test func whatIsKnownToBeOfBeforeIsDroppedWhateverItHas() {
+        let record = ClusterScript.replicated(1, on: [first, second], minimum: 2)
+        let shard = record.placements[0].shard
+        var reports = ClusterScript.serving(record)
+        let left = ReplicaObservation(epoch: Epoch(1), groupVersion: 2, state: .serving, sequence: 70)
+        reports[third] = WorkerObservation(replicas: [shard: left])
+        let drop = ReconcileAction.drop(shard, epoch: Epoch(2), worker: third)
+        #expect(ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions == [drop])
+        (reports[first], reports[second]) = (WorkerObservation(), WorkerObservation())
+        #expect(!ReconcilePlanner.plan(ClusterScript.view([record], reports: reports)).actions.contains(drop))
+    }
+
     @Test func everyMemberGetsTheCodebook() {
         let record = ClusterScript.replicated(1, on: [first, second], codebook: 1)
         var reports = ClusterScript.serving(record)

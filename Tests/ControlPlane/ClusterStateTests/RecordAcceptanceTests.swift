@@ -5,6 +5,7 @@ import Testing
 
 struct RecordAcceptanceTests {
     private let workers = (1...4).map { ClusterScript.worker(UInt64($0)) }
+    private let now = Timestamp(milliseconds: 99)
 
     /// One shard whose record names the first three workers; what workers report of it by their numbers.
     private func view(
@@ -68,10 +69,77 @@ struct RecordAcceptanceTests {
         #expect(joined.inSync.count == joined.minimumInSync && joined.epoch == group.epoch)
     }
 
+    private func accepted(_ placement: ShardPlacement, in view: ClusterView) throws -> CollectionRecord {
+        var record = try #require(view.metadata.collections[placement.shard.collection])
+        let acceptance = try #require(RecordAcceptance(of: placement, in: view))
+        let isDone = acceptance.apply(to: &record, now: now)
+        #expect(isDone && record.placements[0].group == acceptance.group)
+        let isDoneAgain = acceptance.apply(to: &record, now: now)
+        #expect(!isDoneAgain, "the record is another now")
+        return record
+    }
+
+    @Test func whoeverIsAwayIsALossThatIsRecorded() throws {
+        // The third that the record names; one that is live and does not serve; one that told of its replica once.
+        let (placement, two) = view([0: (9, 4, 50), 1: (9, 4, 50)])
+        var (_, failed) = view([0: (9, 4, 50), 1: (9, 4, 50), 2: (9, 4, 50)])
+        var (silent, unheard) = (failed, failed)
+        failed.observations[workers[2]]!.replicas[placement.shard]!.state = .failed
+        silent.observations[workers[3]] = silent.observations[workers[0]]
+        unheard.metadata.workers[workers[3]] = NodeAddress(host: "127.0.0.1", port: 7000)
+        for view in [two, failed, silent, unheard] {
+            var record = try accepted(placement, in: view)
+            #expect(record.losses == [AcceptedLoss(range: placement.range, time: now)])
+            var metadata = view.metadata
+            metadata.collections[record.collection.id] = record
+            #expect(metadata.shardMap.lossy == [record.collection.id])
+            // A ledger of erasures is whole from then on only, be the faces back or not.
+            #expect(record.latestLoss == now)
+            record.settleLosses()
+            #expect(record.losses.isEmpty && record.latestLoss == now)
+        }
+        unheard.metadata.standings[workers[3]] = .decommissioned
+        #expect(try accepted(placement, in: unheard).losses.isEmpty)
+    }
+
+    @Test func whereAllAreThereNothingIsLost() throws {
+        let (placement, view) = view([0: (7, 3, 50), 1: (9, 4, 60), 2: (9, 4, 40), 3: (9, 4, 70)])
+        let record = try accepted(placement, in: view)
+        #expect(record.losses.isEmpty && record.latestLoss == nil)
+        #expect(record.placements[0].primary == workers[3])
+    }
+
     @Test func whatNobodyKnowsBetterStays() throws {
         let (placement, view) = view([0: (7, 3, 50), 1: (6, 3, 40)])
         let acceptance = try #require(RecordAcceptance(of: placement, in: view))
         #expect(acceptance.group == nil && acceptance.knownVersion == 7)
+    }
+
+    /// The record went on by itself since it was put back, and has passed the version that the replica knows.
+    @Test func aPromiseThatTheRecordNeverHeardOfIsGivenUpByALaterEpoch() throws {
+        let (placement, equal) = view([0: (7, 3, 50), 1: (7, 3, 50), 2: (7, 3, 50), 3: (6, 1, 90)])
+        #expect(try #require(RecordAcceptance(of: placement, in: equal)).group == nil)
+        var ahead = equal
+        ahead.observations[workers[3]]!.replicas[placement.shard]!.promisedEpoch = Epoch(5)
+        let acceptance = try #require(RecordAcceptance(of: placement, in: ahead))
+        let group = try #require(acceptance.group)
+        // Whoever was in sync is: nothing of what the record went on with is given up.
+        var expected = placement.group
+        expected.epoch = Epoch(5 + RecordAcceptance.leap)
+        expected.version = 7 + RecordAcceptance.leap
+        #expect(group == expected)
+        let record = try accepted(placement, in: ahead)
+        #expect(record.losses == [AcceptedLoss(range: placement.range, time: now)], "of what was written in epoch 5")
+        ahead.metadata.collections[record.collection.id] = record
+        #expect(try #require(RecordAcceptance(of: record.placements[0], in: ahead)).group == nil)
+    }
+
+    @Test func whatIsAcceptedIsAboveWhatWasPromisedBeforeARestart() throws {
+        let (placement, found) = view([1: (9, 1, 50)])
+        var promised = found
+        promised.observations[workers[1]]!.replicas[placement.shard]!.promisedEpoch = Epoch(8)
+        let acceptance = try #require(RecordAcceptance(of: placement, in: promised))
+        #expect(acceptance.group?.epoch == Epoch(8 + RecordAcceptance.leap))
     }
 
     @Test func somebodyMustBeThereToLead() {

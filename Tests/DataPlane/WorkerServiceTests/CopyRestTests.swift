@@ -1,4 +1,5 @@
 import Testing
+import WireProtocol
 import WorkerService
 
 @Suite struct CopyRestTests {
@@ -13,6 +14,24 @@ import WorkerService
             pauses.append(rest!.end - now)
         }
         #expect(pauses == [5, 10, 20, 40, 80, 160, 320, 600, 600].map { .seconds($0) })
+    }
+
+    /// A disk that is full has everything written up to where it was, and removed.
+    @Test func aShardThatFailsForWantOfDiskBeginsAnewAfterPausesThatDouble() {
+        func pauses(_ code: StatusCode, hasBegun: Bool = true) -> [Duration] {
+            var rest: CopyRest?
+            return (0..<9).map { _ in
+                let status = WireStatus(code: code, message: "It failed.")
+                let failure = CopyFailure(making: status, hasBegun: hasBegun, pause: .seconds(1))
+                let next = CopyRest(after: failure, rest, now: now)
+                rest = next
+                return next.end - now
+            }
+        }
+        #expect(pauses(.storageFull) == [5, 10, 20, 40, 80, 160, 320, 600, 600].map { .seconds($0) })
+        // Its sources are being opened, or one of them has failed: nothing was written, or it passes.
+        let often = [Duration](repeating: .seconds(1), count: 9)
+        #expect(pauses(.unavailable) == often && pauses(.corruptPartition, hasBegun: false) == often)
     }
 
     @Test func whatMayPassIsTriedAgainAsSoonAsIsAskedFor() {

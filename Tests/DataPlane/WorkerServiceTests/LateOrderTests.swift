@@ -1,5 +1,7 @@
 import ClusterModel
 import FaceModel
+import Foundation
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -91,6 +93,101 @@ struct LateOrderTests {
         try await WorkerHarness.withCluster(folder, cluster: .random()) { worker, coordinator in
             try await drop(order, on: worker)
             _ = try await coordinator.report { $0.replicas.isEmpty }
+        }
+    }
+
+    /// Its coordinator's records know less of a shard than workers do, and it is not told what they say.
+    @Test func aWorkerThatIsNotToldOfAllItsGroupsDropsNothing() async throws {
+        let folder = TemporaryFolder()
+        let order = DropReplica(shard: test.shard(), epoch: Epoch(9), groupVersion: 9)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { _ = try await $0.call(test.host()) }
+        try await WorkerHarness.withCluster(folder, cluster: .random(), omittingGroups: true) { worker, coordinator in
+            for _ in 0..<3 { _ = try await coordinator.report { !$0.replicas.isEmpty } }
+            let status = try await worker.refusal(order)
+            #expect(status.code == .unavailable && status.message.contains("started anew"), "\(status)")
+            coordinator.omitsGroups.store(false, ordering: .relaxed)
+            try await drop(order, on: worker)
+        }
+    }
+
+    // MARK: Records that went back
+
+    private func recordPath(in folder: TemporaryFolder) -> String {
+        "\(folder.path)/replicas/\(test.collection.id)/\(test.shard().index)/record"
+    }
+
+    private func awaitNote(of version: UInt64, in folder: TemporaryFolder) async throws {
+        let end = ContinuousClock.now + .seconds(30)
+        while try ReplicaRecord.read(from: recordPath(in: folder), of: test.shard())?.groupVersion != version {
+            try #require(ContinuousClock.now < end, "the version of the group is never written down")
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    @Test func aWorkerThatWasStartedAnewKnowsByWhichGroupItWent() async throws {
+        let (folder, cluster, ids) = (TemporaryFolder(), NodeID.random(), test.ids(5))
+        var host = test.host()
+        host.group.version = 5
+        try await WorkerHarness.withCluster(folder, cluster: cluster) { [host] worker, _ in
+            _ = try await worker.call(host)
+            _ = try await worker.call(test.enrol(ids))
+            try await awaitNote(of: 5, in: folder)
+        }
+        try await WorkerHarness.withCluster(folder, cluster: cluster) { [host] worker, coordinator in
+            let report = try await coordinator.report { !$0.replicas.isEmpty }
+            #expect(report.replicas.map(\.groupVersion) == [5], "before anybody told it of a group")
+            let order = DropReplica(shard: test.shard(), epoch: Epoch(9), groupVersion: 4)
+            let status = try await worker.refusal(order)
+            #expect(status.code == .staleEpoch && status.message.contains("mien metadata accept"), "\(status)")
+            // Nor does it go by what they say.
+            var earlier = host
+            earlier.group.version = 3
+            _ = try await worker.call(earlier)
+            #expect(try await coordinator.report { _ in true }.replicas.map(\.groupVersion) == [5])
+            #expect(try await worker.call(test.get(ids)).faces.map(\.id) == ids)
+
+            try await drop(DropReplica(shard: test.shard(), epoch: Epoch(9), groupVersion: 5), on: worker)
+        }
+    }
+
+    /// An earlier build has written down no version: the epoch that the partition has promised to obey tells, too.
+    @Test func aReplicaThatObeyedALaterPrimaryIsNotDroppedByRecordsOfBefore() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            let ids = test.ids(20)
+            _ = try await shard.enrol(Array(ids.prefix(10)))
+            let before = try #require(shard.keeper.group)
+            let other = try #require(before.inSync.first { $0 != before.primary })
+            shard.keeper.change { group in
+                group.flatMap {
+                    $0.applying(GroupProposal(version: $0.version, epoch: $0.epoch, change: .takeOver(other)))
+                }
+            }
+            _ = try await shard.enrol(Array(ids.suffix(10)))
+            let now = try #require(shard.keeper.group)
+            #expect(now.epoch > before.epoch)
+            let index = await shard.index(of: before.primary)
+            await shard.stop(index)
+
+            let folder = await shard.folder(index)
+            let path = recordPath(in: folder)
+            let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+            var record = try RecordText(decoding: bytes, kind: "mien-replica", supportedFormat: 1, path: path)
+            record.fields["version"] = nil
+            try Data(record.encoded).write(to: URL(fileURLWithPath: path))
+
+            try await WorkerHarness.withCluster(folder, cluster: shard.keeper.cluster) { worker, coordinator in
+                // An operator who gives that up needs an epoch above it.
+                _ = try await coordinator.report { report in
+                    report.promisedEpochs.contains { $0.shard == test.shard() && $0.epoch == now.epoch }
+                }
+                let order = DropReplica(shard: test.shard(), epoch: before.epoch, groupVersion: before.version)
+                let status = try await worker.refusal(order)
+                #expect(status.code == .staleEpoch && status.message.contains("has obeyed epoch"), "\(status)")
+                try await drop(
+                    DropReplica(shard: test.shard(), epoch: now.epoch, groupVersion: now.version),
+                    on: worker
+                )
+            }
         }
     }
 

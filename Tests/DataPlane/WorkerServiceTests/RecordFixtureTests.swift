@@ -57,7 +57,7 @@ import WorkerService
         }
         let replica = try #require(try ReplicaRecord.read(from: Self.file("mien-replica", 1).path, of: Self.shard))
         #expect(replica.shard == Self.shard && replica.epoch == Epoch(7) && replica.range == .all)
-        #expect(replica.isReplicated && replica.frozenVersion == 0)
+        #expect(replica.isReplicated && replica.frozenVersion == 0 && replica.groupVersion == 0)
         let successor = try #require(try SuccessorRecord.read(in: folder.path, of: Self.shard))
         #expect(successor.shard == Self.shard && successor.range == HashRange(first: 0, last: 99))
         #expect(successor.sources == [1, 2] && successor.sequences == [17, 4_611_686_018_427_387_905])

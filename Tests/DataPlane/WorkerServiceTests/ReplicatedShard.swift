@@ -22,7 +22,7 @@ final class GroupKeeper: RequestHandler {
         var removes = true
     }
 
-    private let cluster = NodeID.random()
+    let cluster = NodeID.random()
     private let id = NodeID.random()
     private let shard: ShardID
     private let state = Mutex(State())

@@ -48,6 +48,8 @@ final class FakeCoordinator: RequestHandler {
     let others = Mutex((revision: 1 as UInt64, coordinators: [] as [HeartbeatReply.Node]))
     /// Collections whose rollout is paused.
     let held = Mutex<[CollectionID]>([])
+    /// Whether its replies say that they leave groups out.
+    let omitsGroups = Atomic(false)
     private let heartbeats = Mutex<[Heartbeat]>([])
     private let total = Atomic<Int>(0)
 
@@ -71,7 +73,8 @@ final class FakeCoordinator: RequestHandler {
                     revision: others.revision,
                     coordinators: others.coordinators,
                     recordAge: 0,
-                    heldCollections: held
+                    heldCollections: held,
+                    omitsGroups: omitsGroups.load(ordering: .relaxed)
                 )
             }
         )
@@ -154,10 +157,12 @@ final class WorkerHarness: Sendable {
         partition: PartitionOptions? = nil,
         wireLimits: WireLimits = WireLimits(),
         processorShare: Double = 1,
+        omittingGroups: Bool = false,
         changing change: (inout WorkerOptions) -> Void = { _ in },
         _ body: (WorkerHarness, FakeCoordinator) async throws -> R
     ) async throws -> R {
         let coordinator = FakeCoordinator(clusterID: cluster)
+        coordinator.omitsGroups.store(omittingGroups, ordering: .relaxed)
         let server = try await WireServer.start(
             WireServerConfiguration(
                 listen: NodeAddress(host: "127.0.0.1", port: 0),

@@ -181,6 +181,7 @@ enum MessageSamples {
         var report = report
         report.stuckShards = [shardID]
         report.copyBytesPerSecond = 67_108_864
+        report.promisedEpochs = [.init(shard: shardID, epoch: Epoch(9))]
         report.searchedRows = [.init(shard: shardID, rowCount: 1_234_567_890_123)]
         report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
         return report
@@ -504,7 +505,8 @@ enum MessageSamples {
             recordAge: 1500,
             heldCollections: [collectionID],
             run: secondNodeID,
-            heldCopies: [.init(shard: shardID, worker: secondNodeID)]
+            heldCopies: [.init(shard: shardID, worker: secondNodeID)],
+            omitsGroups: true
         ),
         HostReplica(
             shard: shardID,

@@ -10,8 +10,9 @@ struct CollectionLossesCommand: ConsoleCommand {
               mien collection losses people
               mien collection losses people --restored
 
-            Faces are given up by 'mien shard recover'. Answers of searches say so until they are enrolled again, from \
-            a backup or another source, and --restored tells.
+            Faces are given up by 'mien shard recover', and by 'mien metadata accept' while a worker is away that may \
+            have some. Answers of searches say so until they are enrolled again, from a backup or another source, and \
+            --restored tells.
             """
     )
 

@@ -13,7 +13,12 @@ struct MetadataAcceptCommand: ConsoleCommand {
             For shards that are left alone because workers go by newer records than the store holds, when those \
             records are lost. In each the replica that has most of the log leads from then on, and the others catch \
             up with it. Nothing that was acknowledged is lost if one of the replicas that are there was in sync; start \
-            every worker first that can be started, since what only others have is given up.
+            every worker first that can be started, since what only others have is given up. Unless every replica is \
+            there answers say from then on that faces were given up, until 'mien collection losses' is told that they \
+            are back, or that none were.
+
+            Where the record has gone on by itself since it was put back, and a replica has promised a later epoch \
+            than it has, the replicas stay as they are under a later epoch, and what only that replica has is given up.
 
             Tells what would come of it, and without --yes asks for the collection's name before it does anything. \
             Ends with 1 when no shard is left alone.

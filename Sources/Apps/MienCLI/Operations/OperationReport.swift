@@ -2,7 +2,7 @@ import MienClient
 
 /// Operations and plans as text and as JSON.
 enum OperationReport {
-    /// Steps that are listed of those that are not taken back.
+    /// Steps that are listed of those that are not taken back, or not made.
     private static let keptLimit = 20
 
     static func text(_ operation: OperationInfo, in cluster: ClusterInfo) -> String {
@@ -19,6 +19,10 @@ enum OperationReport {
         let open = operation.steps.filter { !$0.state.hasEnded }
         if !open.isEmpty { text += table(open, names) }
         if operation.state == .cancelling || operation.state == .cancelled { text += kept(operation, names) }
+        // Others take the place of those of a drain.
+        if operation.kind == .rebalance, operation.state == .done {
+            text += listed(.undone, "not made", operation, names)
+        }
         if let rollout = operation.rollout {
             text += "  \(RolloutReport.cause(rollout.cause))\n"
             if !operation.state.hasEnded { text += RolloutReport.table(rollout, names) }
@@ -126,15 +130,23 @@ enum OperationReport {
             ("brought to its end, since it is past its commit point", .running),
             ("done, and not taken back", .done),
         ]
-        return parts.map { part in
-            let steps = operation.steps.filter { $0.state == part.state }
-            guard !steps.isEmpty else { return "" }
-            let lines = steps.prefix(keptLimit).map {
-                "    \($0.collection)/\($0.shardIndex)  \(change($0.change, names))\n"
-            }
-            let others = steps.count > keptLimit ? "    and \(steps.count - keptLimit) more\n" : ""
-            return "  \(part.title):\n" + lines.joined() + others
-        }.joined()
+        return parts.map { listed($0.state, $0.title, operation, names) }.joined()
+    }
+
+    /// Steps of one state under a title; empty without any.
+    private static func listed(
+        _ state: OperationInfo.StepState,
+        _ title: String,
+        _ operation: OperationInfo,
+        _ names: [String: String]
+    ) -> String {
+        let steps = operation.steps.filter { $0.state == state }
+        guard !steps.isEmpty else { return "" }
+        let lines = steps.prefix(keptLimit).map {
+            "    \($0.collection)/\($0.shardIndex)  \(change($0.change, names))\n"
+        }
+        let others = steps.count > keptLimit ? "    and \(steps.count - keptLimit) more\n" : ""
+        return "  \(title):\n" + lines.joined() + others
     }
 
     private static func change(_ change: OperationInfo.Change, _ names: [String: String]) -> String {

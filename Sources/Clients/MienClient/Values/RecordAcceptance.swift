@@ -25,8 +25,9 @@ public struct RecordAcceptance: Hashable, Sendable {
     public var knownVersion: UInt64
     public var replicas: [Replica]
 
-    /// Whether the record is older than what workers go by: otherwise there is nothing to give up, and nothing changes.
-    public var isOlder: Bool { knownVersion > storedVersion }
+    /// Whether the record is older than what workers go by, or has an earlier epoch than a replica has promised:
+    /// otherwise there is nothing to give up, and nothing changes.
+    public var isOlder: Bool { replicas.contains(where: \.isPrimary) }
 
     init(_ accepted: RecordAccepted, shardIndex: Int) {
         self.shardIndex = shardIndex

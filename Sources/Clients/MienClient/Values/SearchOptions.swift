@@ -11,7 +11,8 @@ public struct SearchOptions: Hashable, Sendable {
         case full
         /// The given number of inverted lists nearest the probe: 1–1000000.
         case lists(Int)
-        /// As many lists as find this share (0.5–0.9999) of the mates.
+        /// As many lists as find this share (0.5–0.9999) of the mates. What codes lose beside them is calibrated up to
+        /// 0.999; above, more of the best codes are compared than by `full`.
         case recall(Double)
 
         /// Reads `exact`, `full`, `lists:N` or `recall:R`; nil for anything else.

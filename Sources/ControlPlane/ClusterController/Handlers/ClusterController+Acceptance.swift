@@ -14,11 +14,8 @@ extension ClusterController {
         guard let group = acceptance.group, !request.isPlan else { return Self.description(of: acceptance) }
         var isDone = false
         try await change(shard.collection, asController: false) { record in
-            guard let index = record.index(of: shard),
-                record.placements[index].group.version == acceptance.storedVersion
-            else { return }
-            record.placements[index].group = group
-            isDone = true
+            // A commit whose end was not heard of may have made it.
+            if acceptance.apply(to: &record, now: Self.wallClock()) { isDone = true }
         }
         guard isDone else {
             throw WireStatus(.unavailable, "The record of the shard was changed meanwhile; ask again what there is.")
@@ -28,6 +25,7 @@ extension ClusterController {
             metadata: [
                 "shard": "\(shard)", "stored": "\(acceptance.storedVersion)", "known": "\(acceptance.knownVersion)",
                 "primary": "\(group.primary)", "sequence": "\(acceptance.sequences[group.primary] ?? 0)",
+                "is_loss_recorded": "\(!acceptance.isWhole)",
             ]
         )
         changes.raise()

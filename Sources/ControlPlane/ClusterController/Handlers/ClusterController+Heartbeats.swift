@@ -31,8 +31,14 @@ extension ClusterController {
             }
             // What another may be changing is told nobody.
             let membership = hasRivals ? nil : state.records.memberships[worker]
-            // What the records say of these is history: a worker that began anew must not go by it.
-            let older = state.olderRecords.suspects
+            // What the records say of these is history: a worker that began anew must not go by it. This report may be
+            // the first that tells of one.
+            let older = state.olderRecords.suspects.union(Self.newerShards(in: heartbeat.report, than: metadata))
+            let groups = (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) }
+            // Nor may it take what it is not told for what it is no member of.
+            let omitsGroups =
+                groups.count < membership?.groups.count ?? 0
+                || !older.isEmpty && heartbeat.report.replicas.contains { older.contains($0.shard) }
             return .success(
                 HeartbeatReply(
                     clusterID: metadata.clusterID,
@@ -42,13 +48,14 @@ extension ClusterController {
                     coordinators: state.records.coordinators.sorted { $0.key < $1.key }.map {
                         .init(id: $0.key, address: $0.value)
                     },
-                    groups: (membership?.groups ?? []).filter { older.isEmpty || !older.contains($0.shard) },
+                    groups: groups,
                     workers: membership?.workers ?? [],
                     // Without groups there is nothing that it could say.
                     recordAge: hasRivals ? .max : Self.microsecondsRoundedUp(state.currency.age(now: now)),
                     heldCollections: state.records.heldCollections,
                     run: run,
-                    heldCopies: state.records.heldCopies
+                    heldCopies: state.records.heldCopies,
+                    omitsGroups: omitsGroups
                 )
             )
         }
@@ -105,6 +112,18 @@ extension ClusterController {
             )
         }
         return reply
+    }
+
+    /// Shards of which a worker goes by a newer record than these are.
+    private static func newerShards(in report: WorkerReport, than metadata: ClusterMetadata) -> Set<ShardID> {
+        var shards: Set<ShardID> = []
+        for replica in report.replicas {
+            guard let group = metadata.placement(of: replica.shard)?.group, replica.groupVersion > group.version else {
+                continue
+            }
+            shards.insert(replica.shard)
+        }
+        return shards
     }
 
     private static func microsecondsRoundedUp(_ duration: Duration) -> UInt64 {

@@ -108,7 +108,10 @@ extension ClusterController {
             }
             var conditions = [records.unchanged(ClusterRecords.operationKey(request.id))]
             var changes = [ClusterRecords.put(operation)]
-            if request.verb == .cancel { Self.takeBack(operation, in: records, &conditions, &changes) }
+            if request.verb == .cancel {
+                Self.takeBack(operation, in: records, &conditions, &changes)
+                conditions += Self.groupsUnchanged(of: [old], in: records, beside: conditions)
+            }
             return (conditions, changes)
         }
         logger.notice(
@@ -216,7 +219,8 @@ extension ClusterController {
                 conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
                 changes.append(ClusterRecords.put(worker, address, .decommissioned))
             }
-            changes += records.metadata.outdatedOperations.map { .remove(key: ClusterRecords.operationKey($0)) }
+            let outdated = records.metadata.outdatedOperations(beyond: ClusterRecords.endedOperationLimit)
+            changes += outdated.map { .remove(key: ClusterRecords.operationKey($0)) }
             return (conditions, changes)
         }
         guard state.withLock(\.records).metadata.operations[id] == update.new else { return }
@@ -245,7 +249,9 @@ extension ClusterController {
             changes.append(ClusterRecords.put(worker, address, standing))
         }
         if case .recommission(let worker) = order {
-            for var drain in records.metadata.openOperations where drain.drainedWorker == worker {
+            let drains = records.metadata.openOperations.filter { $0.drainedWorker == worker }
+            conditions += Self.groupsUnchanged(of: drains, in: records, beside: conditions)
+            for var drain in drains {
                 // What has left already stays where it is: nothing else may begin on account of the drain.
                 if !drain.cancel(records.metadata.placement) { drain.state = .cancelling }
                 conditions.append(records.unchanged(ClusterRecords.operationKey(drain.id)))
@@ -266,6 +272,18 @@ extension ClusterController {
         in records: ClusterRecords
     ) -> [MetadataCondition] {
         Set(steps.map(\.shard.collection)).sorted().map { records.unchanged(ClusterRecords.pinKey($0)) }
+    }
+
+    /// Conditions that nobody changes the groups by which steps under way are past their commit points, or not: in one
+    /// moment with a cancellation no step passes its own. Of steps in too many collections the rest may.
+    private static func groupsUnchanged(
+        of operations: [Operation],
+        in records: ClusterRecords,
+        beside others: [MetadataCondition]
+    ) -> [MetadataCondition] {
+        let steps = operations.flatMap(\.steps).filter { $0.state == .running }
+        return Set(steps.map(\.shard.collection)).sorted().prefix(OperationPlanner.beginLimit)
+            .map { records.unchanged(ClusterRecords.collectionKey($0)) }.filter { !others.contains($0) }
     }
 
     /// What a cancelled operation had changed besides groups.
@@ -449,7 +467,7 @@ extension ClusterController {
                 var description = Self.description(of: step, in: view)
                 description.waitsFor = waitsFor(step, of: operation, in: view, occupancy)
                 guard step.state.isUnderWay else { return description }
-                let key = OperationLedger.Key(operation: operation.id, shard: step.shard)
+                let key = OperationLedger.Key(step, of: operation.id)
                 return Self.adding(ledger.progress(of: key), to: description, now: now)
             }
         )
@@ -489,7 +507,8 @@ extension ClusterController {
                 case .catchingUp(let worker): hitch(of: step.shard, on: worker, in: view)
                 case .preparing(let worker):
                     OperationText.hitch(of: step, on: worker, in: view) { lastFailure(about: $0, on: worker) }
-                case .tooFewInSync, .noSuccessor, .unaware, .archiving, .draining, .resting, .notReady: nil
+                case .tooFewInSync, .tooFewThere, .noSuccessor, .unaware, .archiving, .draining, .resting, .notReady:
+                    nil
                 }
             return hitch.map { "\(sentence) \($0)" } ?? sentence
         }
@@ -523,9 +542,9 @@ extension ClusterController {
                     .stalledNewcomer($0.shard, worker: $0.worker, reason: waitsFor($0, in: view))
                 }
             }
-            guard let operation = view.metadata.operations[id],
-                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
-            else { return nil }
+            guard let operation = view.metadata.operations[id], let step = operation.steps.first(where: key.isOf) else {
+                return nil
+            }
             let reason = waitsFor(step, of: operation, in: view, occupancy)
             return .stalledStep(id, key.shard, reason: reason ?? "Its next change of the group is not made.")
         }
@@ -575,13 +594,5 @@ extension OperationDescription.Kind {
             case .rebalance: .rebalance
             case .rollout: .rollout
             }
-    }
-}
-
-extension ClusterMetadata {
-    /// Those that ended first, where more have ended than are kept.
-    fileprivate var outdatedOperations: [OperationID] {
-        let ended = operations.values.filter(\.state.hasEnded).sorted { ($0.created, $0.id) < ($1.created, $1.id) }
-        return ended.prefix(max(ended.count - ClusterRecords.endedOperationLimit, 0)).map(\.id)
     }
 }

@@ -1,10 +1,10 @@
 import ClusterModel
-import ClusterState
+package import ClusterState
 import FaceModel
 
 /// What operations wait for, and why replicas are where they are, as sentences for people.
-enum OperationText {
-    static func sentence(_ hindrance: OperationPlanner.Hindrance, in view: ClusterView) -> String {
+package enum OperationText {
+    package static func sentence(_ hindrance: OperationPlanner.Hindrance, in view: ClusterView) -> String {
         switch hindrance {
         case .paused: "The operation is paused."
         case .shardIsBusy: "Another step is under way for the shard."
@@ -21,6 +21,9 @@ enum OperationText {
         case .tooLittleMemory(let worker, let needed, let free):
             "The \(name(worker, view)) has \(free >> 20) MiB of memory beside what its searches read, and "
                 + "\(needed >> 20) MiB are needed with what is reserved."
+        case .tooLittleMemoryInPlace(let worker, let needed, let free):
+            "The \(name(worker, view)) has \(free >> 20) MiB of memory, what its searches read now among it, and "
+                + "what takes the shard's place needs \(needed >> 20) MiB with what is reserved."
         case .shortOfMemory(let worker):
             "The \(name(worker, view)) holds as much memory as it may; 'mien status' tells what for."
         case .pinned(let pin):
@@ -34,6 +37,9 @@ enum OperationText {
         case .catchingUp(let worker): "The replica on the \(name(worker, view)) is catching up."
         case .tooFewInSync(let worker):
             "Without the replica on the \(name(worker, view)) too few would be in sync."
+        case .tooFewThere(let worker, let away):
+            "The \(name(away, view)) is not heard of, and without the replica on the \(name(worker, view)) too few "
+                + "would be there: bring it back, or, if it does not come back, 'mien decommission' it."
         case .noSuccessor(let worker):
             "No other live replica in sync can be the primary instead of that on the \(name(worker, view))."
         case .unaware(let worker):
@@ -41,10 +47,18 @@ enum OperationText {
         case .preparing(let worker): "What takes the shard's place is being made on the \(name(worker, view))."
         case .archiving:
             "The archive has not yet the end of the log of what is replaced: that is waited for, an hour at most."
+                + (view.archive?.longTurn.map { " " + Self.sentence(onTurnOf: $0) } ?? "")
         case .draining: "Writes wait for a moment: what was begun is being finished."
         case .resting: "Writes had waited too long for the shards that take this one's place; it is tried again soon."
         case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
         }
+    }
+
+    private static func sentence(onTurnOf time: Duration) -> String {
+        let seconds = Double(Int(time / .milliseconds(100))) / 10
+        let limit = ArchiveLedger.turnLimit.components.seconds
+        return "A turn of the archive took \(seconds) s, and writes wait for one of \(limit) s at most: its place is "
+            + "slow, or much is written."
     }
 
     /// Why a replica that is meant for a worker does not come there; nil when nothing is known to be in the way.
@@ -275,14 +289,37 @@ enum OperationText {
     }
 
     /// Why nothing of an operation can be taken back.
-    static func refusalToCancel(_ operation: Operation, in metadata: ClusterMetadata) -> String {
+    package static func refusalToCancel(_ operation: Operation, in metadata: ClusterMetadata) -> String {
         let doneCount = operation.steps.count { $0.state == .done }
-        let open = operation.steps.filter { $0.state == .running }.map { name($0.shard, metadata) }
-        var text = "Nothing of operation \(operation.id) can be taken back any more: "
-        if doneCount > 0 { text += "\(doneCount) of its \(operation.steps.count) steps are done, and " }
-        text += "the replica that leaves does not count any more in \(open.prefix(5).joined(separator: ", "))"
-        if open.count > 5 { text += " and \(open.count - 5) more" }
-        return text + ". It ends by itself."
+        let open = operation.steps.filter { $0.state == .running }
+        var reasons: [String] = []
+        if doneCount > 0 { reasons.append("\(doneCount) of its \(operation.steps.count) steps are done") }
+        let replaced = open.filter { !$0.change.successors.isEmpty }
+        if !replaced.isEmpty { reasons.append(list(replaced.map { succession($0, metadata) })) }
+        let left = open.filter(\.change.successors.isEmpty)
+        if !left.isEmpty {
+            let shards = list(left.map { name($0.shard, metadata) })
+            reasons.append("the replica that leaves does not count any more in \(shards)")
+        }
+        return "Nothing of operation \(operation.id) can be taken back any more: "
+            + "\(reasons.joined(separator: ", and ")). It ends by itself."
+    }
+
+    private static func list(_ items: [String]) -> String {
+        items.prefix(5).joined(separator: ", ") + (items.count > 5 ? " and \(items.count - 5) more" : "")
+    }
+
+    /// What has become of the shards of a step that is past its commit point.
+    private static func succession(_ step: Operation.Step, _ metadata: ClusterMetadata) -> String {
+        func numbers(_ indices: [UInt32]) -> String {
+            (indices.count == 1 ? "shard " : "shards ") + indices.map(String.init).joined(separator: " and ")
+        }
+        let collection = metadata.collections[step.shard.collection]?.collection.name
+        let former = numbers(step.shards.map(\.index))
+        guard let collection else { return "the collection of \(former) is deleted" }
+        let successors = step.change.successors
+        return "\(numbers(successors)) \(successors.count == 1 ? "has" : "have") taken the place of \(former) of "
+            + "collection '\(collection)'"
     }
 
     private static func name(_ shard: ShardID, _ view: ClusterView) -> String { name(shard, view.metadata) }

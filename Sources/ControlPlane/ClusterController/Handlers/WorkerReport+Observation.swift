@@ -27,6 +27,7 @@ extension WorkerObservation {
         for refusal in report.copyRefusals { note(refusal) }
         for shard in report.stuckShards { replicas[shard]?.isStuck = true }
         if report.copyBytesPerSecond > 0 { copyBytesPerSecond = report.copyBytesPerSecond }
+        for promise in report.promisedEpochs { replicas[promise.shard]?.promisedEpoch = promise.epoch }
         for rows in report.searchedRows { replicas[rows.shard]?.searchedRowCount = rows.rowCount }
     }
 

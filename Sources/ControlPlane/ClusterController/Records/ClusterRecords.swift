@@ -103,7 +103,7 @@ package struct ClusterRecords: Sendable {
         return .put(key: workerKey(worker), value: value)
     }
 
-    static func put(_ record: CollectionRecord) -> MetadataChange {
+    package static func put(_ record: CollectionRecord) -> MetadataChange {
         .put(key: collectionKey(record.collection.id), value: record.bytes)
     }
 

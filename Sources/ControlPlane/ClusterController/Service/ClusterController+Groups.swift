@@ -57,14 +57,25 @@ extension ClusterController {
         }
     }
 
+    /// Puts groups in place of others. It depends on the operations, too, whose steps they follow from: what is told to
+    /// be held up, or taken back, does not go on.
     func regroup(_ collection: CollectionID, _ regroupings: [ReconcileAction.Regrouping]) async throws(WireStatus) {
-        try await change(collection, asController: true) { record in
-            for regrouping in regroupings {
+        try await commitRecord(of: collection, asController: true) { record, metadata in
+            var operations: Set<OperationID> = []
+            for regrouping in regroupings where regrouping.isWanted(in: metadata) {
                 guard let index = record.index(of: regrouping.shard),
                     record.placements[index].group.version == regrouping.version
                 else { continue }
+                if let cause = regrouping.cause {
+                    // Those of more operations come with the next look.
+                    guard operations.contains(cause.operation) || operations.count < OperationPlanner.beginLimit else {
+                        continue
+                    }
+                    operations.insert(cause.operation)
+                }
                 record.placements[index].group = regrouping.group
             }
+            return operations
         }
     }
 
@@ -74,14 +85,28 @@ extension ClusterController {
         asController: Bool,
         _ body: (inout CollectionRecord) -> Void
     ) async throws(WireStatus) {
+        try await commitRecord(of: collection, asController: asController) { record, _ in
+            body(&record)
+            return []
+        }
+    }
+
+    /// - Parameter body: makes the other record, and says which operations must be as they are for it.
+    private func commitRecord(
+        of collection: CollectionID,
+        asController: Bool,
+        _ body: (inout CollectionRecord, ClusterMetadata) -> Set<OperationID>
+    ) async throws(WireStatus) {
         var changed: [ShardPlacement] = []
         try await commit(asController: asController) { records throws(WireStatus) in
             guard let old = records.metadata.collections[collection] else { return nil }
             var record = old
-            body(&record)
+            let operations = body(&record, records.metadata)
             guard record != old else { return nil }
             changed = zip(record.placements, old.placements).filter { $0.group != $1.group }.map { $0.0 }
-            return ([records.unchanged(ClusterRecords.collectionKey(collection))], [ClusterRecords.put(record)])
+            let keys =
+                [ClusterRecords.collectionKey(collection)] + operations.sorted().map(ClusterRecords.operationKey)
+            return (keys.map { records.unchanged($0) }, [ClusterRecords.put(record)])
         }
         let metadata = state.withLock(\.records.metadata)
         for placement in changed {

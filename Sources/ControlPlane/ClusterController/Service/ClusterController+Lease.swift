@@ -84,15 +84,25 @@ extension ClusterController {
     /// Searches and writes do not need the metadata store: a coordinator that routes is not taken out of service.
     package var storeProblem: String? {
         if let rivalProblem { return rivalProblem }
-        let (standing, older) = state.withLock { ($0.standing, $0.olderRecords.shards) }
+        let (standing, older) = state.withLock { ($0.standing, $0.olderRecords) }
         if case .unreachable(let reason) = standing {
             return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go "
                 + "on. " + reason
         }
-        return olderRecordProblem(older)
+        if let names = shardNames(of: older.shards) {
+            return
+                "The metadata store holds older records of \(names) than workers go by, as if it had been put back to "
+                + "an earlier state: they are left as they are, and no other replica takes over. Put back newer "
+                + "records, or accept these with 'mien metadata accept'."
+        }
+        return shardNames(of: older.promisedShards).map {
+            "A replica of \($0) has promised a later epoch than the metadata store's record has, as if that had been "
+                + "put back to an earlier state and gone on: the replica obeys nobody, and is not removed. Give up "
+                + "what only it has with 'mien metadata accept'."
+        }
     }
 
-    private func olderRecordProblem(_ older: Set<ShardID>) -> String? {
+    private func shardNames(of older: Set<ShardID>) -> String? {
         guard !older.isEmpty else { return nil }
         let shards = currentView.metadata.collectionsByName.flatMap { record in
             record.placements.map(\.shard).filter(older.contains).map {
@@ -101,11 +111,7 @@ extension ClusterController {
         }
         if shards.isEmpty { return nil }
         // Of a thousand shards some are enough.
-        let named = shards.prefix(5).joined(separator: ", ") + (shards.count > 5 ? " and \(shards.count - 5) more" : "")
-        return
-            "The metadata store holds older records of \(named) than workers go by, as if it had been put back to an "
-            + "earlier state: they are left as they are, and no other replica takes over. Put back newer records, or "
-            + "accept these with 'mien metadata accept'."
+        return shards.prefix(5).joined(separator: ", ") + (shards.count > 5 ? " and \(shards.count - 5) more" : "")
     }
 
     /// Why this coordinator steers no worker, as a sentence; nil while no worker refuses it.

@@ -23,7 +23,12 @@ extension ClusterController {
         var plan = ReconcilePlanner.plan(view, limits: options.operations)
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
-            let updates = OperationPlanner.updates(view, limits: options.operations, now: Self.wallClock())
+            let updates = OperationPlanner.updates(
+                view,
+                limits: options.operations,
+                standing: ledger.stalledOperations(now: now),
+                now: Self.wallClock()
+            )
             plan.actions += updates.map { .advance($0) }
             restarts = OperationPlanner.restarts(of: ledger.motionless(now: now), in: view)
             plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
@@ -32,6 +37,9 @@ extension ClusterController {
             if !balance.isEmpty { plan.actions.append(.balance(balance)) }
             if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
                 plan.actions.append(.divide(split))
+            }
+            plan.problems += GrowthPlanner.unsplit(above: options.shardFaceLimit, in: view).map {
+                .unsplitShard($0.shard, reason: OperationText.sentence($0.hindrance, in: view))
             }
         }
         for record in view.metadata.collections.values.sorted(by: { $0.collection.id < $1.collection.id }) {
@@ -85,7 +93,7 @@ extension ClusterController {
             case .regroup(let collection, let regroupings): try await regroup(collection, regroupings)
             case .prepare(let preparation, let worker): try await prepare(preparation, on: worker)
             case .abandon(let shard, let worker): try await abandon(shard, on: worker)
-            case .succeed(let succession): try await succeed(succession)
+            case .succeed(let succession, let ends): try await succeed(succession, ends: ends)
             case .establish(let collection): try await establish(collection)
             case .begin(let shard): try await begin(shard)
             case .advance(let update): try await advance(update)
@@ -149,8 +157,28 @@ extension ClusterController {
     }
 
     private func host(_ placement: ShardPlacement, on worker: NodeID) async throws(WireStatus) {
-        guard let record = state.withLock({ $0.records.metadata.collections[placement.shard.collection] }) else {
-            return
+        let shard = placement.shard
+        let (known, isThere) = state.withLock { state in
+            (
+                state.records.metadata.collections[shard.collection],
+                state.reports.observations[worker]?.replicas[shard] != nil
+            )
+        }
+        guard var record = known else { return }
+        // One that is there needs no leave to begin. If it is gone meanwhile, the next report says so.
+        if !isThere, record.mayBegin(placement, on: worker) {
+            // Whoever slept through the end of its term must not have begun anew what others have begun, filled with
+            // faces, and moved elsewhere since.
+            do throws(MetadataError) {
+                try await catchUp()
+            } catch {
+                throw error.wireStatus
+            }
+            let (metadata, isSteering) = state.withLock { ($0.records.metadata, $0.isSteering) }
+            guard isSteering, let current = metadata.collections[shard.collection],
+                current.placement(of: shard)?.group == placement.group
+            else { return }
+            record = current
         }
         let request = HostReplica(
             shard: placement.shard,
@@ -158,7 +186,7 @@ extension ClusterController {
             collection: record.collection,
             erasureKey: record.erasureKey,
             group: placement.group,
-            mayBegin: record.mayBegin(placement, on: worker)
+            mayBegin: !isThere && record.mayBegin(placement, on: worker)
         )
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         let now = now
@@ -257,7 +285,7 @@ extension ReconcileAction {
         case .regroup(let collection, let regroupings): "regroup \(regroupings.count) shards of \(collection)"
         case .prepare(let preparation, let worker): "prepare \(preparation.shard) on \(worker)"
         case .abandon(let shard, let worker): "abandon \(shard) on \(worker)"
-        case .succeed(let succession):
+        case .succeed(let succession, _):
             "put shards \(succession.successors.map(\.shard.index)) of \(succession.collection) in the place of "
                 + "\(succession.sources.map(\.shard.index))"
         case .establish(let collection): "establish \(collection)"

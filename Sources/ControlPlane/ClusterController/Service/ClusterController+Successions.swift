@@ -56,10 +56,14 @@ extension ClusterController {
 
     /// Puts shards in the place of others, in one commit. It depends on the operation, too: once that is cancelled or
     /// paused, what workers have made may be removed.
-    func succeed(_ succession: Succession) async throws(WireStatus) {
+    ///
+    /// - Parameter ends: where the old shards' logs have ended.
+    func succeed(_ succession: Succession, ends: [ShardID: UInt64]) async throws(WireStatus) {
         let collection = succession.collection
         // Whoever archives the logs knows this before there is a map without the old shards.
-        archive?.end(succession.ends(in: currentView) ?? [:])
+        archive?.end(ends)
+        let term = state.withLock(\.records.controller)
+        var failure: WireStatus?
         do throws(WireStatus) {
             try await commit(asController: true) { records throws(WireStatus) in
                 guard let operation = Self.operation(of: succession, in: records.metadata),
@@ -75,12 +79,16 @@ extension ClusterController {
                 )
             }
         } catch {
-            archive?.forgetEnds(of: succession.sources.map(\.shard))
-            throw error
+            failure = error
+            // It may have been made, and the ends count then: the records tell.
+            if archive != nil { await reloadAtLast() }
         }
-        let metadata = state.withLock(\.records.metadata)
-        guard succession.successors.allSatisfy({ metadata.placement(of: $0.shard) != nil }) else {
-            archive?.forgetEnds(of: succession.sources.map(\.shard))
+        let (metadata, currentTerm) = state.withLock { ($0.records.metadata, $0.records.controller) }
+        let isMade = succession.successors.allSatisfy { metadata.placement(of: $0.shard) != nil }
+        // Another controller may have made it later, when there were more writes.
+        if !isMade || currentTerm != term { archive?.forgetEnds(of: succession.sources.map(\.shard)) }
+        guard isMade else {
+            if let failure { throw failure }
             return
         }
         logger.notice(
@@ -91,5 +99,19 @@ extension ClusterController {
                 "new": "\(succession.successors.map { "\($0.shard.index)" }.joined(separator: " "))",
             ]
         )
+    }
+
+    /// Reads the records again, as soon as the store answers, unless it is cancelled.
+    private func reloadAtLast() async {
+        while !Task.isCancelled {
+            do throws(MetadataError) {
+                return try await reload()
+            } catch .unavailable, .outcomeUnknown {
+                try? await Task.sleep(for: .milliseconds(100))
+            } catch {
+                logger.error("metadata not readable", metadata: ["reason": "\(error)"])
+                return
+            }
+        }
     }
 }

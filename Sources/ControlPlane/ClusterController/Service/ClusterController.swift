@@ -52,22 +52,23 @@ package final class ClusterController: Sendable {
         }
 
         func view(now: Duration) -> ClusterView {
-            let gone =
-                replacementTime > .zero
-                ? membership.workers(
-                    among: records.metadata.workers.keys,
-                    silentFor: max(replacementTime, membership.silenceLimit),
-                    since: watch.start,
-                    now: now
-                ) : []
+            let isReplacing = replacementTime > .zero
+            let patience = isReplacing ? replacementTime : ControllerOptions.defaultReplacementTime
+            let absent = membership.workers(
+                among: records.metadata.workers.keys,
+                silentFor: max(patience, membership.silenceLimit),
+                since: watch.start,
+                now: now
+            )
             var view = ClusterView(
                 metadata: records.metadata,
                 observations: reports.observations,
                 liveWorkers: Set(membership.liveWorkers(now: now)),
-                goneWorkers: gone,
+                goneWorkers: isReplacing ? absent : [],
                 isSettled: watch.isSettled(now: now),
                 restingShards: operations.restingShards(now: now)
             )
+            view.absentWorkers = absent
             view.olderShards = olderRecords.shards
             view.suspectShards = olderRecords.suspects
             view.searchRates = searchLoad.rates
@@ -246,6 +247,21 @@ package final class ClusterController: Sendable {
             return true
         }
         if isNewer { changes.raise() }
+    }
+
+    /// Makes the known records at least as new as those that the store has now: one small read where nothing changed.
+    ///
+    /// - Throws: like ``reload()``.
+    func catchUp() async throws(MetadataError) {
+        let began = now
+        guard state.withLock({ $0.currency.age(now: began) }) > .zero else { return }
+        let newest = try await store.list(prefix: ClusterRecords.epochKey).revision
+        let isKnown = state.withLock { state in
+            guard newest == state.records.revision else { return false }
+            state.currency.wasRead(began: began)
+            return true
+        }
+        if !isKnown { try await reload() }
     }
 
     /// Commits what the plan makes of the current records, made again after every conflict.

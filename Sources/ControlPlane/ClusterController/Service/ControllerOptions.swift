@@ -2,6 +2,9 @@ package import ClusterState
 
 /// How a cluster controller behaves; the defaults suit a cluster on one fast network.
 package struct ControllerOptions: Sendable {
+    /// Where nobody is replaced, nobody waits for longer for a worker that is away.
+    package static let defaultReplacementTime = Duration.seconds(600)
+
     /// A worker that is silent for longer counts as absent.
     package var silenceLimit: Duration
     /// The replicas of a worker that has not been heard of for so long are made anew elsewhere; zero for never.
@@ -36,7 +39,7 @@ package struct ControllerOptions: Sendable {
 
     package init(
         silenceLimit: Duration = .milliseconds(1500),
-        replacementTime: Duration = .seconds(600),
+        replacementTime: Duration = ControllerOptions.defaultReplacementTime,
         balancingTime: Duration = .zero,
         loadWindow: Duration = .seconds(6 * 3600),
         shardFaceLimit: UInt64 = 0,

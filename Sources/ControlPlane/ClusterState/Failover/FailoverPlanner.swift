@@ -42,6 +42,8 @@ package enum FailoverPlanner {
     ///   - gone: workers not heard of for so long that they are to be replaced.
     ///   - candidates: live workers that may take a replica, best first.
     ///   - pinned: workers whose replicas stay, as long as they are not gone.
+    ///   - givenUp: those whose replicas are no copies to rely on: they have failed, or are away for long. They leave
+    ///     before others, and nobody leaves on account of them.
     ///   - replicationFactor: number of replicas that the group should have.
     /// - Returns: the record to put in place of `group`; nil when it is as it should be.
     package static func restoration(
@@ -49,6 +51,7 @@ package enum FailoverPlanner {
         gone: Set<NodeID>,
         candidates: [NodeID],
         pinned: Set<NodeID> = [],
+        givenUp: Set<NodeID> = [],
         replicationFactor: Int
     ) -> ReplicaGroup? {
         if let next = addition(to: group, gone: gone, candidates: candidates, replicationFactor: replicationFactor) {
@@ -59,12 +62,20 @@ package enum FailoverPlanner {
         }
         // Somebody was replaced. A learner leaves at once; a replica in sync becomes one first.
         if let leaver = group.learners.first(where: gone.contains) { return group.removing(learner: leaver) }
-        guard group.inSync.filter({ !gone.contains($0) }).count >= replicationFactor else { return nil }
-        if let leaver = group.learners.last(where: { !pinned.contains($0) }) { return group.removing(learner: leaver) }
+        let wholeCount = group.inSync.count { !gone.contains($0) && !givenUp.contains($0) }
+        guard wholeCount >= replicationFactor else { return nil }
+        func last(of workers: [NodeID]) -> NodeID? {
+            let free = workers.filter { !pinned.contains($0) }
+            return free.last(where: givenUp.contains) ?? free.last
+        }
+        if let leaver = last(of: group.learners) { return group.removing(learner: leaver) }
         // One that came back to where it is pinned has to have everything before another leaves.
         guard group.learners.isEmpty else { return nil }
         let leavers = group.inSync.filter { $0 != group.primary }
-        return (leavers.first(where: gone.contains) ?? leavers.last { !pinned.contains($0) }).flatMap(group.demoting)
+        guard let leaver = leavers.first(where: gone.contains) ?? last(of: leavers),
+            gone.contains(leaver) || givenUp.contains(leaver) || wholeCount > replicationFactor
+        else { return nil }
+        return group.demoting(leaver)
     }
 
     /// As ``restoration(_:gone:candidates:replicationFactor:)``, and nobody leaves.

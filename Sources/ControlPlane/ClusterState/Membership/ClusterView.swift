@@ -8,6 +8,9 @@ package struct ClusterView: Sendable {
     package var liveWorkers: Set<NodeID>
     /// Workers not heard of for so long that their replicas are to be made anew elsewhere.
     package var goneWorkers: Set<NodeID>
+    /// Workers not heard of for so long that nobody waits for them any more: those that are gone, or, where nobody is
+    /// replaced, would be.
+    package var absentWorkers: Set<NodeID> = []
     /// Whether a silence means something: nobody has been listened to for long enough before.
     package var isSettled: Bool
     /// See ``OlderRecords``: people are told of them.
@@ -101,6 +104,12 @@ package struct ClusterView: Sendable {
         liveWorkers.contains(worker) && replica(of: shard, on: worker)?.state == .serving
     }
 
+    /// Whether what a member holds is no copy to wait for: it has failed, or its worker is away for good, as it seems.
+    func isGivenUp(_ shard: ShardID, on worker: NodeID) -> Bool {
+        liveWorkers.contains(worker)
+            ? replica(of: shard, on: worker)?.state == .failed : absentWorkers.contains(worker)
+    }
+
     /// Whether the placement's primary is live and orders writes under the agreed epoch.
     package func isHosted(_ placement: ShardPlacement) -> Bool {
         guard isHosted(placement, on: placement.primary), let replica = replica(of: placement) else { return false }
@@ -112,6 +121,18 @@ package struct ClusterView: Sendable {
         guard isServing(placement.shard, on: member), let replica = replica(of: placement.shard, on: member)
         else { return false }
         return replica.epoch >= placement.epoch
+    }
+
+    /// Whether the member holds its replica under the agreed epoch with what the log says up to a sequence.
+    func isHosted(_ placement: ShardPlacement, on member: NodeID, upTo sequence: UInt64) -> Bool {
+        guard isHosted(placement, on: member), let replica = replica(of: placement.shard, on: member)
+        else { return false }
+        return replica.sequence >= sequence
+    }
+
+    /// Whether the worker is live and has no replica.
+    func lacks(_ shard: ShardID, on worker: NodeID) -> Bool {
+        liveWorkers.contains(worker) && replica(of: shard, on: worker) == nil
     }
 
     /// The member that is asked for a sample of the shard: one that answers reads, the primary rather than another.

@@ -12,6 +12,11 @@ package struct OlderRecords: Sendable {
     package let patience: Duration
     private var since: [ShardID: Duration] = [:]
     package private(set) var shards: Set<ShardID> = []
+    private var promisedSince: [ShardID: Duration] = [:]
+    /// Others, of which a replica has for so long promised a later epoch than the record's: the record went on by
+    /// itself since it was put back. It is the newest, and goes on, but that replica obeys nobody by it, and is not
+    /// dropped.
+    package private(set) var promisedShards: Set<ShardID> = []
 
     /// Of which a worker goes by a newer record at the moment, for however long.
     package var suspects: Set<ShardID> { Set(since.keys) }
@@ -22,15 +27,20 @@ package struct OlderRecords: Sendable {
 
     package mutating func observe(_ view: ClusterView, now: Duration) {
         var current: [ShardID: Duration] = [:]
+        var promised: [ShardID: Duration] = [:]
         for worker in view.liveWorkers {
             for (shard, replica) in view.observations[worker]?.replicas ?? [:] {
-                guard let group = view.metadata.placement(of: shard)?.group, replica.groupVersion > group.version else {
-                    continue
+                guard let group = view.metadata.placement(of: shard)?.group else { continue }
+                if replica.groupVersion > group.version {
+                    current[shard] = since[shard] ?? now
+                } else if replica.highestEpoch > group.epoch {
+                    promised[shard] = promisedSince[shard] ?? now
                 }
-                current[shard] = since[shard] ?? now
             }
         }
         since = current
+        promisedSince = promised.filter { current[$0.key] == nil }
+        promisedShards = Set(promisedSince.filter { now - $0.value >= patience }.keys)
         shards = Set(current.filter { now - $0.value >= patience }.keys)
     }
 }

@@ -112,7 +112,7 @@ package struct ShardRecovery: Hashable, Sendable {
         in view: ClusterView
     ) -> ReplicaGroup {
         let reports = holders.compactMap { view.replica(of: placement.shard, on: $0) }
-        let epoch = reports.map(\.epoch).reduce(placement.epoch, max)
+        let epoch = reports.map(\.highestEpoch).reduce(placement.epoch, max)
         let version = reports.map(\.groupVersion).reduce(placement.group.version, max)
         return ReplicaGroup(
             epoch: Epoch(epoch.number + 1),

@@ -62,7 +62,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     }
 
     package var epoch: Epoch
-    /// Version of its group that it goes by; 0 when it has not heard of one.
+    /// Version of its group that it goes by, or, before it has heard of one, went by before a restart; 0 when it knows
+    /// of none.
     package var groupVersion: UInt64
     package var role: Role
     package var state: State
@@ -91,6 +92,11 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var isStuck: Bool
     /// Rows that searches of it have compared since its worker began to hold it.
     package var searchedRowCount: UInt64 = 0
+    /// Below which it acknowledges nothing; nil where that is the epoch that it goes by, or a lower one.
+    package var promisedEpoch: Epoch?
+
+    /// The highest that it has heard of, be it from before a restart.
+    package var highestEpoch: Epoch { max(epoch, promisedEpoch ?? epoch) }
 
     package init(
         epoch: Epoch,

@@ -1,7 +1,8 @@
 package import ClusterModel
 package import FaceModel
 
-/// Faces that an operator gave up: no replica in sync of their shard was left.
+/// Faces that an operator gave up: no replica in sync of their shard was left, or nobody knew which were in sync, and
+/// some were away.
 package struct AcceptedLoss: Hashable, Sendable {
     /// Place on the ring of the shard that they belonged to.
     package var range: HashRange

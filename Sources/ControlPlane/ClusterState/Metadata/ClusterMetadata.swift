@@ -49,6 +49,13 @@ package struct ClusterMetadata: Hashable, Sendable {
         operations.values.filter { !$0.state.hasEnded }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
     }
 
+    /// Those that ended first, where more have ended than are to be kept.
+    package func outdatedOperations(beyond limit: Int) -> [OperationID] {
+        let ended = operations.values.filter(\.state.hasEnded)
+            .sorted { ($0.ended ?? $0.created, $0.id) < ($1.ended ?? $1.created, $1.id) }
+        return ended.prefix(max(ended.count - limit, 0)).map(\.id)
+    }
+
     /// Whether replicas are on their way, or about to be: a codebook that comes into them is no hindrance.
     package var hasOpenMoves: Bool { openOperations.contains { $0.rollout == nil } }
 

@@ -19,8 +19,10 @@ package struct BalanceLedger: Sendable {
     ///
     /// Nothing is begun beside another operation, nor while a worker is away or a shard lacks a replica: what is
     /// missing comes first, and who is restarted comes back to what it had. Shards whose replicas people moved by name
-    /// stay where they were put, and those that a rebalance was to move and did not, since it was cancelled, stay where
-    /// they are, as long as the records of those operations are kept.
+    /// stay where they were put, and those that a rebalance was to move and did not, since somebody cancelled it, stay
+    /// where they are, as long as the records of those operations are kept. One of which steps came to nothing by
+    /// themselves is done, and what they were to move is looked at anew; but what had begun to be copied stays as well,
+    /// since a worker that comes and goes would have it copied each time.
     package mutating func steps(in view: ClusterView, now: Duration) -> [Operation.Step] {
         guard patience > .zero, now >= nextLook else { return [] }
         nextLook = now + min(Self.lookInterval, patience)
@@ -55,10 +57,10 @@ package struct BalanceLedger: Sendable {
         for operation in view.metadata.operations.values {
             switch (operation.kind, operation.state) {
             case (.change, .done): shards.formUnion(operation.steps.map(\.shard))
-            case (.rebalance, .cancelled):
+            case (.rebalance, .cancelled), (.rebalance, .done):
                 // Where nothing may come any more it could not have gone, whoever took it back.
                 let undone = operation.steps.filter { step in
-                    step.state == .undone
+                    step.state == .undone && (operation.state == .cancelled || step.hasBegunCopy)
                         && step.change.beneficiary.map { view.metadata.standing(of: $0) == .active } ?? true
                 }
                 shards.formUnion(undone.map(\.shard))
@@ -67,4 +69,9 @@ package struct BalanceLedger: Sendable {
         }
         return shards
     }
+}
+
+extension Operation.Step {
+    /// Whether it had a replica made somewhere.
+    fileprivate var hasBegunCopy: Bool { formerPrimary != nil && change.newcomer != nil }
 }

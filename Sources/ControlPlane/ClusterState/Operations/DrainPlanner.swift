@@ -105,10 +105,20 @@ package enum DrainPlanner {
     }
 
     /// Gives replicas that wait for room on a worker to another that has it, or to the one to which they came
-    /// meanwhile.
-    static func redirect(_ operation: inout Operation, in view: ClusterView) {
+    /// meanwhile. Those that wait for a worker which may be given none for now, since it is silent, about to stop or
+    /// short of memory, go to another when their copies can begin there; the rest of them stay its own, as it may be
+    /// back before their turn.
+    ///
+    /// - Parameter busy: what is under way.
+    static func redirect(_ operation: inout Operation, in view: ClusterView, beside busy: Occupancy) {
         guard let worker = operation.drainedWorker else { return }
         let room = WorkerRoom(view)
+        let targets = view.placementWorkers
+        let awaited = Dictionary(
+            grouping: view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded },
+            by: \.shard
+        ).mapValues { $0.compactMap(\.change.newcomer) }
+        var busy = busy
         var load: PlacementLoad?
         for index in operation.steps.indices where operation.steps[index].state == .waiting {
             let step = operation.steps[index]
@@ -120,11 +130,27 @@ package enum DrainPlanner {
                 continue
             }
             let size = ReplicaSize(of: placement, in: view)
-            guard room.shortage(for: size, on: target) != nil else { continue }
+            let isAvailable = targets.contains(target)
+            if isAvailable, room.shortage(for: size, on: target) == nil {
+                if busy.hindrance(step, in: view) == nil { busy.add(step, in: view) }
+                continue
+            }
             var current = load ?? Self.load(view)
-            if let other = current.best(beside: placement.group.members + [target], taking: size) {
+            // To where another of the shard's replicas is to go this one cannot.
+            let members = placement.group.members + (awaited[step.shard] ?? [])
+            let other: NodeID?
+            if isAvailable {
+                other = current.best(beside: members, taking: size)
+            } else {
+                other = current.order(beside: members, taking: size).first { newcomer in
+                    let redirected = Operation.Step(shard: step.shard, change: .move(from: worker, to: newcomer))
+                    return busy.hindrance(redirected, in: view) == nil
+                }
+            }
+            if let other {
                 current.add(other, to: placement.group.members.filter { $0 != worker }, taking: size)
                 operation.steps[index].change = .move(from: worker, to: other)
+                if !isAvailable { busy.add(operation.steps[index], in: view) }
             }
             load = current
         }

@@ -57,6 +57,8 @@ package struct Operation: Hashable, Sendable {
 
     /// Most steps of one operation.
     package static let stepLimit = 16_384
+    /// Bytes of a note beyond which nothing is added to it. Less than what is sent as text.
+    package static let noteLimit = 1024
 
     package init(
         id: OperationID,
@@ -88,6 +90,17 @@ package struct Operation: Hashable, Sendable {
 
     /// The codebook that it brings into a collection's replicas.
     package var rollout: CodebookRollout? { if case .rollout(let rollout) = kind { rollout } else { nil } }
+
+    /// Notes something beside what is noted already, unless that says it, or is as long as it may be: what came first
+    /// is why the rest did.
+    package mutating func add(note sentence: String) {
+        guard let known = note else {
+            note = sentence
+            return
+        }
+        guard !known.contains(sentence), known.utf8.count + 1 + sentence.utf8.count <= Self.noteLimit else { return }
+        note = "\(known) \(sentence)"
+    }
 
     /// Takes it back as far as possible.
     ///

@@ -57,6 +57,7 @@ package struct OperationEstimate: Hashable, Sendable {
 
     package init(of steps: [Operation.Step], in view: ClusterView, rates: Rates = Rates()) {
         self.rates = rates
+        var primaries: [ShardID: NodeID] = [:]
         for step in steps {
             if let succession = Succession(step, in: view.metadata) {
                 for source in succession.sources {
@@ -72,21 +73,23 @@ package struct OperationEstimate: Hashable, Sendable {
                 }
                 continue
             }
+            if case .lead(let worker) = step.change { primaries[step.shard] = worker }
             guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard) else {
                 continue
             }
+            let primary = primaries[step.shard] ?? placement.primary
             let size = ReplicaSize(of: placement, in: view)
             byteCounts[step.shard] = size.diskByteCount
             loads[newcomer, default: Load()].incomingByteCount += size.diskByteCount
             loads[newcomer]!.memoryByteCount += size.memoryByteCount
-            var source = loads[placement.primary] ?? Load()
+            var source = loads[primary] ?? Load()
             source.outgoingByteCount += size.diskByteCount
             source.largestOutgoingByteCount = max(source.largestOutgoingByteCount, size.diskByteCount)
-            let rate = rates.sending(from: placement.primary, in: view)
+            let rate = rates.sending(from: primary, in: view)
             loads[newcomer]!.seconds += Double(size.diskByteCount) / rate
             source.seconds += Double(size.diskByteCount) / rate
             sendingRate = min(sendingRate ?? rate, rate)
-            loads[placement.primary] = source
+            loads[primary] = source
         }
     }
 

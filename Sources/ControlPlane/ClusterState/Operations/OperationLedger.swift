@@ -7,12 +7,15 @@ package struct OperationLedger: Sendable {
         /// Nil of a replica that no operation brings.
         package var operation: OperationID?
         package var shard: ShardID
+        /// What the operation's step does; nil of such a replica. Several of one shard may be taken back at a time.
+        package var change: ReplicaChange?
         /// Of such a replica.
         package var newcomer: NodeID?
 
-        package init(operation: OperationID, shard: ShardID) {
+        package init(_ step: Operation.Step, of operation: OperationID) {
             self.operation = operation
-            self.shard = shard
+            shard = step.shard
+            change = step.change
         }
 
         package init(_ newcomer: Newcomer) {
@@ -20,8 +23,14 @@ package struct OperationLedger: Sendable {
             self.newcomer = newcomer.worker
         }
 
+        /// Whether it is the key of a step, under way, of its operation.
+        package func isOf(_ step: Operation.Step) -> Bool {
+            step.shard == shard && step.change == change && step.state.isUnderWay
+        }
+
         fileprivate var order: (UInt64, UInt64, ShardID, UInt64, UInt64) {
-            (operation?.high ?? 0, operation?.low ?? 0, shard, newcomer?.high ?? 0, newcomer?.low ?? 0)
+            let worker = newcomer ?? change?.beneficiary ?? change?.leaver
+            return (operation?.high ?? 0, operation?.low ?? 0, shard, worker?.high ?? 0, worker?.low ?? 0)
         }
     }
 
@@ -90,7 +99,7 @@ package struct OperationLedger: Sendable {
         var current: [Key: StepTrace] = [:]
         for operation in operations {
             for step in operation.steps where step.state.isUnderWay {
-                let key = Key(operation: operation.id, shard: step.shard)
+                let key = Key(step, of: operation.id)
                 current[key] = trace(step, key, isPaused: operation.state == .paused, in: view, now: now)
             }
         }
@@ -117,8 +126,7 @@ package struct OperationLedger: Sendable {
         now: Duration
     ) -> StepTrace? {
         guard let placement = view.metadata.placement(of: step.shard) else { return nil }
-        // Another step may have followed for the same shard.
-        guard var trace = traces[key], trace.change == step.change else {
+        guard var trace = traces[key] else {
             return StepTrace(step, isPaused: isPaused, placement, in: view, now: now)
         }
         if let sample = trace.observe(step, isPaused: isPaused, placement, in: view, now: now) {

@@ -13,7 +13,7 @@ extension OperationPlanner {
             if let newcomer = newcomers[key] {
                 actions = restart(newcomer, in: view)
             } else if let operation = key.operation.flatMap({ view.metadata.operations[$0] }),
-                let step = operation.steps.first(where: { $0.shard == key.shard && $0.state.isUnderWay })
+                let step = operation.steps.first(where: key.isOf)
             {
                 actions = restart(step, of: operation, in: view)
             }

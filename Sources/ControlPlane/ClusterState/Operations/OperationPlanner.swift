@@ -26,6 +26,9 @@ package enum OperationPlanner {
         case shardNotServing
         case tooLittleDisk(NodeID, needed: UInt64, free: UInt64)
         case tooLittleMemory(NodeID, needed: UInt64, free: UInt64)
+        /// As ``tooLittleMemory(_:needed:free:)``, for shards that are to take others' place: what searches read there
+        /// now counts as free.
+        case tooLittleMemoryInPlace(NodeID, needed: UInt64, free: UInt64)
         /// The shards that are to be merged have their replicas on different workers, or not in sync.
         case notTogether
         /// The worker holds as much memory as it may.
@@ -38,7 +41,7 @@ package enum OperationPlanner {
             switch self {
             case .shardIsBusy, .workerIsBusy: true
             case .paused, .workerNotLive, .workerIsDrained, .leftover, .shardNotServing, .tooLittleDisk,
-                .tooLittleMemory, .notTogether, .shortOfMemory, .pinned:
+                .tooLittleMemory, .tooLittleMemoryInPlace, .notTogether, .shortOfMemory, .pinned:
                 false
             }
         }
@@ -61,7 +64,14 @@ package enum OperationPlanner {
     package static let beginLimit = 64
 
     /// What the operations' records should be instead.
-    package static func updates(_ view: ClusterView, limits: Limits, now: Timestamp) -> [Update] {
+    ///
+    /// - Parameter standing: operations that stand still for long; see ``OperationLedger/stalledOperations(now:)``.
+    package static func updates(
+        _ view: ClusterView,
+        limits: Limits,
+        standing: [OperationID] = [],
+        now: Timestamp
+    ) -> [Update] {
         var busy = Occupancy(view, limits: limits)
         return view.metadata.openOperations.compactMap { operation in
             var next = operation
@@ -71,16 +81,17 @@ package enum OperationPlanner {
             }
             end(&next, in: view)
             if next.state == .running {
-                DrainPlanner.redirect(&next, in: view)
+                DrainPlanner.redirect(&next, in: view, beside: busy)
                 extend(&next, in: view)
                 begin(&next, in: view, &busy)
+                if standing.contains(operation.id) { endWithoutRoom(&next, in: view, beside: busy) }
             }
             finish(&next, in: view, now: now)
             return next == operation ? nil : Update(old: operation, new: next)
         }
     }
 
-    /// The group to put in place of a shard's on account of the step under way for it.
+    /// The group to put in place of a shard's on account of the step under way for it; see ``sparing(_:of:_:in:)``.
     ///
     /// - Parameter shard: of those that the step is a change of; nil for the first.
     package static func next(
@@ -104,13 +115,15 @@ package enum OperationPlanner {
                     && view.replica(of: step.shard, on: member)?.groupVersion ?? 0 < placement.group.version
             }
         )
-        return step.state == .undoing
-            ? step.change.undoing(
+        let next =
+            step.state == .undoing
+            ? changeTakenBack(by: step, of: operation, placement.group, in: view).undoing(
                 placement.group,
                 formerPrimary: step.formerPrimary,
                 ready: ready,
                 unaware: unaware
             ) : step.change.next(placement.group, ready: ready, unaware: unaware)
+        return sparing(next, of: step, placement, in: view)
     }
 
     // MARK: Steps
@@ -126,27 +139,38 @@ package enum OperationPlanner {
             }
             if step.change.partner != nil, step.state != .undoing, !canComeTogether(step, of: operation, in: view) {
                 operation.steps[index].state = step.state == .waiting ? .undone : .undoing
-                operation.note = "Shards \(step.shards.map(\.index)) could not be brought to the same workers."
+                operation.add(note: "Shards \(step.shards.map(\.index)) could not be brought to the same workers.")
                 continue
             }
             if isUnreachable(step, of: operation, placement.group) {
                 operation.steps[index].state = step.state == .waiting ? .undone : .undoing
-                operation.note = "The replica that was to be the primary of shard \(step.shard.index) did not come."
+                operation.add(note: "The replica that was to be the primary of shard \(step.shard.index) did not come.")
+                continue
+            }
+            if isWithoutSender(index, of: operation) {
+                operation.steps[index].state = .undone
+                operation.add(note: "The replica of shard \(step.shard.index) that was to send one is not the primary.")
                 continue
             }
             let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
             let isUnwanted = operation.kind == .rebalance && view.metadata.pin(forbidding: step) != nil
-            if step.state == .waiting, isLost || isBarred || isUnwanted { operation.steps[index].state = .undone }
+            if step.state == .waiting, isLost || isBarred || isUnwanted {
+                operation.steps[index].state = .undone
+                // What leaves a worker that is to be empty goes elsewhere.
+                if operation.drainedWorker == nil {
+                    operation.add(note: note(on: step, isLost: isLost, isBarred: isBarred))
+                }
+            }
             guard step.state.isUnderWay, next(step, of: operation, in: view) == .done else {
                 guard step.state == .running, !step.change.isPastCommitPoint(in: placement.group) else { continue }
                 if isLost {
                     operation.steps[index].state = .undoing
-                    operation.note = "Worker \(step.change.beneficiary!) has not been heard of for too long."
+                    operation.add(note: "Worker \(step.change.beneficiary!) has not been heard of for too long.")
                 } else if DrainPlanner.isFutile(step, in: view) {
                     operation.steps[index].state = .undoing
                     if operation.drainedWorker == nil {
-                        operation.note = "Worker \(step.change.beneficiary!) is not to be given any replicas any more."
+                        operation.add(note: note(on: step, isLost: false, isBarred: true))
                     }
                 }
                 continue
@@ -154,6 +178,15 @@ package enum OperationPlanner {
             let isBack = step.state == .undoing && !step.change.isPastCommitPoint(in: placement.group)
             operation.steps[index].state = isBack ? .undone : .done
         }
+    }
+
+    /// Why a step comes to nothing: its worker is gone, or barred, or its shard is pinned.
+    private static func note(on step: Operation.Step, isLost: Bool, isBarred: Bool) -> String {
+        guard let worker = step.change.beneficiary, isLost || isBarred else {
+            return "Shard \(step.shard.index) has been pinned meanwhile."
+        }
+        if isBarred { return "Worker \(worker) is not to be given any replicas any more." }
+        return "Worker \(worker) has not been heard of for too long."
     }
 
     /// Whether the replica that is to be the primary is none of the shard's, and no step before will bring it.
@@ -205,6 +238,8 @@ package enum OperationPlanner {
             // Another step has brought it there: this one would only take a copy away, and taken back take it with it.
             if operation.drainedWorker == nil, operation.steps[index].isReached(placement.group) {
                 operation.steps[index].state = .undone
+                let shard = operation.steps[index].shard.index
+                operation.add(note: "Where a replica of shard \(shard) was to move there is one already.")
                 continue
             }
             operation.steps[index].state = .running
@@ -213,12 +248,14 @@ package enum OperationPlanner {
         }
     }
 
+    /// One that nobody takes back and of which steps came to nothing has been cancelled by what came between, and says
+    /// so; but a drain is done when its worker is empty, and a rebalance when what could be levelled has been.
     private static func finish(_ operation: inout Operation, in view: ClusterView, now: Timestamp) {
         guard operation.state != .paused, operation.steps.allSatisfy(\.state.hasEnded) else { return }
         if operation.state == .running, remainder(of: operation, in: view) != nil { return }
-        let isWhole = operation.steps.allSatisfy { $0.state == .done } && operation.state == .running
-        let isDrained = operation.drainedWorker != nil && operation.state == .running
-        operation.state = isWhole || isDrained ? .done : .cancelled
+        let isWhole = operation.steps.allSatisfy { $0.state == .done }
+        let isDone = isWhole || operation.drainedWorker != nil || operation.kind == .rebalance
+        operation.state = isDone && operation.state == .running ? .done : .cancelled
         operation.ended = now
     }
 }
@@ -318,8 +355,11 @@ extension Occupancy {
             guard !isBusy(worker) else { return .workerIsBusy(worker) }
             // The room is what is left for pages of files; what a process holds besides has a mark of its own.
             if view.isShortOfMemory(worker) { return .shortOfMemory(worker) }
-            let shortage = room.shortage(for: size, on: worker, isSuccessor: true)
-            if let shortage { return Self.hindrance(shortage, on: worker) }
+            switch room.shortage(for: size, on: worker, isSuccessor: true) {
+            case .disk(let needed, let free): return .tooLittleDisk(worker, needed: needed, free: free)
+            case .memory(let needed, let free): return .tooLittleMemoryInPlace(worker, needed: needed, free: free)
+            case nil: continue
+            }
         }
         return nil
     }

@@ -28,7 +28,11 @@ extension OperationPlanner {
             else { continue }
             let wanted = record.collection.configuration.replicationFactor
             let count = placement.group.inSync.count
-            if count < wanted { return .copies(step.shard, inSyncCount: count, wantedCount: wanted) }
+            // Nobody takes the place of these.
+            let absentCount = placement.group.learners.count {
+                view.absentWorkers.contains($0) && !view.goneWorkers.contains($0) && !view.liveWorkers.contains($0)
+            }
+            if count + absentCount < wanted { return .copies(step.shard, inSyncCount: count, wantedCount: wanted) }
         }
         return nil
     }

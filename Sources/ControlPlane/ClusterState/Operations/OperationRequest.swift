@@ -188,6 +188,11 @@ extension OperationRequest {
         guard let record = view.metadata.collections[collection] else {
             throw OperationRefusal("The collection was deleted meanwhile.")
         }
+        guard record.restoration == nil else {
+            throw OperationRefusal(
+                "Collection '\(record.collection.name)' is being restored; ask again when it serves."
+            )
+        }
         var configuration = record.collection.configuration
         let former = CopyCount(
             replicationFactor: configuration.replicationFactor,

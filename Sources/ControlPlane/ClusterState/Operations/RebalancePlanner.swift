@@ -9,7 +9,9 @@ package enum RebalancePlanner {
     ///
     /// The fewest bytes are moved by moving first what closes a gap best; a replica is moved once at most.
     ///
-    /// What is pinned stays, and a primary goes back to where it is pinned.
+    /// What is pinned stays, and a primary goes back to where it is pinned. A replica goes only to a worker with room
+    /// for it beside others that are to come there. Where the primary, which sends it, has no room for the copy that it
+    /// makes first, one that has is made the primary before the move; without one the replica stays.
     ///
     /// - Parameters:
     ///   - resting: shards that stay as they are, though their bytes count.
@@ -29,6 +31,7 @@ package enum RebalancePlanner {
             uniqueKeysWithValues: placements.map { ($0.shard, max(ReplicaSize(of: $0, in: view).diskByteCount, 1)) }
         )
         var load = Dictionary(uniqueKeysWithValues: workers.map { ($0, UInt64(0)) })
+        var room = WorkerRoom(view)
         for placement in placements {
             for member in placement.group.members where load[member] != nil {
                 load[member]! += sizes[placement.shard]!
@@ -43,17 +46,25 @@ package enum RebalancePlanner {
             guard case .move(let from, let to) = move.change else { return }
             load[from]! -= sizes[move.shard]!
             load[to]! += sizes[move.shard]!
-            steps.append(move)
             let index = placements.firstIndex { $0.shard == move.shard }!
+            if let sender = sender(of: placements[index], to: to, room, in: view), sender != placements[index].primary {
+                steps.append(Operation.Step(shard: move.shard, change: .lead(sender)))
+                placements[index].group.primary = sender
+            }
+            room.reserve(ReplicaSize(of: placements[index], in: view), on: to)
+            steps.append(move)
             placements[index].group = placements[index].group.replacing(from, by: to)
         }
-        while let move = bestMove(placements.filter { !moved.contains($0.shard) }, sizes, load, pins, gaining: least) {
-            take(move)
+        func nextMove() -> Operation.Step? {
+            let rest = placements.filter { !moved.contains($0.shard) }
+            return bestMove(rest, sizes, load, room, gaining: least, in: view)
         }
+        while let move = nextMove() { take(move) }
         let unsettled = goesBySettledRates ? Set(view.searchRates.filter { !$0.value.isSettled }.keys) : []
-        while let moves = ReplicaExchange(placements, sizes, load, in: view).next(leaving: moved.union(unsettled)) {
-            moves.forEach(take)
+        func nextExchange() -> [Operation.Step]? {
+            ReplicaExchange(placements, sizes, load, room, in: view).next(leaving: moved.union(unsettled))
         }
+        while let moves = nextExchange() { moves.forEach(take) }
         return steps + leads(placements, leaving: resting, pins, workers: workers)
     }
 
@@ -62,8 +73,9 @@ package enum RebalancePlanner {
         _ placements: [ShardPlacement],
         _ sizes: [ShardID: UInt64],
         _ load: [NodeID: UInt64],
-        _ pins: [ShardID: ShardPin],
-        gaining least: UInt64
+        _ room: WorkerRoom,
+        gaining least: UInt64,
+        in view: ClusterView
     ) -> Operation.Step? {
         let order = load.keys.sorted { (load[$0]!, $0) < (load[$1]!, $1) }
         for from in order.reversed() {
@@ -72,7 +84,8 @@ package enum RebalancePlanner {
                 let gap = load[from]! - load[to]!
                 let movable = placements.filter {
                     $0.group.members.contains(from) && !$0.group.members.contains(to) && sizes[$0.shard]! < gap
-                        && pins[$0.shard]?.forbids(.move(from: from, to: to)) != true
+                        && view.metadata.pins[$0.shard]?.forbids(.move(from: from, to: to)) != true
+                        && sender(of: $0, to: to, room, in: view) != nil
                 }
                 // What is closest to half the gap leaves the least of it.
                 let best = movable.min { left, right in
@@ -84,6 +97,24 @@ package enum RebalancePlanner {
             }
         }
         return nil
+    }
+
+    /// The member that can send a replica to the worker, for which it makes a copy on its own disk: the primary rather
+    /// than one that is to be made the primary first; nil when the worker has no room for it, or no sender has.
+    static func sender(
+        of placement: ShardPlacement,
+        to worker: NodeID,
+        _ room: WorkerRoom,
+        in view: ClusterView
+    ) -> NodeID? {
+        let size = ReplicaSize(of: placement, in: view)
+        guard room.shortage(for: size, on: worker) == nil else { return nil }
+        func hasRoom(_ member: NodeID) -> Bool { room.diskShortage(for: size.diskByteCount, on: member) == nil }
+        if hasRoom(placement.primary) { return placement.primary }
+        return view.readyMembers(of: placement).first { member in
+            member != placement.primary && view.metadata.standing(of: member) == .active && hasRoom(member)
+                && view.metadata.pins[placement.shard]?.forbids(.lead(member)) != true
+        }
     }
 
     private static func leads(

@@ -30,6 +30,7 @@ struct ReplicaExchange {
     }
 
     private let view: ClusterView
+    private let room: WorkerRoom
     private let sizes: [ShardID: UInt64]
     private let byteCounts: [NodeID: UInt64]
     private let meanByteCount: Double
@@ -40,13 +41,15 @@ struct ReplicaExchange {
     ///   - placements: all that count, as they will be.
     ///   - sizes: of them, in bytes.
     ///   - byteCounts: of the workers that may have replicas.
+    ///   - room: that moves leave which are to be made before.
     init(
         _ placements: [ShardPlacement],
         _ sizes: [ShardID: UInt64],
         _ byteCounts: [NodeID: UInt64],
+        _ room: WorkerRoom,
         in view: ClusterView
     ) {
-        (self.view, self.sizes, self.byteCounts) = (view, sizes, byteCounts)
+        (self.view, self.room, self.sizes, self.byteCounts) = (view, room, sizes, byteCounts)
         meanByteCount = Double(byteCounts.values.reduce(0, +)) / Double(max(1, byteCounts.count))
         var loads = byteCounts.mapValues { _ in 0.0 }
         var held: [NodeID: [ShardPlacement]] = [:]
@@ -106,14 +109,15 @@ struct ReplicaExchange {
         return best
     }
 
-    /// Whether the workers have room for what comes before anything has left.
+    /// Whether the workers have room for what comes, and for sending it, before anything has left.
     private func hasRoom(for steps: [Operation.Step]) -> Bool {
-        let room = WorkerRoom(view)
+        var room = room
         return steps.allSatisfy { step in
-            guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard) else {
-                return false
-            }
-            return room.shortage(for: ReplicaSize(of: placement, in: view), on: newcomer) == nil
+            guard let newcomer = step.change.newcomer, let placement = view.metadata.placement(of: step.shard),
+                RebalancePlanner.sender(of: placement, to: newcomer, room, in: view) != nil
+            else { return false }
+            room.reserve(ReplicaSize(of: placement, in: view), on: newcomer)
+            return true
         }
     }
 

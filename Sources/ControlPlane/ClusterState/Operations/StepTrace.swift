@@ -56,7 +56,6 @@ struct StepTrace: Sendable {
 
     private static let rateInterval = Duration.seconds(3)
 
-    let change: ReplicaChange
     private(set) var progress: OperationLedger.Progress
     /// When anything last changed, be it further or back.
     private(set) var moved: Duration
@@ -81,7 +80,6 @@ struct StepTrace: Sendable {
         now: Duration
     ) {
         let look = Self.look(at: step, placement.group, in: view)
-        change = step.change
         progress = OperationLedger.Progress(changed: now)
         (moved, attempted, began) = (now, now, now)
         isWhole = look.position == Position() && !look.reached.contains(.inSync)

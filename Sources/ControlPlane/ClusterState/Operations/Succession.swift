@@ -129,12 +129,13 @@ package struct Succession: Hashable, Sendable {
         return .wait(isArchived(ends, in: view) ? .draining : .archiving)
     }
 
-    /// Whether the new shards may take the others' place.
-    func isReady(in view: ClusterView) -> Bool {
-        guard isTogether, let ends = ends(in: view), isArchived(ends, in: view) else { return false }
-        return sources[0].group.inSync.allSatisfy { worker in
+    /// Where the logs of the shards that go have ended; nil unless the new shards may take their place.
+    func readyEnds(in view: ClusterView) -> [ShardID: UInt64]? {
+        guard isTogether, let ends = ends(in: view), isArchived(ends, in: view) else { return nil }
+        let isReady = sources[0].group.inSync.allSatisfy { worker in
             successors.allSatisfy { view.successor($0.shard, on: worker)?.state == .sealed(ends) }
         }
+        return isReady ? ends : nil
     }
 
     /// Where the logs of the shards that go have ended; nil while writes are ordered, or wait to be finished.

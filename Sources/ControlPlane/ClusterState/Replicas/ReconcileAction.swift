@@ -7,14 +7,16 @@ package enum ReconcileAction: Hashable, Sendable {
     case host(ShardPlacement, worker: NodeID)
     /// Remove a replica of a deleted collection, or one whose worker is not a member of the group any more.
     case drop(ShardID, epoch: Epoch, worker: NodeID)
-    /// Put other groups in place of shards', each if it is still of the version that the new one was made from.
+    /// Put other groups in place of shards', each if it is still of the version that the new one was made from, and the
+    /// step that it follows from is still under way.
     case regroup(CollectionID, [Regrouping])
     /// Make a shard on a worker that is to take the place of others it holds replicas of.
     case prepare(Succession.Preparation, worker: NodeID)
     /// Remove what a worker made of a shard that is not to take the place of others any more.
     case abandon(ShardID, worker: NodeID)
-    /// Put shards in the place of others, if these are still of the versions that the new ones were made from.
-    case succeed(Succession)
+    /// Put shards in the place of others, if these are still of the versions that the new ones were made from. With it
+    /// where the others' logs have ended.
+    case succeed(Succession, ends: [ShardID: UInt64])
     /// Record that every shard of the collection has been hosted.
     case establish(CollectionID)
     /// Record that every replica has been made of a shard that began in the place of one that was given up.
@@ -37,15 +39,38 @@ package enum ReconcileAction: Hashable, Sendable {
 
     /// Another group for a shard.
     package struct Regrouping: Hashable, Sendable {
+        /// The step that a group follows from, as it was.
+        package struct Cause: Hashable, Sendable {
+            package var operation: OperationID
+            package var step: Operation.Step
+
+            package init(operation: OperationID, step: Operation.Step) {
+                self.operation = operation
+                self.step = step
+            }
+        }
+
         package var shard: ShardID
         /// Version that it is made from.
         package var version: UInt64
         package var group: ReplicaGroup
+        /// Nil where no operation wants it.
+        package var cause: Cause?
 
-        package init(shard: ShardID, version: UInt64, group: ReplicaGroup) {
+        package init(shard: ShardID, version: UInt64, group: ReplicaGroup, cause: Cause? = nil) {
             self.shard = shard
             self.version = version
             self.group = group
+            self.cause = cause
+        }
+
+        /// Whether it is wanted still: somebody may have paused the operation, or taken the step back.
+        package func isWanted(in metadata: ClusterMetadata) -> Bool {
+            guard let cause else { return true }
+            guard let operation = metadata.operations[cause.operation], !operation.state.hasEnded,
+                operation.state != .paused
+            else { return false }
+            return operation.steps.contains(cause.step)
         }
     }
 
@@ -67,7 +92,7 @@ package enum ReconcileAction: Hashable, Sendable {
         case .regroup(let collection, _): .groups(collection)
         case .prepare(let preparation, let worker): .replica(preparation.shard, worker)
         case .abandon(let shard, let worker): .replica(shard, worker)
-        case .succeed(let succession): .groups(succession.collection)
+        case .succeed(let succession, _): .groups(succession.collection)
         case .establish(let collection): .establishment(collection)
         case .begin(let shard): .establishment(shard.collection)
         case .advance(let update): .operation(update.old.id)
@@ -96,6 +121,9 @@ package enum ReconcileProblem: Hashable, Sendable {
     case lostReplica(ShardID, worker: NodeID)
     /// A replica that neither a collection nor a deletion names; it is left alone.
     case unnamedReplica(ShardID, worker: NodeID)
+    /// A replica on a worker that is to have none, of a shard of which none of those that count as in sync is known to
+    /// have as much: it is left alone.
+    case leftReplica(ShardID, worker: NodeID)
     /// Replicas of the shard that should be equal are not.
     case differentReplicas(ShardID)
     /// The replica is out of service on its worker.
@@ -104,6 +132,9 @@ package enum ReconcileProblem: Hashable, Sendable {
     case olderRecord(ShardID)
     /// The shard lacks a replica, and no worker that may have one has so much room on its disk.
     case noRoom(ShardID, byteCount: UInt64)
+    /// The shard has outgrown what one should hold, and is not split for lack of room; with what is missing, as a
+    /// sentence.
+    case unsplitShard(ShardID, reason: String)
     /// A step of an operation has not got on for too long; with what it waits for, as sentences.
     case stalledStep(OperationID, ShardID, reason: String)
     /// A replica that no operation brings has not got on for too long; with what it waits for, as sentences.
@@ -117,11 +148,12 @@ package enum ReconcileProblem: Hashable, Sendable {
     package var topic: ReconcileProblem {
         switch self {
         case .noRoom(let shard, _): .noRoom(shard, byteCount: 0)
+        case .unsplitShard(let shard, _): .unsplitShard(shard, reason: "")
         case .stalledStep(let operation, let shard, _): .stalledStep(operation, shard, reason: "")
         case .stalledNewcomer(let shard, let worker, _): .stalledNewcomer(shard, worker: worker, reason: "")
         case .stalledOperation(let operation, _): .stalledOperation(operation, reason: "")
         case .stalledRollout(let operation, _): .stalledRollout(operation, reason: "")
-        case .lostReplica, .unnamedReplica, .differentReplicas, .failedReplica, .olderRecord: self
+        case .lostReplica, .unnamedReplica, .leftReplica, .differentReplicas, .failedReplica, .olderRecord: self
         }
     }
 }
@@ -135,6 +167,10 @@ extension ReconcileProblem: CustomStringConvertible {
         case .unnamedReplica(let shard, let worker):
             "Worker \(worker) holds shard \(shard), which this cluster has no record of. It is left alone; "
                 + "was the coordinator's data folder restored from an old copy?"
+        case .leftReplica(let shard, let worker):
+            "Worker \(worker) holds shard \(shard), which is to be on other workers, of which none has as much. It is "
+                + "left alone; was the metadata store put back to an earlier state? See 'Records that went back' in "
+                + "docs/operations/high-availability.md."
         case .differentReplicas(let shard):
             "The replicas of shard \(shard) do not hold the same. 'mien verify' tells which of them is good, and with "
                 + "--repair makes the others anew."
@@ -148,6 +184,9 @@ extension ReconcileProblem: CustomStringConvertible {
             "Shard \(shard) lacks a copy of \(byteCount >> 20) MiB, and no worker that may have it has room on its "
                 + "disk beside what is on its way and coordinator.spare_disk: free some, or add a worker. "
                 + "'mien explain' tells how much is missing where."
+        case .unsplitShard(let shard, let reason):
+            "Shard \(shard) holds more faces than coordinator.split_above, and is not split, since its workers lack "
+                + "the room for two beside it. \(reason)"
         case .stalledStep(let operation, let shard, let reason):
             "Operation \(operation) has not got on with shard \(shard) for a minute. \(reason)"
         case .stalledNewcomer(let shard, let worker, let reason):

@@ -115,7 +115,7 @@ package enum ReconcilePlanner {
     }
 
     private static func actions(for succession: Succession, in view: ClusterView) -> [ReconcileAction] {
-        if succession.isReady(in: view) { return [.succeed(succession)] }
+        if let ends = succession.readyEnds(in: view) { return [.succeed(succession, ends: ends)] }
         let workers = succession.isTogether ? succession.sources[0].group.inSync : []
         return workers.filter(view.liveWorkers.contains).flatMap { worker in
             succession.preparations.filter { view.successor($0.shard, on: worker) == nil }
@@ -141,17 +141,24 @@ package enum ReconcilePlanner {
         placements.compactMap { placement in
             if view.suspectShards.contains(placement.shard) { return nil }
             var next = failover(placement, of: record, in: view) ?? requirement(placement, of: record)
+            var cause: ReconcileAction.Regrouping.Cause?
             if next == nil {
                 if placement.group.isFrozen, steps[placement.shard]?.step.change.successors.isEmpty ?? true {
                     // Whatever it was frozen for has ended.
                     next = placement.group.freezing(false)
                 } else if let (operation, step) = steps[placement.shard] {
-                    next = group(after: step, of: operation, placement, of: record, in: view, &restorations)
+                    if case .regroup(let group) = Self.next(step, of: operation, for: placement.shard, in: view) {
+                        next = group
+                        cause = ReconcileAction.Regrouping.Cause(operation: operation.id, step: step)
+                    } else {
+                        next = group(beside: step, of: operation, placement, of: record, in: view, &restorations)
+                    }
                 } else {
                     next = restoration(placement, of: record, in: view, &restorations)
                 }
             }
-            return next.map { .init(shard: placement.shard, version: placement.group.version, group: $0) }
+            let version = placement.group.version
+            return next.map { .init(shard: placement.shard, version: version, group: $0, cause: cause) }
         }
     }
 
@@ -180,10 +187,21 @@ package enum ReconcilePlanner {
         return mayChange ? group.requiring(minimum) : nil
     }
 
+    /// What a step comes to next; nil when it is paused, or has yet to begin.
+    private static func next(
+        _ step: Operation.Step,
+        of operation: Operation,
+        for shard: ShardID,
+        in view: ClusterView
+    ) -> ReplicaChange.Next? {
+        guard operation.state != .paused, step.state.isUnderWay else { return nil }
+        return OperationPlanner.next(step, of: operation, for: shard, in: view)
+    }
+
     /// A shard that a step is under way for is nobody else's; one that is paused, or has yet to begin, leaves it as it
     /// is, but for copies that are lost.
     private static func group(
-        after step: Operation.Step,
+        beside step: Operation.Step,
         of operation: Operation,
         _ placement: ShardPlacement,
         of record: CollectionRecord,
@@ -192,7 +210,7 @@ package enum ReconcilePlanner {
     ) -> ReplicaGroup? {
         // Writes do not wait for one that is paused.
         if operation.state == .paused, placement.group.isFrozen { return placement.group.freezing(false) }
-        guard operation.state != .paused, step.state.isUnderWay else {
+        guard let next = Self.next(step, of: operation, for: placement.shard, in: view) else {
             let steps = operation.steps.filter { !$0.state.hasEnded && $0.shards.contains(placement.shard) }
             let newcomers = steps.compactMap(\.change.newcomer).filter { !placement.group.isInSync($0) }
             var copies = record.collection.configuration.replicationFactor
@@ -208,13 +226,12 @@ package enum ReconcilePlanner {
                 &restorations
             )
         }
-        switch OperationPlanner.next(step, of: operation, for: placement.shard, in: view) {
-        case .regroup(let group): return group
+        switch next {
         // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
-        case .wait(.tooFewInSync(let leaver)):
+        case .wait(.tooFewInSync(let leaver)), .wait(.tooFewThere(let leaver, away: _)):
             return restoration(placement, of: record, uncounted: [leaver], onlyAdding: true, in: view, &restorations)
         case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &restorations)
-        case .done: return nil
+        case .regroup, .done: return nil
         }
     }
 
@@ -272,6 +289,7 @@ package enum ReconcilePlanner {
                 gone: gone,
                 candidates: candidates,
                 pinned: Set(view.metadata.pins[placement.shard]?.workers ?? []),
+                givenUp: Set(members.filter { view.isGivenUp(placement.shard, on: $0) }),
                 replicationFactor: factor
             )
         for newcomer in next?.members ?? [] where !members.contains(newcomer) {
@@ -334,8 +352,15 @@ package enum ReconcilePlanner {
             let group = placement.group
             if view.suspectShards.contains(shard) { return }
             // What goes by a newer group than this view may be a member of it.
-            guard !group.members.contains(worker), replica.groupVersion <= group.version else { return }
-            plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))
+            guard !group.members.contains(worker), replica.groupVersion <= group.version, view.isSettled else { return }
+            // A worker that knows by which group its replica went has left that. Others, with programs of before,
+            // may have been members by a later record than this.
+            let needed = replica.groupVersion > 0 ? 0 : replica.sequence
+            if group.inSync.contains(where: { view.isHosted(placement, on: $0, upTo: needed) }) {
+                plan.actions.append(.drop(shard, epoch: group.epoch, worker: worker))
+            } else if group.inSync.allSatisfy({ view.isHosted(placement, on: $0) || view.lacks(shard, on: $0) }) {
+                plan.problems.append(.leftReplica(shard, worker: worker))
+            }
         } else if let record = view.metadata.collections[shard.collection],
             let retirement = record.retirement(of: shard)
         {

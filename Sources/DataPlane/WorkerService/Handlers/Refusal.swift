@@ -53,6 +53,29 @@ enum Refusal {
         )
     }
 
+    /// An order to remove what the records that it comes of do not know enough about.
+    static func earlierRecords(_ shard: ShardID, sent: UInt64, held: UInt64) -> WireStatus {
+        earlierRecords(shard, "by version \(sent) of its group, and this worker knows of version \(held)")
+    }
+
+    static func earlierRecords(_ shard: ShardID, sent: Epoch, promised: Epoch) -> WireStatus {
+        earlierRecords(
+            shard,
+            "under epoch \(sent.number), and its replica here has obeyed epoch \(promised.number)"
+        )
+    }
+
+    private static func earlierRecords(_ shard: ShardID, _ difference: String) -> WireStatus {
+        WireStatus(
+            code: .staleEpoch,
+            message: """
+                \(name(shard)) was to be removed \(difference); nothing of it was done: the order came late, or the \
+                metadata store was put back to an earlier state; then put back newer records, or accept these with \
+                'mien metadata accept'
+                """
+        )
+    }
+
     static func groupsNotHeard(_ shard: ShardID) -> WireStatus {
         WireStatus(
             code: .unavailable,

@@ -22,6 +22,7 @@ extension Replica {
         case replace(PendingCopy)
         case cut(PendingCut)
         case noteFreeze(version: UInt64)
+        case noteGroup(version: UInt64)
         case noteEnd
         case turn(WriteQueue.Turn)
         case storeStep
@@ -143,6 +144,7 @@ extension Replica {
             case .cut(let cut):
                 if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
             case .noteFreeze(let version): if let error = noteFreeze(version) { return .failed(error) }
+            case .noteGroup(let version): noteGroup(version)
             case .noteEnd: options.reportChanged()
             case .storeStep:
                 let start = ContinuousClock.now
@@ -246,12 +248,15 @@ extension Replica {
                         commitByteLimit: self.options.limits.commitBytes
                     ).map { .turn($0) }
                 case .maintain:
+                    // Once for a change of the group: nobody waits for it, and writes come first.
+                    if let version = state.groupToNote(now: now) { return .noteGroup(version: version) }
                     // Maintenance orders the removal of what has expired: a write too.
                     guard let hold else { return .maintain }
                     if hasStep { return .storeStep }
                     rest = hold.end - now
                     return nil
                 case .rest(let end):
+                    if let version = state.groupToNote(now: now) { return .noteGroup(version: version) }
                     rest = min(end, hold?.end ?? end) - now
                     return nil
                 }

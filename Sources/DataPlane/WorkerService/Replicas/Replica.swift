@@ -40,6 +40,8 @@ final class Replica: Sendable {
         var readError: PartitionError?
         /// As last heard; nil before that.
         var group: ReplicaGroup?
+        /// When it is tried again to write the group's version down; nil unless that failed.
+        var nextGroupNote: ContinuousClock.Instant?
         /// When the metadata store was last known to have that group.
         var confirmation: Duration?
         /// Nil while the partition is not open, and for a replica that is alone.
@@ -512,7 +514,7 @@ final class Replica: Sendable {
             return WorkerReport.Replica(
                 shard: self.shard,
                 epoch: state.heldEpoch,
-                groupVersion: state.group?.version ?? 0,
+                groupVersion: state.knownVersion,
                 role: state.role(now: ReplicationClock.now),
                 state: state.phase.reported,
                 faceCount: statistics?.faceCount ?? 0,

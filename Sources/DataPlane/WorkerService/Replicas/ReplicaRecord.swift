@@ -17,6 +17,9 @@ package struct ReplicaRecord: Equatable {
     /// Version of the group by which no write is ordered; 0 where writes are. What a replica that is alone said of its
     /// end holds beyond a restart.
     package var frozenVersion: UInt64 = 0
+    /// Of the newest group that it went by; 0 where none was written down. After a restart it goes by none that is
+    /// older: a metadata store that was put back to an earlier state tells of such.
+    package var groupVersion: UInt64 = 0
 
     func write(to path: String) throws(WorkerError) {
         var fields = [
@@ -24,6 +27,7 @@ package struct ReplicaRecord: Equatable {
             "first": "\(range.first)", "last": "\(range.last)", "replicated": isReplicated ? "1" : "0",
         ]
         if frozenVersion > 0 { fields["frozen"] = "\(frozenVersion)" }
+        if groupVersion > 0 { fields["version"] = "\(groupVersion)" }
         try DurableFile.write(RecordText(kind: Self.kind, format: Self.format, fields: fields).encoded, to: path)
     }
 
@@ -51,7 +55,8 @@ package struct ReplicaRecord: Equatable {
             epoch: Epoch(epoch),
             range: HashRange(first: first, last: last),
             isReplicated: text.fields["replicated"] == "1",
-            frozenVersion: text.fields["frozen"] == nil ? 0 : try number("frozen")
+            frozenVersion: text.fields["frozen"] == nil ? 0 : try number("frozen"),
+            groupVersion: text.fields["version"] == nil ? 0 : try number("version")
         )
     }
 }

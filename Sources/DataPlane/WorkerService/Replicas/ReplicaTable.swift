@@ -17,6 +17,8 @@ final class ReplicaTable: Sendable {
     private let logger: Logger
     private let replicas = Mutex<[ShardID: Replica]>([:])
     private let prepared = Mutex<[ShardID: Successor]>([:])
+    /// After attempts at shards that were taken back.
+    private let rests = Mutex<[ShardID: CopyRest]>([:])
     private let began = ReplicationClock.now
     /// A coordinator has said what this worker is a member of, as it was after this process began.
     private let isTold = OneWayFlag()
@@ -159,7 +161,8 @@ final class ReplicaTable: Sendable {
     /// Makes the replica not exist, files and all. Idempotent.
     ///
     /// - Throws: `staleEpoch` when it is held under a higher one, or counts by a later group than the one that it was
-    ///   none of; `unavailable` as long as this worker cannot know of one.
+    ///   none of, or knows more than the records that the order comes of; `unavailable` as long as this worker cannot
+    ///   know of a later group.
     func drop(_ request: DropReplica) throws(WireStatus) {
         let shard = request.shard
         let held = replicas.withLock { $0[shard] }
@@ -193,7 +196,16 @@ final class ReplicaTable: Sendable {
         if let group, group.version > request.groupVersion, group.members.contains(options.links.node) {
             throw Refusal.laterGroup(shard, sent: request.groupVersion, held: group.version)
         }
-        // What it went by before a restart is forgotten, and what it is none of nobody tells it.
+        // What the disk remembers of the time before a restart. Whoever tells a worker of its groups may do so from the
+        // same records as whoever gave the order, and those may have been put back to an earlier state.
+        let version = replica.knownVersion
+        guard request.groupVersion >= version else {
+            throw Refusal.earlierRecords(shard, sent: request.groupVersion, held: version)
+        }
+        if let promised = replica.promisedEpoch, promised > request.epoch {
+            throw Refusal.earlierRecords(shard, sent: request.epoch, promised: promised)
+        }
+        // It may have gone by more than its disk tells, and what it is none of nobody tells it.
         guard isTold else { throw Refusal.groupsNotHeard(shard) }
     }
 
@@ -275,7 +287,18 @@ final class ReplicaTable: Sendable {
             throw Refusal.folder(error)
         }
         let record = SuccessorRecord(shard: shard, range: request.range, sources: request.sources)
-        start(Successor(record, identity: identity(of: request), in: directory, table: self, options, logger))
+        let rest = rests.withLock { $0.removeValue(forKey: shard) }
+        start(
+            Successor(
+                record,
+                identity: identity(of: request),
+                after: rest,
+                in: directory,
+                table: self,
+                options,
+                logger
+            )
+        )
         logger.info(
             "shard is being prepared",
             metadata: metadata(shard, ["from": "\(request.sources.map(String.init).joined(separator: " "))"])
@@ -319,10 +342,21 @@ final class ReplicaTable: Sendable {
         options.reportChanged()
     }
 
+    /// When it comes again that is another attempt, and the pause after it is as long as it would have been.
+    private func note(_ rest: CopyRest?, of shard: ShardID) {
+        let now = ContinuousClock.now
+        rests.withLock { rests in
+            rests = rests.filter { !$0.value.isForgotten(now: now) }
+            rests[shard] = rest
+            rests[shard]?.left(now: now)
+        }
+    }
+
     private func remove(_ successor: Successor) throws(WireStatus) {
         successor.beginStopping()
         successor.stop()
         prepared.withLock { $0[successor.shard] = nil }
+        note(successor.rest, of: successor.shard)
         do throws(WorkerError) {
             try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
             try removeFiles(in: successor.directory)

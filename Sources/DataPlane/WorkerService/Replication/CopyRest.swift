@@ -1,4 +1,5 @@
 import ClusterModel
+package import WireProtocol
 
 /// What is known of attempts at copies for other workers.
 struct CopyAttempts: Sendable {
@@ -42,9 +43,16 @@ package struct CopyFailure: Sendable {
         self.isForGood = isForGood
         self.pause = pause
     }
+
+    /// Of a shard that is made here from others' replicas, which is a copy as well.
+    ///
+    /// - Parameter hasBegun: whether anything was written.
+    package init(making status: WireStatus, hasBegun: Bool, pause: Duration) {
+        self.init(isForGood: hasBegun && status.code.retry == .doNotRetry, pause: pause)
+    }
 }
 
-/// Until when no copy is begun for a replica.
+/// Until when no copy is begun for a replica, or of a shard that is made beside others.
 ///
 /// A copy costs both disks all of the partition. One that fails for good is tried again, since people may mend what was
 /// wrong, but after pauses that double.

@@ -11,7 +11,11 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func noteFreeze(_ version: UInt64) -> PartitionError? {
-        if let error = remember({ $0.frozenVersion = version }) { return error }
+        let change = { (record: inout ReplicaRecord) in
+            record.frozenVersion = version
+            record.groupVersion = max(record.groupVersion, version)
+        }
+        if let error = remember(change) { return error }
         let since = version > 0 ? Timestamp.now : nil
         monitor.withLock { state in
             state.end = nil

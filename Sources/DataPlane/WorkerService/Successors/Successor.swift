@@ -12,7 +12,8 @@ import WireProtocol
 /// everything is there it is *sealed*: a record on disk says through which sequences. It has no place in any shard map
 /// before it is activated, so that nothing of it is ever asked for.
 ///
-/// Whatever goes wrong before that, it begins anew; the sources stay what they are.
+/// Whatever goes wrong before that, it begins anew, after pauses that double where that would most likely end as it did
+/// (``CopyRest``); the sources stay what they are.
 final class Successor: Sendable {
     private enum Phase {
         /// Can move to: `following`, `failed`.
@@ -35,6 +36,10 @@ final class Successor: Sendable {
         var sealedAt = Duration.zero
         /// The shard is in force, so that the sources are not written to any more, whatever they know.
         var areSourcesRetired = false
+        /// Whether the attempt under way has written anything.
+        var hasBegun = false
+        /// After attempts that failed; nil once everything was there.
+        var rest: CopyRest?
         var isStopping = false
     }
 
@@ -67,9 +72,11 @@ final class Successor: Sendable {
     /// - Parameters:
     ///   - record: with sequences for one that is whole on disk.
     ///   - identity: of the partition to be made; nil for one that is whole on disk.
+    ///   - rest: after attempts at the same shard before.
     init(
         _ record: SuccessorRecord,
         identity: PartitionIdentity?,
+        after rest: CopyRest? = nil,
         in directory: String,
         table: ReplicaTable,
         _ options: ReplicaOptions,
@@ -81,8 +88,11 @@ final class Successor: Sendable {
         self.table = table
         self.options = options
         self.logger = logger
-        monitor = Monitor(State(phase: record.sequences.isEmpty ? .copying : .sealed, record: record))
+        monitor = Monitor(State(phase: record.sequences.isEmpty ? .copying : .sealed, record: record, rest: rest))
     }
+
+    /// Until when it is not begun anew; nil where nothing has failed since everything was there.
+    var rest: CopyRest? { monitor.withLock(\.rest) }
 
     var record: SuccessorRecord { monitor.withLock(\.record) }
 
@@ -202,6 +212,10 @@ final class Successor: Sendable {
                 if mustStop(within: Self.followInterval) { return }
                 continue
             }
+            if let rest {
+                let left = rest.end - ContinuousClock.now
+                if left > .zero, mustStop(within: left) { return }
+            }
             do throws(WireStatus) {
                 try build()
             } catch {
@@ -213,8 +227,11 @@ final class Successor: Sendable {
                     "a shard could not be prepared; it begins anew",
                     metadata: logMetadata.merging(["status": "\(error)"]) { $1 }
                 )
+                monitor.withLock { state in
+                    let failure = CopyFailure(making: error, hasBegun: state.hasBegun, pause: Self.retryPause)
+                    state.rest = CopyRest(after: failure, state.rest, now: .now)
+                }
                 set(.failed(error.message))
-                if mustStop(within: Self.retryPause) { return }
             }
         }
     }
@@ -231,6 +248,7 @@ final class Successor: Sendable {
 
     /// Makes the partition and follows until it is told to stop.
     private func build() throws(WireStatus) {
+        monitor.withLock { $0.hasBegun = false }
         // Nothing is removed unless it can be made again.
         try withSources { (_) throws(PartitionError) in }
         set(.copying)
@@ -239,6 +257,7 @@ final class Successor: Sendable {
             try unseal()
             try removePartition()
             try DurableFile.makeDirectory(directory)
+            monitor.withLock { $0.hasBegun = true }
         } catch {
             throw Refusal.folder(error)
         }
@@ -296,7 +315,10 @@ final class Successor: Sendable {
             followed = try step(partitions) { () throws(PartitionError) in try builder.follow() }
             if isStopping { return }
         } while followed > Self.changesPerFold
-        monitor.withLock { $0.progress = builder.progress }
+        monitor.withLock { state in
+            state.progress = builder.progress
+            state.rest = nil
+        }
         set(.following)
         logger.info("shard is prepared, and follows", metadata: logMetadata)
         var unfolded = 0
@@ -356,9 +378,12 @@ final class Successor: Sendable {
 
     /// Takes note that the shard is in force: it was sealed here, and the disk has gone back since. Nobody tells this
     /// worker any more that the sources are frozen, so it seals what they have; the others know better, and have it
-    /// copy what it lacks.
+    /// copy what it lacks. The shard waits for this: whatever failed before holds the next attempt up no more.
     func retireSources() {
-        monitor.withLock(waking: .all) { $0.areSourcesRetired = true }
+        monitor.withLock(waking: .all) { state in
+            if !state.areSourcesRetired { state.rest = nil }
+            state.areSourcesRetired = true
+        }
     }
 
     /// Notes whether the stand-in may answer.

@@ -89,6 +89,7 @@ struct SimulatedController: Sendable {
             isSettled: now - watchStart > Self.silenceLimit,
             restingShards: operations.restingShards(now: now)
         )
+        view.absentWorkers = view.goneWorkers
         view.olderShards = olderRecords.shards
         view.suspectShards = olderRecords.suspects
         view.spareDiskByteCount = 1 << 30
@@ -255,7 +256,9 @@ extension World {
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let time = wallTime(of: index)
-            actions += OperationPlanner.updates(view, limits: Self.limits, now: time).map { .advance($0) }
+            let standing = controllers[index].operations.stalledOperations(now: now)
+            let updates = OperationPlanner.updates(view, limits: Self.limits, standing: standing, now: time)
+            actions += updates.map { .advance($0) }
             restarts = OperationPlanner.restarts(of: controllers[index].operations.motionless(now: now), in: view)
             actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             actions += policyActions(index, in: view)

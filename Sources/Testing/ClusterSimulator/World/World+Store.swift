@@ -119,18 +119,37 @@ extension World {
         case .regroup(_, let regroupings):
             for regrouping in regroupings {
                 guard let group = metadata.placement(of: regrouping.shard)?.group,
-                    group.version == regrouping.version || settings.fault == .noCompareAndSwap
+                    group.version == regrouping.version || settings.fault == .noCompareAndSwap,
+                    regrouping.isWanted(in: metadata) || settings.fault == .regroupWhateverOperations
                 else { continue }
+                try checkTakenBack(regrouping, after: group)
                 try change(regrouping.shard, to: regrouping.group)
             }
         case .advance(let update): try advance(update)
-        case .succeed(let succession): try succeed(succession)
+        case .succeed(let succession, _): try succeed(succession)
         case .establish: record.isEstablished = true
         case .rollOut(let rollout): beginRollout(rollout, of: lease?.controller ?? 0)
         case .fetch(_, let generation, let origin, _): recordCodebook(generation, origin)
         case .begin, .host, .drop, .prepare, .abandon, .balance, .divide, .train, .install, .abandonTraining: return
         }
         revision += 1
+    }
+
+    /// A step that was taken back before its commit point does not pass that because it was under way.
+    private func checkTakenBack(
+        _ regrouping: ReconcileAction.Regrouping,
+        after group: ReplicaGroup
+    ) throws(Violation) {
+        guard let cause = regrouping.cause, cause.step.state == .running,
+            let operation = metadata.operations[cause.operation]
+        else { return }
+        let change = cause.step.change
+        let isTakenBack = operation.steps.contains { step in
+            step.shard == cause.step.shard && step.change == change && step.state == .undoing
+        }
+        guard isTakenBack, !change.isPastCommitPoint(in: group), change.isPastCommitPoint(in: regrouping.group)
+        else { return }
+        try fail(.former, "\(regrouping.shard.index) \(Self.text(change)), which was taken back")
     }
 
     /// Puts a group in place of the one that it was made from.

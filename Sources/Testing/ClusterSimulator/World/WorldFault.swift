@@ -12,6 +12,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case tombstonesForgotten
     /// The record of a group is changed whatever its version is.
     case noCompareAndSwap
+    /// A step goes on although it has been taken back, or held up, meanwhile.
+    case regroupWhateverOperations
     /// Shards take others' place although the groups of those have changed meanwhile.
     case succeedWhateverVersions
     /// A successor is sealed before everything of it is on disk.
@@ -83,6 +85,13 @@ package enum WorldFault: String, CaseIterable, Sendable {
             [MatrixOperation.split, .merge].flatMap { operation in
                 [OperationStage.ended, .sealed].map {
                     MatrixCell(operation, $0, .store, .slow, intervention: .pause)
+                }
+            }
+        case .regroupWhateverOperations:
+            // A commit that is late, and a cancellation before it.
+            [MatrixOperation.move, .drain].flatMap { operation in
+                [OperationStage.caughtUp, .handedOver].map {
+                    MatrixCell(operation, $0, .store, .slow, intervention: .cancel)
                 }
             }
         case .noDeduplication, .electOutsideInSync, .amnesia, .shrinkBelowMinimum, .tombstonesForgotten,

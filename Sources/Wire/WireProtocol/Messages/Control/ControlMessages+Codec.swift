@@ -17,6 +17,7 @@ extension Heartbeat: WireRequest {
             $0.array(report.stuckShards)
             $0.array(report.searchedRows)
             $0.integer(report.copyBytesPerSecond)
+            $0.array(report.promisedEpochs)
         }
     }
 
@@ -42,6 +43,9 @@ extension Heartbeat: WireRequest {
         report.copyBytesPerSecond = try reader.later(0) { (reader) throws(WireDecodingError) in
             try reader.integer("bytes of a copy a second")
         }
+        report.promisedEpochs = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("promised epochs")
+        }
     }
 }
 
@@ -61,6 +65,7 @@ extension HeartbeatReply: WireMessage {
             $0.array(heldCollections)
             $0.optional(run)
             $0.array(heldCopies)
+            $0.flag(omitsGroups)
         }
     }
 
@@ -80,6 +85,9 @@ extension HeartbeatReply: WireMessage {
             run: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("run") },
             heldCopies: try reader.later([]) { (reader) throws(WireDecodingError) in
                 try reader.array("held copies")
+            },
+            omitsGroups: try reader.later(false) { (reader) throws(WireDecodingError) in
+                try reader.flag("omits groups")
             }
         )
     }

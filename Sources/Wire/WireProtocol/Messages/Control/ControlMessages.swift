@@ -21,7 +21,7 @@ package struct HeartbeatReply: Hashable, Sendable {
     package var revision: UInt64
     /// All that are there, as far as the records tell; empty where there is only one.
     package var coordinators: [Node]
-    /// The groups of all shards that the worker is a member of.
+    /// The groups of the shards that the worker is a member of: of all of them, unless ``omitsGroups``.
     package var groups: [ShardGroup]
     /// Where the members of these groups are.
     package var workers: [Node]
@@ -35,6 +35,9 @@ package struct HeartbeatReply: Hashable, Sendable {
     package var run: NodeID?
     /// Copies that a paused operation is for: nothing of them is made or sent for now.
     package var heldCopies: [HeldCopy]
+    /// Whether the worker may be a member of groups that are not among these: it goes by newer ones than the records
+    /// tell.
+    package var omitsGroups: Bool
 
     package init(
         clusterID: NodeID,
@@ -47,7 +50,8 @@ package struct HeartbeatReply: Hashable, Sendable {
         recordAge: UInt64 = .max,
         heldCollections: [CollectionID] = [],
         run: NodeID? = nil,
-        heldCopies: [HeldCopy] = []
+        heldCopies: [HeldCopy] = [],
+        omitsGroups: Bool = false
     ) {
         self.clusterID = clusterID
         self.epoch = epoch
@@ -60,6 +64,7 @@ package struct HeartbeatReply: Hashable, Sendable {
         self.heldCollections = heldCollections
         self.run = run
         self.heldCopies = heldCopies
+        self.omitsGroups = omitsGroups
     }
 }
 

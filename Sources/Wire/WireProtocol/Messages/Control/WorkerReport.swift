@@ -75,6 +75,19 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// An epoch below which a replica acknowledges nothing, above the one that it goes by: it was promised to a primary
+    /// before a restart, or by a group that this worker has yet to be told. It goes with the ``Heartbeat``, behind the
+    /// report.
+    package struct PromisedEpoch: Hashable, Sendable {
+        package var shard: ShardID
+        package var epoch: Epoch
+
+        package init(shard: ShardID, epoch: Epoch) {
+            self.shard = shard
+            self.epoch = epoch
+        }
+    }
+
     /// Where a primary that orders no writes any more has ended.
     package struct End: Hashable, Sendable {
         /// Of the group by which it orders none.
@@ -146,7 +159,8 @@ package struct WorkerReport: Hashable, Sendable {
     package struct Replica: Hashable, Sendable {
         package var shard: ShardID
         package var epoch: Epoch
-        /// Version of its group that it goes by; 0 when it has not heard of one.
+        /// Version of its group that it goes by, or, before it has heard of one, went by before a restart; 0 when it
+        /// knows of none.
         package var groupVersion: UInt64
         package var role: ReplicaRole
         package var state: ReplicaState
@@ -263,6 +277,8 @@ package struct WorkerReport: Hashable, Sendable {
     package var searchedRows: [SearchedRows]
     /// Most bytes of a copy that it sends in a second; 0 when it does not say.
     package var copyBytesPerSecond: UInt64
+    /// Of replicas that have promised more than they go by.
+    package var promisedEpochs: [PromisedEpoch]
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -284,6 +300,7 @@ package struct WorkerReport: Hashable, Sendable {
         stuckShards: [ShardID] = [],
         searchedRows: [SearchedRows] = [],
         copyBytesPerSecond: UInt64 = 0,
+        promisedEpochs: [PromisedEpoch] = [],
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -300,6 +317,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.stuckShards = stuckShards
         self.searchedRows = searchedRows
         self.copyBytesPerSecond = copyBytesPerSecond
+        self.promisedEpochs = promisedEpochs
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount
