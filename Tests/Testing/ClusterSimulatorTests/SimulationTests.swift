@@ -53,7 +53,7 @@ struct SimulationTests {
     ])
     func plantedBugIsFound(bug: PlantedBug) {
         // With those that find what only one of some hundred does.
-        let seeds: [UInt64] = Array(1...60) + [66, 73, 97, 103, 205]
+        let seeds: [UInt64] = Array(1...60) + [66, 73, 97, 173, 205]
         #expect(seeds.contains { Simulation(seed: $0, bug: bug).run().violation != nil })
     }
 

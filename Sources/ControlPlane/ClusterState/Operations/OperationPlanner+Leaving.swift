@@ -60,14 +60,18 @@ extension OperationPlanner {
     }
 
     /// The change that is taken back: what was added leaves where it is now, if another operation has moved it on
-    /// since, or can only bring that to its end, and it is not pinned there.
+    /// since, or can only bring that to its end, and it is not pinned there. Only as long as there are too many: which
+    /// operation came first is told by clocks, which may have been set.
     static func changeTakenBack(
         by step: Operation.Step,
         of operation: Operation,
         _ group: ReplicaGroup,
         in view: ClusterView
     ) -> ReplicaChange {
-        guard case .add(let newcomer) = step.change, !group.members.contains(newcomer) else { return step.change }
+        let configuration = view.metadata.collections[step.shard.collection]?.collection.configuration
+        guard case .add(let newcomer) = step.change, !group.members.contains(newcomer),
+            group.members.count > configuration?.replicationFactor ?? .max
+        else { return step.change }
         var current = newcomer
         let later = view.metadata.operations.values.filter {
             ($0.created, $0.id) > (operation.created, operation.id)

@@ -309,8 +309,8 @@ package final class LogArchiver: Sendable {
 
     /// Carries what there is of one collection; whether more is left, and what failed of it.
     ///
-    /// - Parameter demand: its shards are carried alone; nil for all. While writes wait, primaries are waited for as
-    ///   long as these may: another collection's may wait behind.
+    /// - Parameter demand: its shards are carried alone; nil for all. While writes wait, each answer of a primary is
+    ///   waited for as long as these may: another collection's may wait behind.
     private func carry(
         _ collection: Collection,
         _ map: ShardMap,
@@ -325,7 +325,7 @@ package final class LogArchiver: Sendable {
             map: map,
             collection: collection,
             placements: placements,
-            deadline: .after(isPressing ? ArchiveLedger.turnLimit : Self.answerTime),
+            deadline: .after(Self.answerTime),
             eventLoop: group.next(),
             began: .now()
         )
@@ -338,7 +338,13 @@ package final class LogArchiver: Sendable {
                 let number = next
                 next += 1
                 group.addTask {
-                    let progress = await self.carry(placements[number], context, from: standings[number], store)
+                    let progress = await self.carry(
+                        placements[number],
+                        context,
+                        from: standings[number],
+                        isPressing: isPressing,
+                        store
+                    )
                     return (number, progress)
                 }
             }
@@ -434,6 +440,7 @@ package final class LogArchiver: Sendable {
         _ placement: ShardPlacement,
         _ context: QueryRouter.Context,
         from standing: ArchiveVolume.Standing?,
+        isPressing: Bool,
         _ store: any BackupStore
     ) async -> Progress {
         let shard = ArchiveVolume.Shard(index: placement.shard.index, range: placement.range)
@@ -442,9 +449,12 @@ package final class LogArchiver: Sendable {
         do throws(Failure) {
             while progress.byteCount < Self.turnByteLimit {
                 let after = position
+                // What was written in between is no time that its primary took.
+                var asked = context
+                if isPressing { asked.deadline = .after(ArchiveLedger.turnLimit) }
                 let read: ArchivedEntries
                 do throws(ShardFailure) {
-                    read = try await router.ask(placement, context) { ReadLog(route: $0, after: after) }.entries
+                    read = try await router.ask(placement, asked) { ReadLog(route: $0, after: after) }.entries
                 } catch {
                     throw Failure.shard(shard.index, error.explanation)
                 }
