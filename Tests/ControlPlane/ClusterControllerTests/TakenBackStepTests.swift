@@ -97,18 +97,24 @@ struct TakenBackStepTests {
         try await cluster.client.call(ChangeOperation(id: move.id, verb: verb), deadline: .after(.seconds(5)))
     }
 
+    /// The newcomer is in sync, and the record by which the replica that leaves counts no more is on its way to the
+    /// store.
+    private func holdCommit(of move: Move, in store: FaultyStore) async throws {
+        let listing = try await store.store.list(prefix: "")
+        store.set { faults in
+            faults.holds = { changes in
+                guard let group = Self.group(of: move.shard, after: changes, of: listing) else { return false }
+                return !group.isInSync(move.from)
+            }
+        }
+        try await put(move.counted, of: move.shard, in: store)
+        try await eventually("the replica that leaves is about to count no more") { store.hasHeldCommit }
+    }
+
     /// The group's next record is on its way to the store when the operator is told that the step is taken back.
     @Test func aStepThatWasTakenBackDoesNotPassItsCommitPoint() async throws {
         try await withMove { store, cluster, move in
-            let listing = try await store.store.list(prefix: "")
-            store.set { faults in
-                faults.holds = { changes in
-                    guard let group = Self.group(of: move.shard, after: changes, of: listing) else { return false }
-                    return !group.isInSync(move.from)
-                }
-            }
-            try await put(move.counted, of: move.shard, in: store)
-            try await eventually("the replica that leaves is about to count no more") { store.hasHeldCommit }
+            try await holdCommit(of: move, in: store)
             let told = try await change(.cancel, move, cluster)
             #expect(told.state == .cancelling && told.steps.map(\.state) == [.undoing])
             store.set { $0.holds = nil }
@@ -125,15 +131,7 @@ struct TakenBackStepTests {
 
     @Test func aStepThatIsHeldUpGoesNoFurther() async throws {
         try await withMove { store, cluster, move in
-            let listing = try await store.store.list(prefix: "")
-            store.set { faults in
-                faults.holds = { changes in
-                    guard let group = Self.group(of: move.shard, after: changes, of: listing) else { return false }
-                    return !group.isInSync(move.from)
-                }
-            }
-            try await put(move.counted, of: move.shard, in: store)
-            try await eventually("the replica that leaves is about to count no more") { store.hasHeldCommit }
+            try await holdCommit(of: move, in: store)
             #expect(try await change(.pause, move, cluster).state == .paused)
             store.set { $0.holds = nil }
             try await Task.sleep(for: .milliseconds(300))

@@ -6,7 +6,7 @@ import Testing
 
 /// Receipts that came over from shards whose place another took. Each replica has put them into an order of its own, so
 /// one may have a key among its newest receipts that the primary, which has forgotten it, orders again.
-@Suite struct InheritedReceiptTests {
+@Suite struct InheritedReceiptTests: WritesOfTwoHalves {
     /// What comes again under the key.
     enum Attempt: CaseIterable {
         /// The rows that the lower half was sent.
@@ -19,32 +19,7 @@ import Testing
         case otherRows
     }
 
-    private static let half = UInt64.max / 2
-
     private let folder = TemporaryFolder()
-    private let key = IdempotencyKey(high: 5, low: 5)
-    /// Of all places, mixed.
-    private let ids = (0..<40).map { FaceID($0) }
-
-    private func ids(in range: ClosedRange<UInt64>) -> [FaceID] {
-        let collection = PartitionIdentity.made().collection.id
-        return ids.filter { range.contains(FaceContribution.place(of: $0, in: collection)) }
-    }
-
-    private func embedding(_ face: FaceID) -> [Float] {
-        var source = FaceSource(dimension: 64, seed: face.low)
-        return source.embedding()
-    }
-
-    private func enrolment(_ faces: [FaceID], person: String = "p") -> WriteBatch {
-        WriteBatch(
-            key: key,
-            operation: .enrol(
-                rows: faces.map { EnrolRow(id: $0, metadata: FaceMetadata(personID: person)) },
-                embeddings: EmbeddingMatrix(dimension: 64, values: faces.flatMap { embedding($0) })
-            )
-        )
-    }
 
     private func deletion(_ number: Int, of faces: [FaceID]) -> WriteBatch {
         WriteBatch(key: IdempotencyKey(high: 6, low: UInt64(number)), operation: .delete(faces))

@@ -184,81 +184,47 @@ extension PartitionResidencyTests {
     /// A piece is verified where a search comes to it for the first time, and after it was written.
     @Test(.enabled(if: PageCache.canBeEmptied))
     func tombstonesAreReadTogetherAndOnce() throws {
-        let folder = TemporaryFolder()
-        var options = EnvironmentOptions()
-        options.mapByteCount = 1 << 30
-        options.readsSinglePages = true
-        let environment = try Environment(path: folder.path, options: options)
-        defer { environment.close() }
-        let tables = try PartitionTables(environment, create: true)
-        func mark(_ pieces: Range<UInt32>) throws {
-            try environment.write { transaction in
-                for piece in pieces {
-                    let value = try TombstonePiece.marking([3], in: nil, piece: piece)
-                    try transaction.put(tables.tombstones, key: piece, value: value)
-                }
-            }
-        }
+        let stored = try StoredTombstones(pieceCount: 200)
+        defer { stored.close() }
         func read(after earlier: Tombstones?) throws -> (tombstones: Tombstones, waits: Int) {
-            try PageCache.emptyMapped("\(folder.path)/data.mdb")
+            try PageCache.emptyMapped(stored.path)
             let before = PageCache.waitCount
-            let rowCount = UInt32(200 * TombstonePiece.rowCount)
-            let tombstones = try environment.read { transaction in
-                try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: earlier)
-            }
+            let tombstones = try stored.read(after: earlier)
             return (tombstones, PageCache.waitCount - before)
         }
-        try mark(0..<200)
+        try stored.mark(0..<200)
         let first = try read(after: nil)
         #expect(first.waits < 150, "\(first.waits) waits")
-        try mark(7..<8)
+        try stored.mark(7..<8)
         let second = try read(after: first.tombstones)
         #expect(second.waits < 20, "\(second.waits) waits")
     }
 
     /// A page may be freed, and written again, between two commits that are searched.
     @Test func aPieceIsVerifiedThatWasWrittenWhereItLayBefore() throws {
-        let folder = TemporaryFolder()
-        var options = EnvironmentOptions()
-        options.mapByteCount = 1 << 26
-        let environment = try Environment(path: folder.path, options: options)
-        defer { environment.close() }
-        let tables = try PartitionTables(environment, create: true)
-        func mark(_ pieces: Range<UInt32>) throws {
-            try environment.write { transaction in
-                for piece in pieces {
-                    let value = try TombstonePiece.marking([3], in: nil, piece: piece)
-                    try transaction.put(tables.tombstones, key: piece, value: value)
-                }
-            }
-        }
-        func read(after earlier: Tombstones?) throws -> Tombstones {
-            let rowCount = UInt32(9 * TombstonePiece.rowCount)
-            return try environment.read { transaction in
-                try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: earlier)
-            }
-        }
+        let stored = try StoredTombstones(pieceCount: 9)
+        defer { stored.close() }
         func overwrite(_ old: [UInt8], with new: [UInt8]) throws {
-            let url = URL(fileURLWithPath: "\(folder.path)/data.mdb")
+            let url = URL(fileURLWithPath: stored.path)
             let place = try #require(try Data(contentsOf: url).range(of: Data(old)))
             let file = try FileHandle(forUpdating: url)
             defer { try? file.close() }
             try file.seek(toOffset: UInt64(place.lowerBound))
             try file.write(contentsOf: Data(new))
         }
-        try mark(0..<9)
-        let first = try read(after: nil)
+        try stored.mark(0..<9)
+        let first = try stored.read(after: nil)
         let sound = try TombstonePiece.marking([4], in: nil, piece: 7)
         try overwrite(TombstonePiece.marking([3], in: nil, piece: 7), with: sound)
         // Commits that cannot have written there, and one that can.
         for _ in 0..<3 {
-            try mark(0..<1)
-            _ = try read(after: first)
+            try stored.mark(0..<1)
+            _ = try stored.read(after: first)
         }
         var damaged = sound
         damaged[100] ^= 1
         try overwrite(sound, with: damaged)
-        #expect(throws: PartitionStoreError.self) { try read(after: first) }
+        #expect(throws: PartitionStoreError.self) { try stored.read(after: first) }
     }
 
     /// Roundings that are in memory tell which rows need not be read; the answers are the same.
@@ -415,5 +381,42 @@ private enum PageCache {
         let descriptor = open(path, O_RDONLY)
         defer { close(descriptor) }
         posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_DONTNEED))
+    }
+}
+
+/// The tombstones of a partition, without one.
+private struct StoredTombstones {
+    private let folder = TemporaryFolder()
+    private let environment: Environment
+    private let tables: PartitionTables
+    private let pieceCount: Int
+
+    init(pieceCount: Int) throws {
+        var options = EnvironmentOptions()
+        options.mapByteCount = 1 << 30
+        options.readsSinglePages = true
+        environment = try Environment(path: folder.path, options: options)
+        tables = try PartitionTables(environment, create: true)
+        self.pieceCount = pieceCount
+    }
+
+    var path: String { "\(folder.path)/data.mdb" }
+
+    func close() { environment.close() }
+
+    func mark(_ pieces: Range<UInt32>) throws {
+        try environment.write { transaction in
+            for piece in pieces {
+                let value = try TombstonePiece.marking([3], in: nil, piece: piece)
+                try transaction.put(tables.tombstones, key: piece, value: value)
+            }
+        }
+    }
+
+    func read(after earlier: Tombstones?) throws -> Tombstones {
+        let rowCount = UInt32(pieceCount * TombstonePiece.rowCount)
+        return try environment.read { transaction in
+            try Tombstones(transaction, tables: tables, rowCount: rowCount, earlier: earlier)
+        }
     }
 }

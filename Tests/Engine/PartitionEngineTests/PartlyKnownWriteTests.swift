@@ -5,33 +5,8 @@ import PartitionStore
 import Testing
 
 /// A write of which one partition did its part, and another had not been sent its own when the two became one.
-@Suite struct PartlyKnownWriteTests {
-    private static let half = UInt64.max / 2
-
+@Suite struct PartlyKnownWriteTests: WritesOfTwoHalves {
     private let folder = TemporaryFolder()
-    private let key = IdempotencyKey(high: 5, low: 5)
-    /// Of all places, mixed.
-    private let ids = (0..<40).map { FaceID($0) }
-
-    private func ids(in range: ClosedRange<UInt64>) -> [FaceID] {
-        let collection = PartitionIdentity.made().collection.id
-        return ids.filter { range.contains(FaceContribution.place(of: $0, in: collection)) }
-    }
-
-    private func embedding(_ face: FaceID) -> [Float] {
-        var source = FaceSource(dimension: 64, seed: face.low)
-        return source.embedding()
-    }
-
-    private func enrolment(_ faces: [FaceID], person: String = "p") -> WriteBatch {
-        WriteBatch(
-            key: key,
-            operation: .enrol(
-                rows: faces.map { EnrolRow(id: $0, metadata: FaceMetadata(personID: person)) },
-                embeddings: EmbeddingMatrix(dimension: 64, values: faces.flatMap { embedding($0) })
-            )
-        )
-    }
 
     private func made(
         _ name: String,
