@@ -181,6 +181,7 @@ package final class Partition: Sendable {
                     freshCount: UInt64(state.nextRow - state.foldedRow),
                     tombstoneCount: state.tombstoneCount,
                     sequence: state.sequence,
+                    epoch: state.epoch,
                     diskByteCount: fileByteCount(),
                     generation: state.generation,
                     olderGeneration: older?.generation ?? 0,

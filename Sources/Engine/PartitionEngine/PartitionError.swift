@@ -18,6 +18,8 @@ package enum PartitionError: Error, Sendable {
     case logRefused(LogRefusal)
     /// Every row id of 32 bits was used.
     case rowIDsExhausted
+    /// The matches of a search take so many bytes or more, and may take fewer.
+    case answerTooLarge(byteCount: Int, byteLimit: Int)
 
     init(_ error: any Error) {
         switch error {
@@ -44,6 +46,8 @@ extension PartitionError: CustomStringConvertible {
             "codebook generation \(installed) is installed and generation \(offered) cannot take its place"
         case .logRefused(let refusal): "\(refusal)"
         case .rowIDsExhausted: "the partition has used all of its 2^32 row ids; its shard must be split"
+        case .answerTooLarge(let byteCount, let byteLimit):
+            "the matches would take \(byteCount) bytes or more, and there is room for \(byteLimit)"
         }
     }
 

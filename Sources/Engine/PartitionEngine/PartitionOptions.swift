@@ -43,6 +43,9 @@ package struct PartitionOptions: Sendable {
     /// Rows that probes whose matches may lack equal ones have room for together when they are searched for again: what
     /// is kept of each takes 24 bytes, until that search ends. One probe has the room that it takes.
     package var roomForEquals = 1 << 20
+    /// Bytes of the shortlists of one search, of all its threads together: probes whose candidates would take more are
+    /// searched for some at a time. A photo of a thousand faces takes it with some hundred matches wanted of each.
+    package var shortlistByteLimit = 64 << 20
     /// Records from which on the rows that pass a filter are kept for later searches: looking at so many takes about a
     /// millisecond.
     package var keptFilterRecordCount = 4096

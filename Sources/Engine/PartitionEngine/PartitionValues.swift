@@ -97,6 +97,8 @@ package struct PartitionSearch: Sendable {
     /// Share of the collection that the partition holds, in (0, 1]: of the collection's best candidates, only that
     /// share is to be expected here.
     package var collectionShare = 1.0
+    /// What the matches may take; nil for whatever they take.
+    package var answerBound: AnswerBound?
 
     package init(parameters: SearchParameters, excludedFace: FaceID?, probes: EmbeddingMatrix, now: Timestamp) {
         self.parameters = parameters
@@ -110,7 +112,7 @@ package struct PartitionSearchAnswer: Sendable {
     /// Per probe, best first.
     package var matches: [[Match]]
     package var faceCount: UInt64
-    /// Faces that the visited part stands for: `faceCount` unless the search was stopped.
+    /// Faces that the visited part stands for, over probes: `faceCount` unless the search was stopped.
     package var facesAnswered: UInt64
     /// Rows compared, by code or in full, summed over probes.
     package var rowsVisited: UInt64
@@ -156,6 +158,8 @@ package struct PartitionStatistics: Hashable, Sendable {
     /// Dead rows that are still in a run or fresh.
     package var tombstoneCount: UInt64
     package var sequence: UInt64
+    /// Of the last entry applied, or the last write.
+    package var epoch: UInt64
     /// Bytes of the environment's file that were ever used.
     package var diskByteCount: UInt64
     /// Newest codebook generation installed; 0 for none.
@@ -184,6 +188,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         freshCount: UInt64,
         tombstoneCount: UInt64,
         sequence: UInt64,
+        epoch: UInt64,
         diskByteCount: UInt64,
         generation: UInt32,
         olderGeneration: UInt32,
@@ -201,6 +206,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.freshCount = freshCount
         self.tombstoneCount = tombstoneCount
         self.sequence = sequence
+        self.epoch = epoch
         self.diskByteCount = diskByteCount
         self.generation = generation
         self.olderGeneration = olderGeneration

@@ -7,7 +7,7 @@ package enum SearchEffort: Hashable, Sendable {
     /// The given number of inverted lists nearest the probe, and all faces not yet in a list.
     case lists(Int)
     /// As many lists as find this share (0.5–0.9999) of the mates, by the collection's calibration. What codes lose
-    /// beside them is calibrated up to 0.999; above, more of the best codes are compared than by `full`.
+    /// beside them is calibrated below 0.9992; from there on, more of the best codes are compared than by `full`.
     case recall(Double)
 
     package static let `default` = SearchEffort.recall(0.99)

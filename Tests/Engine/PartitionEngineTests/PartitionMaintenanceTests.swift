@@ -34,6 +34,69 @@ struct PartitionMaintenanceTests {
         #expect(try fixture.storedRuns().map { [$0.firstRow, $0.endRow] } == [[0, 256], [256, 512], [512, 640]])
     }
 
+    /// A partition that has used nearly all of its row ids: 14 chunks wait, of which one is not gone.
+    @Test func aFoldNearTheLastRowIDEndsWithTheRows() throws {
+        var options = PartitionOptions.small
+        options.foldRowLimit = 2048
+        let (fixture, _) = try filled(128, options: options)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        fixture.partition.close()
+        let (first, end) = (UInt32.max - 2047, UInt32.max - 255)
+        try fixture.change { tables, transaction in
+            let shape = RowChunk.Shape(dimension: 64, precision: .float16)
+            let chunk = first / UInt32(RowChunk.rowCount)
+            var rows = Array(try #require(try transaction.reading.value(of: tables.rows, key: UInt32(0))))
+            rows.withUnsafeMutableBytes { RowChunk.seal($0, shape: shape, chunk: chunk) }
+            try transaction.delete(tables.rows, key: UInt32(0))
+            try transaction.put(tables.rows, key: chunk, value: rows)
+            let piece = first / UInt32(TombstonePiece.rowCount)
+            let place = Int(first) % TombstonePiece.rowCount
+            let dead = place + RowChunk.rowCount..<place + Int(end - first)
+            let tombstones = try TombstonePiece.marking(dead, in: nil, piece: piece)
+            try transaction.put(tables.tombstones, key: piece, value: tombstones)
+            let stored = try #require(try transaction.reading.value(of: tables.meta, key: MetaKey.state))
+            var state = try PartitionState(bytes: stored)
+            (state.foldedRow, state.nextRow, state.tombstoneCount) = (first, end, UInt64(dead.count))
+            try transaction.put(tables.meta, key: MetaKey.state, value: state.encoded())
+        }
+        try fixture.reopen()
+        #expect(try fixture.partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) == .fold)
+        let statistics = try fixture.partition.statistics()
+        #expect(statistics.freshCount == 0 && statistics.tombstoneCount == 0 && statistics.runCount == 1)
+        #expect(try fixture.storedRuns().map { [$0.firstRow, $0.endRow, $0.rowCount] } == [[first, end, 128]])
+    }
+
+    /// A chunk that cannot be found has dead rows only; with a live one among them it is damage, which must not become
+    /// a run without them.
+    @Test(arguments: [false, true])
+    func aChunkWithLiveRowsThatIsGoneIsDamage(isRecoded: Bool) throws {
+        let (fixture, _) = try filled(512)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        if isRecoded {
+            try fixture.settle()
+            try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64, generation: 2))
+        }
+        // More than are lost: the count of the dead does not tell.
+        try fixture.delete((300..<500).map { FaceID($0) })
+        let before = try fixture.partition.statistics()
+        fixture.partition.close()
+        try fixture.change { tables, transaction in
+            try transaction.delete(tables.rows, key: UInt32(0))
+        }
+        try fixture.reopen()
+        let now = Timestamp(milliseconds: 0)
+        #expect {
+            _ = try isRecoded ? fixture.partition.recode() : fixture.partition.maintain(now: now) != nil
+        } throws: { error in
+            guard let error = error as? PartitionError, case .store(.missing(table: "rows", key: 0)) = error
+            else { return false }
+            return error.isCorruption
+        }
+        let after = try fixture.partition.statistics()
+        #expect(after.freshCount == before.freshCount && after.olderRowCount == before.olderRowCount)
+        #expect(after.runCount == before.runCount && after.tombstoneCount == before.tombstoneCount)
+    }
+
     @Test func fewerRowsThanAFoldWait() throws {
         var options = PartitionOptions.small
         options.foldRowCount = 384

@@ -48,6 +48,25 @@ struct PartitionSearchTests {
         #expect(small[2...] == large[2...])
     }
 
+    /// Rounding to float16 makes some rows a little longer: their product with the opposite probe is below -1, and told
+    /// as -1, the least threshold there is.
+    @Test func aThresholdOfMinusOneLeavesNobodyOut() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        var face = source.embedding()
+        while face.reduce(0, { $0 + $1 * Float(Float16($1)) }) <= 1.00001 { face = source.embedding() }
+        let others = (1..<300).map { _ in source.embedding() }
+        try fixture.enrol((0..<300).map { FaceID($0) }, [face] + others)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        let probe = face.map { -$0 }
+        for effort in [SearchEffort.exact, .full] {
+            let all = try fixture.search([probe], limit: 300, effort: effort).found
+            #expect(all[0].count == 300 && all[0].last == Found(FaceID(0), -1), "seed \(testSeed)")
+            #expect(try fixture.search([probe], limit: 300, threshold: -1, effort: effort).found == all)
+        }
+    }
+
     @Test(arguments: efforts)
     func anEmptyPartitionHasNoMatches(effort: SearchEffort) throws {
         let fixture = try PartitionFixture()

@@ -470,12 +470,26 @@ enum Refusal {
                 retryAfterMilliseconds: 500
             )
         }
+        if case .answerTooLarge(let byteCount, let byteLimit) = error {
+            return answerTooLarge(byteCount: byteCount, byteLimit: byteLimit)
+        }
         let code: StatusCode =
             switch error {
             case .invalidWrite, .generationConflict, .codebook: .invalidRequest
             default: .internalError
             }
         return WireStatus(code: code, message: "\(name(shard)) could not do this: \(error)")
+    }
+
+    /// - Parameter byteCount: least bytes of the answer, about.
+    static func answerTooLarge(byteCount: Int, byteLimit: Int) -> WireStatus {
+        WireStatus(
+            code: .limitExceeded,
+            message: """
+                the answer would have about \(byteCount >> 20) MiB or more, and a frame has room for \
+                \(byteLimit >> 20) MiB; ask for fewer faces or probes at once
+                """
+        )
     }
 
     static func folder(_ error: WorkerError) -> WireStatus {

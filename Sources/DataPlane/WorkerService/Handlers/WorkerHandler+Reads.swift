@@ -62,6 +62,7 @@ extension WorkerHandler {
             now: .now
         )
         search.collectionShare = replica.record.range.share
+        search.answerBound = AnswerBound(byteLimit: answerByteLimit) { $0.wireByteCount + 32 }
         let start = ContinuousClock.now
         let begin = NIODeadline.now()
         let outcome = try replica.read(.reading(request.route.epoch)) { (partition, isFenced) throws(PartitionError) in
@@ -84,9 +85,6 @@ extension WorkerHandler {
         if answer.facesAnswered == answer.faceCount {
             replica.searched(request, rowsVisited: answer.rowsVisited, took: .now - start)
         }
-        try checkAnswer(
-            byteCount: answer.matches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.metadata.wireByteCount + 32 } }
-        )
         metrics.searched(
             request,
             collection: replica.collectionName ?? "",
@@ -103,7 +101,8 @@ extension WorkerHandler {
             facesAnswered: answer.facesAnswered,
             rowsVisited: answer.rowsVisited,
             listsVisited: answer.listsVisited,
-            generation: answer.generation
+            generation: answer.generation,
+            epoch: replica.epoch
         )
     }
 
@@ -203,13 +202,7 @@ extension WorkerHandler {
 
     private func checkAnswer(byteCount: Int) throws(WireStatus) {
         guard byteCount <= answerByteLimit else {
-            throw WireStatus(
-                code: .limitExceeded,
-                message: """
-                    the answer would have about \(byteCount >> 20) MiB, more than the \(answerByteLimit >> 20) MiB of \
-                    a frame; ask for fewer faces or probes at once
-                    """
-            )
+            throw Refusal.answerTooLarge(byteCount: byteCount, byteLimit: answerByteLimit)
         }
     }
 }

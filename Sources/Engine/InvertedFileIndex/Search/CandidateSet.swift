@@ -28,7 +28,12 @@ package struct CandidateSet: Sendable {
     }
 
     /// Most bytes that the rows kept take.
-    var mostByteCount: Int { (capacity + (capacity + 1) / 2) * MemoryLayout<UInt64>.stride }
+    var mostByteCount: Int { Self.mostByteCount(capacity: capacity) }
+
+    /// Most bytes that the rows kept by a set of a capacity take.
+    package static func mostByteCount(capacity: Int) -> Int {
+        (capacity + (capacity + 1) / 2) * MemoryLayout<UInt64>.stride
+    }
 
     /// Raises the threshold; rows kept before stay.
     package mutating func raiseThreshold(to least: Float) {

@@ -36,8 +36,16 @@ package struct CodeTolerance: Hashable, Sendable {
     /// Shares of all mates; in any band of similarity twice as much may be lost.
     package static let (carefulSlack, strictSlack, ampleSlack) = (0.0004, 0.0025, 0.025)
 
+    /// From this target on nothing is left to codes that a line was measured for, however much more the visits find:
+    /// above the last point they are visits of everything.
+    package static let exactingRecall = 0.9992
+
     /// What a target owes less than its visits find is what codes may lose.
     package init(_ curve: RecallCalibration.Curve, recall: Double) {
+        if recall >= Self.exactingRecall {
+            self = .exacting
+            return
+        }
         let slack = curve.slack(forRecall: recall)
         let known: [(least: Double, tolerance: CodeTolerance)] = [
             (Self.ampleSlack, .ample), (Self.strictSlack, .strict), (Self.carefulSlack, .careful),

@@ -119,9 +119,11 @@ extension Partition {
         try environment.read { reading in
             let before = try state(reading)
             let rows = RowReader(partition: self, state: before, transaction: reading.number)
-            guard rows.sealedRow - min(before.foldedRow, rows.sealedRow) >= UInt32(leastRowCount) else { return false }
+            let freshCount = rows.sealedRow - min(before.foldedRow, rows.sealedRow)
+            guard freshCount >= UInt32(leastRowCount) else { return false }
             let limit = UInt32(max(RowChunk.rowCount, options.foldRowLimit / RowChunk.rowCount * RowChunk.rowCount))
-            let end = min(rows.sealedRow, before.foldedRow + limit)
+            // Near the end of the row ids the sum of the two has no room.
+            let end = before.foldedRow + min(limit, freshCount)
             let liveness = RowLiveness(try tombstones(reading, rowCount: before.nextRow), hidden: [])
             let intake = try intake(codebook, reading)
             let coded = try code(
@@ -199,6 +201,8 @@ extension Partition {
     }
 
     /// Codes the live rows of whole chunks.
+    ///
+    /// - Throws: when a chunk is gone that has live rows: without codes no scan would find them.
     func code(
         _ range: Range<UInt32>,
         _ codebook: Codebook,
@@ -212,7 +216,10 @@ extension Partition {
         let chunks = range.lowerBound / rowsPerChunk..<range.upperBound / rowsPerChunk
         try transaction.readAhead(of: tables.rows, keys: chunks)
         for chunk in chunks {
-            guard let bytes = try unsafe rows.chunk(chunk, transaction) else { continue }
+            guard let bytes = try unsafe rows.chunk(chunk, transaction) else {
+                if liveness.liveCount(inChunk: chunk) == 0 { continue }
+                throw PartitionStoreError.missing(table: "rows", key: UInt64(chunk))
+            }
             let batch = codebook.encode(embeddings: unsafe shape.floats(bytes, count: RowChunk.rowCount))
             for offset in 0..<RowChunk.rowCount {
                 let row = chunk * rowsPerChunk + UInt32(offset)

@@ -18,7 +18,7 @@ extension Partition {
             let rows = RowReader(partition: self, state: try state(reading), transaction: reading.number)
             var chunks: [UInt32] = []
             try unsafe reading.forEach(in: tables.rows, .from(first)) { entry in
-                guard let chunk = unsafe entry.uint32Key else {
+                guard let chunk = unsafe entry.uint32Key, chunk < rows.sealedRow / UInt32(RowChunk.rowCount) else {
                     throw PartitionStoreError.malformed(table: "rows", reason: "a key that is no chunk")
                 }
                 if try !reading.contains(tables.roundedRows, key: chunk) { chunks.append(chunk) }

@@ -11,7 +11,10 @@ extension Partition {
     ///
     /// - Parameter shouldStop: asked every few hundred microseconds; ends the search with what was found, and
     ///   `facesAnswered` says how much that was. When nothing was open any more but which of many equally similar faces
-    ///   come last, that is all but one.
+    ///   come last, that is all but one. Asked while faces are looked up for the matches as well: probes that it leaves
+    ///   none for have none, and `facesAnswered` lacks their share.
+    /// - Throws: ``PartitionError/answerTooLarge(byteCount:byteLimit:)`` when the matches take more than the search's
+    ///   bound, as soon as that is sure.
     package func search(
         _ search: PartitionSearch,
         team: SearchTeam = .none,
@@ -40,11 +43,12 @@ extension Partition {
                     room: search.parameters.matchLimit + SearchPlan.spareRoom,
                     transaction
                 )
+                try plan.refuseMoreThanFits()
                 let planned = StageClock.now
                 var outcome = try plan.run(team, transaction, shouldStop: shouldStop)
                 try plan.rankEquals(in: &outcome, team, transaction, shouldStop: shouldStop)
                 outcome.stages.plan = planned - begin
-                return try plan.answer(outcome, transaction)
+                return try plan.answer(outcome, transaction, shouldStop: shouldStop)
             }
         } catch {
             throw PartitionError(error)

@@ -8,7 +8,7 @@ struct SearchPart: Sendable {
 }
 
 /// How a search is divided among threads.
-enum SearchDivision {
+package enum SearchDivision {
     /// Probes of a part: with fewer, a block of codes is loaded for too few of them.
     private static let leastProbes = 8
 
@@ -26,5 +26,13 @@ enum SearchDivision {
             }
         }
         return (0..<count).map { SearchPart(probes: 0..<probeCount, slice: WorkSlice(index: $0, count: count)) }
+    }
+
+    /// Even ranges of probes, one after the other, each of so many that they take no more than a limit together, or of
+    /// one.
+    package static func groups(probeCount: Int, probeByteCount: Int, byteLimit: Int) -> [Range<Int>] {
+        let groupSize = max(1, byteLimit / max(1, probeByteCount))
+        let count = max(1, (probeCount + groupSize - 1) / groupSize)
+        return (0..<count).map { WorkSlice(index: $0, count: count).range(of: probeCount) }
     }
 }

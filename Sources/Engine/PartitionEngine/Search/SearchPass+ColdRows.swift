@@ -63,7 +63,6 @@ extension SearchPass {
         // So many rows are at least as similar as the last match can be.
         var similarities = outcome.best[probe].heap.map(\.score) + bounds.map(\.least)
         similarities.sort(by: >)
-        let floor = parameters.threshold ?? -.infinity
         let wanted = parameters.matchLimit
         // Similarities above 1 are told as 1: there face ids decide.
         let least = similarities.count < wanted ? floor : max(floor, min(1, similarities[wanted - 1]))

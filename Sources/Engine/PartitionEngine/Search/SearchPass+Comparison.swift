@@ -51,7 +51,7 @@ extension SearchPass {
         withProbe probe: Int,
         _ transaction: borrowing ReadTransaction
     ) throws {
-        let floor = parameters.threshold ?? -.infinity
+        let floor = self.floor
         // Read once: within the loop, each use of a member of `self` would be a copy.
         let rows = plan.rows
         try unsafe withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: rowIDs.count) { pointers in
@@ -150,7 +150,7 @@ extension SearchPass {
     ) throws {
         rounded.multiply(by: chunk)
         outcome.rowsVisited += UInt64(RoundedRowChunk.rowCount * probes.rowCount)
-        let floor = parameters.threshold ?? -.infinity
+        let floor = self.floor
         var comparedCount = 0
         for probe in 0..<probes.rowCount {
             let reaching = rounded.rows(of: chunk, reaching: max(floor, outcome.best[probe].threshold), probe: probe)
@@ -180,7 +180,7 @@ extension SearchPass {
             into: &similarities
         )
         outcome.rowsVisited += UInt64(rowCount * probes.rowCount)
-        let floor = parameters.threshold ?? -.infinity
+        let floor = self.floor
         for probe in 0..<probes.rowCount {
             var least = max(floor, outcome.best[probe].threshold)
             unsafe similarities.withUnsafeBufferPointer { similarities in

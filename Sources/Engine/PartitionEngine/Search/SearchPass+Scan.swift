@@ -12,14 +12,13 @@ extension SearchPass {
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> Double {
-        let rowCount = Double(max(1, snapshot.rowCount))
         var isComplete = true
         var done = 0.0
         for generation in snapshot.generations {
-            let part = snapshot.generations.count > 1 ? Double(generation.rowCount) / rowCount : 1
-            let share = try scanLists(generation, part: part, transaction, shouldStop: shouldStop)
+            let rowShare = plan.rowShare(of: generation)
+            let share = try scanLists(generation, part: rowShare, transaction, shouldStop: shouldStop)
             isComplete = isComplete && share >= 1
-            done += share * part
+            done += share * rowShare
         }
         return isComplete ? 1 : min(done, 1)
     }
@@ -39,15 +38,8 @@ extension SearchPass {
         let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
         let visits = visitPlan(prepared, codebook)
         outcome.stages.rank += StageClock.now - begin
-        let matchLimit = parameters.matchLimit
-        let tolerance = codeTolerance(codebook)
-        var limit = partition.options.candidateFloor + partition.options.candidatesPerMatch * matchLimit
-        if case .recall = parameters.effort {
-            limit = Int((Double(limit) * max(1, candidateGrowth * tolerance.candidateShare)).rounded())
-        } else {
-            limit *= 8
-        }
-        let scanner = ListScanner(codebook: codebook, tolerance: tolerance)
+        let sliceCount = part.slice.count
+        let scanner = ListScanner(codebook: codebook, tolerance: plan.codeTolerance(codebook))
         let reading = StoredInvertedLists.Reading()
         let scanned = try scanner.scan(
             probes: prepared,
@@ -59,8 +51,12 @@ extension SearchPass {
                 cold: partition.coldCodes,
                 reading: reading
             ),
-            comparisonCount: expected(of: matchLimit + SearchPlan.spareRoom, in: rowShare),
-            candidateLimit: max(expected(of: limit, in: rowShare), plan.room),
+            comparisonCount: plan.expected(
+                of: parameters.matchLimit + SearchPlan.spareRoom,
+                in: rowShare,
+                sliceCount: sliceCount
+            ),
+            candidateLimit: plan.candidateLimit(of: generation, sliceCount: sliceCount),
             leastSimilarity: startingSimilarity,
             shouldStop: shouldStop
         ) { probe, rows in
@@ -86,23 +82,6 @@ extension SearchPass {
         return scanned.completedShare
     }
 
-    /// How many times as many candidates as of a small collection. The more rows there are, the more strangers look as
-    /// promising as a mate of low similarity; about as the root of their number (decision 9).
-    private var candidateGrowth: Double {
-        let rowCount = Double(plan.codeCount) / plan.search.collectionShare
-        return max(1, (rowCount / partition.options.candidateRowCount).squareRoot())
-    }
-
-    /// What codes may lose: more where the target lies below the tabulated one that its visits are for. Only `recall`
-    /// has a promise that says so.
-    private func codeTolerance(_ codebook: Codebook) -> CodeTolerance {
-        guard case .recall(let recall) = parameters.effort else { return .strict }
-        return CodeTolerance(
-            codebook.calibration.curve(atOrAbove: SearchPlan.leastSimilarity(parameters)),
-            recall: plan.recallFactor.target(for: recall, generation: codebook.generation)
-        )
-    }
-
     /// The lists of every probe and how many of them the effort visits.
     private func visitPlan(_ probes: PreparedProbes, _ codebook: Codebook) -> VisitPlan {
         let order = 0..<probes.probeCount
@@ -124,13 +103,6 @@ extension SearchPass {
         }
     }
 
-    /// How many of the best rows of the whole collection are to be expected in this part of a share of the rows here,
-    /// and two standard deviations more.
-    private func expected(of count: Int, in rowShare: Double) -> Int {
-        let expected = Double(count) * plan.search.collectionShare * rowShare / Double(part.slice.count)
-        return min(count, Int((expected + 2 * expected.squareRoot()).rounded(.up)))
-    }
-
     /// The similarity below which no row is of use to any probe, before one has been compared: the threshold.
     ///
     /// Only `recall` trusts the calibrated line from similarities to estimates: it promises a share of the mates. Other
@@ -139,7 +111,7 @@ extension SearchPass {
     /// candidates by rank alone, whatever the threshold, and nothing is missed while they hold every row.
     private var startingSimilarity: Float {
         guard case .recall = parameters.effort else { return -.infinity }
-        return parameters.threshold ?? -.infinity
+        return floor
     }
 
     /// The similarity below which a further row changes nothing: that of the last match wanted, or the threshold.

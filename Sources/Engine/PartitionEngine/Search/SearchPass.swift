@@ -57,6 +57,9 @@ struct SearchPass {
     let part: SearchPart
     let partition: Partition
     let parameters: SearchParameters
+    /// What a product of a probe and a stored embedding must reach: the threshold. Minus infinity where there is none,
+    /// and where it is -1: rounding makes the products of opposite faces a little less, and these are told as -1.
+    let floor: Float
     let state: PartitionState
     let probes: EmbeddingMatrix
     let leastUseful: SharedSimilarities?
@@ -71,6 +74,7 @@ struct SearchPass {
         self.plan = plan
         partition = plan.partition
         parameters = plan.search.parameters
+        floor = parameters.threshold.map { $0 > -1 ? $0 : -.infinity } ?? -.infinity
         state = plan.state
         self.part = part
         self.leastUseful = leastUseful

@@ -6,7 +6,7 @@ internal import VectorMath
 /// Equal similarities at the end of the matches.
 extension SearchPlan {
     /// Faces of rows that are looked up without a question whether to stop: each may wait for the disk.
-    private static let lookUpsPerStep = 32
+    static let lookUpsPerStep = 32
 
     /// Sees to it that face ids rank equal similarities: probes for which more rows may be as similar as the last match
     /// than had room are searched for again, on the same commit, with more of it.

@@ -100,19 +100,42 @@ struct SearchPlan: Sendable {
         return plan
     }
 
-    /// The best rows of every probe, found by the caller's thread and those that have nothing else to do.
+    /// The best rows of every probe, found by the caller's thread and those that have nothing else to do: of all probes
+    /// at once, unless their shortlists would take too much memory.
     func run(
         _ team: SearchTeam,
         _ transaction: borrowing ReadTransaction,
         shouldStop: () -> Bool
     ) throws -> SearchPass.Outcome {
-        let probeCount = search.probes.rowCount
-        let parts = SearchDivision.parts(
+        let groups = probeGroups(memberLimit: team.memberLimit)
+        if groups.count == 1 { return try runAtOnce(team, transaction, shouldStop: shouldStop) }
+        var outcomes: [(part: SearchPart, outcome: SearchPass.Outcome)] = []
+        for probes in groups {
+            let plan = narrowed(to: Array(probes), room: room)
+            // After a stop each says what it would have done, which counts as left out.
+            let outcome = try plan.runAtOnce(team, transaction, shouldStop: shouldStop)
+            outcomes.append((SearchPart(probes: probes, slice: .whole), outcome))
+        }
+        return SearchPass.Outcome(merging: outcomes, probeCount: search.probes.rowCount, room: room)
+    }
+
+    /// How a search of some of the probes, or all, is divided among threads.
+    func parts(probeCount: Int, memberLimit: Int) -> [SearchPart] {
+        SearchDivision.parts(
             probeCount: probeCount,
             work: Double(probeCount) * workPerProbe,
             leastWork: partition.options.leastPartWork,
-            memberLimit: team.memberLimit
+            memberLimit: memberLimit
         )
+    }
+
+    private func runAtOnce(
+        _ team: SearchTeam,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> SearchPass.Outcome {
+        let probeCount = search.probes.rowCount
+        let parts = parts(probeCount: probeCount, memberLimit: team.memberLimit)
         if parts.count == 1 { return try outcome(of: parts[0], nil, transaction, shouldStop: shouldStop) }
         let outcomes = try DividedSearch(self, parts: parts).run(team: team, transaction, shouldStop: shouldStop)
         return SearchPass.Outcome(merging: outcomes, probeCount: probeCount, room: room)
