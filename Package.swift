@@ -589,7 +589,8 @@ let package = Package(
         .testTarget(
             name: "MienCLITests",
             dependencies: [
-                "ClusterModel", "EmbeddingFiles", "FaceModel", "WireProtocol", "WireTransport", "mien",
+                "Backups", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel", "WireProtocol",
+                "WireTransport", "mien",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

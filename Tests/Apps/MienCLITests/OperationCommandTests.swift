@@ -74,6 +74,25 @@ struct OperationCommandTests {
         }
     }
 
+    /// The collection has that number of copies, so that nothing was taken back; what is missing is made by others.
+    @Test func anotherNumberOfCopiesListsWhatItDidNotMake() async throws {
+        try await ToyCluster.run { cluster, address in
+            let operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .copies,
+                collection: "people",
+                state: .done,
+                created: Timestamp(milliseconds: 1),
+                note: "1 shard has fewer than 3 copies in sync: what is missing is made as workers allow.",
+                steps: [step(0, .done), step(1, .undone)]
+            )
+            cluster.change { $0.operations = [operation] }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(text.contains("other number of copies of 'people', done, 2 of 2 steps ended"), "\(text)")
+            #expect(text.contains("made as workers allow.\n  not made:\n    people/1  "), "\(text)")
+        }
+    }
+
     /// They are in the records, and nobody but the command gets on with them.
     @Test func collectionsThatAreBeingRestoredAreNamed() async throws {
         try await ToyCluster.run { cluster, address in

@@ -51,8 +51,16 @@ final class ToyCluster: RequestHandler {
         var storeProblem: String?
         /// Shards whose records workers know better, each with what would come of it.
         var olderRecords: [UInt32: RecordAccepted] = [:]
+        /// What the requests to accept them were to come to.
+        var confirmations: [AcceptRecord.Confirmation?] = []
+        /// Of every collection.
+        var erasureKey = ErasureKey(high: 1, low: 1)
+        /// Shards whose ledgers of erasures nobody can read.
+        var unreadLedgers: Set<UInt32> = []
         /// Any change of one is answered by it as it is.
         var operations: [OperationDescription] = []
+        /// What is told that each would do.
+        var plans: [OperationOrder: OperationPlan] = [:]
         /// What checks of real searches found, at every worker.
         var recall = RecallTally()
     }
@@ -126,6 +134,7 @@ final class ToyCluster: RequestHandler {
         case .acceptRecord(let message):
             _ = try description(message.collection, state)
             let unknown = RecordAccepted(storedVersion: 3, knownVersion: 3, primary: nil, replicas: [])
+            if !message.isPlan { state.confirmations.append(message.confirmed) }
             defer { if !message.isPlan { state.olderRecords[message.shardIndex] = nil } }
             return state.olderRecords[message.shardIndex] ?? unknown
         case .enrolFaces(let message): return try enrol(message, &state)
@@ -172,6 +181,18 @@ final class ToyCluster: RequestHandler {
                 excluding: message.faceID,
                 state
             )
+        case .readErasures(let message):
+            _ = try description(message.collection, state)
+            guard !state.unreadLedgers.contains(message.shardIndex) else {
+                throw WireStatus(.corruptPartition, "Shard \(message.shardIndex) is damaged.")
+            }
+            return ErasureList(key: state.erasureKey, erasures: [], next: nil, forgotten: nil)
+        case .readLosses: return LossList(losses: [])
+        case .planOperation(let message):
+            guard let plan = state.plans[message.order] else {
+                throw WireStatus(.invalidRequest, "nobody knows what that would do")
+            }
+            return plan
         case .listOperations: return OperationList(operations: state.operations)
         case .changeOperation(let message):
             guard let operation = state.operations.first(where: { $0.id == message.id }) else {
@@ -346,7 +367,12 @@ final class ToyCluster: RequestHandler {
                     replicas: [],
                     trainings: [],
                     residentByteCount: 64 << 20,
-                    mapped: MappedMemory(codeByteCount: 4 << 20, residentCodeByteCount: 3 << 20),
+                    mapped: MappedMemory(
+                        codeByteCount: 4 << 20,
+                        residentCodeByteCount: 3 << 20,
+                        rowByteCount: 16 << 20,
+                        residentRowByteCount: 10 << 20
+                    ),
                     freeDiskByteCount: 1 << 40,
                     kernelLevel: "avx2",
                     activity: activity(state, searchesPerLook: 50)

@@ -3,7 +3,7 @@ import ClusterState
 import FaceModel
 import Testing
 
-/// Which of the operations that have ended are forgotten.
+/// What operations have ended as, and which of those that have are forgotten.
 struct EndedOperationsTests {
     /// One that took long is the last that ended, though it was the first that began.
     @Test func thoseThatEndedFirstAreForgotten() {
@@ -24,5 +24,45 @@ struct EndedOperationsTests {
         #expect(metadata.outdatedOperations(beyond: 3).isEmpty)
         #expect(metadata.outdatedOperations(beyond: 2) == [OperationID(high: 0, low: 2)])
         #expect(metadata.outdatedOperations(beyond: 1).map(\.low) == [2, 3])
+    }
+
+    /// The collection has that number from the beginning, and what is missing comes elsewhere: nothing was taken back.
+    @Test func anotherNumberOfCopiesIsDoneThoughAWorkerIsGoneThatWasToHaveOne() throws {
+        let workers = (1...4).map { ClusterScript.worker(UInt64($0)) }
+        let record = ClusterScript.replicated(1, on: Array(workers[...1]), minimum: 1)
+        var world = OperationWorld(seed: 1, workers: 4, records: [record])
+        let count = CopyCount(replicationFactor: 3, minimumInSync: 1)
+        try world.mustBegin(.copies(record.collection.id, count))
+        let begun = try #require(world.metadata.openOperations.first)
+        let target = try #require(begun.steps.first?.change.newcomer)
+        world.live.remove(target)
+        world.gone.insert(target)
+        try world.coordinate()
+        let ended = try #require(world.metadata.operations[begun.id])
+        #expect(ended.state == .done && ended.steps.map(\.state) == [.undone])
+        #expect(
+            ended.note == "Worker \(target) has not been heard of for too long. "
+                + "1 shard has fewer than 3 copies in sync: what is missing is made as workers allow."
+        )
+        try world.settle()
+        let group = try #require(world.metadata.placement(of: record.placements[0].shard)?.group)
+        #expect(group.inSync.count == 3 && !group.members.contains(target))
+        let isBegunAgain = world.begin(.copies(record.collection.id, count))
+        #expect(!isBegunAgain, "it has that number already")
+    }
+
+    /// Somebody thought better of it, and the collection has the number of before again.
+    @Test func anotherNumberOfCopiesThatSomebodyTakesBackIsCancelled() throws {
+        let workers = (1...3).map { ClusterScript.worker(UInt64($0)) }
+        let record = ClusterScript.replicated(1, on: Array(workers[...1]), minimum: 1)
+        var world = OperationWorld(seed: 1, workers: 3, records: [record])
+        try world.mustBegin(.copies(record.collection.id, CopyCount(replicationFactor: 3, minimumInSync: 1)))
+        let begun = try #require(world.metadata.openOperations.first)
+        let isCancelled = world.cancel(begun.id)
+        #expect(isCancelled)
+        try world.coordinate()
+        let ended = try #require(world.metadata.operations[begun.id])
+        #expect(ended.state == .cancelled && ended.note == nil)
+        #expect(world.metadata.collections[record.collection.id]?.collection.configuration.replicationFactor == 2)
     }
 }

@@ -228,6 +228,26 @@ struct LeavingReplicaTests {
         #expect(groups == [[placement.group.removing(learner: workers[1])]])
     }
 
+    /// As many would be there as there should be, were it made anew.
+    @Test func aDrainDoesNotWaitForAReplicaThatHasFailed() throws {
+        let (world, shard) = world([2, 3], learners: [1], copies: 3)
+        let step = Operation.Step(shard: shard, change: .move(from: workers[0], to: workers[3]), state: .done)
+        let drain = Operation(id: id, kind: .drain(workers[0]), created: Timestamp(milliseconds: 1), steps: [step])
+        var view = world.view
+        view.metadata.standings[workers[0]] = .draining
+        view.metadata.operations[id] = drain
+        #expect(
+            OperationPlanner.remainder(of: drain, in: view) == .copies(shard, inSyncCount: 2, wantedCount: 3),
+            "it is still catching up"
+        )
+        let time = Timestamp(milliseconds: 9)
+        #expect(OperationPlanner.updates(view, limits: world.limits, now: time).isEmpty)
+        view.observations[workers[1]]!.replicas[shard]!.state = .failed
+        #expect(OperationPlanner.remainder(of: drain, in: view) == nil)
+        let updates = OperationPlanner.updates(view, limits: world.limits, now: time)
+        #expect(updates.map(\.new.state) == [.done])
+    }
+
     @Test func whatHasFailedOrIsAwayForLongIsTheFirstOfTooMany() {
         func restoration(_ inSync: [Int], learners: [Int] = [], givenUp: [Int], pinned: [Int] = []) -> ReplicaGroup? {
             FailoverPlanner.restoration(

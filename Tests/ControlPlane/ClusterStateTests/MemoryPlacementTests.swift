@@ -26,10 +26,12 @@ struct MemoryPlacementTests {
         let steps = RebalancePlanner.steps(in: view)
         #expect(!steps.isEmpty && !steps.contains { $0.change.newcomer == workers[1] })
         let shard = view.metadata.placements[0].shard
-        #expect(throws: OperationRefusal.self) {
+        let refusal = #expect(throws: OperationRefusal.self) {
             try OperationRequest.move(shard, from: workers[0], to: workers[1])
                 .operation(OperationID(high: 1, low: 1), in: view, now: Timestamp(milliseconds: 1))
         }
+        let rule = "Worker \(workers[1]) holds as much memory as it may"
+        #expect(refusal?.description.hasPrefix(rule) == true, "\(String(describing: refusal))")
     }
 
     @Test func aStepThatWouldBringItOneWaits() throws {

@@ -214,6 +214,28 @@ struct OperationLedgerTests {
         #expect(isCancelled && !shards.contains { world.metadata.isAwaited($0) })
     }
 
+    /// It begins anew by itself after pauses that double, which taking it away would cut short.
+    @Test func whatHasFailedWhileItWasMadeIsLeftToItsWorker() throws {
+        var world = world()
+        let before = world.metadata.placements[0]
+        try world.mustBegin(.split(before.shard.collection, [before.shard.index]))
+        for _ in 0..<2 { try world.coordinate() }
+        let (ready, failed) = (before.group.inSync[0], before.group.inSync[1])
+        let shards = world.made[failed]!.keys.sorted()
+        for shard in shards { world.made[ready]![shard]!.isFollowing = true }
+        var view = world.view
+        for shard in shards { view.observations[failed]!.successors[shard]!.state = .failed("The disk is full.") }
+        var ledger = OperationLedger()
+        for second in 0...60 { ledger.observe(view, limits: world.limits, now: .seconds(second)) }
+        let keys = ledger.motionless(now: .seconds(60))
+        #expect(keys.map(\.shard) == [before.shard] && ledger.stalled(now: .seconds(60)) == keys)
+        #expect(OperationPlanner.restarts(of: keys, in: view).isEmpty)
+        // What is being made and does not move is made anew beside it.
+        view.observations[failed]!.successors[shards[0]]!.state = .copying
+        let restarts = OperationPlanner.restarts(of: keys, in: view)
+        #expect(restarts[keys[0]] == [.abandon(shards[0], worker: failed)])
+    }
+
     @Test func whatIsBeingUndoneAlertsAsWell() throws {
         var (world, key) = try moving()
         let isCancelled = world.cancel(key.operation!)

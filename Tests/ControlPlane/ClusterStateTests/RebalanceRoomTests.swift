@@ -88,6 +88,45 @@ struct RebalanceRoomTests {
         }
     }
 
+    /// What is to lead waits for the move that brings it there, and does not begin before.
+    @Test func aMoveWithoutRoomThatItsLeadWaitsForEndsAsWell() throws {
+        var world = world(shards: 1, on: [0, 1], workers: 3)
+        let shard = world.metadata.placements[0].shard
+        let operation = Operation(
+            id: OperationID(high: 1, low: 1),
+            kind: .rebalance,
+            created: Timestamp(milliseconds: 1),
+            steps: [
+                .init(shard: shard, change: .move(from: workers[0], to: workers[2])),
+                .init(shard: shard, change: .lead(workers[2])),
+            ]
+        )
+        world.metadata.operations[operation.id] = operation
+        world.freeDisk[workers[2]] = 0
+        let view = world.view
+        #expect(operation.foremostSteps == [0])
+        let hindrances = Occupancy(view, limits: world.limits).hindrances(of: operation, in: view)
+        #expect(hindrances.count == 2 && hindrances[0] != nil && hindrances[1] == .earlierStep)
+        var ledger = OperationLedger()
+        for second in 0...60 {
+            ledger.observe(view, limits: world.limits, now: .seconds(second))
+            #expect(ledger.stalledOperations(now: .seconds(second)) == (second < 60 ? [] : [operation.id]))
+        }
+        #expect(ledger.longestSilence(now: .seconds(60)) == .seconds(60))
+        // What is to lead comes to nothing when nothing brings it there any more.
+        var standing = ledger.stalledOperations(now: .seconds(60))
+        for isEnd in [false, true] {
+            let time = Timestamp(milliseconds: 9)
+            let updates = OperationPlanner.updates(world.view, limits: world.limits, standing: standing, now: time)
+            let update = try #require(updates.first)
+            #expect(update.new.steps.map(\.state) == [.undone, isEnd ? .undone : .waiting])
+            #expect(update.new.state == (isEnd ? .done : .running))
+            world.advance(update)
+            standing = []
+        }
+        #expect(world.metadata.openOperations.isEmpty)
+    }
+
     @Test func whatNobodyCanSendStays() {
         var single = world(shards: 6, on: [0], workers: 3)
         single.freeDisk[workers[0]] = 0

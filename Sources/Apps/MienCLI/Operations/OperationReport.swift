@@ -20,7 +20,7 @@ enum OperationReport {
         if !open.isEmpty { text += table(open, names) }
         if operation.state == .cancelling || operation.state == .cancelled { text += kept(operation, names) }
         // Others take the place of those of a drain.
-        if operation.kind == .rebalance, operation.state == .done {
+        if operation.kind == .rebalance || operation.kind == .copies, operation.state == .done {
             text += listed(.undone, "not made", operation, names)
         }
         if let rollout = operation.rollout {
@@ -76,9 +76,8 @@ enum OperationReport {
         if !plan.loads.isEmpty {
             let rate = NumberText.bytes(UInt64(plan.assumedBytesPerSecond))
             text += "\n" + loads.rendered()
-            text +=
-                "\n\(NumberText.bytes(total)) to copy, about \(NumberText.duration(plan.estimatedTime)) at \(rate)/s, "
-            text += "one copy at a time for each worker.\n"
+            let time = NumberText.duration(plan.estimatedTime)
+            text += "\n\(NumberText.bytes(total)) to copy, about \(time) at \(rate)/s.\n"
         }
         return text + remarks + "Nothing was changed.\n"
     }

@@ -145,7 +145,8 @@ struct CollectionCopiesCommand: OrderCommand {
               mien collection copies people --copies 3 --min-copies 2 --wait
 
             Fewer copies in sync are enough at once when --min-copies falls; when it rises, more are asked for as soon \
-            as they are there.
+            as they are there. Where a worker is lost that was to have a copy, another is made as workers allow: the \
+            operation is done then, and lists what it did not make.
             """
     )
 

@@ -221,7 +221,7 @@ public struct OperationPlanInfo: Hashable, Sendable {
     /// In a step's `waitsFor` is what would hold it up now.
     public var steps: [OperationInfo.Step]
     public var loads: [Load]
-    /// Time for copying at that rate, one copy at a time for each worker.
+    /// Time for copying at that rate, with as many copies at a time for each worker as the remarks tell.
     public var estimatedTime: Duration
     /// Of the last copies that the coordinator saw, where it saw any.
     public var assumedBytesPerSecond: Double

@@ -12,7 +12,7 @@ extension ClusterController {
         let operation = try operation(.random(), for: request.order, in: view)
         let ledger = state.withLock(\.operations)
         let rates = OperationEstimate.Rates(ledger)
-        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates)
+        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates, limits: options.operations)
         let occupancy = Occupancy(view, limits: options.operations)
         return OperationPlan(
             steps: operation.steps.map { step in
@@ -155,52 +155,6 @@ extension ClusterController {
         )
     }
 
-    /// Records an operation that nobody asked for: workers had been uneven for long.
-    func beginBalancing(_ steps: [Operation.Step]) async throws(WireStatus) {
-        try await beginByItself(
-            Operation(
-                id: .random(),
-                kind: .rebalance,
-                created: Self.wallClock(),
-                steps: steps,
-                note: "Begun by itself: the workers had been uneven for coordinator.rebalance_after."
-            )
-        )
-    }
-
-    /// Records an operation that nobody asked for: shards had outgrown what one should hold.
-    func beginDividing(_ request: OperationRequest) async throws(WireStatus) {
-        var operation: Operation
-        do throws(OperationRefusal) {
-            operation = try request.operation(.random(), in: currentView, now: Self.wallClock())
-        } catch {
-            throw WireStatus(.invalidRequest, error.description)
-        }
-        operation.note = "Begun by itself: a shard held more faces than coordinator.split_above."
-        try await beginByItself(operation)
-    }
-
-    private func beginByItself(_ operation: Operation) async throws(WireStatus) {
-        try await commit(asController: true) { records throws(WireStatus) in
-            // Somebody may have begun one meanwhile.
-            guard !records.metadata.hasOpenMoves, !PinPlanner.forbids(operation.steps, in: records.metadata) else {
-                return nil
-            }
-            var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
-            // A step of a rebalance ends without having begun.
-            if operation.kind == .change { conditions += Self.pinsUnchanged(by: operation.steps, in: records) }
-            return (conditions, [ClusterRecords.put(operation)])
-        }
-        guard state.withLock(\.records).metadata.operations[operation.id] != nil else { return }
-        logger.notice(
-            "operation begun by itself",
-            metadata: [
-                "operation": "\(operation.id)", "kind": "\(OperationDescription.Kind(operation.kind))",
-                "steps": "\(operation.steps.count)",
-            ]
-        )
-    }
-
     /// Puts another record of an operation in place of the one that it was made from.
     func advance(_ update: OperationPlanner.Update) async throws(WireStatus) {
         let id = update.old.id
@@ -261,13 +215,13 @@ extension ClusterController {
         if case .copies(_, let count) = order, case .copies(let id, _) = operation.kind {
             Self.recount(id, count, in: records, &conditions, &changes)
         }
-        if let rollout = operation.rollout { Self.touch(rollout.collection, in: records, &conditions, &changes) }
+        Self.touch(collectionsNumberedBy: operation, in: records, &conditions, &changes)
         if operation.kind == .change { conditions += Self.pinsUnchanged(by: operation.steps, in: records) }
         return (conditions, changes)
     }
 
     /// Conditions that nobody pins anything of the steps' collections meanwhile: what a pin forbids waits for its end.
-    private static func pinsUnchanged(
+    static func pinsUnchanged(
         by steps: [Operation.Step],
         in records: ClusterRecords
     ) -> [MetadataCondition] {
@@ -304,17 +258,21 @@ extension ClusterController {
         }
     }
 
-    /// Two of a collection's rollouts are never begun at the same moment: each is conditional on the collection's
-    /// record, and puts it anew.
+    /// The number of a collection's next codebook, and those of its next shards, follow from its record and from the
+    /// operations that there are. Two that take some are never begun at the same moment: each is conditional on the
+    /// collection's record, and puts it anew.
     static func touch(
-        _ collection: CollectionID,
+        collectionsNumberedBy operation: Operation,
         in records: ClusterRecords,
         _ conditions: inout [MetadataCondition],
         _ changes: inout [MetadataChange]
     ) {
-        guard let record = records.metadata.collections[collection] else { return }
-        conditions.append(records.unchanged(ClusterRecords.collectionKey(collection)))
-        changes.append(ClusterRecords.put(record))
+        let dividing = operation.steps.filter { !$0.change.successors.isEmpty }.map(\.shard.collection)
+        for collection in Set(dividing + [operation.rollout?.collection].compactMap(\.self)).sorted() {
+            guard let record = records.metadata.collections[collection] else { continue }
+            conditions.append(records.unchanged(ClusterRecords.collectionKey(collection)))
+            changes.append(ClusterRecords.put(record))
+        }
     }
 
     private static func recount(
@@ -455,7 +413,7 @@ extension ClusterController {
         _ ledger: OperationLedger,
         now: Duration
     ) -> OperationDescription {
-        let occupancy = Occupancy(view, limits: options.operations)
+        let hindrances = Occupancy(view, limits: options.operations).hindrances(of: operation, in: view)
         var description = OperationDescription(
             id: operation.id,
             kind: .init(operation.kind),
@@ -463,9 +421,9 @@ extension ClusterController {
             created: operation.created,
             ended: operation.ended,
             note: operation.note,
-            steps: operation.steps.map { step in
+            steps: zip(operation.steps, hindrances).map { step, hindrance in
                 var description = Self.description(of: step, in: view)
-                description.waitsFor = waitsFor(step, of: operation, in: view, occupancy)
+                description.waitsFor = waitsFor(step, of: operation, in: view, hindrance)
                 guard step.state.isUnderWay else { return description }
                 let key = OperationLedger.Key(step, of: operation.id)
                 return Self.adding(ledger.progress(of: key), to: description, now: now)
@@ -492,12 +450,11 @@ extension ClusterController {
         _ step: Operation.Step,
         of operation: Operation,
         in view: ClusterView,
-        _ occupancy: Occupancy
+        _ hindrance: OperationPlanner.Hindrance?
     ) -> String? {
         switch step.state {
         case .done, .undone: return nil
-        case .waiting:
-            return occupancy.hindrance(step, of: operation, in: view).map { OperationText.sentence($0, in: view) }
+        case .waiting: return hindrance.map { OperationText.sentence($0, in: view) }
         case .running, .undoing:
             if operation.state == .paused { return OperationText.sentence(.paused, in: view) }
             guard case .wait(let reason) = OperationPlanner.next(step, of: operation, in: view) else { return nil }
@@ -545,15 +502,16 @@ extension ClusterController {
             guard let operation = view.metadata.operations[id], let step = operation.steps.first(where: key.isOf) else {
                 return nil
             }
-            let reason = waitsFor(step, of: operation, in: view, occupancy)
+            let reason = waitsFor(step, of: operation, in: view, nil)
             return .stalledStep(id, key.shard, reason: reason ?? "Its next change of the group is not made.")
         }
             + operations.compactMap { id -> ReconcileProblem? in
                 guard let operation = view.metadata.operations[id] else { return nil }
-                let reasons = operation.steps.lazy.filter { $0.state == .waiting }
-                    .compactMap { self.waitsFor($0, of: operation, in: view, occupancy) }
+                let hindrance = occupancy.hindrances(of: operation, in: view).lazy.compactMap { $0 }.first
                 let remainder = OperationPlanner.remainder(of: operation, in: view)
-                let reason = reasons.first ?? remainder.map { OperationText.sentence($0, in: view) }
+                let reason =
+                    hindrance.map { OperationText.sentence($0, in: view) }
+                    ?? remainder.map { OperationText.sentence($0, in: view) }
                 return .stalledOperation(id, reason: reason ?? "Its end is not recorded.")
             }
     }
@@ -583,7 +541,7 @@ extension OperationOrder {
 }
 
 extension OperationDescription.Kind {
-    fileprivate init(_ kind: Operation.Kind) {
+    init(_ kind: Operation.Kind) {
         self =
             switch kind {
             case .change: .change

@@ -17,7 +17,7 @@ extension ClusterController {
             else { return nil }
             var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
             var changes = [ClusterRecords.put(operation)]
-            Self.touch(rollout.collection, in: records, &conditions, &changes)
+            Self.touch(collectionsNumberedBy: operation, in: records, &conditions, &changes)
             return (conditions, changes)
         }
         logger.notice(

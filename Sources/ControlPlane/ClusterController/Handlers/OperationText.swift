@@ -8,6 +8,7 @@ package enum OperationText {
         switch hindrance {
         case .paused: "The operation is paused."
         case .shardIsBusy: "Another step is under way for the shard."
+        case .earlierStep: "An earlier step of the operation for the shard comes first."
         case .workerIsBusy(let worker): "The \(name(worker, view)) has part in as many copies as it may."
         case .workerNotLive(let worker): "The \(name(worker, view)) is not heard of."
         case .workerIsDrained(let worker): "The \(name(worker, view)) is not to be given any replicas."
@@ -155,12 +156,21 @@ package enum OperationText {
                 source(ledger.sendingPace, of: "copies", verb: "came")
                     ?? "No copy was seen since this coordinator started, so that the rate is assumed."
             )
-            if rate < estimate.rates.sending { remarks.append("Workers send no faster than worker.copy_rate.") }
+            if rate < estimate.rates.sending {
+                remarks.append("Workers make a copy first, and send it no faster than worker.copy_rate.")
+            }
         }
         if estimate.isMade {
             remarks.append(
                 source(ledger.makingPace, of: "splits and merges", verb: "were made")
                     ?? "No split or merge was seen since this coordinator started, so that their rate is assumed."
+            )
+        }
+        if estimate.sendingRate != nil || estimate.isMade {
+            let count = estimate.limits.copiesPerWorker
+            remarks.append(
+                "Each worker has part in \(count == 1 ? "one copy" : "\(count) copies") at a time: "
+                    + "coordinator.copies_per_worker."
             )
         }
         return remarks

@@ -138,6 +138,10 @@ extension CollectionRecord {
             for _ in 0..<(hasRetirements ? try reader.readCount(leastByteCount: 28) : 0) {
                 retirements.append(try ShardRetirement(from: &reader))
             }
+            let indices = placements.map(\.shard.index) + retirements.map(\.index)
+            guard Set(indices).count == indices.count else {
+                throw RecordProblem(description: "two of its shards have the same number")
+            }
             var losses: [AcceptedLoss] = []
             for _ in 0..<(layout >= Self.layoutWithoutSettledLoss ? try reader.readCount(leastByteCount: 25) : 0) {
                 losses.append(try AcceptedLoss(from: &reader))

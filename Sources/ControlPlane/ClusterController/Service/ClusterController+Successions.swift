@@ -9,11 +9,12 @@ import WireProtocol
 extension ClusterController {
     /// The running operation with the running step that the succession is of; nil when there is none any more.
     private static func operation(of succession: Succession, in metadata: ClusterMetadata) -> OperationID? {
-        let shards = succession.successors.map(\.shard)
+        let (sources, successors) = (succession.sources.map(\.shard), succession.successors.map(\.shard))
         return metadata.openOperations.first { operation in
             operation.state == .running
                 && operation.steps.contains { step in
-                    step.state == .running && Succession(step, in: metadata)?.successors.map(\.shard) == shards
+                    guard step.state == .running, let known = Succession(step, in: metadata) else { return false }
+                    return known.sources.map(\.shard) == sources && known.successors.map(\.shard) == successors
                 }
         }?.id
     }
@@ -84,7 +85,7 @@ extension ClusterController {
             if archive != nil { await reloadAtLast() }
         }
         let (metadata, currentTerm) = state.withLock { ($0.records.metadata, $0.records.controller) }
-        let isMade = succession.successors.allSatisfy { metadata.placement(of: $0.shard) != nil }
+        let isMade = succession.successors.allSatisfy { metadata.placement(of: $0.shard)?.range == $0.range }
         // Another controller may have made it later, when there were more writes.
         if !isMade || currentTerm != term { archive?.forgetEnds(of: succession.sources.map(\.shard)) }
         guard isMade else {

@@ -69,8 +69,9 @@ package struct ClusterMetadata: Hashable, Sendable {
 
     /// Whether a shard may yet take others' place: a step of an open operation would have it do so.
     ///
-    /// A step that is taken back never goes on, and no other has shards of the same index: what is made of one that is
-    /// not awaited any more is of no use, whenever that is heard of.
+    /// A step that is taken back never goes on, and no other has shards of the same index, since two that take some are
+    /// never begun at the same moment: what is made of one that is not awaited any more is of no use, whenever that is
+    /// heard of.
     package func isAwaited(_ shard: ShardID) -> Bool {
         guard placement(of: shard) == nil else { return false }
         return openOperations.flatMap(\.steps).contains { step in

@@ -89,6 +89,11 @@ package struct CollectionRecord: Hashable, Sendable {
         return highest.map { $0 + 1 } ?? 0
     }
 
+    /// Whether the number is that of one of its shards, or was of one whose place others have taken.
+    package func hasHad(_ index: UInt32) -> Bool {
+        placements.contains { $0.shard.index == index } || retirements.contains { $0.index == index }
+    }
+
     /// Generation that the next training makes.
     package var nextGeneration: UInt32 { (codebook?.generation ?? 0) + 1 }
 }

@@ -53,8 +53,8 @@ package enum GrowthPlanner {
             switch hindrance {
             case .tooLittleDisk, .tooLittleMemory, .tooLittleMemoryInPlace, .shortOfMemory:
                 return Unsplit(shard: shard, hindrance: hindrance)
-            case .paused, .shardIsBusy, .workerIsBusy, .workerNotLive, .workerIsDrained, .leftover, .shardNotServing,
-                .notTogether, .pinned:
+            case .paused, .shardIsBusy, .earlierStep, .workerIsBusy, .workerNotLive, .workerIsDrained, .leftover,
+                .shardNotServing, .notTogether, .pinned:
                 return nil
             }
         }

@@ -91,6 +91,17 @@ package struct Operation: Hashable, Sendable {
     /// The codebook that it brings into a collection's replicas.
     package var rollout: CodebookRollout? { if case .rollout(let rollout) = kind { rollout } else { nil } }
 
+    /// Indices of the steps that have not ended and are the first of those for their shards: others wait for them.
+    package var foremostSteps: [Int] {
+        var open: Set<ShardID> = []
+        return steps.indices.filter { index in
+            guard !steps[index].state.hasEnded else { return false }
+            let isFirst = open.isDisjoint(with: steps[index].shards)
+            open.formUnion(steps[index].shards)
+            return isFirst
+        }
+    }
+
     /// Notes something beside what is noted already, unless that says it, or is as long as it may be: what came first
     /// is why the rest did.
     package mutating func add(note sentence: String) {

@@ -156,7 +156,9 @@ package struct OperationLedger: Sendable {
             guard !operation.steps.contains(where: \.state.isUnderWay) else { continue }
             let known = occupancy ?? Occupancy(view, limits: limits)
             occupancy = known
-            let mayBegin = operation.steps.contains { step in
+            // What waits for an earlier step of its shard begins no sooner than that.
+            let mayBegin = operation.foremostSteps.contains { index in
+                let step = operation.steps[index]
                 guard step.state == .waiting else { return false }
                 return known.hindrance(step, of: operation, in: view).map { isBusy && $0.isOccupation } ?? true
             }

@@ -54,7 +54,8 @@ extension OperationPlanner {
     /// replica that leaves, and the moment in which shards take others' place are tried again at every look.
     ///
     /// - A replica that does not get on catching up leaves its group, and comes again when it has been removed.
-    /// - What is made of a shard that is to take others' place is abandoned where it has not every row, and made anew.
+    /// - What is made of a shard that is to take others' place is abandoned where it has not every row, and made anew;
+    ///   but what has failed begins anew by itself, after longer and longer pauses, which this would only cut short.
     package static func restart(
         _ step: Operation.Step,
         of operation: Operation,
@@ -70,8 +71,8 @@ extension OperationPlanner {
         return succession.sources[0].group.inSync.filter(view.liveWorkers.contains).flatMap { worker in
             succession.successors.compactMap { successor -> ReconcileAction? in
                 switch view.successor(successor.shard, on: worker)?.state {
-                case .copying, .failed: .abandon(successor.shard, worker: worker)
-                case .following, .sealed, nil: nil
+                case .copying: .abandon(successor.shard, worker: worker)
+                case .failed, .following, .sealed, nil: nil
                 }
             }
         }

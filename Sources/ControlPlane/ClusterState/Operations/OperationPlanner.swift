@@ -17,6 +17,8 @@ package enum OperationPlanner {
         case paused
         /// Another step is under way for the shard.
         case shardIsBusy
+        /// An earlier step of the same operation for the shard has not ended, nor begun.
+        case earlierStep
         /// As many copies as may be come to, or go from, the worker.
         case workerIsBusy(NodeID)
         case workerNotLive(NodeID)
@@ -40,8 +42,8 @@ package enum OperationPlanner {
         var isOccupation: Bool {
             switch self {
             case .shardIsBusy, .workerIsBusy: true
-            case .paused, .workerNotLive, .workerIsDrained, .leftover, .shardNotServing, .tooLittleDisk,
-                .tooLittleMemory, .tooLittleMemoryInPlace, .notTogether, .shortOfMemory, .pinned:
+            case .paused, .earlierStep, .workerNotLive, .workerIsDrained, .leftover, .shardNotServing,
+                .tooLittleDisk, .tooLittleMemory, .tooLittleMemoryInPlace, .notTogether, .shortOfMemory, .pinned:
                 false
             }
         }
@@ -142,6 +144,14 @@ package enum OperationPlanner {
                 operation.add(note: "Shards \(step.shards.map(\.index)) could not be brought to the same workers.")
                 continue
             }
+            if step.state != .undoing, step.isForestalled(in: view.metadata) {
+                operation.steps[index].state = step.state == .waiting ? .undone : .undoing
+                operation.add(
+                    note: "Other shards have the numbers that those in place of shard \(step.shard.index) were to "
+                        + "have: ask for it again."
+                )
+                continue
+            }
             if isUnreachable(step, of: operation, placement.group) {
                 operation.steps[index].state = step.state == .waiting ? .undone : .undoing
                 operation.add(note: "The replica that was to be the primary of shard \(step.shard.index) did not come.")
@@ -223,13 +233,9 @@ package enum OperationPlanner {
     }
 
     private static func begin(_ operation: inout Operation, in view: ClusterView, _ busy: inout Occupancy) {
-        var open: Set<ShardID> = []
         var begun: Set<CollectionID> = []
-        for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
-            // Steps for one shard go in order.
-            let isFree = open.isDisjoint(with: operation.steps[index].shards)
-            open.formUnion(operation.steps[index].shards)
-            guard isFree, operation.steps[index].state == .waiting,
+        for index in operation.foremostSteps {
+            guard operation.steps[index].state == .waiting,
                 begun.count < beginLimit || begun.contains(operation.steps[index].shard.collection),
                 busy.hindrance(operation.steps[index], in: view) == nil,
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
@@ -249,14 +255,30 @@ package enum OperationPlanner {
     }
 
     /// One that nobody takes back and of which steps came to nothing has been cancelled by what came between, and says
-    /// so; but a drain is done when its worker is empty, and a rebalance when what could be levelled has been.
+    /// so; but a drain is done when its worker is empty, a rebalance when what could be levelled has been, and another
+    /// number of copies, which the collection has from the beginning, when nothing is left to be begun for it: copies
+    /// that are missing come like those that are lost.
     private static func finish(_ operation: inout Operation, in view: ClusterView, now: Timestamp) {
         guard operation.state != .paused, operation.steps.allSatisfy(\.state.hasEnded) else { return }
         if operation.state == .running, remainder(of: operation, in: view) != nil { return }
         let isWhole = operation.steps.allSatisfy { $0.state == .done }
-        let isDone = isWhole || operation.drainedWorker != nil || operation.kind == .rebalance
+        var isDone = isWhole || operation.drainedWorker != nil || operation.kind == .rebalance
+        if case .copies(let collection, _) = operation.kind, operation.state == .running, !isWhole {
+            isDone = true
+            if let sentence = note(onCopiesOf: collection, in: view) { operation.add(note: sentence) }
+        }
         operation.state = isDone && operation.state == .running ? .done : .cancelled
         operation.ended = now
+    }
+
+    /// What there is to say of a collection that has another number of copies by now; nil where none is missing.
+    private static func note(onCopiesOf id: CollectionID, in view: ClusterView) -> String? {
+        guard let record = view.metadata.collections[id] else { return nil }
+        let wanted = record.collection.configuration.replicationFactor
+        let count = record.placements.count { $0.group.inSync.count < wanted }
+        guard count > 0 else { return nil }
+        return "\(count == 1 ? "1 shard has" : "\(count) shards have") fewer than \(wanted) copies in sync: what is "
+            + "missing is made as workers allow."
     }
 }
 
@@ -294,6 +316,17 @@ package struct Occupancy: Sendable {
         in view: ClusterView
     ) -> OperationPlanner.Hindrance? {
         operation.state == .paused ? .paused : hindrance(step, in: view)
+    }
+
+    /// Why each step of an operation that waits cannot begin, in their order; nil of one that can, and of others.
+    package func hindrances(of operation: Operation, in view: ClusterView) -> [OperationPlanner.Hindrance?] {
+        let foremost = Set(operation.foremostSteps)
+        return operation.steps.enumerated().map { index, step -> OperationPlanner.Hindrance? in
+            guard step.state == .waiting else { return nil }
+            let ownHindrance = hindrance(step, of: operation, in: view)
+            let comesFirst = foremost.contains(index) || ownHindrance == .paused || ownHindrance == .shardIsBusy
+            return comesFirst ? ownHindrance : .earlierStep
+        }
     }
 
     /// A step begins.

@@ -28,11 +28,11 @@ extension OperationPlanner {
             else { continue }
             let wanted = record.collection.configuration.replicationFactor
             let count = placement.group.inSync.count
-            // Nobody takes the place of these.
-            let absentCount = placement.group.learners.count {
-                view.absentWorkers.contains($0) && !view.goneWorkers.contains($0) && !view.liveWorkers.contains($0)
+            // Nobody takes the place of these, nor waits for them: see ``sparing(_:of:_:in:)``.
+            let givenUpCount = placement.group.learners.count {
+                view.isGivenUp(step.shard, on: $0) && !view.goneWorkers.contains($0)
             }
-            if count + absentCount < wanted { return .copies(step.shard, inSyncCount: count, wantedCount: wanted) }
+            if count + givenUpCount < wanted { return .copies(step.shard, inSyncCount: count, wantedCount: wanted) }
         }
         return nil
     }

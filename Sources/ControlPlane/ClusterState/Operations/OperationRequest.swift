@@ -105,9 +105,7 @@ extension OperationRequest {
             guard !group.members.contains(to) else {
                 throw OperationRefusal("Worker \(to) holds a replica of shard \(shard.index) already.")
             }
-            guard view.placementWorkers.contains(to) else {
-                throw OperationRefusal("Worker \(to) is not live, or is not to be given any replicas.")
-            }
+            try checkTarget(to, in: view)
             return Operation.Step(shard: shard, change: .move(from: from, to: to))
         }
         let size = view.metadata.placement(of: shard).map { ReplicaSize(of: $0, in: view) } ?? ReplicaSize()
@@ -346,9 +344,7 @@ extension OperationRequest {
             let arrivals = lower.group.inSync.filter { !upper.group.inSync.contains($0) }
             let departures = upper.group.inSync.filter { !lower.group.inSync.contains($0) }
             for (from, to) in zip(departures, arrivals) {
-                guard view.placementWorkers.contains(to) else {
-                    throw OperationRefusal("Worker \(to) is not live, or is not to be given any replicas.")
-                }
+                try checkTarget(to, in: view)
                 steps.append(Operation.Step(shard: upper.shard, change: .move(from: from, to: to)))
             }
             let change = ReplicaChange.merge(with: upper.shard.index, into: next)
@@ -384,6 +380,34 @@ extension OperationRequest {
             )
         }
         return CodebookRollout(collection: collection, generation: record.nextGeneration, cause: .request)
+    }
+
+    /// - Throws: the rule by which the worker may not be given replicas, and what to do about it; see
+    ///   ``ClusterView/placementWorkers``.
+    private static func checkTarget(_ worker: NodeID, in view: ClusterView) throws(OperationRefusal) {
+        switch view.metadata.standing(of: worker) {
+        case .active: break
+        case .draining:
+            throw OperationRefusal(
+                "Worker \(worker) is being drained, or has been, and gets no replicas: 'mien recommission' it first."
+            )
+        case .decommissioned:
+            throw OperationRefusal(
+                "Worker \(worker) is decommissioned and gets no replicas: 'mien recommission' it first."
+            )
+        }
+        guard view.liveWorkers.contains(worker) else {
+            throw OperationRefusal("Worker \(worker) is not heard of: start it, and ask again.")
+        }
+        guard !view.isStopping(worker) else {
+            throw OperationRefusal("Worker \(worker) is about to stop: ask again when it is back.")
+        }
+        guard !view.isShortOfMemory(worker) else {
+            throw OperationRefusal(
+                "Worker \(worker) holds as much memory as it may, and gets no replicas: 'mien status' tells what for. "
+                    + "Ask again when it holds less, or give it more."
+            )
+        }
     }
 
     private static func unknown(_ worker: NodeID) -> OperationRefusal {

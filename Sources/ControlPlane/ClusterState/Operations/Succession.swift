@@ -190,9 +190,12 @@ package struct Succession: Hashable, Sendable {
 
     // MARK: The commit
 
-    /// Puts the new shards into the record; false when the others are not any more as they were.
+    /// Puts the new shards into the record; false when the others are not any more as they were, or another shard has,
+    /// or had, the number of a new one.
     package func apply(to record: inout CollectionRecord) -> Bool {
-        guard sources.allSatisfy({ record.placement(of: $0.shard) == $0 }) else { return false }
+        guard sources.allSatisfy({ record.placement(of: $0.shard) == $0 }),
+            !successors.contains(where: { record.hasHad($0.shard.index) })
+        else { return false }
         let leaving = Set(sources.map(\.shard))
         record.placements = (record.placements.filter { !leaving.contains($0.shard) } + successors)
             .sorted { $0.shard < $1.shard }
@@ -210,6 +213,15 @@ extension Operation.Step {
     func isReached(_ group: ReplicaGroup) -> Bool {
         guard case .move(_, let target) = change else { return false }
         return group.isInSync(target)
+    }
+
+    /// Whether another shard has, or had, the number of one that is to come, while those that are to go are there:
+    /// before numbers were kept apart, two steps could be given the same. The other was first.
+    func isForestalled(in metadata: ClusterMetadata) -> Bool {
+        guard !change.successors.isEmpty, let record = metadata.collections[shard.collection],
+            shards.allSatisfy({ record.index(of: $0) != nil })
+        else { return false }
+        return change.successors.contains(where: record.hasHad)
     }
 
     /// The shards that it is a change of.

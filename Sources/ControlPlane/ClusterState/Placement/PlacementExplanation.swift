@@ -49,15 +49,15 @@ package enum PlacementExplanation: Hashable, Sendable {
         in view: ClusterView
     ) -> PlacementExplanation {
         let group = placement.group
-        let step = view.metadata.openOperations.lazy.flatMap { operation in
-            operation.steps.filter { $0.shard == placement.shard && !$0.state.hasEnded }.map { (operation.id, $0) }
-        }.first
-        if let (id, step) = step {
-            let isTakenBack = step.state == .undoing
-            let (leaver, newcomer) =
-                isTakenBack ? (step.change.newcomer, step.change.leaver) : (step.change.leaver, step.change.newcomer)
-            if leaver == worker, group.members.contains(worker) { return .leaving(id) }
-            if newcomer == worker, !group.isInSync(worker) { return .coming(id) }
+        for operation in view.metadata.openOperations {
+            for step in operation.steps where step.shard == placement.shard && !step.state.hasEnded {
+                let isTakenBack = step.state == .undoing
+                let (leaver, newcomer) =
+                    isTakenBack
+                    ? (step.change.newcomer, step.change.leaver) : (step.change.leaver, step.change.newcomer)
+                if leaver == worker, group.members.contains(worker) { return .leaving(operation.id) }
+                if newcomer == worker, !group.isInSync(worker) { return .coming(operation.id) }
+            }
         }
         if group.primary == worker { return .primary(since: group.epoch) }
         if group.isInSync(worker) { return .inSync }

@@ -39,6 +39,10 @@ extension World {
     /// Records an operation that nobody asked for, unless somebody has begun one or pinned what it changes meanwhile.
     mutating func beginAlone(_ operation: Operation) {
         guard !metadata.hasOpenMoves, !PinPlanner.forbids(operation.steps, in: metadata) else { return }
+        // The controller would give the shards that are to come other numbers by now, and does at its next look.
+        let given = metadata.operations.values.flatMap(\.steps).flatMap(\.change.successors)
+        let numbers = operation.steps.flatMap(\.change.successors)
+        guard !numbers.contains(where: { given.contains($0) || record.hasHad($0) }) else { return }
         counts.operations += 1
         counts.operationsBegunAlone += 1
         note("operation \(operation.id.low) begins by itself: \(operation.kind)")

@@ -225,8 +225,13 @@ extension World {
         }
     }
 
-    /// Each place on the ring has one owner.
+    /// Each place on the ring has one owner, and no number is two shards', be they there, gone, or about to come.
     private func checkOwners() throws(Violation) {
+        let indices = placements.map(\.shard.index) + record.retirements.map(\.index)
+        let awaited = metadata.openOperations.flatMap(\.steps).flatMap(\.change.successors)
+        guard Set(indices).count == indices.count, Set(awaited).count == awaited.count else {
+            return try fail(.oneOwner, "two shards have the same number, of \(indices) and, to come, \(awaited)")
+        }
         let ranges = placements.map(\.range).sorted { $0.first < $1.first }
         guard ranges.first?.first == 0, ranges.last?.last == .max,
             zip(ranges, ranges.dropFirst()).allSatisfy({ $0.last + 1 == $1.first })

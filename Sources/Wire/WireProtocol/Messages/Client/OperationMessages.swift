@@ -65,8 +65,8 @@ package struct OperationPlan: Hashable, Sendable {
 
     package var steps: [OperationDescription.Step]
     package var loads: [Load]
-    /// Time that copying takes, one copy at a time for each worker, at the rate of the last copies where there were
-    /// any; the remarks tell.
+    /// Time that copying takes at the rate of the last copies where there were any; the remarks tell that, and how many
+    /// copies there are at a time for each worker.
     package var estimatedSeconds: Double
     package var assumedBytesPerSecond: Double
     /// What people should know besides, a sentence each: at most ``remarkLimit``.

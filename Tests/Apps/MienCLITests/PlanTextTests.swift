@@ -1,0 +1,170 @@
+import ClusterModel
+import ClusterState
+import FaceModel
+import Testing
+import WireProtocol
+
+/// What people are shown of a plan, whole: of a cluster of three workers, and a collection of two shards with two
+/// copies each.
+struct PlanTextTests {
+    private let workers = (0..<3 as Range<UInt64>).map { NodeID(high: 7, low: $0) }
+    private let id = CollectionID(high: 1, low: 2)
+    private let remark = "No copy was seen since this coordinator started, so that the rate is assumed."
+
+    private func placement(_ index: UInt32, on members: [NodeID]) -> ShardPlacement {
+        ShardPlacement(
+            shard: ShardID(collection: id, index: index),
+            range: HashRange.divisions(2)[Int(index)],
+            group: ReplicaGroup(
+                epoch: Epoch(1),
+                version: 1,
+                primary: members[0],
+                inSync: members.sorted(),
+                minimumInSync: 1
+            )
+        )
+    }
+
+    /// Of the first shard replicas have 1 GiB and 2²⁰ faces, of the second half of that.
+    private func clusterView() -> ClusterView {
+        let placements = [
+            placement(0, on: [workers[0], workers[1]]), placement(1, on: [workers[2], workers[0]]),
+        ]
+        let configuration = CollectionConfiguration(
+            name: "people",
+            dimension: 64,
+            embeddingModel: "model",
+            shardCount: 2,
+            replicationFactor: 2
+        )
+        let record = CollectionRecord(
+            collection: Collection(id: id, configuration: configuration, created: Timestamp(milliseconds: 0)),
+            placements: placements,
+            isEstablished: true
+        )
+        var observations: [NodeID: WorkerObservation] = [:]
+        for worker in workers {
+            var observation = WorkerObservation(freeDiskByteCount: 100 << 30)
+            for placement in placements where placement.group.isInSync(worker) {
+                observation.replicas[placement.shard] = ReplicaObservation(
+                    epoch: Epoch(1),
+                    groupVersion: 1,
+                    role: placement.primary == worker ? .primary : .secondary,
+                    state: .serving,
+                    faceCount: UInt64(1 << 20) >> UInt64(placement.shard.index),
+                    diskByteCount: UInt64(1 << 30) >> UInt64(placement.shard.index)
+                )
+            }
+            observations[worker] = observation
+        }
+        return ClusterView(
+            metadata: ClusterMetadata(
+                clusterID: NodeID(high: 1, low: 1),
+                workers: Dictionary(
+                    uniqueKeysWithValues: workers.map { ($0, NodeAddress(host: "127.0.0.1", port: 7401)) }
+                ),
+                collections: [id: record]
+            ),
+            observations: observations,
+            liveWorkers: Set(workers)
+        )
+    }
+
+    /// As a coordinator makes it.
+    private func plan(_ request: OperationRequest) throws -> OperationPlan {
+        let view = clusterView()
+        let operation = try request.operation(
+            OperationID(high: 0, low: 1),
+            in: view,
+            now: Timestamp(milliseconds: 1)
+        )
+        let rate = Double(64 << 20)
+        let rates = OperationEstimate.Rates(sending: rate, making: rate)
+        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates)
+        return OperationPlan(
+            steps: operation.steps.map { step in
+                OperationDescription.Step(
+                    collection: "people",
+                    shardIndex: step.shard.index,
+                    change: step.change,
+                    state: step.state,
+                    totalByteCount: estimate.byteCounts[step.shard] ?? 0
+                )
+            },
+            loads: estimate.loads.sorted { $0.key < $1.key }.map { worker, load in
+                OperationPlan.Load(
+                    worker: worker,
+                    incomingByteCount: load.incomingByteCount,
+                    outgoingByteCount: load.outgoingByteCount,
+                    peakDiskByteCount: load.peakDiskByteCount,
+                    freeDiskByteCount: view.observations[worker]!.freeDiskByteCount,
+                    memoryByteCount: load.memoryByteCount
+                )
+            },
+            estimatedSeconds: estimate.seconds,
+            assumedBytesPerSecond: estimate.sendingRate ?? rate,
+            remarks: [remark],
+            fingerprint: 0x0f0e_4c2a_91d3_7b68
+        )
+    }
+
+    /// What is shown of the plan of an order, given by the words of its command.
+    private func text(_ words: [String], _ order: OperationOrder, _ request: OperationRequest) async throws -> String {
+        let plan = try plan(request)
+        var text = ""
+        try await ToyCluster.run { cluster, address in
+            cluster.change { state in
+                state.workersAreLive = [true, true, true]
+                state.plans = [order: plan]
+            }
+            let result = await mienCommand(["plan"] + words + ["--coordinator", address])
+            #expect(result.status == 0, "\(result)")
+            text = result.output.replacing(" --coordinator \(address)", with: "")
+        }
+        return text
+    }
+
+    @Test func aDrainIsShownWhole() async throws {
+        let text = try await text(["drain", "127.0.0.1:7401"], .drain(workers[0]), .drain(workers[0]))
+        let golden = """
+            shard     change                              bytes  held up now by
+            people/0  127.0.0.1:7401 -> 127.0.0.1:7403  1.0 GiB
+            people/1  127.0.0.1:7401 -> 127.0.0.1:7402  512 MiB
+
+            worker             gets    sends  most disk  free disk  more memory
+            127.0.0.1:7401      0 B  1.0 GiB    1.0 GiB    100 GiB          0 B
+            127.0.0.1:7402  512 MiB      0 B    512 MiB    100 GiB       64 MiB
+            127.0.0.1:7403  1.0 GiB  512 MiB    1.5 GiB    100 GiB      128 MiB
+
+            1.5 GiB to copy, about 24.0 s at 64 MiB/s.
+            \(remark)
+            Nothing was changed.
+            To begin just this: mien apply 0f0e4c2a91d37b68 drain 127.0.0.1:7401
+
+            """
+        #expect(text == golden, "\(text)")
+    }
+
+    @Test func aSplitIsShownWhole() async throws {
+        let text = try await text(
+            ["shard", "split", "people", "0"],
+            .split(collection: "people", shardIndices: [0]),
+            .split(id, [0])
+        )
+        let golden = """
+            shard     change                bytes  held up now by
+            people/0  split into 2 and 3  1.0 GiB
+
+            worker             gets  sends  most disk  free disk  more memory
+            127.0.0.1:7401  1.0 GiB    0 B    1.0 GiB    100 GiB      128 MiB
+            127.0.0.1:7402  1.0 GiB    0 B    1.0 GiB    100 GiB      128 MiB
+
+            2.0 GiB to copy, about 16.0 s at 64 MiB/s.
+            \(remark)
+            Nothing was changed.
+            To begin just this: mien apply 0f0e4c2a91d37b68 shard split people 0
+
+            """
+        #expect(text == golden, "\(text)")
+    }
+}
