@@ -108,28 +108,49 @@ extension MienClient {
     /// earlier state: the replica that has most leads, and the others catch up with it. Unless all are there, answers
     /// say from then on that faces were given up.
     ///
-    /// - Parameter isPlan: only tell what would come of it.
-    /// - Throws: `unavailable` when no replica is there; `notFound`, `invalidRequest` for a shard that is not there.
+    /// - Parameters:
+    ///   - isPlan: only tell what would come of it.
+    ///   - confirmed: what came of it when that was asked for, and nothing else is to; nil for whatever does.
+    /// - Throws: `unavailable` when no replica is there, a coordinator has just begun, or something else would come of
+    ///   it than was confirmed; `notFound`, `invalidRequest` for a shard that is not there.
     public func acceptRecord(
         of collection: String,
         shard: Int,
-        isPlan: Bool
+        isPlan: Bool,
+        confirmed: RecordAcceptance? = nil
     ) async throws(MienClientError) -> RecordAcceptance {
-        let request = AcceptRecord(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        var request = AcceptRecord(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        if let confirmed, let primary = confirmed.replicas.first(where: \.isPrimary) {
+            request.confirmed = AcceptRecord.Confirmation(
+                storedVersion: confirmed.storedVersion,
+                primary: try Self.worker(primary.workerID),
+                sequence: primary.sequence ?? 0
+            )
+        }
         return RecordAcceptance(try await caller.call(request), shardIndex: shard)
     }
 
     /// Goes on without what was lost with every replica of a shard that was in sync: the replica that has most of what
     /// there is leads, or an empty shard takes the place. Answers say from then on that faces were given up.
     ///
-    /// - Parameter isPlan: only tell what would come of it.
-    /// - Throws: `invalidRequest` when nothing is lost, and for a shard that is not there; `notFound`.
+    /// - Parameters:
+    ///   - isPlan: only tell what would come of it.
+    ///   - leastSequence: a replica is to lead that has applied this much; nil for whatever comes of it, be it an empty
+    ///     shard.
+    /// - Throws: `invalidRequest` when nothing is lost, and for a shard that is not there; `notFound`; `unavailable`
+    ///   when no replica has applied as much as was asked for.
     public func recoverShard(
         of collection: String,
         shard: Int,
-        isPlan: Bool
+        isPlan: Bool,
+        leastSequence: UInt64? = nil
     ) async throws(MienClientError) -> ShardRecovery {
-        let request = RecoverShard(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        let request = RecoverShard(
+            collection: collection,
+            shardIndex: UInt32(clamping: shard),
+            isPlan: isPlan,
+            leastSequence: leastSequence
+        )
         return ShardRecovery(try await caller.call(request), of: shard)
     }
 

@@ -198,6 +198,7 @@ package final class Worker: Service {
                     searchedRows: parts.replicas.all.map(\.searchedRows).filter { $0.rowCount > 0 },
                     copyBytesPerSecond: copyBytesPerSecond,
                     promisedEpochs: parts.replicas.all.compactMap(\.laterPromise),
+                    appliedEpochs: parts.replicas.all.compactMap(\.appliedEpoch),
                     successors: parts.replicas.successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),

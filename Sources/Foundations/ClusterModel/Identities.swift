@@ -106,8 +106,17 @@ package struct Epoch: Hashable, Comparable, Sendable {
     /// nobody has counted so far, and there is room behind it for whatever follows.
     package static let numberLimit: UInt64 = 1 << 62
 
+    /// By how much an operator who gives up what other replicas have raises the epoch of a shard's group: a change of
+    /// the primary raises it by one.
+    package static let leap: UInt64 = 1 << 20
+
     package init(_ number: UInt64) {
         self.number = number
+    }
+
+    /// Whether an operator has decreed how the shard goes on since its group was of an earlier epoch.
+    package func isDecreed(since earlier: Epoch) -> Bool {
+        number >= earlier.number && number - earlier.number >= Self.leap
     }
 
     package static func < (left: Epoch, right: Epoch) -> Bool { left.number < right.number }

@@ -49,7 +49,8 @@ package struct Coverage: Hashable, Sendable {
     package var generation: UInt32
     package var missing: [MissingShard]
     /// Faces of the collection were given up when every replica of theirs was lost, and nobody has said that they are
-    /// back: they are in none of the numbers above.
+    /// back; or may have been, as far as a coordinator knows that is cut off from the metadata store: they are in none
+    /// of the numbers above.
     package var hasLoss: Bool
 
     package init(

@@ -30,7 +30,10 @@ struct MetadataCommandTests {
                 done.status == 0 && done.output.hasSuffix("Accepted the records of 1 shard of people.\n"),
                 "\(done)"
             )
+            #expect(done.output.contains("Shard 1 is led by \(first), which has its writes through 41.\n"), "\(done)")
             #expect(cluster.current.olderRecords.isEmpty)
+            let confirmed = AcceptRecord.Confirmation(storedVersion: 3, primary: first, sequence: 41)
+            #expect(cluster.current.confirmations == [confirmed])
             cluster.change { $0.olderRecords[0] = older }
             let json = await mienCommand(accept + ["--shard", "0", "--yes", "--json"])
             #expect(json.status == 0 && json.output.contains("\"known_version\": 9"), "\(json)")

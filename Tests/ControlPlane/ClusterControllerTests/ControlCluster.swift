@@ -69,13 +69,19 @@ final class ControlCluster: Sendable {
 
     /// Stops the coordinator and starts another on the same folder and port.
     ///
-    /// - Parameter between: runs while there is none.
-    func restart(at path: String, between: () -> Void = {}) async throws -> ControlCluster {
+    /// - Parameters:
+    ///   - options: of the other.
+    ///   - between: runs while there is none.
+    func restart(
+        at path: String,
+        options: ControllerOptions = ControlCluster.options,
+        between: () -> Void = {}
+    ) async throws -> ControlCluster {
         await stop()
         let heldPort = HeldPort(address.port)
         defer { withExtendedLifetime(heldPort) {} }
         between()
-        return try await ControlCluster(path: path, port: address.port, token: token)
+        return try await ControlCluster(path: path, port: address.port, token: token, options: options)
     }
 
     private init(
@@ -83,7 +89,8 @@ final class ControlCluster: Sendable {
         port: Int,
         token: String,
         store shared: (any MetadataStore)? = nil,
-        archive: ArchiveLedger? = nil
+        archive: ArchiveLedger? = nil,
+        options: ControllerOptions = ControlCluster.options
     ) async throws {
         self.token = token
         let group = MultiThreadedEventLoopGroup.singleton
@@ -98,7 +105,7 @@ final class ControlCluster: Sendable {
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,
-            options: Self.options,
+            options: options,
             archive: archive,
             logger: logger
         )

@@ -1,5 +1,6 @@
 import ClusterController
 import ClusterModel
+import ClusterState
 import FaceModel
 import Foundation
 import Observability
@@ -9,8 +10,17 @@ import WireProtocol
 import WireTransport
 
 extension ControlCluster {
-    fileprivate func accept(_ shard: ShardID, isPlan: Bool) async throws(WireStatus) -> RecordAccepted {
-        let request = AcceptRecord(collection: "people", shardIndex: shard.index, isPlan: isPlan)
+    fileprivate func accept(
+        _ shard: ShardID,
+        isPlan: Bool,
+        confirmed: AcceptRecord.Confirmation? = nil
+    ) async throws(WireStatus) -> RecordAccepted {
+        let request = AcceptRecord(
+            collection: "people",
+            shardIndex: shard.index,
+            isPlan: isPlan,
+            confirmed: confirmed
+        )
         return try await client.call(request, deadline: .after(.seconds(5)))
     }
 
@@ -94,6 +104,146 @@ struct OlderRecordsTests {
             await later.stop()
             try outcome.get()
         }
+    }
+
+    // MARK: What an operator confirmed
+
+    /// The record of a shard on two workers that go by a newer one, the second of which has applied more.
+    private func makeOlder(
+        _ cluster: ControlCluster,
+        _ workers: [FakeControlWorker]
+    ) async throws -> (shard: ShardID, group: ReplicaGroup) {
+        try await cluster.create("people", shards: 1, replicationFactor: 2, minimumInSync: 1)
+        let shard = try #require(workers[0].shards.first)
+        let group = try group(in: cluster)
+        try await eventually("both go by the group") { goBy(workers, shard) == [group.version, group.version] }
+        for (worker, sequence) in zip(workers, [80, 90] as [UInt64]) {
+            worker.state.withLock { state in
+                state.replicas[shard]!.groupVersion = group.version + 5
+                state.replicas[shard]!.epoch = Epoch(group.epoch.number + 1)
+                state.replicas[shard]!.sequence = sequence
+            }
+        }
+        return (shard, group)
+    }
+
+    private func group(in cluster: ControlCluster) throws -> ReplicaGroup {
+        try #require(cluster.controller.shardMap.placements.values.first?.first?.group)
+    }
+
+    /// The worker that has more is on its way, and nobody knows yet that it is there.
+    @Test func nothingIsGivenUpByACoordinatorThatHasJustBegun() async throws {
+        try await withCluster(workers: 2) { folder, cluster, workers in
+            let (shard, old) = try await makeOlder(cluster, workers)
+            try await eventually("it is left alone") { try await cluster.status().storeProblem != nil }
+            await workers[1].stop()
+            var options = ControlCluster.options
+            options.silenceLimit = .seconds(60)
+            let early = try await cluster.restart(at: folder.path, options: options)
+            let outcome = await Result {
+                try await early.awaitWorkers([workers[0]])
+                for isPlan in [true, false] {
+                    let refusal = await #expect(throws: WireStatus.self) {
+                        try await early.accept(shard, isPlan: isPlan)
+                    }
+                    #expect(refusal?.code == .unavailable)
+                    #expect(refusal?.message.contains("has just begun") == true, "\(String(describing: refusal))")
+                }
+                #expect(try group(in: early) == old)
+            }
+            await early.stop()
+            try outcome.get()
+        }
+    }
+
+    @Test func nothingElseIsAcceptedThanWhatWasConfirmed() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            let (shard, old) = try await makeOlder(cluster, workers)
+            var plan: RecordAccepted?
+            try await eventually("both are heard") {
+                plan = try? await cluster.accept(shard, isPlan: true)
+                return plan?.replicas.allSatisfy { $0.sequence != nil } == true && plan?.primary == workers[1].id
+            }
+            #expect(plan?.storedVersion == old.version)
+            let confirmed = AcceptRecord.Confirmation(
+                storedVersion: old.version,
+                primary: workers[1].id,
+                sequence: 90
+            )
+            func refused(_ confirmed: AcceptRecord.Confirmation) async throws {
+                let refusal = await #expect(throws: WireStatus.self) {
+                    try await cluster.accept(shard, isPlan: false, confirmed: confirmed)
+                }
+                #expect(refusal?.code == .unavailable)
+                #expect(refusal?.message.contains("ask again what there is") == true, "\(String(describing: refusal))")
+                #expect(try group(in: cluster) == old)
+            }
+            for (version, sequence) in [(old.version + 1, 90), (old.version, 91)] as [(UInt64, UInt64)] {
+                var another = confirmed
+                (another.storedVersion, another.sequence) = (version, sequence)
+                try await refused(another)
+            }
+            // Who was to lead falls silent while the operator types.
+            await workers[1].stop()
+            try await eventually("it is silent") { !cluster.controller.liveness(of: workers[1].id).isLive }
+            try await refused(confirmed)
+            try await workers[1].start(in: cluster)
+            try await cluster.awaitWorkers(workers)
+            let accepted = try await cluster.accept(shard, isPlan: false, confirmed: confirmed)
+            #expect(accepted.primary == workers[1].id && accepted.storedVersion == old.version)
+            #expect(try group(in: cluster).version > old.version + RecordAcceptance.leap)
+            // The answer was lost, and the request is sent again.
+            let again = try await cluster.accept(shard, isPlan: false, confirmed: confirmed)
+            #expect(again.primary == workers[1].id && again.storedVersion == old.version)
+        }
+    }
+
+    /// Of several coordinators another one changes the record while this one is about to.
+    @Test func whatWasChangedBeneathIsNotSaidToBeAccepted() async throws {
+        let (shared, own) = (TemporaryFolder(), TemporaryFolder())
+        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
+        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
+        let workers = (0..<2 as Range<UInt64>).map(FakeControlWorker.init)
+        for worker in workers { try await worker.start(in: cluster) }
+        try await cluster.awaitWorkers(workers)
+        let outcome = await Result {
+            let (shard, old) = try await makeOlder(cluster, workers)
+            try await eventually("it is there to be accepted") {
+                (try? await cluster.accept(shard, isPlan: true))?.primary == workers[1].id
+            }
+            func stored() async throws -> CollectionRecord {
+                try #require(
+                    try await ClusterRecords.load(from: store.store).metadata.collections[shard.collection]
+                )
+            }
+            try await eventually("it is established") { try await stored().isEstablished }
+            // With somebody away a loss is recorded.
+            await workers[0].stop()
+            try await eventually("it is silent") { !cluster.controller.liveness(of: workers[0].id).isLive }
+            let key = "collection/\(shard.collection)"
+            store.set { faults in
+                faults.holds = { changes in changes.contains { $0.key == key } }
+            }
+            let accepting = Task { await Result { try await cluster.accept(shard, isPlan: false) } }
+            try await eventually("it is about to be recorded") { store.hasHeldCommit }
+            var record = try await stored()
+            record.placements[0].group.version += 1
+            _ = try await store.store.commit([], [ClusterRecords.put(record)])
+            store.set { $0.holds = nil }
+            let refusal = await #expect(throws: WireStatus.self) { _ = try await accepting.value.get() }
+            #expect(refusal?.code == .unavailable)
+            #expect(refusal?.message.contains("ask again what there is") == true, "\(String(describing: refusal))")
+            record = try await stored()
+            #expect(record.losses.isEmpty && record.placements[0].group.version == old.version + 1)
+            // Asked again, it is made once, whether its end is heard of or not.
+            store.set { $0.lostAnswers = 1 }
+            #expect(try await cluster.accept(shard, isPlan: false).primary == workers[1].id)
+            record = try await stored()
+            #expect(record.losses.count == 1 && record.placements[0].primary == workers[1].id)
+        }
+        for worker in workers { await worker.stop() }
+        await cluster.stop()
+        try outcome.get()
     }
 
     /// The versions of a shard's group that workers go by.

@@ -5,6 +5,7 @@ import FaceModel
 import Synchronization
 import Testing
 import WireProtocol
+import WireTransport
 
 /// What a controller does when its store does not do as it should.
 struct StoreFaultTests {
@@ -42,6 +43,67 @@ struct StoreFaultTests {
             let failure = await #expect(throws: WireStatus.self) { try await cluster.delete("people") }
             #expect(failure?.code == .notFound)
         }
+    }
+
+    /// The shard that was given up is not there when the plan is made again, or nothing of it is lost any more.
+    @Test(arguments: [true, false])
+    func aShardWhoseRecoveryWasNotHeardOfIsGivenUpOnce(isNothingLeft: Bool) async throws {
+        try await withFaultyStore { store, cluster, worker in
+            try await cluster.create("people", shards: 1)
+            try await eventually("it is established") { try await isEstablished("people", in: store) }
+            let shard = try #require(worker.shards.first)
+            let other = FakeControlWorker(2)
+            let replica = worker.state.withLock { state in
+                defer { state.replicas = [:] }
+                return state.replicas[shard]
+            }
+            if !isNothingLeft {
+                // It was behind, and has been moved away.
+                other.state.withLock { state in
+                    state.replicas[shard] = replica
+                    state.refusal = { request in
+                        guard case .dropReplica = request else { return nil }
+                        return WireStatus(.unavailable, "Not now.")
+                    }
+                }
+            }
+            try await other.start(in: cluster)
+            try await cluster.awaitWorkers([other])
+            let outcome = await Result {
+                let goesOnAs = isNothingLeft ? 1 : 0 as UInt32
+                try await eventually("the shard can be given up") {
+                    (try? await recover(isPlan: true, in: cluster))?.shardIndex == goesOnAs
+                }
+                if !isNothingLeft {
+                    let refusal = await #expect(throws: WireStatus.self) {
+                        try await recover(isPlan: false, leastSequence: 1, in: cluster)
+                    }
+                    #expect(refusal?.message.contains("ask again what would come of it") == true)
+                }
+                store.set { $0.lostAnswers = 1 }
+                let recovered = try await recover(isPlan: false, in: cluster)
+                #expect(recovered.shardIndex == goesOnAs && recovered.lost == [worker.id])
+                let metadata = try await ClusterRecords.load(from: store.store).metadata
+                let record = try #require(metadata.collection(named: "people"))
+                #expect(record.losses.count == 1 && record.placements.map(\.shard.index) == [goesOnAs])
+            }
+            await other.stop()
+            try outcome.get()
+        }
+    }
+
+    private func recover(
+        isPlan: Bool,
+        leastSequence: UInt64? = nil,
+        in cluster: ControlCluster
+    ) async throws(WireStatus) -> ShardRecovered {
+        let request = RecoverShard(
+            collection: "people",
+            shardIndex: 0,
+            isPlan: isPlan,
+            leastSequence: leastSequence
+        )
+        return try await cluster.client.call(request, deadline: .after(.seconds(5)))
     }
 
     @Test func withoutAStoreNothingIsChangedAndTheRestGoesOn() async throws {

@@ -44,6 +44,7 @@ struct RecordAcceptanceTests {
         #expect(acceptance.storedVersion == 7 && acceptance.knownVersion == 12)
         let group = try #require(acceptance.group)
         #expect(group.epoch == Epoch(6 + RecordAcceptance.leap) && group.version == 12 + RecordAcceptance.leap)
+        #expect(group.epoch.isDecreed(since: placement.epoch))
         #expect(group.primary == workers[3] && group.inSync == [workers[3]])
         // Those that the record names and that are away, too: they may come back.
         #expect(group.learners == Array(workers[0...2]) && group.minimumInSync == 2)
@@ -53,6 +54,27 @@ struct RecordAcceptanceTests {
     @Test func ofEqualOnesTheFirstLeads() throws {
         let (placement, view) = view([1: (9, 4, 50), 2: (9, 4, 50)])
         #expect(try #require(RecordAcceptance(of: placement, in: view)).group?.primary == workers[1])
+    }
+
+    /// A record was accepted before, while the second was away: the first led from 900 on.
+    @Test func whatWasGivenUpBeforeDoesNotLeadOverWhatWasAcknowledgedSince() throws {
+        let (placement, silent) = view([0: (9, 4, 950), 1: (9, 4, 1000), 2: (9, 4, 900)])
+        #expect(try #require(RecordAcceptance(of: placement, in: silent)).group?.primary == workers[1])
+        var telling = silent
+        for (worker, epoch) in [(0, 4 + RecordAcceptance.leap), (1, 4), (2, 4)] as [(Int, UInt64)] {
+            telling.observations[workers[worker]]!.replicas[placement.shard]!.appliedEpoch = Epoch(epoch)
+        }
+        let acceptance = try #require(RecordAcceptance(of: placement, in: telling))
+        #expect(acceptance.group?.primary == workers[0] && !acceptance.isWhole)
+        #expect(try accepted(placement, in: telling).losses == [AcceptedLoss(range: placement.range, time: now)])
+
+        // It has as many as the others by now.
+        var longer = telling
+        longer.observations[workers[0]]!.replicas[placement.shard]!.sequence = 1000
+        #expect(try #require(RecordAcceptance(of: placement, in: longer)).isWhole)
+        // One of an older program does not say.
+        telling.observations[workers[2]]!.replicas[placement.shard]!.appliedEpoch = nil
+        #expect(try #require(RecordAcceptance(of: placement, in: telling)).group?.primary == workers[1])
     }
 
     /// What a member has that is away counts for nothing, and by the group replicas can tell that somebody said so:

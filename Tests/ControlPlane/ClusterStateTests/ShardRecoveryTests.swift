@@ -88,10 +88,32 @@ struct ShardRecoveryTests {
             return
         }
         #expect(group.primary == workers[3] && group.inSync == [workers[3]] && group.learners == [workers[2]])
-        #expect(group.epoch > old.epoch && group.version > old.group.version && group.minimumInSync == 2)
+        #expect(group.epoch.isDecreed(since: old.epoch), "coordinators that read no records tell it by that")
+        #expect(group.version > old.group.version && group.minimumInSync == 2)
         #expect(recovery.apply(to: &record, now: now))
         #expect(record.placements[0].group == group && record.placements[0].shard == old.shard)
         #expect(record.losses == [AcceptedLoss(range: old.range, time: now)] && record.retirements.isEmpty)
+    }
+
+    @Test func ofTwoHistoriesTheOneThatWasDecreedLastGoesOn() throws {
+        var (record, view) = view(
+            learner: workers[2],
+            serving: [workers[2]: 50, workers[3]: 70],
+            live: [workers[2], workers[3]]
+        )
+        let shard = record.placements[0].shard
+        for (worker, epoch) in [(workers[2], 1 + Epoch.leap), (workers[3], 1)] as [(NodeID, UInt64)] {
+            view.observations[worker]!.replicas[shard]!.appliedEpoch = Epoch(epoch)
+        }
+        let recovery = try ShardRecovery(of: shard, in: view)
+        #expect(recovery.leaderSequence == 50)
+        #expect(!recovery.wasApplied(to: record, now: now))
+        #expect(recovery.apply(to: &record, now: now))
+        #expect(record.placements[0].primary == workers[2])
+        // The next group of it is its effect, too, and another loss is not.
+        record.placements[0].group.version += 1
+        #expect(recovery.wasApplied(to: record, now: now))
+        #expect(!recovery.wasApplied(to: record, now: Timestamp(milliseconds: 100)))
     }
 
     @Test func whatIsNotLostIsNotGivenUp() {

@@ -127,7 +127,7 @@ struct GoldenTests {
                 // Of two fields that came one after the other the second may be missing as well.
                 if message is HeartbeatReply, [1, 1 + 40, 1 + 40 + 17].contains(payload.count - byteCount) { continue }
                 if message is ClusterStatus, byteCount == payload.count - 8 { continue }
-                let ofHeartbeat = [32, 32 + 8, 32 + 8 + 32, 32 + 8 + 32 + 24, 32 + 8 + 32 + 24 + 58]
+                let ofHeartbeat = [32, 64, 64 + 8, 64 + 8 + 32, 64 + 8 + 32 + 24, 64 + 8 + 32 + 24 + 58]
                 if message is Heartbeat, ofHeartbeat.contains(payload.count - byteCount) { continue }
                 #expect(throws: WireDecodingError.self, "\(type(of: message).type) of \(byteCount) bytes") {
                     try Wire.decode(Array(payload[..<byteCount]), like: message)
@@ -187,6 +187,15 @@ struct GoldenTests {
         #expect(abandon.sparesSealed && !abandonRead.sparesSealed)
     }
 
+    @Test func whoConfirmsNothingTakesWhateverComesOfADecree() throws {
+        let accept = try #require(MessageSamples.all.lazy.compactMap { $0 as? AcceptRecord }.first)
+        let acceptRead = try Wire.decode(Wire.payloadBytes(accept, laterFields: false), like: accept)
+        #expect(accept.confirmed != nil && acceptRead.confirmed == nil)
+        let recover = try #require(MessageSamples.all.lazy.compactMap { $0 as? RecoverShard }.first)
+        let recoverRead = try Wire.decode(Wire.payloadBytes(recover, laterFields: false), like: recover)
+        #expect(recover.leastSequence != nil && recoverRead.leastSequence == nil)
+    }
+
     @Test func everyStandingOfACoordinatorIsReadAsItWasWritten() throws {
         var heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
         let standings: [CoordinatorStanding] = [.untold, .none, .follows(run: heartbeat.worker), heartbeat.standing]
@@ -200,6 +209,7 @@ struct GoldenTests {
         #expect(without.report.stuckShards.isEmpty && !heartbeat.report.stuckShards.isEmpty)
         #expect(without.report.searchedRows.isEmpty && !heartbeat.report.searchedRows.isEmpty)
         #expect(without.report.promisedEpochs.isEmpty && !heartbeat.report.promisedEpochs.isEmpty)
+        #expect(without.report.appliedEpochs.isEmpty && !heartbeat.report.appliedEpochs.isEmpty)
         #expect(without.report.copyBytesPerSecond == 0 && heartbeat.report.copyBytesPerSecond > 0)
     }
 

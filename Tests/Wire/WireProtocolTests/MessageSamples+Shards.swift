@@ -30,7 +30,8 @@ extension MessageSamples {
             facesAnswered: 33_000,
             rowsVisited: 4_000,
             listsVisited: 8,
-            generation: 1
+            generation: 1,
+            epoch: Epoch(7)
         ),
     ]
 }

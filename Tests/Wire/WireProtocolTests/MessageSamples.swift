@@ -182,6 +182,7 @@ enum MessageSamples {
         report.stuckShards = [shardID]
         report.copyBytesPerSecond = 67_108_864
         report.promisedEpochs = [.init(shard: shardID, epoch: Epoch(9))]
+        report.appliedEpochs = [.init(shard: shardID, epoch: Epoch(6))]
         report.searchedRows = [.init(shard: shardID, rowCount: 1_234_567_890_123)]
         report.copyRefusals = [.init(shard: shardID, worker: secondNodeID, reason: "there is no room")]
         return report
@@ -435,14 +436,14 @@ enum MessageSamples {
             shardIndex: 2,
             pin: .init(workers: [nodeID, secondNodeID], primary: nodeID)
         ),
-        AcceptRecord(collection: "gallery", shardIndex: 2, isPlan: true),
+        AcceptRecord(collection: "gallery", shardIndex: 2, isPlan: true, confirmed: confirmation),
         RecordAccepted(
             storedVersion: 7,
             knownVersion: 9,
             primary: nodeID,
             replicas: [.init(worker: nodeID, sequence: 41), .init(worker: secondNodeID, sequence: nil)]
         ),
-        RecoverShard(collection: "gallery", shardIndex: 2, isPlan: true),
+        RecoverShard(collection: "gallery", shardIndex: 2, isPlan: true, leastSequence: 41),
         ShardRecovered(
             lost: [nodeID],
             shardIndex: 5,

@@ -21,6 +21,7 @@ struct MetadataAcceptCommand: ConsoleCommand {
             than it has, the replicas stay as they are under a later epoch, and what only that replica has is given up.
 
             Tells what would come of it, and without --yes asks for the collection's name before it does anything. \
+            What it told is what it does: where the record or the workers are not as they were by then, it refuses. \
             Ends with 1 when no shard is left alone.
             """
     )
@@ -62,13 +63,16 @@ struct MetadataAcceptCommand: ConsoleCommand {
                 throw CommandFailure(.no, "nothing was changed, because another name was typed")
             }
         }
+        var accepted: [RecordAcceptance] = []
         for plan in planned {
-            _ = try await calling { () async throws(MienClientError) in
-                try await client.acceptRecord(of: name, shard: plan.shardIndex, isPlan: false)
+            let reply = try await calling { () async throws(MienClientError) in
+                try await client.acceptRecord(of: name, shard: plan.shardIndex, isPlan: false, confirmed: plan)
             }
+            accepted.append(reply)
+            if !connection.json { console.line(Self.sentence(reply, in: cluster)) }
         }
         if connection.json {
-            console.writeOutput(json(planned).document)
+            console.writeOutput(json(accepted).document)
         } else {
             console.line("Accepted the records of \(NumberText.counted(planned.count, "shard")) of \(name).")
         }
@@ -91,6 +95,13 @@ struct MetadataAcceptCommand: ConsoleCommand {
                 )
             ),
         ])
+    }
+
+    private static func sentence(_ acceptance: RecordAcceptance, in cluster: ClusterInfo) -> String {
+        let leader = acceptance.replicas.first(where: \.isPrimary)
+        let worker = leader.map { WorkerName.addresses(of: cluster)[$0.workerID] ?? $0.workerID } ?? "nobody"
+        return "Shard \(acceptance.shardIndex) is led by \(worker), which has "
+            + (leader?.sequence.map { "its writes through \($0)." } ?? "not told what it has.")
     }
 
     private static func text(_ acceptances: [RecordAcceptance], in cluster: ClusterInfo) -> String {

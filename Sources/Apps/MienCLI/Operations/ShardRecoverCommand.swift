@@ -9,6 +9,7 @@ struct ShardRecoverCommand: ConsoleCommand {
             EXAMPLE
               mien shard recover people 3
               mien shard recover people 3 --accept-data-loss
+              mien shard recover people 3 --accept-data-loss --at-least 4711
 
             For a shard of which no replica that had every face will come back: start every worker first that can be \
             started. Where another replica is there it goes on with what that has, otherwise an empty shard takes its \
@@ -16,7 +17,9 @@ struct ShardRecoverCommand: ConsoleCommand {
             from then on that faces were given up, until 'mien collection losses' is told that they are back, from a \
             backup or another source.
 
-            Without --accept-data-loss it tells what would come of it, and changes nothing.
+            Without --accept-data-loss it tells what would come of it, and changes nothing. Workers come and go \
+            between the two: --at-least with the last write of the replica that was to lead refuses where one that \
+            has less would lead by then, or an empty shard take the place.
             """
     )
 
@@ -26,6 +29,8 @@ struct ShardRecoverCommand: ConsoleCommand {
     var shard: Int
     @Flag(help: "Do it: what only the lost replicas had is given up.")
     var acceptDataLoss = false
+    @Option(help: "Last write that the replica has at least that leads.")
+    var atLeast: UInt64?
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
@@ -35,7 +40,7 @@ struct ShardRecoverCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let recovery = try await calling { () async throws(MienClientError) in
-                try await client.recoverShard(of: name, shard: shard, isPlan: !acceptDataLoss)
+                try await client.recoverShard(of: name, shard: shard, isPlan: !acceptDataLoss, leastSequence: atLeast)
             }
             if connection.json {
                 console.writeOutput(json(recovery).document)
@@ -70,10 +75,12 @@ struct ShardRecoverCommand: ConsoleCommand {
             recovery.isEmpty
             ? "Nothing is left of shard \(shard): shard \(recovery.shardIndex) takes its place, empty."
             : "Shard \(shard) goes on with what the replica has that leads; what was written after that is lost."
+        let sequence = recovery.isEmpty ? nil : recovery.replicas.first(where: \.isPrimary)?.sequence
+        let option = sequence.map { " --at-least \($0)" } ?? ""
         let end =
             acceptDataLoss
             ? "Done. Answers say that faces were given up, until 'mien collection losses \(name) --restored'."
-            : "Nothing was changed: --accept-data-loss does it."
+            : "Nothing was changed: --accept-data-loss\(option) does it."
         return table.rendered() + "\(what)\n\(end)\n"
     }
 }

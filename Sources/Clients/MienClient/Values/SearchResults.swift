@@ -40,7 +40,8 @@ public struct SearchResults: Sendable {
         /// Share of the faces that were covered, 0…1.
         public var share: Double
         /// Faces of the collection were given up when every copy of theirs was lost, and nobody has said that they are
-        /// back. No other number here counts them.
+        /// back; or may have been, as far as a coordinator knows that is cut off from the metadata store. No other
+        /// number here counts them.
         public var hasLoss: Bool
 
         init(_ coverage: FaceModel.Coverage) {

@@ -8,14 +8,25 @@ import WireProtocol
 extension ClusterController {
     /// Gives up what was agreed on of a shard after the record that the store holds, or tells what would come of it.
     func accept(_ request: AcceptRecord) async throws(WireStatus) -> RecordAccepted {
+        do throws(MetadataError) {
+            // Workers may go by a record that this coordinator has yet to read.
+            try await catchUp()
+        } catch {
+            throw error.wireStatus
+        }
         let view = currentView
         let shard = try Self.shard(request.collection, request.shardIndex, in: view)
         let acceptance = try Self.acceptance(of: shard, in: view)
+        if let confirmed = request.confirmed, !request.isPlan {
+            if let made = Self.made(confirmed, beside: acceptance, in: view) { return made }
+            try Self.check(acceptance, against: confirmed)
+        }
         guard let group = acceptance.group, !request.isPlan else { return Self.description(of: acceptance) }
+        let now = Self.wallClock()
         var isDone = false
         try await change(shard.collection, asController: false) { record in
-            // A commit whose end was not heard of may have made it.
-            if acceptance.apply(to: &record, now: Self.wallClock()) { isDone = true }
+            // Of the last attempt: it may have been made before by a commit whose end was not heard of.
+            isDone = acceptance.apply(to: &record, now: now) || record.placement(of: shard)?.group == group
         }
         guard isDone else {
             throw WireStatus(.unavailable, "The record of the shard was changed meanwhile; ask again what there is.")
@@ -32,7 +43,43 @@ extension ClusterController {
         return Self.description(of: acceptance)
     }
 
+    /// What was confirmed is what comes of it now, or less than that is given up.
+    private static func check(
+        _ acceptance: RecordAcceptance,
+        against confirmed: AcceptRecord.Confirmation
+    ) throws(WireStatus) {
+        guard let primary = acceptance.group?.primary, primary == confirmed.primary,
+            acceptance.storedVersion == confirmed.storedVersion,
+            acceptance.sequences[primary] ?? 0 >= confirmed.sequence
+        else {
+            throw WireStatus(
+                .unavailable,
+                "What would come of it is not what was confirmed: the record or the workers are not as they were. "
+                    + "Nothing was changed; ask again what there is."
+            )
+        }
+    }
+
+    /// The answer to who has confirmed what is done: of an earlier sending of the request only its answer was lost.
+    private static func made(
+        _ confirmed: AcceptRecord.Confirmation,
+        beside acceptance: RecordAcceptance,
+        in view: ClusterView
+    ) -> RecordAccepted? {
+        guard acceptance.group == nil, let group = view.metadata.placement(of: acceptance.shard)?.group,
+            group.primary == confirmed.primary, group.version >= RecordAcceptance.leap,
+            group.version - RecordAcceptance.leap >= confirmed.storedVersion
+        else { return nil }
+        return RecordAccepted(
+            storedVersion: confirmed.storedVersion,
+            knownVersion: group.version - RecordAcceptance.leap,
+            primary: group.primary,
+            replicas: group.members.map { .init(worker: $0, sequence: acceptance.sequences[$0]) }
+        )
+    }
+
     private static func acceptance(of shard: ShardID, in view: ClusterView) throws(WireStatus) -> RecordAcceptance {
+        guard view.isSettled else { throw WireStatus(.unavailable, ShardRecovery.unsettledReason) }
         guard let placement = view.metadata.placement(of: shard) else {
             throw WireStatus(.notFound, "There is no shard \(shard).")
         }

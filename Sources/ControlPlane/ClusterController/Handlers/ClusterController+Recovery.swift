@@ -8,16 +8,29 @@ import WireProtocol
 extension ClusterController {
     /// Gives up what only lost replicas of a shard had, or tells what would come of it.
     func recover(_ request: RecoverShard) async throws(WireStatus) -> ShardRecovered {
+        let now = Self.wallClock()
         var recovery: ShardRecovery?
         try await commit { records throws(WireStatus) in
+            // A commit whose end was not heard of may have made it.
+            if let recovery, let record = records.metadata.collections[recovery.old.shard.collection],
+                recovery.wasApplied(to: record, now: now)
+            {
+                return nil
+            }
             var view = self.currentView
             view.metadata = records.metadata
             let shard = try Self.shard(request.collection, request.shardIndex, in: view)
             let planned = try Self.recovery(of: shard, in: view)
             recovery = planned
-            guard !request.isPlan, var record = records.metadata.collections[shard.collection],
-                planned.apply(to: &record, now: Self.wallClock())
-            else { return nil }
+            guard !request.isPlan, var record = records.metadata.collections[shard.collection] else { return nil }
+            if let least = request.leastSequence, planned.leaderSequence.map({ $0 < least }) ?? true {
+                throw WireStatus(
+                    .unavailable,
+                    "No replica of shard \(shard) is there now that has its writes through \(least). Nothing was "
+                        + "changed; ask again what would come of it."
+                )
+            }
+            guard planned.apply(to: &record, now: now) else { return nil }
             // A pin and an operation would be about the shard that another takes the place of.
             let keys = [ClusterRecords.collectionKey(shard.collection), ClusterRecords.pinKey(shard.collection)]
             return (keys.map { records.unchanged($0) }, [ClusterRecords.put(record)])

@@ -28,6 +28,7 @@ extension WorkerObservation {
         for shard in report.stuckShards { replicas[shard]?.isStuck = true }
         if report.copyBytesPerSecond > 0 { copyBytesPerSecond = report.copyBytesPerSecond }
         for promise in report.promisedEpochs { replicas[promise.shard]?.promisedEpoch = promise.epoch }
+        for applied in report.appliedEpochs { replicas[applied.shard]?.appliedEpoch = applied.epoch }
         for rows in report.searchedRows { replicas[rows.shard]?.searchedRowCount = rows.rowCount }
     }
 

@@ -5,7 +5,9 @@ package import FaceModel
 ///
 /// Nobody knows any more which replicas were in sync. Of those that are there the one leads that has applied most:
 /// if any of them was in sync, that one has everything that was acknowledged, since what a replica has applied begins
-/// with what every other one has. The others catch up before they count.
+/// with what every other one has. The others catch up before they count. An entry of a later epoch counts for more than
+/// any number of earlier ones: where a history was given up before, a replica may have kept it
+/// (``DecreedLeaderPolicy``).
 ///
 /// One that was away, and has applied more, stays a member: its leader finds out, and gives it a copy. Where a write
 /// needs more than the leader, which is alone in sync, replicas take that for the word of an operator, so that the copy
@@ -28,11 +30,12 @@ package struct RecordAcceptance: Hashable, Sendable {
     /// What the members have applied; those that are not there are left out.
     package let sequences: [NodeID: UInt64]
     /// Whether every replica is there and serves: of those that the record names and of those that a worker told of. A
-    /// worker that was not heard of since this coordinator began may have one, too.
+    /// worker that was not heard of since this coordinator began may have one, too. And none has applied more than the
+    /// one that leads.
     package let isWhole: Bool
 
     /// How far epoch and version are raised above all that is known: further than what happened that nobody tells of.
-    package static let leap: UInt64 = 1 << 20
+    package static let leap = Epoch.leap
 
     /// - Returns: nil when no replica is there that could lead.
     package init?(of placement: ShardPlacement, in view: ClusterView) {
@@ -52,9 +55,10 @@ package struct RecordAcceptance: Hashable, Sendable {
         // Whoever promised what the record never had may have acknowledged what its replicas do not have.
         let isAnother =
             knownVersion <= storedVersion && reports.contains { $0.replica.highestEpoch > stored.epoch }
-        isWhole = !isAnother && unheard.isEmpty && Set(stored.members).union(holders).isSubset(of: there.map(\.worker))
+        let areAllThere = unheard.isEmpty && Set(stored.members).union(holders).isSubset(of: there.map(\.worker))
         let epoch = max(stored.epoch, reports.map(\.replica.highestEpoch).max() ?? stored.epoch)
         guard knownVersion > storedVersion else {
+            isWhole = !isAnother && areAllThere
             guard epoch > stored.epoch else {
                 group = nil
                 return
@@ -65,14 +69,16 @@ package struct RecordAcceptance: Hashable, Sendable {
             group = raised
             return
         }
-        guard let leader = there.max(by: { ($0.replica.sequence, $1.worker) < ($1.replica.sequence, $0.worker) })
-        else { return nil }
+        guard let leader = DecreedLeaderPolicy.leader(of: there) else { return nil }
+        let most = there.map(\.replica.sequence).max()
+        let hasMost = there.contains { $0.worker == leader && $0.replica.sequence == most }
+        isWhole = areAllThere && hasMost
         group = ReplicaGroup(
             epoch: Epoch(epoch.number + Self.leap),
             version: knownVersion + Self.leap,
-            primary: leader.worker,
-            inSync: [leader.worker],
-            learners: Set(stored.members + there.map(\.worker)).subtracting([leader.worker]).sorted(),
+            primary: leader,
+            inSync: [leader],
+            learners: Set(stored.members + there.map(\.worker)).subtracting([leader]).sorted(),
             minimumInSync: stored.minimumInSync,
             isFrozen: stored.isFrozen
         )

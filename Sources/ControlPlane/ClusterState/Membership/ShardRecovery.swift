@@ -3,9 +3,9 @@ package import FaceModel
 
 /// How a shard goes on of which no replica in sync is left, when an operator gives up what only those had.
 ///
-/// Where a replica is there that was not in sync, the one that has applied most leads: what it has begins what was
-/// acknowledged. Otherwise an empty shard takes the place on the ring. Either way the loss is recorded, and answers say
-/// so until somebody says that the faces are back.
+/// Where a replica is there that was not in sync, the one that has applied most leads, as in ``RecordAcceptance``: what
+/// it has begins what was acknowledged. Otherwise an empty shard takes the place on the ring. Either way the loss is
+/// recorded, and answers say so until somebody says that the faces are back.
 package struct ShardRecovery: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         /// In place of the shard's group.
@@ -20,19 +20,23 @@ package struct ShardRecovery: Hashable, Sendable {
     /// What the replicas that are there have applied.
     package let sequences: [NodeID: UInt64]
 
+    /// Why nobody's silence counts in the first seconds of a coordinator, for people.
+    package static let unsettledReason =
+        "This coordinator has just begun, and may not have heard of every worker; ask again in some seconds."
+
     /// - Throws: when something is left that would be lost, or that has to be done before; a sentence for people.
     package init(of shard: ShardID, in view: ClusterView) throws(OperationRefusal) {
         guard let record = view.metadata.collections[shard.collection], let placement = record.placement(of: shard)
         else { throw OperationRefusal("There is no shard \(shard).") }
         try Self.check(placement, of: record, in: view)
-        let holders = view.liveWorkers.sorted().filter { view.isServing(shard, on: $0) }
-        let sequences = Dictionary(
-            uniqueKeysWithValues: holders.map { ($0, view.replica(of: shard, on: $0)?.sequence ?? 0) }
-        )
+        let there = view.liveWorkers.sorted().filter { view.isServing(shard, on: $0) }.compactMap { worker in
+            view.replica(of: shard, on: worker).map { (worker: worker, replica: $0) }
+        }
+        let holders = there.map(\.worker)
         old = placement
-        self.sequences = sequences
+        sequences = Dictionary(uniqueKeysWithValues: there.map { ($0.worker, $0.replica.sequence) })
         outcome =
-            if let leader = holders.max(by: { (sequences[$0]!, $1) < (sequences[$1]!, $0) }) {
+            if let leader = DecreedLeaderPolicy.leader(of: there) {
                 .group(Self.group(of: placement, ledBy: leader, among: holders, in: view))
             } else {
                 .emptyShard(try Self.emptyShard(for: placement, of: record, in: view))
@@ -55,6 +59,18 @@ package struct ShardRecovery: Hashable, Sendable {
         return true
     }
 
+    /// Whether the record has what came of it at that time, whatever was made of it since: a commit whose end was not
+    /// heard of may have made it.
+    package func wasApplied(to record: CollectionRecord, now: Timestamp) -> Bool {
+        record.losses.contains { $0.range == old.range && $0.time == now }
+    }
+
+    /// What the replica has applied that leads from now on; nil where an empty shard takes the place.
+    package var leaderSequence: UInt64? {
+        guard case .group(let group) = outcome else { return nil }
+        return sequences[group.primary]
+    }
+
     private static func check(
         _ placement: ShardPlacement,
         of record: CollectionRecord,
@@ -62,9 +78,7 @@ package struct ShardRecovery: Hashable, Sendable {
     ) throws(OperationRefusal) {
         let shard = placement.shard
         guard view.isSettled else {
-            throw OperationRefusal(
-                "This coordinator has just begun, and may not have heard of every worker; ask again in some seconds."
-            )
+            throw OperationRefusal(Self.unsettledReason)
         }
         guard !view.suspectShards.contains(shard) else {
             throw OperationRefusal(
@@ -104,7 +118,8 @@ package struct ShardRecovery: Hashable, Sendable {
         return step.state == .undoing || step.state == .running && step.change.isPastCommitPoint(in: group)
     }
 
-    /// What comes back of the other members has more than the leader and is no part of it any more.
+    /// What comes back of the other members has more than the leader and is no part of it any more. By the epoch a
+    /// coordinator that reads no records meanwhile knows that faces were given up.
     private static func group(
         of placement: ShardPlacement,
         ledBy leader: NodeID,
@@ -115,7 +130,7 @@ package struct ShardRecovery: Hashable, Sendable {
         let epoch = reports.map(\.highestEpoch).reduce(placement.epoch, max)
         let version = reports.map(\.groupVersion).reduce(placement.group.version, max)
         return ReplicaGroup(
-            epoch: Epoch(epoch.number + 1),
+            epoch: Epoch(epoch.number + Epoch.leap),
             version: version + 1,
             primary: leader,
             inSync: [leader],

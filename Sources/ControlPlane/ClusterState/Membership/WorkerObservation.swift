@@ -94,6 +94,8 @@ package struct ReplicaObservation: Hashable, Sendable {
     package var searchedRowCount: UInt64 = 0
     /// Below which it acknowledges nothing; nil where that is the epoch that it goes by, or a lower one.
     package var promisedEpoch: Epoch?
+    /// Of the last entry that it has applied; nil where its worker does not say, or nothing is applied.
+    package var appliedEpoch: Epoch?
 
     /// The highest that it has heard of, be it from before a restart.
     package var highestEpoch: Epoch { max(epoch, promisedEpoch ?? epoch) }

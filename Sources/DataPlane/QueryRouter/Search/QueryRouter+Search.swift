@@ -165,7 +165,7 @@ extension QueryRouter {
         defer { merge.end() }
         var assembly = CoverageAssembly(
             shardCount: placements.count,
-            hasLoss: context.map.lossy.contains(context.collection.id)
+            hasLoss: hasLoss(placements, results, context)
         )
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {
@@ -215,6 +215,22 @@ extension QueryRouter {
             coverage: assembly.coverage,
             elapsedMicroseconds: UInt64((end - context.began).nanoseconds / 1000)
         )
+    }
+
+    /// Whether faces were given up that the answers may lack. Once, after all answers.
+    ///
+    /// They may come from groups that are newer than the map by which the request began, and than all that this
+    /// coordinator has heard of, as long as it cannot read the metadata store: their epochs tell of a decree then,
+    /// whether faces were missing or not.
+    private func hasLoss(_ placements: [ShardPlacement], _ results: [ShardResult], _ context: Context) -> Bool {
+        let newest = source.current
+        if [context.map, newest].contains(where: { $0.lossy.contains(context.collection.id) }) { return true }
+        return zip(placements, results).contains { placement, result in
+            guard case .answered(let answer, _) = result, let known = newest.placement(of: placement.shard) else {
+                return false
+            }
+            return answer.epoch.isDecreed(since: known.epoch)
+        }
     }
 
     /// What came of one shard, and when.

@@ -7,11 +7,14 @@ package struct RecoverShard: Hashable, Sendable {
     package var shardIndex: UInt32
     /// Only tell what would come of it.
     package var isPlan: Bool
+    /// A replica is to lead that has applied this much; nil for whatever comes of it, be it an empty shard.
+    package var leastSequence: UInt64?
 
-    package init(collection: String, shardIndex: UInt32, isPlan: Bool) {
+    package init(collection: String, shardIndex: UInt32, isPlan: Bool, leastSequence: UInt64? = nil) {
         self.collection = collection
         self.shardIndex = shardIndex
         self.isPlan = isPlan
+        self.leastSequence = leastSequence
     }
 }
 
@@ -77,13 +80,17 @@ extension RecoverShard: WireRequest {
         writer.string(collection, "collection name")
         writer.integer(shardIndex)
         writer.flag(isPlan)
+        writer.later { $0.optional(leastSequence) { $0.integer($1) } }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             collection: try reader.string("collection name", limit: NameLimit.collection),
             shardIndex: try reader.integer("shard index"),
-            isPlan: try reader.flag("is plan")
+            isPlan: try reader.flag("is plan"),
+            leastSequence: try reader.later(nil) { (reader) throws(WireDecodingError) in
+                try reader.flag("least sequence") ? try reader.integer("least sequence") : nil
+            }
         )
     }
 }

@@ -4,7 +4,7 @@ import FaceModel
 extension Heartbeat: WireRequest {
     package typealias Reply = HeartbeatReply
     package static var type: MessageType { .heartbeat }
-    package var expectedByteCount: Int { 512 + report.replicas.count * 162 }
+    package var expectedByteCount: Int { 512 + report.replicas.count * 190 }
 
     package func encode(into writer: inout PayloadWriter) {
         worker.encode(into: &writer)
@@ -18,6 +18,7 @@ extension Heartbeat: WireRequest {
             $0.array(report.searchedRows)
             $0.integer(report.copyBytesPerSecond)
             $0.array(report.promisedEpochs)
+            $0.array(report.appliedEpochs)
         }
     }
 
@@ -45,6 +46,9 @@ extension Heartbeat: WireRequest {
         }
         report.promisedEpochs = try reader.later([]) { (reader) throws(WireDecodingError) in
             try reader.array("promised epochs")
+        }
+        report.appliedEpochs = try reader.later([]) { (reader) throws(WireDecodingError) in
+            try reader.array("applied epochs")
         }
     }
 }

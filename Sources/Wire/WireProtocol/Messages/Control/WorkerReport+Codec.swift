@@ -144,6 +144,19 @@ extension WorkerReport.PromisedEpoch: WireValue {
     }
 }
 
+extension WorkerReport.AppliedEpoch: WireValue {
+    package static var leastByteCount: Int { ShardID.leastByteCount + 8 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        shard.encode(into: &writer)
+        epoch.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(shard: try ShardID(decoding: &reader), epoch: try Epoch(decoding: &reader))
+    }
+}
+
 extension WorkerReport.CopyRefusal: WireValue {
     package static var leastByteCount: Int { 38 }
 

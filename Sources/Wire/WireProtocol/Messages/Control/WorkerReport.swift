@@ -88,6 +88,18 @@ package struct WorkerReport: Hashable, Sendable {
         }
     }
 
+    /// Epoch of the last entry that a replica has applied. What it has of an earlier one may have been given up since.
+    /// It goes with the ``Heartbeat``, behind the report.
+    package struct AppliedEpoch: Hashable, Sendable {
+        package var shard: ShardID
+        package var epoch: Epoch
+
+        package init(shard: ShardID, epoch: Epoch) {
+            self.shard = shard
+            self.epoch = epoch
+        }
+    }
+
     /// Where a primary that orders no writes any more has ended.
     package struct End: Hashable, Sendable {
         /// Of the group by which it orders none.
@@ -279,6 +291,8 @@ package struct WorkerReport: Hashable, Sendable {
     package var copyBytesPerSecond: UInt64
     /// Of replicas that have promised more than they go by.
     package var promisedEpochs: [PromisedEpoch]
+    /// Of replicas that have been read.
+    package var appliedEpochs: [AppliedEpoch]
     package var successors: [Successor]
     package var trainings: [Training]
     package var residentByteCount: UInt64
@@ -301,6 +315,7 @@ package struct WorkerReport: Hashable, Sendable {
         searchedRows: [SearchedRows] = [],
         copyBytesPerSecond: UInt64 = 0,
         promisedEpochs: [PromisedEpoch] = [],
+        appliedEpochs: [AppliedEpoch] = [],
         successors: [Successor] = [],
         trainings: [Training] = [],
         residentByteCount: UInt64 = 0,
@@ -318,6 +333,7 @@ package struct WorkerReport: Hashable, Sendable {
         self.searchedRows = searchedRows
         self.copyBytesPerSecond = copyBytesPerSecond
         self.promisedEpochs = promisedEpochs
+        self.appliedEpochs = appliedEpochs
         self.successors = successors
         self.trainings = trainings
         self.residentByteCount = residentByteCount

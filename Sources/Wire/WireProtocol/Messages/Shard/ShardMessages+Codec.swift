@@ -182,6 +182,7 @@ extension ShardSearchAnswer: WireMessage {
         for list in matches { writer.array(list) }
         for number in [faceCount, facesAnswered, rowsVisited, listsVisited] { writer.integer(number) }
         writer.integer(generation)
+        writer.later { epoch.encode(into: &$0) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -195,7 +196,8 @@ extension ShardSearchAnswer: WireMessage {
             facesAnswered: try reader.integer("faces answered"),
             rowsVisited: try reader.integer("rows visited"),
             listsVisited: try reader.integer("lists visited"),
-            generation: try reader.integer("generation")
+            generation: try reader.integer("generation"),
+            epoch: try reader.later(Epoch(0)) { (reader) throws(WireDecodingError) in try Epoch(decoding: &reader) }
         )
     }
 }

@@ -162,6 +162,9 @@ package struct ShardSearchAnswer: Sendable {
     package var rowsVisited: UInt64
     package var listsVisited: UInt64
     package var generation: UInt32
+    /// That the replica goes by, be it later than the one that the search was routed by; 0 where it goes by none, and
+    /// from a worker that does not say.
+    package var epoch: Epoch
 
     package init(
         matches: [[Match]],
@@ -169,7 +172,8 @@ package struct ShardSearchAnswer: Sendable {
         facesAnswered: UInt64,
         rowsVisited: UInt64,
         listsVisited: UInt64,
-        generation: UInt32
+        generation: UInt32,
+        epoch: Epoch = Epoch(0)
     ) {
         self.matches = matches
         self.faceCount = faceCount
@@ -177,5 +181,6 @@ package struct ShardSearchAnswer: Sendable {
         self.rowsVisited = rowsVisited
         self.listsVisited = listsVisited
         self.generation = generation
+        self.epoch = epoch
     }
 }
