@@ -62,6 +62,127 @@ struct LateOrderTests {
         }
     }
 
+    /// The worker is none of the members, of which the primary knows and it does not yet.
+    ///
+    /// - Returns: the order to remove its replica.
+    private func excludeUnaware(_ index: Int, from shard: ReplicatedShard) async throws -> DropReplica {
+        let nodes = await shard.nodes
+        shard.keeper.keepUnaware(nodes[index])
+        let without = try exclude(nodes[index], from: shard)
+        _ = try await shard.eventually("the primary goes by it") { () async throws(WireStatus) in
+            shard.keeper.report(of: nodes[1 - index])?.groupVersion == without.version
+        }
+        return DropReplica(shard: test.shard(), epoch: without.epoch, groupVersion: without.version)
+    }
+
+    /// A heartbeat of the worker is on its way until ``tellOfGroup(_:)``: while it removes something it sends none.
+    private func delayAnswer(to node: NodeID, of shard: ReplicatedShard) async throws {
+        shard.keeper.delayAnswers(to: node)
+        _ = try await shard.eventually("it waits for an answer") { () async throws(WireStatus) in
+            shard.keeper.hasWaiting
+        }
+    }
+
+    /// With the answer, and gives it time to come.
+    private func tellOfGroup(_ shard: ReplicatedShard) async throws {
+        shard.keeper.keepUnaware(nil)
+        shard.keeper.answerWhatWaits()
+        try await Task.sleep(for: .milliseconds(500))
+    }
+
+    /// Gives the order, with what it is refused with.
+    private func dropping(_ order: DropReplica, from shard: ReplicatedShard) -> Task<WireStatus?, Never> {
+        Task {
+            do throws(WireStatus) {
+                _ = try await shard.call(order, on: 1)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
+    /// A learner of this worker's has all that the others have when it is to be removed by an order of before: then a
+    /// commit is under way, the answer to which waits for it.
+    @Test func aReplicaThatIsBeingRemovedCountsByNoGroupOfAfterThat() async throws {
+        let hold = Hold()
+        let setting = (worker: 1, hold: hold)
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1, deletionHold: setting) { shard in
+            defer { hold.release() }
+            let ids = test.ids(20)
+            _ = try await shard.enrol(ids)
+            let nodes = await shard.nodes
+            try #require(shard.keeper.group?.primary == nodes[0])
+            let order = try await excludeUnaware(1, from: shard)
+            hold.set()
+            _ = try await shard.delete(Array(ids.prefix(5)))
+            #expect(!hold.isReached, "it is no member")
+            // Otherwise more is written while the other waits, and what that has then is not enough.
+            _ = try await shard.eventually("the primary has nothing more to write") { () async throws(WireStatus) in
+                guard let report = shard.keeper.report(of: nodes[0]) else { return false }
+                return report.faceCount == 15 && report.checkpoint?.sequence == report.sequence
+            }
+
+            shard.keeper.change { $0?.adding(learner: nodes[1]) }
+            _ = try await shard.eventually("it is sent the deletion") { () async throws(WireStatus) in hold.isReached }
+            try await delayAnswer(to: nodes[1], of: shard)
+            let dropping = dropping(order, from: shard)
+            _ = try await shard.eventually("it stops") { () async throws(WireStatus) -> Bool in
+                do throws(WireStatus) {
+                    _ = try await shard.faces(ids, on: 1)
+                    return false
+                } catch {
+                    return error.message.contains("is stopping")
+                }
+            }
+            try await tellOfGroup(shard)
+            hold.release()
+            _ = await dropping.value
+            _ = try await shard.eventually("it is removed") { () async throws(WireStatus) in
+                try await shard.call(order, on: 1)
+            }
+            // Long enough for a proposal that follows from its answer.
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(await !shard.isInSync(1), "it holds nothing")
+
+            try await shard.host(1)
+            _ = try await shard.eventually("it is in sync again") { () async throws(WireStatus) in
+                await shard.isInSync(1)
+            }
+            let found = try await shard.eventually("it reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: 1)
+            }
+            #expect(found == Array(ids.dropFirst(5)))
+        }
+    }
+
+    @Test func anOrderThatWasLookedAtBeforeALaterGroupIsHeardRemovesNothing() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1) { shard in
+            let hold = Hold()
+            defer { hold.release() }
+            let ids = test.ids(20)
+            _ = try await shard.enrol(ids)
+            let nodes = await shard.nodes
+            try #require(shard.keeper.group?.primary == nodes[0])
+            let order = try await excludeUnaware(1, from: shard)
+
+            try await delayAnswer(to: nodes[1], of: shard)
+            shard.log.hold("replica is to be dropped", hold)
+            hold.set()
+            let dropping = dropping(order, from: shard)
+            _ = try await shard.eventually("the order is looked at") { () async throws(WireStatus) in hold.isReached }
+            shard.keeper.change { $0?.adding(learner: nodes[1]) }
+            try await tellOfGroup(shard)
+            hold.release()
+            let status = try #require(await dropping.value)
+            #expect(status.code == .staleEpoch && status.message.contains("is a member"), "\(status)")
+            let found = try await shard.eventually("it reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: 1)
+            }
+            #expect(found == ids)
+        }
+    }
+
     /// Asks until it is done.
     private func drop(_ order: DropReplica, on worker: WorkerHarness) async throws {
         while true {

@@ -18,6 +18,11 @@ final class GroupKeeper: RequestHandler {
         var relays: [NodeID: NodeAddress] = [:]
         var refusals: [NodeID: [WorkerReport.CopyRefusal]] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
+        /// Is told of no group.
+        var unaware: NodeID?
+        /// Its heartbeats are answered later, with what is so then.
+        var delayed: NodeID?
+        var waiting: [(heartbeat: Heartbeat, call: ServerCall)] = []
         var confirms = true
         var removes = true
     }
@@ -35,6 +40,25 @@ final class GroupKeeper: RequestHandler {
 
     /// What a worker last said of its replica.
     func report(of node: NodeID) -> WorkerReport.Replica? { state.withLock { $0.reports[node] } }
+
+    /// From now on this worker alone is told of no group; nil when all are told again.
+    func keepUnaware(_ node: NodeID?) { state.withLock { $0.unaware = node } }
+
+    /// From now on heartbeats of this worker are not answered before ``answerWhatWaits()``.
+    func delayAnswers(to node: NodeID) { state.withLock { $0.delayed = node } }
+
+    /// Whether a heartbeat of the worker whose are delayed is waiting.
+    var hasWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
+
+    /// Answers the heartbeats that wait, and from now on all at once.
+    func answerWhatWaits() {
+        let waiting = state.withLock { state in
+            state.delayed = nil
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for (heartbeat, call) in waiting { call.reply(state.withLock { reply(to: heartbeat, in: $0) }) }
+    }
 
     /// What a worker last said of copies that it could not give to others.
     func refusals(by node: NodeID) -> [WorkerReport.CopyRefusal] { state.withLock { $0.refusals[node] ?? [] } }
@@ -56,26 +80,32 @@ final class GroupKeeper: RequestHandler {
     /// Whether replies say how old what they tell is.
     func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
 
+    private func reply(to heartbeat: Heartbeat, in state: State) -> HeartbeatReply {
+        let group = heartbeat.worker == state.unaware ? nil : state.group
+        return HeartbeatReply(
+            clusterID: cluster,
+            epoch: Epoch(1),
+            coordinator: id,
+            groups: group.map { [ShardGroup(shard: shard, group: $0)] } ?? [],
+            workers: state.addresses.map { .init(id: $0.key, address: state.relays[$0.key] ?? $0.value) },
+            recordAge: state.confirms ? 0 : .max
+        )
+    }
+
     func handle(_ request: Request, call: ServerCall) {
         switch request {
         case .heartbeat(let heartbeat):
-            call.reply(
-                state.withLock { state in
-                    state.addresses[heartbeat.worker] = heartbeat.address
-                    state.refusals[heartbeat.worker] = heartbeat.report.copyRefusals
-                    state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
-                    return HeartbeatReply(
-                        clusterID: cluster,
-                        epoch: Epoch(1),
-                        coordinator: id,
-                        groups: state.group.map { [ShardGroup(shard: shard, group: $0)] } ?? [],
-                        workers: state.addresses.map {
-                            .init(id: $0.key, address: state.relays[$0.key] ?? $0.value)
-                        },
-                        recordAge: state.confirms ? 0 : .max
-                    )
+            let reply = state.withLock { state -> HeartbeatReply? in
+                state.addresses[heartbeat.worker] = heartbeat.address
+                state.refusals[heartbeat.worker] = heartbeat.report.copyRefusals
+                state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
+                guard heartbeat.worker != state.delayed else {
+                    state.waiting.append((heartbeat, call))
+                    return nil
                 }
-            )
+                return self.reply(to: heartbeat, in: state)
+            }
+            if let reply { call.reply(reply) }
         case .proposeGroup(let request):
             let group = state.withLock { state in
                 if case .remove = request.proposal.change, !state.removes { return state.group }
@@ -107,6 +137,8 @@ actor ReplicatedShard {
     private let remembersEarlier: Bool
     private let sliceByteCount: Int
     nonisolated let log = LineRecorder()
+    /// Commits of deletions by the worker of this number come to it.
+    private let deletionHold: (worker: Int, hold: Hold)?
 
     static let timings = ReplicationTimings(
         heartbeat: .milliseconds(50),
@@ -122,9 +154,11 @@ actor ReplicatedShard {
         limits: WorkerLimits,
         receiptLimit: Int,
         remembersEarlier: Bool,
-        sliceByteCount: Int
+        sliceByteCount: Int,
+        deletionHold: (worker: Int, hold: Hold)?
     ) {
         self.sliceByteCount = sliceByteCount
+        self.deletionHold = deletionHold
         self.keeper = keeper
         self.server = server
         self.limits = limits
@@ -141,6 +175,7 @@ actor ReplicatedShard {
         receiptLimit: Int = PartitionOptions().receiptLimit,
         remembersEarlier: Bool = true,
         sliceByteCount: Int = PartitionSlice.byteLimit,
+        deletionHold: (worker: Int, hold: Hold)? = nil,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
         let keeper = GroupKeeper(of: TestCollection().shard())
@@ -161,7 +196,8 @@ actor ReplicatedShard {
             limits: limits,
             receiptLimit: receiptLimit,
             remembersEarlier: remembersEarlier,
-            sliceByteCount: sliceByteCount
+            sliceByteCount: sliceByteCount,
+            deletionHold: deletionHold
         )
         var outcome = Result<Void, any Error>.success(())
         do {
@@ -222,6 +258,14 @@ actor ReplicatedShard {
         options.limits = limits
         options.copySliceByteCount = sliceByteCount
         options.checkpointInterval = .milliseconds(100)
+        if let deletionHold, deletionHold.worker == index {
+            let clock = options.partition.wallClock
+            // A deletion's time is read while it is being committed.
+            options.partition.wallClock = {
+                deletionHold.hold.pass()
+                return clock()
+            }
+        }
         let harness = try await WorkerHarness(options, logger: Logger(label: "test") { _ in self.log })
         members[index].harness = harness
         members[index].run = Task { try await harness.worker.run() }

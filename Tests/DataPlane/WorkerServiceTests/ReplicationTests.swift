@@ -102,6 +102,7 @@ import WorkerService
             }
             let old = await shard.index(of: shard.keeper.group!.primary)
             let nodes = await shard.nodes
+            let before = shard.keeper.group!.epoch
             let first = try await shard.enrol(Array(ids.prefix(20)), key: key)
             await shard.stop(old)
             shard.keeper.change { $0!.failingOver(to: nodes[1 - old]) }
@@ -109,6 +110,11 @@ import WorkerService
             // A write that was acknowledged answers the same under the next primary.
             let again = try await shard.enrol(Array(ids.prefix(20)), key: key)
             #expect(again == first)
+            // Whoever searches by the group of before is answered, and told of the newer one.
+            let answer = try await shard.eventually("the next primary searches") { () async throws(WireStatus) in
+                try await shard.call(test.search([ids[0]], epoch: before.number), on: 1 - old)
+            }
+            #expect(answer.epoch > before && answer.matches[0].first?.faceID == ids[0])
             _ = try await shard.enrol(Array(ids.suffix(20)))
             _ = try await shard.delete(Array(ids.prefix(5)))
             try await shard.start(old)

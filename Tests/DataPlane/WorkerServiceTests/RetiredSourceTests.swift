@@ -40,6 +40,22 @@ struct RetiredSourceTests {
         }
     }
 
+    /// A disk was put back to where one half had not been copied, and copying takes long.
+    @Test(.timeLimit(.minutes(2))) func halvesThatAreAskedForAgainAndAgainAreNotBegunAnew() async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        // A millisecond of work takes a second, and with two halves two: far longer than between two orders.
+        options.backgroundProcessorShare = 0.001
+        try await WorkerHarness.with(options) { worker in
+            try await split.begin(on: worker)
+            async let lower: Void = takePlace(0, worker)
+            async let upper: Void = takePlace(1, worker)
+            _ = try await (lower, upper)
+            let status = try await worker.refusal(split.test.host(epoch: 3))
+            #expect(status.code == .unknownReplica, "\(status)")
+        }
+    }
+
     /// A disk was put back to where one half was sealed and the other was not: the old shard, of which the other one is
     /// yet to be made, stays until it is.
     @Test func aHalfWaitsUntilTheOtherOneHasBeenMade() async throws {

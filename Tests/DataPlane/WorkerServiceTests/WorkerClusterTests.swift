@@ -25,6 +25,8 @@ import WorkerService
             let replica = report.replicas[0]
             #expect(replica.shard == test.shard() && replica.epoch == Epoch(3) && replica.state == .serving)
             #expect(replica.sequence == 1 && replica.generation == 0 && replica.diskByteCount > 0)
+            #expect(first.appliedEpochs.isEmpty)
+            #expect(report.appliedEpochs == [.init(shard: test.shard(), epoch: Epoch(3))])
             #expect(coordinator.last?.worker == harness.worker.node)
             #expect(coordinator.last?.address == harness.worker.address)
             #expect(coordinator.last?.clusterID == cluster)

@@ -104,6 +104,10 @@ struct WorkerMetricsTests {
 /// Keeps what is logged.
 final class LineRecorder: LogHandler {
     private let recorded = Mutex<[(message: String, metadata: [String: String])]>([])
+    private let held = Mutex<(message: String, hold: Hold)?>(nil)
+
+    /// Whoever logs this comes to the hold.
+    func hold(_ message: String, _ hold: Hold) { held.withLock { $0 = (message, hold) } }
 
     func lines(_ message: String) -> [[String: String]] {
         recorded.withLock { $0.filter { $0.message == message }.map(\.metadata) }
@@ -126,5 +130,10 @@ final class LineRecorder: LogHandler {
 
     func log(event: LogEvent) {
         recorded.withLock { $0.append(("\(event.message)", (event.metadata ?? [:]).mapValues { "\($0)" })) }
+        let hold = held.withLock { held -> Hold? in
+            guard let held, held.message == "\(event.message)" else { return nil }
+            return held.hold
+        }
+        hold?.pass()
     }
 }

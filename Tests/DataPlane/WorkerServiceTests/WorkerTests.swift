@@ -61,6 +61,24 @@ import WorkerService
         }
     }
 
+    /// Known beforehand of an exact search, and found out while the answer is made of another.
+    @Test(arguments: [SearchEffort.exact, .recall(0.9)])
+    func anAnswerLargerThanAFrameIsRefused(effort: SearchEffort) async throws {
+        let folder = TemporaryFolder()
+        var options = WorkerHarness.options(folder)
+        options.wireLimits = WireLimits(payloadByteCount: 64 << 10)
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host())
+            let ids = test.ids(100)
+            _ = try await harness.call(test.enrol(ids))
+            let probes = Array(ids.prefix(10))
+            let status = try await harness.refusal(test.search(probes, k: 100, effort: effort))
+            #expect(status.code == .limitExceeded && status.message.contains("fewer faces or probes"))
+            let answer = try await harness.call(test.search(probes, k: 50, effort: effort))
+            #expect(answer.matches.allSatisfy { $0.count == 50 } && answer.facesAnswered == 100)
+        }
+    }
+
     @Test func deletedFacesAreGoneWithTheAnswer() async throws {
         let folder = TemporaryFolder()
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
@@ -87,7 +105,7 @@ import WorkerService
         try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
             #expect(harness.worker.node == node)
             let answer = try await harness.call(test.search(ids, epoch: 4))
-            #expect(answer.matches.map { $0.first?.faceID } == ids)
+            #expect(answer.matches.map { $0.first?.faceID } == ids && answer.epoch == Epoch(4))
             #expect(try await harness.refusal(test.search(ids, epoch: 3)).code == .staleEpoch)
         }
     }

@@ -2,15 +2,13 @@ import ClusterModel
 import Logging
 import PartitionEngine
 import ShardReplication
+import Synchronization
 import Threads
 import WireProtocol
 
 /// What a replica remembers of its group beyond a restart, so that a metadata store that was put back to an earlier
 /// state is known by it.
 extension Replica {
-    /// Of the newest group that it goes by, or went by before a restart; 0 when none is known.
-    var knownVersion: UInt64 { monitor.withLock(\.knownVersion) }
-
     /// The epoch below which nothing is acknowledged here, as the partition has it; nil while that cannot be read.
     /// Reads the partition: not for event loops.
     var promisedEpoch: Epoch? {
@@ -23,6 +21,31 @@ extension Replica {
             guard let promised = state.replication?.machine.promised, promised > state.heldEpoch else { return nil }
             return WorkerReport.PromisedEpoch(shard: self.shard, epoch: promised)
         }
+    }
+
+    /// Of the last entry that it has applied, as of the last report; nil before one, and where nothing was written.
+    var appliedEpoch: WorkerReport.AppliedEpoch? {
+        monitor.withLock { state in
+            guard let statistics = state.statistics, statistics.sequence > 0 else { return nil }
+            return WorkerReport.AppliedEpoch(shard: self.shard, epoch: Epoch(statistics.epoch))
+        }
+    }
+
+    /// Looks whether it goes by a later version of its group than an order to remove it, or remembers one.
+    func checkRemoval(by version: UInt64) throws(WireStatus) {
+        try monitor.withLock { (state) throws(WireStatus) in
+            try state.checkRemoval(of: self.shard, from: self.links.node, by: version)
+        }
+    }
+
+    /// Looks again, and tells the lane and the readers to end, without waiting for them: in one step, since groups are
+    /// heard of meanwhile, and from then on by none.
+    func beginRemoval(by version: UInt64) throws(WireStatus) {
+        try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
+            try state.checkRemoval(of: self.shard, from: self.links.node, by: version)
+            state.isStopping = true
+        }
+        isFenced.store(true, ordering: .releasing)
     }
 
     /// Writes down by which version of its group it goes, on the lane. A disk that does not take it now may later: all
@@ -39,7 +62,20 @@ extension Replica {
 }
 
 extension Replica.State {
+    /// Of the newest group that it goes by, or went by before a restart; 0 when none is known.
     var knownVersion: UInt64 { max(group?.version ?? 0, record.groupVersion) }
+
+    /// - Throws: what is later than the version of the group by which the replica is to be removed.
+    fileprivate func checkRemoval(of shard: ShardID, from node: NodeID, by version: UInt64) throws(WireStatus) {
+        if let group, group.version > version, group.members.contains(node) {
+            throw Refusal.laterGroup(shard, sent: version, held: group.version)
+        }
+        // What the disk remembers of the time before a restart. Whoever tells a worker of its groups may do so from the
+        // same records as whoever gave the order, and those may have been put back to an earlier state.
+        guard version >= knownVersion else {
+            throw Refusal.earlierRecords(shard, sent: version, held: knownVersion)
+        }
+    }
 
     /// What the record should say of the group's version and does not.
     func groupToNote(now: ContinuousClock.Instant) -> UInt64? {

@@ -233,8 +233,6 @@ final class Replica: Sendable {
     var record: ReplicaRecord { monitor.withLock(\.record) }
     /// The epoch that the replica goes by.
     var epoch: Epoch { monitor.withLock(\.heldEpoch) }
-    /// As last heard; nil before that in this life of the process.
-    var group: ReplicaGroup? { monitor.withLock(\.group) }
 
     /// Raises the epoch durably; a lower or equal one changes nothing. Control thread only.
     func raiseEpoch(to epoch: Epoch) throws(WorkerError) {

@@ -170,6 +170,8 @@ final class ReplicaTable: Sendable {
         guard held != nil || prepared.withLock({ $0[shard] == nil }) else { return }
         if let held {
             try check(request, against: held)
+            logger.debug("replica is to be dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
+            if request.groupVersion > 0 { try held.beginRemoval(by: request.groupVersion) }
             held.stop()
             replicas.withLock { $0[shard] = nil }
         }
@@ -190,18 +192,10 @@ final class ReplicaTable: Sendable {
     private func check(_ request: DropReplica, against replica: Replica) throws(WireStatus) {
         // What it is told of is the replica's before this is so.
         let isTold = isTold.isSet
-        let (shard, epoch, group) = (request.shard, replica.epoch, replica.group)
+        let (shard, epoch) = (request.shard, replica.epoch)
         guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
         guard request.groupVersion > 0 else { return }
-        if let group, group.version > request.groupVersion, group.members.contains(options.links.node) {
-            throw Refusal.laterGroup(shard, sent: request.groupVersion, held: group.version)
-        }
-        // What the disk remembers of the time before a restart. Whoever tells a worker of its groups may do so from the
-        // same records as whoever gave the order, and those may have been put back to an earlier state.
-        let version = replica.knownVersion
-        guard request.groupVersion >= version else {
-            throw Refusal.earlierRecords(shard, sent: request.groupVersion, held: version)
-        }
+        try replica.checkRemoval(by: request.groupVersion)
         if let promised = replica.promisedEpoch, promised > request.epoch {
             throw Refusal.earlierRecords(shard, sent: request.epoch, promised: promised)
         }
@@ -379,18 +373,20 @@ final class ReplicaTable: Sendable {
         guard successor.record.range == request.range else {
             throw Refusal.invalid("shard \(shard) was made here with another hash range")
         }
-        successor.pause()
+        // What it is doing goes on, however often it is asked for meanwhile: it would be begun from nothing.
         guard successor.isSealed else {
             // Of a single copy nobody knows better.
             if request.group.members.count > 1 { successor.retireSources() }
-            successor.start()
             throw Refusal.successorNotReady(shard)
         }
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
         // A disk that was put back may have one half and not the other, which is made of what goes with this.
-        if let other = unfinished(of: predecessors) {
+        if let other = unfinished(of: predecessors) { throw Refusal.successorNotReady(other) }
+        successor.pause()
+        // It was not any more when its thread ended.
+        guard successor.isSealed else {
             successor.start()
-            throw Refusal.successorNotReady(other)
+            throw Refusal.successorNotReady(shard)
         }
         successor.confirmStandIn()
         let standIn = successor.standIn

@@ -12,12 +12,14 @@ import WireProtocol
 /// All of it is short and may come from any thread. What the machine wants done is done after the lock is free.
 extension Replica {
     /// The metadata store has, or had, this group. One that is older than what the replica goes by, or went by before
-    /// a restart, changes nothing.
+    /// a restart, changes nothing. Nor does any for one that stops: it may be about to be removed, and what its lane
+    /// has yet to answer must not tell its primary that it goes by a group of after that decision.
     ///
     /// - Parameter asked: it was so at this time at the earliest; nil when that is not known.
     func take(_ group: ReplicaGroup, asked: Duration?) {
         let now = ReplicationClock.now
         let (effects, isNew) = monitor.withLock(waking: .all) { state -> ([Replication.Effect], Bool) in
+            guard !state.isStopping else { return ([], false) }
             let isNew = state.group.map { $0.version < group.version } ?? (group.version >= state.record.groupVersion)
             if isNew {
                 state.group = group

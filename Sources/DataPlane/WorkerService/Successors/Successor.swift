@@ -199,6 +199,17 @@ final class Successor: Sendable {
         monitor.wait(atMost: time) { state in state.isStopping ? true : nil } ?? false
     }
 
+    /// Waits until what failed before holds the next attempt up no more.
+    private func mustStopBeforeRested() -> Bool {
+        while let left = rest.map({ $0.end - ContinuousClock.now }), left > .zero {
+            let mustStop = monitor.wait(atMost: left) { state -> Bool? in
+                if state.isStopping { true } else { state.rest == nil ? false : nil }
+            }
+            if let mustStop { return mustStop }
+        }
+        return false
+    }
+
     private func set(_ phase: Phase) {
         monitor.withLock { $0.phase = phase }
         options.reportChanged()
@@ -212,10 +223,7 @@ final class Successor: Sendable {
                 if mustStop(within: Self.followInterval) { return }
                 continue
             }
-            if let rest {
-                let left = rest.end - ContinuousClock.now
-                if left > .zero, mustStop(within: left) { return }
-            }
+            if mustStopBeforeRested() { return }
             do throws(WireStatus) {
                 try build()
             } catch {
