@@ -407,8 +407,8 @@ import WireProtocol
                     coordinator 0.0.0, up 3 min 20 s, epoch 3
 
                     worker          state  replicas  faces  disk  memory  warm codes  warm rows  kernels
-                    127.0.0.1:7401  live          0      0   0 B  64 MiB      75.0 %          -  avx2
-                    127.0.0.1:7402  live          0      0   0 B  64 MiB      75.0 %          -  avx2
+                    127.0.0.1:7401  live          0      0   0 B  64 MiB      75.0 %     62.5 %  avx2
+                    127.0.0.1:7402  live          0      0   0 B  64 MiB      75.0 %     62.5 %  avx2
 
                     collection  faces  shards  dimension  model   index
                     people          0       2         64  toy-64  not needed yet
@@ -435,6 +435,8 @@ import WireProtocol
             #expect(json.status == 69)
             #expect(json.output.contains("\"state\": \"failed\""))
             #expect(json.output.contains("\"silent_seconds\": 12"))
+            #expect(json.output.contains("\"resident_code_bytes\": 3145728"))
+            #expect(json.output.contains("\"resident_embedding_bytes\": 10485760"))
         }
     }
 }

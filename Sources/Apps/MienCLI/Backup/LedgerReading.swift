@@ -8,11 +8,15 @@ import WireProtocol
 enum LedgerReading {
     /// The ledger of a collection, as it is now.
     ///
-    /// - Parameter manifest: of the backup that it is read for: nothing that does not concern that is kept in memory.
+    /// - Parameters:
+    ///   - manifest: of the backup that it is read for: nothing that does not concern that is kept in memory.
+    ///   - console: where it is told which shards do not answer, when less than all is enough: as long as one does,
+    ///     there is a ledger, which then vouches for nothing.
     static func ledger(
         of collection: CollectionInfo,
         _ client: MienClient,
-        for manifest: BackupManifest? = nil
+        for manifest: BackupManifest? = nil,
+        passingOverShards console: Console? = nil
     ) async throws(CommandFailure) -> ErasureLedger {
         let until = Timestamp(milliseconds: TimeText.milliseconds)
         guard let id = CollectionID(collection.id) else {
@@ -30,18 +34,32 @@ enum LedgerReading {
         let filter = manifest.map { ErasureFilter(for: $0) }
         var erasures = GatheredErasures()
         var keyMark: UInt128?
+        var failure: CommandFailure?
         for shard in collection.shards {
             var position: ErasurePosition?
-            repeat {
-                let after = position
-                let list = try await calling { () async throws(MienClientError) in
-                    try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
-                }
-                erasures.add(list.erasures.filter { filter?.concerns($0, isOwn: isOwn) ?? true })
-                keyMark = ErasureLedger.mark(of: list.key)
-                if let forgotten = list.forgotten { since = max(since, forgotten) }
-                position = list.next
-            } while position != nil
+            do throws(CommandFailure) {
+                repeat {
+                    let after = position
+                    let list = try await calling { () async throws(MienClientError) in
+                        try await client.erasures(of: collection.options.name, shard: shard.index, after: after)
+                    }
+                    erasures.add(list.erasures.filter { filter?.concerns($0, isOwn: isOwn) ?? true })
+                    keyMark = ErasureLedger.mark(of: list.key)
+                    if let forgotten = list.forgotten { since = max(since, forgotten) }
+                    position = list.next
+                } while position != nil
+            } catch {
+                guard let console else { throw error }
+                console.warn(
+                    "not all that was deleted from shard \(shard.index) of \(collection.options.name) is known, which "
+                        + "does not answer: \(error.message)"
+                )
+                failure = error
+            }
+        }
+        if let failure {
+            guard keyMark != nil else { throw failure }
+            since = max(since, until)
         }
         return ErasureLedger(
             collection: id,
@@ -53,16 +71,49 @@ enum LedgerReading {
         )
     }
 
-    /// The mark of a collection's key, without its ledger.
-    static func keyMark(
+    /// Of how many shards at once the key is asked.
+    private static let shardsAskedAtOnce = 16
+
+    /// The mark of a collection's key, without its ledger: all shards have the same, and the first that answers tells.
+    ///
+    /// - Throws: why the first of them did not answer, when none does.
+    private static func keyMark(
         of collection: CollectionInfo,
         _ client: MienClient
     ) async throws(CommandFailure) -> UInt128? {
-        guard let shard = collection.shards.first else { return nil }
-        let list = try await calling { () async throws(MienClientError) in
-            try await client.erasures(of: collection.options.name, shard: shard.index, after: nil, limit: 1)
+        let name = collection.options.name
+        let result = await withTaskGroup(of: Result<UInt128, CommandFailure>.self) {
+            group -> Result<UInt128?, CommandFailure> in
+            var remaining = collection.shards[...]
+            func askAnother() {
+                guard let shard = remaining.popFirst()?.index else { return }
+                group.addTask {
+                    do throws(CommandFailure) {
+                        let list = try await calling { () async throws(MienClientError) in
+                            try await client.erasures(of: name, shard: shard, after: nil, limit: 1)
+                        }
+                        return .success(ErasureLedger.mark(of: list.key))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            for _ in 0..<shardsAskedAtOnce { askAnother() }
+            var first: CommandFailure?
+            while let answer = await group.next() {
+                switch answer {
+                case .success(let mark):
+                    group.cancelAll()
+                    return .success(mark)
+                case .failure(let failure):
+                    first = first ?? failure
+                    askAnother()
+                }
+            }
+            if let first { return .failure(first) }
+            return .success(nil)
         }
-        return ErasureLedger.mark(of: list.key)
+        return try result.get()
     }
 
     static func ledger(inFile path: String) throws(CommandFailure) -> ErasureLedger {
@@ -114,10 +165,24 @@ enum LedgerReading {
         var filter = ErasureFilter(for: manifest)
         let mark = ErasureLedger.mark(of: manifest.erasureKey)
         let collections = try await calling { () async throws(MienClientError) in try await client.collections() }
+        // Whoever does without waits less for what may never come.
+        let brief = MienClient.CallOptions(timeout: .seconds(10), retryDuration: .seconds(10))
+        let reader = isGapAccepted ? client.with(calls: brief) : client
+        let gapConsole = isGapAccepted ? console : nil
         if sources.isEmpty {
             for collection in collections where collection.restoredFrom == nil {
-                guard try await keyMark(of: collection, client) == mark else { continue }
-                filter.add(try await ledger(of: collection, client, for: manifest))
+                do throws(CommandFailure) {
+                    guard try await keyMark(of: collection, reader) == mark else { continue }
+                    filter.add(
+                        try await ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
+                    )
+                } catch {
+                    let sentence =
+                        "what was deleted from \(collection.options.name) since is not known, if it is the collection "
+                        + "that was backed up or a copy of it"
+                    guard isGapAccepted else { throw refusal(sentence, because: error.message) }
+                    console.warn("\(sentence): \(error.message)")
+                }
             }
         }
         for source in sources {
@@ -125,7 +190,7 @@ enum LedgerReading {
             if isFile(source) {
                 ledger = try self.ledger(inFile: source)
             } else if let collection = collections.first(where: { $0.options.name == source }) {
-                ledger = try await self.ledger(of: collection, client, for: manifest)
+                ledger = try await self.ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
             } else {
                 throw CommandFailure(.no, "'\(source)' is neither a file nor a collection with a ledger")
             }
@@ -152,15 +217,18 @@ enum LedgerReading {
         let sentence =
             "no ledger of erasures of the collection that was backed up reaches back to \(text(manifest.created)), "
             + "when that was done: faces that were deleted since would come back"
-        guard isGapAccepted else {
-            throw CommandFailure(
-                .no,
-                sentence + "; name a collection or a file of 'mien backup ledger export' with --ledger, or say "
-                    + "--without-ledger and delete them again yourself"
-            )
-        }
+        guard isGapAccepted else { throw refusal(sentence) }
         console.warn(sentence + "; delete them again")
         return filter
+    }
+
+    /// - Parameter reason: what a shard that should tell of deletions said, as a sentence.
+    private static func refusal(_ sentence: String, because reason: String? = nil) -> CommandFailure {
+        CommandFailure(
+            .no,
+            sentence + "; name a collection or a file of 'mien backup ledger export' with --ledger, or say "
+                + "--without-ledger and delete them again yourself" + (reason.map { ": \($0)" } ?? "")
+        )
     }
 
     private static func text(_ time: Timestamp) -> String {

@@ -1,0 +1,100 @@
+import Backups
+import ClusterModel
+import FaceModel
+import Testing
+
+/// Which ledgers of erasures a restore goes by, and what it says of those that it cannot read.
+struct RestoreCommandTests {
+    private static let key = ErasureKey(high: 7, low: 8)
+
+    /// A folder with a backup of a collection without faces, as the toy cluster would make it.
+    private func backup(of collection: CollectionID = CollectionID(high: 1, low: 2)) throws -> ScratchFolder {
+        let folder = try ScratchFolder()
+        let manifest = BackupManifest(
+            prefixBits: 8,
+            created: Timestamp(milliseconds: 1_767_225_700_000),
+            softwareVersion: "0.1",
+            cluster: NodeID(high: 1, low: 2),
+            collection: Collection(
+                id: collection,
+                configuration: CollectionConfiguration(
+                    name: "people",
+                    dimension: 64,
+                    embeddingModel: "m",
+                    shardCount: 1,
+                    replicationFactor: 1
+                ),
+                created: Timestamp(milliseconds: 1_767_225_600_123)
+            ),
+            erasureKey: Self.key,
+            shards: [.init(index: 0, range: .all, epoch: 1, sequence: 0, faceCount: 0, sum: 0)],
+            faceCount: 0,
+            slices: [UInt128](repeating: 0, count: 256),
+            blocks: []
+        )
+        let name = BackupName.make(collection: "people", time: "20260101T000140000Z", number: 1)
+        try FolderStore(folder.path, createsFolder: false).put(BackupName.manifest(of: name), manifest.encoded())
+        return folder
+    }
+
+    /// Runs a body with a toy cluster that has one collection, and with a restore of the backup to another.
+    private func restoring(
+        _ folder: ScratchFolder,
+        beside collection: String,
+        _ body: (ToyCluster, _ restore: [String]) async throws -> Void
+    ) async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", collection, "--dimension", "64", "--model", "m"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            let words = ["backup", "restore", folder.path, "--collection", "again", "--from", "people"]
+            try await body(cluster, words + ["--coordinator", address])
+        }
+    }
+
+    @Test func oneShardThatAnswersTellsThatACollectionHasNothingToDoWithTheBackup() async throws {
+        let folder = try backup(of: CollectionID(high: 3, low: 4))
+        try await restoring(folder, beside: "staff") { cluster, restore in
+            cluster.change { $0.unreadLedgers = [0] }
+            let refused = await mienCommand(restore)
+            #expect(refused.status == 1 && refused.error.contains("no ledger of erasures"), "\(refused)")
+            #expect(!refused.error.contains("staff"), "\(refused)")
+        }
+    }
+
+    @Test func aCollectionThatTellsNothingIsNamedAndPassedOverOnlyWhenAskedFor() async throws {
+        let folder = try backup(of: CollectionID(high: 3, low: 4))
+        try await restoring(folder, beside: "staff") { cluster, restore in
+            cluster.change { $0.unreadLedgers = [0, 1] }
+            let refused = await mienCommand(restore)
+            #expect(refused.status == 1 && refused.error.contains("deleted from staff since"), "\(refused)")
+            #expect(refused.error.contains("with --ledger, or say --without-ledger"), "\(refused)")
+            #expect(refused.error.contains("is damaged"), "\(refused)")
+            // The toy cluster restores nothing; until there it comes.
+            let warned = await mienCommand(restore + ["--without-ledger"])
+            #expect(warned.error.contains("warning: what was deleted from staff since is not known"), "\(warned)")
+            #expect(warned.error.contains("delete them again"), "\(warned)")
+            #expect(warned.error.contains("a coordinator does not answer this"), "\(warned)")
+        }
+    }
+
+    /// What the others tell is left out all the same.
+    @Test func aShardOfTheCollectionItselfThatTellsNothingIsNamed() async throws {
+        let folder = try backup()
+        try await restoring(folder, beside: "people") { cluster, restore in
+            cluster.change { state in
+                state.erasureKey = Self.key
+                state.unreadLedgers = [1]
+            }
+            let refused = await mienCommand(restore)
+            #expect(refused.status == 1 && refused.error.contains("deleted from people since"), "\(refused)")
+            let warned = await mienCommand(restore + ["--without-ledger"])
+            #expect(warned.error.contains("deleted from shard 1 of people is known"), "\(warned)")
+            #expect(warned.error.contains("no ledger of erasures"), "it vouches for nothing: \(warned)")
+            #expect(warned.error.contains("a coordinator does not answer this"), "\(warned)")
+            cluster.change { $0.unreadLedgers = [] }
+            let whole = await mienCommand(restore)
+            #expect(!whole.error.contains("ledger"), "\(whole)")
+            #expect(whole.error.contains("a coordinator does not answer this"), "\(whole)")
+        }
+    }
+}
