@@ -69,11 +69,27 @@ final class EtcdCluster {
         }
     }
 
+    /// Starts a member, on the data that it has, as the only one there is: the others are lost for good.
+    func startAlone(_ number: Int) async throws {
+        members[number]?.kill()
+        let (name, peer) = ("member-\(number)", "http://127.0.0.1:\(ports[number].peer)")
+        members[number] = try await Self.launch(
+            stage,
+            name,
+            folder: folder(of: number),
+            endpoint: endpoints[number],
+            peer: peer,
+            cluster: "\(name)=\(peer)",
+            adding: ["--force-new-cluster"]
+        )
+    }
+
     /// - Parameters:
     ///   - endpoint: where clients find it.
     ///   - peer: where the other members do.
     ///   - cluster: all members, each as `name=peer`.
     ///   - joins: whether the others are an etcd already.
+    ///   - options: of this start, besides.
     static func launch(
         _ stage: Stage,
         _ name: String,
@@ -81,13 +97,15 @@ final class EtcdCluster {
         endpoint: String,
         peer: String,
         cluster: String,
-        joins: Bool = false
+        joins: Bool = false,
+        adding options: [String] = []
     ) async throws -> ChildProcess {
-        try await stage.launch([
+        let command = [
             "/usr/bin/etcd", "--name", name, "--data-dir", folder, "--listen-client-urls", endpoint,
             "--advertise-client-urls", endpoint, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", cluster, "--initial-cluster-state", joins ? "existing" : "new", "--log-level",
             "error",
-        ])
+        ]
+        return try await stage.launch(command + options)
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import MienClient
 import Synchronization
 import Testing
@@ -279,6 +280,57 @@ extension Integration {
                 if mayBeDone { names.remove("never") }
                 #expect(names == [Self.collection, "with-two", "again"], "what was refused has not been done")
                 await impatient.close()
+                await client.close()
+            }
+        }
+
+        /// Two members are gone for good, with all that they had: the third goes on alone, by etcd's own step.
+        @Test(.timeLimit(.minutes(4))) func theOneMemberThatIsLeftGoesOnAlone() async throws {
+            try await Stage.play { stage in
+                let cluster = try SharedCluster(stage, coordinators: 2, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(15))
+                let faces = try await enrolFaces(client, seed: SeededRandom.storySeed("one member is left"))
+                try await create("before", client)
+                // What was agreed on last comes to a member a moment after it counts.
+                try await Task.sleep(for: .seconds(1))
+
+                try await underLoad(cluster, faces, "two members of etcd are lost", retrying: .seconds(15)) {
+                    for number in 0..<2 {
+                        cluster.etcd.members[number]?.kill()
+                        try FileManager.default.removeItem(atPath: cluster.etcd.folder(of: number))
+                    }
+                    // As long as the lease.
+                    try await Task.sleep(for: .seconds(3))
+                    try await cluster.etcd.startAlone(2)
+                    try await eventually("it answers alone", within: .seconds(20)) {
+                        try await cluster.etcd.isHealthy(2) ? () : nil
+                    }
+                    try await eventually("a collection can be created again", within: .seconds(30)) {
+                        do throws(MienClientError) {
+                            try await create("after", client)
+                            return ()
+                        } catch  where error.code == .alreadyExists {
+                            return ()
+                        }
+                    }
+                }
+                let names = Set(try await client.collections().map(\.options.name))
+                #expect(names == [Self.collection, "before", "after"])
+                for number in cluster.coordinators.indices { try await cluster.awaitWhole(number) }
+
+                // Records can be changed: where a primary dies another takes over.
+                cluster.workers[0].kill()
+                try await enrol(Array(faces.prefix(64)), client)
+                try await cluster.workers[0].start()
+                try await eventually("every copy is in sync again", within: .seconds(30)) {
+                    try await client.describe(Self.collection).shards.allSatisfy { $0.inSyncCount == 2 } ? () : nil
+                }
+                let coordinator = "\(cluster.addresses[0])"
+                let verified = try await stage.mien("verify", Self.collection, "--coordinator", coordinator)
+                #expect(verified.status == 0, "\(verified)")
+                let status = try await stage.mien("status", "--coordinator", coordinator)
+                #expect(status.status == 0, "\(status)")
                 await client.close()
             }
         }
