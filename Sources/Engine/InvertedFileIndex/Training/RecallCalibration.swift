@@ -57,8 +57,10 @@ package struct RecallCalibration: Sendable, Hashable {
         }
     }
 
-    /// The recall targets whose lists are tabulated.
-    package static let targets = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999]
+    /// The recall targets whose lists are tabulated: near one another where a hundredth of the mates costs much.
+    package static let targets = [
+        0.5, 0.7, 0.8, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 0.999,
+    ]
     /// What codes may lose of all mates, where as much is left to lose for lists.
     private static let codeLoss = 0.0025
     /// The similarities that curves begin at. A recall is promised for mates from the first one on when nothing says
