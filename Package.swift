@@ -589,8 +589,8 @@ let package = Package(
         .testTarget(
             name: "MienCLITests",
             dependencies: [
-                "Backups", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel", "WireProtocol",
-                "WireTransport", "mien",
+                "Backups", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel",
+                "WireProtocol", "WireTransport", "mien",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

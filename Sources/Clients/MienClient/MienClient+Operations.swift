@@ -135,23 +135,28 @@ extension MienClient {
     ///
     /// - Parameters:
     ///   - isPlan: only tell what would come of it.
-    ///   - leastSequence: a replica is to lead that has applied this much; nil for whatever comes of it, be it an empty
-    ///     shard.
+    ///   - confirmed: what came of it when that was asked for: nothing that gives up more is to, and what was done
+    ///     already is answered as done; nil for whatever comes of it, be it an empty shard.
     /// - Throws: `invalidRequest` when nothing is lost, and for a shard that is not there; `notFound`; `unavailable`
-    ///   when no replica has applied as much as was asked for.
+    ///   when something else would come of it than was confirmed.
     public func recoverShard(
         of collection: String,
         shard: Int,
         isPlan: Bool,
-        leastSequence: UInt64? = nil
+        confirmed: ShardRecovery? = nil
     ) async throws(MienClientError) -> ShardRecovery {
-        let request = RecoverShard(
-            collection: collection,
-            shardIndex: UInt32(clamping: shard),
-            isPlan: isPlan,
-            leastSequence: leastSequence
-        )
-        return ShardRecovery(try await caller.call(request), of: shard)
+        var request = RecoverShard(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        if let confirmed, let epoch = confirmed.epoch {
+            request.confirmed = RecoverShard.Confirmation(epoch: epoch, primary: nil, sequence: 0)
+            if !confirmed.isEmpty, let leader = confirmed.replicas.first(where: \.isPrimary) {
+                request.confirmed?.primary = try Self.worker(leader.workerID)
+                request.confirmed?.sequence = leader.sequence ?? 0
+            }
+        }
+        var recovery = ShardRecovery(try await caller.call(request), of: shard)
+        // Of what was done before nobody has kept whose they were.
+        if recovery.lostWorkerIDs.isEmpty, let confirmed { recovery.lostWorkerIDs = confirmed.lostWorkerIDs }
+        return recovery
     }
 
     /// When faces of a collection were given up, as far as they are not back.

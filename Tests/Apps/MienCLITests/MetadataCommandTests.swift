@@ -50,4 +50,42 @@ struct MetadataCommandTests {
             #expect(raised.status == 0 && cluster.current.olderRecords.isEmpty, "\(raised)")
         }
     }
+
+    @Test func whatWasAcceptedBeforeAnotherShardWasRefusedIsTold() async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "m"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            let accept = ["metadata", "accept", "people", "--yes", "--json", "--coordinator", address]
+            let leader = NodeID(high: 9, low: 1)
+            let older = RecordAccepted(
+                storedVersion: 3,
+                knownVersion: 9,
+                primary: leader,
+                replicas: [.init(worker: leader, sequence: 41)]
+            )
+            cluster.change { state in
+                state.olderRecords = [0: older, 1: older]
+                state.acceptances[1] = .failure(WireStatus(.invalidRequest, "It is another record."))
+            }
+            let refused = await mienCommand(accept)
+            #expect(refused.status == 65 && refused.error.contains("It is another record."), "\(refused)")
+            #expect(refused.output.contains("\"index\": 0") && !refused.output.contains("\"index\": 1"), "\(refused)")
+
+            // A coordinator of an earlier version does not look at what was confirmed.
+            let other = NodeID(high: 9, low: 2)
+            var another = older
+            (another.primary, another.replicas) = (other, [.init(worker: other, sequence: 50)])
+            var less = older
+            less.replicas[0].sequence = 40
+            for reply in [another, less] {
+                cluster.change { state in
+                    state.olderRecords = [1: older]
+                    state.acceptances[1] = .success(reply)
+                }
+                let loud = await mienCommand(accept)
+                #expect(loud.status == 70 && loud.error.contains("that is not what was shown: Shard 1 is"), "\(loud)")
+                #expect(loud.output.contains("\"index\": 1"), "\(loud)")
+            }
+        }
+    }
 }

@@ -1,3 +1,4 @@
+import ClusterController
 import ClusterModel
 import ClusterState
 import FaceModel
@@ -9,7 +10,6 @@ import WireProtocol
 struct PlanTextTests {
     private let workers = (0..<3 as Range<UInt64>).map { NodeID(high: 7, low: $0) }
     private let id = CollectionID(high: 1, low: 2)
-    private let remark = "No copy was seen since this coordinator started, so that the rate is assumed."
 
     private func placement(_ index: UInt32, on members: [NodeID]) -> ShardPlacement {
         ShardPlacement(
@@ -70,47 +70,25 @@ struct PlanTextTests {
         )
     }
 
-    /// As a coordinator makes it.
-    private func plan(_ request: OperationRequest) throws -> OperationPlan {
-        let view = clusterView()
+    /// As a coordinator makes it that has seen no copy yet.
+    private func plan(
+        _ request: OperationRequest,
+        in view: ClusterView,
+        limits: OperationPlanner.Limits = .init()
+    ) throws -> OperationPlan {
         let operation = try request.operation(
             OperationID(high: 0, low: 1),
             in: view,
             now: Timestamp(milliseconds: 1)
         )
-        let rate = Double(64 << 20)
-        let rates = OperationEstimate.Rates(sending: rate, making: rate)
-        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates)
-        return OperationPlan(
-            steps: operation.steps.map { step in
-                OperationDescription.Step(
-                    collection: "people",
-                    shardIndex: step.shard.index,
-                    change: step.change,
-                    state: step.state,
-                    totalByteCount: estimate.byteCounts[step.shard] ?? 0
-                )
-            },
-            loads: estimate.loads.sorted { $0.key < $1.key }.map { worker, load in
-                OperationPlan.Load(
-                    worker: worker,
-                    incomingByteCount: load.incomingByteCount,
-                    outgoingByteCount: load.outgoingByteCount,
-                    peakDiskByteCount: load.peakDiskByteCount,
-                    freeDiskByteCount: view.observations[worker]!.freeDiskByteCount,
-                    memoryByteCount: load.memoryByteCount
-                )
-            },
-            estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: estimate.sendingRate ?? rate,
-            remarks: [remark],
-            fingerprint: 0x0f0e_4c2a_91d3_7b68
-        )
+        var plan = OperationPlan(of: operation, in: view, OperationLedger(), limits: limits)
+        plan.fingerprint = 0x0f0e_4c2a_91d3_7b68
+        return plan
     }
 
     /// What is shown of the plan of an order, given by the words of its command.
     private func text(_ words: [String], _ order: OperationOrder, _ request: OperationRequest) async throws -> String {
-        let plan = try plan(request)
+        let plan = try plan(request, in: clusterView())
         var text = ""
         try await ToyCluster.run { cluster, address in
             cluster.change { state in
@@ -136,8 +114,9 @@ struct PlanTextTests {
             127.0.0.1:7402  512 MiB      0 B    512 MiB    100 GiB       64 MiB
             127.0.0.1:7403  1.0 GiB  512 MiB    1.5 GiB    100 GiB      128 MiB
 
-            1.5 GiB to copy, about 24.0 s at 64 MiB/s.
-            \(remark)
+            1.5 GiB to copy, about 36.0 s at 43 MiB/s.
+            No copy was seen since this coordinator started, so that the rate is assumed.
+            Each worker has part in one copy at a time: coordinator.copies_per_worker.
             Nothing was changed.
             To begin just this: mien apply 0f0e4c2a91d37b68 drain 127.0.0.1:7401
 
@@ -160,11 +139,37 @@ struct PlanTextTests {
             127.0.0.1:7402  1.0 GiB    0 B    1.0 GiB    100 GiB      128 MiB
 
             2.0 GiB to copy, about 16.0 s at 64 MiB/s.
-            \(remark)
+            No split or merge was seen since this coordinator started, so that their rate is assumed.
+            Each worker has part in one copy at a time: coordinator.copies_per_worker.
             Nothing was changed.
             To begin just this: mien apply 0f0e4c2a91d37b68 shard split people 0
 
             """
         #expect(text == golden, "\(text)")
+    }
+
+    @Test func whatSlowsCopiesDownIsTold() throws {
+        var view = clusterView()
+        for worker in workers { view.observations[worker]!.copyBytesPerSecond = 16 << 20 }
+        let plan = try plan(.drain(workers[0]), in: view, limits: .init(copiesPerWorker: 2))
+        #expect(
+            plan.remarks == [
+                "No copy was seen since this coordinator started, so that the rate is assumed.",
+                "Workers make a copy first, and send it no faster than worker.copy_rate.",
+                "Each worker has part in 2 copies at a time: coordinator.copies_per_worker.",
+            ]
+        )
+    }
+
+    /// The replicas of the one shard move to the workers of the other before.
+    @Test func aStepThatComesLaterTellsWhatItWouldWaitForBesides() throws {
+        var view = clusterView()
+        let together = "The shards' replicas are not on the same workers yet, or not in sync."
+        let earlier = "An earlier step of the operation for the shard comes first."
+        let merge = OperationRequest.merge(id, [.init(0, 1)])
+        #expect(try plan(merge, in: view).steps.map(\.waitsFor) == [nil, "\(together) \(earlier)"])
+        view.observations[workers[1]]!.freeDiskByteCount = 0
+        let first = try #require(try plan(merge, in: view).steps.first?.waitsFor)
+        #expect(first.hasPrefix("The worker at 127.0.0.1:7401 has 0 MiB of free disk"), "\(first)")
     }
 }

@@ -53,6 +53,14 @@ final class ToyCluster: RequestHandler {
         var olderRecords: [UInt32: RecordAccepted] = [:]
         /// What the requests to accept them were to come to.
         var confirmations: [AcceptRecord.Confirmation?] = []
+        /// What becomes of accepting them where that is something else.
+        var acceptances: [UInt32: Result<RecordAccepted, WireStatus>] = [:]
+        /// What would come of giving up what only lost replicas of a shard had; nil while nothing is lost.
+        var recovery: ShardRecovered?
+        /// What comes of it where that is something else.
+        var recovered: ShardRecovered?
+        /// What the requests to do it were to come to.
+        var confirmedRecoveries: [RecoverShard.Confirmation?] = []
         /// Of every collection.
         var erasureKey = ErasureKey(high: 1, low: 1)
         /// Shards whose ledgers of erasures nobody can read.
@@ -135,8 +143,14 @@ final class ToyCluster: RequestHandler {
             _ = try description(message.collection, state)
             let unknown = RecordAccepted(storedVersion: 3, knownVersion: 3, primary: nil, replicas: [])
             if !message.isPlan { state.confirmations.append(message.confirmed) }
+            if !message.isPlan, let acceptance = state.acceptances[message.shardIndex] { return try acceptance.get() }
             defer { if !message.isPlan { state.olderRecords[message.shardIndex] = nil } }
             return state.olderRecords[message.shardIndex] ?? unknown
+        case .recoverShard(let message):
+            guard let recovery = state.recovery else { throw WireStatus(.invalidRequest, "Nothing of it is lost.") }
+            guard !message.isPlan else { return recovery }
+            state.confirmedRecoveries.append(message.confirmed)
+            return state.recovered ?? recovery
         case .enrolFaces(let message): return try enrol(message, &state)
         case .deleteFaces(let message):
             let collection = try description(message.collection, state).collection

@@ -195,6 +195,11 @@ struct OlderRecordsTests {
             // The answer was lost, and the request is sent again.
             let again = try await cluster.accept(shard, isPlan: false, confirmed: confirmed)
             #expect(again.primary == workers[1].id && again.storedVersion == old.version)
+            // Another may lead by then.
+            var other = confirmed
+            other.primary = workers[0].id
+            let led = try await cluster.accept(shard, isPlan: false, confirmed: other)
+            #expect(led.primary == workers[1].id && led.storedVersion == old.version)
         }
     }
 

@@ -45,9 +45,22 @@ struct StoreFaultTests {
         }
     }
 
-    /// The shard that was given up is not there when the plan is made again, or nothing of it is lost any more.
-    @Test(arguments: [true, false])
-    func aShardWhoseRecoveryWasNotHeardOfIsGivenUpOnce(isNothingLeft: Bool) async throws {
+    // MARK: Shards that are given up
+
+    private struct LostShard {
+        var shard: ShardID
+        /// Who had it.
+        var lost: NodeID
+        /// Who has a replica of it that was behind, unless nothing is left.
+        var other: NodeID
+        var plan: ShardRecovered
+    }
+
+    /// Runs a body with a shard that has no replica in sync any more.
+    private func withLostShard(
+        isNothingLeft: Bool,
+        _ body: (FaultyStore, ControlCluster, LostShard) async throws -> Void
+    ) async throws {
         try await withFaultyStore { store, cluster, worker in
             try await cluster.create("people", shards: 1)
             try await eventually("it is established") { try await isEstablished("people", in: store) }
@@ -70,41 +83,96 @@ struct StoreFaultTests {
             try await other.start(in: cluster)
             try await cluster.awaitWorkers([other])
             let outcome = await Result {
-                let goesOnAs = isNothingLeft ? 1 : 0 as UInt32
+                var plan: ShardRecovered?
                 try await eventually("the shard can be given up") {
-                    (try? await recover(isPlan: true, in: cluster))?.shardIndex == goesOnAs
+                    plan = try? await recover(in: cluster)
+                    return plan?.shardIndex == (isNothingLeft ? 1 : 0)
                 }
-                if !isNothingLeft {
-                    let refusal = await #expect(throws: WireStatus.self) {
-                        try await recover(isPlan: false, leastSequence: 1, in: cluster)
-                    }
-                    #expect(refusal?.message.contains("ask again what would come of it") == true)
-                }
-                store.set { $0.lostAnswers = 1 }
-                let recovered = try await recover(isPlan: false, in: cluster)
-                #expect(recovered.shardIndex == goesOnAs && recovered.lost == [worker.id])
-                let metadata = try await ClusterRecords.load(from: store.store).metadata
-                let record = try #require(metadata.collection(named: "people"))
-                #expect(record.losses.count == 1 && record.placements.map(\.shard.index) == [goesOnAs])
+                let lost = LostShard(shard: shard, lost: worker.id, other: other.id, plan: try #require(plan))
+                try await body(store, cluster, lost)
             }
             await other.stop()
             try outcome.get()
         }
     }
 
+    /// - Parameter confirmed: nil for what would come of it.
     private func recover(
-        isPlan: Bool,
-        leastSequence: UInt64? = nil,
+        confirmed: RecoverShard.Confirmation? = nil,
         in cluster: ControlCluster
     ) async throws(WireStatus) -> ShardRecovered {
         let request = RecoverShard(
             collection: "people",
             shardIndex: 0,
-            isPlan: isPlan,
-            leastSequence: leastSequence
+            isPlan: confirmed == nil,
+            confirmed: confirmed
         )
         return try await cluster.client.call(request, deadline: .after(.seconds(5)))
     }
+
+    /// The shard that was given up is not there when the plan is made again, or nothing of it is lost any more.
+    @Test(arguments: [true, false])
+    func aShardWhoseRecoveryWasNotHeardOfIsGivenUpOnce(isNothingLeft: Bool) async throws {
+        try await withLostShard(isNothingLeft: isNothingLeft) { store, cluster, lost in
+            let epoch = try #require(lost.plan.epoch)
+            let leader = isNothingLeft ? nil : lost.other
+            // Somebody leads who has less, somebody else does, or the shard is another.
+            for other in [
+                RecoverShard.Confirmation(epoch: epoch, primary: lost.other, sequence: 1),
+                RecoverShard.Confirmation(epoch: epoch, primary: lost.lost, sequence: 0),
+                RecoverShard.Confirmation(epoch: Epoch(epoch.number + 1), primary: leader, sequence: 0),
+            ] {
+                let refusal = await #expect(throws: WireStatus.self) {
+                    try await recover(confirmed: other, in: cluster)
+                }
+                #expect(refusal?.code == .unavailable)
+                #expect(refusal?.message.contains("ask again what would come of it") == true)
+            }
+            let confirmed = RecoverShard.Confirmation(epoch: epoch, primary: leader, sequence: 0)
+            store.set { $0.lostAnswers = 1 }
+            let recovered = try await recover(confirmed: confirmed, in: cluster)
+            #expect(recovered.shardIndex == lost.plan.shardIndex && recovered.lost == [lost.lost])
+            let metadata = try await ClusterRecords.load(from: store.store).metadata
+            let record = try #require(metadata.collection(named: "people"))
+            #expect(record.losses.count == 1 && record.placements.map(\.shard.index) == [recovered.shardIndex])
+        }
+    }
+
+    /// The client sends a request again whose answer did not come.
+    @Test(arguments: [true, false])
+    func aRecoveryThatIsAskedForAgainIsAnsweredAsDone(isNothingLeft: Bool) async throws {
+        try await withLostShard(isNothingLeft: isNothingLeft) { store, cluster, lost in
+            let confirmed = RecoverShard.Confirmation(
+                epoch: try #require(lost.plan.epoch),
+                primary: isNothingLeft ? nil : lost.other,
+                sequence: 0
+            )
+            // It is made, and the store is away before it could be read.
+            let key = "collection/\(lost.shard.collection)"
+            store.set { faults in
+                faults.goesAwayAfter = { changes in changes.contains { $0.key == key } }
+            }
+            let failure = await #expect(throws: WireStatus.self) {
+                try await recover(confirmed: confirmed, in: cluster)
+            }
+            #expect(failure?.code == .unavailable)
+            store.set { faults in
+                faults.goesAwayAfter = nil
+                faults.isAway = false
+            }
+            for _ in 0..<2 {
+                let again = try await recover(confirmed: confirmed, in: cluster)
+                #expect(again.shardIndex == lost.plan.shardIndex && again.epoch == confirmed.epoch)
+                #expect(isNothingLeft || again.primary == lost.other)
+                let metadata = try await ClusterRecords.load(from: store.store).metadata
+                let record = try #require(metadata.collection(named: "people"))
+                #expect(record.losses.count == 1 && record.placements.map(\.shard.index) == [again.shardIndex])
+            }
+            await #expect(throws: WireStatus.self) { try await recover(in: cluster) }
+        }
+    }
+
+    // MARK: Stores that are away
 
     @Test func withoutAStoreNothingIsChangedAndTheRestGoesOn() async throws {
         try await withFaultyStore { store, cluster, worker in

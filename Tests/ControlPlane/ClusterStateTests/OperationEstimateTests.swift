@@ -66,6 +66,23 @@ struct OperationEstimateTests {
         }
     }
 
+    @Test func shardsThatAreMadeAtATimeShareAProcessor() {
+        let records = (1...2 as ClosedRange<UInt64>).map { ClusterScript.replicated($0, on: [workers[0]]) }
+        let world = OperationWorld(seed: 1, workers: 3, records: records)
+        let shards = world.metadata.placements.map(\.shard)
+        let splits = shards.map { Operation.Step(shard: $0, change: .split(at: 1 << 63, lower: 1, upper: 2)) }
+        let move = Operation.Step(shard: shards[1], change: .move(from: workers[0], to: workers[1]))
+        let rates = OperationEstimate.Rates(sending: Double(1 << 20), making: Double(1 << 20))
+        for limit in [1, 2] {
+            func seconds(_ steps: [Operation.Step]) -> Double {
+                let limits = OperationPlanner.Limits(copiesPerWorker: limit)
+                return OperationEstimate(of: steps, in: world.view, rates: rates, limits: limits).seconds
+            }
+            #expect(seconds(splits) == 2, "\(limit) at a time")
+            #expect(seconds([splits[0], move]) == 2, "\(limit) at a time")
+        }
+    }
+
     @Test func theLastCopiesAreMeasuredAndSmallOnesDoNotCount() {
         var pace = CopyPace()
         pace.add(.init(byteCount: 1 << 20, time: .seconds(100)))

@@ -131,6 +131,49 @@ struct RecordAcceptanceTests {
         #expect(record.placements[0].primary == workers[3])
     }
 
+    /// The store was put back, and its primary went on by itself by the record that it holds while the others were
+    /// away: they had gone on without it before. Whoever leads lacks what the other acknowledged.
+    @Test func whereTheRecordWentOnWhileOthersKnewBetterALossIsRecorded() throws {
+        let (_, found) = view([0: (7, 3, 4000), 1: (30, 10, 5000), 2: (30, 10, 5000)])
+        var record = try #require(found.metadata.collections.values.first)
+        func group(inSync: [NodeID]) -> ReplicaGroup {
+            ReplicaGroup(epoch: Epoch(3), version: 7, primary: workers[0], inSync: inSync, minimumInSync: 1)
+        }
+        record.placements[0].group = group(inSync: [workers[0]])
+        let shard = record.placements[0].shard
+        for role in [ReplicaObservation.Role.primary, .waiting] {
+            var view = found
+            view.metadata.collections[record.collection.id] = record
+            view.observations[workers[0]]!.replicas[shard]!.role = role
+            for (worker, epoch) in [(0, 3), (1, 10), (2, 10)] as [(Int, UInt64)] {
+                view.observations[workers[worker]]!.replicas[shard]!.appliedEpoch = Epoch(epoch)
+            }
+            let acceptance = try #require(RecordAcceptance(of: record.placements[0], in: view))
+            #expect(acceptance.group?.primary == workers[1] && acceptance.group?.learners.contains(workers[0]) == true)
+            #expect(!acceptance.isWhole)
+            let accepted = try accepted(record.placements[0], in: view)
+            #expect(accepted.losses == [AcceptedLoss(range: accepted.placements[0].range, time: now)])
+            // Whatever was acknowledged by a record that has another in sync is there.
+            var together = record
+            together.placements[0].group = group(inSync: [workers[0], workers[2]])
+            view.metadata.collections[record.collection.id] = together
+            #expect(try #require(RecordAcceptance(of: together.placements[0], in: view)).isWhole)
+        }
+    }
+
+    @Test func anAcceptanceIsKnownWhenItsGroupHasChangedSince() throws {
+        let (placement, view) = view([1: (9, 4, 50), 2: (9, 4, 40)])
+        let acceptance = try #require(RecordAcceptance(of: placement, in: view))
+        var record = try #require(view.metadata.collections[placement.shard.collection])
+        #expect(!acceptance.wasApplied(to: record))
+        record = try accepted(placement, in: view)
+        #expect(acceptance.wasApplied(to: record))
+        record.placements[0].group.version += 1
+        #expect(acceptance.wasApplied(to: record), "another replica has joined")
+        record.placements[0].group.primary = workers[2]
+        #expect(!acceptance.wasApplied(to: record))
+    }
+
     @Test func whatNobodyKnowsBetterStays() throws {
         let (placement, view) = view([0: (7, 3, 50), 1: (6, 3, 40)])
         let acceptance = try #require(RecordAcceptance(of: placement, in: view))

@@ -106,7 +106,12 @@ struct ShardRecoveryTests {
             view.observations[worker]!.replicas[shard]!.appliedEpoch = Epoch(epoch)
         }
         let recovery = try ShardRecovery(of: shard, in: view)
-        #expect(recovery.leaderSequence == 50)
+        #expect(recovery.isLed(by: workers[2], through: 50) && !recovery.isLed(by: workers[2], through: 51))
+        // While that one is silent what was given up before would lead, and has more.
+        var silent = view
+        silent.liveWorkers.remove(workers[2])
+        let other = try ShardRecovery(of: shard, in: silent)
+        #expect(other.isLed(by: workers[3], through: 70) && !other.isLed(by: workers[2], through: 50))
         #expect(!recovery.wasApplied(to: record, now: now))
         #expect(recovery.apply(to: &record, now: now))
         #expect(record.placements[0].primary == workers[2])
@@ -114,6 +119,31 @@ struct ShardRecoveryTests {
         record.placements[0].group.version += 1
         #expect(recovery.wasApplied(to: record, now: now))
         #expect(!recovery.wasApplied(to: record, now: Timestamp(milliseconds: 100)))
+    }
+
+    /// A request whose answer was lost is sent again, and the shard is not any more as it was.
+    @Test func whatWasDoneIsKnownByTheEpochThatWasGivenUp() throws {
+        for isNothingLeft in [true, false] {
+            var (record, view) = view(serving: isNothingLeft ? [:] : [workers[3]: 70], live: [workers[2], workers[3]])
+            let old = record.placements[0]
+            func successor(since epoch: Epoch) -> ShardPlacement? {
+                ShardRecovery.successor(of: old.shard, since: epoch, in: record)
+            }
+            #expect(successor(since: old.epoch) == nil)
+            let recovery = try ShardRecovery(of: old.shard, in: view)
+            #expect(!recovery.isLed(by: workers[3], through: 70) == isNothingLeft)
+            #expect(recovery.apply(to: &record, now: now))
+            let next = try #require(record.placements.first)
+            #expect(successor(since: old.epoch) == next)
+            // Another primary since is no other loss, and a loss of what goes on is.
+            record.placements[0].group.version += 1
+            #expect(successor(since: old.epoch) == record.placements[0])
+            #expect(successor(since: next.epoch) == nil)
+            guard !isNothingLeft else { continue }
+            view.metadata.collections[record.collection.id] = record
+            let refusal = #expect(throws: OperationRefusal.self) { try ShardRecovery(of: old.shard, in: view) }
+            #expect(refusal?.description.contains("that was not given up before") ?? false)
+        }
     }
 
     @Test func whatIsNotLostIsNotGivenUp() {

@@ -193,7 +193,11 @@ struct GoldenTests {
         #expect(accept.confirmed != nil && acceptRead.confirmed == nil)
         let recover = try #require(MessageSamples.all.lazy.compactMap { $0 as? RecoverShard }.first)
         let recoverRead = try Wire.decode(Wire.payloadBytes(recover, laterFields: false), like: recover)
-        #expect(recover.leastSequence != nil && recoverRead.leastSequence == nil)
+        #expect(recover.confirmed != nil && recoverRead.confirmed == nil)
+        // What was told by who does not tell the epoch cannot be confirmed.
+        let recovered = try #require(MessageSamples.all.lazy.compactMap { $0 as? ShardRecovered }.first)
+        let recoveredRead = try Wire.decode(Wire.payloadBytes(recovered, laterFields: false), like: recovered)
+        #expect(recovered.epoch != nil && recoveredRead.epoch == nil)
     }
 
     @Test func everyStandingOfACoordinatorIsReadAsItWasWritten() throws {

@@ -443,13 +443,7 @@ enum MessageSamples {
             primary: nodeID,
             replicas: [.init(worker: nodeID, sequence: 41), .init(worker: secondNodeID, sequence: nil)]
         ),
-        RecoverShard(collection: "gallery", shardIndex: 2, isPlan: true, leastSequence: 41),
-        ShardRecovered(
-            lost: [nodeID],
-            shardIndex: 5,
-            primary: secondNodeID,
-            replicas: [.init(worker: secondNodeID, sequence: nil)]
-        ),
+        RecoverShard(collection: "gallery", shardIndex: 2, isPlan: true, confirmed: confirmedRecovery), recovered,
         ReadLosses(collection: "gallery", isSettling: true),
         LossList(
             losses: [.init(range: HashRange(first: 5, last: 9), time: Timestamp(milliseconds: 1_700_000_000_000))],

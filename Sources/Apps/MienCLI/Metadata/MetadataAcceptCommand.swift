@@ -14,15 +14,17 @@ struct MetadataAcceptCommand: ConsoleCommand {
             records are lost. In each the replica that has most of the log leads from then on, and the others catch \
             up with it. Nothing that was acknowledged is lost if one of the replicas that are there was in sync; start \
             every worker first that can be started, since what only others have is given up. Unless every replica is \
-            there answers say from then on that faces were given up, until 'mien collection losses' is told that they \
-            are back, or that none were.
+            there, and where those that the store's record has in sync went on by it while others knew better, answers \
+            say from then on that faces were given up, until 'mien collection losses' is told that they are back, or \
+            that none were.
 
             Where the record has gone on by itself since it was put back, and a replica has promised a later epoch \
             than it has, the replicas stay as they are under a later epoch, and what only that replica has is given up.
 
             Tells what would come of it, and without --yes asks for the collection's name before it does anything. \
             What it told is what it does: where the record or the workers are not as they were by then, it refuses. \
-            Ends with 1 when no shard is left alone.
+            (A coordinator of an earlier version does what it finds, and the command says so where that is something \
+            else.) Ends with 1 when no shard is left alone.
             """
     )
 
@@ -64,12 +66,26 @@ struct MetadataAcceptCommand: ConsoleCommand {
             }
         }
         var accepted: [RecordAcceptance] = []
-        for plan in planned {
-            let reply = try await calling { () async throws(MienClientError) in
-                try await client.acceptRecord(of: name, shard: plan.shardIndex, isPlan: false, confirmed: plan)
+        do throws(CommandFailure) {
+            for plan in planned {
+                let reply = try await calling { () async throws(MienClientError) in
+                    try await client.acceptRecord(of: name, shard: plan.shardIndex, isPlan: false, confirmed: plan)
+                }
+                accepted.append(reply)
+                let sentence = Self.sentence(reply, in: cluster)
+                if !connection.json { console.line(sentence) }
+                guard reply.replicas.areLed(as: plan.replicas) else {
+                    throw CommandFailure(
+                        .internalError,
+                        "that is not what was shown: \(sentence) Coordinators of an earlier version do not look at "
+                            + "what was shown; their logs tell what was given up"
+                    )
+                }
             }
-            accepted.append(reply)
-            if !connection.json { console.line(Self.sentence(reply, in: cluster)) }
+        } catch {
+            // What is accepted stays so, whatever becomes of the rest.
+            if connection.json { console.writeOutput(json(accepted).document) }
+            throw error
         }
         if connection.json {
             console.writeOutput(json(accepted).document)
@@ -130,5 +146,15 @@ extension RecordAcceptance.Replica {
             ("worker", .string(workerID)), ("primary", .flag(isPrimary)),
             ("sequence", sequence.map { .count($0) } ?? .null),
         ])
+    }
+}
+
+extension [RecordAcceptance.Replica] {
+    /// Whether the replica leads that was to lead, and has what it had, unless its worker is not there now.
+    func areLed(as planned: Self) -> Bool {
+        let (leader, expected) = (first(where: \.isPrimary), planned.first(where: \.isPrimary))
+        guard leader?.workerID == expected?.workerID else { return false }
+        guard let sequence = leader?.sequence, let least = expected?.sequence else { return true }
+        return sequence >= least
     }
 }

@@ -9,7 +9,7 @@ struct ShardRecoverCommand: ConsoleCommand {
             EXAMPLE
               mien shard recover people 3
               mien shard recover people 3 --accept-data-loss
-              mien shard recover people 3 --accept-data-loss --at-least 4711
+              mien shard recover people 3 --accept-data-loss --led-by 10.0.0.5:7401@4711
 
             For a shard of which no replica that had every face will come back: start every worker first that can be \
             started. Where another replica is there it goes on with what that has, otherwise an empty shard takes its \
@@ -18,8 +18,8 @@ struct ShardRecoverCommand: ConsoleCommand {
             backup or another source.
 
             Without --accept-data-loss it tells what would come of it, and changes nothing. Workers come and go \
-            between the two: --at-least with the last write of the replica that was to lead refuses where one that \
-            has less would lead by then, or an empty shard take the place.
+            between the two: --led-by with the worker that was to lead, and the last write of its replica, refuses \
+            where another would lead by then, one that has less, or an empty shard take the place.
             """
     )
 
@@ -29,8 +29,11 @@ struct ShardRecoverCommand: ConsoleCommand {
     var shard: Int
     @Flag(help: "Do it: what only the lost replicas had is given up.")
     var acceptDataLoss = false
-    @Option(help: "Last write that the replica has at least that leads.")
-    var atLeast: UInt64?
+    @Option(
+        help: ArgumentHelp("Worker whose replica is to lead, and its last write.", valueName: "worker@write"),
+        transform: Leader.read
+    )
+    var ledBy: Leader?
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
@@ -39,16 +42,28 @@ struct ShardRecoverCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
-            let recovery = try await calling { () async throws(MienClientError) in
-                try await client.recoverShard(of: name, shard: shard, isPlan: !acceptDataLoss, leastSequence: atLeast)
-            }
-            if connection.json {
-                console.writeOutput(json(recovery).document)
-                return
-            }
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-            console.writeOutput(text(recovery, in: cluster))
+            let plan = try await calling { () async throws(MienClientError) in
+                try await client.recoverShard(of: name, shard: shard, isPlan: true)
+            }
+            if let ledBy { try ledBy.check(plan, in: cluster) }
+            guard acceptDataLoss else { return show(plan, in: cluster, console) }
+            let recovery = try await calling { () async throws(MienClientError) in
+                try await client.recoverShard(of: name, shard: shard, isPlan: false, confirmed: plan)
+            }
+            show(recovery, in: cluster, console)
+            guard plan.isEmpty || recovery.replicas.areLed(as: plan.replicas) else {
+                throw CommandFailure(
+                    .internalError,
+                    "shard \(shard) was to be led by another replica, or by one that has more: coordinators of an "
+                        + "earlier version do not look at what was told before; their logs tell what was given up"
+                )
+            }
         }
+    }
+
+    private func show(_ recovery: ShardRecovery, in cluster: ClusterInfo, _ console: Console) {
+        console.writeOutput(connection.json ? json(recovery).document : text(recovery, in: cluster))
     }
 
     private func json(_ recovery: ShardRecovery) -> JSONValue {
@@ -75,12 +90,43 @@ struct ShardRecoverCommand: ConsoleCommand {
             recovery.isEmpty
             ? "Nothing is left of shard \(shard): shard \(recovery.shardIndex) takes its place, empty."
             : "Shard \(shard) goes on with what the replica has that leads; what was written after that is lost."
-        let sequence = recovery.isEmpty ? nil : recovery.replicas.first(where: \.isPrimary)?.sequence
-        let option = sequence.map { " --at-least \($0)" } ?? ""
+        let leader = recovery.isEmpty ? nil : recovery.replicas.first(where: \.isPrimary)
+        let option =
+            leader.map { " --led-by \(addresses[$0.workerID] ?? $0.workerID)@\($0.sequence ?? 0)" } ?? ""
         let end =
             acceptDataLoss
             ? "Done. Answers say that faces were given up, until 'mien collection losses \(name) --restored'."
             : "Nothing was changed: --accept-data-loss\(option) does it."
         return table.rendered() + "\(what)\n\(end)\n"
+    }
+}
+
+extension ShardRecoverCommand {
+    /// A replica as `--led-by` names it: its worker, and its last write.
+    struct Leader {
+        var worker: String
+        var sequence: UInt64
+
+        @Sendable static func read(_ text: String) throws -> Leader {
+            guard let separator = text.lastIndex(of: "@"), separator > text.startIndex,
+                let sequence = UInt64(text[text.index(after: separator)...])
+            else {
+                throw ValidationError("'\(text)' is no replica; write worker@write, as 'mien shard recover' tells it.")
+            }
+            return Leader(worker: String(text[..<separator]), sequence: sequence)
+        }
+
+        /// - Throws: when something else would come of it.
+        func check(_ plan: ShardRecovery, in cluster: ClusterInfo) throws(CommandFailure) {
+            let id = try WorkerName.find(worker, in: cluster)
+            let leader = plan.isEmpty ? nil : plan.replicas.first(where: \.isPrimary)
+            guard let leader, leader.workerID == id, leader.sequence ?? 0 >= sequence else {
+                throw CommandFailure(
+                    .unavailable,
+                    "shard \(plan.lostShardIndex) would not be led by '\(worker)' with its writes through \(sequence) "
+                        + "now; nothing was changed: ask again without --accept-data-loss and --led-by"
+                )
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@ public struct ShardRecovery: Hashable, Sendable {
     /// Index of the shard that goes on: another one where nothing is left.
     public var shardIndex: Int
     public var replicas: [RecordAcceptance.Replica]
+    /// Epoch that the shard had which was lost; nil from a coordinator that does not tell.
+    let epoch: Epoch?
 
     /// Whether nothing is left of the shard.
     public var isEmpty: Bool { shardIndex != lostShardIndex }
@@ -20,6 +22,7 @@ public struct ShardRecovery: Hashable, Sendable {
         lostWorkerIDs = recovered.lost.map(\.description)
         shardIndex = Int(recovered.shardIndex)
         replicas = recovered.replicas.map { RecordAcceptance.Replica($0, primary: recovered.primary) }
+        epoch = recovered.epoch
     }
 }
 

@@ -18,29 +18,38 @@ extension ClusterController {
         let shard = try Self.shard(request.collection, request.shardIndex, in: view)
         let acceptance = try Self.acceptance(of: shard, in: view)
         if let confirmed = request.confirmed, !request.isPlan {
-            if let made = Self.made(confirmed, beside: acceptance, in: view) { return made }
+            if let made = Self.made(confirmed, beside: acceptance, in: view) {
+                log(made, of: shard, ["was_made_before": "true"])
+                return made
+            }
             try Self.check(acceptance, against: confirmed)
         }
-        guard let group = acceptance.group, !request.isPlan else { return Self.description(of: acceptance) }
+        let accepted = Self.description(of: acceptance)
+        guard acceptance.group != nil, !request.isPlan else { return accepted }
         let now = Self.wallClock()
         var isDone = false
         try await change(shard.collection, asController: false) { record in
             // Of the last attempt: it may have been made before by a commit whose end was not heard of.
-            isDone = acceptance.apply(to: &record, now: now) || record.placement(of: shard)?.group == group
+            isDone = acceptance.apply(to: &record, now: now) || acceptance.wasApplied(to: record)
         }
         guard isDone else {
             throw WireStatus(.unavailable, "The record of the shard was changed meanwhile; ask again what there is.")
         }
+        log(accepted, of: shard, ["is_loss_recorded": "\(!acceptance.isWhole)"])
+        changes.raise()
+        return accepted
+    }
+
+    private func log(_ accepted: RecordAccepted, of shard: ShardID, _ facts: Logger.Metadata) {
+        let leader = accepted.replicas.first { $0.worker == accepted.primary }
+        let metadata: Logger.Metadata = [
+            "shard": "\(shard)", "stored": "\(accepted.storedVersion)", "known": "\(accepted.knownVersion)",
+            "primary": "\(leader?.worker.description ?? "none")", "sequence": "\(leader?.sequence ?? 0)",
+        ]
         logger.critical(
             "an operator gave up what workers knew of a shard's group",
-            metadata: [
-                "shard": "\(shard)", "stored": "\(acceptance.storedVersion)", "known": "\(acceptance.knownVersion)",
-                "primary": "\(group.primary)", "sequence": "\(acceptance.sequences[group.primary] ?? 0)",
-                "is_loss_recorded": "\(!acceptance.isWhole)",
-            ]
+            metadata: metadata.merging(facts) { first, _ in first }
         )
-        changes.raise()
-        return Self.description(of: acceptance)
     }
 
     /// What was confirmed is what comes of it now, or less than that is given up.
@@ -60,14 +69,15 @@ extension ClusterController {
         }
     }
 
-    /// The answer to who has confirmed what is done: of an earlier sending of the request only its answer was lost.
+    /// The answer to who has confirmed what is done: of an earlier sending of the request only its answer was lost, and
+    /// maybe what the coordinator's log had to tell. Another may lead by now.
     private static func made(
         _ confirmed: AcceptRecord.Confirmation,
         beside acceptance: RecordAcceptance,
         in view: ClusterView
     ) -> RecordAccepted? {
         guard acceptance.group == nil, let group = view.metadata.placement(of: acceptance.shard)?.group,
-            group.primary == confirmed.primary, group.version >= RecordAcceptance.leap,
+            group.version >= RecordAcceptance.leap,
             group.version - RecordAcceptance.leap >= confirmed.storedVersion
         else { return nil }
         return RecordAccepted(

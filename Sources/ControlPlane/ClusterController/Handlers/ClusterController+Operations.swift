@@ -11,32 +11,9 @@ extension ClusterController {
         let view = currentView
         let operation = try operation(.random(), for: request.order, in: view)
         let ledger = state.withLock(\.operations)
-        let rates = OperationEstimate.Rates(ledger)
-        let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates, limits: options.operations)
-        let occupancy = Occupancy(view, limits: options.operations)
-        return OperationPlan(
-            steps: operation.steps.map { step in
-                var description = Self.description(of: step, in: view)
-                description.totalByteCount = estimate.byteCounts[step.shard] ?? 0
-                let hindrance = occupancy.hindrance(step, of: operation, in: view)
-                description.waitsFor = hindrance.map { OperationText.sentence($0, in: view) }
-                return description
-            },
-            loads: estimate.loads.sorted { $0.key < $1.key }.map { worker, load in
-                OperationPlan.Load(
-                    worker: worker,
-                    incomingByteCount: load.incomingByteCount,
-                    outgoingByteCount: load.outgoingByteCount,
-                    peakDiskByteCount: load.peakDiskByteCount,
-                    freeDiskByteCount: view.observations[worker]?.freeDiskByteCount ?? 0,
-                    memoryByteCount: load.memoryByteCount
-                )
-            },
-            estimatedSeconds: estimate.seconds,
-            assumedBytesPerSecond: estimate.sendingRate ?? (estimate.isMade ? rates.making : rates.sending),
-            remarks: OperationText.remarks(on: estimate, ledger) + remarks(on: operation, in: view),
-            fingerprint: operation.fingerprint
-        )
+        var plan = OperationPlan(of: operation, in: view, ledger, limits: options.operations)
+        plan.remarks = Array((plan.remarks + remarks(on: operation, in: view)).prefix(OperationPlan.remarkLimit))
+        return plan
     }
 
     /// Records the operation; the controller carries it out from then on, whichever coordinator that is.

@@ -8,8 +8,15 @@ import WireProtocol
 extension ClusterController {
     /// Gives up what only lost replicas of a shard had, or tells what would come of it.
     func recover(_ request: RecoverShard) async throws(WireStatus) -> ShardRecovered {
+        do throws(MetadataError) {
+            // Another coordinator may have made it already.
+            try await catchUp()
+        } catch {
+            throw error.wireStatus
+        }
         let now = Self.wallClock()
         var recovery: ShardRecovery?
+        var made: ShardRecovered?
         try await commit { records throws(WireStatus) in
             // A commit whose end was not heard of may have made it.
             if let recovery, let record = records.metadata.collections[recovery.old.shard.collection],
@@ -19,36 +26,34 @@ extension ClusterController {
             }
             var view = self.currentView
             view.metadata = records.metadata
+            made = Self.made(request, in: view)
+            guard made == nil else { return nil }
             let shard = try Self.shard(request.collection, request.shardIndex, in: view)
             let planned = try Self.recovery(of: shard, in: view)
             recovery = planned
             guard !request.isPlan, var record = records.metadata.collections[shard.collection] else { return nil }
-            if let least = request.leastSequence, planned.leaderSequence.map({ $0 < least }) ?? true {
-                throw WireStatus(
-                    .unavailable,
-                    "No replica of shard \(shard) is there now that has its writes through \(least). Nothing was "
-                        + "changed; ask again what would come of it."
-                )
-            }
+            if let confirmed = request.confirmed { try Self.check(planned, against: confirmed) }
             guard planned.apply(to: &record, now: now) else { return nil }
             // A pin and an operation would be about the shard that another takes the place of.
             let keys = [ClusterRecords.collectionKey(shard.collection), ClusterRecords.pinKey(shard.collection)]
             return (keys.map { records.unchanged($0) }, [ClusterRecords.put(record)])
         }
-        guard let recovery else { throw WireStatus(.internalError, "Nothing was planned.") }
-        let description = Self.description(of: recovery)
-        guard !request.isPlan else { return description }
+        guard let recovered = made ?? recovery.map({ Self.description(of: $0) }) else {
+            throw WireStatus(.internalError, "Nothing was planned.")
+        }
+        guard !request.isPlan else { return recovered }
+        let sequence = recovered.replicas.first { $0.worker == recovered.primary }?.sequence
         logger.critical(
             "an operator gave up what lost replicas of a shard had",
             metadata: [
-                "shard": "\(recovery.old.shard)",
-                "lost": "\(description.lost.map(\.description).joined(separator: " "))",
-                "goes_on_as": "\(description.shardIndex)", "primary": "\(description.primary)",
-                "sequence": "\(recovery.sequences[description.primary] ?? 0)",
+                "collection": "\(request.collection)", "shard": "\(request.shardIndex)",
+                "lost": "\(recovered.lost.map(\.description).joined(separator: " "))",
+                "goes_on_as": "\(recovered.shardIndex)", "primary": "\(recovered.primary)",
+                "sequence": "\(sequence ?? 0)", "was_made_before": "\(made != nil)",
             ]
         )
         changes.raise()
-        return description
+        return recovered
     }
 
     /// Faces of a collection that were given up; forgets them when they are said to be back.
@@ -65,6 +70,41 @@ extension ClusterController {
         )
         changes.raise()
         return currentView.metadata.collections[record.collection.id].map(Self.list) ?? LossList(losses: [])
+    }
+
+    /// What was confirmed is what comes of it now, or less that is given up.
+    private static func check(
+        _ recovery: ShardRecovery,
+        against confirmed: RecoverShard.Confirmation
+    ) throws(WireStatus) {
+        // Whatever leads in the place of an empty shard has more.
+        let isAsTold = confirmed.primary.map { recovery.isLed(by: $0, through: confirmed.sequence) } ?? true
+        guard isAsTold, recovery.old.epoch == confirmed.epoch else {
+            throw WireStatus(
+                .unavailable,
+                "What would come of it is not what was confirmed: the shard or the workers are not as they were. "
+                    + "Nothing was changed; ask again what would come of it."
+            )
+        }
+    }
+
+    /// The answer to who has confirmed what is done: of an earlier sending of the request only its answer was lost, and
+    /// maybe what the coordinator's log had to tell.
+    private static func made(_ request: RecoverShard, in view: ClusterView) -> ShardRecovered? {
+        guard !request.isPlan, let confirmed = request.confirmed,
+            let record = view.metadata.collection(named: request.collection)
+        else { return nil }
+        let shard = ShardID(collection: record.collection.id, index: request.shardIndex)
+        guard let placement = ShardRecovery.successor(of: shard, since: confirmed.epoch, in: record) else { return nil }
+        return ShardRecovered(
+            lost: [],
+            shardIndex: placement.shard.index,
+            primary: placement.primary,
+            replicas: placement.group.members.map {
+                .init(worker: $0, sequence: view.replica(of: placement.shard, on: $0)?.sequence)
+            },
+            epoch: confirmed.epoch
+        )
     }
 
     private static func recovery(of shard: ShardID, in view: ClusterView) throws(WireStatus) -> ShardRecovery {
@@ -89,7 +129,8 @@ extension ClusterController {
             lost: recovery.old.group.inSync,
             shardIndex: shard.index,
             primary: group.primary,
-            replicas: group.members.map { .init(worker: $0, sequence: recovery.sequences[$0]) }
+            replicas: group.members.map { .init(worker: $0, sequence: recovery.sequences[$0]) },
+            epoch: recovery.old.epoch
         )
     }
 }

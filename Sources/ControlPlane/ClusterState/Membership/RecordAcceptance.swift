@@ -13,7 +13,9 @@ package import FaceModel
 /// needs more than the leader, which is alone in sync, replicas take that for the word of an operator, so that the copy
 /// need not reach further than what it replaces (`ReplicaStateMachine.mayTake`).
 ///
-/// Unless everybody is there who may have a replica, what only the others have is given up, and the loss is recorded.
+/// Unless everybody is there who may have a replica, what only the others have is given up, and the loss is recorded;
+/// and so it is where none of those that the record has in sync goes by a newer one: they may have gone on by that of
+/// the store while the others were away, and each have acknowledged what the other lacks.
 ///
 /// A record that has gone on since the store was put back may have a later version than any worker knows, and an
 /// earlier epoch than a replica has promised, which obeys no primary of this record then. That one alone is given up:
@@ -31,7 +33,8 @@ package struct RecordAcceptance: Hashable, Sendable {
     package let sequences: [NodeID: UInt64]
     /// Whether every replica is there and serves: of those that the record names and of those that a worker told of. A
     /// worker that was not heard of since this coordinator began may have one, too. And none has applied more than the
-    /// one that leads.
+    /// one that leads; and one goes by a newer record that was in sync by that of the store: all that was acknowledged
+    /// by that begins what the newer record went on with.
     package let isWhole: Bool
 
     /// How far epoch and version are raised above all that is known: further than what happened that nobody tells of.
@@ -72,7 +75,10 @@ package struct RecordAcceptance: Hashable, Sendable {
         guard let leader = DecreedLeaderPolicy.leader(of: there) else { return nil }
         let most = there.map(\.replica.sequence).max()
         let hasMost = there.contains { $0.worker == leader && $0.replica.sequence == most }
-        isWhole = areAllThere && hasMost
+        let isContinued = there.contains {
+            stored.isInSync($0.worker) && $0.replica.groupVersion > stored.version
+        }
+        isWhole = areAllThere && hasMost && isContinued
         group = ReplicaGroup(
             epoch: Epoch(epoch.number + Self.leap),
             version: knownVersion + Self.leap,
@@ -82,6 +88,13 @@ package struct RecordAcceptance: Hashable, Sendable {
             minimumInSync: stored.minimumInSync,
             isFrozen: stored.isFrozen
         )
+    }
+
+    /// Whether the group is in the record, or one that was made of it since under the same primary: a commit whose end
+    /// was not heard of may have put it there.
+    package func wasApplied(to record: CollectionRecord) -> Bool {
+        guard let group, let current = record.placement(of: shard)?.group else { return false }
+        return current.epoch == group.epoch && current.primary == group.primary && current.version >= group.version
     }
 
     /// Puts the group into the record; false when there is none, or that of the shard is not any more as it was.

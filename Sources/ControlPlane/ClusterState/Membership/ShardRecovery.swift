@@ -65,10 +65,26 @@ package struct ShardRecovery: Hashable, Sendable {
         record.losses.contains { $0.range == old.range && $0.time == now }
     }
 
-    /// What the replica has applied that leads from now on; nil where an empty shard takes the place.
-    package var leaderSequence: UInt64? {
-        guard case .group(let group) = outcome else { return nil }
-        return sequences[group.primary]
+    /// The shard that goes on, as another or under a later epoch, if what only lost replicas of one had was given up
+    /// since it was of an epoch; nil otherwise.
+    package static func successor(
+        of shard: ShardID,
+        since epoch: Epoch,
+        in record: CollectionRecord
+    ) -> ShardPlacement? {
+        if let placement = record.placement(of: shard) {
+            return placement.epoch.isDecreed(since: epoch) ? placement : nil
+        }
+        guard let retirement = record.retirement(of: shard), retirement.epoch >= epoch,
+            record.losses.contains(where: { $0.range == retirement.range })
+        else { return nil }
+        return record.placements.first { $0.range.contains(retirement.range.first) }
+    }
+
+    /// Whether a worker's replica leads that has applied so much.
+    package func isLed(by worker: NodeID, through sequence: UInt64) -> Bool {
+        guard case .group(let group) = outcome, group.primary == worker else { return false }
+        return sequences[worker].map { $0 >= sequence } ?? false
     }
 
     private static func check(
@@ -94,8 +110,11 @@ package struct ShardRecovery: Hashable, Sendable {
         for member in placement.group.inSync where view.liveWorkers.contains(member) {
             switch view.replica(of: shard, on: member)?.state {
             case .serving, .opening:
+                // It may be because faces were given up that it is.
+                let isGivenUp = record.losses.contains { $0.range == placement.range }
                 throw OperationRefusal(
-                    "Worker \(member) has a replica of shard \(shard) that is in sync: nothing of it is lost."
+                    "Worker \(member) has a replica of shard \(shard) that is in sync: nothing of it is lost"
+                        + (isGivenUp ? " that was not given up before; 'mien collection losses' tells when." : ".")
                 )
             case .failed, nil: continue
             }

@@ -8,10 +8,13 @@ package struct OperationEstimate: Hashable, Sendable {
         /// Of what goes, as many as may at a time, the largest first.
         package private(set) var largestOutgoingByteCounts: [UInt64] = []
         package var memoryByteCount: UInt64 = 0
-        /// Time that copies take in which it has part, and shards that are made on it, one after the other.
-        package private(set) var seconds = 0.0
+        /// Time that copies take in which it has part, one after the other.
+        package private(set) var copyingSeconds = 0.0
         /// Of these the longest.
-        package private(set) var longestSeconds = 0.0
+        package private(set) var longestCopyingSeconds = 0.0
+        /// Time that shards take that are made on it: however many at a time, they share what work in the background
+        /// may have of a processor.
+        package fileprivate(set) var makingSeconds = 0.0
 
         /// What comes stays; of what goes as many copies as may be made at a time lie on the disk until they are sent.
         package var peakDiskByteCount: UInt64 { incomingByteCount + largestOutgoingByteCounts.reduce(0, +) }
@@ -23,9 +26,9 @@ package struct OperationEstimate: Hashable, Sendable {
             if largestOutgoingByteCounts.count > limit { largestOutgoingByteCounts.removeLast() }
         }
 
-        fileprivate mutating func take(_ seconds: Double) {
-            self.seconds += seconds
-            longestSeconds = max(longestSeconds, seconds)
+        fileprivate mutating func copy(for seconds: Double) {
+            copyingSeconds += seconds
+            longestCopyingSeconds = max(longestCopyingSeconds, seconds)
         }
     }
 
@@ -101,7 +104,7 @@ package struct OperationEstimate: Hashable, Sendable {
                     for worker in succession.sources[0].group.inSync {
                         // It comes from the same disk, and what it is made from goes only when it is there.
                         loads[worker, default: Load()].incomingByteCount += size.diskByteCount
-                        loads[worker]!.take(Double(size.diskByteCount) / rates.making)
+                        loads[worker]!.makingSeconds += Double(size.diskByteCount) / rates.making
                         isMade = true
                         loads[worker]!.memoryByteCount += size.memoryByteCount
                     }
@@ -120,15 +123,19 @@ package struct OperationEstimate: Hashable, Sendable {
             var source = loads[primary] ?? Load()
             source.send(size.diskByteCount, atATime: limits.copiesPerWorker)
             let rate = rates.sending(size.diskByteCount, from: primary, in: view)
-            loads[newcomer]!.take(Double(size.diskByteCount) / rate)
-            source.take(Double(size.diskByteCount) / rate)
+            loads[newcomer]!.copy(for: Double(size.diskByteCount) / rate)
+            source.copy(for: Double(size.diskByteCount) / rate)
             sendingRate = min(sendingRate ?? rate, rate)
             loads[primary] = source
         }
     }
 
-    /// A worker has part in so many copies at a time, each of which may go at the rate: the busiest one decides.
+    /// A worker has part in so many copies at a time, each of which may go at the rate, and makes shards as if one
+    /// after the other: the busiest one decides.
     package var seconds: Double {
-        loads.values.map { max($0.seconds / Double(limits.copiesPerWorker), $0.longestSeconds) }.max() ?? 0
+        loads.values.map { load in
+            load.makingSeconds
+                + max(load.copyingSeconds / Double(limits.copiesPerWorker), load.longestCopyingSeconds)
+        }.max() ?? 0
     }
 }

@@ -107,7 +107,8 @@ extension Integration {
                 }
                 try await cluster.workers[behind].start()
                 // Never with an empty shard, as long as nobody has heard of the replica.
-                let recover = ["shard", "recover", "people", "0", "--accept-data-loss", "--at-least", "1"]
+                let leader = "\(cluster.workerAddresses[behind])@1"
+                let recover = ["shard", "recover", "people", "0", "--accept-data-loss", "--led-by", leader]
                 let done = try await eventually("it can be gone on with", within: .seconds(15)) {
                     let done = try await cluster.mien(recover)
                     return done.status == 0 ? done : nil

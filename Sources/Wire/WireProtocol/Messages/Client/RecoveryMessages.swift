@@ -3,36 +3,63 @@ package import FaceModel
 
 /// An operator gives up what only lost replicas of a shard had.
 package struct RecoverShard: Hashable, Sendable {
+    /// What was to come of it when an operator was told, and said yes.
+    package struct Confirmation: Hashable, Sendable {
+        /// Epoch of the shard that is given up, as ``ShardRecovered`` told it: of a request that is sent again it shows
+        /// what was done already.
+        package var epoch: Epoch
+        /// The replica that leads; nil where an empty shard takes the place, or what gives up less.
+        package var primary: NodeID?
+        /// What that one has applied.
+        package var sequence: UInt64
+
+        package init(epoch: Epoch, primary: NodeID?, sequence: UInt64) {
+            self.epoch = epoch
+            self.primary = primary
+            self.sequence = sequence
+        }
+    }
+
     package var collection: String
     package var shardIndex: UInt32
     /// Only tell what would come of it.
     package var isPlan: Bool
-    /// A replica is to lead that has applied this much; nil for whatever comes of it, be it an empty shard.
-    package var leastSequence: UInt64?
+    /// Nothing else is to come of it; nil for whatever does, be it an empty shard.
+    package var confirmed: Confirmation?
 
-    package init(collection: String, shardIndex: UInt32, isPlan: Bool, leastSequence: UInt64? = nil) {
+    package init(collection: String, shardIndex: UInt32, isPlan: Bool, confirmed: Confirmation? = nil) {
         self.collection = collection
         self.shardIndex = shardIndex
         self.isPlan = isPlan
-        self.leastSequence = leastSequence
+        self.confirmed = confirmed
     }
 }
 
 /// Answer to ``RecoverShard``.
 package struct ShardRecovered: Hashable, Sendable {
-    /// Workers whose replicas were in sync, and are given up.
+    /// Workers whose replicas were in sync, and are given up; none in the answer to a request that was sent again, when
+    /// nobody knows any more.
     package var lost: [NodeID]
     /// The shard that goes on: another one, which begins with nothing, where no replica is left.
     package var shardIndex: UInt32
     package var primary: NodeID
     /// Its members, with what they have applied.
     package var replicas: [RecordAccepted.Replica]
+    /// Epoch that the shard had which is given up; nil from a build that does not tell.
+    package var epoch: Epoch?
 
-    package init(lost: [NodeID], shardIndex: UInt32, primary: NodeID, replicas: [RecordAccepted.Replica]) {
+    package init(
+        lost: [NodeID],
+        shardIndex: UInt32,
+        primary: NodeID,
+        replicas: [RecordAccepted.Replica],
+        epoch: Epoch? = nil
+    ) {
         self.lost = lost
         self.shardIndex = shardIndex
         self.primary = primary
         self.replicas = replicas
+        self.epoch = epoch
     }
 }
 
@@ -80,7 +107,7 @@ extension RecoverShard: WireRequest {
         writer.string(collection, "collection name")
         writer.integer(shardIndex)
         writer.flag(isPlan)
-        writer.later { $0.optional(leastSequence) { $0.integer($1) } }
+        writer.later { $0.optional(confirmed) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -88,9 +115,27 @@ extension RecoverShard: WireRequest {
             collection: try reader.string("collection name", limit: NameLimit.collection),
             shardIndex: try reader.integer("shard index"),
             isPlan: try reader.flag("is plan"),
-            leastSequence: try reader.later(nil) { (reader) throws(WireDecodingError) in
-                try reader.flag("least sequence") ? try reader.integer("least sequence") : nil
+            confirmed: try reader.later(nil) { (reader) throws(WireDecodingError) in
+                try reader.optional("confirmation")
             }
+        )
+    }
+}
+
+extension RecoverShard.Confirmation: WireValue {
+    package static var leastByteCount: Int { Epoch.leastByteCount + 1 + 8 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        epoch.encode(into: &writer)
+        writer.optional(primary)
+        writer.integer(sequence)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(
+            epoch: try Epoch(decoding: &reader),
+            primary: try reader.optional("primary"),
+            sequence: try reader.integer("sequence")
         )
     }
 }
@@ -103,6 +148,7 @@ extension ShardRecovered: WireMessage {
         writer.integer(shardIndex)
         primary.encode(into: &writer)
         writer.array(replicas)
+        writer.later { $0.optional(epoch) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -110,7 +156,8 @@ extension ShardRecovered: WireMessage {
             lost: try reader.array("lost replicas"),
             shardIndex: try reader.integer("shard index"),
             primary: try NodeID(decoding: &reader),
-            replicas: try reader.array("replicas")
+            replicas: try reader.array("replicas"),
+            epoch: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("epoch") }
         )
     }
 }
