@@ -87,7 +87,7 @@ struct LateOrderTests {
     private func tellOfGroup(_ shard: ReplicatedShard) async throws {
         shard.keeper.keepUnaware(nil)
         shard.keeper.answerWhatWaits()
-        try await Task.sleep(for: .milliseconds(500))
+        try await Task.sleep(for: .seconds(2))
     }
 
     /// Gives the order, with what it is refused with.

@@ -190,7 +190,14 @@ enum LedgerReading {
             if isFile(source) {
                 ledger = try self.ledger(inFile: source)
             } else if let collection = collections.first(where: { $0.options.name == source }) {
-                ledger = try await self.ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
+                do throws(CommandFailure) {
+                    ledger = try await self.ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
+                } catch {
+                    let sentence = "what was deleted from \(source) since is not known"
+                    guard isGapAccepted else { throw error }
+                    console.warn("\(sentence): \(error.message)")
+                    continue
+                }
             } else {
                 throw CommandFailure(.no, "'\(source)' is neither a file nor a collection with a ledger")
             }

@@ -7,7 +7,6 @@ extension Integration {
         private static let collection = "moved"
         private static let dimension = 512
         private static let model = "synthetic-wild-512"
-        private static let faceCount = 6000
 
         private struct Operation: Decodable {
             struct Step: Decodable {
@@ -82,17 +81,19 @@ extension Integration {
             }
         }
 
-        /// A shard of some megabytes on workers that send one of them a second, beside a collection of two copies that
-        /// is written to and searched; at the end all that was written is there, and all replicas are equal.
+        /// A shard on workers that take some ten seconds to send it, beside a collection of two copies that is written
+        /// to and searched; at the end all that was written is there, and all replicas are equal. Where there are two
+        /// copies the log would do, so the shard has more than the 64 MiB that are kept of it.
         private func play(
             _ name: String,
             copies: Int,
             _ body: (Cluster, ReplicatedLoad) async throws -> Void
         ) async throws {
             try await Stage.play { stage in
-                let cluster = try Cluster(stage, workers: 3, workerSettings: ["worker.copy_rate=1MiB"])
+                let (faceCount, rate) = copies > 1 ? (50_000, "8MiB") : (6000, "1MiB")
+                let cluster = try Cluster(stage, workers: 3, workerSettings: ["worker.copy_rate=\(rate)"])
                 try await cluster.start()
-                let made = try await stage.mien("generate", stage.path("gallery"), "--faces", "\(Self.faceCount)")
+                let made = try await stage.mien("generate", stage.path("gallery"), "--faces", "\(faceCount)")
                 #expect(made.status == 0, "\(made)")
                 let created = try await cluster.mien(
                     ["collection", "create", Self.collection, "--dimension", "\(Self.dimension)"]
@@ -108,7 +109,7 @@ extension Integration {
                 try await body(cluster, load)
                 try await eventually("every face is counted", within: .seconds(10)) {
                     let count = try await load.client.describe(Self.collection).faceCount
-                    return count == UInt64(Self.faceCount) + 1 ? () : nil
+                    return count == UInt64(faceCount) + 1 ? () : nil
                 }
                 let verified = try await cluster.mien("verify", Self.collection)
                 #expect(verified.status == 0, "\(verified)")

@@ -21,9 +21,9 @@ extension Integration {
                 let shard = try #require(try await client.describe("people").shards.first)
                 let (from, to) = try await Self.workers(of: shard, client)
                 let move = ["shard", "move", "people", "\(shard.index)", "--from", from, "--to", to]
-                // The plan knows how fast workers may send.
+                // The plan knows how fast workers may send, and that they make a copy first.
                 let planned = try await cluster.mien(["plan"] + move)
-                #expect(planned.output.contains("at 2.0 MiB/s"), "\(planned)")
+                #expect(planned.output.contains("at 1.3 MiB/s"), "\(planned)")
                 let begun = try await cluster.mien(move + ["--json"]).document(Operation.self)
                 // Whoever asks again gets the same one.
                 #expect(try await cluster.mien(move + ["--json"]).document(Operation.self).id == begun.id)
