@@ -90,7 +90,7 @@ extension Integration {
             _ body: (Cluster, ReplicatedLoad) async throws -> Void
         ) async throws {
             try await Stage.play { stage in
-                let (faceCount, rate) = copies > 1 ? (50_000, "8MiB") : (6000, "1MiB")
+                let (faceCount, rate) = copies > 1 ? (90_000, "16MiB") : (6000, "1MiB")
                 let cluster = try Cluster(stage, workers: 3, workerSettings: ["worker.copy_rate=\(rate)"])
                 try await cluster.start()
                 let made = try await stage.mien("generate", stage.path("gallery"), "--faces", "\(faceCount)")
