@@ -247,7 +247,7 @@ struct CodebookTrainerTests {
             #expect(zip(worse.points, better.points).allSatisfy { $0.visitedShare >= $1.visitedShare })
         }
         let (weak, strong) = (calibration.curve(atOrAbove: 0.3), calibration.curve(atOrAbove: 0.8))
-        #expect(strong.visitedShare(forRecall: 0.9) < 0.7 * weak.visitedShare(forRecall: 0.9))
+        #expect(strong.visitedShare(finding: 0.9) < 0.7 * weak.visitedShare(finding: 0.9))
     }
 
     /// For a target of 90 % lists find 90.25 %. Of 1000 probes with shares 0.001 … 1 that allows 81 misses:
@@ -257,14 +257,14 @@ struct CodebookTrainerTests {
         let calibration = RecallCalibration(mateShares: [.alike(from: 0.3, shares.shuffled())])
         let curve = calibration.curve(atOrAbove: 0.4)
         #expect(curve.probeCount == 1000 && calibration.probeCount == 1000)
-        #expect(curve.visitedShare(forRecall: 0.9) == 0.919)
+        #expect(curve.visitedShare(finding: 0.9025) == 0.919)
         // Between two points the next one counts, never less.
-        #expect(curve.visitedShare(forRecall: 0.85) == 0.919)
+        #expect(curve.visitedShare(finding: 0.86) == 0.919)
         // Even no miss among 1000 does not show 99.9 %.
-        #expect(curve.visitedShare(forRecall: 0.999) == 1)
+        #expect(curve.visitedShare(finding: 0.999) == 1)
         let unknown = RecallCalibration(mateShares: [.alike(from: 0.3, [])])
-        #expect(unknown.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
-        #expect(RecallCalibration.none.curve(atOrAbove: 0.5).visitedShare(forRecall: 0.5) == 1)
+        #expect(unknown.curve(atOrAbove: 0.5).visitedShare(finding: 0.5) == 1)
+        #expect(RecallCalibration.none.curve(atOrAbove: 0.5).visitedShare(finding: 0.5) == 1)
     }
 
     /// Of 9000 mates in a band lists may miss 1.5 % where they may miss 0.75 % of all: the band's share counts where it
@@ -275,14 +275,14 @@ struct CodebookTrainerTests {
         let band = [Double](repeating: 0.2, count: 8910) + [Double](repeating: 0.9, count: 90)
         let calibration = RecallCalibration(mateShares: [.init(leastSimilarity: 0.3, all: all, band: band)])
         let curve = calibration.curve(atOrAbove: 0.3)
-        #expect(curve.visitedShare(forRecall: 0.99) == 0.2)
-        #expect(curve.visitedShare(forRecall: 0.995) == 0.9)
+        #expect(curve.visitedShare(finding: 0.99) == 0.2)
+        #expect(curve.visitedShare(finding: 0.995) == 0.9)
         // Half a percent of the band is owed there.
-        #expect(curve.visitedShare(forRecall: 0.5) == 0.2)
+        #expect(curve.visitedShare(finding: 0.5) == 0.2)
         #expect(curve.probeCount == 9000)
         // Few mates in a band show nothing of it.
         let few = RecallCalibration(mateShares: [.init(leastSimilarity: 0.3, all: all, band: [0.1])])
-        #expect(few.curve(atOrAbove: 0.3).visitedShare(forRecall: 0.9) == 1)
+        #expect(few.curve(atOrAbove: 0.3).visitedShare(finding: 0.9) == 1)
     }
 
     @Test func aSimilarityHasTheCurveOfTheNextLowerOne() {
@@ -295,7 +295,7 @@ struct CodebookTrainerTests {
         for (similarity, share): (Float, Double) in [
             (-.infinity, 0.5), (0, 0.5), (0.3, 0.5), (0.59, 0.5), (0.6, 0.25), (1, 0.25),
         ] {
-            #expect(calibration.curve(atOrAbove: similarity).visitedShare(forRecall: 0.9) == share)
+            #expect(calibration.curve(atOrAbove: similarity).visitedShare(finding: 0.9) == share)
         }
         // What finds weaker mates finds better ones: chance must not say otherwise.
         let odd = RecallCalibration(
@@ -304,7 +304,7 @@ struct CodebookTrainerTests {
                 .alike(from: 0.6, [Double](repeating: 0.4, count: 9000)),
             ]
         )
-        #expect(odd.curve(atOrAbove: 0.7).visitedShare(forRecall: 0.9) == 0.2)
+        #expect(odd.curve(atOrAbove: 0.7).visitedShare(finding: 0.9) == 0.2)
     }
 
     /// What a target leaves to miss is divided: half of it to lists and half to codes where it is little, never more
@@ -317,14 +317,13 @@ struct CodebookTrainerTests {
         // A table of other points, as in codebooks of before, is read the same way.
         let curve = RecallCalibration.Curve(
             leastSimilarity: 0.3,
-            points: [0.9, 0.99, 0.9925, 1].map { .init(recall: $0, visitedShare: $0 / 2) },
+            points: [(0.9, 0.2), (0.99, 0.5), (0.9925, 0.6), (1, 1)].map { .init(recall: $0.0, visitedShare: $0.1) },
             probeCount: 9000
         )
-        #expect(curve.visitedShare(forRecall: 0.99) == 0.9925 / 2)
-        #expect(curve.visitedShare(forRecall: 0.9875) == 0.495)
-        #expect(curve.visitedShare(forRecall: 0.8975) == 0.45)
-        #expect(curve.visitedShare(forRecall: 0.9) == 0.495)
-        #expect(curve.visitedShare(forRecall: 0.995) == 0.5)
+        for (target, share) in [(0.8975, 0.2), (0.9, 0.5), (0.9875, 0.5), (0.99, 0.6), (0.995, 1)] {
+            let demand = RecallCalibration(curves: [curve]).demand(forRecall: target)
+            #expect(curve.visitedShare(finding: demand.listRecall) == share, "\(target)")
+        }
     }
 
     /// Fresh rows and fresh mates made by the same recipe: lists must find what they are to find for the target at
@@ -337,12 +336,14 @@ struct CodebookTrainerTests {
         let lists = codebook.encode(embeddings: rows.values).lists
         let prepared = PreparedProbes(probes: probes, codebook: codebook)
         for target in [0.5, 0.8, 0.9, 0.95, 0.99] {
-            let share = codebook.calibration.curve(atOrAbove: 0.40).visitedShare(forRecall: target)
+            let due = codebook.calibration.demand(forRecall: target).listRecall
+            let share = codebook.calibration.curve(atOrAbove: 0.40).visitedShare(finding: due)
             let found = (0..<1500).count { probe in
                 var walk = prepared.walk(ofProbe: probe)
                 return walk.next(until: share).contains(lists[probe])
             }
-            let (recall, due) = (Double(found) / 1500, RecallCalibration.listRecall(for: target))
+            let recall = Double(found) / 1500
+            #expect(due >= RecallCalibration.listRecall(for: target))
             let tolerance = 4 * (due * (1 - due) * (1.0 / 1024 + 1.0 / 1500)).squareRoot()
             #expect(recall >= due - tolerance, "seed \(testSeed), target \(target)")
             // The bound asks for some more than is due, and one list is a part of 128.

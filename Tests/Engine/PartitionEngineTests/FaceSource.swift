@@ -66,6 +66,25 @@ struct FaceSource {
     }
 }
 
+extension Codebook {
+    /// The same with another calibration.
+    func with(_ calibration: RecallCalibration) -> Codebook {
+        Codebook(
+            generation: generation,
+            dimension: dimension,
+            plan: plan,
+            mean: mean,
+            projection: projection,
+            scale: scale,
+            quantizer: quantizer,
+            energyShare: energyShare,
+            sampleCount: sampleCount,
+            calibration: calibration,
+            scanCalibration: scanCalibration
+        )
+    }
+}
+
 extension FaceID {
     init(_ number: Int) {
         self.init(high: 0x0123_4567_89ab_4def, low: 0x8000_0000_0000_0000 | UInt64(number))

@@ -1,4 +1,5 @@
 import FaceModel
+import InvertedFileIndex
 import PartitionEngine
 import Testing
 import VectorMath
@@ -27,6 +28,19 @@ struct PartitionSearchTests {
     /// Candidates grow with the collection for `recall`, half as much where the target is below the tabulated one that
     /// the visits are for; other efforts keep as many as they did.
     @Test func aTargetThatOwesLessComparesFewerRows() throws {
+        // Lists pay so much that none is visited to spare candidates.
+        let calibration = RecallCalibration(
+            curves: [
+                .init(
+                    leastSimilarity: 0.3,
+                    points: [(0.8525, 0.2), (0.9025, 0.5), (0.9525, 0.9), (1, 1)].map {
+                        .init(recall: $0.0, visitedShare: $0.1)
+                    },
+                    probeCount: 8192
+                )
+            ]
+        )
+        let codebook = try Codebook(bytes: FaceSource.codebook(dimension: 64)).with(calibration).encoded()
         func reranked(_ rowCount: Double) throws -> [UInt64] {
             var options = PartitionOptions.small
             (options.candidateFloor, options.candidatesPerMatch) = (50, 0)
@@ -34,10 +48,10 @@ struct PartitionSearchTests {
             let fixture = try PartitionFixture(options: options)
             var source = FaceSource(dimension: 64)
             try fixture.enrol((0..<3000).map { FaceID($0) }, (0..<3000).map { _ in source.embedding() })
-            try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+            try fixture.partition.install(codebook: codebook)
             try fixture.settle()
             let probes = (0..<20).map { _ in source.embedding() }
-            return try [.recall(0.85), .recall(0.9), .lists(16), .full].map { effort in
+            return try [.recall(0.875), .recall(0.9), .lists(16), .full].map { effort in
                 try fixture.search(probes, limit: 100, effort: effort).rowsReranked
             }
         }

@@ -237,24 +237,6 @@ struct RecallCorrectionTests {
     }
 }
 
-extension Codebook {
-    fileprivate func with(_ calibration: RecallCalibration) -> Codebook {
-        Codebook(
-            generation: generation,
-            dimension: dimension,
-            plan: plan,
-            mean: mean,
-            projection: projection,
-            scale: scale,
-            quantizer: quantizer,
-            energyShare: energyShare,
-            sampleCount: sampleCount,
-            calibration: calibration,
-            scanCalibration: scanCalibration
-        )
-    }
-}
-
 extension Double {
     /// To the power of 1 or one half.
     fileprivate func raised(to power: Double) -> Double { power == 1 ? self : squareRoot() }

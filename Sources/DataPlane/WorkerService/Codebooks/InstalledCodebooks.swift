@@ -92,7 +92,9 @@ extension CollectionDescription.Codebook {
                     CalibrationPoint(
                         leastSimilarity: curve.leastSimilarity,
                         recall: $0,
-                        visitedShare: curve.visitedShare(forRecall: $0)
+                        visitedShare: curve.visitedShare(
+                            finding: codebook.calibration.demand(forRecall: $0).listRecall
+                        )
                     )
                 }
             }

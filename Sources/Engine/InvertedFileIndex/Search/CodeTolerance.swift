@@ -29,27 +29,25 @@ package struct CodeTolerance: Hashable, Sendable {
     /// up, so there are candidates by rank alone, as many as `full` has at least, and each is compared.
     package static let exacting = CodeTolerance(missRate: 0, candidateDeviations: 1.6, candidateShare: 8)
 
-    /// For efforts whose visits find ``ampleSlack`` more than they owe. Of a million wild faces codes lose, in the
-    /// lists visited, 2.4 % of the mates from 0.30 to 0.35 and 0.7 % of those to 0.40 (decision 9).
+    /// For efforts whose visits find ``RecallCalibration/ampleSlack`` more than they owe. Of a million wild faces codes
+    /// lose, in the lists visited, 2.4 % of the mates from 0.30 to 0.35 and 0.7 % of those to 0.40 (decision 9).
     package static let ample = CodeTolerance(missRate: 0.01, candidateDeviations: 0.4, candidateShare: 0.5)
 
     /// Shares of all mates; in any band of similarity twice as much may be lost.
-    package static let (carefulSlack, strictSlack, ampleSlack) = (0.0004, 0.0025, 0.025)
+    package static let (carefulSlack, strictSlack) = (0.0004, 0.0025)
 
     /// From this target on nothing is left to codes that a line was measured for, however much more the visits find:
     /// above the last point they are visits of everything.
     package static let exactingRecall = 0.9992
 
-    /// What a target owes less than its visits find is what codes may lose.
-    package init(_ curve: RecallCalibration.Curve, recall: Double) {
-        if recall >= Self.exactingRecall {
+    package init(_ demand: RecallCalibration.Demand) {
+        if demand.target >= Self.exactingRecall {
             self = .exacting
             return
         }
-        let slack = curve.slack(forRecall: recall)
         let known: [(least: Double, tolerance: CodeTolerance)] = [
-            (Self.ampleSlack, .ample), (Self.strictSlack, .strict), (Self.carefulSlack, .careful),
+            (RecallCalibration.ampleSlack - 1e-9, .ample), (Self.strictSlack, .strict), (Self.carefulSlack, .careful),
         ]
-        self = known.first { slack >= $0.least }?.tolerance ?? .exacting
+        self = known.first { demand.slack >= $0.least }?.tolerance ?? .exacting
     }
 }

@@ -31,36 +31,55 @@ package struct RecallCalibration: Sendable, Hashable {
             self.probeCount = probeCount
         }
 
-        /// The visited share for a recall target: of the first point at which lists find enough for it, never an
+        /// The visited share at which lists find a share of the mates: of the first point that says so, never an
         /// interpolation below one.
-        package func visitedShare(forRecall recall: Double) -> Double {
-            point(forRecall: recall)?.visitedShare ?? 1
+        package func visitedShare(finding listRecall: Double) -> Double {
+            // Other sums of the same numbers differ in the last bits.
+            points.first { $0.recall >= listRecall - 1e-9 }?.visitedShare ?? 1
         }
 
-        /// Share that codes may lose, of the mates that the lists of a target's visits hold, before fewer than the
-        /// target are found.
+        /// The first point at which lists find enough for a target, and leave ``codeLoss`` to codes.
+        fileprivate func point(forRecall recall: Double) -> Point? {
+            let least = RecallCalibration.listRecall(for: recall)
+            return points.first { $0.recall >= least - 1e-9 && ($0.recall < 1 || recall >= 1) }
+                // Rather codes that lose nothing than a visit of everything.
+                ?? points.last { $0.recall < 1 && $0.recall >= recall } ?? points.last { $0.recall >= recall }
+        }
+
+        /// The first that leaves ``ampleSlack`` to codes.
+        fileprivate func amplePoint(forRecall recall: Double) -> Point? {
+            points.first { $0.recall < 1 && recall <= $0.recall * (1 - RecallCalibration.ampleSlack) }
+        }
+    }
+
+    /// How a recall target is met.
+    package struct Demand: Sendable, Hashable {
+        /// Share of the mates that is aimed at.
+        package let target: Double
+        /// Share of the mates that lists find.
+        package let listRecall: Double
+        /// Share that codes may lose, of the mates that the visited lists hold, before fewer than the target are found.
         ///
         /// Of the mates in each band of similarity twice as much may be lost, to within the promise: with `m` and `n`
-        /// missed of all, as the target and as the point say, `1 - (1 - 2m) / (1 - 2n)` is at least twice
+        /// missed of all, as the target and as the lists say, `1 - (1 - 2m) / (1 - 2n)` is at least twice
         /// `1 - (1 - m) / (1 - n)`.
-        package func slack(forRecall recall: Double) -> Double {
-            guard let point = point(forRecall: recall), point.recall > 0 else { return 0 }
-            return max(0, 1 - recall / point.recall)
-        }
+        package var slack: Double { listRecall > 0 ? max(0, 1 - target / listRecall) : 0 }
 
-        private func point(forRecall recall: Double) -> Point? {
-            let least = RecallCalibration.listRecall(for: recall)
-            // Other sums of the same numbers differ in the last bits.
-            let point = points.first { $0.recall >= least - 1e-9 && ($0.recall < 1 || recall >= 1) }
-            // Rather codes that lose nothing than a visit of everything.
-            return point ?? points.last { $0.recall < 1 && $0.recall >= recall } ?? points.last { $0.recall >= recall }
+        package init(target: Double, listRecall: Double) {
+            self.target = target
+            self.listRecall = listRecall
         }
     }
 
     /// The recall targets whose lists are tabulated: near one another where a hundredth of the mates costs much.
     package static let targets = [
-        0.5, 0.7, 0.8, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 0.999,
+        0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995, 0.998,
+        0.999,
     ]
+    /// What visits find beyond a target when codes may lose so much that half the candidates do (decision 9).
+    package static let ampleSlack = 0.025
+    /// How many times the visits half the candidates are worth.
+    private static let amplePrice = 1.4
     /// What codes may lose of all mates, where as much is left to lose for lists.
     private static let codeLoss = 0.0025
     /// The similarities that curves begin at. A recall is promised for mates from the first one on when nothing says
@@ -136,6 +155,25 @@ package struct RecallCalibration: Sendable, Hashable {
     /// The curve for mates at or above a similarity: of the greatest tabulated one that is not above it.
     package func curve(atOrAbove similarity: Float) -> Curve {
         curves.last { $0.leastSimilarity <= similarity } ?? curves[0]
+    }
+
+    /// What visits for a recall find, and what they leave codes to lose: as little as a target asks for, or more where
+    /// that costs few visits, since fewer candidates are compared then.
+    ///
+    /// It goes by the curve of all mates, whatever a search's threshold: a higher one never visits more.
+    ///
+    /// - Parameter target: what is aimed at to meet the recall, where searches have missed more than the calibration
+    ///   says (decision 21), at least the recall. The higher it is, the more is visited.
+    package func demand(forRecall recall: Double, aimingAt target: Double? = nil) -> Demand {
+        let (curve, target) = (curves[0], max(recall, target ?? recall))
+        guard let point = curve.point(forRecall: target) else { return Demand(target: target, listRecall: 1) }
+        var listRecall = point.recall
+        if let least = curve.point(forRecall: recall), let ample = curve.amplePoint(forRecall: recall),
+            ample.visitedShare <= Self.amplePrice * least.visitedShare
+        {
+            listRecall = max(listRecall, ample.recall)
+        }
+        return Demand(target: target, listRecall: listRecall)
     }
 
     /// The least measured share under which `found` of all mates are found with 95 % confidence; 1 when there are too

@@ -1,4 +1,5 @@
 package import FaceModel
+internal import InvertedFileIndex
 internal import Synchronization
 
 /// Corrects how much of a collection `recall` visits by what checks of real searches have missed.
@@ -20,6 +21,14 @@ package final class RecallCorrection: Sendable {
         package func target(for recall: Double, generation: UInt32) -> Double {
             guard generation == self.generation, excess > 1 else { return recall }
             return 1 - (1 - recall) / Double(excess)
+        }
+
+        /// How a search of a codebook's codes meets it.
+        func demand(forRecall recall: Double, of codebook: Codebook) -> RecallCalibration.Demand {
+            codebook.calibration.demand(
+                forRecall: recall,
+                aimingAt: target(for: recall, generation: codebook.generation)
+            )
         }
     }
 

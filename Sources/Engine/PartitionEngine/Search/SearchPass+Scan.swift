@@ -91,12 +91,12 @@ extension SearchPass {
         case .lists(let count):
             return VisitPlan(walks: order.map(probes.walkCountingLists), slice: part.slice) { _ in Double(count) }
         case .recall(let recall):
-            let target = plan.recallFactor.target(for: recall, generation: codebook.generation)
+            let listRecall = plan.recallFactor.demand(forRecall: recall, of: codebook).listRecall
             // Rows that are of no use need not be found: the budget is that of the mates which still are.
             let (calibration, threshold) = (codebook.calibration, SearchPlan.leastSimilarity(parameters))
             return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { least in
                 let curve = calibration.curve(atOrAbove: max(threshold, least))
-                let share = curve.visitedShare(forRecall: target)
+                let share = curve.visitedShare(finding: listRecall)
                 // All of the sample is all lists, those that were empty in it as well.
                 return share >= 1 ? .infinity : share
             }

@@ -32,11 +32,15 @@ extension SearchPlan {
     func candidateLimit(of generation: CodeSnapshot.Generation, sliceCount: Int) -> Int {
         let options = partition.options
         var limit = options.candidateFloor + options.candidatesPerMatch * search.parameters.matchLimit
-        if case .recall = search.parameters.effort {
+        switch search.parameters.effort {
+        case .recall:
             let share = codeTolerance(generation.codebook).candidateShare
             limit = Int((Double(limit) * max(1, candidateGrowth * share)).rounded())
-        } else {
-            limit *= 8
+        case .lists(let count):
+            // Codes may lose something where lists lose more.
+            let visitedShare = min(1, Double(count) / Double(generation.codebook.listCount))
+            limit = Int((8 * Double(limit) * max(0.5, visitedShare.squareRoot())).rounded())
+        case .full, .exact: limit *= 8
         }
         let kept = max(expected(of: limit, in: rowShare(of: generation), sliceCount: sliceCount), room)
         return max(1, min(kept, Int(generation.rowCount)))
@@ -55,14 +59,10 @@ extension SearchPlan {
         return Double(generation.rowCount) / Double(max(1, codeCount))
     }
 
-    /// What codes may lose: more where the target lies below the tabulated one that its visits are for. Only `recall`
-    /// has a promise that says so.
+    /// What codes may lose: more where visits find more than the target. Only `recall` has a promise that says so.
     func codeTolerance(_ codebook: Codebook) -> CodeTolerance {
         guard case .recall(let recall) = search.parameters.effort else { return .strict }
-        return CodeTolerance(
-            codebook.calibration.curve(atOrAbove: Self.leastSimilarity(search.parameters)),
-            recall: recallFactor.target(for: recall, generation: codebook.generation)
-        )
+        return CodeTolerance(recallFactor.demand(forRecall: recall, of: codebook))
     }
 
     /// How many times as many candidates as of a small collection. The more rows there are, the more strangers look as

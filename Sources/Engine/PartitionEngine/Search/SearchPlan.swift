@@ -204,7 +204,7 @@ struct SearchPlan: Sendable {
             case .lists(let count): min(1, Double(count) / Double(codebook.listCount))
             case .recall(let recall):
                 codebook.calibration.curve(atOrAbove: leastSimilarity(parameters))
-                    .visitedShare(forRecall: recallFactor.target(for: recall, generation: codebook.generation))
+                    .visitedShare(finding: recallFactor.demand(forRecall: recall, of: codebook).listRecall)
             }
         return Double(codeCount) * visitedShare + flatCost
     }

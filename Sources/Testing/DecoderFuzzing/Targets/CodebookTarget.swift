@@ -24,7 +24,8 @@ enum CodebookTarget {
         let rotated = codebook.rotate(embeddings: probe)
         let list = codebook.quantizer.assign(rotated: rotated, rowStride: codebook.plan.codedDimension)[0]
         precondition(list < codebook.listCount, "an embedding has no list")
-        let share = codebook.calibration.curve(atOrAbove: 0.4).visitedShare(forRecall: 0.99)
+        let demand = codebook.calibration.demand(forRecall: 0.99)
+        let share = codebook.calibration.curve(atOrAbove: 0.4).visitedShare(finding: demand.listRecall)
         precondition((0...1).contains(share), "a search visits more than there is")
         return true
     }
