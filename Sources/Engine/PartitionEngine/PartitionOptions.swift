@@ -28,7 +28,8 @@ package struct PartitionOptions: Sendable {
     /// Rows moved in one step: what the write lane does in tens of milliseconds.
     package var evacuationRowLimit = 512
     /// Candidates of the whole collection per probe that are kept to have their stored embeddings compared: this many,
-    /// and a multiple of k. That is for `recall`; other efforts keep eight times as many.
+    /// and a multiple of k. That is for `recall`; other efforts keep eight times as many, `lists` four times up to a
+    /// quarter of the lists.
     package var candidateFloor = 24
     package var candidatesPerMatch = 3
     /// Rows of the whole collection from which on they grow, as the root of the rows; half as much where the target

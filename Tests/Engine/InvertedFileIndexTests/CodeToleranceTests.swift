@@ -73,6 +73,14 @@ struct CodeToleranceTests {
         }
     }
 
+    /// Up to 1.4 times the visits.
+    @Test func visitsThatSpareCandidatesMayCostTwoFifthsMore() {
+        for (price, tolerance) in [(1.39, CodeTolerance.ample), (1.41, .strict)] {
+            let calibration = Self.calibration { $0 > 0.93 ? 0.2 * price : 0.2 }
+            #expect(CodeTolerance(calibration.demand(forRecall: 0.9)) == tolerance, "\(price)")
+        }
+    }
+
     /// The more searches have missed, the more is visited, and codes may lose no more than before.
     @Test(arguments: [true, false])
     func whoAimsHigherVisitsMore(isFlat: Bool) {

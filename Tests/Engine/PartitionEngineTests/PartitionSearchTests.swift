@@ -25,22 +25,53 @@ struct PartitionSearchTests {
         return (fixture, embeddings)
     }
 
+    private func codebook(points: [(Double, Double)]) throws -> [UInt8] {
+        let points = points.map { RecallCalibration.Point(recall: $0.0, visitedShare: $0.1) }
+        let curve = RecallCalibration.Curve(leastSimilarity: 0.3, points: points, probeCount: 8192)
+        return try Codebook(bytes: FaceSource.codebook(dimension: 64)).with(.init(curves: [curve])).encoded()
+    }
+
+    /// A target visits more than it must where that spares candidates: both, or the promise is not kept.
+    @Test func visitsThatSpareCandidatesAreMade() throws {
+        func search(secondShare: Double) throws -> PartitionSearchAnswer {
+            var options = PartitionOptions.small
+            (options.candidateFloor, options.candidatesPerMatch) = (50, 0)
+            options.candidateRowCount = 3000 / 36
+            let fixture = try PartitionFixture(options: options)
+            var source = FaceSource(dimension: 64)
+            try fixture.enrol((0..<3000).map { FaceID($0) }, (0..<3000).map { _ in source.embedding() })
+            try fixture.partition.install(codebook: codebook(points: [(0.9025, 0.5), (0.9325, secondShare), (1, 1)]))
+            try fixture.settle()
+            return try fixture.search((0..<20).map { _ in source.embedding() }, limit: 100, effort: .recall(0.9))
+        }
+        let (ample, strict) = (try search(secondShare: 0.65), try search(secondShare: 0.8))
+        #expect(ample.rowsVisited > strict.rowsVisited + strict.rowsVisited / 5)
+        #expect(ample.rowsReranked < strict.rowsReranked)
+    }
+
+    /// Few lists need fewer candidates, from half of the lists on as many as all.
+    @Test func fewListsKeepFewerCandidates() throws {
+        var options = PartitionOptions.small
+        (options.candidateFloor, options.candidatesPerMatch) = (10, 0)
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        try fixture.enrol((0..<3000).map { FaceID($0) }, (0..<3000).map { _ in source.embedding() })
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.settle()
+        let probes = (0..<20).map { _ in source.embedding() }
+        let compared = try [.lists(4), .lists(6), .lists(8), .full].map { effort in
+            try fixture.search(probes, limit: 5, effort: effort).rowsReranked
+        }
+        // Half as many of a quarter, but for what comes between two comparisons.
+        #expect(compared[0] < compared[1] && compared[1] < compared[2], "\(compared)")
+        #expect(3 * compared[0] < 2 * compared[2] && 3 * compared[0] < 2 * compared[3], "\(compared)")
+    }
+
     /// Candidates grow with the collection for `recall`, half as much where the target is below the tabulated one that
     /// the visits are for; other efforts keep as many as they did.
     @Test func aTargetThatOwesLessComparesFewerRows() throws {
         // Lists pay so much that none is visited to spare candidates.
-        let calibration = RecallCalibration(
-            curves: [
-                .init(
-                    leastSimilarity: 0.3,
-                    points: [(0.8525, 0.2), (0.9025, 0.5), (0.9525, 0.9), (1, 1)].map {
-                        .init(recall: $0.0, visitedShare: $0.1)
-                    },
-                    probeCount: 8192
-                )
-            ]
-        )
-        let codebook = try Codebook(bytes: FaceSource.codebook(dimension: 64)).with(calibration).encoded()
+        let codebook = try codebook(points: [(0.8525, 0.2), (0.9025, 0.5), (0.9525, 0.9), (1, 1)])
         func reranked(_ rowCount: Double) throws -> [UInt64] {
             var options = PartitionOptions.small
             (options.candidateFloor, options.candidatesPerMatch) = (50, 0)

@@ -20,8 +20,8 @@ from peer_runner.restart import REPEATS, await_opened, warm
 from peer_runner.system import Footprint, Pass, Setting, Sweep, System, steps
 
 TARGETS = [
-    0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.9925, 0.995,
-    0.9965, 0.998, 0.999, 0.9995, 0.9999,
+    0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.87, 0.88, 0.89, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985,
+    0.99, 0.9925, 0.995, 0.9965, 0.998, 0.999, 0.9995, 0.9999,
 ]  # fmt: skip
 """What `recall:R` is tried with."""
 DEFAULT_EFFORT = "recall:0.99"

@@ -66,6 +66,7 @@ struct MetadataAcceptCommand: ConsoleCommand {
             }
         }
         var accepted: [RecordAcceptance] = []
+        var surprise: String?
         do throws(CommandFailure) {
             for plan in planned {
                 let reply = try await calling { () async throws(MienClientError) in
@@ -74,13 +75,7 @@ struct MetadataAcceptCommand: ConsoleCommand {
                 accepted.append(reply)
                 let sentence = Self.sentence(reply, in: cluster)
                 if !connection.json { console.line(sentence) }
-                guard reply.replicas.areLed(as: plan.replicas) else {
-                    throw CommandFailure(
-                        .internalError,
-                        "that is not what was shown: \(sentence) Coordinators of an earlier version do not look at "
-                            + "what was shown; their logs tell what was given up"
-                    )
-                }
+                if !reply.replicas.areLed(as: plan.replicas) { surprise = surprise ?? sentence }
             }
         } catch {
             // What is accepted stays so, whatever becomes of the rest.
@@ -91,6 +86,13 @@ struct MetadataAcceptCommand: ConsoleCommand {
             console.writeOutput(json(accepted).document)
         } else {
             console.line("Accepted the records of \(NumberText.counted(planned.count, "shard")) of \(name).")
+        }
+        if let surprise {
+            throw CommandFailure(
+                .internalError,
+                "that is not what was shown: \(surprise) Another may lead since, or a coordinator of an earlier "
+                    + "version did not look at what was shown; the coordinators' logs tell what was given up"
+            )
         }
     }
 

@@ -55,8 +55,9 @@ struct ShardRecoverCommand: ConsoleCommand {
             guard plan.isEmpty || recovery.replicas.areLed(as: plan.replicas) else {
                 throw CommandFailure(
                     .internalError,
-                    "shard \(shard) was to be led by another replica, or by one that has more: coordinators of an "
-                        + "earlier version do not look at what was told before; their logs tell what was given up"
+                    "shard \(shard) was to be led by another replica, or by one that has more: another may lead since, "
+                        + "or a coordinator of an earlier version did not look at what was told before; the "
+                        + "coordinators' logs tell what was given up"
                 )
             }
         }

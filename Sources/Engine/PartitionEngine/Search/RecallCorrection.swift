@@ -6,9 +6,10 @@ internal import Synchronization
 ///
 /// The curve of a codebook is measured on simulated mates; real ones may lie farther. When more of them are missed than
 /// the curve lets expect, by more than chance, searches aim at a higher point of it: at as many times fewer misses as
-/// there were too many. The misses expected of every check are those of the point that its search aimed at, so the
-/// factor rises while more is missed than was promised, falls while less is, and settles where the promise is kept. It
-/// is never below 1: nobody is to wait less for an answer because strangers' searches were easy.
+/// there were too many, where what is visited does not find as much already. The misses expected of every check are
+/// those of the point that its search aimed at, so the factor rises while more is missed than was promised, falls while
+/// less is, and settles where the promise is kept. It is never below 1: nobody is to wait less for an answer because
+/// strangers' searches were easy.
 ///
 /// Forgotten when the codebook changes, and when the partition is closed. Any thread may ask and note.
 package final class RecallCorrection: Sendable {

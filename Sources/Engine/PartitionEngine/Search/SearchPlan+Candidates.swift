@@ -39,7 +39,7 @@ extension SearchPlan {
         case .lists(let count):
             // Codes may lose something where lists lose more.
             let visitedShare = min(1, Double(count) / Double(generation.codebook.listCount))
-            limit = Int((8 * Double(limit) * max(0.5, visitedShare.squareRoot())).rounded())
+            limit = Int((8 * Double(limit) * min(1, max(0.5, 2 * visitedShare))).rounded())
         case .full, .exact: limit *= 8
         }
         let kept = max(expected(of: limit, in: rowShare(of: generation), sliceCount: sliceCount), room)
