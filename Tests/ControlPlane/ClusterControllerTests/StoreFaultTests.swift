@@ -238,7 +238,8 @@ struct StoreFaultTests {
                 minimumInSync: 1
             )
             _ = try await store.store.commit([], [ClusterRecords.put(record)])
-            try await Task.sleep(for: .milliseconds(100))
+            // What was on its way when the records were changed arrives.
+            try await Task.sleep(for: .seconds(1))
             worker.state.withLock { $0.refusal = nil }
             // It is tried again a few times.
             try await Task.sleep(for: .milliseconds(500))
