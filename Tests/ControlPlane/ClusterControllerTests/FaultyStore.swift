@@ -109,3 +109,27 @@ final class FaultyStore: MetadataStore {
 
     func close() async { await store.close() }
 }
+
+extension ControlCluster {
+    /// A cluster whose store does not always do as it should, with workers that are live; all of it ends with the body.
+    ///
+    /// - Parameters:
+    ///   - shared: folder of the store.
+    ///   - own: the coordinator's folder.
+    static func withFaultyStore(
+        at shared: TemporaryFolder,
+        own: TemporaryFolder,
+        workers count: UInt64,
+        _ body: (FaultyStore, ControlCluster, [FakeControlWorker]) async throws -> Void
+    ) async throws {
+        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
+        let cluster = try await start(at: own.path, sharing: store, token: "secret-secret-secret")
+        let workers = (1...count).map(FakeControlWorker.init)
+        for worker in workers { try await worker.start(in: cluster) }
+        try await cluster.awaitWorkers(workers)
+        let outcome = await Result { try await body(store, cluster, workers) }
+        for worker in workers { await worker.stop() }
+        await cluster.stop()
+        try outcome.get()
+    }
+}

@@ -27,12 +27,7 @@ struct ShardNumberTests {
     }
 
     @Test func splitsThatBeginAtTheSameTimeMakeDifferentShards() async throws {
-        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
-        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
-        let workers = [FakeControlWorker(1), FakeControlWorker(2)]
-        for worker in workers { try await worker.start(in: cluster) }
-        try await cluster.awaitWorkers(workers)
-        let outcome = await Result {
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 2) { store, cluster, workers in
             try await cluster.create("people", shards: 2)
             try await eventually("it is established") {
                 try await ClusterRecords.load(from: store.store).metadata.collection(named: "people")?.isEstablished
@@ -67,9 +62,6 @@ struct ShardNumberTests {
                 workers.flatMap(\.shards).map(\.index).sorted() == [2, 3, 4, 5]
             }
         }
-        for worker in workers { await worker.stop() }
-        await cluster.stop()
-        try outcome.get()
     }
 
     @Test(arguments: [false, true]) func aRecordOfTwoShardsWithTheSameNumberIsRefused(isRetired: Bool) async throws {

@@ -15,15 +15,9 @@ struct StoreFaultTests {
     private func withFaultyStore(
         _ body: (FaultyStore, ControlCluster, FakeControlWorker) async throws -> Void
     ) async throws {
-        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
-        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
-        let worker = FakeControlWorker(1)
-        try await worker.start(in: cluster)
-        try await cluster.awaitWorkers([worker])
-        let outcome = await Result { try await body(store, cluster, worker) }
-        await worker.stop()
-        await cluster.stop()
-        try outcome.get()
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 1) { store, cluster, workers in
+            try await body(store, cluster, workers[0])
+        }
     }
 
     private func isEstablished(_ name: String, in store: FaultyStore) async throws -> Bool {

@@ -36,12 +36,7 @@ struct TakenBackStepTests {
     }
 
     private func withMove(_ body: (FaultyStore, ControlCluster, Move) async throws -> Void) async throws {
-        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
-        let cluster = try await ControlCluster.start(at: own.path, sharing: store, token: "secret-secret-secret")
-        let workers = [FakeControlWorker(1), FakeControlWorker(2)]
-        for worker in workers { try await worker.start(in: cluster) }
-        try await cluster.awaitWorkers(workers)
-        let outcome = await Result {
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 2) { store, cluster, workers in
             try await cluster.create("people", shards: 1)
             try await eventually("it is established") {
                 try await ClusterRecords.load(from: store.store).metadata.collection(named: "people")?.isEstablished
@@ -60,9 +55,6 @@ struct TakenBackStepTests {
             try await Task.sleep(for: .milliseconds(200))
             try await body(store, cluster, move)
         }
-        for worker in workers { await worker.stop() }
-        await cluster.stop()
-        try outcome.get()
     }
 
     /// Records a group, as other coordinators do.
