@@ -35,7 +35,17 @@ struct SearchMetricsTests {
             let lines = cluster.metrics.rendered().split(separator: "\n")
             #expect(lines.contains("mien_partial_answers_total 1"))
             #expect(lines.contains("mien_missing_shards_total{reason=\"unavailable\"} 1"))
-            #expect(lines.contains { $0.hasPrefix("mien_shard_retries_total{status=\"unavailable\"}") })
+        }
+    }
+
+    @Test func repeatedRequestsAreCountedByWhatTheShardSaid() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            try await cluster.enrolNumbered(30)
+            cluster.workers[1].setScript(RetryTests.failing(1, WireStatus(.overloaded, "Busy.")))
+            _ = try await cluster.search([FakeCluster.embedding(1)], k: 2)
+            let lines = cluster.metrics.rendered().split(separator: "\n")
+            #expect(lines.contains("mien_shard_retries_total{status=\"overloaded\"} 1"))
+            #expect(lines.contains("mien_partial_answers_total 0"))
         }
     }
 
