@@ -301,7 +301,7 @@ struct StoreFaultTests {
         try await withFaultyStore { store, cluster, worker in
             store.set { $0.standing = .waiting }
             let failure = await #expect(throws: WireStatus.self) {
-                try await cluster.create("people", shards: 1, deadline: .milliseconds(600))
+                try await cluster.create("people", shards: 1, deadline: .seconds(3))
             }
             #expect(failure?.code == .unavailable, "it was created, and nobody hosts it")
             #expect(worker.state.withLock { $0.hostCount } == 0)
