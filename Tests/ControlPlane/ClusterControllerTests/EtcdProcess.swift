@@ -19,8 +19,11 @@ final class EtcdProcess: Sendable {
     static func freshPrefix() -> String { "test-\(UInt64.random(in: 0 ... .max))/" }
 
     private init(memberCount: Int) throws {
-        endpoints = try (0..<memberCount).map { _ in "http://127.0.0.1:\(try Self.freePort())" }
-        let peers = try (0..<memberCount).map { _ in "http://127.0.0.1:\(try Self.freePort())" }
+        var ports: Set<Int> = []
+        while ports.count < memberCount * 2 { ports.insert(try Self.freePort()) }
+        let addresses = ports.map { "http://127.0.0.1:\($0)" }
+        endpoints = Array(addresses[..<memberCount])
+        let peers = Array(addresses[memberCount...])
         let members = peers.enumerated().map { "member-\($0)=\($1)" }.joined(separator: ",")
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
@@ -79,7 +82,8 @@ extension EtcdMetadataStore {
     static func open(
         _ etcd: EtcdProcess,
         endpoints: [String]? = nil,
-        prefix: String
+        prefix: String,
+        leaseTime: Duration = .seconds(2)
     ) async throws(MetadataError) -> EtcdMetadataStore {
         // A busy machine's disk takes its time.
         let options = EtcdOptions(endpoints: endpoints ?? etcd.endpoints, attemptTimeout: .seconds(5))
@@ -88,7 +92,7 @@ extension EtcdMetadataStore {
                 return try await open(
                     options,
                     prefix: prefix,
-                    leaseTime: .seconds(2),
+                    leaseTime: leaseTime,
                     group: MultiThreadedEventLoopGroup.singleton
                 )
             } catch {

@@ -83,18 +83,25 @@ struct LateOrderTests {
         }
     }
 
-    /// With the answer, and gives it time to come.
+    /// With the answer, and gives it time to come: until the worker sends the heartbeats that follow it, or long enough
+    /// where it sends none.
     private func tellOfGroup(_ shard: ReplicatedShard) async throws {
+        let node = await shard.nodes[1]
         shard.keeper.keepUnaware(nil)
+        let count = shard.keeper.heartbeatCount(of: node)
         shard.keeper.answerWhatWaits()
-        try await Task.sleep(for: .seconds(2))
+        let end = ContinuousClock.now + .seconds(5)
+        while shard.keeper.heartbeatCount(of: node) < count + 2, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try await Task.sleep(for: .milliseconds(500))
     }
 
     /// Gives the order, with what it is refused with.
     private func dropping(_ order: DropReplica, from shard: ReplicatedShard) -> Task<WireStatus?, Never> {
         Task {
             do throws(WireStatus) {
-                _ = try await shard.call(order, on: 1)
+                _ = try await shard.call(order, on: 1, within: .seconds(30))
                 return nil
             } catch {
                 return error

@@ -18,6 +18,7 @@ final class GroupKeeper: RequestHandler {
         var relays: [NodeID: NodeAddress] = [:]
         var refusals: [NodeID: [WorkerReport.CopyRefusal]] = [:]
         var reports: [NodeID: WorkerReport.Replica] = [:]
+        var heartbeatCounts: [NodeID: Int] = [:]
         /// Is told of no group.
         var unaware: NodeID?
         /// Its heartbeats are answered later, with what is so then.
@@ -40,6 +41,9 @@ final class GroupKeeper: RequestHandler {
 
     /// What a worker last said of its replica.
     func report(of node: NodeID) -> WorkerReport.Replica? { state.withLock { $0.reports[node] } }
+
+    /// How many heartbeats of a worker have come.
+    func heartbeatCount(of node: NodeID) -> Int { state.withLock { $0.heartbeatCounts[node] ?? 0 } }
 
     /// From now on this worker alone is told of no group; nil when all are told again.
     func keepUnaware(_ node: NodeID?) { state.withLock { $0.unaware = node } }
@@ -97,6 +101,7 @@ final class GroupKeeper: RequestHandler {
         case .heartbeat(let heartbeat):
             let reply = state.withLock { state -> HeartbeatReply? in
                 state.addresses[heartbeat.worker] = heartbeat.address
+                state.heartbeatCounts[heartbeat.worker, default: 0] += 1
                 state.refusals[heartbeat.worker] = heartbeat.report.copyRefusals
                 state.reports[heartbeat.worker] = heartbeat.report.replicas.first { $0.shard == shard }
                 guard heartbeat.worker != state.delayed else {
@@ -294,9 +299,13 @@ actor ReplicatedShard {
         _ = try await harness.call(host)
     }
 
-    func call<R: WireRequest>(_ request: R, on index: Int) async throws(WireStatus) -> R.Reply {
+    func call<R: WireRequest>(
+        _ request: R,
+        on index: Int,
+        within time: Duration = .seconds(5)
+    ) async throws(WireStatus) -> R.Reply {
         guard let harness = members[index].harness else { throw WireStatus(.unavailable, "the worker is stopped") }
-        return try await harness.peer.call(request, deadline: .after(.seconds(5)))
+        return try await harness.peer.call(request, deadline: .after(time))
     }
 
     func index(of node: NodeID) -> Int { nodes.firstIndex(of: node)! }

@@ -7,7 +7,10 @@ final class EtcdCluster {
     init(_ stage: Stage, memberCount: Int = 3) throws {
         self.stage = stage
         members = Array(repeating: nil, count: memberCount)
-        ports = try (0..<memberCount).map { _ in (try LoopbackPort.free(), try LoopbackPort.free()) }
+        var free: Set<Int> = []
+        while free.count < 2 * memberCount { free.insert(try LoopbackPort.free()) }
+        let clients = free.prefix(memberCount)
+        ports = zip(clients, free.subtracting(clients)).map { (client: $0, peer: $1) }
     }
 
     var endpoints: [String] { ports.map { "http://127.0.0.1:\($0.client)" } }

@@ -9,8 +9,16 @@ final class PseudoTerminal: Sendable {
     private let main: Int32
     /// Held open, so that settings outlive the program that made them.
     private let side: Int32
-    private let drawn = Mutex<[UInt8]>([])
+    private let drawn = Mutex(Drawn())
     private let isClosed = Atomic<Bool>(false)
+
+    private struct Drawn {
+        var bytes: [UInt8] = []
+        /// How often it was looked for more.
+        var lookCount = 0
+        /// The last look that found some.
+        var lastFind = 0
+    }
 
     /// `TIOCSPTLCK` and `TIOCGPTN`, which glibc's `unlockpt` and `ptsname` ask with; Swift is shown neither of them.
     private static let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
@@ -37,16 +45,29 @@ final class PseudoTerminal: Sendable {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !isClosed.load(ordering: .relaxed) {
             var descriptor = pollfd(fd: main, events: Int16(POLLIN), revents: 0)
-            guard poll(&descriptor, 1, 20) > 0 else { continue }
-            let count = read(main, &buffer, buffer.count)
-            if count > 0 { drawn.withLock { $0 += buffer.prefix(count) } }
+            let count = poll(&descriptor, 1, 20) > 0 ? read(main, &buffer, buffer.count) : 0
+            drawn.withLock { drawn in
+                drawn.lookCount += 1
+                guard count > 0 else { return }
+                drawn.bytes += buffer.prefix(count)
+                drawn.lastFind = drawn.lookCount
+            }
         }
         Glibc.close(side)
         Glibc.close(main)
     }
 
     /// All that was drawn so far, with what moves the cursor.
-    var text: String { drawn.withLock { String(decoding: $0, as: UTF8.self) } }
+    var text: String { drawn.withLock { String(decoding: $0.bytes, as: UTF8.self) } }
+
+    /// Waits until five looks in turn, which all began after now, have found nothing more.
+    func settle() async throws {
+        // The look that is under way began before.
+        let first = drawn.withLock(\.lookCount) + 1
+        try await eventually("all that was drawn is kept", within: .seconds(20)) {
+            drawn.withLock { $0.lookCount >= max($0.lastFind, first) + 5 } ? () : nil
+        }
+    }
 
     func type(_ keys: String) {
         let bytes = Array(keys.utf8)

@@ -6,9 +6,12 @@ struct ScrapedMetrics {
     private var values: [String: Double] = [:]
 
     /// Asks every node at its own endpoint.
-    init(of nodes: [Node]) async throws {
-        for node in nodes {
-            let answer = try await node.adminGet("/metrics")
+    init(of nodes: [Node]) async throws { try await self.init(at: nodes.map { try $0.adminPort }) }
+
+    /// Asks the endpoints at these ports of loopback.
+    init(at ports: [Int]) async throws {
+        for port in ports {
+            let answer = try await httpAnswer(to: "/metrics", port: port)
             let body = try #require(answer.range(of: "\r\n\r\n").map { answer[$0.upperBound...] })
             for line in body.split(separator: "\n") where !line.hasPrefix("#") {
                 let end = try #require(line.lastIndex(of: " "), "\(line) is no series")

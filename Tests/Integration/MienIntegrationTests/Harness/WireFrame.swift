@@ -24,6 +24,12 @@ struct WireFrame {
         return header + Self.littleEndian(Self.checksum(header))
     }
 
+    /// Whether bytes end before the frame does that they begin with.
+    static func isUnfinished(_ bytes: [UInt8]) -> Bool {
+        let payloadByteCount = bytes.prefix(4).reversed().reduce(0 as Int) { $0 * 256 + Int($1) }
+        return bytes.count < 32 + payloadByteCount
+    }
+
     /// CRC-32C, bit by bit.
     private static func checksum(_ bytes: [UInt8]) -> UInt32 {
         var sum = UInt32.max

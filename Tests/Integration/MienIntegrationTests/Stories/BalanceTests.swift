@@ -4,7 +4,7 @@ import Testing
 extension Integration {
     /// A worker that joins gets its share without being asked for, where the configuration says so.
     @Suite struct BalanceTests {
-        @Test(.timeLimit(.minutes(1))) func aNewWorkerGetsItsShareByItself() async throws {
+        @Test(.timeLimit(.minutes(4))) func aNewWorkerGetsItsShareByItself() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(
                     stage,

@@ -10,7 +10,7 @@ extension Integration {
         /// 128 MiB: what is read ahead of the first pages, 8 MiB each on some disks, is a third of it.
         private static let faceCount = 64_000
 
-        @Test(.timeLimit(.minutes(1))) func aReplicaThatWasRestartedColdBecomesWarm() async throws {
+        @Test(.timeLimit(.minutes(4))) func aReplicaThatWasRestartedColdBecomesWarm() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 2, workerSettings: ["worker.memory.prefault=none"])
                 try await cluster.start()

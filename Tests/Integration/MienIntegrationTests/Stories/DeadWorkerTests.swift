@@ -8,7 +8,7 @@ extension Integration {
         private static let model = "model-a"
         private static let faceCount = 600
 
-        @Test(.timeLimit(.minutes(1))) func aMissingWorkerIsNamedAndItsReturnMakesAnswersWhole() async throws {
+        @Test(.timeLimit(.minutes(3))) func aMissingWorkerIsNamedAndItsReturnMakesAnswersWhole() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 3)
                 try await cluster.start()
@@ -30,7 +30,7 @@ extension Integration {
                 try await reportsWithout(away, before, faces, cluster, client)
 
                 try await cluster.workers[1].start()
-                let answer = try await eventually("full coverage", within: .seconds(3)) {
+                let answer = try await eventually("full coverage", within: .seconds(20)) {
                     let result = try await cluster.mien(search)
                     return result.status == 0 ? try result.search() : nil
                 }
@@ -38,7 +38,7 @@ extension Integration {
 
                 cluster.coordinator.kill()
                 try await cluster.coordinator.start()
-                let again = try await eventually("full coverage", within: .seconds(3)) {
+                let again = try await eventually("full coverage", within: .seconds(20)) {
                     let result = try await cluster.mien(search)
                     return result.status == 0 ? try result.search() : nil
                 }
@@ -84,7 +84,7 @@ extension Integration {
 
         /// What the coordinator says once the workers have reported all faces.
         private func describe(_ cluster: Cluster, faceCount: Int) async throws -> CollectionDocument {
-            try await eventually("the coordinator knows of \(faceCount) faces", within: .seconds(5)) {
+            try await eventually("the coordinator knows of \(faceCount) faces", within: .seconds(20)) {
                 let result = try await cluster.mien("collection", "describe", "people", "--json")
                 let collection = try result.document(CollectionDocument.self)
                 return collection.faces == faceCount && collection.shards.allSatisfy { $0.state == "serving" }
@@ -94,7 +94,7 @@ extension Integration {
 
         /// The shard whose worker is away, once the coordinator has noticed.
         private func missingShard(_ cluster: Cluster) async throws -> Int {
-            try await eventually("the coordinator misses the worker", within: .seconds(4)) {
+            try await eventually("the coordinator misses the worker", within: .seconds(20)) {
                 let result = try await cluster.mien("collection", "describe", "people", "--json")
                 return try result.document(CollectionDocument.self).shards.first { $0.state == "missing" }?.index
             }

@@ -7,8 +7,10 @@ extension Integration {
     @Suite struct FailoverTests {
         /// `MIEN_FAILOVER_ROUNDS` makes it a long run.
         private static let roundCount = StoryLength.named("MIEN_FAILOVER_ROUNDS", or: 4)
-        /// A new primary orders writes within this time of a death, with the timings that a cluster has by default.
+        /// Half of the time a new primary orders writes within this of a death, with the timings that a cluster has by
+        /// default; and always within the other, however busy the machine is.
         private static let failoverLimit = Duration.seconds(3)
+        private static let longestFailover = Duration.seconds(10)
         private static let calmTime = Duration.seconds(roundCount > 10 ? 60 : 2)
 
         struct Copies: CustomTestStringConvertible {
@@ -138,10 +140,11 @@ extension Integration {
                 let meanwhile = searches.during(failovers)
                 #expect(meanwhile.count >= Self.roundCount, "searches went on in every failover")
                 let sorted = gaps.sorted()
-                #expect(
-                    copies.hasNoneToSpare || sorted.last! < Self.failoverLimit,
-                    "a failover took longer than \(Self.failoverLimit): \(sorted)"
-                )
+                if !copies.hasNoneToSpare {
+                    let median = sorted[(sorted.count - 1) / 2]
+                    #expect(median < Self.failoverLimit, "of \(sorted) half are longer than \(Self.failoverLimit)")
+                    #expect(sorted.last! < Self.longestFailover, "a failover took too long: \(sorted)")
+                }
                 let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
                 #expect(verified.status == 0, "\(verified)")
                 let counts =

@@ -10,7 +10,13 @@ extension Integration {
         @Test(.timeLimit(.minutes(1))) func everyRequestIsCountedOnceByWhoeverAnswersIt() async throws {
             try await Stage.play { stage in
                 // No searches but those of the story.
-                let cluster = try Cluster(stage, workers: 2, workerSettings: ["worker.recall_check_interval=0"])
+                let cluster = try Cluster(
+                    stage,
+                    workers: 2,
+                    // A busy machine makes no search slow and no worker silent.
+                    coordinatorSettings: ["coordinator.slow_search=60s", "coordinator.worker_timeout=15s"],
+                    workerSettings: ["worker.recall_check_interval=0", "worker.slow_search=60s"]
+                )
                 try await cluster.start()
                 let client = try cluster.client()
                 try await work(on: client)

@@ -26,15 +26,22 @@ extension Integration {
                 let rate = try await Self.servedRate(clients, embeddings)
                 let seconds = 12
                 let open = await Self.openLoad(clients, embeddings, rate: 3 * rate, seconds: seconds)
-                let share = Double(open.answeredCount) / Double(seconds) / rate
-                print("open load: \(rate) searches/s are served, and of three times as many \(share) times that")
+                // The machine may have had less for it meanwhile.
+                let rateAfter = try await Self.servedRate(clients, embeddings)
+                let share = Double(open.answeredCount) / Double(seconds) / min(rate, rateAfter)
+                print(
+                    "open load: \(rate) searches/s are served, \(rateAfter) afterwards, and of three times as many "
+                        + "\(share) times that"
+                )
                 #expect(open.surprises.isEmpty, "\(open.surprises.count): \(open.surprises.prefix(3))")
                 #expect(open.refusedCount > 0)
                 #expect(share > 0.4, "it is next to nothing when all are taken")
                 #expect(cluster.workers.allSatisfy(\.isRunning) && cluster.coordinator.isRunning)
-                let after = await Self.openLoad(clients, embeddings, rate: rate / 5, seconds: 3)
+                let calm = try cluster.client(retrying: .zero, timeout: .seconds(10))
+                let least = min(rate, rateAfter)
+                let after = await Self.openLoad([calm], embeddings, rate: least / 5, seconds: 3)
                 #expect(after.refusedCount == 0 && after.surprises.isEmpty)
-                for client in clients + [patient] { await client.close() }
+                for client in clients + [patient, calm] { await client.close() }
             }
         }
 
@@ -63,7 +70,7 @@ extension Integration {
                 )
                 _ = try await client.createCollection(other)
                 // On a connection of its own: one may have 256 calls under way.
-                let neighbour = try cluster.client(retrying: .zero, timeout: .seconds(2))
+                let neighbour = try cluster.client(retrying: .zero, timeout: .seconds(10))
                 let before = await Self.openWrites(neighbour, rate: 25, seconds: 2, into: "others")
                 #expect(before.refusedCount == 0 && before.surprises.isEmpty, "\(before)")
                 cluster.workers[1].kill()

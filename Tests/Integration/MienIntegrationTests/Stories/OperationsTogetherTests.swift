@@ -33,8 +33,14 @@ extension Integration {
                 let paused = try await cluster.mien("operation", "pause", begun.id)
                 #expect(paused.status == 0, "\(paused)")
                 // What was on its way arrives.
-                try await Task.sleep(for: .seconds(2))
-                let held = try await Self.step(begun.id, cluster)
+                var (held, sameCount) = (try await Self.step(begun.id, cluster), 0)
+                try await eventually("nothing more comes", within: .seconds(30)) {
+                    try await Task.sleep(for: .seconds(1))
+                    let now = try await Self.step(begun.id, cluster)
+                    sameCount = now.sent_bytes == held.sent_bytes ? sameCount + 1 : 0
+                    held = now
+                    return sameCount >= 2 ? () : nil
+                }
                 #expect(try await cluster.mien(move + ["--json"]).document(Operation.self).state == "paused")
                 #expect(held.sent_bytes > 0 && held.sent_bytes < held.total_bytes, "\(held)")
                 // Another step of the same workers need not wait for it.

@@ -19,7 +19,7 @@ extension Integration {
             try await body(terminal, process)
             let status = try await process.end(within: .seconds(20))
             // What was drawn last may still be on its way.
-            try await Task.sleep(for: .milliseconds(100))
+            try await terminal.settle()
             #expect(terminal.isAsShellsWantIt, "the terminal is left as the command needed it")
             return (status, terminal.text)
         }
@@ -30,7 +30,7 @@ extension Integration {
         }
 
         /// By a key, or by a signal for none.
-        @Test(.timeLimit(.minutes(1)), arguments: ["q", "\u{3}", nil])
+        @Test(.timeLimit(.minutes(3)), arguments: ["q", "\u{3}", nil])
         func topIsDrawnUntilItIsLeft(key: String?) async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1)
@@ -58,7 +58,7 @@ extension Integration {
             }
         }
 
-        @Test(.timeLimit(.minutes(1))) func aLoadIsDrawnWithItsBarsUntilCtrlCEndsIt() async throws {
+        @Test(.timeLimit(.minutes(3))) func aLoadIsDrawnWithItsBarsUntilCtrlCEndsIt() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.start()
