@@ -75,6 +75,8 @@ package struct GalleryWriter {
 
     /// Whether the folder holds this very gallery, completely written.
     package static func isComplete(at path: String, parameters: GalleryParameters, output: GalleryOutput) -> Bool {
+        // Of sizes that no gallery has none can be complete, and their bytes could not be counted.
+        guard (try? parameters.validate()) != nil else { return false }
         let header = GalleryDescription.header(parameters: parameters, output: output)
         guard GalleryFolder.start(of: "\(path)/gallery.json", byteCount: header.utf8.count) == Array(header.utf8) else {
             return false

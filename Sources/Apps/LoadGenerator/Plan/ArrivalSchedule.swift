@@ -14,6 +14,9 @@ package enum ArrivalProcess: String, Sendable, CaseIterable, Codable {
 /// Times are a function of rate, process and seed; they do not depend on a clock, so that a call that could not begin
 /// in time is late by a known amount.
 package struct ArrivalSchedule: Sendable {
+    /// Later than any load ends: an arrival that is further away is there.
+    private static let latestNanoseconds = 9e18
+
     private let ratePerSecond: Double
     private let process: ArrivalProcess
     private let phase: Double
@@ -43,6 +46,6 @@ package struct ArrivalSchedule: Sendable {
         }
         number += 1
         lastSeconds = seconds
-        return .nanoseconds(Int64((seconds * 1e9).rounded()))
+        return .nanoseconds(Int64(min((seconds * 1e9).rounded(), Self.latestNanoseconds)))
     }
 }

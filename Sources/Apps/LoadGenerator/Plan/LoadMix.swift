@@ -49,6 +49,8 @@ package struct LoadMix: Sendable, Equatable {
     /// One probe after the other.
     package static let searches = LoadMix(items: [Item(operation: .search, count: 1, weight: 1)])
     private static let countLimit = 1000
+    /// So that weights add up, and may be multiplied by counts.
+    private static let weightLimit = 1e9
 
     /// At least one; weights are positive.
     package let items: [Item]
@@ -75,8 +77,8 @@ package struct LoadMix: Sendable, Equatable {
                 }
                 count = given
             }
-            guard let weight = Double(value), weight.isFinite, weight >= 0 else {
-                throw LoadTextError("'\(value)' is no weight for \(key); weights are numbers of 0 and above")
+            guard let weight = Double(value), weight >= 0, weight <= Self.weightLimit else {
+                throw LoadTextError("'\(value)' is no weight for \(key); weights are numbers from 0 to a billion")
             }
             if weight > 0 { items.append(Item(operation: operation, count: count, weight: weight)) }
         }

@@ -3,6 +3,8 @@
 /// A rate fails when two steps of it miss the objective: a machine has its moments.
 package struct RampPlanner: Sendable, Equatable {
     package static let example = "from=200,factor=1.5,each=10s"
+    /// So that a share of what is found is a rate.
+    private static let leastRate = 0.001
 
     /// Calls a second of the first step.
     package private(set) var firstRate = 100.0
@@ -23,7 +25,9 @@ package struct RampPlanner: Sendable, Equatable {
     package init(_ text: String) throws(LoadTextError) {
         for (key, value) in try LoadText.pairs(text, what: "the ramp", example: Self.example) {
             switch key {
-            case "from": firstRate = try LoadText.rate(value)
+            case "from":
+                firstRate = try LoadText.rate(value)
+                guard firstRate >= Self.leastRate else { throw LoadTextError("from must be at least 0.001") }
             case "to": rateLimit = try LoadText.rate(value)
             case "factor":
                 guard let factor = Double(value), factor > 1, factor <= 10 else {
@@ -32,7 +36,9 @@ package struct RampPlanner: Sendable, Equatable {
                 self.factor = factor
             case "each":
                 stepDuration = try LoadText.duration(value)
-                guard stepDuration >= .seconds(1) else { throw LoadTextError("each must be at least 1s") }
+                guard stepDuration >= .seconds(1), stepDuration <= .seconds(86_400 * 7) else {
+                    throw LoadTextError("each must be from 1s to 168h")
+                }
             case "within":
                 guard value.hasSuffix("%"), let percent = Double(value.dropLast()), percent >= 1, percent <= 50 else {
                     throw LoadTextError("within must be from 1% to 50%, not '\(value)'")

@@ -22,7 +22,7 @@ package struct VideoStreams: Sendable, Equatable {
                 framesPerSecond = rate
             case "track":
                 trackDuration = try LoadText.duration(value)
-                guard trackDuration > .zero else { throw LoadTextError("track must be longer than nothing") }
+                guard trackDuration >= .milliseconds(1) else { throw LoadTextError("track must be at least 1ms") }
             default:
                 throw LoadTextError("'\(key)' is no part of the streams; there are count, fps, faces and track")
             }

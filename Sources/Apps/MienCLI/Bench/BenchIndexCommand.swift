@@ -31,8 +31,8 @@ struct BenchIndexCommand: ConsoleCommand {
     var json = false
 
     func validate() throws {
-        guard probes > 0, lists >= 0, (1...1024).contains(threads) else {
-            throw ValidationError("--probes must be at least 1, --lists at least 0, --threads from 1 to 1024.")
+        guard probes > 0, (0...1_000_000).contains(lists), (1...1024).contains(threads) else {
+            throw ValidationError("--probes must be at least 1, --lists 0 to 1000000, --threads 1 to 1024.")
         }
     }
 
@@ -71,7 +71,7 @@ private struct IndexBenchDialogue {
                 let limit = Int(words[2]),
                 let batch = Int(words[3]), let first = Int(words[4]), let count = Int(words[5]),
                 effort.problem == nil, SearchParameters.matchLimitRange.contains(limit), batch > 0, first >= 0,
-                count > 0, first + count <= bench.probeCount
+                count > 0, first <= bench.probeCount, count <= bench.probeCount - first
             else { throw CommandFailure(.usage, "a line is not of the form 'search EFFORT K BATCH FIRST COUNT'") }
             let pass = try bench.search(first..<first + count, effort: effort, matchLimit: limit, batch: batch)
             let answer = JSONValue.object([

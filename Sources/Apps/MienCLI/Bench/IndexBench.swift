@@ -220,7 +220,7 @@ final class IndexBench {
     ) throws(CommandFailure) -> Pass {
         var pass = Pass()
         for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
-            let rows = first..<min(range.upperBound, first + batch)
+            let rows = first..<first + min(batch, range.upperBound - first)
             let search = PartitionSearch(
                 parameters: SearchParameters(
                     matchLimit: matchLimit,

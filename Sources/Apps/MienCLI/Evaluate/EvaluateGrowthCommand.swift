@@ -68,7 +68,9 @@ struct EvaluateGrowthCommand: ConsoleCommand {
         guard !faces.isEmpty, faces == Array(Set(faces)).sorted(), faces[0] > 0 else {
             throw ValidationError("--faces must be given for each size, smallest first, each once.")
         }
-        guard within.allSatisfy({ $0 > 0 }) else { throw ValidationError("--within must be positive.") }
+        guard within.allSatisfy({ $0 > 0 && $0 <= 604_800_000 }) else {
+            throw ValidationError("--within must be above 0 and at most 604800000 milliseconds.")
+        }
         guard steady >= 0, steady <= settle else {
             throw ValidationError("--steady must be from 0 to --settle.")
         }

@@ -36,8 +36,13 @@ enum LoadArgument {
         try read { () throws(LoadTextError) in try ClusterPlan(text) }
     }
 
+    /// Read with the cluster that they are for, and not where the option is: the sentence says which it is.
     static func faults(_ text: String, workerCount: Int) throws -> FaultSchedule {
-        try read { () throws(LoadTextError) in try FaultSchedule(text, workerCount: workerCount) }
+        do throws(LoadTextError) {
+            return try FaultSchedule(text, workerCount: workerCount)
+        } catch {
+            throw ValidationError("--fault cannot be played: \(error.description).")
+        }
     }
 
     @Sendable static func arrivals(_ text: String) throws -> ArrivalProcess {
@@ -55,8 +60,8 @@ enum LoadArgument {
 
     @Sendable static func rate(_ text: String) throws -> Rate {
         if text.hasSuffix("%") {
-            guard let percent = Double(text.dropLast()), percent > 0, percent <= 200 else {
-                throw ValidationError("'\(text)' is no share of a found rate; write 70%.")
+            guard let percent = Double(text.dropLast()), percent >= 0.001, percent <= 200 else {
+                throw ValidationError("'\(text)' is no share of a found rate; write 70%, from 0.001% to 200%.")
             }
             return .shareOfFound(percent / 100)
         }

@@ -26,7 +26,7 @@ struct LoadOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Measured time; 30s unless given.", valueName: "time"), transform: LoadArgument.duration)
     var duration = Duration.seconds(30)
     @Option(
-        help: ArgumentHelp("Time before it, shown and not counted; 3s unless given.", valueName: "time"),
+        help: ArgumentHelp("Time before it, shown and not counted; 3s unless given, at most 168h.", valueName: "time"),
         transform: LoadArgument.duration
     )
     var warmUp = Duration.seconds(3)
@@ -78,13 +78,16 @@ struct LoadOptions: ParsableArguments {
     )
     var minimumCoverage: Double?
     @Option(
-        help: ArgumentHelp("Longest time of one call, 2s unless given; what takes longer failed.", valueName: "time"),
+        help: ArgumentHelp(
+            "Longest time of one call, 2s unless given, at most 24h; what takes longer failed.",
+            valueName: "time"
+        ),
         transform: LoadArgument.duration
     )
     var deadline = Duration.seconds(2)
     @Option(
         help: ArgumentHelp(
-            "How long calls that fail for a passing reason are sent again; not at all unless given.",
+            "How long calls that fail for a passing reason are sent again, at most 24h; not at all unless given.",
             valueName: "time"
         ),
         transform: LoadArgument.duration
@@ -118,7 +121,11 @@ struct LoadOptions: ParsableArguments {
         guard duration >= .seconds(1), duration <= .seconds(86_400 * 7) else {
             throw ValidationError("--duration must be from 1s to 168h.")
         }
-        guard deadline > .zero else { throw ValidationError("--deadline must be more than nothing.") }
+        guard warmUp <= .seconds(86_400 * 7) else { throw ValidationError("--warm-up must be at most 168h.") }
+        guard deadline > .zero, deadline <= .seconds(86_400) else {
+            throw ValidationError("--deadline must be more than nothing and at most 24h.")
+        }
+        guard retry <= .seconds(86_400) else { throw ValidationError("--retry must be at most 24h.") }
         guard (1...256).contains(connections) else { throw ValidationError("--connections must be from 1 to 256.") }
         guard (1...100_000).contains(maxInFlight) else {
             throw ValidationError("--max-in-flight must be from 1 to 100000.")

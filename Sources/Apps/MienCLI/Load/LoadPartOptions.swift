@@ -14,7 +14,9 @@ struct LoadPartOptions: ParsableArguments {
     var parts = 1
 
     func validate() throws {
-        guard parts > 0, (0..<parts).contains(part) else { throw ValidationError("There is no such part.") }
+        guard (1...LoadRunCommand.processLimit).contains(parts), (0..<parts).contains(part) else {
+            throw ValidationError("There is no such part.")
+        }
     }
 
     func apply(to plan: inout LoadPlan) {

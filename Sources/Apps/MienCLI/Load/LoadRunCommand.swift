@@ -72,6 +72,7 @@ struct LoadRunCommand: ConsoleCommand {
     @OptionGroup(title: "Report") var output: LoadOutputOptions
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
+    static let processLimit = 16
     private static let rampNeedsOneProcess =
         "A ramp is made by one process: leave --processes out, and give the rate that it finds as --rate afterwards."
 
@@ -85,8 +86,12 @@ struct LoadRunCommand: ConsoleCommand {
                 throw ValidationError("\(option) must be from 1 to \(UInt32.max / 2).")
             }
         }
-        guard checkLimit >= 0 else { throw ValidationError("--check-limit must not be negative.") }
-        guard (1...16).contains(processes) else { throw ValidationError("--processes must be from 1 to 16.") }
+        guard (0...Int(UInt32.max) / 2).contains(checkLimit) else {
+            throw ValidationError("--check-limit must be from 0 to \(UInt32.max / 2).")
+        }
+        guard (1...Self.processLimit).contains(processes) else {
+            throw ValidationError("--processes must be from 1 to \(Self.processLimit).")
+        }
         guard processes == 1 || load.ramp == nil else { throw ValidationError(Self.rampNeedsOneProcess) }
         guard clusterData == nil || cluster != nil else { throw ValidationError("--cluster-data needs --cluster.") }
         guard cluster == nil || connection.coordinators.isEmpty else {

@@ -17,6 +17,16 @@ import Testing
         #expect(schedule.next() == .milliseconds(125))
     }
 
+    @Test(arguments: [1e-9, 1e-300, Double.leastNonzeroMagnitude])
+    func arrivalsOfNextToNoRateAreBehindTheEndOfEveryLoad(rate: Double) {
+        for process in ArrivalProcess.allCases {
+            var schedule = ArrivalSchedule(ratePerSecond: rate, process: process, seed: 1, phase: 0.5)
+            let times = (0..<3).map { _ in schedule.next() }
+            #expect(times == times.sorted(), "\(process)")
+            #expect(times[2] > .seconds(86_400 * 14), "\(process)")
+        }
+    }
+
     @Test func poissonArrivalsHaveTheRateAndTheSpreadOfIndependentOnes() {
         var schedule = ArrivalSchedule(ratePerSecond: 1000, process: .poisson, seed: 7)
         let count = 100_000

@@ -32,8 +32,9 @@ import Testing
             ("search:3=5", "'search:3' has a count; only photo, enrol, upsert and delete take one"),
             ("photo:0=5", "'photo:0' must have a count from 1 to 1000 after the colon"),
             ("photo:=5", "'photo:' must have a count from 1 to 1000 after the colon"),
-            ("search=-1", "'-1' is no weight for search; weights are numbers of 0 and above"),
-            ("search=nan", "'nan' is no weight for search; weights are numbers of 0 and above"),
+            ("search=-1", "'-1' is no weight for search; weights are numbers from 0 to a billion"),
+            ("search=nan", "'nan' is no weight for search; weights are numbers from 0 to a billion"),
+            ("enrol:1000=1e306", "'1e306' is no weight for enrol:1000; weights are numbers from 0 to a billion"),
             ("search=0", "the mix must have a call with a weight above 0"),
         ]
     )

@@ -17,7 +17,7 @@ import Testing
         #expect(streams.count == 8 && streams.framesPerSecond == 12.5 && streams.faceCount == 2)
         #expect(streams.trackDuration == .seconds(3))
         #expect(streams.description == "8 streams of 12.5 frames/s with 2 faces, each for 3 s")
-        for text in ["", "count=0", "fps=0", "fps=many", "track=0s", "zoom=2"] {
+        for text in ["", "count=0", "fps=0", "fps=many", "track=0s", "track=0.9ms", "zoom=2"] {
             #expect(throws: LoadTextError.self, "\(text)") { try VideoStreams(text) }
         }
     }

@@ -41,7 +41,9 @@ import Testing
         #expect(try Self.play("from=100,each=5s", capacity: 0).found == nil)
     }
 
-    @Test(arguments: ["", "from=0", "factor=1", "each=10ms", "to=5", "within=5", "until=3"])
+    @Test(arguments: [
+        "", "from=0", "from=0.0009", "factor=1", "each=10ms", "each=169h", "to=5", "within=5", "until=3",
+    ])
     func badRampsAreRefused(_ text: String) {
         #expect(throws: LoadTextError.self) { try RampPlanner(text) }
     }

@@ -36,9 +36,9 @@ struct BenchAbandonCommand: ConsoleCommand {
 
     func validate() throws {
         try ExperimentOptions.check(faces: faces)
-        guard candidates > 0, lists >= 0, rounds > 0, candidates < faces else {
+        guard candidates > 0, lists >= 0, (1...1000).contains(rounds), candidates < faces else {
             throw ValidationError(
-                "--candidates and --rounds must be at least 1, --lists at least 0, and --candidates fewer than faces."
+                "--candidates must be at least 1 and fewer than --faces, --lists at least 0, --rounds 1 to 1000."
             )
         }
         guard margins.allSatisfy({ (-10...100).contains($0) }) else {

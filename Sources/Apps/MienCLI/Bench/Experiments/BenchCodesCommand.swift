@@ -39,8 +39,8 @@ struct BenchCodesCommand: ConsoleCommand {
 
     func validate() throws {
         try ExperimentOptions.check(faces: faces)
-        guard candidates > 0, lists > 0 else {
-            throw ValidationError("--candidates and --lists must be at least 1.")
+        guard candidates > 0, (1...1_000_000).contains(lists) else {
+            throw ValidationError("--candidates must be at least 1, --lists 1 to 1000000.")
         }
         guard partitions >= 1, partitions == 1 || faces / partitions >= ExperimentOptions.leastFaceCount else {
             throw ValidationError(
@@ -50,12 +50,12 @@ struct BenchCodesCommand: ConsoleCommand {
     }
 
     @Sendable private static func plan(_ text: String) throws -> CodePlan {
-        let bits = text.split(separator: ",", omittingEmptySubsequences: false).compactMap { Int($0) }
-        let planeCount = bits.reduce(0, +)
-        guard bits.count == text.split(separator: ",", omittingEmptySubsequences: false).count,
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        let bits = words.compactMap { Int($0) }
+        guard bits.count == words.count, bits.count <= MeasuredGallery.dimension / CodePlane.dimension,
+            // Each before they are added up.
             bits.allSatisfy({ (0...4).contains($0) }),
-            (1...VectorKernels.maximumPlaneCount).contains(planeCount), bits.last != 0,
-            bits.count <= MeasuredGallery.dimension / CodePlane.dimension
+            (1...VectorKernels.maximumPlaneCount).contains(bits.reduce(0, +)), bits.last != 0
         else {
             throw ValidationError(
                 "'\(text)' is no plan; write the bits of up to four segments, such as 3,1,1, at most 8 together."

@@ -39,8 +39,8 @@ struct BenchListsCommand: ConsoleCommand {
 
     func validate() throws {
         for count in faces { try ExperimentOptions.check(faces: count) }
-        guard photo > 0, rounds > 0, lists == 0 || lists > 1 else {
-            throw ValidationError("--photo and --rounds must be at least 1, --lists 0 or at least 2.")
+        guard photo > 0, rounds > 0, lists == 0 || (2...1_000_000).contains(lists) else {
+            throw ValidationError("--photo and --rounds must be at least 1, --lists 0 or 2 to 1000000.")
         }
         for effort in efforts {
             if let problem = effort.problem { throw ValidationError(problem) }

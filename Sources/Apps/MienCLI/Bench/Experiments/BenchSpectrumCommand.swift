@@ -28,8 +28,8 @@ struct BenchSpectrumCommand: ConsoleCommand {
     var json = false
 
     func validate() throws {
-        guard faces > 0, (0...1_000_000).contains(probes) else {
-            throw ValidationError("--faces must be at least 1, --probes 0 to 1000000.")
+        guard (1...100_000_000).contains(faces), (0...1_000_000).contains(probes) else {
+            throw ValidationError("--faces must be 1 to 100000000, --probes 0 to 1000000.")
         }
     }
 
